@@ -1,0 +1,63 @@
+"""What can go wrong with a log.
+
+    AuditError
+    ├── LogUnavailable      the record could not be made durable in time; whether it exists is not known
+    │   └── LogOverloaded   too much waits already; nothing was recorded
+    ├── RevisionMoved       a guard did not hold: decide again and append again; nothing was recorded
+    ├── EffectRefused       the change that came with the entries was refused; nothing was recorded
+    ├── TenantUnknown       there is no such tenant
+    ├── EntryNotFound       the log has no entry at that index
+    ├── EntryTooLarge       an entry passes MAX_ENTRY_BYTES
+    ├── PageTokenInvalid    a page token that does not belong to the query
+    ├── RolledBack          the database is older than, or differs from, what was signed before
+    ├── UnsafeDatabase      the database does not promise what the log needs
+    └── VerificationFailed  proof, checkpoint, signature or export do not hold together
+"""
+
+
+class AuditError(Exception):
+    """The root of everything this package raises on purpose."""
+
+
+class LogUnavailable(AuditError):
+    """The record could not be made durable in time. It may exist: nothing may be answered."""
+
+
+class LogOverloaded(LogUnavailable):
+    """Too many entries wait already. Nothing was recorded."""
+
+
+class RevisionMoved(AuditError):
+    """A guard did not hold under the lock. Nothing was recorded."""
+
+
+class EffectRefused(AuditError):
+    """The change that came with the entries found a state it cannot be applied to. Nothing was recorded."""
+
+
+class TenantUnknown(AuditError):
+    """There is no log for that tenant."""
+
+
+class EntryNotFound(AuditError):
+    """The log has no entry at that index."""
+
+
+class EntryTooLarge(AuditError):
+    """An entry passes the size that a bundle can hold."""
+
+
+class PageTokenInvalid(AuditError):
+    """The page token is not one of this query."""
+
+
+class RolledBack(AuditError):
+    """The database is older than, or differs from, what was signed before."""
+
+
+class UnsafeDatabase(AuditError):
+    """The database does not promise what the log needs. The text says which promise is missing."""
+
+
+class VerificationFailed(AuditError):
+    """Proof, checkpoint, signature or export do not hold together. The text says where."""

@@ -1,0 +1,37 @@
+"""The nouns of the log: units of entries that are appended together, and the guards they depend on.
+
+Standard library only. Times are integers: microseconds since 1970-01-01 UTC.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+#: The log that belongs to no tenant: starts and stops, keys, calls for unknown tenants, failed authentications.
+SYSTEM_LOG = 0
+
+#: An entry this large or larger is refused; the bundle format of C2SP tlog-tiles ends at 65,535.
+MAX_ENTRY_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The revision of a log's authority that an entry was made under: of a tenant its policy, of the system its keys."""
+
+    log: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Entries that go into one log next to each other, or not at all.
+
+    `effect` runs inside the transaction, under the lock of the log, after the guards were found to hold: it gets the
+    store's connection and may raise EffectRefused. `moves_revision` adds one to the revision of the log.
+    """
+
+    log: int
+    entries: tuple[bytes, ...]
+    guards: tuple[Guard, ...] = ()
+    effect: Callable[[Any], None] | None = None
+    moves_revision: bool = False

@@ -1,0 +1,36 @@
+"""What can go wrong with a policy.
+
+    AuthzError
+    ├── PolicyInvalid           statements that are wrong, each with its line
+    └── PolicyRevisionMismatch  the policy is not at the revision the change expects
+"""
+
+from dataclasses import dataclass
+
+
+class AuthzError(Exception):
+    """The root of everything this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineError:
+    """What is wrong with one line of a policy file; `line` counts from 1."""
+
+    line: int
+    message: str
+
+
+class PolicyInvalid(AuthzError):
+    """The policy was refused whole. `errors` names every wrong line."""
+
+    def __init__(self, errors: tuple[LineError, ...]) -> None:
+        super().__init__(f"{len(errors)} wrong statement(s)")
+        self.errors = errors
+
+
+class PolicyRevisionMismatch(AuthzError):
+    """The policy is at `revision`, not at the one the change expects."""
+
+    def __init__(self, revision: int) -> None:
+        super().__init__(f"the policy is at revision {revision}")
+        self.revision = revision

@@ -1,0 +1,201 @@
+"""The nouns of access control: who, what, which item, under which circumstances, and the answer.
+
+Standard library only. Times are integers: microseconds since 1970-01-01 UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class ResourceType(StrEnum):
+    """The kind of thing asked about."""
+
+    RECORDING = "recording"
+    VOICEMAIL = "voicemail"
+    FAX = "fax"
+    CDR = "cdr"
+    CAPTURE = "capture"
+    CONTACT = "contact"
+    MEDIA = "media"
+    POLICY = "policy"
+    AUDIT_LOG = "audit_log"
+    DIAGNOSTICS = "diagnostics"
+
+
+class Verb(StrEnum):
+    """What is to be done with a resource."""
+
+    VIEW_METADATA = "view_metadata"
+    VIEW_PARTY_NUMBERS = "view_party_numbers"
+    SEARCH = "search"
+    PLAY = "play"
+    DOWNLOAD = "download"
+    EXPORT = "export"
+    SHARE = "share"
+    TRANSCRIBE = "transcribe"
+    READ_TRANSCRIPT = "read_transcript"
+    DELETE = "delete"
+    RESTORE = "restore"
+    ARCHIVE = "archive"
+    HOLD = "hold"
+    RELEASE_HOLD = "release_hold"
+    ERASE_SUBJECT = "erase_subject"
+    RECORD_START = "record_start"
+    RECORD_STOP = "record_stop"
+    RECORD_PAUSE = "record_pause"
+    RECORD_RESUME = "record_resume"
+    LISTEN_LIVE = "listen_live"
+    CAPTURE_START = "capture_start"
+    CAPTURE_STOP = "capture_stop"
+    CAPTURE_READ = "capture_read"
+    READ_ACCESS_LOG = "read_access_log"
+    EXPORT_ACCESS_LOG = "export_access_log"
+    READ_POLICY = "read_policy"
+    CHANGE_POLICY = "change_policy"
+
+
+class Purpose(StrEnum):
+    """What an access is for."""
+
+    ACCOUNTING = "accounting"
+    BILLING = "billing"
+    QUALITY = "quality"
+    FRAUD = "fraud"
+    SUPPORT = "support"
+    LEGAL = "legal"
+    TRAINING = "training"
+
+
+class Consent(StrEnum):
+    """Whether the parties of an item agreed to its use."""
+
+    GIVEN = "given"
+    REFUSED = "refused"
+
+
+class Effect(StrEnum):
+    """What a rule says, and how a decision came out."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Reason(StrEnum):
+    """Why a decision came out as it did, in one word."""
+
+    ALLOWED_BY_RULE = "allowed_by_rule"
+    NO_MATCHING_RULE = "no_matching_rule"
+    DENIED_BY_RULE = "denied_by_rule"
+    CONDITION_FAILED = "condition_failed"
+    CONDITION_ERROR = "condition_error"
+    SUBJECT_OF_OTHER_TENANT = "subject_of_other_tenant"
+    RESOURCE_OF_OTHER_TENANT = "resource_of_other_tenant"
+
+
+class Obligation(StrEnum):
+    """A duty that comes with a permission."""
+
+    MASK_NUMBERS = "mask_numbers"
+    ANNOUNCE = "announce"
+    NOTIFY_OWNER = "notify_owner"
+    WATERMARK = "watermark"
+    STREAM_ONLY = "stream_only"
+
+
+_STORED = frozenset(
+    {
+        Verb.VIEW_METADATA,
+        Verb.VIEW_PARTY_NUMBERS,
+        Verb.SEARCH,
+        Verb.EXPORT,
+        Verb.DELETE,
+        Verb.RESTORE,
+        Verb.ARCHIVE,
+        Verb.HOLD,
+        Verb.RELEASE_HOLD,
+        Verb.ERASE_SUBJECT,
+    }
+)
+_DOCUMENT = _STORED | {Verb.PLAY, Verb.DOWNLOAD, Verb.SHARE}
+_SPEECH = _DOCUMENT | {Verb.TRANSCRIBE, Verb.READ_TRANSCRIPT}
+_RECORD = frozenset({Verb.RECORD_START, Verb.RECORD_STOP, Verb.RECORD_PAUSE, Verb.RECORD_RESUME})
+_CAPTURE = frozenset({Verb.CAPTURE_START, Verb.CAPTURE_STOP, Verb.CAPTURE_READ})
+
+#: The verbs that fit each resource type. Another pairing is a fault of the caller, never a decision.
+VERBS_OF: Mapping[ResourceType, frozenset[Verb]] = MappingProxyType(
+    {
+        ResourceType.RECORDING: _SPEECH | _RECORD,
+        ResourceType.VOICEMAIL: _SPEECH,
+        ResourceType.FAX: _DOCUMENT,
+        ResourceType.CDR: _STORED | {Verb.DOWNLOAD},
+        ResourceType.CAPTURE: _STORED | _CAPTURE | {Verb.DOWNLOAD},
+        ResourceType.CONTACT: _STORED | {Verb.SHARE},
+        ResourceType.MEDIA: _RECORD | {Verb.LISTEN_LIVE},
+        ResourceType.POLICY: frozenset({Verb.READ_POLICY, Verb.CHANGE_POLICY}),
+        ResourceType.AUDIT_LOG: frozenset({Verb.READ_ACCESS_LOG, Verb.EXPORT_ACCESS_LOG, Verb.ERASE_SUBJECT}),
+        ResourceType.DIAGNOSTICS: _CAPTURE | {Verb.VIEW_METADATA},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """An item with the attributes that rules speak of. An empty string means: has none."""
+
+    type: ResourceType
+    id: str
+    owner: str = ""
+    queue: str = ""
+    created_us: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What rules may take into account beside person and item. An empty string means: not stated."""
+
+    now_us: int
+    purpose: Purpose | None = None
+    case: str = ""
+    zone: str = ""
+    consent: Consent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A rule that took part in a decision, and the roles that lead from the person to it."""
+
+    rule_id: str
+    effect: Effect
+    role_path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCondition:
+    """A condition that kept a rule from matching, as it is written in the policy."""
+
+    rule_id: str
+    condition: str
+    error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one access: never a bare bool.
+
+    `expires_us` is the first instant at which a condition on time would change the answer, or None.
+    """
+
+    effect: Effect
+    reason: Reason
+    matched: tuple[Match, ...] = ()
+    failed: tuple[FailedCondition, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+    expires_us: int | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the access is permitted."""
+        return self.effect is Effect.ALLOW

@@ -1,0 +1,95 @@
+from buf.validate import validate_pb2 as _validate_pb2
+from linewarden.v1 import core_pb2 as _core_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class LoadPolicyRequest(_message.Message):
+    __slots__ = ("tenant", "request_id", "subject", "document", "expected_revision", "dry_run")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    request_id: str
+    subject: _core_pb2.Subject
+    document: str
+    expected_revision: int
+    dry_run: bool
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., document: _Optional[str] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class LoadPolicyResponse(_message.Message):
+    __slots__ = ("policy", "statements_added", "statements_removed")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_ADDED_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    policy: _core_pb2.PolicyVersion
+    statements_added: int
+    statements_removed: int
+    def __init__(self, policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., statements_added: _Optional[int] = ..., statements_removed: _Optional[int] = ...) -> None: ...
+
+class ChangePolicyRequest(_message.Message):
+    __slots__ = ("tenant", "request_id", "subject", "add", "remove", "expected_revision")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    ADD_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    request_id: str
+    subject: _core_pb2.Subject
+    add: _containers.RepeatedScalarFieldContainer[str]
+    remove: _containers.RepeatedScalarFieldContainer[str]
+    expected_revision: int
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., add: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[str]] = ..., expected_revision: _Optional[int] = ...) -> None: ...
+
+class ChangePolicyResponse(_message.Message):
+    __slots__ = ("policy", "statements_added", "statements_removed")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_ADDED_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    policy: _core_pb2.PolicyVersion
+    statements_added: int
+    statements_removed: int
+    def __init__(self, policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., statements_added: _Optional[int] = ..., statements_removed: _Optional[int] = ...) -> None: ...
+
+class GetPolicyRequest(_message.Message):
+    __slots__ = ("tenant", "request_id", "subject", "page_size", "page_token")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    request_id: str
+    subject: _core_pb2.Subject
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GetPolicyResponse(_message.Message):
+    __slots__ = ("policy", "statements", "next_page_token")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    policy: _core_pb2.PolicyVersion
+    statements: _containers.RepeatedCompositeFieldContainer[PolicyStatement]
+    next_page_token: str
+    def __init__(self, policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., statements: _Optional[_Iterable[_Union[PolicyStatement, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class PolicyStatement(_message.Message):
+    __slots__ = ("id", "text", "added_in")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ADDED_IN_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    text: str
+    added_in: int
+    def __init__(self, id: _Optional[str] = ..., text: _Optional[str] = ..., added_in: _Optional[int] = ...) -> None: ...
