@@ -35,3 +35,18 @@ class Unit:
     guards: tuple[Guard, ...] = ()
     effect: Callable[[Any], None] | None = None
     moves_revision: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The state of a log: how many entries, under which revision, and the roots of the subtrees over them.
+
+    `frontier` is 32 bytes for each bit set in `size`, the largest subtree first. `tenant` is empty for the system log.
+    """
+
+    log: int
+    tenant: str
+    origin_id: str
+    size: int
+    revision: int
+    frontier: bytes

@@ -1,0 +1,175 @@
+"""What stands in an entry: one JSON object with sorted keys, hashed as stored.
+
+Every entry has `v` (1), `kind` and `time` (microseconds since 1970, UTC). Personal values never stand in clear: persons are
+pseudonyms, and values are sealed in `enc` under the person they belong to (see `keyring`). A kind is `noun.participle`;
+`decision` alone needs none. The kinds:
+
+    decision            one access or a batch of them in `items`, with all that is needed to decide each again
+    person.introduced   a pseudonym and its sealed name
+    policy.changed      statements added to and removed from the policy; the revision it makes
+    audit.read          a decision about reading the log, with the query
+    audit.exported      a decision about exporting the log
+    policy.read         a decision about reading the policy
+    request.refused     a request that could not be decided, with the reason and the paths of wrong fields
+    log.heartbeat       nothing happened since the entry before
+    server.started, server.stopped, key.created, key.revoked, tenant.created, credentials.refused
+                        in the system log
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from linewarden.audit.errors import EntryTooLarge
+from linewarden.audit.keyring import Person, Sealed
+from linewarden.audit.model import MAX_ENTRY_BYTES
+
+VERSION = 1
+
+DECISION = "decision"
+PERSON_INTRODUCED = "person.introduced"
+POLICY_CHANGED = "policy.changed"
+POLICY_READ = "policy.read"
+AUDIT_READ = "audit.read"
+AUDIT_EXPORTED = "audit.exported"
+REQUEST_REFUSED = "request.refused"
+HEARTBEAT = "log.heartbeat"
+SERVER_STARTED = "server.started"
+SERVER_STOPPED = "server.stopped"
+KEY_CREATED = "key.created"
+KEY_REVOKED = "key.revoked"
+TENANT_CREATED = "tenant.created"
+CREDENTIALS_REFUSED = "credentials.refused"
+
+_SEALING_RANDOMNESS = 28
+_PERSONS_PER_INTRODUCTION = 64
+
+
+@dataclass(slots=True)
+class AccessItem:
+    """One decided access of an entry. `resource` are the attributes that were evaluated, without owner and id."""
+
+    action: str
+    effect: str
+    reason: str
+    type: str
+    id: str
+    keeper: Person
+    owned: bool
+    resource: dict[str, Any]
+    rules: list[dict[str, Any]]
+    failed: list[list[Any]]
+    obligations: Sequence[str]
+
+
+@dataclass(slots=True)
+class AccessHeader:
+    """What the accesses of one request have in common."""
+
+    time_us: int
+    request_id: str
+    caller: str
+    actor: Person
+    policy_revision: int
+    kind: str = DECISION
+    purpose: str | None = None
+    case: str = ""
+    zone: str = ""
+    consent: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def encode(kind: str, time_us: int, fields: Mapping[str, Any], sealed: Sequence[Sealed] = ()) -> bytes:
+    """The bytes of an entry.
+
+    Raises:
+        EntryTooLarge: it has MAX_ENTRY_BYTES or more.
+    """
+    entry: dict[str, Any] = {"v": VERSION, "kind": kind, "time": time_us, **fields}
+    if sealed:
+        entry["enc"] = [one.as_json() for one in sealed]
+    data = orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)
+    if len(data) >= MAX_ENTRY_BYTES:
+        raise EntryTooLarge(f"an entry of {len(data)} bytes")
+    return data
+
+
+def encode_introduction(time_us: int, sealed: Sequence[Sealed]) -> tuple[bytes, ...]:
+    """The entries that introduce persons."""
+    groups = (sealed[start : start + _PERSONS_PER_INTRODUCTION] for start in range(0, len(sealed), 64))
+    return tuple(encode(PERSON_INTRODUCED, time_us, {}, group) for group in groups)
+
+
+def encode_decisions(header: AccessHeader, items: Sequence[AccessItem]) -> list[tuple[bytes, int]]:
+    """The entries of one request, each with the number of items it holds; more than one if they pass the limit.
+
+    Raises:
+        EntryTooLarge: a single item passes it.
+    """
+    try:
+        return [(_encode_decision(header, items), len(items))]
+    except EntryTooLarge:
+        if len(items) == 1:
+            raise
+    middle = len(items) // 2
+    return encode_decisions(header, items[:middle]) + encode_decisions(header, items[middle:])
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """The JSON object of an entry."""
+    entry: dict[str, Any] = orjson.loads(data)
+    return entry
+
+
+def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes:
+    secrets: dict[Person, dict[str, str]] = {}
+    records: list[dict[str, Any]] = []
+    for number, item in enumerate(items):
+        keeper = item.keeper
+        values = secrets.get(keeper)
+        if values is None:
+            values = secrets[keeper] = {}
+        values[f"items.{number}.id"] = item.id
+        resource = item.resource
+        resource["type"] = item.type
+        resource["ref"] = keeper.reference(item.type, item.id)
+        resource["keeper"] = keeper.sid
+        if item.owned:
+            resource["owner"] = keeper.sid
+        record: dict[str, Any] = {
+            "action": item.action,
+            "effect": item.effect,
+            "reason": item.reason,
+            "resource": resource,
+        }
+        if item.rules:
+            record["rules"] = item.rules
+        if item.failed:
+            record["failed"] = item.failed
+        if item.obligations:
+            record["obligations"] = item.obligations
+        records.append(record)
+    actor = header.actor
+    fields: dict[str, Any] = {
+        "actor": {"sid": actor.sid},
+        "caller": header.caller,
+        "items": records,
+        "policy": header.policy_revision,
+        "request_id": header.request_id,
+    }
+    if header.case:
+        secrets.setdefault(actor, {})["case"] = header.case
+    for name, value in (("purpose", header.purpose), ("zone", header.zone), ("consent", header.consent)):
+        if value:
+            fields[name] = value
+    if header.extra:
+        fields.update(header.extra)
+    randomness = os.urandom(_SEALING_RANDOMNESS * len(secrets))
+    sealed = [
+        person.seal(values, randomness[n * _SEALING_RANDOMNESS : (n + 1) * _SEALING_RANDOMNESS])
+        for n, (person, values) in enumerate(secrets.items())
+    ]
+    return encode(header.kind, header.time_us, fields, sealed)

@@ -1,0 +1,81 @@
+"""What happens behind the log: indexing, checkpoints, heartbeats.
+
+None of it stands between a request and its answer. It runs in a process of its own, so that it takes no time from the one
+that answers.
+"""
+
+import time
+from collections.abc import Callable
+from threading import Event
+
+from linewarden.audit.checkpoints import Checkpoints
+from linewarden.audit.entry import HEARTBEAT, encode
+from linewarden.audit.errors import AuditError
+from linewarden.audit.indexer import Indexer
+from linewarden.audit.model import Head, Unit
+from linewarden.audit.store.log import LogStore
+
+#: How often the heads are looked at, seconds.
+ROUND_S = 0.25
+
+
+class Housekeeper:
+    """Looks after all logs of one database.
+
+    A log is signed for at least every `checkpoint_s` seconds while it grows, and gets a heartbeat when it did not grow for
+    `heartbeat_s` seconds. `on_fault` hears of what goes wrong with one log; the others are looked after all the same.
+    """
+
+    def __init__(
+        self,
+        log: LogStore,
+        indexer: Indexer,
+        checkpoints: Checkpoints,
+        *,
+        checkpoint_s: float,
+        heartbeat_s: float,
+        now_us: Callable[[], int],
+        on_fault: Callable[[int, AuditError], None],
+    ) -> None:
+        self._log = log
+        self._indexer = indexer
+        self._checkpoints = checkpoints
+        self._checkpoint_s = checkpoint_s
+        self._heartbeat_s = heartbeat_s
+        self._now_us = now_us
+        self._on_fault = on_fault
+        self._signed: dict[int, tuple[int, float]] = {}
+        self._grew: dict[int, tuple[int, float]] = {}
+
+    def run(self, stop: Event) -> None:
+        """Go round until told to stop, then once more, so that what was answered is also signed for."""
+        while not stop.wait(ROUND_S):
+            self.round()
+        self._signed.clear()
+        self.round()
+
+    def round(self) -> None:
+        """Look after every log once."""
+        try:
+            heads = self._log.heads()
+        except AuditError as fault:
+            self._on_fault(-1, fault)
+            return
+        for head in heads:
+            try:
+                self._look_after(head, time.monotonic())
+            except AuditError as fault:
+                self._on_fault(head.log, fault)
+
+    def _look_after(self, head: Head, now: float) -> None:
+        size, since = self._grew.get(head.log, (-1, now))
+        if size != head.size:
+            self._grew[head.log] = (head.size, now)
+        elif now - since >= self._heartbeat_s:
+            self._log.append([Unit(head.log, (encode(HEARTBEAT, self._now_us(), {}),))])
+        self._indexer.catch_up(head.log, head.size)
+        size, at = self._signed.get(head.log, (-1, float("-inf")))
+        if size != head.size and now - at >= self._checkpoint_s:
+            # Marked first: a log that is not to be signed for is complained of once per interval, not each round.
+            self._signed[head.log] = (size, now)
+            self._signed[head.log] = (self._checkpoints.sign(head.log).checkpoint.size, now)

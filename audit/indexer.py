@@ -1,0 +1,131 @@
+"""Filling the index behind the log.
+
+Whoever needs the index complete calls `catch_up`; several processes may, the watermark decides who was first.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from linewarden.audit import entry as entries
+from linewarden.audit.directory import Directory
+from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.keyring import Keyring, Person
+from linewarden.audit.merkle import node_hash
+from linewarden.audit.store.index import ITEM_BITS, IndexRow, IndexStore
+from linewarden.audit.store.log import LogStore
+
+#: Entries that go into the index in one transaction.
+STEP = 512
+
+#: Tree levels that are kept; a node between two of them is folded from at most 128 of the level below.
+KEPT_LEVELS = 8
+
+
+class Indexer:
+    """Reads entries, derives what can be searched, and keeps the nodes that proofs are built from."""
+
+    def __init__(self, log: LogStore, index: IndexStore, directory: Directory, keyring: Keyring) -> None:
+        self._log = log
+        self._index = index
+        self._directory = directory
+        self._keyring = keyring
+
+    def catch_up(self, log: int, size: int) -> None:
+        """Index the log up to `size` entries at least.
+
+        Raises:
+            LogUnavailable: a database failed.
+        """
+        start = self._index.indexed(log)
+        while start < size:
+            stop = min(start + STEP - start % STEP, size)
+            decoded = [entries.decode(data) for data in self._log.entries(log, start, stop)]
+            persons = self._persons(log, decoded)
+            rows = [row for n, entry in enumerate(decoded, start) for row in self._rows(log, n, entry, persons)]
+            self._index.add(log, start, stop, rows, self._nodes(log, start, stop))
+            start = self._index.indexed(log)
+
+    def node(self, log: int, level: int, number: int) -> bytes:
+        """The hash of the complete subtree of 2**level leaves at `number`, from the index or from the leaves behind it.
+
+        Raises:
+            LogUnavailable: a database failed.
+        """
+        kept = level - level % KEPT_LEVELS
+        width = 1 << (level - kept)
+        start, stop = number * width, (number + 1) * width
+        if kept == 0:
+            hashes = list(self._log.leaf_hashes(log, start, stop))
+        else:
+            hashes = self._index.nodes(log, kept, start, stop)
+            hashes += [self._folded(log, kept, n) for n in range(start + len(hashes), stop)]
+        return _fold(hashes)
+
+    def _folded(self, log: int, level: int, number: int) -> bytes:
+        below = level - 1
+        return node_hash(self.node(log, below, 2 * number), self.node(log, below, 2 * number + 1))
+
+    def _nodes(self, log: int, start: int, stop: int) -> dict[tuple[int, int], bytes]:
+        nodes: dict[tuple[int, int], bytes] = {}
+        level, width = KEPT_LEVELS, 1 << KEPT_LEVELS
+        while start // width < stop // width:
+            for number in range(start // width, stop // width):
+                if level == KEPT_LEVELS:
+                    nodes[level, number] = _fold(list(self._log.leaf_hashes(log, number * width, (number + 1) * width)))
+                else:
+                    below = range(number << KEPT_LEVELS, (number + 1) << KEPT_LEVELS)
+                    stored = self._index.nodes(log, level - KEPT_LEVELS, below.start, below.stop)
+                    fresh = [nodes[level - KEPT_LEVELS, n] for n in below[len(stored) :]]
+                    nodes[level, number] = _fold(stored + fresh)
+            level += KEPT_LEVELS
+            width <<= KEPT_LEVELS
+        return nodes
+
+    def _persons(self, log: int, decoded: list[dict[str, Any]]) -> dict[str, Person]:
+        sids = {sealed["sid"] for entry in decoded if "items" in entry for sealed in entry.get("enc", ())}
+        return {sid: person for sid, (person, _name) in self._directory.people(log, list(sids)).items()}
+
+    def _rows(self, log: int, index: int, entry: dict[str, Any], persons: dict[str, Person]) -> Iterator[IndexRow]:
+        values = opened(entry, persons)
+        for number, item in enumerate(entry.get("items") or [{}]):
+            resource = item.get("resource", {})
+            id = values.get(f"items.{number}.id")
+            yield IndexRow(
+                place=index << ITEM_BITS | number,
+                time_us=entry["time"],
+                kind=entry["kind"],
+                caller=entry.get("caller"),
+                request_id=entry.get("request_id") or None,
+                actor=entry.get("actor", {}).get("sid"),
+                type=resource.get("type"),
+                token=None if id is None else self._keyring.item_token(log, resource["type"], id),
+                action=item.get("action"),
+                effect=item.get("effect"),
+                purpose=entry.get("purpose"),
+                data_subjects=tuple(dict.fromkeys(_data_subjects(resource))),
+            )
+
+
+def opened(entry: dict[str, Any], persons: dict[str, Person]) -> dict[str, str]:
+    """The personal values of an entry, by field, as far as their persons' keys are still there."""
+    values: dict[str, str] = {}
+    for sealed in entry.get("enc", ()):
+        person = persons.get(sealed["sid"])
+        if person is not None:
+            try:
+                values |= person.open(sealed["ct"], sealed["commit"])
+            except VerificationFailed:  # sealed by a process that had not heard of the erasure and re-introduction
+                continue
+    return values
+
+
+def _data_subjects(resource: dict[str, Any]) -> Iterator[str]:
+    if "owner" in resource:
+        yield resource["owner"]
+    yield from resource.get("parties", ())
+
+
+def _fold(hashes: list[bytes]) -> bytes:
+    while len(hashes) > 1:
+        hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
+    return hashes[0]

@@ -1,0 +1,166 @@
+"""Keys of persons: made, wrapped, and used to seal personal values.
+
+Each person has 64 random bytes: half encrypts, half makes references to items. They are stored wrapped by the
+key-encryption key, which lives outside the database. Deleting a person's row therefore makes every sealed value of that
+person unreadable, in the log, in its exports and in old backups, while no byte of the log changes.
+
+A reference to an item is a MAC under the owner's own key, so that it dies with it; a hash, or a MAC under a key shared by
+all, could be tried out against every phone number in hours.
+"""
+
+import hashlib
+import hmac
+import os
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from linewarden.audit.errors import VerificationFailed
+
+_NONCE = 12
+_OPENING = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Personal values of one person as they stand in an entry.
+
+    `ciphertext` is nonce ‖ AES-256-GCM(opening ‖ JSON of the values); `commitment` is HMAC-SHA256(opening, JSON of the
+    values), so that whoever was shown the opening and the values can check them against the entry without any key.
+    """
+
+    sid: str
+    ciphertext: str
+    commitment: str
+
+    def as_json(self) -> dict[str, str]:
+        """The form in an entry; bytes are base64."""
+        return {"commit": self.commitment, "ct": self.ciphertext, "sid": self.sid}
+
+
+class Person:
+    """A pseudonym with its keys. `sid` is random and says nothing about the person."""
+
+    __slots__ = ("_cipher", "_reference_key", "sid")
+
+    def __init__(self, sid: str, keys: bytes) -> None:
+        self.sid = sid
+        self._cipher = AESGCM(keys[:32])
+        self._reference_key = keys[32:]
+
+    def seal(self, values: Mapping[str, str], randomness: bytes) -> Sealed:
+        """Encrypt values under this person's key; `randomness` is 28 fresh random bytes."""
+        nonce, opening = randomness[:_NONCE], randomness[_NONCE:]
+        plain = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+        ciphertext = nonce + self._cipher.encrypt(nonce, opening + plain, self.sid.encode())
+        commitment = hmac.digest(opening, plain, "sha256")
+        return Sealed(
+            self.sid,
+            b2a_base64(ciphertext, newline=False).decode(),
+            b2a_base64(commitment, newline=False).decode(),
+        )
+
+    def open(self, ciphertext: str, commitment: str) -> dict[str, str]:
+        """The sealed values.
+
+        Raises:
+            VerificationFailed: the ciphertext is not one of this person, or the commitment is not to these values.
+        """
+        raw = a2b_base64(ciphertext)
+        try:
+            plain = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], self.sid.encode())
+        except InvalidTag:
+            raise VerificationFailed("a sealed value does not open under its person's key") from None
+        opening, values = plain[:_OPENING], plain[_OPENING:]
+        if not hmac.compare_digest(hmac.digest(opening, values, "sha256"), a2b_base64(commitment)):
+            raise VerificationFailed("a sealed value is not the one its commitment states")
+        return dict(orjson.loads(values))
+
+    def reference(self, type: str, id: str) -> str:
+        """The pseudonym of an item of this person: 16 characters."""
+        digest = hmac.digest(self._reference_key, f"{type}\0{id}".encode(), "sha256")
+        return digest[:8].hex()
+
+
+class Keyring:
+    """What the key-encryption key is good for: wrapping persons' keys, and finding persons and items by name."""
+
+    def __init__(self, key_encryption_key: bytes) -> None:
+        if len(key_encryption_key) != 32:
+            raise ValueError("the key-encryption key has 32 bytes")
+        self._wrap = AESGCM(_derive(key_encryption_key, b"linewarden/v1/wrap"))
+        self._lookup = _derive(key_encryption_key, b"linewarden/v1/look-up")
+
+    def wrap(self, log: int, sid: str, keys: bytes) -> bytes:
+        """Encrypt a person's keys for storage."""
+        nonce = os.urandom(_NONCE)
+        return nonce + self._wrap.encrypt(nonce, keys, f"{log}/{sid}".encode())
+
+    def unwrap(self, log: int, sid: str, wrapped: bytes) -> Person:
+        """The person whose wrapped keys these are.
+
+        Raises:
+            VerificationFailed: they were wrapped under another key-encryption key, or for another person.
+        """
+        try:
+            return Person(sid, self._wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{log}/{sid}".encode()))
+        except InvalidTag:
+            raise VerificationFailed("a person's key does not open under this key-encryption key") from None
+
+    def name_token(self, log: int, name: str) -> bytes:
+        """What a person's row is found by; stands in mutable tables only."""
+        return hmac.digest(self._lookup, f"{log}/person\0{name}".encode(), "sha256")
+
+    def item_token(self, log: int, type: str, id: str) -> bytes:
+        """What the entries of an item are found by; stands in mutable tables only."""
+        return hmac.digest(self._lookup, f"{log}/{type}\0{id}".encode(), "sha256")[:16]
+
+    def seal_name(self, person: Person, name: str) -> bytes:
+        """A person's name for its row, under the person's own key."""
+        sealed = person.seal({"name": name}, os.urandom(28))
+        return orjson.dumps(sealed.as_json())
+
+    def open_name(self, person: Person, sealed: bytes) -> str:
+        """The name in a person's row.
+
+        Raises:
+            VerificationFailed: it is not this person's.
+        """
+        parts = orjson.loads(sealed)
+        return person.open(parts["ct"], parts["commit"])["name"]
+
+
+def new_person_keys() -> tuple[str, bytes]:
+    """A fresh pseudonym and fresh keys."""
+    return os.urandom(8).hex(), os.urandom(64)
+
+
+def load_key_encryption_key(path: Path) -> Keyring:
+    """Read the key-encryption key: 32 bytes as base64 in one line.
+
+    Raises:
+        ValueError: the file does not hold that.
+        OSError: it cannot be read.
+    """
+    return Keyring(a2b_base64(path.read_bytes().strip()))
+
+
+def new_key_encryption_key() -> bytes:
+    """A fresh key-encryption key as the text of its file."""
+    return b2a_base64(os.urandom(32))
+
+
+def _derive(key: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(key)
+
+
+def fingerprint(key_encryption_key: bytes) -> str:
+    """Eight characters that tell two key-encryption keys apart without revealing either."""
+    return hashlib.sha256(_derive(key_encryption_key, b"linewarden/v1/fingerprint")).hexdigest()[:8]

@@ -1,0 +1,240 @@
+"""Reading the log: queries that are complete, in pages that stay stable while the log grows, and single entries."""
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from linewarden.audit import entry as entries
+from linewarden.audit.directory import Directory
+from linewarden.audit.errors import PageTokenInvalid
+from linewarden.audit.indexer import Indexer, opened
+from linewarden.audit.keyring import Keyring
+from linewarden.audit.store.index import ITEM_BITS, IndexStore, Search
+from linewarden.audit.store.log import LogStore
+
+_TOKEN_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for, in the words of those who look. Empty strings and None do not narrow."""
+
+    from_us: int | None = None
+    until_us: int | None = None
+    kinds: tuple[str, ...] = ()
+    caller: str = ""
+    subject: str = ""
+    data_subject: str = ""
+    resource_type: str = ""
+    resource_id: str = ""
+    verb: str = ""
+    effect: str = ""
+    purpose: str = ""
+    request_id: str = ""
+    oldest_first: bool = False
+
+    def digest(self) -> str:
+        """What binds a page token to its query."""
+        return hashlib.sha256(orjson.dumps(self, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One item of one entry. Names are empty for persons who were erased."""
+
+    index: int
+    item: int
+    time_us: int
+    kind: str
+    request_id: str
+    caller: str
+    subject_sid: str
+    subject: str
+    owner_sid: str
+    owner: str
+    resource_type: str
+    resource_ref: str
+    resource_id: str
+    verb: str
+    effect: str
+    reason: str
+    purpose: str
+    policy_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows, and the token that continues. All pages of a query are complete for the first `size` entries of the log."""
+
+    rows: tuple[Row, ...]
+    next_token: str
+    size: int
+
+
+class Reading:
+    """Queries over the index, answered from the entries themselves. The methods block: they belong in a thread."""
+
+    def __init__(
+        self, log: LogStore, index: IndexStore, indexer: Indexer, directory: Directory, keyring: Keyring
+    ) -> None:
+        self._log = log
+        self._index = index
+        self._indexer = indexer
+        self._directory = directory
+        self._keyring = keyring
+
+    def query(self, log: int, query: Query, *, size: int, page_size: int, token: str) -> Page:
+        """A page of what fits among the first `size` entries, or of those the token was made for.
+
+        Raises:
+            PageTokenInvalid: the token is not one of this query.
+            LogUnavailable: a database failed.
+        """
+        after: int | None = None
+        if token:
+            bound, after = _read_token(token, query)
+            size = min(size, bound)
+        wanted = self._search(log, query)
+        places: list[int] = []
+        if wanted is not None:
+            self._indexer.catch_up(log, size)
+            places = self._index.search(
+                log,
+                wanted,
+                after=after,
+                below=size << ITEM_BITS,
+                descending=not query.oldest_first,
+                limit=page_size + 1,
+            )
+        more = len(places) > page_size
+        places = places[:page_size]
+        next_token = _write_token(query, size, places[-1]) if more else ""
+        return Page(tuple(self._rows(log, places)), next_token, size)
+
+    def recorded(self, log: int, query: Query) -> dict[str, Any]:
+        """The query as it may stand in the record of the read: persons and items by pseudonym.
+
+        Raises:
+            LogUnavailable: a database failed.
+        """
+        stated: dict[str, Any] = {}
+        for name in ("from_us", "until_us", "caller", "resource_type", "verb", "effect", "purpose", "request_id"):
+            if value := getattr(query, name):
+                stated[name] = value
+        if query.kinds:
+            stated["kinds"] = query.kinds
+        for name in ("subject", "data_subject"):
+            if value := getattr(query, name):
+                person = self._directory.find(log, value)
+                stated[name] = person.sid if person else "unknown"
+        if query.resource_id:
+            stated["resource"] = self._reference(log, query.resource_type, query.resource_id)
+        return stated
+
+    def _reference(self, log: int, type: str, id: str) -> str:
+        wanted = Search(token=self._keyring.item_token(log, type, id))
+        for place in self._index.search(log, wanted, after=None, below=1 << 62, descending=False, limit=1):
+            return next(self._rows(log, [place])).resource_ref
+        return "unknown"
+
+    def disclosed(self, log: int, data: bytes) -> dict[str, str]:
+        """The personal values of an entry that are still readable, by field; `actor` and `owner` are names."""
+        entry = entries.decode(data)
+        people = self._directory.people(log, list(_sids(entry)))
+        values = opened(entry, {sid: person for sid, (person, _) in people.items()})
+        values |= {f"name.{sid}": name for sid, (_, name) in people.items() if name}
+        return values
+
+    def _search(self, log: int, query: Query) -> Search | None:
+        """The query by pseudonyms and tokens; None if it names a person the log does not know."""
+        sids: list[str | None] = []
+        for name in (query.subject, query.data_subject):
+            person = self._directory.find(log, name) if name else None
+            if name and person is None:
+                return None
+            sids.append(person.sid if person else None)
+        token = None
+        if query.resource_id:
+            token = self._keyring.item_token(log, query.resource_type, query.resource_id)
+        return Search(
+            from_us=query.from_us,
+            until_us=query.until_us,
+            kinds=query.kinds,
+            caller=query.caller or None,
+            actor=sids[0],
+            data_subject=sids[1],
+            type=query.resource_type or None,
+            token=token,
+            action=query.verb or None,
+            effect=query.effect or None,
+            purpose=query.purpose or None,
+            request_id=query.request_id or None,
+        )
+
+    def _rows(self, log: int, places: Sequence[int]) -> Iterator[Row]:
+        indexes = sorted({place >> ITEM_BITS for place in places})
+        decoded = {n: entries.decode(data) for n, data in self._log.entries_at(log, indexes).items()}
+        sids = {sid for entry in decoded.values() for sid in _sids(entry)}
+        people = self._directory.people(log, list(sids))
+        persons = {sid: person for sid, (person, _) in people.items()}
+        names = {sid: name for sid, (_, name) in people.items()}
+        values = {n: opened(entry, persons) for n, entry in decoded.items()}
+        for place in places:
+            index, item = place >> ITEM_BITS, place & (1 << ITEM_BITS) - 1
+            yield _row(index, item, decoded[index], values[index], names)
+
+
+def _row(index: int, number: int, entry: dict[str, Any], values: dict[str, str], names: dict[str, str]) -> Row:
+    items = entry.get("items")
+    item = items[number] if items else {}
+    resource = item.get("resource", {})
+    actor, owner = entry.get("actor", {}).get("sid", ""), resource.get("owner", "")
+    return Row(
+        index=index,
+        item=number,
+        time_us=entry["time"],
+        kind=entry["kind"],
+        request_id=entry.get("request_id", ""),
+        caller=entry.get("caller", ""),
+        subject_sid=actor,
+        subject=names.get(actor, ""),
+        owner_sid=owner,
+        owner=names.get(owner, ""),
+        resource_type=resource.get("type", ""),
+        resource_ref=resource.get("ref", ""),
+        resource_id=values.get(f"items.{number}.id", ""),
+        verb=item.get("action", ""),
+        effect=item.get("effect", ""),
+        reason=item.get("reason", entry.get("reason", "")),
+        purpose=entry.get("purpose", ""),
+        policy_revision=entry.get("policy", 0),
+    )
+
+
+def _sids(entry: dict[str, Any]) -> Iterator[str]:
+    if "actor" in entry:
+        yield entry["actor"]["sid"]
+    for sealed in entry.get("enc", ()):
+        yield sealed["sid"]
+    for item in entry.get("items", ()):
+        yield from item["resource"].get("parties", ())
+
+
+def _write_token(query: Query, size: int, after: int) -> str:
+    return urlsafe_b64encode(orjson.dumps([_TOKEN_VERSION, query.digest(), size, after])).decode()
+
+
+def _read_token(token: str, query: Query) -> tuple[int, int]:
+    try:
+        version, digest, size, after = orjson.loads(urlsafe_b64decode(token))
+        fits = version == _TOKEN_VERSION and digest == query.digest()
+        if fits and isinstance(size, int) and isinstance(after, int) and 0 <= after >> ITEM_BITS < size < 1 << 40:
+            return size, after
+    except (Base64Error, ValueError, TypeError):
+        pass
+    raise PageTokenInvalid("the page token is not one of this query")

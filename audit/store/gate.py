@@ -1,0 +1,37 @@
+"""The gate in front of SQLite's write lock.
+
+SQLite's own busy wait sleeps between tries and gave tails of 1.4 s with two writers; a blocking file lock wakes the
+next writer at once. The kernel releases it when its holder dies, however it dies. PostgreSQL has row locks and needs
+no gate.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import sqlalchemy as sa
+
+
+class FileGate:
+    """A lock between processes, held while one of them writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Hold the lock; waits as long as another process holds it."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def gate_for(engine: sa.Engine) -> "FileGate | type[AbstractContextManager[None]]":
+    """The gate that fits the database."""
+    if engine.dialect.name == "sqlite":
+        return FileGate(Path(f"{engine.url.database}.lock"))
+    return nullcontext

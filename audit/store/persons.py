@@ -1,0 +1,65 @@
+"""Rows of persons: the mutable table that links names to pseudonyms and holds wrapped keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.schema import person
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as stored."""
+
+    token: bytes
+    sid: str
+    wrapped_key: bytes
+    sealed_name: bytes
+
+
+_COLUMNS = (person.c.token, person.c.sid, person.c.wrapped_key, person.c.sealed_name)
+
+
+class PersonStore:
+    """Persons of all logs."""
+
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+
+    def by_token(self, log: int, tokens: Sequence[bytes]) -> list[PersonRow]:
+        """The persons with these look-up tokens, as far as there are any.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        return self._select(log, person.c.token, tokens)
+
+    def by_sid(self, log: int, sids: Sequence[str]) -> list[PersonRow]:
+        """The persons with these pseudonyms, as far as there are any.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        return self._select(log, person.c.sid, sids)
+
+    @staticmethod
+    def insert(connection: sa.Connection, log: int, rows: Sequence[PersonRow]) -> bool:
+        """Insert persons inside an append, under the lock of their log; False if one of them is already there."""
+        tokens = [row.token for row in rows]
+        known = sa.select(sa.func.count()).where(person.c.log == log, person.c.token.in_(tokens))
+        if connection.scalar(known):
+            return False
+        values = [
+            {"log": log, "token": r.token, "sid": r.sid, "wrapped_key": r.wrapped_key, "sealed_name": r.sealed_name}
+            for r in rows
+        ]
+        connection.execute(sa.insert(person), values)
+        return True
+
+    def _select(self, log: int, column: sa.Column[str] | sa.Column[bytes], keys: Sequence[object]) -> list[PersonRow]:
+        query = sa.select(*_COLUMNS).where(person.c.log == log, column.in_(keys))
+        with self._store.reading() as connection:
+            rows = connection.execute(query).all()
+        return [PersonRow(bytes(token), sid, bytes(key), bytes(name)) for token, sid, key, name in rows]

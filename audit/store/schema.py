@@ -1,0 +1,50 @@
+"""The tables of the main database that belong to the log."""
+
+import sqlalchemy as sa
+
+#: BIGINT everywhere; SQLite wants the word INTEGER for a key that is the row id itself.
+BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+#: Byte-wise comparison of names in every database. SQLite compares so by itself.
+Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+metadata = sa.MetaData()
+
+log_head = sa.Table(
+    "log_head",
+    metadata,
+    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("tenant", Name, nullable=False, unique=True, comment="empty for the system log"),
+    sa.Column("origin_id", sa.Text, nullable=False, unique=True, comment="random; stands in the checkpoint's origin"),
+    sa.Column("size", BigInt, nullable=False),
+    sa.Column("frontier", sa.LargeBinary, nullable=False, comment="32 bytes for each bit set in size, largest first"),
+    sa.Column("revision", BigInt, nullable=False, comment="of the policy; in the system log, of the keys"),
+    sa.Column("created_us", BigInt, nullable=False),
+)
+
+log_entry = sa.Table(
+    "log_entry",
+    metadata,
+    sa.Column("position", BigInt, primary_key=True, autoincrement=False, comment="log * 2**40 + index"),
+    sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
+    sa.Column("entry", sa.LargeBinary, nullable=False, comment="hashed as stored, never encoded again"),
+)
+
+person = sa.Table(
+    "person",
+    metadata,
+    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("token", sa.LargeBinary, primary_key=True, comment="HMAC of the name under the look-up key"),
+    sa.Column("sid", sa.Text, nullable=False),
+    sa.Column("wrapped_key", sa.LargeBinary, nullable=False, comment="the person's keys under the key-encryption key"),
+    sa.Column("sealed_name", sa.LargeBinary, nullable=False, comment="the name under the person's own key"),
+    sa.UniqueConstraint("log", "sid", name="person_sid"),
+)
+
+#: Places for 2**23 logs of 2**40 entries in one signed 64-bit key.
+INDEX_BITS = 40
+
+
+def position_of(log: int, index: int) -> int:
+    """The primary key of entry `index` of `log`."""
+    return log << INDEX_BITS | index

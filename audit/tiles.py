@@ -1,0 +1,206 @@
+"""The log as files: tiles of hashes and bundles of entries, as C2SP tlog-tiles lays them out.
+
+A tile is up to 256 neighbouring hashes of one level of the tree in eight; a bundle is the up to 256 entries under a tile
+of level 0. All are functions of the entries: making an export and checking one go through the same `TileStack`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+
+from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.merkle import HASH_BYTES, Frontier, leaf_hash, node_hash
+
+#: Hashes in a full tile, and entries in a full bundle.
+TILE_WIDTH = 256
+
+#: The largest entry that the two bytes of its length in a bundle can state.
+MAX_BUNDLED_BYTES = 0xFFFF
+
+_TILE_LEVELS = 8
+_PATH = re.compile(r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/){0,7}[0-9]{3})(?:\.p/[0-9]{1,3})?")
+
+
+def tile_path(level: int, number: int, width: int = TILE_WIDTH) -> str:
+    """Where the tile stands: number 1234067 of level 0 at `tile/0/x001/x234/067`, with `.p/<width>` if not full."""
+    return f"tile/{level}/{_number_path(number)}{_partial(width)}"
+
+
+def bundle_path(number: int, width: int = TILE_WIDTH) -> str:
+    """Where the bundle of the entries from `number` * 256 on stands."""
+    return f"tile/entries/{_number_path(number)}{_partial(width)}"
+
+
+def tile_width(level: int, number: int, size: int) -> int:
+    """How many hashes the tile has in a log of `size` entries; 0 if there is no such tile."""
+    return max(0, min(TILE_WIDTH, (size >> _TILE_LEVELS * level) - number * TILE_WIDTH))
+
+
+def is_path_of(path: str, size: int) -> bool:
+    """Whether a log of `size` entries has a tile or bundle at just this path."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        return False
+    number = int(re.sub("[x/]", "", match[2]))
+    level = 0 if match[1] == "entries" else int(match[1])
+    width = tile_width(level, number, size)
+    right = bundle_path(number, width) if match[1] == "entries" else tile_path(level, number, width)
+    return width > 0 and path == right
+
+
+def encode_bundle(entries: Sequence[bytes]) -> bytes:
+    """The bundle of these entries: each after its length in two bytes, big-endian.
+
+    Raises:
+        ValueError: an entry is larger than MAX_BUNDLED_BYTES.
+    """
+    if any(len(entry) > MAX_BUNDLED_BYTES for entry in entries):
+        raise ValueError(f"an entry of a bundle has at most {MAX_BUNDLED_BYTES} bytes")
+    return b"".join([part for entry in entries for part in (len(entry).to_bytes(2, "big"), entry)])
+
+
+def decode_bundle(data: bytes, count: int) -> list[bytes]:
+    """The `count` entries of a bundle.
+
+    Raises:
+        VerificationFailed: it holds fewer, or more, or ends within one.
+    """
+    entries: list[bytes] = []
+    at, end = 0, len(data)
+    for index in range(count):
+        start = at + 2
+        if start > end:
+            raise VerificationFailed(f"the bundle ends before entry {index} of {count}")
+        at = start + (data[at] << 8 | data[at + 1])
+        entries.append(data[start:at])
+    if at > end:
+        raise VerificationFailed(f"the bundle ends within its last entry, {count - 1}, or a length in it is wrong")
+    if at < end:
+        raise VerificationFailed(f"the bundle goes on for {end - at} bytes after its {count} entries")
+    return entries
+
+
+class TileStack:
+    """The growing right edge of the tiles: at most one unfinished tile of each level.
+
+    Leaves arrive as tiles of level 0, of which only the last may be partial.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._levels: list[list[bytes]] = []  # from level 1 upwards
+
+    def push(self, leaves: Sequence[bytes]) -> list[tuple[int, int, bytes]]:
+        """Add the leaf hashes of a full tile; returns level, number and bytes of each tile that is now full."""
+        self.size += TILE_WIDTH
+        full: list[tuple[int, int, bytes]] = []
+        tile = leaves
+        while len(tile) == TILE_WIDTH:
+            level = len(full)
+            full.append((level, (self.size >> _TILE_LEVELS * (level + 1)) - 1, b"".join(tile)))
+            if level == len(self._levels):
+                self._levels.append([])
+            above = self._levels[level]
+            above.append(_tile_root(tile))
+            tile = above
+        for level in range(len(full) - 1):
+            self._levels[level] = []
+        return full
+
+    def partial(self, leaves: Sequence[bytes] = ()) -> Iterator[tuple[int, int, bytes]]:
+        """The tiles that stay partial if the log ends with these less than 256 leaves after what was pushed."""
+        size = self.size + len(leaves)
+        for level, tile in enumerate([leaves, *self._levels]):
+            if tile:
+                yield level, size >> _TILE_LEVELS * (level + 1), b"".join(tile)
+
+    def root(self, leaves: Sequence[bytes] = ()) -> bytes:
+        """The root of the log if it ends with these less than 256 leaves after what was pushed."""
+        peaks = [_frontier(tile).to_bytes() for tile in (*reversed(self._levels), leaves)]
+        return Frontier.from_bytes(self.size + len(leaves), b"".join(peaks)).root()
+
+
+def tree_files(entries: Iterable[bytes], size: int, root: bytes) -> Iterator[tuple[str, bytes]]:
+    """The paths and bytes of all tiles and bundles of a log, from its entries in order.
+
+    Holds one tile of each level and one bundle. The partial files come last. What was yielded before an error is no
+    export: the checkpoint therefore belongs after the last file.
+
+    Raises:
+        VerificationFailed: the entries are not those of the log of that size and root.
+        ValueError: an entry is larger than MAX_BUNDLED_BYTES.
+    """
+    stack, source = TileStack(), iter(entries)
+    while len(bundle := list(islice(source, TILE_WIDTH))) == TILE_WIDTH:
+        yield bundle_path(stack.size // TILE_WIDTH), encode_bundle(bundle)
+        for level, number, tile in stack.push([leaf_hash(entry) for entry in bundle]):
+            yield tile_path(level, number), tile
+    leaves = [leaf_hash(entry) for entry in bundle]
+    if stack.size + len(leaves) != size or stack.root(leaves) != root:
+        raise VerificationFailed(f"the entries given are not those of the log of {size} entries with that root")
+    if bundle:
+        yield bundle_path(stack.size // TILE_WIDTH, len(bundle)), encode_bundle(bundle)
+    for level, number, tile in stack.partial(leaves):
+        yield tile_path(level, number, len(tile) // HASH_BYTES), tile
+
+
+class TileReader:
+    """A `merkle.NodeReader` over the tiles of a log of `size` entries.
+
+    `read` returns the bytes of the file at a path; what it raises passes through. Nothing is kept between calls.
+    """
+
+    def __init__(self, read: Callable[[str], bytes], size: int) -> None:
+        self._read = read
+        self._size = size
+
+    def __call__(self, level: int, index: int) -> bytes:
+        """The hash of the complete subtree of 2**level leaves at `index`.
+
+        Raises:
+            ValueError: the log has no such subtree.
+            VerificationFailed: a tile has not the length that belongs to the size of the log.
+        """
+        if level < 0 or index < 0 or index + 1 > self._size >> level:
+            raise ValueError(f"a log of {self._size} entries has no subtree {index} of level {level}")
+        above = level % _TILE_LEVELS
+        tile_level, first = level // _TILE_LEVELS, index << above
+        number, offset = divmod(first, TILE_WIDTH)
+        hashes = self._tile(tile_level, number)[offset * HASH_BYTES : (offset + (1 << above)) * HASH_BYTES]
+        return _frontier(_split(hashes)).root()
+
+    def _tile(self, level: int, number: int) -> bytes:
+        width = tile_width(level, number, self._size)
+        path = tile_path(level, number, width)
+        data = self._read(path)
+        if len(data) != width * HASH_BYTES:
+            raise VerificationFailed(f"{path} has {len(data)} bytes where {width * HASH_BYTES} belong")
+        return data
+
+
+def _tile_root(tile: Sequence[bytes]) -> bytes:
+    while len(tile) > 1:
+        tile = [node_hash(left, right) for left, right in zip(tile[::2], tile[1::2], strict=True)]
+    return tile[0]
+
+
+def _frontier(leaves: Iterable[bytes]) -> Frontier:
+    frontier = Frontier()
+    for leaf in leaves:
+        frontier.append(leaf)
+    return frontier
+
+
+def _split(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES))
+
+
+def _number_path(number: int) -> str:
+    path = f"{number % 1000:03}"
+    while number := number // 1000:
+        path = f"x{number % 1000:03}/{path}"
+    return path
+
+
+def _partial(width: int) -> str:
+    return "" if width == TILE_WIDTH else f".p/{width}"

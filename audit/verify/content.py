@@ -1,0 +1,96 @@
+"""What the entries of a log must look like, and what is counted of them."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from linewarden.audit.errors import VerificationFailed
+
+# A log that names more kinds than this is made to fill the memory of whoever reads it.
+_MAX_KINDS = 1_000
+_KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_MAX_KIND_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verified export holds. Times are microseconds since 1970, UTC, the earliest and the latest stated."""
+
+    origin: str
+    size: int
+    root: bytes
+    kinds: Mapping[str, int]
+    first_time_us: int | None
+    last_time_us: int | None
+
+
+class Tally:
+    """Counts of the entries seen so far."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, int] = {}
+        self._first: int | None = None
+        self._last: int | None = None
+
+    def add(self, data: bytes) -> None:
+        """Check and count one entry.
+
+        Raises:
+            VerificationFailed: it is not a JSON object with sorted keys and a version, a kind and a time.
+        """
+        entry = _parse(data)
+        version, kind, time = entry.get("v"), entry.get("kind"), entry.get("time")
+        if type(version) is not int or version < 1:
+            raise VerificationFailed("has no version `v`")
+        if type(time) is not int or not 0 <= time < 1 << 63:
+            raise VerificationFailed("has no `time` in microseconds")
+        if type(kind) is not str:
+            raise VerificationFailed("has no `kind`")
+        if kind not in self._kinds:
+            self._admit(kind)
+        self._kinds[kind] += 1
+        if self._first is None or time < self._first:
+            self._first = time
+        if self._last is None or time > self._last:
+            self._last = time
+
+    def report(self, origin: str, size: int, root: bytes) -> Report:
+        """The counts, with what the checkpoint says."""
+        return Report(origin, size, root, dict(sorted(self._kinds.items())), self._first, self._last)
+
+    def _admit(self, kind: str) -> None:
+        if len(kind) > _MAX_KIND_LENGTH or not _KIND.fullmatch(kind):
+            raise VerificationFailed("has a `kind` that is not of the form noun.participle")
+        if len(self._kinds) == _MAX_KINDS:
+            raise VerificationFailed(f"has a kind beyond the {_MAX_KINDS} before it")
+        self._kinds[kind] = 0
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Strictly ascending: a key that stands twice means different things to different readers.
+    last: str | None = None
+    for key, _value in pairs:
+        if last is not None and key <= last:
+            raise VerificationFailed("has keys that are not sorted")
+        last = key
+    return dict(pairs)
+
+
+def _no_number(_text: str) -> NoReturn:
+    raise VerificationFailed("has a number that JSON does not know")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    try:
+        text = data.decode()
+        value, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        raise VerificationFailed("is not JSON") from None
+    if end != len(text) or not isinstance(value, dict):
+        raise VerificationFailed("is not one JSON object")
+    return value

@@ -1,0 +1,128 @@
+"""Checking an exported directory: checkpoint, bundles, tiles, and nothing beside them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.merkle import HASH_BYTES, leaf_hash
+from linewarden.audit.note import MAX_NOTE_LENGTH, Checkpoint, Verifier, open_checkpoint
+from linewarden.audit.tiles import (
+    MAX_BUNDLED_BYTES,
+    TILE_WIDTH,
+    TileStack,
+    bundle_path,
+    decode_bundle,
+    is_path_of,
+    tile_path,
+    tile_width,
+)
+from linewarden.audit.verify.content import Report, Tally
+from linewarden.audit.verify.files import ExportFiles
+
+_CHECKPOINT = "checkpoint"
+
+
+def read_checkpoint(directory: Path, verifier: Verifier) -> Checkpoint:
+    """The checkpoint of an export, its signature checked and nothing else.
+
+    Raises:
+        VerificationFailed: it is missing, malformed, of another log, or not signed by the key.
+    """
+    return _checkpoint(ExportFiles(directory), verifier)
+
+
+def verify_export(
+    directory: Path,
+    verifier: Verifier,
+    *,
+    older: Checkpoint | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Report:
+    """Check that a directory is the whole log that its signed checkpoint speaks of, and nothing else.
+
+    Every hash of every tile is computed again from the entries, so that any byte that differs anywhere is found. With
+    `older`, a checkpoint opened before, the log it speaks of must be a prefix of this one. `progress` hears how many
+    entries of how many are done. Memory: one bundle and one tile of each level.
+
+    Raises:
+        VerificationFailed: it is not so; the text says which file, and which entry of the log.
+    """
+    files = ExportFiles(directory)
+    checkpoint = _checkpoint(files, verifier)
+    _check_older(older, checkpoint)
+    for path in files.paths():
+        if path != _CHECKPOINT and not is_path_of(path, checkpoint.size):
+            raise VerificationFailed(f"{path!r} does not belong to a log of {checkpoint.size} entries")
+    tally, stack = Tally(), TileStack()
+    leaves: list[bytes] = []
+    while stack.size + len(leaves) < checkpoint.size:
+        leaves = _check_bundle(files, stack.size, checkpoint.size, tally)
+        _check_prefix(stack, leaves, older)
+        if len(leaves) == TILE_WIDTH:
+            for level, number, tile in stack.push(leaves):
+                _check_tile(files, level, number, tile)
+            leaves = []
+        progress(stack.size + len(leaves), checkpoint.size)
+    for level, number, tile in stack.partial(leaves):
+        _check_tile(files, level, number, tile)
+    if stack.root(leaves) != checkpoint.root:
+        raise VerificationFailed(f"{_CHECKPOINT}: the root is not that of the {checkpoint.size} entries in the export")
+    return tally.report(checkpoint.origin, checkpoint.size, checkpoint.root)
+
+
+def _checkpoint(files: ExportFiles, verifier: Verifier) -> Checkpoint:
+    data = files.read(_CHECKPOINT, MAX_NOTE_LENGTH)
+    try:
+        return open_checkpoint(data.decode(), verifier)
+    except UnicodeDecodeError:
+        raise VerificationFailed(f"{_CHECKPOINT}: it is not UTF-8") from None
+    except VerificationFailed as error:
+        raise VerificationFailed(f"{_CHECKPOINT}: {error}") from None
+
+
+def _check_older(older: Checkpoint | None, newer: Checkpoint) -> None:
+    if older is None:
+        return
+    if older.origin != newer.origin:
+        raise VerificationFailed(f"the older checkpoint is of {older.origin!r}, the export of {newer.origin!r}")
+    if older.size > newer.size:
+        raise VerificationFailed(f"the older checkpoint has {older.size} entries, the export only {newer.size}")
+    if older.size == newer.size and older.root != newer.root:
+        raise VerificationFailed(f"the older checkpoint states another root for the same {older.size} entries")
+
+
+def _check_prefix(stack: TileStack, leaves: Sequence[bytes], older: Checkpoint | None) -> None:
+    if older is None or not 0 <= older.size - stack.size < len(leaves):
+        return
+    if stack.root(leaves[: older.size - stack.size]) != older.root:
+        raise VerificationFailed(f"the first {older.size} entries are not those of the older checkpoint")
+
+
+def _check_bundle(files: ExportFiles, first: int, size: int, tally: Tally) -> list[bytes]:
+    number = first // TILE_WIDTH
+    width = tile_width(0, number, size)
+    path = bundle_path(number, width)
+    data = files.read(path, width * (2 + MAX_BUNDLED_BYTES))
+    try:
+        entries = decode_bundle(data, width)
+    except VerificationFailed as error:
+        raise VerificationFailed(f"{path}: {error}") from None
+    for index, entry in enumerate(entries, first):
+        try:
+            tally.add(entry)
+        except VerificationFailed as error:
+            raise VerificationFailed(f"{path}: entry {index} {error}") from None
+    return [leaf_hash(entry) for entry in entries]
+
+
+def _check_tile(files: ExportFiles, level: int, number: int, expected: bytes) -> None:
+    path = tile_path(level, number, len(expected) // HASH_BYTES)
+    data = files.read(path, len(expected))
+    if len(data) != len(expected):
+        raise VerificationFailed(f"{path} has {len(data)} bytes where {len(expected)} belong")
+    if data != expected:
+        place = next(at for at, (one, other) in enumerate(zip(data, expected, strict=True)) if one != other)
+        place //= HASH_BYTES
+        below = number * TILE_WIDTH + place
+        what = f"the root of {tile_path(level - 1, below)}" if level else f"that of entry {below}"
+        raise VerificationFailed(f"{path}: hash {place} is not {what}")

@@ -1,0 +1,45 @@
+"""Checking single statements about a log without having the log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from linewarden.audit.entryproof import EntryProof
+from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
+from linewarden.audit.note import Checkpoint, Verifier, open_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenEntry:
+    """Where an entry was proven to stand, and the signed statement it was proven against."""
+
+    index: int
+    checkpoint: Checkpoint
+
+
+def verify_proof(proof: str, entry: bytes, verifier: Verifier) -> ProvenEntry:
+    """Check with a c2sp.org/tlog-proof@v1 text that the bytes are an entry of the log the key speaks for.
+
+    Raises:
+        VerificationFailed: they are not, the text is malformed, or its checkpoint is not signed by the key.
+    """
+    parsed = EntryProof.parse(proof)
+    checkpoint = open_checkpoint(parsed.checkpoint, verifier)
+    verify_inclusion(parsed.index, checkpoint.size, leaf_hash(entry), parsed.path, checkpoint.root)
+    return ProvenEntry(parsed.index, checkpoint)
+
+
+def verify_growth(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
+    """Check that the log of the old checkpoint is a prefix of that of the new one, both opened before.
+
+    An empty log is a prefix of every log; its proof is empty.
+
+    Raises:
+        VerificationFailed: it is not, or the checkpoints are of different logs.
+    """
+    if old.origin != new.origin:
+        raise VerificationFailed(f"the checkpoints are of different logs, {old.origin!r} and {new.origin!r}")
+    if old.size > 0:
+        verify_consistency(old.size, old.root, new.size, new.root, proof)
+    elif proof or old.root != EMPTY_ROOT or (new.size == 0 and new.root != EMPTY_ROOT):
+        raise VerificationFailed("the old checkpoint is of an empty log, but its root or the proof is not")

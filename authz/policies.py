@@ -1,0 +1,65 @@
+"""The compiled policies of this process: one immutable snapshot per tenant, swapped by reference.
+
+A snapshot may be old; the guard of each record says so before an answer is released, and `refresh` brings what changed.
+"""
+
+import asyncio
+
+from linewarden.authz.snapshot import Snapshot
+from linewarden.authz.statements import parse_statement
+from linewarden.authz.store.policy import NO_POLICY_HASH, PolicyDelta, PolicyStore, StoredStatement
+
+_EMPTY = Snapshot.compile(0, NO_POLICY_HASH, ())
+
+
+class Policies:
+    """Snapshots by the number of the tenant's log."""
+
+    def __init__(self, store: PolicyStore) -> None:
+        self._store = store
+        self._snapshots: dict[int, Snapshot] = {}
+        self._loading: dict[int, asyncio.Task[Snapshot]] = {}
+
+    def cached(self, log: int) -> Snapshot | None:
+        """The snapshot this process has, if any."""
+        return self._snapshots.get(log)
+
+    async def load(self, log: int) -> Snapshot:
+        """The newest snapshot; concurrent callers share one load.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        task = self._loading.get(log)
+        if task is None:
+            task = self._loading[log] = asyncio.create_task(asyncio.to_thread(self._load, log))
+            task.add_done_callback(lambda _done: self._loading.pop(log, None))
+        # One caller that goes away must not take the load from the others.
+        return await asyncio.shield(task)
+
+    async def refresh(self, log: int) -> Snapshot:
+        """A snapshot that holds every change committed before this call.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        running = self._loading.get(log)
+        if running is not None:  # it may have looked before the change
+            await asyncio.wait([running])
+        return await self.load(log)
+
+    def _load(self, log: int) -> Snapshot:
+        known = self._snapshots.get(log, _EMPTY)
+        delta = self._store.since(log, known.revision)
+        if delta.revision != known.revision or log not in self._snapshots:
+            known = self._snapshots[log] = advanced(known, delta)
+        return known
+
+
+def advanced(snapshot: Snapshot, delta: PolicyDelta) -> Snapshot:
+    """The snapshot after a delta."""
+    return snapshot.changed(delta.revision, delta.hash, _parsed(delta.added), _parsed(delta.removed))
+
+
+def _parsed(statements: "list[StoredStatement] | tuple[StoredStatement, ...]") -> list[object]:
+    return [(one.id, parse_statement(one.text)) for one in statements]

@@ -1,0 +1,176 @@
+"""Deciding accesses and recording them, in one step: no decision leaves here that is not in the log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from linewarden.audit.directory import NOBODY, Appender, Directory
+from linewarden.audit.entry import DECISION, AccessHeader, AccessItem, encode_decisions
+from linewarden.audit.keyring import Person
+from linewarden.audit.model import Guard, Unit
+from linewarden.authz.model import Context, Decision, Effect, Obligation, Reason, Resource, Verb
+from linewarden.authz.policies import Policies
+from linewarden.authz.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks, for whom, about which tenant.
+
+    `subject` is the person as the policy knows it; `caller_guard` is the revision of the keys under which the caller was
+    authenticated. `kind` and `extra` are for records that say more than the decision, such as a read of the log.
+    """
+
+    log: int
+    caller: str
+    caller_guard: Guard
+    request_id: str
+    subject: str
+    context: Context
+    kind: str = DECISION
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One access asked about. `parties` are further data subjects; `foreign` is an item of another tenant."""
+
+    verb: Verb
+    resource: Resource
+    parties: tuple[str, ...] = ()
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The decisions of one call, in order, with the id each has in the log, and the policy they were made under."""
+
+    decisions: tuple[Decision, ...]
+    ids: tuple[str, ...]
+    revision: int
+    policy_hash: bytes
+
+
+_FOREIGN = Decision(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT)
+
+
+class AccessControl:
+    """Decides and records."""
+
+    def __init__(self, policies: Policies, directory: Directory, writer: Appender) -> None:
+        self._policies = policies
+        self._directory = directory
+        self._writer = writer
+
+    async def check(self, call: Call, accesses: Sequence[Access]) -> Answers:
+        """Decide the accesses under one policy; the record is durable when this returns.
+
+        Raises:
+            RevisionMoved: policy or keys changed meanwhile; renew both and ask again. Nothing was recorded.
+            LogUnavailable: the record could not be made durable in time.
+        """
+        answers, entries = await self.prepare(call, accesses)
+        first = await self._writer.append(Unit(call.log, tuple(data for data, _ in entries), self._guards(call, answers)))
+        return Answers(answers.decisions, _ids(first, entries), answers.revision, answers.policy_hash)
+
+    async def prepare(self, call: Call, accesses: Sequence[Access]) -> tuple[Answers, list[tuple[bytes, int]]]:
+        """Decide the accesses and encode their record, for callers that append it together with something else.
+
+        Raises:
+            LogUnavailable: a person or the policy could not be read.
+        """
+        persons = self._known(call, accesses)
+        if persons is None:
+            persons = await self._directory.meet(call.log, _names(call, accesses), call.context.now_us)
+        snapshot = self._policies.cached(call.log) or await self._policies.load(call.log)
+        decisions = tuple([_decide(snapshot, call, access) for access in accesses])
+        items = [_item(access, one, persons) for access, one in zip(accesses, decisions, strict=True)]
+        entries = encode_decisions(_header(call, persons[call.subject], snapshot.revision), items)
+        return Answers(decisions, (), snapshot.revision, snapshot.hash), entries
+
+    @staticmethod
+    def _guards(call: Call, answers: Answers) -> tuple[Guard, ...]:
+        return (Guard(call.log, answers.revision), call.caller_guard)
+
+    def _known(self, call: Call, accesses: Sequence[Access]) -> dict[str, Person] | None:
+        known = self._directory.known
+        persons: dict[str, Person] = {}
+        for name in _names(call, accesses):
+            if name not in persons:
+                person = known(call.log, name)
+                if person is None:
+                    return None
+                persons[name] = person
+        return persons
+
+
+def _names(call: Call, accesses: Sequence[Access]) -> list[str]:
+    names = [call.subject]
+    for access in accesses:
+        names.append(access.resource.owner or NOBODY)
+        if access.parties:
+            names.extend(access.parties)
+    return names
+
+
+def _decide(snapshot: Snapshot, call: Call, access: Access) -> Decision:
+    if access.foreign:
+        return _FOREIGN
+    return snapshot.decide(call.subject, access.verb, access.resource, call.context)
+
+
+def _header(call: Call, actor: Person, revision: int) -> AccessHeader:
+    context = call.context
+    return AccessHeader(
+        time_us=context.now_us,
+        request_id=call.request_id,
+        caller=call.caller,
+        actor=actor,
+        policy_revision=revision,
+        kind=call.kind,
+        purpose=context.purpose,
+        case=context.case,
+        zone=context.zone,
+        consent=context.consent,
+        extra=call.extra,
+    )
+
+
+def _item(access: Access, decision: Decision, persons: dict[str, Person]) -> AccessItem:
+    resource = access.resource
+    attributes: dict[str, Any] = {}
+    if resource.queue:
+        attributes["queue"] = resource.queue
+    if resource.created_us is not None:
+        attributes["created"] = resource.created_us
+    if resource.labels:
+        attributes["labels"] = dict(resource.labels)
+    if access.parties:
+        attributes["parties"] = [persons[name].sid for name in access.parties]
+    if access.foreign:
+        attributes["foreign"] = True
+    return AccessItem(
+        action=access.verb,
+        effect=decision.effect,
+        reason=decision.reason,
+        type=resource.type,
+        id=resource.id,
+        keeper=persons[resource.owner or NOBODY],
+        owned=bool(resource.owner),
+        resource=attributes,
+        # The first step of the path is the person, or a role where the rule names the person's role directly.
+        rules=[{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in decision.matched],
+        failed=[[f.rule_id, f.condition, f.error] for f in decision.failed],
+        obligations=decision.obligations,
+    )
+
+
+def _ids(first: int, entries: Sequence[tuple[bytes, int]]) -> tuple[str, ...]:
+    if len(entries) == 1 and entries[0][1] == 1:
+        return (str(first),)
+    return tuple(f"{index}.{item}" for index, (_, count) in enumerate(entries, first) for item in range(count))
+
+
+def masks_numbers(decision: Decision) -> bool:
+    """Whether the permission comes with the duty to keep names and numbers back."""
+    return Obligation.MASK_NUMBERS in decision.obligations

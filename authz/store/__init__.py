@@ -1,0 +1,1 @@
+"""Where policies live. The only place of this package that imports SQLAlchemy."""

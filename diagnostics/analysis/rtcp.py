@@ -1,0 +1,105 @@
+"""RTCP (RFC 3550 section 6): what receivers told senders.
+
+Only a compound packet whose lengths add up to the datagram to the last byte is read (appendix A.2): so reports that are
+cut by masking, or encrypted (SRTCP, RFC 3711), are never taken for figures.
+"""
+
+import struct
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+
+from linewarden.diagnostics.analysis.model import Datagram, Omission
+
+_SENDER_REPORT = 200
+_RECEIVER_REPORT = 201
+_FIRST_TYPES = frozenset({_SENDER_REPORT, _RECEIVER_REPORT})
+_MAX_REPORTS = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverView:
+    """What the receiver of a stream last reported, and how many reports it sent.
+
+    `lost` is cumulative and may be negative where packets came twice. `jitter` is in units of the codec's clock.
+    `round_trip_ms` is measured from where the capture was made to the receiver and back.
+    """
+
+    reports: int
+    fraction_lost: float
+    lost: int
+    jitter: int
+    round_trip_ms: float | None
+
+
+def is_rtcp(data: bytes) -> bool:
+    """Whether this begins like RTCP (RFC 5761 section 4)."""
+    return len(data) >= 8 and data[0] >> 6 == 2 and 192 <= data[1] <= 223
+
+
+class ReceiverReports:
+    """Reports by (address of the receiver, SSRC of the stream), the oldest forgotten past a bound."""
+
+    def __init__(self, omitted: Counter[Omission]) -> None:
+        self._omitted = omitted
+        self._views: OrderedDict[tuple[str, int], ReceiverView] = OrderedDict()
+        self._sent: OrderedDict[tuple[int, int], int] = OrderedDict()
+
+    def add(self, datagram: Datagram) -> None:
+        """Take a compound packet."""
+        parts = _split(datagram)
+        if not parts:
+            self._omitted[Omission.RTCP_UNREADABLE] += 1
+            return
+        for kind, count, body in parts:
+            if kind == _SENDER_REPORT and len(body) >= 24:
+                self._remember_sent(int.from_bytes(body[:4]), int.from_bytes(body[6:10]), datagram.time_ns)
+                self._read_blocks(datagram, count, body[24:])
+            elif kind == _RECEIVER_REPORT and len(body) >= 4:
+                self._read_blocks(datagram, count, body[4:])
+
+    def view(self, receiver: str, ssrc: int) -> ReceiverView | None:
+        """The last report of a receiver on a stream."""
+        return self._views.get((receiver, ssrc))
+
+    def _remember_sent(self, ssrc: int, stamp: int, time_ns: int) -> None:
+        if len(self._sent) >= _MAX_REPORTS:
+            self._sent.popitem(last=False)
+        self._sent[ssrc, stamp] = time_ns
+
+    def _read_blocks(self, datagram: Datagram, count: int, blocks: bytes) -> None:
+        for at in range(0, min(count * 24, len(blocks) // 24 * 24), 24):
+            ssrc, loss, _, jitter, last, delay = struct.unpack_from("!6I", blocks, at)
+            key = (datagram.source.address, ssrc)
+            before = self._views.pop(key, None)
+            if before is None and len(self._views) >= _MAX_REPORTS:
+                self._views.popitem(last=False)
+                self._omitted[Omission.RTCP_OVER_LIMIT] += 1
+            lost = loss & 0xFFFFFF
+            self._views[key] = ReceiverView(
+                reports=before.reports + 1 if before else 1,
+                fraction_lost=(loss >> 24) / 256,
+                lost=lost - (1 << 24) if lost & 0x800000 else lost,
+                jitter=jitter,
+                round_trip_ms=self._round_trip(ssrc, last, delay, datagram.time_ns),
+            )
+
+    def _round_trip(self, ssrc: int, last: int, delay: int, time_ns: int) -> float | None:
+        sent_ns = self._sent.get((ssrc, last))
+        if sent_ns is None:
+            return None
+        milliseconds = (time_ns - sent_ns) / 1e6 - delay * 1000 / 65_536
+        return round(milliseconds, 3) if milliseconds >= 0 else None
+
+
+def _split(datagram: Datagram) -> list[tuple[int, int, bytes]]:
+    """Type, count and body of each packet; empty where the whole does not hold together."""
+    data, parts, at = datagram.data, list[tuple[int, int, bytes]](), 0
+    if len(data) != datagram.original_length or data[1] not in _FIRST_TYPES:
+        return []
+    while at + 4 <= len(data):
+        end = at + 4 * (int.from_bytes(data[at + 2 : at + 4]) + 1)
+        if data[at] >> 6 != 2 or end > len(data):
+            return []
+        parts.append((data[at + 1], data[at] & 31, data[at + 4 : end]))
+        at = end
+    return parts if at == len(data) else []

@@ -1,0 +1,111 @@
+"""Session descriptions (RFC 8866), as far as they say where media goes and how it is coded."""
+
+from dataclasses import dataclass
+
+from linewarden.diagnostics.analysis.codecs import Codec
+
+_MAX_BODY = 65_536
+_MAX_LINES = 1_024
+_MAX_MEDIA = 32
+_MAX_FORMATS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One m= section. `address` is empty where no c= line applies; `port` 0 means that it is refused."""
+
+    kind: str
+    address: str
+    port: int
+    protocol: str
+    rtcp_port: int | None = None
+    direction: str = "sendrecv"
+    codecs: tuple[tuple[int, Codec], ...] = ()
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether payload and control reports are SRTP's (RFC 3711)."""
+        return "SAVP" in self.protocol
+
+
+class _Section:
+    """An m= section while its lines are read."""
+
+    def __init__(self, line: str, address: str) -> None:
+        kind, port, protocol, *formats = [*line.split(), "", "", ""][: _MAX_FORMATS + 3]
+        self.kind = kind[:16]
+        self.port = _number(port.partition("/")[0], 65_535) or 0
+        self.protocol = protocol[:32].upper()
+        self.formats = [number for text in formats if (number := _number(text, 127)) is not None]
+        self.address = address
+        self.direction = "sendrecv"
+        self.rtcp_port: int | None = None
+        self.codecs: dict[int, Codec] = {}
+
+    def attribute(self, text: str) -> None:
+        name, _, value = text.partition(":")
+        if name == "rtpmap":
+            self._rtpmap(value)
+        elif name == "rtcp":
+            self.rtcp_port = _number(value.split(" ")[0], 65_535)
+        elif name == "rtcp-mux":
+            self.rtcp_port = self.port
+        elif name in {"sendrecv", "sendonly", "recvonly", "inactive"}:
+            self.direction = name
+
+    def _rtpmap(self, value: str) -> None:
+        payload, _, coding = value.partition(" ")
+        name, _, rest = coding.strip().partition("/")
+        number, clock = _number(payload, 127), _number(rest.partition("/")[0], 1_000_000)
+        if number is not None and name and clock and len(self.codecs) < _MAX_FORMATS:
+            self.codecs[number] = Codec(name[:32].upper(), clock)
+
+    def media(self) -> Media:
+        codecs = tuple(self.codecs.items())
+        return Media(self.kind, self.address, self.port, self.protocol, self.rtcp_port, self.direction, codecs)
+
+
+def read_sdp(body: bytes) -> tuple[Media, ...]:
+    """The media sections of a description; empty where the body is none."""
+    if not body.startswith(b"v="):
+        return ()
+    session, sections = "", list[_Section]()
+    for raw in body[:_MAX_BODY].decode("utf-8", "replace").split("\n", _MAX_LINES)[:_MAX_LINES]:
+        kind, _, value = raw.strip().partition("=")
+        if kind == "m":
+            if len(sections) == _MAX_MEDIA:
+                break
+            sections.append(_Section(value, session))
+        elif kind == "c" and sections:
+            sections[-1].address = _connection(value)
+        elif kind == "c":
+            session = _connection(value)
+        elif kind == "a" and sections:
+            sections[-1].attribute(value)
+    return tuple(section.media() for section in sections)
+
+
+def find_sdp(body: bytes, content_type: str) -> bytes:
+    """The description in a message body: all of it, or a part of a multipart body (RFC 2046); empty where none is."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/sdp":
+        return body
+    if not kind.startswith("multipart/"):
+        return b""
+    for head in (b"\r\n\r\nv=0", b"\n\nv=0"):
+        found = body.find(head, 0, _MAX_BODY)
+        if found >= 0:
+            return body[found + len(head) - 3 :].split(b"\r\n--", 1)[0]
+    return b""
+
+
+def _connection(value: str) -> str:
+    address = [*value.split(), "", "", ""][2].partition("/")[0]
+    return address[:64].lower()
+
+
+def _number(text: str, highest: int) -> int | None:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        return None
+    number = int(text)
+    return number if number <= highest else None

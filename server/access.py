@@ -1,0 +1,221 @@
+"""AccessService: from the contract's messages to accesses, and back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, TypeAlias
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from linewarden.authz.model import VERBS_OF, Context, Decision, Resource
+from linewarden.authz.service import Access, AccessControl, Answers, Call
+from linewarden.server.door import Door, Entrance, reserved
+from linewarden.server.errors import StreamLimitExceeded, VerbNotApplicable, abort, refusal
+from linewarden.server.names import (
+    CONSENTS,
+    EFFECT_NUMBERS,
+    OBLIGATION_NUMBERS,
+    PURPOSES,
+    REASON_NUMBERS,
+    TYPES,
+    VERBS,
+)
+from linewarden.server.validation import compile_validator
+from linewarden.v1 import access_pb2 as pb
+from linewarden.v1 import core_pb2
+from linewarden.v1.access_pb2_grpc import AccessServiceServicer
+
+_CHECK = ("AccessService", "AccessService/Check")
+_BATCH = ("AccessService", "AccessService/CheckBatch")
+_STREAM = ("AccessService", "AccessService/CheckStream")
+
+#: Questions of one stream that are decided at the same time.
+STREAM_WINDOW = 32
+
+ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class AccessService(AccessServiceServicer):
+    """Answers Check, CheckBatch and CheckStream. An answer stands for one access and ends after `decision_ttl_us`."""
+
+    def __init__(
+        self, door: Door, control: AccessControl, decision_ttl_us: int, max_stream_messages: int, max_stream_s: float
+    ) -> None:
+        self._door = door
+        self._control = control
+        self._ttl_us = decision_ttl_us
+        self._max_stream_messages = max_stream_messages
+        self._max_stream_s = max_stream_s
+        self._valid_check = compile_validator(pb.CheckRequest.DESCRIPTOR)
+        self._valid_batch = compile_validator(pb.CheckBatchRequest.DESCRIPTOR)
+
+    async def Check(self, request: pb.CheckRequest, context: ServicerContext) -> pb.CheckResponse:
+        """Decide one access."""
+        try:
+            return await self._check(request, context, _CHECK)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status that says so
+            await abort(context, error)
+
+    async def CheckBatch(self, request: pb.CheckBatchRequest, context: ServicerContext) -> pb.CheckBatchResponse:
+        """Decide several accesses of one person."""
+
+        async def answer(entrance: Entrance) -> pb.CheckBatchResponse:
+            call = call_of(entrance, request)
+            accesses = [_access(entrance.tenant, item.verb, item.resource) for item in request.items]
+            answers = await self._control.check(call, accesses)
+            return pb.CheckBatchResponse(
+                decisions=[_decision(one, id) for one, id in zip(answers.decisions, answers.ids, strict=True)],
+                policy=policy_version(answers),
+                expires_at=self._expiry(entrance, answers.decisions),
+            )
+
+        try:
+            return await self._door.serve(context, request, _BATCH, self._valid_batch, answer)
+        except Exception as error:  # noqa: BLE001 - see Check
+            await abort(context, error)
+
+    async def CheckStream(
+        self, request_iterator: AsyncIterator[pb.CheckStreamRequest], context: ServicerContext
+    ) -> AsyncIterator[pb.CheckStreamResponse]:
+        """Decide accesses as they come, a window of them at a time, and answer in their order."""
+        answers: asyncio.Queue[asyncio.Task[pb.CheckStreamResponse] | Exception | None]
+        answers = asyncio.Queue(STREAM_WINDOW)
+        reader = asyncio.create_task(self._read_stream(request_iterator, context, answers))
+        try:
+            while (pending := await answers.get()) is not None:
+                if isinstance(pending, Exception):
+                    await abort(context, pending)
+                else:
+                    yield await pending
+        finally:
+            reader.cancel()
+            while not answers.empty():
+                left = answers.get_nowait()
+                if isinstance(left, asyncio.Task):
+                    left.cancel()
+
+    async def _read_stream(
+        self,
+        requests: AsyncIterator[pb.CheckStreamRequest],
+        context: ServicerContext,
+        answers: "asyncio.Queue[asyncio.Task[pb.CheckStreamResponse] | Exception | None]",
+    ) -> None:
+        read = 0
+        try:
+            async with asyncio.timeout(self._max_stream_s):
+                async for request in requests:
+                    read += 1
+                    if read > self._max_stream_messages:
+                        await answers.put(StreamLimitExceeded("messages"))
+                        return
+                    await answers.put(asyncio.create_task(self._stream_answer(request, context)))
+        except TimeoutError:
+            await answers.put(StreamLimitExceeded("seconds"))
+            return
+        await answers.put(None)
+
+    async def _stream_answer(self, request: pb.CheckStreamRequest, context: ServicerContext) -> pb.CheckStreamResponse:
+        try:
+            return pb.CheckStreamResponse(check=await self._check(request.check, context, _STREAM))
+        except Exception as error:  # noqa: BLE001 - see Check
+            return pb.CheckStreamResponse(refusal=refusal(error))
+
+    async def _check(
+        self, request: pb.CheckRequest, context: ServicerContext, method: tuple[str, str]
+    ) -> pb.CheckResponse:
+        async def answer(entrance: Entrance) -> pb.CheckResponse:
+            access = _access(entrance.tenant, request.verb, request.resource)
+            answers = await self._control.check(call_of(entrance, request), (access,))
+            return pb.CheckResponse(
+                decision=_decision(answers.decisions[0], answers.ids[0]),
+                policy=policy_version(answers),
+                expires_at=self._expiry(entrance, answers.decisions),
+            )
+
+        return await self._door.serve(context, request, method, self._valid_check, answer)
+
+    def _expiry(self, entrance: Entrance, decisions: Sequence[Decision]) -> Timestamp:
+        expires = entrance.now_us + self._ttl_us
+        for one in decisions:
+            if one.expires_us is not None and one.expires_us < expires:
+                expires = one.expires_us
+        return timestamp(expires)
+
+
+def call_of(entrance: Entrance, request: Any, **more: Any) -> Call:
+    """The call that a request with subject and context, or purpose, makes.
+
+    Raises:
+        InvalidRequest: the subject's name is reserved.
+    """
+    return Call(
+        log=entrance.log,
+        caller=entrance.caller,
+        caller_guard=entrance.guard,
+        request_id=entrance.request_id,
+        subject=subject_name(entrance.tenant, request.subject),
+        context=_context(entrance.now_us, request),
+        **more,
+    )
+
+
+def subject_name(tenant: str, subject: core_pb2.Subject) -> str:
+    """The name of a person as the policy of `tenant` knows it.
+
+    Raises:
+        InvalidRequest: the name is reserved.
+    """
+    id, home = subject.id, subject.tenant
+    if id[:1] in "/r":
+        reserved(id)
+    return f"//{home}/{id}" if home and home != tenant else id
+
+
+def policy_version(answers: Answers) -> core_pb2.PolicyVersion:
+    """The policy that answers were made under."""
+    return core_pb2.PolicyVersion(revision=answers.revision, hash=answers.policy_hash)
+
+
+def timestamp(us: int) -> Timestamp:
+    """Microseconds since 1970 as the contract's time."""
+    return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1_000)
+
+
+def _context(now_us: int, request: Any) -> Context:
+    if not hasattr(request, "context"):
+        return Context(now_us, PURPOSES.get(getattr(request, "purpose", 0)))
+    if not request.HasField("context"):
+        return Context(now_us)
+    context = request.context
+    return Context(
+        now_us,
+        PURPOSES.get(context.purpose),
+        context.case_reference,
+        context.network_zone,
+        CONSENTS.get(context.consent),
+    )
+
+
+def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access:
+    type, verb = TYPES[message.type], VERBS[verb_number]
+    if verb not in VERBS_OF[type]:
+        raise VerbNotApplicable("this verb does not fit this type of resource")
+    created_us = None
+    if message.HasField("created_at"):
+        created_us = message.created_at.seconds * 1_000_000 + message.created_at.nanos // 1_000
+    labels, parties, home = message.labels, message.parties, message.tenant
+    resource = Resource(type, message.id, message.owner, message.queue, created_us, dict(labels) if labels else {})
+    return Access(verb, resource, tuple(parties) if parties else (), bool(home) and home != tenant)
+
+
+def _decision(decision: Decision, id: str) -> pb.Decision:
+    answer = pb.Decision(id=id, effect=EFFECT_NUMBERS[decision.effect], reason=REASON_NUMBERS[decision.reason])
+    for match in decision.matched:
+        answer.matched_rules.add(
+            rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.role_path
+        )
+    for failed in decision.failed:
+        answer.failed_conditions.add(rule_id=failed.rule_id, condition=failed.condition, error=failed.error)
+    if decision.obligations:
+        answer.obligations.extend(OBLIGATION_NUMBERS[one] for one in decision.obligations)
+    return answer

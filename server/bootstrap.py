@@ -1,0 +1,174 @@
+"""The composition root: the only place where settings become a running server."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from linewarden.audit.entry import SERVER_STARTED, SERVER_STOPPED, encode
+from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.model import SYSTEM_LOG, Unit
+from linewarden.audit.writer import Writer
+from linewarden.authz.policies import Policies
+from linewarden.authz.service import AccessControl
+from linewarden.server.access import AccessService
+from linewarden.server.audit import AuditService
+from linewarden.server.callers import Callers
+from linewarden.server.door import Door
+from linewarden.server.operating import create_system_log
+from linewarden.server.policy import PolicyService
+from linewarden.server.settings import Settings
+from linewarden.server.storage import Storage, open_checkpoints, open_storage
+from linewarden.server.tenants import Tenants
+from linewarden.server.tls import server_credentials
+from linewarden.v1 import access_pb2, access_pb2_grpc, audit_pb2, audit_pb2_grpc, policy_pb2, policy_pb2_grpc
+
+#: Failed authentications are entered this often, seconds, as counts.
+REFUSALS_INTERVAL_S = 60.0
+
+_SERVICES = tuple(
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in ((access_pb2, "AccessService"), (policy_pb2, "PolicyService"), (audit_pb2, "AuditService"))
+)
+
+
+def now_us() -> int:
+    """The wall clock, microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+@dataclass
+class Running:
+    """A server that answers. `addresses` are host and port of each listener."""
+
+    addresses: tuple[str, ...]
+    _server: grpc.aio.Server
+    _writer: Writer
+    _storage: Storage
+    _health: health_aio.HealthServicer
+    _chores: "asyncio.Task[None]"
+    _callers: Callers
+
+    async def drain(self, grace_s: float) -> None:
+        """Stop taking requests, answer what came in, commit what waits, close. Loses nothing."""
+        await self._health.enter_graceful_shutdown()
+        self._chores.cancel()
+        await self._server.stop(grace_s)
+        try:
+            await self._callers.record_refusals(self._writer)
+            await self._writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STOPPED, now_us(), {}),)))
+        except LogUnavailable:
+            structlog.get_logger().warning("stop_not_recorded")
+        await self._writer.close()
+        self._storage.close()
+
+
+async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Running:
+    """Open the database and serve.
+
+    Raises:
+        UnsafeDatabase: the database does not promise what the log needs.
+        LogUnavailable: it failed.
+        ValueError, OSError: keys, certificates or addresses cannot be used.
+    """
+    storage = await asyncio.to_thread(open_storage, settings)
+    await asyncio.to_thread(create_system_log, storage.log, clock())
+    writer = Writer(
+        storage.log,
+        batch_limit=settings.batch_limit,
+        queue_limit=settings.queue_limit,
+        timeout_s=settings.append_timeout_ms / 1_000,
+        on_fault=_log_fault,
+    )
+    await writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STARTED, clock(), {}),)))
+    callers = Callers(storage.keys.load, clock)
+    await callers.refresh()
+    server = grpc.aio.server(
+        options=_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_requests or None
+    )
+    health = health_aio.HealthServicer()
+    _add_services(server, settings, storage, writer, callers, clock)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if settings.reflection:
+        names = (*_SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    addresses = tuple(_listen(server, settings, address) for address in settings.listen)
+    await server.start()
+    for name in ("", *_SERVICES):
+        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    chores = asyncio.create_task(_chores(callers, writer))
+    return Running(addresses, server, writer, storage, health, chores, callers)
+
+
+def _add_services(
+    server: grpc.aio.Server,
+    settings: Settings,
+    storage: Storage,
+    writer: Writer,
+    callers: Callers,
+    clock: Callable[[], int],
+) -> None:
+    directory = storage.directory(writer)
+    policies = Policies(storage.policies)
+    control = AccessControl(policies, directory, writer)
+    indexer = storage.indexer(directory)
+    door = Door(callers, Tenants(storage.log), policies, writer, clock)
+    access = AccessService(
+        door, control, settings.decision_ttl_s * 1_000_000, settings.max_stream_messages, settings.max_stream_seconds
+    )
+    checkpoints = open_checkpoints(settings, storage, indexer)
+    audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
+    policy = PolicyService(door, control, policies, storage.policies, directory, writer)
+    access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
+    policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, server)
+
+
+def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:
+    host, _, _port = address.rpartition(":")
+    if settings.plaintext:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, server_credentials(settings))
+    if port == 0:
+        raise OSError("cannot listen on that address")
+    return f"{host}:{port}"
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
+        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.max_concurrent_streams", 1_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]
+
+
+async def _chores(callers: Callers, writer: Writer) -> None:
+    while True:
+        await asyncio.sleep(REFUSALS_INTERVAL_S)
+        try:
+            await callers.record_refusals(writer)
+        except LogUnavailable:
+            structlog.get_logger().warning("refusals_not_recorded")
+
+
+def _log_fault(error: BaseException) -> None:
+    cause = error.__cause__ or error
+    structlog.get_logger().error("log_unavailable", error=type(cause).__name__)
+
+
+def free_port(host: str) -> int:
+    """A port nobody listens on now, for workers that must share one."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,76 @@
+"""The callers of this process's RPCs: authenticated, counted when refused, renewed when keys change."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from linewarden.audit.entry import CREDENTIALS_REFUSED, encode
+from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
+from linewarden.server.credentials import ApiKey, KeySet
+from linewarden.server.errors import CredentialsInvalid
+
+#: A token no key fits may be newer than the keys in memory; the database is asked at most this often, seconds.
+RELOAD_INTERVAL_S = 0.2
+
+
+class Appender(Protocol):
+    """What callers need of the writer."""
+
+    def append(self, unit: Unit) -> "asyncio.Future[int]":
+        """Append a unit."""
+
+
+class Callers:
+    """Authenticates tokens against the keys in memory."""
+
+    def __init__(self, load: Callable[[], KeySet], now_us: Callable[[], int]) -> None:
+        self._load = load
+        self._now_us = now_us
+        self._keys = KeySet(-1, ())
+        self._loaded_at = float("-inf")
+        self._lock = asyncio.Lock()
+        self._refused: Counter[str] = Counter()
+
+    def authenticate(self, token: str | None) -> tuple[ApiKey, Guard]:
+        """The key that this token is, and the guard for what it causes.
+
+        Raises:
+            CredentialsInvalid: there is none, or it is wrong, revoked or expired.
+        """
+        return self._keys.authenticate(token, self._now_us()), Guard(SYSTEM_LOG, self._keys.revision)
+
+    async def admit(self, token: str | None) -> tuple[ApiKey, Guard]:
+        """As `authenticate`, but looks for newer keys before it refuses.
+
+        Raises:
+            CredentialsInvalid: there is none, or it is wrong, revoked or expired.
+            LogUnavailable: the keys cannot be read.
+        """
+        try:
+            return self.authenticate(token)
+        except CredentialsInvalid:
+            if token and time.monotonic() - self._loaded_at >= RELOAD_INTERVAL_S:
+                await self.refresh()
+        try:
+            return self.authenticate(token)
+        except CredentialsInvalid:
+            self._refused["wrong" if token else "missing"] += 1
+            raise
+
+    async def refresh(self) -> None:
+        """Read the keys again.
+
+        Raises:
+            LogUnavailable: the keys cannot be read.
+        """
+        async with self._lock:
+            self._loaded_at = time.monotonic()
+            self._keys = await asyncio.to_thread(self._load)
+
+    async def record_refusals(self, writer: Appender) -> None:
+        """Enter the refusals since the last call into the system log, as counts: a flood makes one entry."""
+        refused, self._refused = self._refused, Counter()
+        if refused:
+            await writer.append(Unit(SYSTEM_LOG, (encode(CREDENTIALS_REFUSED, self._now_us(), {"counts": refused}),)))

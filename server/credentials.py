@@ -1,0 +1,72 @@
+"""Who calls: API keys, bound to tenants and methods.
+
+A key is `lw_<id>_<secret>`; only SHA-256 of the secret is stored, which is enough for 256 random bits. All keys are held
+in memory as one immutable set with its revision. Each record a caller causes is guarded by that revision (see
+`audit.model.Guard`), so that no answer is released for a key whose revocation was acknowledged before the request was
+sent, in whatever process.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from linewarden.server.errors import CredentialsInvalid
+
+ANY = "*"
+_PREFIX = "lw"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as stored. `methods` are `Service` or `Service/Method`; `*` stands for all, also in `tenants`."""
+
+    id: str
+    secret_hash: bytes
+    caller: str
+    tenants: frozenset[str]
+    methods: frozenset[str]
+    created_us: int
+    expires_us: int | None = None
+    revoked_us: int | None = None
+
+    def permits(self, tenant: str, service: str, method: str) -> bool:
+        """Whether this caller may call that method for that tenant."""
+        tenants, methods = self.tenants, self.methods
+        return (tenant in tenants or ANY in tenants) and (method in methods or service in methods or ANY in methods)
+
+
+class KeySet:
+    """All keys as of one revision of the system log."""
+
+    def __init__(self, revision: int, keys: Iterable[ApiKey]) -> None:
+        self.revision = revision
+        self._keys = {key.id: key for key in keys}
+
+    def authenticate(self, token: str | None, now_us: int) -> ApiKey:
+        """The key that this token is.
+
+        Raises:
+            CredentialsInvalid: there is none, or it is wrong, revoked or expired.
+        """
+        parts = token.split("_", 2) if token else ()
+        key = self._keys.get(parts[1]) if len(parts) == 3 and parts[0] == _PREFIX else None
+        if key is None or not hmac.compare_digest(_hash(parts[2]), key.secret_hash):
+            raise CredentialsInvalid("no such key")
+        if key.revoked_us is not None or (key.expires_us is not None and key.expires_us <= now_us):
+            raise CredentialsInvalid("the key is revoked or expired")
+        return key
+
+
+def new_key(
+    caller: str, tenants: Iterable[str], methods: Iterable[str], now_us: int, expires_us: int | None = None
+) -> tuple[ApiKey, str]:
+    """A fresh key and the token that is shown once."""
+    id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+    key = ApiKey(id, _hash(secret), caller, frozenset(tenants), frozenset(methods), now_us, expires_us)
+    return key, f"{_PREFIX}_{id}_{secret}"
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

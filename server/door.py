@@ -1,0 +1,144 @@
+"""The way every RPC goes in: authenticate, bind to tenant and method, validate; and what is recorded of those refused."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+
+from linewarden.audit.entry import REQUEST_REFUSED, encode
+from linewarden.audit.errors import LogUnavailable, RevisionMoved, TenantUnknown
+from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
+from linewarden.audit.writer import Writer
+from linewarden.authz.policies import Policies
+from linewarden.server.callers import Callers
+from linewarden.server.credentials import ANY, ApiKey
+from linewarden.server.errors import (
+    CallerNotPermitted,
+    InvalidRequest,
+    ServerError,
+    VerbNotApplicable,
+    Violation,
+    reason_of,
+)
+from linewarden.server.tenants import Tenants
+from linewarden.server.validation import Validator
+
+T = TypeVar("T")
+
+#: How often a request is decided again because policy or keys moved under it, before it is given up.
+MAX_ATTEMPTS = 50
+
+_SCHEME = "Bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A request that came in: who calls, for which tenant's log, and when."""
+
+    caller: str
+    guard: Guard
+    tenant: str
+    log: int
+    request_id: str
+    now_us: int
+
+
+class Door:
+    """Lets requests in. One for all services of a process."""
+
+    def __init__(
+        self,
+        callers: Callers,
+        tenants: Tenants,
+        policies: Policies,
+        writer: Writer,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._callers = callers
+        self._tenants = tenants
+        self._policies = policies
+        self._writer = writer
+        self._now_us = now_us
+
+    async def serve(
+        self,
+        context: "grpc.aio.ServicerContext[Any, Any]",
+        request: Any,
+        method: tuple[str, str],
+        validate: Validator,
+        answer: Callable[[Entrance], Awaitable[T]],
+    ) -> T:
+        """Let the request in and answer it; decide again when policy or keys moved meanwhile.
+
+        Raises:
+            CredentialsInvalid, CallerNotPermitted, TenantUnknown, InvalidRequest: it was refused, and that is recorded.
+            LogUnavailable: nothing could be recorded in time.
+        """
+        token = _token(context)
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                key, guard = self._callers.authenticate(token)
+            except ServerError:
+                key, guard = await self._callers.admit(token)
+            tenant = request.tenant
+            violations = validate(request)
+            if not key.permits(tenant, *method):
+                await self._turn_away(key, violations, CallerNotPermitted("not bound"), method)
+            log = self._tenants.known(tenant)
+            if log is None:
+                log = await self._find(key, tenant, violations, method)
+            if violations:
+                await self._refuse(key, log, InvalidRequest(violations), method)
+            entrance = Entrance(key.caller, guard, tenant, log, request.request_id, self._now_us())
+            try:
+                return await answer(entrance)
+            except RevisionMoved:
+                await self._callers.refresh()
+                await self._policies.refresh(log)
+            except (InvalidRequest, VerbNotApplicable) as refused:
+                await self._refuse(key, log, refused, method)
+        raise LogUnavailable("policy changes faster than decisions can be made")
+
+    async def _find(
+        self, key: ApiKey, tenant: str, violations: tuple[Violation, ...], method: tuple[str, str]
+    ) -> int:
+        try:
+            return await self._tenants.find(tenant)
+        except TenantUnknown as unknown:
+            # Only a caller bound to every tenant learns that one does not exist.
+            error = unknown if ANY in key.tenants else CallerNotPermitted("not bound")
+            return await self._turn_away(key, violations, error, method)
+
+    async def _turn_away(
+        self, key: ApiKey, violations: tuple[Violation, ...], error: Exception, method: tuple[str, str]
+    ) -> NoReturn:
+        """Refuse a request that belongs to no tenant's log. A malformed tenant is a fault, not a trespass."""
+        malformed = any(violation.field == "tenant" for violation in violations)
+        await self._refuse(key, SYSTEM_LOG, InvalidRequest(violations) if malformed else error, method)
+
+    async def _refuse(self, key: ApiKey, log: int, error: Exception, method: tuple[str, str]) -> NoReturn:
+        """Record a refusal, then raise it. Values of the request are not recorded: nobody vouches for them."""
+        fields: dict[str, Any] = {"caller": key.caller, "method": "/".join(method), "reason": reason_of(error)}
+        if isinstance(error, InvalidRequest):
+            fields["fields"] = [violation.field for violation in error.violations[:32]]
+        entry = encode(REQUEST_REFUSED, self._now_us(), fields)
+        await self._writer.append(Unit(log, (entry,)))
+        raise error
+
+
+def reserved(subject: str) -> None:
+    """Refuse names that could be taken for a role or for a person of another tenant.
+
+    Raises:
+        InvalidRequest: it is such a name.
+    """
+    if subject.startswith(("role:", "//")):
+        raise InvalidRequest((Violation("subject.id", "subject.id.reserved", "the name is reserved"),))
+
+
+def _token(context: "grpc.aio.ServicerContext[Any, Any]") -> str | None:
+    for name, value in context.invocation_metadata() or ():
+        if name == "authorization" and isinstance(value, str) and value.startswith(_SCHEME):
+            return value[len(_SCHEME) :]
+    return None

@@ -1,0 +1,80 @@
+"""What the operator does to the database itself: tenants and keys. Each act is an entry of the system log.
+
+These are the root of trust: whoever may open the database and read the key-encryption key may do them. They need no
+server to run, and a running one sees them at once.
+"""
+
+import os
+from collections.abc import Iterable
+
+from linewarden.audit.entry import KEY_CREATED, KEY_REVOKED, TENANT_CREATED, encode
+from linewarden.audit.errors import AuditError
+from linewarden.audit.model import SYSTEM_LOG, Unit
+from linewarden.audit.store.log import LogStore
+from linewarden.server.credentials import ApiKey, new_key
+from linewarden.server.store.keys import insertion, revocation
+
+
+def create_system_log(log: LogStore, now_us: int) -> None:
+    """Create the system log if there is none."""
+    log.create("", _origin_id(), now_us)
+
+
+def create_tenant(log: LogStore, tenant: str, now_us: int) -> int:
+    """Create a tenant's log if there is none; returns its number.
+
+    Raises:
+        LogUnavailable: the database failed.
+    """
+    create_system_log(log, now_us)
+    number = log.create(tenant, _origin_id(), now_us)
+    _append(log, Unit(SYSTEM_LOG, (encode(TENANT_CREATED, now_us, {"tenant": tenant, "log": number}),)))
+    return number
+
+
+def create_key(
+    log: LogStore,
+    caller: str,
+    tenants: Iterable[str],
+    methods: Iterable[str],
+    now_us: int,
+    expires_us: int | None = None,
+) -> tuple[ApiKey, str]:
+    """Create an API key; the token is shown this once.
+
+    Raises:
+        LogUnavailable: the database failed.
+    """
+    create_system_log(log, now_us)
+    key, token = new_key(caller, tenants, methods, now_us, expires_us)
+    fields = {
+        "key": key.id,
+        "caller": caller,
+        "tenants": sorted(key.tenants),
+        "methods": sorted(key.methods),
+        "expires": expires_us,
+    }
+    entry = encode(KEY_CREATED, now_us, fields)
+    _append(log, Unit(SYSTEM_LOG, (entry,), effect=insertion(key), moves_revision=True))
+    return key, token
+
+
+def revoke_key(log: LogStore, id: str, now_us: int) -> None:
+    """Revoke an API key. No answer is released for it once this returns.
+
+    Raises:
+        EffectRefused: there is no such key, or it is revoked already.
+        LogUnavailable: the database failed.
+    """
+    entry = encode(KEY_REVOKED, now_us, {"key": id})
+    _append(log, Unit(SYSTEM_LOG, (entry,), effect=revocation(id, now_us), moves_revision=True))
+
+
+def _append(log: LogStore, unit: Unit) -> None:
+    (result,) = log.append([unit])
+    if isinstance(result, AuditError):
+        raise result
+
+
+def _origin_id() -> str:
+    return os.urandom(16).hex()

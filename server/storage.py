@@ -1,0 +1,99 @@
+"""The opened database of a process with everything that reads and writes it, apart from the event loop's writer."""
+
+from base64 import b64decode
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from linewarden.audit.checkpoints import Checkpoints
+from linewarden.audit.directory import Appender, Directory
+from linewarden.audit.indexer import Indexer
+from linewarden.audit.keyring import Keyring, load_key_encryption_key
+from linewarden.audit.reading import Reading
+from linewarden.audit.store.engine import check_promises, open_engine
+from linewarden.audit.store.index import IndexStore
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.persons import PersonStore
+from linewarden.authz.store.policy import PolicyStore
+from linewarden.server.schema import migrate
+from linewarden.server.settings import Settings
+from linewarden.server.store.keys import KeyStore
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Stores and keys. `engines` are closed when the process ends."""
+
+    log: LogStore
+    index: IndexStore
+    persons: PersonStore
+    policies: PolicyStore
+    keys: KeyStore
+    keyring: Keyring
+    engines: tuple[sa.Engine, ...]
+
+    def directory(self, appender: Appender) -> Directory:
+        """Names and pseudonyms, introduced through `appender`."""
+        return Directory(self.persons, self.keyring, appender)
+
+    def indexer(self, directory: Directory) -> Indexer:
+        """What fills the index."""
+        return Indexer(self.log, self.index, directory, self.keyring)
+
+    def reading(self, indexer: Indexer, directory: Directory) -> Reading:
+        """Queries."""
+        return Reading(self.log, self.index, indexer, directory, self.keyring)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.log.close_writer()
+        for engine in self.engines:
+            engine.dispose()
+
+
+def open_storage(settings: Settings) -> Storage:
+    """Open and check the database, and bring its schema to the newest version.
+
+    Raises:
+        UnsafeDatabase: it does not promise what the log needs.
+        LogUnavailable: it failed.
+        ValueError, OSError: the key-encryption key cannot be read.
+    """
+    keyring = load_key_encryption_key(settings.kek_file)
+    main = open_engine(settings.database_url)
+    check_promises(main)
+    # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
+    searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
+    log = LogStore(main)
+    migrate(log)
+    index = IndexStore(searchable)
+    index.prepare()
+    engines = (main,) if searchable is main else (main, searchable)
+    return Storage(log, index, PersonStore(log), PolicyStore(log), KeyStore(log), keyring, engines)
+
+
+def open_checkpoints(settings: Settings, storage: Storage, indexer: Indexer) -> Checkpoints:
+    """What signs for the logs.
+
+    Raises:
+        ValueError, OSError: the signing key cannot be read.
+    """
+    seed = read_seed(settings.signing_key_file)
+    return Checkpoints(storage.log, indexer, settings.anchor_dir, settings.service_name, seed)
+
+
+def read_seed(path: Path) -> bytes:
+    """The 32 bytes of an Ed25519 key, base64 in one line.
+
+    Raises:
+        ValueError, OSError: the file does not hold that.
+    """
+    seed = b64decode(path.read_bytes().strip(), validate=True)
+    if len(seed) != 32:
+        raise ValueError("the signing key has 32 bytes")
+    return seed
+
+
+def _is_sqlite(engine: sa.Engine) -> bool:
+    return engine.dialect.name == "sqlite"

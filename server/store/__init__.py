@@ -1,0 +1,1 @@
+"""Tables of the server itself. The only place of this package that imports SQLAlchemy."""

@@ -1,0 +1,153 @@
+"""What the log's store promises on every database."""
+
+import os
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from linewarden.audit.errors import EffectRefused, EntryNotFound, LogUnavailable, RevisionMoved, TenantUnknown
+from linewarden.audit.merkle import Frontier, leaf_hash
+from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
+from linewarden.audit.store.engine import check_promises, open_engine
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.schema import log_entry, log_head
+
+
+def test_entries_are_numbered_without_gaps_and_read_back_as_hashed(store: LogStore) -> None:
+    """Indexes are dense, and the bytes read are the bytes appended."""
+    entries = [os.urandom(200) for _ in range(30)]
+    results = store.append([Unit(1, tuple(entries[n : n + 3])) for n in range(0, 30, 3)])
+    assert results == list(range(0, 30, 3))
+    assert list(store.entries(1, 0, 30)) == entries
+    assert list(store.leaf_hashes(1, 0, 30)) == [leaf_hash(entry) for entry in entries]
+
+
+def test_the_head_holds_the_frontier_over_exactly_its_entries(store: LogStore) -> None:
+    """After any number of appends the stored frontier is the one a fresh tree would have."""
+    fresh = Frontier()
+    for count in (1, 2, 5, 8):
+        entries = tuple(os.urandom(20) for _ in range(count))
+        store.append([Unit(1, entries)])
+        for entry in entries:
+            fresh.append(leaf_hash(entry))
+    head = store.head(1)
+    assert (head.size, head.frontier) == (fresh.size, fresh.to_bytes())
+
+
+def test_logs_of_tenants_are_apart(store: LogStore) -> None:
+    """One batch may hold entries of several logs; each log numbers its own."""
+    results = store.append([Unit(1, (b"a",)), Unit(2, (b"b",)), Unit(1, (b"c",)), Unit(SYSTEM_LOG, (b"d",))])
+    assert results == [0, 0, 1, 0]
+    assert list(store.entries(1, 0, 2)) == [b"a", b"c"]
+    assert list(store.entries(2, 0, 1)) == [b"b"]
+
+
+def test_a_guard_refuses_what_was_decided_under_another_revision(store: LogStore) -> None:
+    """A unit whose guard does not hold leaves no trace; those beside it are appended."""
+    results = store.append(
+        [
+            Unit(1, (b"old",), (Guard(1, 0),)),
+            Unit(1, (b"change",), (Guard(1, 0),), moves_revision=True),
+            Unit(1, (b"stale",), (Guard(1, 0),)),
+            Unit(1, (b"new",), (Guard(1, 1),)),
+        ]
+    )
+    assert results[:2] == [0, 1]
+    assert isinstance(results[2], RevisionMoved)
+    assert results[3] == 2
+    assert list(store.entries(1, 0, 3)) == [b"old", b"change", b"new"]
+
+
+def test_a_guard_on_another_log_is_read_as_committed(store: LogStore, engine: sa.Engine) -> None:
+    """A change of keys that another process committed refuses what was begun under the old keys."""
+    assert store.append([Unit(1, (b"a",), (Guard(SYSTEM_LOG, 0),))]) == [0]
+    other = LogStore(engine)
+    other.append([Unit(SYSTEM_LOG, (b"key revoked",), moves_revision=True)])
+    other.close_writer()
+    (result,) = store.append([Unit(1, (b"b",), (Guard(SYSTEM_LOG, 0),))])
+    assert isinstance(result, RevisionMoved)
+
+
+def test_a_refused_effect_takes_nothing_with_it(store: LogStore) -> None:
+    """An effect that refuses half way leaves neither its first half nor its entries."""
+
+    def half(connection: Any) -> None:
+        connection.execute(sa.update(log_head).where(log_head.c.log == 2).values(tenant="changed"))
+        raise EffectRefused("half way")
+
+    results = store.append([Unit(1, (b"refused",), effect=half), Unit(1, (b"kept",))])
+    assert isinstance(results[0], EffectRefused)
+    assert results[1] == 0
+    assert store.head(2).tenant == "globex"
+
+
+def test_an_effect_commits_with_its_entry(store: LogStore) -> None:
+    """What an effect writes is there exactly when its entry is."""
+
+    def rename(connection: Any) -> None:
+        connection.execute(sa.update(log_head).where(log_head.c.log == 2).values(tenant="renamed"))
+
+    assert store.append([Unit(1, (b"x",), effect=rename)]) == [0]
+    assert store.head_of("renamed").log == 2
+
+
+def test_unknown_logs_and_entries_are_told(store: LogStore) -> None:
+    """Nothing is made up for a log or an entry that does not exist."""
+    (result,) = store.append([Unit(99, (b"x",))])
+    assert isinstance(result, TenantUnknown)
+    with pytest.raises(TenantUnknown):
+        store.head_of("nobody")
+    with pytest.raises(TenantUnknown):
+        store.head_of("ACME")
+    with pytest.raises(EntryNotFound):
+        store.entry(1, 0)
+
+
+def test_two_stores_share_one_log_without_gaps_or_overlaps(store: LogStore, database_url: str) -> None:
+    """Writers of several processes see the head of each other; the log stays one dense order."""
+    count = 60
+
+    def write(name: bytes) -> None:
+        engine = open_engine(database_url)
+        other = LogStore(engine)
+        for n in range(count):
+            (result,) = other.append([Unit(1, (name + str(n).encode(),))])
+            assert isinstance(result, int)
+        other.close_writer()
+        engine.dispose()
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in (b"a", b"b", b"c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    head = store.head(1)
+    entries = list(store.entries(1, 0, head.size))
+    assert head.size == 3 * count == len(set(entries))
+    for name in (b"a", b"b", b"c"):
+        assert [e for e in entries if e.startswith(name)] == [name + str(n).encode() for n in range(count)]
+
+
+def test_a_lost_connection_is_unavailable_and_mends_itself(store: LogStore, engine: sa.Engine) -> None:
+    """An append on a dead connection raises LogUnavailable; the next one works."""
+    assert store.append([Unit(1, (b"before",))]) == [0]
+    assert store._writer is not None
+    store._writer.connection.driver_connection.close()  # type: ignore[union-attr]
+    with pytest.raises(LogUnavailable):
+        store.append([Unit(1, (b"lost",))])
+    assert store.append([Unit(1, (b"after",))]) == [1]
+
+
+def test_missing_entries_are_told_rather_than_skipped(store: LogStore, engine: sa.Engine) -> None:
+    """A hole in the table is an error of the database, not a shorter log."""
+    store.append([Unit(1, (b"a", b"b", b"c"))])
+    with engine.begin() as connection:
+        connection.execute(sa.delete(log_entry).where(log_entry.c.entry == b"b"))
+    with pytest.raises(LogUnavailable):
+        list(store.entries(1, 0, 3))
+
+
+def test_the_promises_of_a_fresh_database_hold(engine: sa.Engine) -> None:
+    """What the tests run on is a database that the server would serve from."""
+    check_promises(engine)

@@ -1,0 +1,99 @@
+"""What group commit promises on every database."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+from linewarden.audit.errors import AuditError, LogOverloaded, LogUnavailable, RevisionMoved
+from linewarden.audit.model import Guard, Unit
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.writer import Writer
+
+
+class SlowStore:
+    """A store in front of another that waits until it may go on."""
+
+    def __init__(self, store: LogStore) -> None:
+        self.store = store
+        self.may_go = threading.Event()
+        self.batches: list[int] = []
+
+    def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
+        """Append when allowed."""
+        self.may_go.wait(10)
+        self.batches.append(len(units))
+        return self.store.append(units)
+
+    def close_writer(self) -> None:
+        """Let go of the connection."""
+        self.store.close_writer()
+
+
+async def test_every_answer_has_its_own_place_in_the_log(store: LogStore) -> None:
+    """Concurrent appends get distinct indexes, and the log holds exactly their entries at these."""
+    writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=5)
+    indexes = await asyncio.gather(*(writer.append(Unit(1, (str(n).encode(),))) for n in range(500)))
+    await writer.close()
+    assert sorted(indexes) == list(range(500))
+    entries = list(store.entries(1, 0, 500))
+    assert all(entries[index] == str(n).encode() for n, index in enumerate(indexes))
+
+
+async def test_what_waits_during_a_commit_goes_into_the_next(store: LogStore) -> None:
+    """One commit runs at a time; what comes meanwhile is committed together, up to the limit."""
+    slow = SlowStore(store)
+    writer = Writer(slow, batch_limit=10, queue_limit=1_000, timeout_s=5)
+    waiting = [asyncio.ensure_future(writer.append(Unit(1, (b"x",)))) for _ in range(26)]
+    slow.may_go.set()
+    await asyncio.gather(*waiting)
+    await writer.close()
+    assert slow.batches == [1, 10, 10, 5]
+
+
+async def test_a_stuck_database_is_unavailable_in_bounded_time(store: LogStore) -> None:
+    """Whatever the database does, an append ends; and service resumes by itself."""
+    slow = SlowStore(store)
+    writer = Writer(slow, batch_limit=10, queue_limit=5, timeout_s=0.3)
+    started = asyncio.get_running_loop().time()
+    waiting = [writer.append(Unit(1, (b"x",))) for _ in range(6)]
+    with pytest.raises(LogOverloaded):
+        writer.append(Unit(1, (b"too much",)))
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(result, LogUnavailable) for result in results)
+    assert asyncio.get_running_loop().time() - started < 3
+    slow.may_go.set()
+    index = await _until_available(writer)
+    await writer.close()
+    # The one that was being committed came to be although nothing was answered; those that waited did not.
+    assert list(store.entries(1, 0, store.head(1).size)) == [b"x", b"again"]
+    assert index == 1
+
+
+async def test_a_refused_unit_tells_only_its_own_caller(store: LogStore) -> None:
+    """RevisionMoved reaches the one whose guard failed; others in the batch are appended."""
+    writer = Writer(store, batch_limit=64, queue_limit=1_000, timeout_s=5)
+    kept, stale = writer.append(Unit(1, (b"a",), (Guard(1, 0),))), writer.append(Unit(1, (b"b",), (Guard(1, 7),)))
+    assert await kept == 0
+    with pytest.raises(RevisionMoved):
+        await stale
+    await writer.close()
+
+
+async def test_closing_commits_what_waits_and_refuses_what_comes(store: LogStore) -> None:
+    """A drain loses nothing that was taken and takes nothing more."""
+    writer = Writer(store, batch_limit=4, queue_limit=1_000, timeout_s=5)
+    waiting = [writer.append(Unit(1, (b"x",))) for _ in range(20)]
+    await writer.close()
+    assert sorted(future.result() for future in waiting) == list(range(20))
+    with pytest.raises(LogUnavailable):
+        writer.append(Unit(1, (b"late",)))
+
+
+async def _until_available(writer: Writer) -> int:
+    for _ in range(100):
+        try:
+            return await writer.append(Unit(1, (b"again",)))
+        except LogUnavailable:
+            await asyncio.sleep(0.05)
+    pytest.fail("the writer did not recover")
