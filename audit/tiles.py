@@ -1,7 +1,7 @@
 """The log as files: tiles of hashes and bundles of entries, as C2SP tlog-tiles lays them out.
 
-A tile is up to 256 neighbouring hashes of one level of the tree in eight; a bundle is the up to 256 entries under a tile
-of level 0. All are functions of the entries: making an export and checking one go through the same `TileStack`.
+A tile is up to 256 neighbouring hashes of one level of the tree in eight; a bundle is the up to 256 entries under a
+tile of level 0. All are functions of the entries: making an export and checking one go through the same `TileStack`.
 """
 
 import re
@@ -81,9 +81,10 @@ def decode_bundle(data: bytes, count: int) -> list[bytes]:
 
 
 class TileStack:
-    """The growing right edge of the tiles: at most one unfinished tile of each level.
+    """The growing right edge of the tiles: at most one unfinished tile of each level above 0.
 
-    Leaves arrive as tiles of level 0, of which only the last may be partial.
+    `size` is how many leaves were pushed. Leaves come 256 at a time; those at the end of the log, which are less, are
+    passed where they are needed and not kept.
     """
 
     def __init__(self) -> None:

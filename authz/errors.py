@@ -1,8 +1,10 @@
 """What can go wrong with a policy.
 
-    AuthzError
-    ├── PolicyInvalid           statements that are wrong, each with its line
-    └── PolicyRevisionMismatch  the policy is not at the revision the change expects
+AuthzError
+├── PolicyInvalid           statements that are wrong, each with its line
+├── PolicyRevisionMismatch  the policy is not at the revision the change expects
+├── PolicyDiverged          a change removes what the compiled policy does not hold
+└── CasbinUnsuitable        not the Casbin, or not the model, that decisions can rest on
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ class LineError:
 
 
 class PolicyInvalid(AuthzError):
-    """The policy was refused whole. `errors` names every wrong line."""
+    """The policy was refused whole. `errors` names every wrong line, in their order; of very many, the first."""
 
     def __init__(self, errors: tuple[LineError, ...]) -> None:
         super().__init__(f"{len(errors)} wrong statement(s)")
@@ -34,3 +36,11 @@ class PolicyRevisionMismatch(AuthzError):
     def __init__(self, revision: int) -> None:
         super().__init__(f"the policy is at revision {revision}")
         self.revision = revision
+
+
+class PolicyDiverged(AuthzError):
+    """A change removes a statement that the compiled policy does not hold: compile it anew."""
+
+
+class CasbinUnsuitable(AuthzError):
+    """Not the Casbin, or not the model, that decisions can rest on. The text says what to do."""

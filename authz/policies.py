@@ -4,9 +4,10 @@ A snapshot may be old; the guard of each record says so before an answer is rele
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from linewarden.authz.snapshot import Snapshot
-from linewarden.authz.statements import parse_statement
+from linewarden.authz.statements import Statement, parse_statement
 from linewarden.authz.store.policy import NO_POLICY_HASH, PolicyDelta, PolicyStore, StoredStatement
 
 _EMPTY = Snapshot.compile(0, NO_POLICY_HASH, ())
@@ -61,5 +62,5 @@ def advanced(snapshot: Snapshot, delta: PolicyDelta) -> Snapshot:
     return snapshot.changed(delta.revision, delta.hash, _parsed(delta.added), _parsed(delta.removed))
 
 
-def _parsed(statements: "list[StoredStatement] | tuple[StoredStatement, ...]") -> list[object]:
+def _parsed(statements: Sequence[StoredStatement]) -> list[tuple[str, Statement]]:
     return [(one.id, parse_statement(one.text)) for one in statements]

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from datetime import UTC, datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -125,7 +126,7 @@ def _add_services(
     )
     checkpoints = open_checkpoints(settings, storage, indexer)
     audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
-    policy = PolicyService(door, control, policies, storage.policies, directory, writer)
+    policy = PolicyService(door, control, storage.policies, directory, writer)
     access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
     policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, server)
@@ -136,7 +137,7 @@ def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:
     if settings.plaintext:
         port = server.add_insecure_port(address)
     else:
-        port = server.add_secure_port(address, server_credentials(settings))
+        port = server.add_secure_port(address, server_credentials(settings, datetime.now(UTC)))
     if port == 0:
         raise OSError("cannot listen on that address")
     return f"{host}:{port}"

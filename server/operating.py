@@ -8,11 +8,20 @@ import os
 from collections.abc import Iterable
 
 from linewarden.audit.entry import KEY_CREATED, KEY_REVOKED, TENANT_CREATED, encode
-from linewarden.audit.errors import AuditError
-from linewarden.audit.model import SYSTEM_LOG, Unit
+from linewarden.audit.errors import AuditError, EffectRefused
+from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
+from linewarden.audit.writer import Writer
+from linewarden.authz.administration import record, replacement
+from linewarden.authz.statements import parse_document
 from linewarden.server.credentials import ApiKey, new_key
+from linewarden.server.storage import Storage
 from linewarden.server.store.keys import insertion, revocation
+
+#: Who did it, in the records of what is done without a server.
+OPERATOR = "operator"
+
+_FIRST_POLICY_TIMEOUT_S = 300.0
 
 
 def create_system_log(log: LogStore, now_us: int) -> None:
@@ -78,3 +87,26 @@ def _append(log: LogStore, unit: Unit) -> None:
 
 def _origin_id() -> str:
     return os.urandom(16).hex()
+
+
+async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) -> int:
+    """Give a tenant without a policy its first; returns the number of statements.
+
+    Raises:
+        PolicyInvalid: a line is wrong; nothing was changed.
+        EffectRefused: the tenant has a policy; it is changed through the server, by those whom it lets.
+        LogUnavailable: the database failed.
+    """
+    statements = parse_document(text)
+    now = storage.policies.since(log, 0)
+    if now.revision:
+        raise EffectRefused("the tenant has a policy already: change it with `linewarden policy load`")
+    writer = Writer(storage.log, batch_limit=1, queue_limit=1 << 30, timeout_s=_FIRST_POLICY_TIMEOUT_S)
+    try:
+        change = replacement(0, now.hash, (), statements)
+        recorded = await record(storage.directory(writer), log, change, now_us, OPERATOR)
+        guards = (Guard(log, 0),)
+        await writer.append(Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True))
+    finally:
+        await writer.close()
+    return len(statements)

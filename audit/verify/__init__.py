@@ -6,7 +6,7 @@ that writes, no database and no server, so that whoever doubts the log can read 
 """
 
 from linewarden.audit.verify.content import Report
-from linewarden.audit.verify.export import read_checkpoint, verify_export
-from linewarden.audit.verify.proof import ProvenEntry, verify_growth, verify_proof
+from linewarden.audit.verify.export import verify_export
+from linewarden.audit.verify.proof import ProvenEntry, verify_entry, verify_growth
 
-__all__ = ["ProvenEntry", "Report", "read_checkpoint", "verify_export", "verify_growth", "verify_proof"]
+__all__ = ["ProvenEntry", "Report", "verify_entry", "verify_export", "verify_growth"]

@@ -22,34 +22,25 @@ from linewarden.audit.verify.files import ExportFiles
 _CHECKPOINT = "checkpoint"
 
 
-def read_checkpoint(directory: Path, verifier: Verifier) -> Checkpoint:
-    """The checkpoint of an export, its signature checked and nothing else.
-
-    Raises:
-        VerificationFailed: it is missing, malformed, of another log, or not signed by the key.
-    """
-    return _checkpoint(ExportFiles(directory), verifier)
-
-
 def verify_export(
     directory: Path,
-    verifier: Verifier,
+    verifier_key: str,
     *,
-    older: Checkpoint | None = None,
+    old_checkpoint: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Report:
     """Check that a directory is the whole log that its signed checkpoint speaks of, and nothing else.
 
-    Every hash of every tile is computed again from the entries, so that any byte that differs anywhere is found. With
-    `older`, a checkpoint opened before, the log it speaks of must be a prefix of this one. `progress` hears how many
-    entries of how many are done. Memory: one bundle and one tile of each level.
+    Every hash of every tile is computed again from the entries, so that any byte that differs anywhere is found. An
+    `old_checkpoint`, kept from earlier or taken from an older export, must be of a prefix of this log. `progress` hears
+    how many entries of how many are done. Memory: one bundle and one tile of each level.
 
     Raises:
         VerificationFailed: it is not so; the text says which file, and which entry of the log.
     """
-    files = ExportFiles(directory)
+    files, verifier = ExportFiles(directory), Verifier.parse(verifier_key)
     checkpoint = _checkpoint(files, verifier)
-    _check_older(older, checkpoint)
+    older = None if old_checkpoint is None else _older(old_checkpoint, verifier, checkpoint)
     for path in files.paths():
         if path != _CHECKPOINT and not is_path_of(path, checkpoint.size):
             raise VerificationFailed(f"{path!r} does not belong to a log of {checkpoint.size} entries")
@@ -80,15 +71,16 @@ def _checkpoint(files: ExportFiles, verifier: Verifier) -> Checkpoint:
         raise VerificationFailed(f"{_CHECKPOINT}: {error}") from None
 
 
-def _check_older(older: Checkpoint | None, newer: Checkpoint) -> None:
-    if older is None:
-        return
-    if older.origin != newer.origin:
-        raise VerificationFailed(f"the older checkpoint is of {older.origin!r}, the export of {newer.origin!r}")
+def _older(note: str, verifier: Verifier, newer: Checkpoint) -> Checkpoint:
+    try:
+        older = open_checkpoint(note, verifier)
+    except VerificationFailed as error:
+        raise VerificationFailed(f"the older checkpoint: {error}") from None
     if older.size > newer.size:
         raise VerificationFailed(f"the older checkpoint has {older.size} entries, the export only {newer.size}")
     if older.size == newer.size and older.root != newer.root:
         raise VerificationFailed(f"the older checkpoint states another root for the same {older.size} entries")
+    return older
 
 
 def _check_prefix(stack: TileStack, leaves: Sequence[bytes], older: Checkpoint | None) -> None:

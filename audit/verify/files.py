@@ -39,7 +39,7 @@ class ExportFiles:
             VerificationFailed: it is missing, not a plain file, larger than `limit` bytes, or cannot be read.
         """
         try:
-            with open(self._directory.joinpath(*path.split("/")), "rb", opener=_open) as file:  # noqa: PTH123 - opener
+            with open(self._directory.joinpath(*path.split("/")), "rb", opener=_open) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     raise VerificationFailed(f"{path} is not a plain file")

@@ -17,28 +17,28 @@ class ProvenEntry:
     checkpoint: Checkpoint
 
 
-def verify_proof(proof: str, entry: bytes, verifier: Verifier) -> ProvenEntry:
+def verify_entry(entry: bytes, proof: str, verifier_key: str) -> ProvenEntry:
     """Check with a c2sp.org/tlog-proof@v1 text that the bytes are an entry of the log the key speaks for.
 
     Raises:
         VerificationFailed: they are not, the text is malformed, or its checkpoint is not signed by the key.
     """
     parsed = EntryProof.parse(proof)
-    checkpoint = open_checkpoint(parsed.checkpoint, verifier)
+    checkpoint = open_checkpoint(parsed.checkpoint, Verifier.parse(verifier_key))
     verify_inclusion(parsed.index, checkpoint.size, leaf_hash(entry), parsed.path, checkpoint.root)
     return ProvenEntry(parsed.index, checkpoint)
 
 
-def verify_growth(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
-    """Check that the log of the old checkpoint is a prefix of that of the new one, both opened before.
+def verify_growth(old_checkpoint: str, new_checkpoint: str, proof: Sequence[bytes], verifier_key: str) -> None:
+    """Check with a consistency proof that the log of the old checkpoint is a prefix of that of the new one.
 
     An empty log is a prefix of every log; its proof is empty.
 
     Raises:
-        VerificationFailed: it is not, or the checkpoints are of different logs.
+        VerificationFailed: it is not, or one of the checkpoints is not signed by the key.
     """
-    if old.origin != new.origin:
-        raise VerificationFailed(f"the checkpoints are of different logs, {old.origin!r} and {new.origin!r}")
+    verifier = Verifier.parse(verifier_key)
+    old, new = open_checkpoint(old_checkpoint, verifier), open_checkpoint(new_checkpoint, verifier)
     if old.size > 0:
         verify_consistency(old.size, old.root, new.size, new.root, proof)
     elif proof or old.root != EMPTY_ROOT or (new.size == 0 and new.root != EMPTY_ROOT):

@@ -5,7 +5,7 @@ The id of a statement is the revision that added it and its place among the adde
 may name persons, and can therefore stand in the log.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -74,22 +74,23 @@ class PolicyStore:
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
-            latest = connection.execute(
-                sa.select(_version.c.revision, _version.c.hash)
-                .where(_version.c.log == log)
-                .order_by(_version.c.revision.desc())
-                .limit(1)
-            ).one_or_none()
-            if latest is None:
-                return PolicyDelta(0, NO_POLICY_HASH, (), ())
-            # Bounded by the revision read first: a change that commits between the statements belongs to the next look.
-            now = latest.revision
+            # Bounded by the version read first: a change that commits between the statements belongs to the next look.
+            now, hash = _latest(connection, log)
             gone = sa.and_(_statement.c.removed_in.is_not(None), _statement.c.removed_in <= now)
             new = sa.and_(_statement.c.added_in > revision, _statement.c.added_in <= now)
             added = _select(connection, log, sa.and_(new, sa.not_(gone)))
             old = sa.and_(_statement.c.added_in <= revision, _statement.c.removed_in > revision)
             removed = _select(connection, log, sa.and_(old, _statement.c.removed_in <= now))
-        return PolicyDelta(now, bytes(latest.hash), added, removed)
+        return PolicyDelta(now, hash, added, removed)
+
+    def version(self, log: int) -> tuple[int, bytes]:
+        """The revision and the hash of the policy in force.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        with self._store.reading() as connection:
+            return _latest(connection, log)
 
     def page(self, log: int, revision: int, after: tuple[int, int], limit: int) -> list[StoredStatement]:
         """Statements in force at `revision`, in the order of their ids, beyond the id `after`.
@@ -117,6 +118,12 @@ def apply_change(
         connection.execute(gone, keys)
 
 
+def _latest(connection: sa.Connection, log: int) -> tuple[int, bytes]:
+    newest = sa.select(_version.c.revision, _version.c.hash).where(_version.c.log == log)
+    row = connection.execute(newest.order_by(_version.c.revision.desc()).limit(1)).one_or_none()
+    return (0, NO_POLICY_HASH) if row is None else (int(row.revision), bytes(row.hash))
+
+
 def _in_force(revision: int) -> sa.ColumnElement[bool]:
     removed = _statement.c.removed_in
     return sa.and_(_statement.c.added_in <= revision, sa.or_(removed.is_(None), removed > revision))
@@ -129,10 +136,3 @@ def _select(
     query = sa.select(*key, _statement.c.text).where(_statement.c.log == log, condition).order_by(*key).limit(limit)
     return [StoredStatement(*row) for row in connection.execute(query)]
 
-
-def pages(store: PolicyStore, log: int, revision: int, size: int) -> Iterator[Sequence[StoredStatement]]:
-    """All statements in force at `revision`, page by page."""
-    after = (0, 0)
-    while page := store.page(log, revision, after, size):
-        yield page
-        after = (page[-1].added_in, page[-1].ordinal)

@@ -4,8 +4,8 @@ Reads frames that were masked before they were stored, so payloads may be cut, b
 what cannot be used is counted (`Omission`), never guessed. Input is hostile: every table has a bound in `Limits`, and
 what passes it is counted too. Whatever the capture itself lost stands at the head of each report.
 
-`analyse` makes a `Report`; `as_json`, `render_report`, `render_ladder` and `draw_ladder` show it. A report repeats names,
-numbers and addresses that were captured: it is evidence like the capture, and belongs in no log.
+`analyse` makes a `Report`; `as_json`, `render_report`, `render_ladder` and `draw_ladder` show it. A report repeats
+names, numbers and addresses that were captured: it is evidence like the capture, and belongs in no log.
 
 Standard library only. This package may import nothing of its siblings that needs scapy.
 """

@@ -99,6 +99,6 @@ class Limits:
     messages_per_ladder: int = 500
     streams: int = 4_096
     candidates: int = 4_096
-    announcements: int = 8_192
+    announcements: int = 4_096
     fragmented: int = 256
-    tcp_streams: int = 512
+    tcp_streams: int = 256

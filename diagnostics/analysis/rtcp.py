@@ -32,8 +32,8 @@ class ReceiverView:
 
 
 def is_rtcp(data: bytes) -> bool:
-    """Whether this begins like RTCP (RFC 5761 section 4)."""
-    return len(data) >= 8 and data[0] >> 6 == 2 and 192 <= data[1] <= 223
+    """Whether this begins like an RTCP packet of a type in common use: SR to XR."""
+    return len(data) >= 8 and data[0] >> 6 == 2 and 200 <= data[1] <= 207
 
 
 class ReceiverReports:

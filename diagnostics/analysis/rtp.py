@@ -39,13 +39,6 @@ def read_rtp(data: bytes, original_length: int) -> RtpHeader | None:
     )
 
 
-class Arrival(NamedTuple):
-    """How a packet stands to those before it: `step` is 0 unless it is the newest so far."""
-
-    fresh: bool
-    step: int
-
-
 class SequenceOrder:
     """Which sequence numbers came, through wraps, late arrivals and restarts.
 
@@ -78,14 +71,14 @@ class SequenceOrder:
         self.lost = self.bursts = self.longest_burst = 0
         self.duplicates = self.late = self.restarts = self.strays = 0
 
-    def add(self, sequence: int) -> Arrival:
-        """Take the next packet's number."""
+    def add(self, sequence: int) -> bool:
+        """Take the next packet's number. Whether it is new, and so the packet is to be measured."""
         ahead = (sequence - self._newest) & 0xFFFF
         if 0 < ahead <= MAX_DROPOUT:
             self._advance(ahead)
             self._newest = sequence
             self.received += 1
-            return Arrival(True, ahead)
+            return True
         behind = -ahead & 0xFFFF
         if behind < WINDOW:
             return self._look_back(behind)
@@ -119,27 +112,27 @@ class SequenceOrder:
             self.longest_burst = max(self.longest_burst, self._run)
             self._run = 0
 
-    def _look_back(self, behind: int) -> Arrival:
+    def _look_back(self, behind: int) -> bool:
         if behind >= self._span:
             # Before the first: the numbers between were never seen either.
             self._mask &= ~((1 << behind) - (1 << self._span))
             self._span = behind + 1
         elif self._mask >> behind & 1:
             self.duplicates += 1
-            return Arrival(False, 0)
+            return False
         self._mask |= 1 << behind
         self.received += 1
         self.late += 1
-        return Arrival(True, 0)
+        return True
 
-    def _jump(self, sequence: int) -> Arrival:
+    def _jump(self, sequence: int) -> bool:
         if sequence != self._expected_restart:
             self._expected_restart = sequence + 1 & 0xFFFF
             self.strays += 1
-            return Arrival(False, 0)
+            return False
         self.close()
         self._newest, self._span, self._expected_restart = sequence, 2, -1
         self.received += 2  # The stray before this one began the new sequence.
         self.strays -= 1
         self.restarts += 1
-        return Arrival(True, 0)
+        return True

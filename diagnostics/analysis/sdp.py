@@ -1,13 +1,14 @@
 """Session descriptions (RFC 8866), as far as they say where media goes and how it is coded."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
-from linewarden.diagnostics.analysis.codecs import Codec
+from linewarden.diagnostics.analysis.payload_types import Codec
 
 _MAX_BODY = 65_536
 _MAX_LINES = 1_024
-_MAX_MEDIA = 32
-_MAX_FORMATS = 64
+_MAX_MEDIA = 16
+_MAX_FORMATS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,12 @@ def find_sdp(body: bytes, content_type: str) -> bytes:
 
 
 def _connection(value: str) -> str:
-    address = [*value.split(), "", "", ""][2].partition("/")[0]
-    return address[:64].lower()
+    """The address of a c= line in the form in which packets are shown; names are not looked up."""
+    address = [*value.split(), "", "", ""][2].partition("/")[0][:64]
+    try:
+        return ip_address(address).compressed
+    except ValueError:
+        return ""
 
 
 def _number(text: str, highest: int) -> int | None:

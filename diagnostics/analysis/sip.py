@@ -14,7 +14,10 @@ MAX_HEAD = 65_536
 
 _MAX_LINES = 512
 _MAX_VALUE = 2_048
-_MAX_KEPT = 256
+_MAX_KEPT = 128
+_METHODS = frozenset(
+    b"SIP/2.0 ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
+)
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _REQUEST = re.compile(r"([A-Za-z0-9.!%*_+`'~-]{1,32}) (\S{1,2048}) SIP/2\.0\s*", re.ASCII)
 _RESPONSE = re.compile(r"SIP/2\.0 (\d{3})(?: (.*))?", re.ASCII)
@@ -66,6 +69,7 @@ class SipMessage:
     cause: str = ""
     challenge: Credentials | None = None
     credentials: Credentials | None = None
+    described: bool = False
     media: tuple[Media, ...] = ()
     cut: bool = False
     body_mark: int = field(default=0, repr=False)
@@ -91,9 +95,17 @@ def looks_like_sip(data: bytes) -> bool:
     return line.rstrip().endswith(b" SIP/2.0")
 
 
-def head_length(data: bytes) -> int | None:
+def begins_message(data: bytes) -> bool:
+    """Whether a stream may be entered here: a start line whose method is registered with IANA.
+
+    In a stream, what looks like an unknown method may be the end of a known one.
+    """
+    return looks_like_sip(data) and data.split(b" ", 1)[0] in _METHODS
+
+
+def head_length(data: bytes | bytearray, start: int = 0) -> int | None:
     """The length of the header section with its blank line, or None where it does not end within MAX_HEAD."""
-    end = _BLANK.search(data, 0, MAX_HEAD)
+    end = _BLANK.search(data, start, MAX_HEAD)
     return end.end() if end else None
 
 
@@ -117,6 +129,7 @@ def read_message(datagram: Datagram, transport: Transport) -> SipMessage | None:
     from_uri, from_tag = _address(_first(headers, "from"))
     to_uri, to_tag = _address(_first(headers, "to"))
     body = data[length:] if length else b""
+    media = read_sdp(find_sdp(body, _first(headers, "content-type")))
     declared = _first(headers, "content-length")
     missing = declared.isdecimal() and len(declared) < 8 and len(body) < int(declared)
     return SipMessage(
@@ -142,7 +155,8 @@ def read_message(datagram: Datagram, transport: Transport) -> SipMessage | None:
         cause=_parameter(_first(headers, "reason"), "cause"),
         challenge=_digest(_first(headers, "www-authenticate") or _first(headers, "proxy-authenticate")),
         credentials=_digest(_first(headers, "authorization") or _first(headers, "proxy-authorization")),
-        media=read_sdp(find_sdp(body, _first(headers, "content-type"))),
+        described=bool(media),
+        media=media,
         cut=length is None or missing or len(datagram.data) < datagram.original_length,
         body_mark=hash(body),
     )

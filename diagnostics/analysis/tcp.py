@@ -8,23 +8,50 @@ from collections import Counter, OrderedDict
 
 from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Omission
 from linewarden.diagnostics.analysis.network import Segment
-from linewarden.diagnostics.analysis.sip import MAX_HEAD, declared_length, head_length, looks_like_sip
+from linewarden.diagnostics.analysis.sip import MAX_HEAD, begins_message, declared_length, head_length
 
 _MAX_BODY = 65_536
 _MAX_WAITING = 32
+_MAX_WAITING_BYTES = 65_536
 _HALF = 1 << 31
+_MODULUS = 1 << 32
 
 
 class _Stream:
-    """One direction: bytes of an unfinished message, and segments that came before their turn."""
+    """One direction: the bytes of an unfinished message, and segments that came before their turn.
 
-    __slots__ = ("buffer", "begun_ns", "next", "waiting")
+    `needed` is the length of the message in the buffer once its header section is there, else 0; `searched` is how far
+    the end of that section was looked for, so that a message in tiny segments costs no more than one in large ones.
+    """
+
+    __slots__ = ("begun_ns", "buffer", "needed", "next", "searched", "waiting", "waiting_bytes")
 
     def __init__(self, sequence: int) -> None:
         self.next = sequence
-        self.buffer = bytearray()
         self.begun_ns = 0
-        self.waiting: dict[int, Segment] = {}
+        self.waiting: dict[int, tuple[Segment, int]] = {}
+        self.waiting_bytes = 0
+        self.buffer = bytearray()
+        self.needed = self.searched = 0
+
+    def remove(self, length: int) -> None:
+        del self.buffer[:length]
+        self.needed = self.searched = 0
+
+    def due(self) -> tuple[Segment, int] | None:
+        """A waiting segment that begins at or before what is needed next."""
+        for sequence in self.waiting:
+            if -(sequence - self.next) % _MODULUS < _HALF:
+                return self._release(sequence)
+        return None
+
+    def nearest(self) -> tuple[Segment, int]:
+        return self._release(min(self.waiting, key=lambda sequence: (sequence - self.next) % _MODULUS))
+
+    def _release(self, sequence: int) -> tuple[Segment, int]:
+        segment, time_ns = self.waiting.pop(sequence)
+        self.waiting_bytes -= len(segment.data)
+        return segment, time_ns
 
 
 class SipStreams:
@@ -38,21 +65,25 @@ class SipStreams:
     def add(self, segment: Segment, time_ns: int) -> list[Datagram]:
         """Take a segment; give back the messages that it completes."""
         key = (segment.source, segment.destination)
-        stream = self._streams.get(key)
         if segment.opens:
             self._streams.pop(key, None)
             return []
         if not segment.original_length:
             return []
+        stream = self._streams.get(key)
         if stream is None:
-            if not looks_like_sip(segment.data.lstrip(b"\r\n")):
+            if not begins_message(segment.data.lstrip(b"\r\n")):
                 return []
             stream = self._open(key, segment.sequence)
         self._streams.move_to_end(key)
+        return self._arrive(stream, segment, time_ns)
+
+    def rest(self) -> list[Datagram]:
+        """The messages in segments that still waited for what never came."""
         messages: list[Datagram] = []
-        self._take(stream, segment, time_ns, messages)
-        while (waiting := stream.waiting.pop(stream.next, None)) is not None:
-            self._take(stream, waiting, time_ns, messages)
+        for stream in self._streams.values():
+            while stream.waiting:
+                self._skip_gap(stream, messages)
         return messages
 
     def _open(self, key: tuple[Endpoint, Endpoint], sequence: int) -> _Stream:
@@ -62,63 +93,84 @@ class SipStreams:
         stream = self._streams[key] = _Stream(sequence)
         return stream
 
-    def _take(self, stream: _Stream, segment: Segment, time_ns: int, messages: list[Datagram]) -> None:
-        ahead = (segment.sequence - stream.next) & 0xFFFFFFFF
-        if ahead >= _HALF:
-            seen = (1 << 32) - ahead
-            if seen >= segment.original_length:
-                return  # A retransmission tells nothing new.
-            segment = segment._replace(
-                sequence=stream.next, data=segment.data[seen:], original_length=segment.original_length - seen
-            )
-        elif ahead and not self._skip_gap(stream, segment):
-            return
-        stream.next = (segment.sequence + segment.original_length) & 0xFFFFFFFF
+    def _arrive(self, stream: _Stream, segment: Segment, time_ns: int) -> list[Datagram]:
+        messages: list[Datagram] = []
+        ahead = (segment.sequence - stream.next) % _MODULUS
+        if 0 < ahead < _HALF:
+            if segment.sequence not in stream.waiting:
+                stream.waiting[segment.sequence] = (segment, time_ns)
+                stream.waiting_bytes += len(segment.data)
+            if len(stream.waiting) > _MAX_WAITING or stream.waiting_bytes > _MAX_WAITING_BYTES:
+                self._skip_gap(stream, messages)
+            return messages
+        self._read(stream, segment, time_ns, messages)
+        self._read_due(stream, messages)
+        return messages
+
+    def _read_due(self, stream: _Stream, messages: list[Datagram]) -> None:
+        while (due := stream.due()) is not None:
+            self._read(stream, *due, messages)
+
+    def _skip_gap(self, stream: _Stream, messages: list[Datagram]) -> None:
+        self._omitted[Omission.STREAM_GAP] += 1
+        stream.remove(len(stream.buffer))
+        segment, time_ns = stream.nearest()
+        stream.next = segment.sequence
+        self._read(stream, segment, time_ns, messages)
+        self._read_due(stream, messages)
+
+    def _read(self, stream: _Stream, segment: Segment, time_ns: int, messages: list[Datagram]) -> None:
+        """Append what is new of a segment that begins at or before what is needed next."""
+        seen = (stream.next - segment.sequence) % _MODULUS
+        fresh = segment.original_length - seen
+        if fresh <= 0:
+            return  # A retransmission tells nothing new.
+        stream.next = (stream.next + fresh) % _MODULUS
         if not stream.buffer:
             stream.begun_ns = time_ns
-        stream.buffer += segment.data
-        self._cut_messages(stream, segment, messages)
-        stream.begun_ns = time_ns
-        if len(segment.data) < segment.original_length and stream.buffer:
-            self._omitted[Omission.STREAM_GAP] += 1
-            messages.append(_message(stream, segment, bytes(stream.buffer), len(stream.buffer) + 1))
-            stream.buffer.clear()
+        stream.buffer += segment.data[seen:]
+        while self._cut_message(stream, segment, messages):
+            stream.begun_ns = time_ns
+        if len(segment.data) < segment.original_length:
+            self._end_early(stream, segment, messages)
 
-    def _skip_gap(self, stream: _Stream, segment: Segment) -> bool:
-        """Wait for what is missing while there is room; then give it up. Whether `segment` may be read now."""
-        if len(stream.waiting) < _MAX_WAITING:
-            stream.waiting[segment.sequence] = segment
+    def _cut_message(self, stream: _Stream, segment: Segment, messages: list[Datagram]) -> bool:
+        """Move one whole message out of the buffer. Whether there may be another."""
+        buffer = stream.buffer
+        if not stream.needed and not self._find_end(stream):
             return False
-        self._omitted[Omission.STREAM_GAP] += 1
-        stream.buffer.clear()
-        stream.waiting.clear()
+        if len(buffer) < stream.needed:
+            return False
+        messages.append(_message(stream, segment, bytes(buffer[: stream.needed]), stream.needed))
+        stream.remove(stream.needed)
         return True
 
-    def _cut_messages(self, stream: _Stream, segment: Segment, messages: list[Datagram]) -> None:
+    def _find_end(self, stream: _Stream) -> bool:
         buffer = stream.buffer
-        while True:
-            blank = len(buffer) - len(buffer.lstrip(b"\r\n"))
-            del buffer[:blank]
-            head = head_length(bytes(buffer[:MAX_HEAD]))
-            if head is None:
-                if len(buffer) >= MAX_HEAD:
-                    self._drop(stream)
-                return
-            if not looks_like_sip(bytes(buffer[:4096])):
-                self._drop(stream)
-                return
-            body = declared_length(bytes(buffer[:head]))
-            if body > _MAX_BODY:
-                self._drop(stream)
-                return
-            if len(buffer) < head + body:
-                return
-            messages.append(_message(stream, segment, bytes(buffer[: head + body]), head + body))
-            del buffer[: head + body]
+        if not stream.searched:
+            del buffer[: len(buffer) - len(buffer.lstrip(b"\r\n"))]
+            if b"\n" not in buffer[:MAX_HEAD]:
+                return self._drop(stream) if len(buffer) > MAX_HEAD else False
+            if not begins_message(bytes(buffer[:4096])):
+                return self._drop(stream)
+        head = head_length(buffer, max(0, stream.searched - 3))
+        stream.searched = len(buffer)
+        if head is None:
+            return self._drop(stream) if len(buffer) >= MAX_HEAD else False
+        stream.needed = head + declared_length(bytes(buffer[:head]))
+        return self._drop(stream) if stream.needed > head + _MAX_BODY else True
 
-    def _drop(self, stream: _Stream) -> None:
+    def _end_early(self, stream: _Stream, segment: Segment, messages: list[Datagram]) -> None:
+        """The rest of the segment was cut: what stands in the buffer is all there will be of its message."""
+        self._omitted[Omission.STREAM_GAP] += 1
+        if begins_message(bytes(stream.buffer[:4096])):
+            messages.append(_message(stream, segment, bytes(stream.buffer), len(stream.buffer) + 1))
+        stream.remove(len(stream.buffer))
+
+    def _drop(self, stream: _Stream) -> bool:
         self._omitted[Omission.SIP_UNREADABLE] += 1
-        stream.buffer.clear()
+        stream.remove(len(stream.buffer))
+        return False
 
 
 def _message(stream: _Stream, segment: Segment, data: bytes, length: int) -> Datagram:

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,14 @@ def _holds(check: Any, *args: Any) -> bool:
     return True
 
 
-def test_empty_root_and_empty_leaf_are_the_published_ones():
+def test_empty_root_and_empty_leaf_are_the_published_ones() -> None:
     """The two hashes that RFC 6962 fixes without any input."""
     assert EMPTY_ROOT.hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
     assert Frontier().root() == EMPTY_ROOT == tree_root(_read, 0)
 
 
-def test_frontier_has_the_published_roots():
+def test_frontier_has_the_published_roots() -> None:
     """Each size of the reference tree has the root that everybody else computes."""
     frontier = Frontier()
     for leaf, root in zip(_REFERENCE["leaves"], _REFERENCE["roots"], strict=True):
@@ -100,21 +101,21 @@ def test_frontier_has_the_published_roots():
 
 
 @pytest.mark.parametrize("case", _REFERENCE["inclusion"], ids=lambda case: case["promise"])
-def test_inclusion_reference(case: dict[str, Any]):
+def test_inclusion_reference(case: dict[str, Any]) -> None:
     """Published inclusion proofs hold, and their spoiled forms do not."""
     leaf, root, *proof = map(bytes.fromhex, [case["leaf"], case["root"], *case["proof"]])
     assert _holds(verify_inclusion, case["index"], case["size"], leaf, proof, root) == case["holds"]
 
 
 @pytest.mark.parametrize("case", _REFERENCE["consistency"], ids=lambda case: case["promise"])
-def test_consistency_reference(case: dict[str, Any]):
+def test_consistency_reference(case: dict[str, Any]) -> None:
     """Published consistency proofs hold, and their spoiled forms do not."""
     old_root, new_root, *proof = map(bytes.fromhex, [case["old_root"], case["new_root"], *case["proof"]])
     assert _holds(verify_consistency, case["old"], old_root, case["new"], new_root, proof) == case["holds"]
 
 
 @pytest.mark.skipif(not _PUBLISHED.is_dir(), reason="the whole published set is not beside the repository")
-def test_all_published_vectors():
+def test_all_published_vectors() -> None:
     """Not one of the published vectors is judged otherwise than its authors say."""
     wrong, seen = [], 0
     for path in _PUBLISHED.rglob("*.json"):
@@ -134,7 +135,7 @@ def test_all_published_vectors():
 
 
 @given(_SIZES)
-def test_root_is_the_naive_one(size: int):
+def test_root_is_the_naive_one(size: int) -> None:
     """Appending one by one, and reading subtrees, give the root of the definition."""
     frontier = Frontier()
     for leaf in _LEAVES[:size]:
@@ -143,7 +144,7 @@ def test_root_is_the_naive_one(size: int):
 
 
 @given(_SIZES, st.integers(0, 40))
-def test_frontier_goes_on_from_its_bytes(size: int, more: int):
+def test_frontier_goes_on_from_its_bytes(size: int, more: int) -> None:
     """A tree that was put away and taken up again grows as if nothing had happened."""
     frontier = Frontier()
     for leaf in _LEAVES[:size]:
@@ -158,14 +159,14 @@ def test_frontier_goes_on_from_its_bytes(size: int, more: int):
 
 
 @pytest.mark.parametrize(("size", "length"), [(0, 32), (1, 0), (3, 32), (3, 96), (4, 31), (-1, 32)])
-def test_frontier_of_wrong_length_is_refused(size: int, length: int):
+def test_frontier_of_wrong_length_is_refused(size: int, length: int) -> None:
     """A head row whose frontier does not fit its size is not built upon."""
     with pytest.raises(VerificationFailed):
         Frontier.from_bytes(size, bytes(length))
 
 
 @given(_SIZES, st.data())
-def test_inclusion_proof_is_the_naive_one(size: int, data: st.DataObject):
+def test_inclusion_proof_is_the_naive_one(size: int, data: st.DataObject) -> None:
     """A proof is the one RFC 6962 defines, and holds."""
     index = data.draw(st.integers(0, size - 1))
     proof = inclusion_proof(_read, index, size)
@@ -174,7 +175,7 @@ def test_inclusion_proof_is_the_naive_one(size: int, data: st.DataObject):
 
 
 @given(_SIZES, st.data())
-def test_consistency_proof_is_the_naive_one(size: int, data: st.DataObject):
+def test_consistency_proof_is_the_naive_one(size: int, data: st.DataObject) -> None:
     """A proof is the one RFC 6962 defines, and holds."""
     old = data.draw(st.integers(1, size))
     proof = consistency_proof(_read, old, size)
@@ -183,7 +184,7 @@ def test_consistency_proof_is_the_naive_one(size: int, data: st.DataObject):
 
 
 @given(_SIZES, st.data())
-def test_inclusion_holds_at_one_place_only(size: int, data: st.DataObject):
+def test_inclusion_holds_at_one_place_only(size: int, data: st.DataObject) -> None:
     """The proof of one index is none for another, nor for another leaf or root."""
     index, other = data.draw(st.integers(0, size - 1)), data.draw(st.integers(-1, size + 1))
     proof, root = inclusion_proof(_read, index, size), _naive_root(_LEAVES[:size])
@@ -193,7 +194,7 @@ def test_inclusion_holds_at_one_place_only(size: int, data: st.DataObject):
 
 
 @given(st.integers(2, 70), st.data())
-def test_consistency_with_another_past_fails(size: int, data: st.DataObject):
+def test_consistency_with_another_past_fails(size: int, data: st.DataObject) -> None:
     """A changed, dropped, doubled or added hash, or another old root, is never a proof."""
     old = data.draw(st.integers(1, size - 1))
     proof = consistency_proof(_read, old, size)
@@ -211,16 +212,18 @@ def test_consistency_with_another_past_fails(size: int, data: st.DataObject):
     assert not _holds(verify_consistency, old, old_root, size, leaf_hash(b"other"), proof)
 
 
-def test_hashes_of_other_lengths_are_refused():
+def test_hashes_of_other_lengths_are_refused() -> None:
     """Moving the cut between two children keeps a node's hash, and must not make a second proof."""
     left, right = _LEAVES[:2]
     root = node_hash(left, right)
     verify_inclusion(0, 2, left, [right], root)
     assert not _holds(verify_inclusion, 0, 2, left + right[:1], [right[1:]], root)
     assert not _holds(verify_inclusion, 0, 2, left + right, [b""], root)
+    verify_consistency(1, left, 2, root, [right])
+    assert not _holds(verify_consistency, 1, left + right[:1], 2, root, [right[1:]])
 
 
-def test_proofs_read_few_nodes():
+def test_proofs_read_few_nodes() -> None:
     """A proof from a log of 2**40 entries is a matter of dozens of reads."""
     reads: list[tuple[int, int]] = []
 
@@ -229,19 +232,20 @@ def test_proofs_read_few_nodes():
         return leaf_hash(b"%d/%d" % (level, index))
 
     size = 2**40 - 1
-    for build in (
+    builds: list[Callable[[], list[bytes]]] = [
         lambda: inclusion_proof(read, 12_345_678_901, size),
         lambda: inclusion_proof(read, size - 1, size),
         lambda: consistency_proof(read, 12_345_678_901, size),
         lambda: [tree_root(read, size)],
-    ):
+    ]
+    for build in builds:
         reads.clear()
         build()
         assert 0 < len(reads) <= 80
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (1, 1), (-1, 4), (4, 4)])
-def test_there_is_no_proof_of_what_is_not_there(index: int, size: int):
+def test_there_is_no_proof_of_what_is_not_there(index: int, size: int) -> None:
     """Neither made nor accepted."""
     with pytest.raises(ValueError, match="no leaf"):
         inclusion_proof(_read, index, size)
@@ -249,7 +253,7 @@ def test_there_is_no_proof_of_what_is_not_there(index: int, size: int):
 
 
 @pytest.mark.parametrize(("old", "new"), [(0, 0), (0, 4), (5, 4), (-1, 4)])
-def test_there_is_no_way_back_in_a_log(old: int, new: int):
+def test_there_is_no_way_back_in_a_log(old: int, new: int) -> None:
     """From nothing, or from a longer log, no proof is made."""
     with pytest.raises(ValueError, match="no proof leads"):
         consistency_proof(_read, old, new)

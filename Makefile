@@ -1,0 +1,78 @@
+# Linewarden. `make help` lists what there is. Everything happens in this folder: the environment is .venv, made from
+# the versions in constraints.txt; nothing is installed anywhere else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PACKAGES := audit authz diagnostics server
+# mypy reads the packages through links that carry their import names.
+LINKS := .links/linewarden
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Linewarden needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing pinned dependencies into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		--constraint constraints.txt --editable '.[postgres,capture,dev]'
+	@mkdir -p $(LINKS)
+	@for package in $(PACKAGES); do ln -sfn ../../$$package $(LINKS)/$$package; done
+	@ln -sfn ../../protos/gen/linewarden/v1 $(LINKS)/v1
+	@touch $@
+
+.PHONY: dev
+dev: $(READY) ## Make the environment, for working on the code
+
+.PHONY: demo
+demo: $(READY) ## The main job: a company's calls, who may hear them, who did, and the proof
+	@$(BIN)/python examples/asterisk/demo.py
+
+.PHONY: run
+run: $(READY) ## Serve on the folder ./var/linewarden and say how to make the first call
+	@$(BIN)/linewarden init var/linewarden --keep
+	@$(BIN)/linewarden serve --config var/linewarden/linewarden.toml
+
+.PHONY: test
+test: $(READY) ## Run all tests, with a real PostgreSQL from a wheel
+	@$(BIN)/python -m pytest
+
+.PHONY: check
+check: lint type test ## What continuous integration runs
+
+.PHONY: lint
+lint: $(READY) ## Style, layers, and the contract's own lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+
+.PHONY: type
+type: $(READY) ## Types, strictly
+	@$(BIN)/mypy $(LINKS)/audit $(LINKS)/authz $(LINKS)/diagnostics $(LINKS)/server
+	@$(BIN)/mypy tests benchmarks examples
+
+.PHONY: protos
+protos: $(READY) ## Generate protos/gen from the contract
+	@PYTHON=../$(BIN)/python sh protos/generate.sh
+
+.PHONY: bench
+bench: $(READY) ## Measure, and write benchmarks/RESULTS.md
+	@$(BIN)/python benchmarks/run.py
+
+.PHONY: format
+format: $(READY) ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@cd protos && ../$(BIN)/buf format -w
+
+.PHONY: clean
+clean: ## Remove what was made, the environment too; not what `make run` stored
+	@rm -rf $(VENV) .links .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,133 @@
+"""Changing a policy: what is added and removed, what the log says of it, and the store's part, in one transaction.
+
+The record carries the statements themselves, so that the policy in force at any place of the log can be made again from
+the log alone. Persons stand in it as `sid:…`; the id of a single item is sealed under the tenant's own key.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from linewarden.audit.directory import NOBODY, Directory
+from linewarden.audit.entry import POLICY_CHANGED, encode
+from linewarden.audit.keyring import Person
+from linewarden.audit.merkle import leaf_hash
+from linewarden.authz.errors import LineError, PolicyInvalid
+from linewarden.authz.pseudonyms import persons_of, pseudonymous
+from linewarden.authz.rules import Statement
+from linewarden.authz.store.policy import StoredStatement, apply_change
+
+#: Text of statements in one entry, bytes; sealed ids and the frame come on top of it.
+_PART_BYTES = 12 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What leads from the policy at `revision` to the next. `added` are canonical texts, `removed` are stored."""
+
+    revision: int
+    hash: bytes
+    added: tuple[Statement, ...]
+    removed: tuple[StoredStatement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A change ready to be appended: its entries, the revision and hash it makes, and its effect on the store."""
+
+    entries: tuple[bytes, ...]
+    revision: int
+    hash: bytes
+    log: int
+    change: Change
+
+    def apply(self, connection: Any) -> None:
+        """The effect, inside the append."""
+        added = (statement.text for statement in self.change.added)
+        removed = (statement.id for statement in self.change.removed)
+        apply_change(connection, self.log, self.revision, self.hash, added, removed)
+
+
+def replacement(
+    revision: int, hash: bytes, stored: Sequence[StoredStatement], wanted: Sequence[Statement]
+) -> Change:
+    """What makes the policy exactly the statements wanted."""
+    texts = {statement.text for statement in wanted}
+    known = {statement.text for statement in stored}
+    added = tuple(statement for statement in wanted if statement.text not in known)
+    return Change(revision, hash, added, tuple(one for one in stored if one.text not in texts))
+
+
+def amendment(
+    revision: int,
+    hash: bytes,
+    stored: Sequence[StoredStatement],
+    add: Sequence[Statement],
+    remove: Sequence[Statement],
+) -> Change:
+    """What adds and removes single statements.
+
+    Raises:
+        PolicyInvalid: one to add is already there, or one to remove is not. Lines count `add` first, then `remove`.
+    """
+    by_text = {statement.text: statement for statement in stored}
+    errors = [
+        LineError(line, "the statement is already in the policy")
+        for line, one in enumerate(add, 1)
+        if one.text in by_text
+    ]
+    errors += [
+        LineError(line, "the statement is not in the policy")
+        for line, one in enumerate(remove, len(add) + 1)
+        if one.text not in by_text
+    ]
+    if errors:
+        raise PolicyInvalid(tuple(errors))
+    return Change(revision, hash, tuple(add), tuple(by_text[one.text] for one in remove))
+
+
+async def record(directory: Directory, log: int, change: Change, now_us: int, caller: str) -> Recorded:
+    """The entries and the effect of a change.
+
+    Raises:
+        LogUnavailable: a person could not be introduced.
+    """
+    names = {name for statement in change.added for name in persons_of(statement)}
+    persons = await directory.meet(log, {*names, NOBODY}, now_us)
+    revision = change.revision + 1
+    frame = {"caller": caller, "revision": revision}
+    parts = list(_parts(change, persons, frame, now_us))
+    hash = hashlib.sha256(change.hash + b"".join(map(leaf_hash, parts))).digest()
+    return Recorded(tuple(parts), revision, hash, log, change)
+
+
+def _parts(change: Change, persons: dict[str, Person], frame: dict[str, Any], now_us: int) -> Iterator[bytes]:
+    removed = [statement.id for statement in change.removed]
+    added: list[list[str]] = []
+    sealed: dict[str, str] = {}
+    size = 0
+    for ordinal, statement in enumerate(change.added, 1):
+        id = f"{change.revision + 1}.{ordinal}"
+        text, items = pseudonymous(statement, lambda name: f"sid:{persons[name].sid}")
+        if added and size + len(text.encode()) + sum(len(one.encode()) for one in items) > _PART_BYTES:
+            yield _part(frame, added, [], sealed, persons[NOBODY], now_us)
+            added, sealed, size = [], {}, 0
+        added.append([id, text])
+        sealed |= {f"added.{id}.item.{n}": item for n, item in enumerate(items)}
+        size += len(text.encode()) + sum(len(one.encode()) for one in items)
+    while len(removed) > 1_000:
+        yield _part(frame, [], removed[:1_000], {}, persons[NOBODY], now_us)
+        removed = removed[1_000:]
+    if len(removed) > 200 and added:
+        yield _part(frame, added, [], sealed, persons[NOBODY], now_us)
+        added, sealed = [], {}
+    yield _part(frame, added, removed, sealed, persons[NOBODY], now_us)
+
+
+def _part(
+    frame: dict[str, Any], added: list[list[str]], removed: list[str], sealed: dict[str, str], nobody: Person, now_us: int
+) -> bytes:
+    secrets = [nobody.seal(sealed, os.urandom(28))] if sealed else []
+    return encode(POLICY_CHANGED, now_us, frame | {"added": added, "removed": removed}, secrets)

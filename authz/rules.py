@@ -1,0 +1,178 @@
+"""Statements: rules and role bindings, each with one canonical spelling.
+
+    bind   WHO ROLE                                                   the person or role has that role
+    allow  WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]     matching gives the permission, with duties
+    deny   WHO VERBS TYPES SCOPES [if CONDITION]...                   matching refuses, whatever is allowed elsewhere
+
+WHO is `role:NAME` or a person: a name of this tenant, or `//TENANT/NAME` of another. There is no word for everybody: a
+rule for all is a rule for a role all have. VERBS and TYPES are lists or `*`; a rule speaks of the pairings that fit,
+and a verb or type named for nothing is an error. Several conditions must all hold.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import lru_cache
+from sys import intern
+from typing import TypeVar
+
+from linewarden.authz.conditions import Conditions, parse_conditions
+from linewarden.authz.model import VERBS_OF, Effect, Obligation, ResourceType, Verb
+from linewarden.authz.scopes import parse_scopes, scopes_text
+from linewarden.authz.words import Refused, spelled, too_long, words
+
+ROLE = "role:"
+FOREIGN = "//"
+
+_MAX_PERSON_BYTES = 400
+_ROLE = re.compile(r"role:[A-Za-z0-9._-]{1,64}")
+_FOREIGN = re.compile(r"//[A-Za-z0-9._-]{1,128}/.+", re.DOTALL)
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The person or role `member` has the role `role`, and all that role has."""
+
+    member: str
+    role: str
+
+    @property
+    def text(self) -> str:
+        """The canonical spelling."""
+        return f"bind {spelled(self.member)} {self.role}"
+
+    @property
+    def id(self) -> str:
+        """A stable name: 16 hexadecimal digits of SHA-256 of the text. Not for logs: it can be guessed back."""
+        return _id(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The verbs and types a rule names, and the pairings of them that fit. Rules share it."""
+
+    verbs: tuple[Verb, ...]
+    types: tuple[ResourceType, ...]
+    pairs: frozenset[tuple[ResourceType, Verb]] = field(compare=False, repr=False)
+    text: str = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may, or may not, do what with which items, if what is the case, and with which duties."""
+
+    effect: Effect
+    who: str
+    reach: Reach
+    scopes: tuple[str, ...]
+    conditions: Conditions = ()
+    obligations: tuple[Obligation, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The canonical spelling."""
+        text = f"{self.effect} {spelled(self.who)} {self.reach.text} {scopes_text(self.scopes)}"
+        for condition in self.conditions:
+            text += f" if {condition.text}"
+        return f"{text} then {','.join(self.obligations)}" if self.obligations else text
+
+    @property
+    def id(self) -> str:
+        """A stable name: 16 hexadecimal digits of SHA-256 of the text. Not for logs: it can be guessed back."""
+        return _id(self.text)
+
+
+Statement = Rule | Binding
+
+
+def statement_of(fields: Sequence[str]) -> Statement:
+    """The statement that the fields of a line make.
+
+    Raises:
+        Refused: they make none.
+    """
+    match fields:
+        case ("allow" | "deny" as effect, who, verbs, types, scopes, *rest):
+            conditions, obligations = _extras(effect, rest) if rest else ((), ())
+            reach = _reach(verbs, types)
+            return Rule(Effect(effect), _holder(who), reach, parse_scopes(scopes), conditions, obligations)
+        case ("bind", member, role):
+            return Binding(_holder(member), _role(role))
+        case ("bind", *_):
+            raise Refused("a binding is written: bind WHO ROLE")
+        case ("allow" | "deny", *_):
+            raise Refused("a rule is written: allow|deny WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]")
+    raise Refused("a statement begins with bind, allow or deny")
+
+
+def _holder(field: str) -> str:
+    found = words(field)
+    if len(found) != 1:
+        raise Refused("one person or role only; a name with a comma must be quoted")
+    (name,) = found
+    if name.startswith(ROLE):
+        return _role(name)
+    if name.startswith(FOREIGN) and not _FOREIGN.fullmatch(name):
+        raise Refused("a person of another tenant is written //TENANT/NAME")
+    if name == "*":
+        raise Refused("there is no word for everybody: bind a role to all it concerns")
+    if ":" in name and name.lower().startswith(ROLE):
+        raise Refused("`role:` is written in small letters")
+    if too_long(name, _MAX_PERSON_BYTES):
+        raise Refused(f"the name of a person is longer than {_MAX_PERSON_BYTES} bytes")
+    return intern(name)
+
+
+def _role(name: str) -> str:
+    if not _ROLE.fullmatch(name):
+        raise Refused("a role is written role:NAME, with up to 64 letters, digits, `.`, `_` and `-`")
+    return intern(name)
+
+
+@lru_cache(4096)
+def _reach(verbs_field: str, types_field: str) -> Reach:
+    verbs, types = _listed(verbs_field, Verb, "verb"), _listed(types_field, ResourceType, "type")
+    pairs = frozenset((one, verb) for one in types for verb in verbs if verb in VERBS_OF[one])
+    if verbs_field != "*" and len({verb for _, verb in pairs}) != len(verbs):
+        raise Refused("a verb fits none of the types")
+    if types_field != "*" and len({one for one, _ in pairs}) != len(types):
+        raise Refused("a type is fit by none of the verbs")
+    return Reach(verbs, types, pairs, f"{_list_text(verbs, Verb)} {_list_text(types, ResourceType)}")
+
+
+def _extras(effect: str, rest: Sequence[str]) -> tuple[Conditions, tuple[Obligation, ...]]:
+    obligations: tuple[Obligation, ...] = ()
+    if len(rest) > 1 and rest[-2] == "then":
+        obligations, rest = _listed(rest[-1], Obligation, "duty"), rest[:-2]
+        if effect == Effect.DENY:
+            raise Refused("a refusal has no duties")
+    if len(rest) % 2 or any(word != "if" for word in rest[::2]):
+        raise Refused("after the scopes stand `if CONDITION`, as often as needed, and at last `then DUTIES`")
+    return parse_conditions(tuple(rest[1::2])), obligations
+
+
+@lru_cache(4096)
+def _listed(field: str, kind: type[_Word], noun: str) -> tuple[_Word, ...]:
+    if field == "*" and kind is not Obligation:
+        return tuple(kind)
+    found = words(field)
+    for word in found:
+        if word not in kind.__members__.values():
+            close = get_close_matches(word[:64], kind, 1)
+            raise Refused(f"not a {noun}" + (f"; did you mean {close[0]}?" if close else ""))
+    if len(set(found)) != len(found):
+        raise Refused(f"a {noun} stands twice")
+    return tuple(one for one in kind if one in found)
+
+
+def _list_text(listed: tuple[_Word, ...], kind: type[_Word]) -> str:
+    return "*" if len(listed) == len(kind) else ",".join(listed)
+
+
+def _id(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,169 @@
+"""A policy compiled for one revision: immutable, read by many threads without a lock, swapped by reference.
+
+A decision looks up the rules that can matter (`index`), lets Casbin's matcher judge each of them and Casbin's effector
+the whole (`judge`), and says why (`findings`). What a snapshot remembers of persons is bounded, and it remembers none
+it does not know.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Self, TypeVar
+
+from linewarden.authz.errors import LineError, PolicyDiverged
+from linewarden.authz.findings import Findings
+from linewarden.authz.index import Numbered, Selection, Shelf, changed_shelf
+from linewarden.authz.judge import DOMAIN, judge
+from linewarden.authz.model import Context, Decision, Effect, Reason, Resource, ResourceType, Verb
+from linewarden.authz.recent import Recent
+from linewarden.authz.roles import paths_from, role_faults
+from linewarden.authz.rules import FOREIGN, ROLE, Binding, Rule, Statement
+from linewarden.authz.scopes import item_of
+
+#: Persons, and persons with verb and type, that a snapshot remembers; at most twice as many.
+REMEMBERED = 8192
+
+_NO_RULE = Decision(Effect.DENY, Reason.NO_MATCHING_RULE)
+_STRANGER = Decision(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT)
+
+_Value = TypeVar("_Value")
+
+
+class _Person:
+    """A person with all its roles and the way to each."""
+
+    __slots__ = ("paths",)
+
+    def __init__(self, paths: dict[str, tuple[str, ...]]) -> None:
+        self.paths = paths
+
+    def has(self, _subject: str, role: str, _domain: str) -> bool:
+        """Casbin's `g`, about this person."""
+        return role in self.paths
+
+
+_NOBODY = _Person({})
+_NOTHING = Selection({}, {}, (ResourceType.RECORDING, Verb.PLAY))
+
+
+class Snapshot:
+    """The rules and role bindings in force at `revision`. `hash` is that of the revision."""
+
+    __slots__ = ("_judge", "_persons", "_roles", "_selections", "_shelves", "hash", "revision")
+
+    def __init__(
+        self, revision: int, hash: bytes, shelves: dict[str, Shelf], roles: dict[str, tuple[str, ...]]
+    ) -> None:
+        self.revision = revision
+        self.hash = hash
+        self._shelves = shelves
+        self._roles = roles
+        self._judge = judge()
+        self._persons: Recent[str, _Person] = Recent(REMEMBERED)
+        self._selections: Recent[tuple[str, ResourceType, Verb], tuple[_Person, Selection]] = Recent(REMEMBERED)
+
+    @classmethod
+    def compile(cls, revision: int, hash: bytes, statements: Iterable[tuple[str, Statement]]) -> Self:
+        """The snapshot of the statements, each with the id that decisions refer to it by."""
+        return cls(0, b"", {}, {}).changed(revision, hash, statements, ())
+
+    def changed(
+        self,
+        revision: int,
+        hash: bytes,
+        added: Iterable[tuple[str, Statement]],
+        removed: Iterable[tuple[str, Statement]],
+    ) -> Self:
+        """The snapshot after a change. Costs what changed, and shallow copies of the dictionaries it touches.
+
+        Raises:
+            PolicyDiverged: a statement to remove is not there.
+        """
+        new_rules, new_roles = _by_holder(added)
+        old_rules, old_roles = _by_holder(removed)
+        shelves, roles = self._shelves.copy(), self._roles.copy()
+        for holder in old_rules.keys() | new_rules.keys():
+            shelf = changed_shelf(shelves.get(holder, ()), new_rules.get(holder, ()), dict(old_rules.get(holder, ())))
+            _set(shelves, holder, shelf)
+        for member in old_roles.keys() | new_roles.keys():
+            left = _without(roles.get(member, ()), old_roles.get(member, ()))
+            _set(roles, member, (*left, *new_roles.get(member, ())))
+        return type(self)(revision, hash, shelves, roles)
+
+    def faults(self, added: Sequence[Statement], removed: Iterable[Statement]) -> list[LineError]:
+        """What makes a change unfit for this policy: roles that would inherit themselves, or inherit too deeply.
+
+        The line of an error is the place among the added, from 1.
+        """
+        gone = {one for one in removed if isinstance(one, Binding)}
+        members = ((member, roles) for member, roles in self._roles.items() if member.startswith(ROLE))
+        known = [(0, Binding(member, role)) for member, roles in members for role in roles]
+        kept = [(line, one) for line, one in known if one not in gone]
+        new = [(line, one) for line, one in enumerate(added, 1) if isinstance(one, Binding)]
+        return [fault for fault in role_faults(kept + new) if fault.line]
+
+    def decide(self, subject: str, verb: Verb, resource: Resource, context: Context) -> Decision:
+        """The answer to one access, with every rule that matched and every condition that kept one from matching.
+
+        Raises:
+            ValueError: a label of the resource has `=` in its key.
+        """
+        item = item_of(resource, subject)
+        person, selection = self._selected(subject, verb, item.type)
+        candidates = selection.at(item.scopes)
+        if not candidates:
+            return _STRANGER if subject.startswith(FOREIGN) and not person.paths else _NO_RULE
+        matches, request = self._judge.matches, (person.has, subject, DOMAIN, item, verb, context)
+        findings = Findings(resource, context)
+        for candidate in candidates:
+            scope, _, _, rule = candidate
+            row = (rule.who, DOMAIN, item.type, scope, verb, rule.conditions, rule.effect)
+            findings.add(candidate, matches=matches(*request, *row))
+        return findings.decision(self._judge)
+
+    def _selected(self, subject: str, verb: Verb, kind: ResourceType) -> tuple[_Person, Selection]:
+        found = self._selections.get((subject, kind, verb))
+        if found is None:
+            person = self._person(subject)
+            if person is _NOBODY:
+                return _NOBODY, _NOTHING
+            found = person, Selection(self._shelves, person.paths, (kind, verb))
+            self._selections.put((subject, kind, verb), found)
+        return found
+
+    def _person(self, subject: str) -> _Person:
+        person = self._persons.get(subject)
+        if person is None:
+            # Persons ask; whoever comes under the name of a role is nobody.
+            if subject.startswith(ROLE) or (subject not in self._roles and subject not in self._shelves):
+                return _NOBODY
+            person = _Person(paths_from(subject, self._roles))
+            self._persons.put(subject, person)
+        return person
+
+
+def _by_holder(
+    statements: Iterable[tuple[str, Statement]],
+) -> tuple[dict[str, list[Numbered]], dict[str, list[str]]]:
+    rules: dict[str, list[Numbered]] = {}
+    roles: dict[str, list[str]] = {}
+    for statement_id, statement in statements:
+        if isinstance(statement, Rule):
+            rules.setdefault(statement.who, []).append((statement_id, statement))
+        else:
+            roles.setdefault(statement.member, []).append(statement.role)
+    return rules, roles
+
+
+def _without(roles: Iterable[str], removed: Iterable[str]) -> list[str]:
+    left = list(roles)
+    for role in removed:
+        if role not in left:
+            raise PolicyDiverged("a binding to remove is not there")
+        left.remove(role)
+    return left
+
+
+def _set(dictionary: dict[str, _Value], key: str, value: _Value) -> None:
+    if value:
+        dictionary[key] = value
+    else:
+        dictionary.pop(key, None)

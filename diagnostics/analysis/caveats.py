@@ -1,0 +1,25 @@
+"""What must be said before a report is believed."""
+
+from collections.abc import Mapping
+
+from linewarden.diagnostics.analysis.model import Omission
+from linewarden.diagnostics.analysis.report import Capture
+
+#: What is left out in every healthy capture, and so belongs to the counts at the end and not to the head.
+_ORDINARY = frozenset({Omission.FRAME_NOT_IP, Omission.RTP_UNPROVEN, Omission.RTCP_UNREADABLE})
+
+
+def warn_of(capture: Capture, omitted: Mapping[Omission, int]) -> tuple[str, ...]:
+    """One sentence for each thing that makes the figures less than the truth, the capture's own losses first."""
+    warnings = [
+        f"The capture lost {interface.dropped} packets on {interface.name or 'an interface'}:"
+        " what follows is incomplete, and media loss may be the capture's own."
+        for interface in capture.interfaces
+        if interface.dropped
+    ]
+    if capture.frames and not any(interface.dropped is not None for interface in capture.interfaces):
+        warnings.append("The capture does not say whether it lost packets.")
+    warnings += [
+        f"Not used: {count} {kind}." for kind, count in sorted(omitted.items()) if count and kind not in _ORDINARY
+    ]
+    return tuple(warnings)

@@ -1,0 +1,150 @@
+"""From frames to a report: each frame goes through the layers once, dialogs are followed at the end."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from linewarden.diagnostics.analysis.calls import follow_call, is_call
+from linewarden.diagnostics.analysis.caveats import warn_of
+from linewarden.diagnostics.analysis.dialogs import Dialog, group
+from linewarden.diagnostics.analysis.fragments import Fragments
+from linewarden.diagnostics.analysis.link import ip_offset
+from linewarden.diagnostics.analysis.media import Announcements
+from linewarden.diagnostics.analysis.model import (
+    CaptureSource,
+    Datagram,
+    Frame,
+    InterfaceCount,
+    Limits,
+    Omission,
+    Transport,
+)
+from linewarden.diagnostics.analysis.network import TCP, UDP, IpPacket, read_ip, read_tcp, read_udp
+from linewarden.diagnostics.analysis.registrations import follow_probes, follow_registration, follow_subscription
+from linewarden.diagnostics.analysis.report import Arrow, Capture, Ladder, Report
+from linewarden.diagnostics.analysis.sip import SipMessage, looks_like_sip, read_message
+from linewarden.diagnostics.analysis.streams import RtpStreams
+from linewarden.diagnostics.analysis.tcp import SipStreams
+
+
+def analyse(source: CaptureSource, limits: Limits | None = None) -> Report:
+    """The report of a whole capture. What `source` raises passes through."""
+    analyser = Analyser(limits or Limits())
+    for frame in source:
+        analyser.add(frame)
+    return analyser.finish(source.interface_counts())
+
+
+class Analyser:
+    """An analysis under way. Feed it frames in the order of the capture, then call `finish` once."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._omitted: Counter[Omission] = Counter()
+        self._fragments = Fragments(limits.fragmented, self._omitted)
+        self._tcp = SipStreams(limits.tcp_streams, self._omitted)
+        self._announcements = Announcements(limits.announcements, self._omitted)
+        self._streams = RtpStreams(limits, self._announcements, self._omitted)
+        self._messages: list[SipMessage] = []
+        self._frames = self._cut = 0
+        self._first_ns: int | None = None
+        self._last_ns: int | None = None
+
+    def add(self, frame: Frame) -> None:
+        """Take the next frame."""
+        self._frames += 1
+        self._cut += len(frame.data) < frame.original_length
+        if self._first_ns is None or self._last_ns is None:
+            self._first_ns = self._last_ns = frame.time_ns
+        self._first_ns = min(self._first_ns, frame.time_ns)
+        self._last_ns = max(self._last_ns, frame.time_ns)
+        offset = ip_offset(frame.link_type, frame.data)
+        if offset is None:
+            self._omitted[Omission.FRAME_NOT_IP] += 1
+            return
+        packet = read_ip(frame.data, offset)
+        if packet is None:
+            self._omitted[Omission.PACKET_UNREADABLE] += 1
+        elif packet.fragment is None:
+            self._packet(frame.time_ns, packet)
+        else:
+            for time_ns, whole in self._fragments.add(packet, frame.time_ns):
+                self._packet(time_ns, whole)
+
+    def finish(self, interfaces: Sequence[InterfaceCount]) -> Report:
+        """The report of what was fed. `interfaces` is what the capture says of its own losses."""
+        for time_ns, packet in self._fragments.rest():
+            self._packet(time_ns, packet)
+        self._keep_all(self._tcp.rest())
+        capture = Capture(self._frames, self._cut, self._first_ns, self._last_ns, tuple(interfaces))
+        dialogs = group(self._messages, self._limits, self._omitted)
+        streams = self._streams.reports(capture.dropped > 0)
+        ladders = tuple(self._ladder(dialog, capture.dropped) for dialog in dialogs)
+        requests = Counter(message.method for message in self._messages if message.is_request)
+        responses = Counter(message.status for message in self._messages if not message.is_request)
+        ordered = sorted(self._messages, key=lambda message: message.time_ns)
+        return Report(
+            warnings=warn_of(capture, self._omitted),
+            capture=capture,
+            calls=tuple(follow_call(dialog) for dialog in dialogs if is_call(dialog)),
+            registrations=tuple(filter(None, map(follow_registration, dialogs))),
+            subscriptions=tuple(filter(None, map(follow_subscription, dialogs))),
+            probes=follow_probes(ordered),
+            streams=streams,
+            ladders=ladders,
+            sip_requests=tuple(sorted(requests.items())),
+            sip_responses=tuple(sorted(responses.items())),
+            sip_resent=sum(len(dialog.resent) for dialog in dialogs),
+            omitted=tuple(sorted((kind, count) for kind, count in self._omitted.items() if count)),
+        )
+
+    def _packet(self, time_ns: int, packet: IpPacket) -> None:
+        if packet.protocol == UDP:
+            self._udp(time_ns, packet)
+        elif packet.protocol == TCP:
+            segment = read_tcp(packet)
+            if segment is None:
+                self._omitted[Omission.PACKET_UNREADABLE] += 1
+            else:
+                self._keep_all(self._tcp.add(segment, time_ns))
+
+    def _udp(self, time_ns: int, packet: IpPacket) -> None:
+        read = read_udp(packet)
+        if read is None:
+            self._omitted[Omission.PACKET_UNREADABLE] += 1
+            return
+        datagram = Datagram(time_ns, *read)
+        if looks_like_sip(datagram.data):
+            self._keep(datagram, Transport.UDP)
+        else:
+            self._streams.add(datagram)
+
+    def _keep_all(self, datagrams: Sequence[Datagram]) -> None:
+        for datagram in datagrams:
+            self._keep(datagram, Transport.TCP)
+
+    def _keep(self, datagram: Datagram, transport: Transport) -> None:
+        if len(self._messages) >= self._limits.messages:
+            self._omitted[Omission.SIP_OVER_LIMIT] += 1
+            return
+        message = read_message(datagram, transport)
+        if message is None:
+            self._omitted[Omission.SIP_UNREADABLE] += 1
+            return
+        self._omitted[Omission.SIP_CUT] += message.cut
+        self._announcements.learn(message)
+        # Descriptions are the largest part of a message, and nobody asks for them again.
+        self._messages.append(replace(message, media=()) if message.media else message)
+
+    def _ladder(self, dialog: Dialog, dropped: int) -> Ladder:
+        shown = dialog.messages[: self._limits.messages_per_ladder]
+        left_out = len(dialog.messages) - len(shown)
+        self._omitted[Omission.LADDER_OVER_LIMIT] += left_out
+        arrows = tuple(_arrow(message, at in dialog.resent) for at, message in enumerate(shown))
+        return Ladder(dialog.call_id, arrows, left_out, dropped)
+
+
+def _arrow(message: SipMessage, resent: bool) -> Arrow:
+    source, destination = message.source, message.destination
+    label = message.label
+    return Arrow(message.time_ns, source, destination, label, message.transport, resent, message.described)

@@ -1,0 +1,98 @@
+"""What an analysis says, as values, and those values as JSON."""
+
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from linewarden.diagnostics.analysis.calls import Call
+from linewarden.diagnostics.analysis.model import Endpoint, InterfaceCount, Omission, Transport
+from linewarden.diagnostics.analysis.registrations import Probe, Registration, Subscription
+from linewarden.diagnostics.analysis.stream import StreamReport
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """One message in a ladder. `description` tells whether it carried SDP."""
+
+    time_ns: int
+    source: Endpoint
+    destination: Endpoint
+    label: str
+    transport: Transport
+    resent: bool
+    description: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The messages of one Call-ID in the order of time.
+
+    `left_out` more are not shown; `dropped` packets the capture itself lost, of this call or of others.
+    """
+
+    call_id: str
+    arrows: tuple[Arrow, ...]
+    left_out: int = 0
+    dropped: int = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must stand beside the ladder wherever it is shown."""
+        lost = f"The capture lost {self.dropped} packets: messages may be missing."
+        more = f"{self.left_out} more messages are not shown."
+        return (lost,) * bool(self.dropped) + (more,) * bool(self.left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What was read. `cut` counts frames of which less was kept than was on the wire."""
+
+    frames: int
+    cut: int
+    first_ns: int | None
+    last_ns: int | None
+    interfaces: tuple[InterfaceCount, ...]
+
+    @property
+    def dropped(self) -> int:
+        """Packets that the capture itself lost, on all interfaces that say so."""
+        return sum(interface.dropped or 0 for interface in self.interfaces)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An analysis. `warnings` come first wherever it is shown: they say how far the rest can be trusted."""
+
+    warnings: tuple[str, ...]
+    capture: Capture
+    calls: tuple[Call, ...]
+    registrations: tuple[Registration, ...]
+    subscriptions: tuple[Subscription, ...]
+    probes: tuple[Probe, ...]
+    streams: tuple[StreamReport, ...]
+    ladders: tuple[Ladder, ...]
+    sip_requests: tuple[tuple[str, int], ...]
+    sip_responses: tuple[tuple[int, int], ...]
+    sip_resent: int
+    omitted: tuple[tuple[Omission, int], ...]
+
+    def ladder(self, call_id: str) -> Ladder | None:
+        """The ladder of a Call-ID."""
+        return next((ladder for ladder in self.ladders if ladder.call_id == call_id), None)
+
+    def streams_of(self, call_id: str) -> tuple[StreamReport, ...]:
+        """The media streams that a call announced."""
+        return tuple(stream for stream in self.streams if stream.call_id == call_id)
+
+
+def as_json(value: object) -> Any:
+    """A report, or a part of one, in dicts, lists, texts and numbers, its fields in the order of the class."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Endpoint):
+        return {"address": value.address, "port": value.port}
+    if is_dataclass(value):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [as_json(item) for item in value]
+    return value

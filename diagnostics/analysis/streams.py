@@ -1,0 +1,98 @@
+"""All RTP streams of a capture: those that were announced, and those that prove themselves by their sequence.
+
+A packet to or from an announced address is taken at once. Any other UDP packet that could be RTP must be followed by
+packets of the same SSRC in sequence (RFC 3550 appendix A.1) before it counts; chance resemblance is only counted.
+"""
+
+from collections import Counter, OrderedDict
+
+from linewarden.diagnostics.analysis.media import Announcement, Announcements
+from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Limits, Omission
+from linewarden.diagnostics.analysis.rtcp import ReceiverReports, is_rtcp
+from linewarden.diagnostics.analysis.rtp import RtpHeader, read_rtp
+from linewarden.diagnostics.analysis.stream import Stream, StreamReport
+
+#: Packets in sequence that make an unannounced stream.
+_PROOF = 4
+
+_Key = tuple[Endpoint, Endpoint, int]
+_Seen = list[tuple[Datagram, RtpHeader]]
+
+
+class RtpStreams:
+    """The streams so far, within the bounds of `limits`."""
+
+    def __init__(self, limits: Limits, announcements: Announcements, omitted: Counter[Omission]) -> None:
+        self._limits = limits
+        self._announcements = announcements
+        self._omitted = omitted
+        self._streams: dict[_Key, Stream] = {}
+        self._candidates: OrderedDict[_Key, _Seen] = OrderedDict()
+        self._reports = ReceiverReports(omitted)
+
+    def add(self, datagram: Datagram) -> None:
+        """Take a datagram that is no SIP."""
+        if is_rtcp(datagram.data):
+            self._reports.add(datagram)
+            return
+        header = read_rtp(datagram.data, datagram.original_length)
+        if header is None:
+            return
+        key = (datagram.source, datagram.destination, header.ssrc)
+        announcement = self._announcements.find(datagram.source, datagram.destination)
+        stream = self._streams.get(key)
+        if stream is not None:
+            stream.add(datagram, header, announcement)
+        elif announcement is not None:
+            self._open(key, [*self._candidates.pop(key, []), (datagram, header)], announcement)
+        else:
+            self._prove(key, datagram, header)
+
+    def reports(self, capture_lost: bool) -> tuple[StreamReport, ...]:
+        """All streams in the order of their first packets. No stream is rated when the capture itself lost packets."""
+        for seen in self._candidates.values():
+            self._late(seen)
+        ordered = sorted(self._streams.values(), key=lambda stream: stream.first_ns)
+        return tuple(self._report(stream, capture_lost) for stream in ordered)
+
+    def _open(self, key: _Key, seen: _Seen, announcement: Announcement | None) -> None:
+        if len(self._streams) >= self._limits.streams:
+            self._omitted[Omission.RTP_OVER_LIMIT] += len(seen)
+            return
+        stream = self._streams[key] = Stream(*seen[0], announcement)
+        for datagram, header in seen:
+            stream.add(datagram, header, announcement)
+
+    def _prove(self, key: _Key, datagram: Datagram, header: RtpHeader) -> None:
+        seen = self._candidates.setdefault(key, [])
+        if seen and not _follows(seen[-1][1], header):
+            self._omitted[Omission.RTP_UNPROVEN] += len(seen)
+            seen.clear()
+        seen.append((datagram._replace(data=b""), header))
+        if len(seen) == _PROOF:
+            del self._candidates[key]
+            self._open(key, seen, None)
+        elif len(self._candidates) > self._limits.candidates:
+            _, given_up = self._candidates.popitem(last=False)
+            self._omitted[Omission.RTP_UNPROVEN] += len(given_up)
+
+    def _late(self, seen: _Seen) -> None:
+        """A stream too short to prove itself still counts when its address was announced after it."""
+        datagram, header = seen[0]
+        announcement = self._announcements.find(datagram.source, datagram.destination)
+        if announcement is None:
+            self._omitted[Omission.RTP_UNPROVEN] += len(seen)
+        else:
+            self._open((datagram.source, datagram.destination, header.ssrc), seen, announcement)
+
+    def _report(self, stream: Stream, capture_lost: bool) -> StreamReport:
+        announcement = self._announcements.find(stream.source, stream.destination)
+        receiver = self._reports.view(stream.destination.address, stream.ssrc)
+        return stream.report(announcement, receiver, capture_lost)
+
+
+def _follows(before: RtpHeader, header: RtpHeader) -> bool:
+    """Whether this is the next packet but for a few lost ones; RFC 4733 changes the type in mid-stream."""
+    step = (header.sequence - before.sequence) & 0xFFFF
+    later = (header.timestamp - before.timestamp) & 0xFFFFFFFF
+    return 0 < step <= 4 and later < 1 << 24

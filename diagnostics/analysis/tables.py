@@ -1,0 +1,152 @@
+"""A report as text tables, its warnings first."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from linewarden.diagnostics.analysis.attempts import Authentication
+from linewarden.diagnostics.analysis.calls import Call
+from linewarden.diagnostics.analysis.quality import Quality
+from linewarden.diagnostics.analysis.registrations import Probe, Registration, Subscription
+from linewarden.diagnostics.analysis.report import Capture, Report
+from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.text import clip
+
+_MAX_CELL = 36
+_MAX_ROWS = 1_000
+
+
+def render_report(report: Report) -> str:
+    """All of a report but its ladders. Times are UTC; a dash stands for what did not happen or is not known."""
+    parts = [
+        *(f"! {warning}" for warning in report.warnings),
+        _capture(report.capture),
+        _table("Calls", _CALL_HEAD, map(_call, report.calls)),
+        _table("Registrations", _REGISTRATION_HEAD, map(_registration, report.registrations)),
+        _table("Subscriptions", _SUBSCRIPTION_HEAD, map(_subscription, report.subscriptions)),
+        _table("OPTIONS", _PROBE_HEAD, map(_probe, report.probes)),
+        _table("RTP streams", _STREAM_HEAD, map(_stream, report.streams)),
+        _notes(report.streams),
+        _table("SIP requests", ("method", "messages"), report.sip_requests),
+        _table("SIP responses", ("status", "messages"), report.sip_responses),
+        _table("Not used", ("what", "count"), ((kind.value, count) for kind, count in report.omitted)),
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+_CALL_HEAD = (
+    "setup",
+    "caller",
+    "callee",
+    "state",
+    "status",
+    "pdd ms",
+    "talk ms",
+    "ended by",
+    "resent",
+    "auth",
+    "call-id",
+)
+_REGISTRATION_HEAD = ("first", "account", "client", "registrar", "state", "status", "requests", "resent", "auth")
+_SUBSCRIPTION_HEAD = ("first", "subscriber", "target", "event", "status", "notified", "state")
+_PROBE_HEAD = ("source", "destination", "sent", "answered", "resent", "min ms", "mean ms", "max ms", "answers")
+_STREAM_HEAD = (
+    *("start", "source", "destination", "ssrc", "codec", "packets", "lost", "lost %", "gaps", "dup", "order"),
+    *("jitter ms", "max ms", "pause ms", "talk ms", "rtt ms", "mos"),
+)
+
+
+def _capture(capture: Capture) -> str:
+    span = f"{_time(capture.first_ns)} to {_time(capture.last_ns)}" if capture.frames else "no time"
+    rows = ((each.name, each.received, each.dropped) for each in capture.interfaces)
+    head = f"{capture.frames} frames, {capture.cut} of them cut, {span}"
+    return head + "\n" + _table("Interfaces", ("name", "received", "dropped"), rows)
+
+
+def _call(call: Call) -> tuple[object, ...]:
+    return (
+        *(_time(call.setup_ns), call.caller, call.callee, call.state, call.final_status, call.post_dial_ms),
+        *(call.talk_ms, call.ended_by, call.retransmissions, _auth(call.authentication), call.call_id),
+    )
+
+
+def _registration(found: Registration) -> tuple[object, ...]:
+    return (
+        *(_time(found.first_ns), found.account, found.client, found.registrar, found.state, found.final_status),
+        *(found.requests, found.retransmissions, _auth(found.authentication)),
+    )
+
+
+def _subscription(found: Subscription) -> tuple[object, ...]:
+    return (
+        *(_time(found.first_ns), found.subscriber, found.target, found.event, found.final_status),
+        *(found.notifications, found.state),
+    )
+
+
+def _probe(probe: Probe) -> tuple[object, ...]:
+    answers = " ".join(f"{status}x{count}" for status, count in probe.statuses)
+    return (
+        *(probe.source, probe.destination, probe.requests, probe.answered, probe.retransmissions),
+        *(probe.min_ms, probe.mean_ms, probe.max_ms, answers),
+    )
+
+
+def _stream(stream: StreamReport) -> tuple[object, ...]:
+    jitter = stream.jitter
+    return (
+        *(_time(stream.first_ns), stream.source, stream.destination, f"{stream.ssrc:08x}", stream.codec),
+        *(stream.packets, stream.lost, stream.lost_percent, stream.bursts, stream.duplicates, stream.out_of_order),
+        *(jitter.mean_ms if jitter else None, jitter.max_ms if jitter else None, stream.longest_pause_ms),
+        *(stream.talk_ms, stream.receiver.round_trip_ms if stream.receiver else None, _mos(stream.quality)),
+    )
+
+
+def _auth(authentication: Authentication) -> str:
+    counts = {
+        "refused": authentication.refused,
+        "forbidden": authentication.forbidden,
+        "stale": authentication.stale,
+        "wrong nonce": authentication.wrong_nonce,
+    }
+    return " ".join([authentication.outcome, *(f"{name} {count}" for name, count in counts.items() if count)])
+
+
+def _mos(quality: Quality) -> str | None:
+    if quality.mos_low is None or quality.mos_high is None:
+        return None
+    if quality.mos_low == quality.mos_high:
+        return f"{quality.mos_low:.2f}"
+    return f"{quality.mos_low:.2f}-{quality.mos_high:.2f}"
+
+
+def _notes(streams: Sequence[StreamReport]) -> str:
+    """Why scores are missing, and what those that are there leave out; each sentence once."""
+    notes = dict.fromkeys(stream.quality.reason or stream.quality.basis for stream in streams)
+    return "\n".join(clip(f"mos: {note}", 120) for note in list(notes)[:20]) + "\n" if notes else ""
+
+
+def _time(time_ns: int | None) -> str:
+    """Seconds to the millisecond; a time that no calendar has is shown as a number."""
+    if time_ns is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    except (OverflowError, ValueError, OSError):
+        return f"{time_ns / 1e9:.3f}"
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """The rows under their title, or nothing where there are none."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not cells:
+        return ""
+    more = len(cells) - _MAX_ROWS
+    shown = [list(head), *cells[:_MAX_ROWS]]
+    widths = [max(len(row[at]) for row in shown) for at in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+    tail = [f"{more} more"] if more > 0 else []
+    return "\n".join(["", title, *lines, *tail])
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else clip(str(value), _MAX_CELL)

@@ -1,0 +1,51 @@
+"""Which calls a capture is about, when it is about calls: by extension, by Call-ID, and their media."""
+
+from collections import OrderedDict
+from typing import TypeVar
+
+from linewarden.diagnostics.capture.model import Selector
+from linewarden.diagnostics.capture.sip import Message, call_id, parties, session
+
+_Key = TypeVar("_Key", str, bytes)
+
+_MAX_CALLS = 4_096
+_MAX_ENDPOINTS = 8_192
+
+
+class Dialogs:
+    """The selected calls seen so far. Bounded; the ones unheard of for longest are forgotten, and then not stored."""
+
+    def __init__(self, selector: Selector) -> None:
+        self._extensions = frozenset(selector.extensions)
+        self._wanted = frozenset(selector.call_ids)
+        self._all = not selector.by_dialog
+        self._calls: OrderedDict[str, None] = OrderedDict()
+        self._media: OrderedDict[bytes, None] = OrderedDict()
+
+    def takes(self, message: Message) -> bool:
+        """Whether the message belongs to a selected call. Remembers the call and its media addresses."""
+        if self._all:
+            return True
+        call = call_id(message)
+        if not call or not (call in self._wanted or call in self._calls or self._extensions & parties(message)):
+            return False
+        _touch(self._calls, call, _MAX_CALLS)
+        for endpoint, _ in session(message):
+            _touch(self._media, endpoint, _MAX_ENDPOINTS)
+        return True
+
+    def takes_media(self, source: bytes, destination: bytes) -> bool:
+        """Whether a datagram between the endpoints belongs to a selected call."""
+        return self._all or source in self._media or destination in self._media
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every packet is meant."""
+        return self._all
+
+
+def _touch(table: OrderedDict[_Key, None], key: _Key, bound: int) -> None:
+    table[key] = None
+    table.move_to_end(key)
+    if len(table) > bound:
+        table.popitem(last=False)

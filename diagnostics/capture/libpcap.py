@@ -1,0 +1,38 @@
+"""Filters compiled by libpcap, in this process. The only file that imports scapy, and of it only its bindings.
+
+`scapy.libs.winpcapy` finds and loads libpcap on every system; it does not load scapy's configuration, its plugins or
+the libraries they look for, which a process with rights has no use for.
+"""
+
+import ctypes
+from typing import Any
+
+from linewarden.diagnostics.capture.errors import FilterRefused
+
+_SNAPLEN = 262_144
+_NO_NETMASK = -1
+_INSTRUCTION_BYTES = 8
+
+
+def compile_filter(expression: str, link_type: int) -> bytes:
+    """The program that takes the packets `expression` means, as the kernel takes it: 8 bytes an instruction.
+
+    Raises FilterRefused when the expression does not compile for this link type, or scapy or libpcap is not there.
+    """
+    try:
+        from scapy.libs import winpcapy  # noqa: PLC0415 - a capture file without a filter needs no libpcap
+    except (ImportError, OSError):
+        raise FilterRefused("filters need scapy and libpcap: install linewarden[capture] and libpcap0.8") from None
+    pcap: Any = winpcapy
+    program = pcap.bpf_program()
+    text = ctypes.create_string_buffer(expression.encode())
+    handle = pcap.pcap_open_dead(link_type, _SNAPLEN)
+    try:
+        if pcap.pcap_compile(handle, ctypes.byref(program), text, 1, _NO_NETMASK):
+            raise FilterRefused("the filter does not compile")
+    finally:
+        pcap.pcap_close(handle)
+    address = ctypes.cast(program.bf_insns, ctypes.c_void_p).value or 0
+    instructions = ctypes.string_at(address, program.bf_len * _INSTRUCTION_BYTES)
+    pcap.pcap_freecode(ctypes.byref(program))
+    return instructions

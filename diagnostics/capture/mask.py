@@ -1,0 +1,228 @@
+"""The gate between what was captured and what is stored. Everything stored has passed `Masker.mask`.
+
+A frame is judged by what it carries; how much of it stays is decided by the profile. Most packets of a capture are
+RTP over Ethernet and IPv4, so these have a short cut; it may only keep what the long way would keep.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from linewarden.diagnostics.capture.dialogs import Dialogs
+from linewarden.diagnostics.capture.dissect import (
+    ICMP,
+    ICMP6,
+    LINKTYPE_ETHERNET,
+    TCP,
+    UDP,
+    Cut,
+    Packet,
+    find_packet,
+    header_end,
+    quoted_packet,
+)
+from linewarden.diagnostics.capture.media import (
+    RTP_HEADER,
+    MediaStreams,
+    is_dtls,
+    is_stun,
+    looks_like_rtcp,
+    looks_like_rtp,
+    rtcp_header_length,
+)
+from linewarden.diagnostics.capture.model import UNPARSED, Profile, Rule, Selector
+from linewarden.diagnostics.capture.overwrite import covered
+from linewarden.diagnostics.capture.sip import Message, mask_message, parse_message, session, starts_message
+from linewarden.diagnostics.capture.streams import SipStreams
+
+_MAX_FRAGMENTED = 1_024
+_ICMP_ERRORS = {ICMP: frozenset({3, 4, 5, 11, 12}), ICMP6: frozenset({1, 2, 3, 4})}
+_QUOTED_PORTS = 8
+_SYN_OR_RST = 0x06
+_KEEPALIVE = b"\r\n\0"
+
+
+class _Kept(NamedTuple):
+    """What stays of a frame or its payload, the rules that touched it, and whether it is of a selected call."""
+
+    data: bytes
+    rules: frozenset[Rule]
+    selected: bool
+
+
+_NOTHING: frozenset[Rule] = frozenset()
+
+
+class Masker:
+    """Masks the frames of one capture, in order. `rules` counts the packets each rule touched."""
+
+    def __init__(self, profile: Profile, selector: Selector, snaplen: int) -> None:
+        """`snaplen` is how many bytes of a masked frame are kept."""
+        self.rules: dict[Rule, int] = {}
+        self.unparsed = 0
+        self._profile = profile
+        self._snaplen = snaplen
+        self._dialogs = Dialogs(selector)
+        self._media = MediaStreams()
+        self._streams = SipStreams(self._select)
+        self._fragmented: OrderedDict[bytes, bool] = OrderedDict()
+        self._short_cut = profile is Profile.SIGNALLING and not selector.by_dialog and snaplen >= 54
+        self._blind = profile is not Profile.SIGNALLING and not selector.by_dialog
+
+    def mask(self, link_type: int, data: bytes) -> bytes | None:
+        """What may be stored of a frame; None when it belongs to no selected call."""
+        if (
+            self._short_cut
+            and link_type == LINKTYPE_ETHERNET
+            and data[12:15] == b"\x08\x00\x45"
+            and len(data) >= 54
+            and data[23] == UDP
+            and data[42] >> 6 == 2
+            and not data[20] & 0x3F
+            and not data[21]
+            and data[39] >= 20
+            and data[17] >= 40
+            and not 192 <= data[43] <= 223
+            and self._media.follows(data[26:38], data[42:54])
+        ):
+            self.rules[Rule.RTP_PAYLOAD] = self.rules.get(Rule.RTP_PAYLOAD, 0) + 1
+            return data[:54]
+        return self._mask(link_type, data)
+
+    def _mask(self, link_type: int, data: bytes) -> bytes | None:
+        found = find_packet(link_type, data)
+        kept = self._cut(found, data) if isinstance(found, Cut) else self._packet(found, data)
+        if not kept.selected:
+            return None
+        self._count(kept.rules)
+        if len(kept.data) > self._snaplen:
+            self._count(frozenset({Rule.SNAPLEN}))
+        return kept.data[: self._snaplen]
+
+    def _count(self, rules: frozenset[Rule]) -> None:
+        for rule in rules:
+            self.rules[rule] = self.rules.get(rule, 0) + 1
+        self.unparsed += not UNPARSED.isdisjoint(rules)
+
+    def _cut(self, cut: Cut, data: bytes) -> _Kept:
+        if self._profile is Profile.MEDIA:
+            return _Kept(data, _NOTHING, self._dialogs.takes_all)
+        rule = Rule.MALFORMED if cut.malformed else Rule.NOT_IP
+        return _Kept(data[: cut.at], frozenset({rule}), self._dialogs.takes_all)
+
+    def _packet(self, packet: Packet, data: bytes) -> _Kept:
+        at = header_end(packet, data)
+        if not at:
+            return self._cut(Cut(packet.transport, malformed=True), data)
+        if self._blind:
+            return self._by_profile(data, at, selected=True)
+        payload = self._payload(packet, data, at)
+        if self._profile is not Profile.SIGNALLING:
+            return self._by_profile(data, at, selected=payload.selected)
+        rules = payload.rules
+        if len(data) > packet.end and not rules:
+            rules = frozenset({Rule.TRAILER})
+        return _Kept(data[:at] + payload.data, rules, payload.selected)
+
+    def _by_profile(self, data: bytes, at: int, *, selected: bool) -> _Kept:
+        if self._profile is Profile.MEDIA:
+            return _Kept(data, _NOTHING, selected)
+        return _Kept(data[:at], frozenset({Rule.BY_PROFILE}) if at < len(data) else _NOTHING, selected)
+
+    def _payload(self, packet: Packet, data: bytes, at: int) -> _Kept:
+        if not packet.first:
+            return self._later_fragment(packet)
+        if packet.protocol == UDP:
+            return self._udp(packet, data, at)
+        if packet.protocol == TCP:
+            return self._tcp(packet, data, at)
+        if packet.protocol in _ICMP_ERRORS:
+            return self._icmp(packet, data, at)
+        return self._dropped(Rule.OTHER_TRANSPORT) if at < packet.end else self._dropped()
+
+    def _dropped(self, *rules: Rule) -> _Kept:
+        return _Kept(b"", frozenset(rules), self._dialogs.takes_all)
+
+    def _later_fragment(self, packet: Packet) -> _Kept:
+        """Keeps the length of a SIP message's later fragments, so that a reader can put the message together."""
+        selected = self._fragmented.get(packet.datagram)
+        if selected is None:
+            return self._dropped(Rule.FRAGMENT)
+        return _Kept(covered(packet.end - packet.transport), frozenset({Rule.FRAGMENT}), selected)
+
+    def _icmp(self, packet: Packet, data: bytes, at: int) -> _Kept:
+        if at >= packet.end:
+            return self._dropped()
+        kept = b""
+        if data[packet.transport] in _ICMP_ERRORS[packet.protocol]:
+            quoted = quoted_packet(data[: packet.end], at)
+            if isinstance(quoted, Packet) and quoted.first and quoted.protocol in {UDP, TCP}:
+                kept = data[at : min(quoted.transport + _QUOTED_PORTS, packet.end)]
+        return self._dropped(Rule.ICMP_QUOTE if kept else Rule.OTHER_TRANSPORT)._replace(data=kept)
+
+    def _udp(self, packet: Packet, data: bytes, at: int) -> _Kept:
+        stated = int.from_bytes(data[at - 4 : at - 2], "big")
+        end = min(packet.end, packet.transport + stated) if stated else packet.end
+        payload = data[at:end]
+        if starts_message(payload):
+            whole = stated != 0 and packet.transport + stated <= packet.end
+            return self._sip(packet, payload, finished=whole)
+        ports = data[at - 8 : at - 4]
+        kept, rule = self._datagram(packet, payload, ports)
+        rules = _NOTHING if rule is None else frozenset({rule})
+        selected = self._dialogs.takes_media(packet.source + ports[:2], packet.destination + ports[2:])
+        return _Kept(payload[:kept], rules, selected)
+
+    def _sip(self, packet: Packet, payload: bytes, *, finished: bool) -> _Kept:
+        message = parse_message(payload)
+        if message is None:
+            return self._dropped(Rule.UDP_OTHER)
+        selected = self._select(message, finished)
+        if packet.datagram:
+            self._fragmented[packet.datagram] = selected
+            if len(self._fragmented) > _MAX_FRAGMENTED:
+                self._fragmented.popitem(last=False)
+        masked = mask_message(message, finished=finished)
+        return _Kept(masked.data, masked.rules, selected)
+
+    def _select(self, message: Message, finished: bool) -> bool:
+        if finished:
+            self._media.announce(session(message))
+        return self._dialogs.takes(message)
+
+    def _datagram(self, packet: Packet, payload: bytes, ports: bytes) -> tuple[int, Rule | None]:
+        """How much of a datagram that is not SIP may be kept, and by which rule the rest goes."""
+        if len(payload) <= 4 and not payload.strip(_KEEPALIVE):
+            return len(payload), None
+        ends = packet.source + ports[:2], packet.destination + ports[2:]
+        if looks_like_rtp(payload):
+            return self._media_header(packet.source + packet.destination + ports, payload, *ends)
+        if is_stun(payload):
+            return 0, Rule.STUN
+        if is_dtls(payload):
+            return 0, Rule.DTLS
+        return 0, Rule.T38 if any(map(self._media.no_rtp, ends)) else Rule.UDP_OTHER
+
+    def _media_header(self, path: bytes, payload: bytes, source: bytes, destination: bytes) -> tuple[int, Rule]:
+        if looks_like_rtcp(payload):
+            length = rtcp_header_length(payload)
+            return length, Rule.RTCP_PAYLOAD if length else Rule.UDP_OTHER
+        if len(payload) < RTP_HEADER:
+            return 0, Rule.UDP_OTHER
+        if self._media.follows(path, payload[:RTP_HEADER]):
+            return RTP_HEADER, Rule.RTP_PAYLOAD
+        if self._media.no_rtp(source) or self._media.no_rtp(destination):
+            return 0, Rule.T38
+        if self._media.begins(path, payload[:RTP_HEADER], destination):
+            return RTP_HEADER, Rule.RTP_PAYLOAD
+        return 0, Rule.RTP_UNPROVEN
+
+    def _tcp(self, packet: Packet, data: bytes, at: int) -> _Kept:
+        start = packet.transport
+        path = packet.source + packet.destination + data[start : start + 4]
+        if data[start + 13] & _SYN_OR_RST:
+            self._streams.forget(path)
+        payload = data[at : packet.end]
+        if not payload:
+            return self._dropped()
+        segment = self._streams.mask(path, int.from_bytes(data[start + 4 : start + 8], "big"), payload)
+        return self._dropped(Rule.TCP_OTHER) if segment is None else _Kept(*segment)

@@ -1,0 +1,357 @@
+"""The main job, from beginning to end, on an Asterisk tree: `make demo`.
+
+It makes the calls of a small company, starts the real server, asks for several people, and shows who was allowed and why. Then it
+reads the log as the auditor, exports it, verifies the export without the server, changes one byte, and verifies again.
+Exit code 0 only if everything came out as it must.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+from linewarden.server.names import EFFECTS, OBLIGATIONS, PURPOSE_NUMBERS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.v1 import access_pb2, audit_pb2, core_pb2
+from linewarden.v1.access_pb2_grpc import AccessServiceStub
+from linewarden.v1.audit_pb2_grpc import AuditServiceStub
+from rich.console import Console
+from rich.table import Table
+from spool_generator import generate
+from spool_item import Item
+from spool_reader import read_tree, split
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE.parent.parent / ".demo"
+TENANT = "acme"
+SEED = 7
+BATCH = 500
+DEADLINE_S = 20
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who asks: how we introduce them, and in which circumstances they ask."""
+
+    name: str
+    what: str
+    purpose: str = ""
+    case: str = ""
+    zone: str = ""
+    tenant: str = ""
+
+    def subject(self) -> core_pb2.Subject:
+        """The person in the contract's terms."""
+        return core_pb2.Subject(id=self.name, tenant=self.tenant)
+
+    def context(self) -> core_pb2.Context:
+        """The circumstances in the contract's terms."""
+        purpose = PURPOSE_NUMBERS.get(self.purpose, 0)
+        return core_pb2.Context(purpose=purpose, case_reference=self.case, network_zone=self.zone)
+
+
+OWNER = Person("bob@acme.example", "owner of a mailbox", zone="office")
+COLLEAGUE = Person("carol@acme.example", "his colleague")
+SUPERVISOR = Person("alice@acme.example", "supervisor of sales, for quality", purpose="quality")
+IDLE = Person("alice@acme.example", "the same, for no stated purpose")
+PARTNER = Person("ines", "partner support, with a case", purpose="support", case="T-4711", tenant="partner")
+AUDITOR = Person("erik@acme.example", "auditor")
+UNKNOWN = Person("mallory@elsewhere.example", "nobody knows")
+PEOPLE = (OWNER, COLLEAGUE, SUPERVISOR, IDLE, PARTNER, AUDITOR, UNKNOWN)
+
+ASKED = (
+    ("recording", "play"),
+    ("recording", "download"),
+    ("voicemail", "play"),
+    ("voicemail", "delete"),
+    ("fax", "download"),
+    ("cdr", "view_metadata"),
+)
+
+
+class Findings:
+    """What had to hold, and whether it did."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def expect(self, holds: bool, promise: str) -> None:
+        """Show a promise and whether it holds."""
+        self.failed += not holds
+        console.print(f"  [{'green]✓' if holds else 'bold red]✗'}[/] {promise}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One decision with what it was about."""
+
+    person: Person
+    verb: str
+    item: Item
+    effect: str
+    reason: str
+    why: str
+
+
+def main() -> int:
+    """Run the demonstration; returns the exit code."""
+    findings = Findings()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    items = make_company(FOLDER / "asterisk")
+    service = FOLDER / "service"
+    command("init", str(service), "--tenant", TENANT, "--policy", str(HERE / "company.policy"))
+    key = (service / "secrets/api-key").read_text().strip()
+    with running_server(service) as address:
+        roots = grpc.ssl_channel_credentials((service / "tls/ca.crt").read_bytes())
+        metadata = (("authorization", f"Bearer {key}"),)
+        with grpc.secure_channel(address, roots) as channel:
+            answers = ask(AccessServiceStub(channel), metadata, items)
+            show_answers(answers)
+            check_answers(answers, findings)
+            read_log(AuditServiceStub(channel), metadata, answers, findings)
+        export_and_verify(service, address, findings)
+    console.rule("[bold]done" if not findings.failed else "[bold red]not everything held")
+    console.print(f"The service's folder is {os.path.relpath(service)}; `make run` makes one that stays.")
+    return 1 if findings.failed else 0
+
+
+def make_company(folder: Path) -> Sequence[Item]:
+    """Make the calls of a small company and read them as any Asterisk tree is read."""
+    console.rule("[bold]A company's calls, on an Asterisk tree")
+    now = datetime.now(UTC).replace(microsecond=0)
+    generate(folder, seed=SEED, now=now)
+    items, problems = split(read_tree(folder))
+    counts = Counter(item.type for item in items)
+    console.print("  " + ", ".join(f"{count} × {type}" for type, count in sorted(counts.items())))
+    for problem in problems:
+        console.print(f"  [yellow]passed over:[/] {problem.text}")
+    return items
+
+
+@contextmanager
+def running_server(service: Path) -> Iterator[str]:
+    """The real server, with TLS, on a free port; ended by SIGTERM, as an operator would."""
+    environment = os.environ | {"LINEWARDEN_LISTEN": "localhost:0"}
+    call = [sys.executable, "-m", "linewarden.server", "serve", "--config", str(service / "linewarden.toml")]
+    with (FOLDER / "server.log").open("w+") as log:
+        server = subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True)
+        try:
+            yield wait_for_address(server, log)
+        finally:
+            server.terminate()
+            _, rest = server.communicate(timeout=30)
+            log.write(rest)
+
+
+def wait_for_address(server: "subprocess.Popen[str]", log) -> str:  # noqa: ANN001 - a text file
+    """Read the server's messages up to the one that tells its address."""
+    for line in server.stderr or ():
+        log.write(line)
+        if match := re.search(r"serving on (\S+:\d+)", line):
+            console.print(f"  server: TLS on {match[1]}, SQLite, process {server.pid}\n")
+            return match[1]
+    raise SystemExit(f"the server did not start; see {FOLDER / 'server.log'}")
+
+
+def ask(stub: AccessServiceStub, metadata, items: Sequence[Item]) -> list[Answer]:  # noqa: ANN001 - pairs of strings
+    """Ask for every person about every item, in batches."""
+    answers: list[Answer] = []
+    for person in PEOPLE:
+        pairs = [(verb, item) for type, verb in ASKED for item in items if item.type == type]
+        for start in range(0, len(pairs), BATCH):
+            part = pairs[start : start + BATCH]
+            request = access_pb2.CheckBatchRequest(
+                tenant=TENANT,
+                request_id=f"demo-{PEOPLE.index(person)}-{start}",
+                subject=person.subject(),
+                context=person.context(),
+                items=[access_pb2.CheckItem(verb=VERB_NUMBERS[verb], resource=resource(item)) for verb, item in part],
+            )
+            response = stub.CheckBatch(request, metadata=metadata, timeout=DEADLINE_S)
+            for (verb, item), decision in zip(part, response.decisions, strict=True):
+                effect, reason = EFFECTS[decision.effect].value, REASONS[decision.reason].value
+                answers.append(Answer(person, verb, item, effect, reason, explanation(decision)))
+    return answers
+
+
+def resource(item: Item) -> core_pb2.Resource:
+    """An item in the contract's terms."""
+    made = core_pb2.Resource(
+        type=TYPE_NUMBERS[item.type],
+        id=item.id,
+        owner=item.owner,
+        queue=item.queue,
+        parties=item.parties,
+        labels=item.labels,
+    )
+    if item.created_us is not None:
+        made.created_at.FromMicroseconds(item.created_us)
+    return made
+
+
+def explanation(decision: access_pb2.Decision) -> str:
+    """Why, in a few words."""
+    parts = [f"rule {rule.rule_id} via {' > '.join(rule.role_path[1:]) or 'itself'}" for rule in decision.matched_rules]
+    parts += [f"not met: {failed.condition}" for failed in decision.failed_conditions]
+    parts += [f"must {OBLIGATIONS[one].value}" for one in decision.obligations]
+    return "; ".join(dict.fromkeys(parts)) or "no rule speaks of it"
+
+
+def show_answers(answers: Sequence[Answer]) -> None:
+    """Who was allowed what, in numbers, and examples with their reasons."""
+    console.rule("[bold]Who may")
+    counts = Table(box=None, pad_edge=False, header_style="bold")
+    counts.add_column("person")
+    counts.add_column("is")
+    for type, verb in ASKED:
+        counts.add_column(f"{verb}\n{type}", justify="right")
+    for person in PEOPLE:
+        cells = []
+        for type, verb in ASKED:
+            asked = [a for a in answers if a.person is person and a.item.type == type and a.verb == verb]
+            allowed = sum(a.effect == "allow" for a in asked)
+            cells.append(f"[{'green' if allowed else 'red'}]{allowed}[/] of {len(asked)}")
+        counts.add_row(person.name, person.what, *cells)
+    console.print(counts)
+    console.print()
+    examples = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("person", "verb", "type", "answer", "reason", "why"):
+        examples.add_column(title, overflow="fold")
+    for answer in one_of_each(answers):
+        colour = "green" if answer.effect == "allow" else "red"
+        cells = (answer.person.name, answer.verb, answer.item.type, f"[{colour}]{answer.effect}[/]", answer.reason)
+        examples.add_row(*cells, answer.why)
+    console.print(examples)
+    console.print()
+
+
+def one_of_each(answers: Sequence[Answer]) -> Iterator[Answer]:
+    """One example for each person, verb and reason that is worth a line."""
+    seen = set()
+    for answer in answers:
+        kind = (answer.person.what, answer.effect, answer.reason)
+        if kind not in seen:
+            seen.add(kind)
+            yield answer
+
+
+def check_answers(answers: Sequence[Answer], findings: Findings) -> None:
+    """What must come out of this policy for this company."""
+
+    def effects(person: Person, verb: str, type: str, **wanted: str) -> set[str]:
+        return {
+            a.effect
+            for a in answers
+            if a.person is person
+            and (a.verb, a.item.type) == (verb, type)
+            and all(getattr(a.item, name) == value for name, value in wanted.items())
+        }
+
+    mine, sales = {"owner": OWNER.name}, {"queue": "sales"}
+    findings.expect(effects(OWNER, "play", "voicemail", **mine) == {"allow"}, "the owner plays every message of his own")
+    findings.expect(effects(COLLEAGUE, "play", "voicemail", **mine) == {"deny"}, "his colleague plays none of them")
+    findings.expect("allow" in effects(SUPERVISOR, "play", "recording", **sales), "the supervisor hears her queue's calls")
+    findings.expect(
+        not any(
+            a.effect == "allow" and a.item.queue == "sales" and a.item.owner != IDLE.name
+            for a in answers
+            if a.person is IDLE and (a.verb, a.item.type) == ("play", "recording")
+        ),
+        "without a purpose she hears none of them",
+    )
+    findings.expect(effects(PARTNER, "view_metadata", "cdr") == {"allow"}, "partner support sees call records, masked")
+    findings.expect(effects(PARTNER, "play", "recording") == {"deny"}, "partner support hears nobody")
+    findings.expect(effects(AUDITOR, "play", "recording") == {"deny"}, "the auditor hears nobody")
+    unknown = {a.effect for a in answers if a.person is UNKNOWN}
+    findings.expect(unknown == {"deny"}, "somebody unknown may do nothing at all")
+
+
+def read_log(stub: AuditServiceStub, metadata, answers: Sequence[Answer], findings: Findings) -> None:  # noqa: ANN001
+    """Read the log as the auditor: every answer is in it."""
+    console.rule("[bold]Who did")
+    rows: list[audit_pb2.EntryRow] = []
+    request = audit_pb2.QueryEntriesRequest(
+        tenant=TENANT,
+        subject=AUDITOR.subject(),
+        filter=audit_pb2.EntryFilter(kinds=["decision"]),
+        page_size=1_000,
+        oldest_first=True,
+    )
+    while True:
+        page = stub.QueryEntries(request, metadata=metadata, timeout=DEADLINE_S)
+        rows += page.rows
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("entry", "time", "who", "verb", "item", "of", "outcome"):
+        table.add_column(title, overflow="ellipsis", no_wrap=True, max_width=36)
+    for row in rows[:: max(1, len(rows) // 8)]:
+        time = row.time.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
+        verb = next(word for word, number in VERB_NUMBERS.items() if number == row.verb)
+        outcome = f"{EFFECTS[row.effect].value} ({row.reason})"
+        table.add_row(f"{row.index}.{row.item}", time, row.subject, verb, row.resource_id, row.owner, outcome)
+    console.print(table)
+    console.print(f"  … {len(rows)} decisions in all\n")
+    logged = Counter((row.subject, row.resource_id, EFFECTS[row.effect].value) for row in rows)
+    given = Counter((full_name(a.person), a.item.id, a.effect) for a in answers)
+    findings.expect(logged == given, f"the log holds exactly the {len(answers)} answers that were given, by name and item")
+    stranger = audit_pb2.QueryEntriesRequest(tenant=TENANT, subject=COLLEAGUE.subject())
+    try:
+        stub.QueryEntries(stranger, metadata=metadata, timeout=DEADLINE_S)
+        findings.expect(False, "a colleague may not read the log")
+    except grpc.RpcError as error:
+        findings.expect(error.code() is grpc.StatusCode.PERMISSION_DENIED, "a colleague may not read the log")
+    reads = audit_pb2.EntryFilter(kinds=["audit.read"])
+    page = stub.QueryEntries(
+        audit_pb2.QueryEntriesRequest(tenant=TENANT, subject=AUDITOR.subject(), filter=reads),
+        metadata=metadata,
+        timeout=DEADLINE_S,
+    )
+    denied = [row for row in page.rows if EFFECTS[row.effect].value == "deny"]
+    findings.expect(len(denied) == 1 and len(page.rows) > 1, "and that he tried stands in the log, as do all reads")
+
+
+def full_name(person: Person) -> str:
+    """The name by which the tenant's log knows a person."""
+    return f"//{person.tenant}/{person.name}" if person.tenant else person.name
+
+
+def export_and_verify(service: Path, address: str, findings: Findings) -> None:
+    """Export the log, verify it offline, change one byte, and see the verification fail."""
+    console.rule("[bold]And the proof")
+    export = FOLDER / "export"
+    connection = ("--server", address, "--ca", str(service / "tls/ca.crt"))
+    connection += ("--key-file", str(service / "secrets/api-key"), "--tenant", TENANT, "--as", AUDITOR.name)
+    key = command("audit", "export", str(export), *connection).stdout.strip()
+    console.print(f"  exported to {os.path.relpath(export)}; the verifier key is {key.split('+')[0]}…")
+    verified = command("audit", "verify", str(export), "--verifier-key", key, check=False)
+    findings.expect(verified.returncode == 0, "the exported log verifies offline, with the public key alone")
+    bundle = next((export / "tile/entries").glob("000*/*") if not (export / "tile/entries/000").exists() else iter([export / "tile/entries/000"]))
+    content = bytearray(bundle.read_bytes())
+    content[len(content) // 2] ^= 1
+    bundle.write_bytes(bytes(content))
+    changed = command("audit", "verify", str(export), "--verifier-key", key, check=False)
+    findings.expect(changed.returncode == 1, f"one flipped byte: {changed.stderr.strip() or 'not found!'}")
+
+
+def command(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run the command `linewarden` as a user would."""
+    call = [sys.executable, "-m", "linewarden.server", *arguments]
+    done = subprocess.run(call, check=False, capture_output=True, text=True)
+    if check and done.returncode:
+        raise SystemExit(f"linewarden {arguments[0]} failed: {done.stderr}")
+    return done
+
+
+if __name__ == "__main__":
+    sys.exit(main())

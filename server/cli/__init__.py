@@ -1,0 +1,25 @@
+"""The command `linewarden`: for the operator (serve, init, tenant, key), the administrator (policy) and the auditor (audit).
+
+Data goes to stdout, messages to stderr. Exit codes: 0 done, or allowed; 1 denied, or not verified; 2 wrong usage or a
+request the server calls invalid; 3 unavailable; 4 refused for want of rights.
+"""
+
+import click
+
+from linewarden.server.cli.audit import audit
+from linewarden.server.cli.check import check
+from linewarden.server.cli.failures import failing_clearly
+from linewarden.server.cli.key import key
+from linewarden.server.cli.policy import policy
+from linewarden.server.cli.serve import housekeep, init, serve
+from linewarden.server.cli.tenant import tenant
+
+
+@click.group(cls=failing_clearly(click.Group), context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="linewarden")
+def main() -> None:
+    """Who may listen, who did, and who was told."""
+
+
+for command in (init, serve, housekeep, check, policy, audit, key, tenant):
+    main.add_command(command)

@@ -1,0 +1,73 @@
+"""From exceptions to exit codes and one clear line on stderr."""
+
+from typing import Any
+
+import click
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from pydantic import ValidationError
+
+from linewarden.audit.errors import AuditError, LogUnavailable, VerificationFailed
+from linewarden.authz.errors import PolicyInvalid
+
+DENIED = 1
+USAGE = 2
+UNAVAILABLE = 3
+REFUSED = 4
+
+_EXIT_CODES = {
+    grpc.StatusCode.INVALID_ARGUMENT: USAGE,
+    grpc.StatusCode.NOT_FOUND: USAGE,
+    grpc.StatusCode.ABORTED: USAGE,
+    grpc.StatusCode.UNAUTHENTICATED: REFUSED,
+    grpc.StatusCode.PERMISSION_DENIED: REFUSED,
+    grpc.StatusCode.DATA_LOSS: DENIED,
+}
+
+
+def failing_clearly(kind: type[click.Group]) -> type[click.Group]:
+    """The group with failures of its commands turned into messages and exit codes."""
+
+    class Failing(kind):  # type: ignore[misc, valid-type]
+        def invoke(self, ctx: click.Context) -> Any:
+            try:
+                return super().invoke(ctx)
+            except grpc.RpcError as error:
+                fail(*_rpc_failure(error))
+            except PolicyInvalid as error:
+                for wrong in error.errors:
+                    click.echo(f"line {wrong.line}: {wrong.message}", err=True)
+                fail(DENIED, str(error))
+            except ValidationError as error:
+                fail(USAGE, "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
+            except VerificationFailed as error:
+                fail(DENIED, str(error))
+            except LogUnavailable as error:
+                fail(UNAVAILABLE, f"{error}: {error.__cause__ or 'no more is known'}")
+            except (AuditError, OSError, ValueError) as error:
+                fail(USAGE, str(error))
+
+    return Failing
+
+
+def fail(code: int, message: str) -> None:
+    """End with a message on stderr."""
+    click.echo(f"linewarden: {message}", err=True)
+    raise click.exceptions.Exit(code)
+
+
+def _rpc_failure(error: grpc.RpcError) -> tuple[int, str]:
+    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+    if not isinstance(error, grpc.Call):
+        return UNAVAILABLE, "the call failed"
+    status = rpc_status.from_call(error)
+    message = error.details() or code.name
+    if status is None:  # not from Linewarden: nobody answers there, or something else does
+        return _EXIT_CODES.get(code, UNAVAILABLE), f"{code.name.lower()}: {message}"
+    for detail in status.details:
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            for violation in bad.field_violations:
+                message += f"\n  {violation.field}: {violation.description}"
+    return _EXIT_CODES.get(code, UNAVAILABLE), message

@@ -1,0 +1,98 @@
+"""`linewarden policy`: check, load and show rules and role bindings."""
+
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from linewarden.authz.errors import PolicyInvalid
+from linewarden.authz.statements import lint, parse_document
+from linewarden.server.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
+from linewarden.server.cli.failures import DENIED
+from linewarden.server.cli.output import output_option, write_rows
+from linewarden.v1 import policy_pb2 as pb
+from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
+
+
+@click.group()
+def policy() -> None:
+    """Check, load and show policies."""
+
+
+@policy.command("lint")
+@click.argument("files", nargs=-1, required=True, type=click.File(encoding="utf-8"))
+@click.pass_context
+def lint_files(ctx: click.Context, files: tuple[TextIO, ...]) -> None:
+    """Check policy FILES without a server. Exit code 1: a line is wrong."""
+    wrong = False
+    for file in files:
+        try:
+            text = file.read()
+            parse_document(text)
+            for warning in lint(text):
+                click.echo(f"{file.name}:{warning.line}: warning: {warning.message}", err=True)
+        except PolicyInvalid as error:
+            wrong = True
+            for line in error.errors:
+                click.echo(f"{file.name}:{line.line}: error: {line.message}", err=True)
+        except UnicodeDecodeError:
+            wrong = True
+            click.echo(f"{file.name}: error: not UTF-8", err=True)
+    ctx.exit(DENIED if wrong else 0)
+
+
+@policy.command()
+@connecting
+@tenant_option
+@subject_option
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--expected-revision", type=click.IntRange(0), help="Refuse if the policy is at another revision.")
+@output_option
+def load(
+    connection: Connection,
+    tenant: str,
+    subject: str,
+    file: Path,
+    dry_run: bool,
+    expected_revision: int | None,
+    output: str,
+) -> None:
+    """Replace the policy of a tenant by FILE, whole or not at all."""
+    request = pb.LoadPolicyRequest(
+        tenant=tenant,
+        subject=person(subject),
+        document=file.read_text(encoding="utf-8"),
+        dry_run=dry_run,
+        expected_revision=expected_revision,
+    )
+    with connection.channel() as channel:
+        answer = PolicyServiceStub(channel).LoadPolicy(request, metadata=connection.metadata, timeout=DEADLINE_S)
+    row = {
+        "revision": answer.policy.revision,
+        "added": answer.statements_added,
+        "removed": answer.statements_removed,
+        "hash": answer.policy.hash.hex(),
+    }
+    write_rows([row], tuple(row), output)
+
+
+@policy.command()
+@connecting
+@tenant_option
+@subject_option
+@output_option
+def show(connection: Connection, tenant: str, subject: str, output: str) -> None:
+    """Show the policy of a tenant as the statements of a policy file."""
+    request = pb.GetPolicyRequest(tenant=tenant, subject=person(subject))
+    rows = []
+    with connection.channel() as channel:
+        stub = PolicyServiceStub(channel)
+        while True:
+            page = stub.GetPolicy(request, metadata=connection.metadata, timeout=DEADLINE_S)
+            rows += [{"id": one.id, "added_in": one.added_in, "statement": one.text} for one in page.statements]
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+    write_rows(rows, ("id", "statement"), output)
+    click.echo(f"linewarden: revision {page.policy.revision}, {len(rows)} statements", err=True)

@@ -1,0 +1,221 @@
+"""What a caller is told when something is refused: one table from exceptions to statuses, reasons and fixed texts.
+
+    ServerError
+    ├── InvalidRequest        fields that break their rules, by path
+    ├── VerbNotApplicable     the verb does not fit the type of the resource
+    ├── CredentialsInvalid    no key, or an unknown, wrong, expired or revoked one
+    ├── CallerNotPermitted    the key is not bound to this tenant and method
+    ├── SubjectNotPermitted   policy does not let this person administer or audit
+    └── StreamLimitExceeded   the stream had as many messages or as much time as it may
+
+Texts are fixed and poor: the log has the detail. Nothing of a request is ever repeated in an error.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from linewarden.audit import errors as audit
+from linewarden.authz import errors as authz
+from linewarden.v1 import access_pb2
+from linewarden.v1.error_reason_pb2 import ErrorReason
+
+DOMAIN = "linewarden"
+
+#: When a caller that was told UNAVAILABLE may come again, milliseconds.
+RETRY_MS = 200
+
+_MAX_FIELDS = 32
+_PREFIX = "ERROR_REASON_"
+
+
+class ServerError(Exception):
+    """The root of everything this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A field that breaks its rule: the path, the id of the rule, and what it says. Never the value."""
+
+    field: str
+    rule: str
+    message: str
+
+
+class InvalidRequest(ServerError):
+    """Fields break their rules."""
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        super().__init__(f"{len(violations)} field(s) break their rules")
+        self.violations = violations
+
+
+class VerbNotApplicable(ServerError):
+    """The verb does not fit the type of the resource."""
+
+
+class CredentialsInvalid(ServerError):
+    """No key, or an unknown, wrong, expired or revoked one."""
+
+
+class CallerNotPermitted(ServerError):
+    """The key is not bound to this tenant and method."""
+
+
+class SubjectNotPermitted(ServerError):
+    """Policy does not let this person do so. `decision` is the record of the denial."""
+
+    def __init__(self, decision: str) -> None:
+        super().__init__("the policy does not permit it")
+        self.decision = decision
+
+
+class StreamLimitExceeded(ServerError):
+    """The stream had as many messages or as much time as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a caller is told of an exception."""
+
+    status: grpc.StatusCode
+    reason: str
+    text: str
+
+
+_INTERNAL = Told(grpc.StatusCode.UNAVAILABLE, "INTERNAL", "a fault of the service; nothing was allowed")
+_UNAVAILABLE = "the record could not be made durable in time; nothing was allowed"
+
+#: From the most special class to the most general.
+TABLE: dict[type[Exception], Told] = {
+    InvalidRequest: Told(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "fields break their rules"),
+    VerbNotApplicable: Told(
+        grpc.StatusCode.INVALID_ARGUMENT, "VERB_NOT_APPLICABLE", "the verb does not fit the type of the resource"
+    ),
+    audit.TenantUnknown: Told(grpc.StatusCode.INVALID_ARGUMENT, "TENANT_UNKNOWN", "there is no such tenant"),
+    CredentialsInvalid: Told(
+        grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", "the API key is missing, wrong, expired or revoked"
+    ),
+    CallerNotPermitted: Told(
+        grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_PERMITTED", "the API key is not bound to this tenant and method"
+    ),
+    SubjectNotPermitted: Told(
+        grpc.StatusCode.PERMISSION_DENIED, "SUBJECT_NOT_PERMITTED", "the policy does not let this person do so"
+    ),
+    StreamLimitExceeded: Told(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAM_LIMIT_EXCEEDED", "the stream has reached its limit; open another"
+    ),
+    audit.LogOverloaded: Told(grpc.StatusCode.UNAVAILABLE, "OVERLOADED", "too many requests wait; nothing was recorded"),
+    audit.LogUnavailable: Told(grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", _UNAVAILABLE),
+    authz.PolicyInvalid: Told(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_INVALID", "statements of the policy are wrong"),
+    authz.PolicyRevisionMismatch: Told(
+        grpc.StatusCode.ABORTED, "POLICY_REVISION_MISMATCH", "the policy is at another revision"
+    ),
+    audit.PageTokenInvalid: Told(
+        grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID", "the page token is not one of this query"
+    ),
+    audit.EntryNotFound: Told(grpc.StatusCode.NOT_FOUND, "ENTRY_NOT_FOUND", "the log has no entry at this index"),
+    audit.RolledBack: Told(
+        grpc.StatusCode.DATA_LOSS, "LOG_ROLLED_BACK", "the log is not the one that was signed for before"
+    ),
+    # Of these the server is itself the cause, or nobody outside may hear of them.
+    audit.RevisionMoved: _INTERNAL,
+    audit.EffectRefused: _INTERNAL,
+    audit.EntryTooLarge: _INTERNAL,
+    audit.UnsafeDatabase: _INTERNAL,
+    audit.VerificationFailed: _INTERNAL,
+    audit.AuditError: _INTERNAL,
+    authz.PolicyDiverged: _INTERNAL,
+    authz.CasbinUnsuitable: _INTERNAL,
+    authz.AuthzError: _INTERNAL,
+    ServerError: _INTERNAL,
+}
+
+
+def told(error: Exception) -> Told:
+    """What a caller is told of an exception; of an unknown one, no more than that it is our fault."""
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return TABLE[kind]
+    return _INTERNAL
+
+
+def reason_of(error: Exception) -> str:
+    """The reason as it stands in the record of a refusal, in lower case."""
+    return told(error).reason.lower()
+
+
+async def abort(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception) -> NoReturn:
+    """End the call with the status that fits."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    _note(error)
+    await context.abort_with_status(rpc_status.to_status(_status(error)))
+    raise AssertionError("abort returned")
+
+
+def refusal(error: Exception) -> access_pb2.CheckRefusal:
+    """The same as an answer within a stream."""
+    _note(error)
+    what = told(error)
+    return access_pb2.CheckRefusal(
+        code=what.status.value[0],
+        reason=ErrorReason.Value(_PREFIX + what.reason),
+        message=what.text,
+        fields=[field for field, _ in _fields(error)],
+    )
+
+
+def _status(error: Exception) -> status_pb2.Status:
+    what = told(error)
+    info = error_details_pb2.ErrorInfo(reason=what.reason, domain=DOMAIN, metadata=_metadata(error))
+    details: list[Message] = [info]
+    fields = _fields(error)
+    if fields:
+        bad = error_details_pb2.BadRequest()
+        for field, description in fields:
+            bad.field_violations.add(field=field, description=description)
+        details.append(bad)
+    if what.status is grpc.StatusCode.UNAVAILABLE:
+        wait = duration_pb2.Duration(nanos=RETRY_MS * 1_000_000)
+        details.append(error_details_pb2.RetryInfo(retry_delay=wait))
+    status = status_pb2.Status(code=what.status.value[0], message=what.text)
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _fields(error: Exception) -> list[tuple[str, str]]:
+    if isinstance(error, InvalidRequest):
+        return [(one.field, one.message) for one in error.violations[:_MAX_FIELDS]]
+    if isinstance(error, authz.PolicyInvalid):
+        return [(f"line {one.line}", one.message) for one in error.errors[:_MAX_FIELDS]]
+    return []
+
+
+def _metadata(error: Exception) -> dict[str, str]:
+    if isinstance(error, SubjectNotPermitted):
+        return {"decision": error.decision}
+    if isinstance(error, authz.PolicyRevisionMismatch):
+        return {"revision": str(error.revision)}
+    if isinstance(error, authz.PolicyInvalid):
+        return {"errors": str(len(error.errors))}
+    return {}
+
+
+def _note(error: Exception) -> None:
+    """Our own faults go into the text log, by the names of classes and places alone."""
+    if told(error) is _INTERNAL:
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = "" if place is None else f"{place.tb_frame.f_code.co_qualname}:{place.tb_lineno}"
+        structlog.get_logger().error("internal_fault", error=type(error).__name__, where=where)

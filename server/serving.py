@@ -1,0 +1,133 @@
+"""Processes: one that serves or several that share its addresses, and one that keeps house.
+
+The process that was started is the parent. Its children end when it does, however it does: each holds the read end of a pipe
+whose write end only the parent has.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from linewarden.audit.errors import AuditError
+from linewarden.audit.housekeeping import Housekeeper
+from linewarden.server.bootstrap import Running, free_port, now_us, start
+from linewarden.server.settings import Settings
+from linewarden.server.storage import open_checkpoints, open_storage
+
+
+async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Running], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        what `bootstrap.start` raises.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    running = await start(settings)
+    children = [_spawn("housekeep", config)]
+    ports = {"LINEWARDEN_LISTEN": ",".join(running.addresses)}
+    children += [_spawn("serve", config, "--worker", environment=ports) for _ in range(settings.workers - 1)]
+    try:
+        on_ready(running)
+        await stop.wait()
+    finally:
+        for child in children:
+            child.send_signal(signal.SIGTERM)
+        await running.drain(settings.drain_s)
+        for child in children:
+            await asyncio.to_thread(_end, child, settings.drain_s + 5)
+
+
+async def serve_worker(settings: Settings) -> None:
+    """Serve on addresses that the parent has, until the parent ends."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    _when_parent_ends(lambda: loop.call_soon_threadsafe(stop.set))
+    running = await start(settings)
+    await stop.wait()
+    await running.drain(settings.drain_s)
+
+
+def keep_house(settings: Settings) -> None:
+    """Index, sign and beat until told to stop, or until the parent ends."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _when_parent_ends(stop.set)
+    os.nice(5)
+    storage = open_storage(settings)
+    directory = storage.directory(_NoWriter())
+    indexer = storage.indexer(directory)
+    housekeeper = Housekeeper(
+        storage.log,
+        indexer,
+        open_checkpoints(settings, storage, indexer),
+        checkpoint_s=settings.checkpoint_interval_s,
+        heartbeat_s=settings.heartbeat_s,
+        now_us=now_us,
+        on_fault=_log_fault,
+    )
+    try:
+        housekeeper.run(stop)
+    finally:
+        storage.close()
+
+
+def with_ports(settings: Settings) -> Settings:
+    """The settings with a free port in place of each port 0, so that several processes can share it."""
+    addresses = []
+    for address in settings.listen:
+        host, _, port = address.rpartition(":")
+        addresses.append(f"{host}:{free_port(host.strip('[]')) if port == '0' else port}")
+    return settings.model_copy(update={"listen": tuple(addresses)})
+
+
+class _NoWriter:
+    """The housekeeper meets nobody for the first time."""
+
+    def append(self, unit: object) -> "asyncio.Future[int]":
+        """Never called."""
+        raise AssertionError(unit)
+
+
+def _spawn(
+    command: str, config: Path | None, *arguments: str, environment: dict[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    call = [sys.executable, "-m", "linewarden.server", command, *arguments]
+    if config is not None:
+        call += ["--config", str(config)]
+    return subprocess.Popen(call, stdin=subprocess.PIPE, env=os.environ | (environment or {}))  # noqa: S603 - our own command
+
+
+def _when_parent_ends(act: Callable[[], None]) -> None:
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        act()
+
+    threading.Thread(target=wait, name="linewarden-parent", daemon=True).start()
+
+
+def _end(child: "subprocess.Popen[bytes]", timeout_s: float) -> None:
+    try:
+        child.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    if child.stdin is not None:
+        child.stdin.close()
+
+
+def _log_fault(log: int, fault: AuditError) -> None:
+    structlog.get_logger().error("housekeeping_fault", log=log, error=type(fault).__name__)
