@@ -18,8 +18,8 @@ pseudonyms, and values are sealed in `enc` under the person they belong to (see 
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -48,25 +48,23 @@ _SEALING_RANDOMNESS = 28
 _PERSONS_PER_INTRODUCTION = 64
 
 
-@dataclass(slots=True)
-class AccessItem:
-    """One decided access of an entry. `resource` are the attributes that were evaluated, without owner and id."""
+class AccessItem(NamedTuple):
+    """One decided access of an entry.
+
+    `finding` is what was decided and why, `resource` the attributes that were evaluated, without owner and id. The owner, or
+    the tenant where there is none, is the `keeper`: under its key the id is sealed.
+    """
 
     action: str
-    effect: str
-    reason: str
     type: str
     id: str
     keeper: Person
     owned: bool
+    finding: Mapping[str, Any]
     resource: dict[str, Any]
-    rules: list[dict[str, Any]]
-    failed: list[list[Any]]
-    obligations: Sequence[str]
 
 
-@dataclass(slots=True)
-class AccessHeader:
+class AccessHeader(NamedTuple):
     """What the accesses of one request have in common."""
 
     time_us: int
@@ -79,7 +77,7 @@ class AccessHeader:
     case: str = ""
     zone: str = ""
     consent: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = MappingProxyType({})
 
 
 def encode(kind: str, time_us: int, fields: Mapping[str, Any], sealed: Sequence[Sealed] = ()) -> bytes:
@@ -139,19 +137,7 @@ def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes
         resource["keeper"] = keeper.sid
         if item.owned:
             resource["owner"] = keeper.sid
-        record: dict[str, Any] = {
-            "action": item.action,
-            "effect": item.effect,
-            "reason": item.reason,
-            "resource": resource,
-        }
-        if item.rules:
-            record["rules"] = item.rules
-        if item.failed:
-            record["failed"] = item.failed
-        if item.obligations:
-            record["obligations"] = item.obligations
-        records.append(record)
+        records.append({**item.finding, "action": item.action, "resource": resource})
     actor = header.actor
     fields: dict[str, Any] = {
         "actor": {"sid": actor.sid},

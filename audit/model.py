@@ -5,7 +5,7 @@ Standard library only. Times are integers: microseconds since 1970-01-01 UTC.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: The log that belongs to no tenant: starts and stops, keys, calls for unknown tenants, failed authentications.
 SYSTEM_LOG = 0
@@ -14,16 +14,14 @@ SYSTEM_LOG = 0
 MAX_ENTRY_BYTES = 32 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """The revision of a log's authority that an entry was made under: of a tenant its policy, of the system its keys."""
 
     log: int
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """Entries that go into one log next to each other, or not at all.
 
     `effect` runs inside the transaction, under the lock of the log, after the guards were found to hold: it gets the

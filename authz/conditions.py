@@ -30,7 +30,8 @@ from linewarden.authz.words import Refused
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
-_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _US
+#: The last instant that can be written.
+LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _US
 _SECONDS: Mapping[str, int] = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
 _MAX_AGE_US = 36525 * 86400 * 1_000_000
 _VALUES: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -87,19 +88,6 @@ def verdict(condition: Condition, resource: Resource, context: Context) -> tuple
         return condition.check(resource, context), False
     except Exception:  # noqa: BLE001 - reported as the condition's error
         return None, True
-
-
-def next_flip(when: Conditions, resource: Resource, context: Context) -> int | None:
-    """The earliest instant, in microseconds, at which time alone changes one of the conditions, or None."""
-    flips: list[int] = []
-    for condition in when:
-        try:
-            flip = condition.flips(resource, context)
-        except TypeError:  # a condition in error has no known end
-            continue
-        if flip is not None and context.now_us < flip <= _LAST_US:
-            flips.append(flip)
-    return min(flips, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """What was found about one access, gathered rule by rule into an explained decision."""
 
-from linewarden.authz.conditions import next_flip, verdict
+from linewarden.authz.conditions import verdict
 from linewarden.authz.index import Candidate
 from linewarden.authz.judge import Judge
 from linewarden.authz.model import (
     Context,
-    Decision,
     Effect,
     FailedCondition,
+    Finding,
     Match,
     Obligation,
     Reason,
@@ -23,7 +23,6 @@ class Findings:
         "_context",
         "_denied",
         "_duties",
-        "_expires",
         "_failed",
         "_hindered",
         "_matched",
@@ -37,7 +36,6 @@ class Findings:
         self._matched: list[Match] = []
         self._failed: list[FailedCondition] = []
         self._duties: tuple[Obligation, ...] = ()
-        self._expires: int | None = None
         self._allowed = self._denied = False
         #: Whether a deny rule matched without an error, and whether an allow rule did not match.
         self._sound = self._hindered = False
@@ -57,8 +55,8 @@ class Findings:
             self._denied = True
             self._sound |= not error
 
-    def decision(self, judge: Judge) -> Decision:
-        """The decision, with rules in the order of their ids, so that it does not depend on how they were found."""
+    def finding(self, judge: Judge) -> Finding:
+        """The finding, with rules in the order of their ids, so that it does not depend on how they were found."""
         effect = judge.effect(allowed=self._allowed, denied=self._denied)
         matched, failed = self._matched, self._failed
         if len(matched) > 1:
@@ -66,7 +64,7 @@ class Findings:
         if len(failed) > 1:
             failed.sort(key=lambda one: one.rule_id)
         duties = tuple(sorted(set(self._duties))) if effect is Effect.ALLOW and self._duties else ()
-        return Decision(effect, self._reason(effect), tuple(matched), tuple(failed), duties, self._expires)
+        return Finding(effect, self._reason(effect), tuple(matched), tuple(failed), duties)
 
     def _look_into(self, candidate: Candidate, *, matches: bool) -> bool:
         """Note what the conditions of a rule say; whether one of them could not be evaluated."""
@@ -78,9 +76,6 @@ class Findings:
             kept = not matches and (found is False or (found is None and rule.effect is Effect.ALLOW))
             if kept or error:
                 self._failed.append(FailedCondition(candidate.id, condition.text, error))
-        flip = next_flip(rule.conditions, self._resource, self._context)
-        if flip is not None and (self._expires is None or flip < self._expires):
-            self._expires = flip
         return broken
 
     def _reason(self, effect: Effect) -> Reason:

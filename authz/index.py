@@ -1,4 +1,4 @@
-"""The rules of a policy by whom they are for, and what one person finds there for one kind of access.
+"""The rules of a policy by whom they are for.
 
 Goal: a decision looks at the few rules that can matter, however many there are, and a million of them fit into memory.
 The rules of one holder (a person or role) are a short tuple, or, when they are many, a dictionary by scope. Refused:
@@ -7,11 +7,10 @@ memory, while few rules share holder and scope, and those are told apart at once
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from linewarden.authz.errors import PolicyDiverged
-from linewarden.authz.model import ResourceType, Verb
 from linewarden.authz.rules import Rule
 
 #: A rule with the id that decisions refer to it by.
@@ -23,8 +22,6 @@ Shelf = tuple[Numbered, ...] | dict[str, tuple[Numbered, ...]]
 #: Up to so many rules are looked through one by one.
 _SHORT = 8
 
-_Pair = tuple[ResourceType, Verb]
-
 
 class Candidate(NamedTuple):
     """A rule that matches if its conditions hold, the scope that led to it, and the roles that did."""
@@ -33,45 +30,6 @@ class Candidate(NamedTuple):
     path: tuple[str, ...]
     id: str
     rule: Rule
-
-
-class Selection:
-    """What a person's rules, and those of its roles, say about one verb and type."""
-
-    __slots__ = ("_long", "_pair", "_short")
-
-    def __init__(self, shelves: Mapping[str, Shelf], paths: Mapping[str, tuple[str, ...]], pair: _Pair) -> None:
-        self._pair = pair
-        self._short: dict[str, list[Candidate]] = {}
-        self._long: list[tuple[tuple[str, ...], dict[str, tuple[Numbered, ...]]]] = []
-        for holder, path in paths.items():
-            shelf = shelves.get(holder)
-            if isinstance(shelf, dict):
-                self._long.append((path, shelf))
-            elif shelf is not None:
-                self._look_through(shelf, path)
-
-    def at(self, scopes: Sequence[str]) -> list[Candidate]:
-        """The rules for an item that lies in these scopes, each once."""
-        found: list[Candidate] = []
-        for scope in scopes:
-            here = self._short.get(scope)
-            if here is not None:
-                found += here
-        for path, shelf in self._long:
-            for scope in scopes:
-                for rule_id, rule in shelf.get(scope, ()):
-                    if self._pair in rule.reach.pairs:
-                        found.append(Candidate(scope, path, rule_id, rule))
-        if len(found) > 1 and any(len(one.rule.scopes) > 1 for one in found):
-            return list({one.id: one for one in found}.values())
-        return found
-
-    def _look_through(self, shelf: Iterable[Numbered], path: tuple[str, ...]) -> None:
-        for rule_id, rule in shelf:
-            if self._pair in rule.reach.pairs:
-                for scope in rule.scopes:
-                    self._short.setdefault(scope, []).append(Candidate(scope, path, rule_id, rule))
 
 
 def changed_shelf(shelf: Shelf, added: Sequence[Numbered], removed: Mapping[str, Rule]) -> Shelf:

@@ -44,7 +44,7 @@ class Judge:
     __slots__ = ("_effector", "matches")
 
     def __init__(self) -> None:
-        _check_distributions(_version_of)
+        check_distributions(_version_of)
         model = casbin.Enforcer.new_model(path=str(_MODEL))
         self.matches = compile_matcher(model)
         self._effector = get_effector(model["e"]["e"].value)
@@ -125,8 +125,12 @@ def _check_expression(body: ast.expr, names: set[str]) -> None:
             raise CasbinUnsuitable(f"the matcher of model.conf uses {ast.unparse(node)}")
 
 
-def _check_distributions(version_of: Callable[[str], str | None]) -> None:
-    """Two distributions install `casbin`, and one of them is no longer maintained."""
+def check_distributions(version_of: Callable[[str], str | None]) -> None:
+    """Two distributions install `casbin`, and one of them is no longer maintained.
+
+    Raises:
+        CasbinUnsuitable: it is not the maintained one alone; `version_of` answers None for what is not installed.
+    """
     if version_of("casbin") is not None:
         raise CasbinUnsuitable("the distribution casbin is installed: uninstall it and pycasbin, then install pycasbin")
     version = version_of("pycasbin")

@@ -57,9 +57,11 @@ def _idle(
 
 
 def _unheld(rules: Iterable[tuple[int, Rule]], roles: _Roles) -> Iterator[LineWarning]:
-    held = roles.held()
+    # Once for each role, at its first rule.
+    known = roles.held()
     for line, rule in rules:
-        if rule.who.startswith(ROLE) and rule.who not in held:
+        if rule.who.startswith(ROLE) and rule.who not in known:
+            known.add(rule.who)
             yield LineWarning(line, "nobody has this role")
 
 

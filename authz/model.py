@@ -4,9 +4,10 @@ Standard library only. Times are integers: microseconds since 1970-01-01 UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 
 class ResourceType(StrEnum):
@@ -54,6 +55,16 @@ class Verb(StrEnum):
     EXPORT_ACCESS_LOG = "export_access_log"
     READ_POLICY = "read_policy"
     CHANGE_POLICY = "change_policy"
+    CAPTURE_REQUEST = "capture_request"
+    CAPTURE_APPROVE = "capture_approve"
+    CAPTURE_MEDIA = "capture_media"
+    CAPTURE_RAW_FILTER = "capture_raw_filter"
+    ENABLE_DIAGNOSTICS = "enable_diagnostics"
+    PUBLISH_NOTICE = "publish_notice"
+    SEND_NOTICE = "send_notice"
+    ATTEST_NOTICE = "attest_notice"
+    RUN_PROBE = "run_probe"
+    SHARE_USAGE = "share_usage"
 
 
 class Purpose(StrEnum):
@@ -121,7 +132,27 @@ _STORED = frozenset(
 _DOCUMENT = _STORED | {Verb.PLAY, Verb.DOWNLOAD, Verb.SHARE}
 _SPEECH = _DOCUMENT | {Verb.TRANSCRIBE, Verb.READ_TRANSCRIPT}
 _RECORD = frozenset({Verb.RECORD_START, Verb.RECORD_STOP, Verb.RECORD_PAUSE, Verb.RECORD_RESUME})
-_CAPTURE = frozenset({Verb.CAPTURE_START, Verb.CAPTURE_STOP, Verb.CAPTURE_READ})
+_CAPTURE = frozenset(
+    {
+        Verb.CAPTURE_REQUEST,
+        Verb.CAPTURE_APPROVE,
+        Verb.CAPTURE_MEDIA,
+        Verb.CAPTURE_RAW_FILTER,
+        Verb.CAPTURE_START,
+        Verb.CAPTURE_STOP,
+        Verb.CAPTURE_READ,
+    }
+)
+_TOLD = frozenset(
+    {
+        Verb.ENABLE_DIAGNOSTICS,
+        Verb.PUBLISH_NOTICE,
+        Verb.SEND_NOTICE,
+        Verb.ATTEST_NOTICE,
+        Verb.RUN_PROBE,
+        Verb.SHARE_USAGE,
+    }
+)
 
 #: The verbs that fit each resource type. Another pairing is a fault of the caller, never a decision.
 VERBS_OF: Mapping[ResourceType, frozenset[Verb]] = MappingProxyType(
@@ -135,13 +166,12 @@ VERBS_OF: Mapping[ResourceType, frozenset[Verb]] = MappingProxyType(
         ResourceType.MEDIA: _RECORD | {Verb.LISTEN_LIVE},
         ResourceType.POLICY: frozenset({Verb.READ_POLICY, Verb.CHANGE_POLICY}),
         ResourceType.AUDIT_LOG: frozenset({Verb.READ_ACCESS_LOG, Verb.EXPORT_ACCESS_LOG, Verb.ERASE_SUBJECT}),
-        ResourceType.DIAGNOSTICS: _CAPTURE | {Verb.VIEW_METADATA},
+        ResourceType.DIAGNOSTICS: _CAPTURE | _TOLD | {Verb.VIEW_METADATA},
     }
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """An item with the attributes that rules speak of. An empty string means: has none."""
 
     type: ResourceType
@@ -149,11 +179,10 @@ class Resource:
     owner: str = ""
     queue: str = ""
     created_us: int | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What rules may take into account beside person and item. An empty string means: not stated."""
 
     now_us: int
@@ -163,8 +192,7 @@ class Context:
     consent: Consent | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A rule that took part in a decision, and the roles that lead from the person to it."""
 
     rule_id: str
@@ -172,8 +200,7 @@ class Match:
     role_path: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FailedCondition:
+class FailedCondition(NamedTuple):
     """A condition that kept a rule from matching, as it is written in the policy."""
 
     rule_id: str
@@ -182,10 +209,10 @@ class FailedCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer to one access: never a bare bool.
+class Finding:
+    """What the rules say about an access, with every rule that matched and every condition that kept one from it.
 
-    `expires_us` is the first instant at which a condition on time would change the answer, or None.
+    Equal circumstances share one finding, so that what is made of it can be kept beside it.
     """
 
     effect: Effect
@@ -193,9 +220,43 @@ class Decision:
     matched: tuple[Match, ...] = ()
     failed: tuple[FailedCondition, ...] = ()
     obligations: tuple[Obligation, ...] = ()
+
+
+class Decision(NamedTuple):
+    """The answer to one access: never a bare bool.
+
+    `expires_us` is the first instant at which a condition on time would change the answer, or None.
+    """
+
+    finding: Finding
     expires_us: int | None = None
 
     @property
     def allowed(self) -> bool:
         """Whether the access is permitted."""
-        return self.effect is Effect.ALLOW
+        return self.finding.effect is Effect.ALLOW
+
+    @property
+    def effect(self) -> Effect:
+        """The outcome."""
+        return self.finding.effect
+
+    @property
+    def reason(self) -> Reason:
+        """Why, in one word."""
+        return self.finding.reason
+
+    @property
+    def matched(self) -> tuple[Match, ...]:
+        """All rules that matched."""
+        return self.finding.matched
+
+    @property
+    def failed(self) -> tuple[FailedCondition, ...]:
+        """The conditions that kept rules from matching."""
+        return self.finding.failed
+
+    @property
+    def obligations(self) -> tuple[Obligation, ...]:
+        """The duties that come with a permission."""
+        return self.finding.obligations

@@ -1,20 +1,20 @@
 """Deciding accesses and recording them, in one step: no decision leaves here that is not in the log."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from linewarden.audit.directory import NOBODY, Appender, Directory
 from linewarden.audit.entry import DECISION, AccessHeader, AccessItem, encode_decisions
 from linewarden.audit.keyring import Person
 from linewarden.audit.model import Guard, Unit
-from linewarden.authz.model import Context, Decision, Effect, Obligation, Reason, Resource, Verb
+from linewarden.authz.kept import Kept
+from linewarden.authz.model import Context, Decision, Effect, Finding, Obligation, Reason, Resource, Verb
 from linewarden.authz.policies import Policies
 from linewarden.authz.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Who asks, for whom, about which tenant.
 
     `subject` is the person as the policy knows it; `caller_guard` is the revision of the keys under which the caller was
@@ -28,11 +28,10 @@ class Call:
     subject: str
     context: Context
     kind: str = DECISION
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """One access asked about. `parties` are further data subjects; `foreign` is an item of another tenant."""
 
     verb: Verb
@@ -41,8 +40,7 @@ class Access:
     foreign: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """The decisions of one call, in order, with the id each has in the log, and the policy they were made under."""
 
     decisions: tuple[Decision, ...]
@@ -51,7 +49,7 @@ class Answers:
     policy_hash: bytes
 
 
-_FOREIGN = Decision(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT)
+_FOREIGN = Decision(Finding(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT))
 
 
 class AccessControl:
@@ -150,19 +148,25 @@ def _item(access: Access, decision: Decision, persons: dict[str, Person]) -> Acc
     if access.foreign:
         attributes["foreign"] = True
     return AccessItem(
-        action=access.verb,
-        effect=decision.effect,
-        reason=decision.reason,
-        type=resource.type,
-        id=resource.id,
-        keeper=persons[resource.owner or NOBODY],
-        owned=bool(resource.owner),
-        resource=attributes,
-        # The first step of the path is the person, or a role where the rule names the person's role directly.
-        rules=[{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in decision.matched],
-        failed=[[f.rule_id, f.condition, f.error] for f in decision.failed],
-        obligations=decision.obligations,
-    )
+        access.verb, resource.type, resource.id, persons[resource.owner or NOBODY], bool(resource.owner),
+        _recorded(decision.finding), attributes,
+    )  # fmt: skip
+
+
+def _record(finding: Finding) -> dict[str, Any]:
+    """A finding as it stands in an entry."""
+    record: dict[str, Any] = {"effect": finding.effect, "reason": finding.reason}
+    if finding.matched:
+        # The way to a rule begins with the person, whose name has no place here.
+        record["rules"] = [{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in finding.matched]
+    if finding.failed:
+        record["failed"] = [[one.rule_id, one.condition, one.error] for one in finding.failed]
+    if finding.obligations:
+        record["obligations"] = finding.obligations
+    return record
+
+
+_recorded = Kept(_record)
 
 
 def _ids(first: int, entries: Sequence[tuple[bytes, int]]) -> tuple[str, ...]:

@@ -10,19 +10,21 @@ from typing import Self, TypeVar
 
 from linewarden.authz.errors import LineError, PolicyDiverged
 from linewarden.authz.findings import Findings
-from linewarden.authz.index import Numbered, Selection, Shelf, changed_shelf
+from linewarden.authz.index import Numbered, Shelf, changed_shelf
 from linewarden.authz.judge import DOMAIN, judge
-from linewarden.authz.model import Context, Decision, Effect, Reason, Resource, ResourceType, Verb
+from linewarden.authz.model import Context, Decision, Effect, Finding, Reason, Resource, ResourceType, Verb
+from linewarden.authz.recall import Recall
 from linewarden.authz.recent import Recent
 from linewarden.authz.roles import paths_from, role_faults
 from linewarden.authz.rules import FOREIGN, ROLE, Binding, Rule, Statement
-from linewarden.authz.scopes import item_of
+from linewarden.authz.scopes import Item, item_of
+from linewarden.authz.selection import Selection
 
 #: Persons, and persons with verb and type, that a snapshot remembers; at most twice as many.
 REMEMBERED = 8192
 
-_NO_RULE = Decision(Effect.DENY, Reason.NO_MATCHING_RULE)
-_STRANGER = Decision(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT)
+_NO_RULE = Decision(Finding(Effect.DENY, Reason.NO_MATCHING_RULE))
+_STRANGER = Decision(Finding(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT))
 
 _Value = TypeVar("_Value")
 
@@ -88,7 +90,7 @@ class Snapshot:
             _set(roles, member, (*left, *new_roles.get(member, ())))
         return type(self)(revision, hash, shelves, roles)
 
-    def faults(self, added: Sequence[Statement], removed: Iterable[Statement]) -> list[LineError]:
+    def faults(self, added: Sequence[Statement], removed: Iterable[Statement] = ()) -> list[LineError]:
         """What makes a change unfit for this policy: roles that would inherit themselves, or inherit too deeply.
 
         The line of an error is the place among the added, from 1.
@@ -108,16 +110,27 @@ class Snapshot:
         """
         item = item_of(resource, subject)
         person, selection = self._selected(subject, verb, item.type)
-        candidates = selection.at(item.scopes)
-        if not candidates:
+        recall = selection.recall(item.scopes)
+        if recall is None:
             return _STRANGER if subject.startswith(FOREIGN) and not person.paths else _NO_RULE
-        matches, request = self._judge.matches, (person.has, subject, DOMAIN, item, verb, context)
-        findings = Findings(resource, context)
-        for candidate in candidates:
-            scope, _, _, rule = candidate
-            row = (rule.who, DOMAIN, item.type, scope, verb, rule.conditions, rule.effect)
-            findings.add(candidate, matches=matches(*request, *row))
-        return findings.decision(self._judge)
+        circumstances = recall.circumstances(resource, context)
+        finding = recall.finding(circumstances) if circumstances is not None else None
+        if finding is None:
+            finding = self._find(recall, person, (subject, DOMAIN, item, verb, context))
+            if circumstances is not None:
+                recall.remember(circumstances, finding)
+        return Decision(finding, recall.expires(resource, context) if circumstances is not None else None)
+
+    def _find(self, recall: Recall, person: _Person, request: tuple[str, str, Item, Verb, Context]) -> Finding:
+        """Let Casbin judge the rules that can matter."""
+        _, _, item, verb, context = request
+        findings = Findings(item.resource, context)
+        matches = self._judge.matches
+        for candidate in recall.candidates:
+            rule = candidate.rule
+            row = (rule.who, DOMAIN, item.type, candidate.scope, verb, rule.conditions, rule.effect)
+            findings.add(candidate, matches=matches(person.has, *request, *row))
+        return findings.finding(self._judge)
 
     def _selected(self, subject: str, verb: Verb, kind: ResourceType) -> tuple[_Person, Selection]:
         found = self._selections.get((subject, kind, verb))

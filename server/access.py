@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from linewarden.authz.model import VERBS_OF, Context, Decision, Resource
+from linewarden.authz.kept import Kept
+from linewarden.authz.model import VERBS_OF, Context, Decision, Finding, Resource
 from linewarden.authz.service import Access, AccessControl, Answers, Call
 from linewarden.server.door import Door, Entrance, reserved
 from linewarden.server.errors import StreamLimitExceeded, VerbNotApplicable, abort, refusal
@@ -63,11 +64,15 @@ class AccessService(AccessServiceServicer):
             call = call_of(entrance, request)
             accesses = [_access(entrance.tenant, item.verb, item.resource) for item in request.items]
             answers = await self._control.check(call, accesses)
-            return pb.CheckBatchResponse(
-                decisions=[_decision(one, id) for one, id in zip(answers.decisions, answers.ids, strict=True)],
-                policy=policy_version(answers),
-                expires_at=self._expiry(entrance, answers.decisions),
+            response = pb.CheckBatchResponse(
+                policy=policy_version(answers), expires_at=self._expiry(entrance, answers.decisions)
             )
+            add = response.decisions.add
+            for decision, id in zip(answers.decisions, answers.ids, strict=True):
+                message = add()
+                message.CopyFrom(_messages(decision.finding))
+                message.id = id
+            return response
 
         try:
             return await self._door.serve(context, request, _BATCH, self._valid_batch, answer)
@@ -126,11 +131,13 @@ class AccessService(AccessServiceServicer):
         async def answer(entrance: Entrance) -> pb.CheckResponse:
             access = _access(entrance.tenant, request.verb, request.resource)
             answers = await self._control.check(call_of(entrance, request), (access,))
-            return pb.CheckResponse(
-                decision=_decision(answers.decisions[0], answers.ids[0]),
+            response = pb.CheckResponse(
+                decision=_messages(answers.decisions[0].finding),
                 policy=policy_version(answers),
                 expires_at=self._expiry(entrance, answers.decisions),
             )
+            response.decision.id = answers.ids[0]
+            return response
 
         return await self._door.serve(context, request, method, self._valid_check, answer)
 
@@ -208,14 +215,15 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
     return Access(verb, resource, tuple(parties) if parties else (), bool(home) and home != tenant)
 
 
-def _decision(decision: Decision, id: str) -> pb.Decision:
-    answer = pb.Decision(id=id, effect=EFFECT_NUMBERS[decision.effect], reason=REASON_NUMBERS[decision.reason])
-    for match in decision.matched:
-        answer.matched_rules.add(
-            rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.role_path
-        )
-    for failed in decision.failed:
-        answer.failed_conditions.add(rule_id=failed.rule_id, condition=failed.condition, error=failed.error)
-    if decision.obligations:
-        answer.obligations.extend(OBLIGATION_NUMBERS[one] for one in decision.obligations)
-    return answer
+def _message(finding: Finding) -> pb.Decision:
+    """A finding in the contract's terms, without the id of a decision."""
+    message = pb.Decision(effect=EFFECT_NUMBERS[finding.effect], reason=REASON_NUMBERS[finding.reason])
+    for match in finding.matched:
+        message.matched_rules.add(rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.role_path)
+    for failed in finding.failed:
+        message.failed_conditions.add(rule_id=failed.rule_id, condition=failed.condition, error=failed.error)
+    message.obligations.extend(OBLIGATION_NUMBERS[one] for one in finding.obligations)
+    return message
+
+
+_messages = Kept(_message)

@@ -1,8 +1,7 @@
 """The way every RPC goes in: authenticate, bind to tenant and method, validate; and what is recorded of those refused."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import grpc
 
@@ -32,8 +31,7 @@ MAX_ATTEMPTS = 50
 _SCHEME = "Bearer "
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
+class Entrance(NamedTuple):
     """A request that came in: who calls, for which tenant's log, and when."""
 
     caller: str

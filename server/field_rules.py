@@ -1,7 +1,7 @@
 """Which rules of the contract there are for single values, lists and maps, each as a Python condition.
 
-A kind of rule that is not listed here refuses to compile: adding one is a line in a function below and a case in the tests.
-Ids are those of protovalidate; texts are our own and hold no value of a request.
+A kind of rule that is not listed here refuses to compile: adding one is a line in a function below and a case in the
+tests. Ids are those of protovalidate; texts are our own and hold no value of a request.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 #: Gives a constant a name that conditions can use.
@@ -53,8 +53,8 @@ def value_rules(field: FieldDescriptor, rules: Any, constant: Constant) -> list[
     """
     kind = _SCALARS.get(field.type)
     known_only(rules, ("required", kind), field)
-    if field.type == FieldDescriptor.TYPE_MESSAGE:
-        return _message(field)
+    if field.message_type is not None:
+        return _message(field.message_type, field)
     return list(_OF_KIND[kind](getattr(rules, kind), field, constant)) if kind else []
 
 
@@ -64,27 +64,27 @@ def container_rules(field: FieldDescriptor, rules: Any) -> list[Rule]:
     Raises:
         NotImplementedError: one of them is not provided for.
     """
-    kind, size = ("map", "pairs") if is_map(field) else ("repeated", "items")
-    known_only(rules, ("required", kind), field)
-    if is_map(field):
+    if map_parts(field):
+        known_only(rules, ("required", "map"), field)
         known_only(rules.map, ("min_pairs", "max_pairs", "keys", "values"), field)
-        inside = (rules.map.keys, rules.map.values)
-    else:
-        known_only(rules.repeated, ("min_items", "max_items", "unique", "items"), field)
-        inside = (rules.repeated.items,)
-    for one in inside:
-        known_only(one, _SCALARS.values(), field)
-    stated = list(_bounds(getattr(rules, kind), kind, size))
-    if not is_map(field) and rules.repeated.unique:
-        stated.append(
-            Rule("repeated.unique", "items must differ from each other", "len(v) > 1 and len(set(v)) < len(v)")
-        )
-    return stated
+        known_only(rules.map.keys, _SCALARS.values(), field)
+        known_only(rules.map.values, _SCALARS.values(), field)
+        return list(_bounds(rules.map, "map", "pairs", "pair"))
+    known_only(rules, ("required", "repeated"), field)
+    known_only(rules.repeated, ("min_items", "max_items", "unique", "items"), field)
+    known_only(rules.repeated.items, _SCALARS.values(), field)
+    if rules.repeated.unique and field.message_type is not None:
+        raise NotImplementedError(f"unique messages in {field.full_name} are not provided for")
+    unique = Rule("repeated.unique", "items must differ from each other", "len(v) > 1 and len(set(v)) < len(v)")
+    return [*_bounds(rules.repeated, "repeated", "items", "item"), *([unique] if rules.repeated.unique else [])]
 
 
-def is_map(field: FieldDescriptor) -> bool:
-    """Whether a repeated field is a map."""
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
+def map_parts(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor] | None:
+    """The key and the value of a map; None if the field is no map."""
+    entry = field.message_type
+    if entry is None or not entry.GetOptions().map_entry:
+        return None
+    return entry.fields_by_name["key"], entry.fields_by_name["value"]
 
 
 def known_only(rules: Any, known: Iterable[str | None], field: FieldDescriptor) -> None:
@@ -102,12 +102,12 @@ def known_only(rules: Any, known: Iterable[str | None], field: FieldDescriptor) 
 
 def _string(rules: Any, field: FieldDescriptor, constant: Constant) -> Iterator[Rule]:
     known_only(rules, ("min_len", "max_len", "max_bytes", "pattern"), field)
-    yield from _bounds(rules, "string", "len", "characters")
+    yield from _bounds(rules, "string", "len", "character")
     if rules.HasField("max_bytes"):
         most = rules.max_bytes
         # A character has four bytes at most, so that most strings need not be encoded to know.
         broken = f"len(v) > {most // 4} and len(v.encode()) > {most}"
-        yield Rule("string.max_bytes", f"must have at most {most} bytes", broken)
+        yield Rule("string.max_bytes", f"must have at most {most} byte(s)", broken)
     if rules.HasField("pattern"):
         yield Rule("string.pattern", "has characters that are not allowed", _mismatch(rules.pattern, field, constant))
 
@@ -127,11 +127,12 @@ def _mismatch(pattern: str, field: FieldDescriptor, constant: Constant) -> str:
 
 def _enum(rules: Any, field: FieldDescriptor, constant: Constant) -> Iterator[Rule]:
     known_only(rules, ("defined_only", "not_in"), field)
-    defined = frozenset(value.number for value in field.enum_type.values)
-    if rules.defined_only:
+    if rules.defined_only and field.enum_type is not None:
+        defined = frozenset(value.number for value in field.enum_type.values)
         yield Rule("enum.defined_only", "must be a value of the enum", f"v not in {constant(defined)}")
     if rules.not_in:
-        yield Rule("enum.not_in", "must be specified", f"v in {constant(frozenset(rules.not_in))}")
+        broken = "not v" if list(rules.not_in) == [0] else f"v in {constant(frozenset(rules.not_in))}"
+        yield Rule("enum.not_in", "must be specified", broken)
 
 
 def _unsigned(rules: Any, field: FieldDescriptor, _constant: Constant) -> Iterator[Rule]:
@@ -151,26 +152,27 @@ def _unsigned(rules: Any, field: FieldDescriptor, _constant: Constant) -> Iterat
 def _bytes(rules: Any, field: FieldDescriptor, _constant: Constant) -> Iterator[Rule]:
     known_only(rules, ("len", "min_len", "max_len"), field)
     if rules.HasField("len"):
-        yield Rule("bytes.len", f"must have exactly {rules.len} bytes", f"len(v) != {rules.len}")
-    yield from _bounds(rules, "bytes", "len", "bytes")
+        yield Rule("bytes.len", f"must have exactly {rules.len} byte(s)", f"len(v) != {rules.len}")
+    yield from _bounds(rules, "bytes", "len", "byte")
 
 
-def _message(field: FieldDescriptor) -> list[Rule]:
-    if field.message_type.full_name == _TIMESTAMP:
+def _message(message: Descriptor, field: FieldDescriptor) -> list[Rule]:
+    name = message.full_name
+    if name == _TIMESTAMP:
         broken = f"not ({_YEAR_1} <= v.seconds < {_YEAR_10000} and 0 <= v.nanos < 1_000_000_000)"
         return [Rule("timestamp.valid", "must be a time from year 1 to year 9999", broken)]
-    if field.message_type.full_name.startswith("google."):
-        raise NotImplementedError(f"{field.message_type.full_name} in {field.full_name} is not provided for")
+    if name.startswith("google."):
+        raise NotImplementedError(f"{name} in {field.full_name} is not provided for")
     return []
 
 
-def _bounds(rules: Any, kind: str, of: str, units: str = "") -> Iterator[Rule]:
+def _bounds(rules: Any, kind: str, of: str, unit: str) -> Iterator[Rule]:
     if rules.HasField(f"min_{of}"):
         least = getattr(rules, f"min_{of}")
-        yield Rule(f"{kind}.min_{of}", f"must have at least {least} {units or of}", f"len(v) < {least}")
+        yield Rule(f"{kind}.min_{of}", f"must have at least {least} {unit}(s)", f"len(v) < {least}")
     if rules.HasField(f"max_{of}"):
         most = getattr(rules, f"max_{of}")
-        yield Rule(f"{kind}.max_{of}", f"must have at most {most} {units or of}", f"len(v) > {most}")
+        yield Rule(f"{kind}.max_{of}", f"must have at most {most} {unit}(s)", f"len(v) > {most}")
 
 
 _OF_KIND: dict[str, Callable[[Any, FieldDescriptor, Constant], Iterator[Rule]]] = {

@@ -1,67 +1,153 @@
 """The settings: one frozen object, from a TOML file and the environment.
 
-`LINEWARDEN_…` in the environment wins over the file. An unknown setting in the file is an error, not a surprise later.
+`LINEWARDEN_…` in the environment wins over the file. What is no setting refuses, in the file as in the environment:
+a misspelt one would otherwise leave its default in force, unseen.
 """
 
 import ipaddress
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 ENV_PREFIX = "LINEWARDEN_"
+
+#: Names with our prefix that are no settings, but options of the command.
+CLIENT_ENVIRONMENT = frozenset(
+    ENV_PREFIX + name for name in ("CONFIG", "SERVER", "KEY", "KEY_FILE", "CA", "CLIENT_PLAINTEXT", "TENANT", "SUBJECT")
+)
+#: Kubernetes gives every pod such names for a Service that is called `linewarden`.
+_SERVICE_LINKS = re.compile(rf"{ENV_PREFIX}(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)")
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_PATHS = ("kek_file", "signing_key_file", "anchor_dir", "tls_certificate", "tls_key", "tls_client_ca")
 
 Positive = Annotated[int, Field(gt=0)]
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, each with its unit and the reason for its default."""
+    """Everything that can be set, each with its unit and the reason for it. Made by `load_settings`."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", validate_default=False)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=True
+    )
 
-    data_dir: Path = Field(Path("var/linewarden"), description="Folder of what is stored; paths below are relative to it.")
+    data_dir: Path = Field(
+        default=Path("var/linewarden"),
+        description="Folder of what is stored; paths below are relative to it. In a file, relative to that file.",
+    )
     database_url: str = Field(
-        "", description="`sqlite:///…` or `postgresql://…`; empty is SQLite in `data_dir`."
+        default="",
+        repr=False,
+        description="`sqlite:///…` or, for several servers, `postgresql://…`; empty is SQLite in `data_dir`.",
     )
     kek_file: Path = Field(
-        Path("secrets/kek"), description="Key-encryption key; without it no personal value in the log can be read."
+        default=Path("secrets/kek"),
+        description="Key-encryption key. Without it nobody can read a name in the log; never keep it by the database.",
     )
     signing_key_file: Path = Field(
-        Path("secrets/signing-key"), description="Ed25519 key that signs checkpoints; strangers know its public half."
+        default=Path("secrets/signing-key"),
+        description="Ed25519 key that signs checkpoints. Whoever has it can sign another history.",
     )
     anchor_dir: Path = Field(
-        Path("anchors"), description="Last checkpoints, outside the database: what tells that it was rolled back."
+        default=Path("anchors"),
+        description="Last checkpoint of each log. On another disk than the database it tells that one was rolled back.",
     )
     service_name: str = Field(
-        "linewarden", description="First part of every log's origin; a domain of yours makes it unique."
+        default="linewarden",
+        pattern=r"^[A-Za-z0-9._/-]+$",
+        max_length=128,
+        description="First part of every log's origin, unique with a domain name of yours. Never change it.",
     )
     listen: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("127.0.0.1:8443",), description="Addresses to serve on, with commas between them."
+        default=("127.0.0.1:8443",),
+        description="Addresses to serve on, with commas between them; loopback, until you decide who may reach it.",
     )
-    plaintext: bool = Field(False, description="No TLS. Only where every address of `listen` is a loopback address.")
-    tls_certificate: Path = Field(Path("tls/server.crt"), description="Certificate chain, PEM.")
-    tls_key: Path = Field(Path("tls/server.key"), description="Private key of the certificate, PEM.")
-    tls_client_ca: Path | None = Field(None, description="If set, callers must show a certificate of this authority too.")
-    workers: int = Field(1, ge=1, le=64, description="Processes that share the addresses; more help with more than one core.")
+    plaintext: bool = Field(
+        default=False,
+        description="No TLS. Only where every address of `listen` is a loopback one: API keys could be overheard.",
+    )
+    tls_certificate: Path = Field(
+        default=Path("tls/server.crt"), description="Certificate and those between it and the root, PEM."
+    )
+    tls_key: Path = Field(
+        default=Path("tls/server.key"), description="Private key of the certificate, PEM, not encrypted."
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="Authority, PEM, whose certificate every caller must show beside its key; empty is none.",
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that share the addresses; with SQLite they take turns at writing.",
+    )
     append_timeout_ms: int = Field(
-        2_000, ge=100, le=60_000, description="How long a record may take to be durable before the answer is UNAVAILABLE."
+        default=2_000,
+        ge=100,
+        le=60_000,
+        description="Milliseconds a record may take to be durable; then UNAVAILABLE, so that no caller hangs.",
     )
-    queue_limit: Positive = Field(10_000, description="Entries that may wait to be recorded; beyond it, UNAVAILABLE at once.")
-    batch_limit: int = Field(512, ge=1, le=10_000, description="Entries committed together at most.")
+    queue_limit: Positive = Field(
+        default=10_000,
+        description="Entries that may wait to be recorded, about a second's worth; beyond it, UNAVAILABLE at once.",
+    )
+    batch_limit: int = Field(
+        default=512, ge=1, le=10_000, description="Entries committed together at most; more of them delays the first."
+    )
     max_message_bytes: int = Field(
-        4 * 1024 * 1024, ge=65_536, le=128 * 1024 * 1024, description="Largest request; a policy file is one."
+        default=4 * 1024 * 1024,
+        ge=65_536,
+        le=128 * 1024 * 1024,
+        description="Bytes of a request at most. A policy file is one: 4 MiB are some 40,000 statements.",
     )
-    max_concurrent_requests: int = Field(2_000, ge=0, description="Requests in progress at most; 0 is no limit.")
-    max_stream_messages: Positive = Field(100_000, description="Questions in one stream before it must be opened anew.")
-    max_stream_seconds: Positive = Field(3_600, description="Life of one stream.")
-    decision_ttl_s: int = Field(60, ge=1, le=3_600, description="How long an answer may be acted on.")
-    drain_s: int = Field(10, ge=0, le=600, description="How long requests in progress may take when the server stops.")
-    checkpoint_interval_s: float = Field(1.0, gt=0, le=60, description="A growing log is signed for at least this often.")
-    heartbeat_s: int = Field(600, ge=1, description="An idle log gets an entry this often: proof that nothing happened.")
-    reflection: bool = Field(False, description="Tell clients the contract over gRPC reflection.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Level of the text log.")
-    log_format: Literal["json", "console"] = Field("json", description="Form of the text log on stderr.")
+    max_concurrent_requests: int = Field(
+        default=2_000,
+        ge=0,
+        description="Requests in progress at most, so that a flood does not fill the memory; 0 is no limit.",
+    )
+    max_stream_messages: Positive = Field(
+        default=100_000, description="Questions in one stream, so that a caller comes back through the door at times."
+    )
+    max_stream_seconds: Positive = Field(default=3_600, description="Seconds a stream may live, for the same reason.")
+    decision_ttl_s: int = Field(
+        default=60,
+        ge=1,
+        le=3_600,
+        description="Seconds an answer may be acted on; it stands for one access, not for many.",
+    )
+    drain_s: int = Field(
+        default=10, ge=0, le=600, description="Seconds that requests in progress may take when the server stops."
+    )
+    checkpoint_interval_s: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="Seconds after which a growing log is signed for again; until then it could be rewritten.",
+    )
+    heartbeat_s: int = Field(
+        default=600,
+        ge=1,
+        le=86_400,
+        description="Seconds after which an idle log gets an entry: proof that nothing happened.",
+    )
+    reflection: bool = Field(
+        default=False, description="Tell clients the contract over gRPC reflection; for development."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="Least level of the text log on stderr, which holds no personal values at any level.",
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="Form of the text log: for machines or for eyes."
+    )
 
     @field_validator("listen", mode="before")
     @classmethod
@@ -71,17 +157,20 @@ class Settings(BaseSettings):
     @field_validator("listen")
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            host, _, port = address.rpartition(":")
-            if not host or not port.isdecimal() or int(port) > 65_535:
-                raise ValueError("an address is HOST:PORT, or [IPv6]:PORT")
         if not value:
             raise ValueError("there is no address to serve on")
+        for address in value:
+            _host(address)
         return value
+
+    @field_validator("tls_client_ca", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return value or None
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
-        if self.plaintext and not all(_is_loopback(address) for address in self.listen):
+        if self.plaintext and not all(_is_loopback(_host(address)) for address in self.listen):
             raise ValueError("plaintext is for loopback addresses only")
         return self
 
@@ -90,12 +179,21 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours also sees what is no setting
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source of ours
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source of ours
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment, then what the file says, which comes in through the constructor."""
-        return env_settings, init_settings
+        return _Environment(settings_cls), init_settings
+
+
+class _Environment(EnvSettingsSource):
+    """The environment with what looks like a setting in it and is none, for `Settings` to refuse."""
+
+    def __call__(self) -> dict[str, Any]:
+        known = {ENV_PREFIX + name.upper() for name in self.settings_cls.model_fields} | CLIENT_ENVIRONMENT
+        ours = (name for name in os.environ if name.startswith(ENV_PREFIX) and not _SERVICE_LINKS.fullmatch(name))
+        return super().__call__() | {name: "" for name in ours if name not in known}
 
 
 def load_settings(file: Path | None) -> Settings:
@@ -105,13 +203,14 @@ def load_settings(file: Path | None) -> Settings:
         pydantic.ValidationError: a setting is wrong or unknown.
         OSError, ValueError: the file cannot be read, or is not TOML.
     """
-    stated = {} if file is None else TomlConfigSettingsSource(Settings, toml_file=file)()
+    stated = {} if file is None else tomllib.loads(file.read_text(encoding="utf-8"))
+    if file is not None and isinstance(stated.get("data_dir"), str):
+        # What a file says is meant as seen from that file, wherever the command was started.
+        stated["data_dir"] = str(file.absolute().parent / stated["data_dir"])
     settings = Settings(**stated)
-    # What a settings file says of places is meant as seen from that file, wherever the command was started.
-    home = Path.cwd() if file is None or "data_dir" not in stated else file.parent
-    data = (home / settings.data_dir).absolute()
+    data = Path(os.path.normpath(settings.data_dir.absolute()))
     paths: dict[str, Any] = {"data_dir": data}
-    for name in ("kek_file", "signing_key_file", "anchor_dir", "tls_certificate", "tls_key", "tls_client_ca"):
+    for name in _PATHS:
         value = getattr(settings, name)
         paths[name] = None if value is None else data / value
     url = settings.database_url or f"sqlite:///{data}/linewarden.db"
@@ -122,39 +221,56 @@ def settings_table() -> str:
     """All settings as a Markdown table."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        rows.append(f"| `{name}` | {_default(field.default)} | {field.description} |")
+        default = _toml(field.default)
+        rows.append(f"| `{name}` | {'' if default == _EMPTY else f'`{default}`'} | {field.description} |")
     return "\n".join(rows) + "\n"
 
 
-def settings_file(stated: dict[str, Any]) -> str:
-    """A commented TOML file: what is stated stands, everything else is a comment with its default."""
+def settings_file(stated: Mapping[str, Any]) -> str:
+    """A commented TOML file: what is stated stands, everything else is a comment with its default.
+
+    Raises:
+        ValueError: something stated is no setting.
+    """
+    if unknown := set(stated) - set(Settings.model_fields):
+        raise ValueError(f"no settings: {', '.join(sorted(unknown))}")
     lines = ["# Settings of Linewarden. LINEWARDEN_… in the environment wins over this file.", ""]
     for name, field in Settings.model_fields.items():
-        lines.append(f"# {field.description}")
-        value = stated.get(name, field.default)
-        text = "" if value is None else _toml(value)
-        lines += [f"{'' if name in stated else '# '}{name} = {text}", ""]
+        mark = "" if name in stated else "# "
+        lines += [f"# {field.description}", f"{mark}{name} = {_toml(stated.get(name, field.default))}", ""]
     return "\n".join(lines)
 
 
-def _default(value: Any) -> str:
-    if value is None or value == "":
-        return ""
-    return f"`{','.join(value) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else value}`"
+_EMPTY = '""'
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    text = ",".join(value) if isinstance(value, tuple) else str(value)
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    # A JSON string is a TOML string, but for the one control character that JSON lets pass.
+    return json.dumps("" if value is None else str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
+def _host(address: str) -> str:
+    """The host of HOST:PORT, or of [IPv6]:PORT.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, _, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        ipaddress.IPv6Address(host)
+    elif not _HOST.fullmatch(host):
+        raise ValueError("an address is HOST:PORT, or [IPv6]:PORT")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+        raise ValueError("the port of an address is a number up to 65535")
+    return host
+
+
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

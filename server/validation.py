@@ -2,9 +2,9 @@
 
 The rules stand in the protos as protovalidate options and nowhere else. The protovalidate library needs hundreds of
 microseconds for a message; a Check has four. So the options are read from the descriptors at start and turned into two
-Python functions a message, made of the same conditions: one says whether all is well, and the other, called only when it is
-not, names what is broken. Tests compare both with the library. An option that is not provided for refuses to start, so that
-no rule is ever ignored.
+Python functions a message, made of the same conditions: one says whether all is well; the other, called only when it
+is not, names what is broken. Tests compare both with the library. An option that is not provided for refuses to
+start, so that no rule is ever ignored.
 
 One rule is ours: a google.protobuf.Timestamp is a time from year 1 to year 9999, as its definition demands.
 
@@ -12,17 +12,16 @@ Results are not remembered from one request to the next: that would keep names o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from keyword import iskeyword
 from typing import Any, TypeAlias
 
 from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
-
 from linewarden.server.errors import Violation
-from linewarden.server.field_rules import Rule, container_rules, is_map, value_rules
+from linewarden.server.field_rules import Rule, container_rules, map_parts, value_rules
 
 Validator: TypeAlias = Callable[[Any], tuple[Violation, ...]]
 
@@ -33,137 +32,112 @@ MAX_VIOLATIONS = 32
 def compile_validator(message: Descriptor) -> Validator:
     """What checks messages of this kind: gives the broken rules in the order of the fields, () if there are none.
 
-    Paths name fields and places in lists, never keys of maps: those are values of the request. A list or map whose size is
-    wrong is refused as a whole; its items are not looked at.
+    Paths name fields and places in lists, never keys of maps: those are values of the request. A list or map that
+    breaks a rule as a whole is not looked into.
 
     Raises:
         NotImplementedError: the contract has a rule that is not provided for.
     """
-    is_valid = _Program(_VERDICT).function(message)
-    findings = _Program(_FINDINGS).function(message)
+    is_valid = _Program(naming=False).function(message)
+    broken_rules = _Program(naming=True).function(message)
 
     def validate(value: Any) -> tuple[Violation, ...]:
-        return () if is_valid(value) else tuple(islice(findings(value, ""), MAX_VIOLATIONS))
+        if is_valid(value):
+            return ()
+        found = tuple(islice(broken_rules(value), MAX_VIOLATIONS))
+        if not found:
+            raise AssertionError("the two functions of a message disagree")
+        return found
 
     return validate
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """What a function does when a rule is broken, with a message inside, over a list, and at its end."""
-
-    head: str
-    broken: str
-    inside: str
-    each: str
-    end: str
-
-
-_VERDICT = _Form(
-    head="def is_valid(m):",
-    broken="return False",
-    inside="if not {function}(v): return False",
-    each="for v in {values}:",
-    end="return True",
-)
-_FINDINGS = _Form(
-    head="def findings(m, path):",
-    broken="yield Violation({path}, {rule.id!r}, {rule.demand!r})",
-    inside="yield from {function}(v, {path} + '.')",
-    each="for n, v in enumerate({values}):",
-    end="yield from ()",
-)
-
-
 class _Program:
-    """The functions of one form, for a message and the messages inside it.
+    """Writes the function of a message: one that names each broken rule, or one that says whether there is none.
 
-    In the source of a function, `m` is the message, `v` the value looked at, `vs` the list or map it is from.
+    In its source `m1`, `m2` … are messages within each other, `n1s` … a list or map of theirs and `n1` a place or key
+    in it. `v` is the value at hand; what is inside it may overwrite `v`.
     """
 
-    def __init__(self, form: _Form) -> None:
-        self._form = form
+    def __init__(self, *, naming: bool) -> None:
+        self._naming = naming
         self._names: dict[str, Any] = {"Violation": Violation}
-        self._functions: dict[str, str | None] = {}
 
-    def function(self, message: Descriptor) -> Callable[..., Any]:
-        """The function for a message."""
-        _refuse_options_of(message)
-        self._functions[message.full_name] = None
-        lines = [line for field in message.fields for line in self._field(field)]
-        source = "\n".join(_block(self._form.head, [*lines, self._form.end]))
-        made: dict[str, Any] = {}
-        exec(compile(source, f"<rules of {message.name}>", "exec"), self._names, made)  # noqa: S102 - from our own protos
-        function: Callable[..., Any] = made.popitem()[1]
-        self._functions[message.full_name] = self._constant(function)
+    def function(self, message: Descriptor) -> Callable[[Any], Any]:
+        """The function."""
+        end = "yield from ()" if self._naming else "return True"
+        source = "\n".join(_block("def function(m1):", [*self._message(message, (), ""), end]))
+        exec(compile(source, f"<rules of {message.name}>", "exec"), self._names)  # noqa: S102 - from our own protos
+        function: Callable[[Any], Any] = self._names["function"]
         return function
 
-    def _field(self, field: FieldDescriptor) -> list[str]:
-        rules, path = _rules_of(field), f"path + {field.name!r}"
-        get = f"getattr(m, {field.name!r})" if iskeyword(field.name) else f"m.{field.name}"
+    def _message(self, message: Descriptor, outer: tuple[Descriptor, ...], path: str) -> list[str]:
+        if message in outer:
+            raise NotImplementedError(f"{message.full_name} contains itself")
+        _refuse_options_of(message)
+        within = (*outer, message)
+        return [line for field in message.fields for line in self._field(field, within, path + field.name)]
+
+    def _field(self, field: FieldDescriptor, within: tuple[Descriptor, ...], path: str) -> list[str]:
+        rules, m = _rules_of(field), f"m{len(within)}"
+        get = f"getattr({m}, {field.name!r})" if iskeyword(field.name) else f"{m}.{field.name}"
+        absent = [self._broken(Rule("required", "is required", ""), path)] if rules.required else []
         if field.has_presence:
-            body = self._value(field, rules, path)
+            body = self._value(field, rules, within, path)
             body = [f"v = {get}", *body] if body else []
-            return self._where_present(f"m.HasField({field.name!r})", body, rules, path)
+            if absent and not self._naming and _is_invalid_when_empty(field):
+                return body  # an absent message reads as an empty one, so that asking for its presence is not needed
+            return _either(f"{m}.HasField({field.name!r})", body, absent)
         if field.is_repeated:
-            body, empty = self._container(field, rules, path), ()
+            get, body = f"n{len(within)}s = {get}", self._container(field, rules, within, path)
         else:
-            body, empty = self._value(field, rules, path), field.default_value
-        if rules.required or not self._is_broken_by(empty, field, rules):
-            body = self._where_present("v", body, rules, path)
-        return [f"v = vs = {get}" if field.is_repeated else f"v = {get}", *body] if body else []
+            body = self._value(field, rules, within, path)
+        if absent or not self._is_broken_when_empty(field, rules):
+            body = _either("v", body, absent)
+        return [f"v = {get}", *body] if body else []
 
-    def _where_present(self, present: str, body: list[str], rules: Any, path: str) -> list[str]:
-        if not rules.required:
-            return _block(f"if {present}:", body)
-        absent = self._broken(path, Rule("required", "is required", ""))
-        return [*_block(f"if not {present}:", [absent]), *_block("else:", body)]
-
-    def _value(self, field: FieldDescriptor, rules: Any, path: str) -> list[str]:
-        """The lines for one value; every rule it breaks is named."""
+    def _value(self, field: FieldDescriptor, rules: Any, within: tuple[Descriptor, ...], path: str) -> list[str]:
+        """The lines for one value: every rule it breaks, and what is inside it."""
         stated = value_rules(field, rules, self._constant)
-        lines = [line for rule in stated for line in _block(f"if {rule.broken}:", [self._broken(path, rule)])]
+        lines = [line for rule in stated for line in _block(f"if {rule.broken}:", [self._broken(rule, path)])]
         if field.message_type is not None and not stated:
-            lines.append(self._form.inside.format(function=self._inside(field.message_type), path=path))
+            inside = self._message(field.message_type, within, f"{path}.")
+            lines += [f"m{len(within) + 1} = v", *inside] if inside else []
         return lines
 
-    def _container(self, field: FieldDescriptor, rules: Any, path: str) -> list[str]:
-        """The lines for a list or map; if the whole breaks a rule, the first such is named and nothing inside it."""
-        if is_map(field):
-            key, value = field.message_type.fields_by_name["key"], field.message_type.fields_by_name["value"]
-            inside = [
-                *self._each("vs", self._value(key, rules.map.keys, path)),
-                *self._each("vs.values()", self._value(value, rules.map.values, path)),
-            ]
+    def _container(self, field: FieldDescriptor, rules: Any, within: tuple[Descriptor, ...], path: str) -> list[str]:
+        """The lines for a list or map: the first rule that the whole breaks, or else what is inside it."""
+        n = f"n{len(within)}"
+        if parts := map_parts(field):
+            body = [f"v = {n}", *self._value(parts[0], rules.map.keys, within, path)]
+            body += [f"v = {n}s[{n}]", *self._value(parts[1], rules.map.values, within, path)]
+            inside = _block(f"for {n} in {n}s:", body)
         else:
-            inside = self._each("vs", self._value(field, rules.repeated.items, f"path + f'{field.name}[{{n}}]'"))
-        lines: list[str] = []
-        for rule in container_rules(field, rules):
-            lines += _block(f"{'elif' if lines else 'if'} {rule.broken}:", [self._broken(path, rule)])
-        return [*lines, *_block("else:", inside)] if lines else inside
+            each = f"for {n}, v in enumerate({n}s):" if self._naming else f"for v in {n}s:"
+            inside = _block(each, self._value(field, rules.repeated.items, within, f"{path}[{{{n}}}]"))
+        for rule in reversed(container_rules(field, rules)):
+            inside = [*_block(f"if {rule.broken}:", [self._broken(rule, path)]), *_block("else:", inside)]
+        return inside
 
-    def _each(self, values: str, body: list[str]) -> list[str]:
-        return _block(self._form.each.format(values=values), body)
+    def _is_broken_when_empty(self, field: FieldDescriptor, rules: Any) -> bool:
+        if field.is_repeated:
+            stated, empty = container_rules(field, rules), ()
+        else:
+            stated, empty = value_rules(field, rules, self._constant), field.default_value
+        return any(eval(rule.broken, self._names, {"v": empty}) for rule in stated)  # noqa: S307 - from our own protos
 
-    def _inside(self, message: Descriptor) -> str:
-        if message.full_name not in self._functions:
-            self.function(message)
-        name = self._functions[message.full_name]
-        if name is None:
-            raise NotImplementedError(f"{message.full_name} contains itself")
-        return name
-
-    def _broken(self, path: str, rule: Rule) -> str:
-        return self._form.broken.format(path=path, rule=rule)
+    def _broken(self, rule: Rule, path: str) -> str:
+        return f"yield Violation(f{path!r}, {rule.id!r}, {rule.demand!r})" if self._naming else "return False"
 
     def _constant(self, value: Any) -> str:
         name = f"c{len(self._names)}"
         self._names[name] = value
         return name
 
-    def _is_broken_by(self, value: Any, field: FieldDescriptor, rules: Any) -> bool:
-        stated = container_rules(field, rules) if field.is_repeated else value_rules(field, rules, self._constant)
-        return any(eval(rule.broken, self._names, {"v": value}) for rule in stated)  # noqa: S307 - from our own protos
+
+def _is_invalid_when_empty(field: FieldDescriptor) -> bool:
+    message = field.message_type
+    return message is not None and not _Program(naming=False).function(message)(GetMessageClass(message)())
 
 
 def _rules_of(field: FieldDescriptor) -> Any:
@@ -174,10 +148,17 @@ def _rules_of(field: FieldDescriptor) -> Any:
 
 
 def _refuse_options_of(message: Descriptor) -> None:
-    """Rules on messages and choices are no part of the contract yet."""
-    for thing in (message, *message.oneofs):
+    """Rules on messages and on choices are no part of the contract so far."""
+    things: list[Any] = [message, *message.oneofs]
+    for thing in things:
         if thing.GetOptions().ByteSize():
             raise NotImplementedError(f"the options of {thing.full_name} are not provided for")
+
+
+def _either(condition: str, body: list[str], otherwise: list[str]) -> list[str]:
+    if not otherwise:
+        return _block(f"if {condition}:", body)
+    return [*_block(f"if not {condition}:", otherwise), *_block("else:", body)]
 
 
 def _block(head: str, body: list[str]) -> list[str]:

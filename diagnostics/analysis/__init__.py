@@ -7,10 +7,11 @@ what passes it is counted too. Whatever the capture itself lost stands at the he
 `analyse` makes a `Report`; `as_json`, `render_report`, `render_ladder` and `draw_ladder` show it. A report repeats
 names, numbers and addresses that were captured: it is evidence like the capture, and belongs in no log.
 
-Standard library only. This package may import nothing of its siblings that needs scapy.
+Standard library only, with the readers of `diagnostics.capture`; nothing here may import what needs scapy.
 """
 
 from linewarden.diagnostics.analysis.engine import Analyser, analyse
+from linewarden.diagnostics.analysis.evidence import EvidenceFile
 from linewarden.diagnostics.analysis.ladder import render_ladder
 from linewarden.diagnostics.analysis.model import CaptureSource, Frame, InterfaceCount, Limits, Omission
 from linewarden.diagnostics.analysis.picture import draw_ladder
@@ -20,6 +21,7 @@ from linewarden.diagnostics.analysis.tables import render_report
 __all__ = [
     "Analyser",
     "CaptureSource",
+    "EvidenceFile",
     "Frame",
     "InterfaceCount",
     "Limits",

@@ -6,7 +6,7 @@ from linewarden.diagnostics.analysis.model import Omission
 from linewarden.diagnostics.analysis.report import Capture
 
 #: What is left out in every healthy capture, and so belongs to the counts at the end and not to the head.
-_ORDINARY = frozenset({Omission.FRAME_NOT_IP, Omission.RTP_UNPROVEN, Omission.RTCP_UNREADABLE})
+_ORDINARY = frozenset({Omission.FRAME_NOT_IP, Omission.OTHER_PROTOCOL, Omission.RTP_UNPROVEN, Omission.RTCP_UNREADABLE})
 
 
 def warn_of(capture: Capture, omitted: Mapping[Omission, int]) -> tuple[str, ...]:
@@ -17,6 +17,8 @@ def warn_of(capture: Capture, omitted: Mapping[Omission, int]) -> tuple[str, ...
         for interface in capture.interfaces
         if interface.dropped
     ]
+    if capture.fault:
+        warnings.append(f"The capture could not be read to its end: {capture.fault}.")
     if capture.frames and not any(interface.dropped is not None for interface in capture.interfaces):
         warnings.append("The capture does not say whether it lost packets.")
     warnings += [

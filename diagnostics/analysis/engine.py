@@ -32,7 +32,7 @@ def analyse(source: CaptureSource, limits: Limits | None = None) -> Report:
     analyser = Analyser(limits or Limits())
     for frame in source:
         analyser.add(frame)
-    return analyser.finish(source.interface_counts())
+    return analyser.finish(source.interface_counts(), source.fault())
 
 
 class Analyser:
@@ -71,12 +71,12 @@ class Analyser:
             for time_ns, whole in self._fragments.add(packet, frame.time_ns):
                 self._packet(time_ns, whole)
 
-    def finish(self, interfaces: Sequence[InterfaceCount]) -> Report:
-        """The report of what was fed. `interfaces` is what the capture says of its own losses."""
+    def finish(self, interfaces: Sequence[InterfaceCount], fault: str = "") -> Report:
+        """The report of what was fed; the arguments are what a CaptureSource says at its end."""
         for time_ns, packet in self._fragments.rest():
             self._packet(time_ns, packet)
         self._keep_all(self._tcp.rest())
-        capture = Capture(self._frames, self._cut, self._first_ns, self._last_ns, tuple(interfaces))
+        capture = Capture(self._frames, self._cut, self._first_ns, self._last_ns, tuple(interfaces), fault)
         dialogs = group(self._messages, self._limits, self._omitted)
         streams = self._streams.reports(capture.dropped > 0)
         ladders = tuple(self._ladder(dialog, capture.dropped) for dialog in dialogs)
@@ -107,6 +107,8 @@ class Analyser:
                 self._omitted[Omission.PACKET_UNREADABLE] += 1
             else:
                 self._keep_all(self._tcp.add(segment, time_ns))
+        else:
+            self._omitted[Omission.OTHER_PROTOCOL] += 1
 
     def _udp(self, time_ns: int, packet: IpPacket) -> None:
         read = read_udp(packet)
@@ -116,6 +118,8 @@ class Analyser:
         datagram = Datagram(time_ns, *read)
         if looks_like_sip(datagram.data):
             self._keep(datagram, Transport.UDP)
+        elif datagram.original_length and not datagram.data:
+            self._omitted[Omission.PAYLOAD_CUT] += 1
         else:
             self._streams.add(datagram)
 

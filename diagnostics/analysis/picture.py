@@ -13,10 +13,10 @@ from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clip
 
 _LEFT = 90
-_TOP = 84
+_TOP = 92
 _ROW = 30
-_COLUMN = 250
-_LABEL = 34
+_COLUMN = 300
+_LABEL = 40
 _HEAD = 6
 _INK = "#1b1f24"
 _FAINT = "#8c959f"
@@ -82,7 +82,8 @@ def _middle(at: int) -> int:
 
 def _lifelines(heads: dict[Endpoint, int], height: int) -> Iterator[str]:
     for end, x in heads.items():
-        yield _write(x, _TOP - 16, _text(str(end), _LABEL), anchor="middle")
+        yield _write(x, _TOP - 30, _text(end.address, _LABEL), anchor="middle")
+        yield _write(x, _TOP - 15, f"port {end.port}", anchor="middle")
         yield f'<line x1="{x}" y1="{_TOP - 8}" x2="{x}" y2="{height - 8}" stroke="{_FAINT}"/>'
 
 
@@ -107,10 +108,11 @@ def _bar(stream: StreamReport, columns: dict[Endpoint, int], y: int) -> str:
         right = left + _COLUMN // 2
     point = ">" if end >= begin else "<"
     seconds = (stream.last_ns - stream.first_ns) / 1e9
-    label = _text(f"RTP {point} {seconds:.1f} s {describe(stream)}", 60)
+    jitter = f", jitter {stream.jitter.mean_ms:.1f} ms" if stream.jitter else ""
+    label = _text(f"{point} {stream.codec or 'RTP'} {seconds:.1f} s, {stream.lost_percent:.1f} % lost{jitter}", _LABEL)
     return (
         (
-            f"<g><title>{_text(f'{stream.source} > {stream.destination}', 120)}</title>"
+            f"<g><title>{_text(f'{stream.source} > {stream.destination} {describe(stream)}', 160)}</title>"
             f'<rect x="{left + 2}" y="{y - 4}" width="{right - left - 4}" height="8"'
             f' fill="{_MEDIA}" fill-opacity="0.35"/>'
         )

@@ -38,20 +38,27 @@ class Ladder:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What must stand beside the ladder wherever it is shown."""
-        lost = f"The capture lost {self.dropped} packets: messages may be missing."
-        more = f"{self.left_out} more messages are not shown."
-        return (lost,) * bool(self.dropped) + (more,) * bool(self.left_out)
+        warnings = []
+        if self.dropped:
+            warnings.append(f"The capture lost {self.dropped} packets: messages may be missing.")
+        if self.left_out:
+            warnings.append(f"{self.left_out} more messages are not shown.")
+        return tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What was read. `cut` counts frames of which less was kept than was on the wire."""
+    """What was read. `cut` counts frames of which less was kept than was on the wire.
+
+    `fault` says why the capture could not be read to its end, and is empty where it was.
+    """
 
     frames: int
     cut: int
     first_ns: int | None
     last_ns: int | None
     interfaces: tuple[InterfaceCount, ...]
+    fault: str = ""
 
     @property
     def dropped(self) -> int:

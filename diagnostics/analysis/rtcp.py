@@ -1,7 +1,8 @@
 """RTCP (RFC 3550 section 6): what receivers told senders.
 
-Only a compound packet whose lengths add up to the datagram to the last byte is read (appendix A.2): so reports that are
-cut by masking, or encrypted (SRTCP, RFC 3711), are never taken for figures.
+Ciphertext (SRTCP, RFC 3711) must never be taken for figures. So a compound packet is read only where its lengths add up
+to the datagram to the last byte (appendix A.2), or where it was cut exactly behind its leading report, which is how
+masking leaves the ones that added up; of the others it leaves eight bytes.
 """
 
 import struct
@@ -12,7 +13,9 @@ from linewarden.diagnostics.analysis.model import Datagram, Omission
 
 _SENDER_REPORT = 200
 _RECEIVER_REPORT = 201
-_FIRST_TYPES = frozenset({_SENDER_REPORT, _RECEIVER_REPORT})
+
+#: What stands before the blocks of a report, in bytes. A compound packet begins with one of these two.
+_FIXED_LENGTHS = {_SENDER_REPORT: 28, _RECEIVER_REPORT: 8}
 _MAX_REPORTS = 8_192
 
 
@@ -94,7 +97,8 @@ class ReceiverReports:
 def _split(datagram: Datagram) -> list[tuple[int, int, bytes]]:
     """Type, count and body of each packet; empty where the whole does not hold together."""
     data, parts, at = datagram.data, list[tuple[int, int, bytes]](), 0
-    if len(data) != datagram.original_length or data[1] not in _FIRST_TYPES:
+    fixed = _FIXED_LENGTHS.get(data[1])
+    if fixed is None or (len(data) < datagram.original_length and len(data) != fixed + 24 * (data[0] & 31)):
         return []
     while at + 4 <= len(data):
         end = at + 4 * (int.from_bytes(data[at + 2 : at + 4]) + 1)

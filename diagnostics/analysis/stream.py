@@ -87,7 +87,6 @@ class Stream:
         self._types: Counter[int] = Counter()
         self._steps: Counter[int] = Counter()
         self._other_steps = self._other_step_sum = 0
-        self._speech: Codec | None = None
         self._jitter: Jitter | None = None
         self._pending: list[tuple[int, int]] = []
         self._jitter_reason = ""
@@ -170,7 +169,6 @@ class Stream:
         self._jitter.add(time_ns, timestamp)
 
     def _start_jitter(self, codec: Codec) -> None:
-        self._speech = codec
         self._jitter = Jitter(codec.clock)
         for time_ns, timestamp in self._pending:
             self._jitter.add(time_ns, timestamp)

@@ -37,6 +37,7 @@ class RtpStreams:
             return
         header = read_rtp(datagram.data, datagram.original_length)
         if header is None:
+            self._omitted[Omission.OTHER_PROTOCOL] += 1
             return
         key = (datagram.source, datagram.destination, header.ssrc)
         announcement = self._announcements.find(datagram.source, datagram.destination)

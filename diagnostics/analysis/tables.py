@@ -12,6 +12,7 @@ from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clip
 
 _MAX_CELL = 36
+_MAX_LAST_CELL = 128
 _MAX_ROWS = 1_000
 
 
@@ -137,7 +138,7 @@ def _time(time_ns: int | None) -> str:
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """The rows under their title, or nothing where there are none."""
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[*(_cell(value) for value in row[:-1]), _cell(row[-1], _MAX_LAST_CELL)] for row in rows]
     if not cells:
         return ""
     more = len(cells) - _MAX_ROWS
@@ -148,5 +149,5 @@ def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) ->
     return "\n".join(["", title, *lines, *tail])
 
 
-def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else clip(str(value), _MAX_CELL)
+def _cell(value: object, width: int = _MAX_CELL) -> str:
+    return "-" if value is None or value == "" else clip(str(value), width)

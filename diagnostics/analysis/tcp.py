@@ -73,6 +73,7 @@ class SipStreams:
         stream = self._streams.get(key)
         if stream is None:
             if not begins_message(segment.data.lstrip(b"\r\n")):
+                self._omitted[Omission.OTHER_PROTOCOL if segment.data else Omission.PAYLOAD_CUT] += 1
                 return []
             stream = self._open(key, segment.sequence)
         self._streams.move_to_end(key)

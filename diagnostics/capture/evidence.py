@@ -88,8 +88,8 @@ class EvidenceWriter:
         self._flushed = 0
 
     @property
-    def bytes(self) -> int:
-        """How long the evidence is by now."""
+    def size(self) -> int:
+        """How many bytes the evidence has by now."""
         return self._flushed + len(self._buffer)
 
     def add_interface(self, described: Interface) -> None:

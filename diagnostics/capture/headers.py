@@ -54,9 +54,11 @@ _NAMED = (
     | {b"subject", b"organization", b"identity", b"authentication-info", b"proxy-authentication-info", b"user-to-user"}
 )
 _OPEN_PARAMETERS = frozenset({b"realm", b"algorithm", b"stale", b"qop"})
-_SECRET_PARAMETERS = frozenset({b"nonce", b"opaque", b"domain"})
+_NAMED_PARAMETERS = frozenset(
+    b"username realm nonce uri response algorithm cnonce opaque qop nc auts domain userhash charset".split()
+)
 
-_SCHEME = re.compile(rb"\s*(?:digest|basic|bearer|ntlm)(?=[ \t])", re.IGNORECASE)
+_SCHEME = re.compile(rb"[ \t]*(?:digest|basic|bearer|ntlm)[ \t]+", re.IGNORECASE)
 _PARAMETER = re.compile(rb'[\s,]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*("(?:[^"\\\r\n]|\\[^\r\n])*"|[^\s,"]+)')
 _SIP_URI = re.compile(rb"sips?:[^\s<>\"]*", re.IGNORECASE)
 _PUSH_TOKEN = re.compile(rb"pn-(?:prid|param)[ \t]*=[^\s;>]*", re.IGNORECASE)
@@ -80,8 +82,7 @@ def show_value(veil: Veil, name: bytes, raw: bytes, begin: int, end: int, *, fin
         hide_uri_secrets(veil, raw, begin, end, finished=finished)
     elif name in _CREDENTIALS | _CHALLENGES and (scheme := _SCHEME.match(raw, begin, end)):
         veil.show(begin, scheme.end())
-        if name in _CHALLENGES:
-            _show_challenge(veil, raw, scheme.end(), end)
+        _show_parameters(veil, raw, scheme.end(), end, _OPEN_PARAMETERS if name in _CHALLENGES else frozenset())
 
 
 def show_part_value(veil: Veil, name: bytes, begin: int, end: int) -> None:
@@ -110,12 +111,12 @@ def _hide_in_uri(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool
         veil.hide(headers + 1, end)
 
 
-def _show_challenge(veil: Veil, raw: bytes, begin: int, end: int) -> None:
-    """Uncovers realm, algorithm, stale and qop, and stops where the grammar of RFC 7616 ends."""
+def _show_parameters(veil: Veil, raw: bytes, begin: int, end: int, readable: frozenset[bytes]) -> None:
+    """Uncovers the names of parameters, and the values of readable ones. Stops where the grammar of RFC 7616 ends."""
     while parameter := _PARAMETER.match(raw, begin, end):
         name = parameter[1].lower()
-        if name in _OPEN_PARAMETERS:
+        if name in readable:
             veil.show(*parameter.span())
-        elif name in _SECRET_PARAMETERS:
+        elif name in _NAMED_PARAMETERS:
             veil.show(begin, parameter.start(2))
         begin = parameter.end()

@@ -12,6 +12,8 @@ from linewarden.diagnostics.capture.errors import FilterRefused
 _SNAPLEN = 262_144
 _NO_NETMASK = -1
 _INSTRUCTION_BYTES = 8
+#: In files raw IP is 101 everywhere; inside libpcap the number differs between systems, and on Linux it is 12.
+_LINKTYPE_RAW, _DLT_RAW = 101, 12
 
 
 def compile_filter(expression: str, link_type: int) -> bytes:
@@ -26,7 +28,7 @@ def compile_filter(expression: str, link_type: int) -> bytes:
     pcap: Any = winpcapy
     program = pcap.bpf_program()
     text = ctypes.create_string_buffer(expression.encode())
-    handle = pcap.pcap_open_dead(link_type, _SNAPLEN)
+    handle = pcap.pcap_open_dead(_DLT_RAW if link_type == _LINKTYPE_RAW else link_type, _SNAPLEN)
     try:
         if pcap.pcap_compile(handle, ctypes.byref(program), text, 1, _NO_NETMASK):
             raise FilterRefused("the filter does not compile")

@@ -182,7 +182,8 @@ class SourceCounters:
 class Counters:
     """What happened to the packets.
 
-    received == delivered + dropped, and delivered == written + not_selected + over_limit.
+    received == delivered + dropped, and delivered == written + not_selected + over_limit. `over_limit` are packets that
+    came in before the source was closed, but after a limit was reached or a fault ended the capture.
     """
 
     received: int = 0

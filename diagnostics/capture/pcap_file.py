@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Protocol
 
 from linewarden.diagnostics.capture.errors import SourceUnusable
 from linewarden.diagnostics.capture.model import Frame, Interface, SourceCounters
@@ -20,7 +20,15 @@ _FORMATS = {
 }
 
 
-def read_exactly(file: BinaryIO, size: int, *, end_allowed: bool = False) -> bytes:
+class Readable(Protocol):
+    """What a capture file is read from. It need not be seekable."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end. May raise SourceUnusable."""
+        ...
+
+
+def read_exactly(file: Readable, size: int, *, end_allowed: bool = False) -> bytes:
     """So many bytes; none at all at the end of the file, where that is allowed. Raises SourceUnusable otherwise."""
     parts: list[bytes] = []
     missing = size
@@ -35,7 +43,7 @@ def read_exactly(file: BinaryIO, size: int, *, end_allowed: bool = False) -> byt
 class PcapReader:
     """The packets of one file. Iterate once."""
 
-    def __init__(self, file: BinaryIO, magic: bytes) -> None:
+    def __init__(self, file: Readable, magic: bytes) -> None:
         """`magic` is what was read of the file to tell its kind. Raises SourceUnusable."""
         order, self._unit_ns = _FORMATS[magic]
         major, _, _, _, _, kind = struct.unpack(order + "HHiIII", read_exactly(file, 20))

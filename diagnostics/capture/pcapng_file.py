@@ -6,11 +6,10 @@ Comments, names and decryption secrets of the file are left behind: nobody has m
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from linewarden.diagnostics.capture.errors import SourceUnusable
 from linewarden.diagnostics.capture.model import Frame, Interface, SourceCounters
-from linewarden.diagnostics.capture.pcap_file import MAX_PACKET, MAX_TIME_NS, read_exactly
+from linewarden.diagnostics.capture.pcap_file import MAX_PACKET, MAX_TIME_NS, Readable, read_exactly
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 
@@ -35,7 +34,7 @@ class _Seen:
 class PcapngReader:
     """The packets of one file. Iterate once."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Readable) -> None:
         """The four bytes of MAGIC were read already. Raises SourceUnusable."""
         self.interfaces: list[Interface] = []
         self._file = file
@@ -90,10 +89,11 @@ class PcapngReader:
         (length,) = self._unpack("I", read_exactly(self._file, 4))
         body = self._rest(length, taken=8)
         if number == _PACKET:
-            return self._packet(*self._unpack("5I", body), body[20:])
+            which, high, low, size, original = self._unpack("5I", body)
+            return self._packet(self._interface(which), high << 32 | low, body[20:], size, original)
         if number == _OLD_PACKET:
             which, _, high, low, size, original = self._unpack("HH4I", body)
-            return self._packet(which, high, low, size, original, body[20:])
+            return self._packet(self._interface(which), high << 32 | low, body[20:], size, original)
         if number == _SIMPLE_PACKET:
             return self._simple_packet(body)
         if number == _INTERFACE:
@@ -102,11 +102,10 @@ class PcapngReader:
             self._take_statistics(body)
         return None
 
-    def _packet(self, which: int, high: int, low: int, size: int, original: int, data: bytes) -> Frame:
-        seen = self._interface(which)
+    def _packet(self, seen: _Seen, ticks: int, data: bytes, size: int, original: int) -> Frame:
         if size > min(len(data), MAX_PACKET):
             raise SourceUnusable("a packet in the capture file is too long")
-        time_ns = (high << 32 | low) * 1_000_000_000 // seen.resolution + seen.offset_ns
+        time_ns = ticks * 1_000_000_000 // seen.resolution + seen.offset_ns
         self._time_ns = min(max(0, time_ns), MAX_TIME_NS)
         return Frame(self._time_ns, data[:size], max(original, size), seen.number)
 
@@ -130,7 +129,7 @@ class PcapngReader:
         link_type, _, snaplen = self._unpack("HHI", body)
         options = self._options(body[8:])
         number = len(self.interfaces)
-        offset = int.from_bytes(options.get(_OFFSET, b""), "little" if self._order == "<" else "big", signed=True)
+        (offset,) = self._unpack("q", options.get(_OFFSET, bytes(8)))
         self._section.append(_Seen(number, snaplen, _resolution(options.get(_RESOLUTION, b"\x06")), offset * 10**9))
         name = options.get(_NAME, b"").decode("utf-8", "replace")[:64]
         self.interfaces.append(Interface(name or f"interface {number}", link_type))

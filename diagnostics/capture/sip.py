@@ -84,9 +84,10 @@ def mask_message(message: Message, *, finished: bool) -> Masked:
     _show_start(veil, raw)
     for header in message.headers:
         _show_header(veil, raw, header)
-    rules = {Rule.SIP_HEADER} if veil.hidden(0, message.body if message.body >= 0 else len(raw)) else set()
     if message.body >= 0:
         veil.show(message.headers[-1].end if message.headers else 0, message.body)
+    rules = {Rule.SIP_HEADER} if veil.hidden(0, message.body if message.body >= 0 else len(raw)) else set()
+    if message.body >= 0:
         rules |= _show_body(veil, message, finished=finished)
     return Masked(veil.bytes(), frozenset(rules))
 

@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import BinaryIO
 
 from linewarden.diagnostics.capture.bpf import BpfProgram
 from linewarden.diagnostics.capture.dissect import LINKTYPE_ETHERNET
 from linewarden.diagnostics.capture.errors import SourceUnusable
 from linewarden.diagnostics.capture.filters import with_vlan
+from linewarden.diagnostics.capture.input_stream import InputStream
 from linewarden.diagnostics.capture.libpcap import compile_filter
 from linewarden.diagnostics.capture.model import Frame, Interface, SourceCounters
-from linewarden.diagnostics.capture.pcap_file import PcapReader, read_exactly
+from linewarden.diagnostics.capture.pcap_file import PcapReader, Readable, read_exactly
 from linewarden.diagnostics.capture.pcapng_file import MAGIC, PcapngReader
 
 _BATCH = 512
 
 
-def open_capture(file: BinaryIO) -> PcapReader | PcapngReader:
+def open_capture(file: Readable) -> PcapReader | PcapngReader:
     """A reader for pcap or pcapng, whichever it is. Raises SourceUnusable for anything else."""
     magic = read_exactly(file, 4)
     if magic == MAGIC:
@@ -29,25 +29,32 @@ def open_capture(file: BinaryIO) -> PcapReader | PcapngReader:
 class FileSource:
     """The packets of a file that pass the filter. Those that do not are not counted, as on an interface."""
 
-    def __init__(self, file: BinaryIO, filter_text: str) -> None:
-        """Raises SourceUnusable."""
+    def __init__(self, file: InputStream, filter_text: str) -> None:
+        """Raises SourceUnusable, FilterRefused.
+
+        The filter is compiled once at once: libpcap must be loaded while the process may still look for it.
+        """
+        if filter_text:
+            compile_filter(with_vlan(filter_text), LINKTYPE_ETHERNET)
+        self._file = file
         self._reader = open_capture(file)
         self._filter_text = filter_text
         self._programs: dict[int, BpfProgram] = {}
         self._frames: Iterator[Frame] = iter(self._reader)
         self._passed: dict[int, int] = {}
         self._stopped = False
+        self._broken: SourceUnusable | None = None
 
     @property
     def interfaces(self) -> Sequence[Interface]:
         """The interfaces that the file named so far."""
         return self._reader.interfaces
 
-    def read(self, timeout: float) -> list[Frame] | None:  # noqa: ARG002 - a file never makes wait
+    def read(self, timeout: float) -> list[Frame] | None:
         """The next packets, or None at the end. Raises SourceUnusable, FilterRefused."""
         if self._stopped:
             return None
-        batch = list(islice(self._frames, _BATCH))
+        batch = self._batch(timeout)
         if not batch:
             return None
         passed = [frame for frame in batch if self._passes(frame)] if self._filter_text else batch
@@ -66,6 +73,23 @@ class FileSource:
 
     def close(self) -> None:
         """Nothing is held; the file is the caller's."""
+
+    def _batch(self, timeout: float) -> list[Frame]:
+        """The next packets. What is wrong with the file is raised only after all that came before it was taken."""
+        if self._broken is not None:
+            raise self._broken
+        batch: list[Frame] = []
+        self._file.start_waiting()
+        try:
+            for frame in islice(self._frames, _BATCH):
+                batch.append(frame)
+                if self._file.waited() > timeout:
+                    break
+        except SourceUnusable as error:
+            if not batch:
+                raise
+            self._broken = error
+        return batch
 
     def _passes(self, frame: Frame) -> bool:
         link_type = self.interfaces[frame.interface].link_type

@@ -21,6 +21,8 @@ from linewarden.diagnostics.analysis import (
 )
 from linewarden.diagnostics.analysis.attempts import AuthOutcome
 from linewarden.diagnostics.analysis.calls import CallState, Side
+from linewarden.diagnostics.capture.mask import Masker
+from linewarden.diagnostics.capture.model import Profile, Selector
 
 CAPTURES = Path(__file__).parents[4] / "shared" / "data" / "pcap"
 TSHARK = shutil.which("tshark")
@@ -37,6 +39,9 @@ class _File:
 
     def __iter__(self) -> Iterator[Frame]:
         return self._pcapng() if self.data[:4] == b"\x0a\x0d\x0d\x0a" else self._pcap()
+
+    def fault(self) -> str:
+        return ""
 
     def interface_counts(self) -> Sequence[InterfaceCount]:
         return [InterfaceCount("eth0", dropped=0)]
@@ -140,6 +145,31 @@ def test_messages_are_counted_as_tshark_counts_them(path: Path):
     }
     assert set(report.sip_responses) == statuses
     assert set(report.sip_requests) == methods
+
+
+class _Masked(_File):
+    """The same capture as the worker would have stored it."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        masker = Masker(Profile.SIGNALLING, Selector(), 65_535)
+        for frame in super().__iter__():
+            kept = masker.mask(frame.link_type, frame.data)
+            assert kept is not None
+            yield frame._replace(data=kept)
+
+
+@needs_captures
+@pytest.mark.parametrize("path", sorted(CAPTURES.iterdir()) if CAPTURES.is_dir() else [], ids=lambda path: path.name)
+def test_masking_takes_no_figure_away(path: Path):
+    """What masking leaves gives the same calls, registrations and streams, but for the packet that proves a stream."""
+    plain, masked = analyse(_File(path)), analyse(_Masked(path))
+    assert masked.calls == plain.calls
+    assert masked.registrations == plain.registrations
+    assert masked.probes == plain.probes
+    assert [stream.ssrc for stream in masked.streams] == [stream.ssrc for stream in plain.streams]
+    for ours, theirs in zip(masked.streams, plain.streams, strict=True):
+        assert theirs.packets - ours.packets in {0, 1}
+        assert (ours.lost, ours.codec, ours.call_id) == (theirs.lost, theirs.codec, theirs.call_id)
 
 
 @needs_captures

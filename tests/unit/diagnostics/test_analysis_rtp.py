@@ -149,6 +149,20 @@ def test_without_a_clock_there_is_no_jitter():
     assert stream.quality.reason == "the codec is not known"
 
 
+def test_a_description_that_comes_too_late_gives_no_jitter():
+    """Of a stream whose first packets could not be kept waiting, jitter is not told of the rest alone."""
+    stream = _only([_rtp(number, kind=97) for number in range(300)], late_sdp="RTP/AVP 97\r\na=rtpmap:97 iLBC/8000")
+    assert (stream.codec, stream.frame_ms, stream.jitter) == ("ILBC", 20.0, None)
+    assert stream.jitter_reason == "the clock rate was announced too late or never"
+
+
+def test_a_clock_that_changes_ends_the_jitter():
+    """Two clocks in one stream have no common unit, and the report says so."""
+    stream = _only([_rtp(number, kind=0 if number < 10 else 6) for number in range(30)])
+    assert (stream.payload_types, stream.jitter) == (((0, 10), (6, 20)), None)
+    assert stream.jitter_reason == "the clock rate changed"
+
+
 def test_silence_is_told_from_loss():
     """A step in the timestamps without a step in the numbers is a pause (DTX), comfort noise is no speech."""
     speech = [_rtp(number, marker=number == 0) for number in range(10)]
@@ -174,14 +188,13 @@ def test_digits_are_counted_and_not_told():
 
 
 def test_chance_resemblance_is_no_stream():
-    """Packets that follow no sequence, text and other protocols make no stream, and are counted where they resemble."""
+    """Packets that follow no sequence, text and other protocols make no stream, and are counted."""
     chance = random.Random(3)
     noise = [_rtp(0)._replace(data=bytes([0x80, 0]) + chance.randbytes(10)) for _ in range(500)]
-    streams, omitted = _measure(
-        [*noise, _rtp(1)._replace(data=b"\x16\xfe\xfd" + bytes(30)), _rtp(1)._replace(data=b"")]
-    )
+    others = [_rtp(1)._replace(data=data) for data in (b"\x16\xfe\xfd" + bytes(30), b"", b"\x80")]
+    streams, omitted = _measure([*noise, *others])
     assert not streams
-    assert omitted == {Omission.RTP_UNPROVEN: 500}
+    assert omitted == {Omission.RTP_UNPROVEN: 500, Omission.OTHER_PROTOCOL: 3}
 
 
 def test_streams_and_candidates_are_bounded():
@@ -216,6 +229,15 @@ def test_a_receivers_report_stands_beside_its_stream():
     assert (stream.receiver.reports, stream.receiver.lost, stream.receiver.jitter) == (1, -2, 80)
     assert stream.receiver.fraction_lost == 0.25
     assert stream.receiver.round_trip_ms == pytest.approx(50, abs=0.1)
+
+
+def test_a_report_that_masking_cut_is_read():
+    """Of a compound packet whose tail was cut away exactly behind the report, the report counts."""
+    kept = _report(0xABCD, lost=7)
+    packets = [*(_rtp(number) for number in range(5)), Datagram(0, B, A, kept, len(kept) + 40)]
+    stream = _only(packets)
+    assert stream.receiver is not None
+    assert stream.receiver.lost == 7
 
 
 @pytest.mark.parametrize("spoil", ["cut", "encrypted", "overlong"])

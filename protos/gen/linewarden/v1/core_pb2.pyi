@@ -55,6 +55,16 @@ class Verb(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VERB_EXPORT_ACCESS_LOG: _ClassVar[Verb]
     VERB_READ_POLICY: _ClassVar[Verb]
     VERB_CHANGE_POLICY: _ClassVar[Verb]
+    VERB_CAPTURE_REQUEST: _ClassVar[Verb]
+    VERB_CAPTURE_APPROVE: _ClassVar[Verb]
+    VERB_CAPTURE_MEDIA: _ClassVar[Verb]
+    VERB_CAPTURE_RAW_FILTER: _ClassVar[Verb]
+    VERB_ENABLE_DIAGNOSTICS: _ClassVar[Verb]
+    VERB_PUBLISH_NOTICE: _ClassVar[Verb]
+    VERB_SEND_NOTICE: _ClassVar[Verb]
+    VERB_ATTEST_NOTICE: _ClassVar[Verb]
+    VERB_RUN_PROBE: _ClassVar[Verb]
+    VERB_SHARE_USAGE: _ClassVar[Verb]
 
 class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -111,6 +121,16 @@ VERB_READ_ACCESS_LOG: Verb
 VERB_EXPORT_ACCESS_LOG: Verb
 VERB_READ_POLICY: Verb
 VERB_CHANGE_POLICY: Verb
+VERB_CAPTURE_REQUEST: Verb
+VERB_CAPTURE_APPROVE: Verb
+VERB_CAPTURE_MEDIA: Verb
+VERB_CAPTURE_RAW_FILTER: Verb
+VERB_ENABLE_DIAGNOSTICS: Verb
+VERB_PUBLISH_NOTICE: Verb
+VERB_SEND_NOTICE: Verb
+VERB_ATTEST_NOTICE: Verb
+VERB_RUN_PROBE: Verb
+VERB_SHARE_USAGE: Verb
 PURPOSE_UNSPECIFIED: Purpose
 PURPOSE_ACCOUNTING: Purpose
 PURPOSE_BILLING: Purpose

@@ -1,0 +1,71 @@
+"""What a set of rules said before under circumstances that no condition can tell apart.
+
+Conditions look at few things: what is stated of purpose, case, zone and consent, and on which side of a few instants and
+ages the request lies. Where all of these are as they were, so is the finding, whatever the item. What is remembered is
+bounded; what is not made of plain values is not remembered.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from linewarden.authz.conditions import LAST_US, Age, Bound
+from linewarden.authz.index import Candidate
+from linewarden.authz.model import Context, Finding, Resource
+
+#: Circumstances remembered for one set of rules; a full memory begins anew.
+REMEMBERED = 256
+
+_UNKNOWN_AGE = -1
+
+#: Circumstances: what is stated, and how many ages and instants the request has passed.
+Circumstances = tuple[object, ...]
+
+
+class Recall:
+    """The rules that can matter for one access, and what they said."""
+
+    __slots__ = ("_ages", "_findings", "_instants", "candidates")
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self.candidates = candidates
+        conditions = [condition for one in candidates for condition in one.rule.conditions]
+        self._ages = sorted({one.us for one in conditions if isinstance(one, Age)})
+        self._instants = sorted({one.at_us for one in conditions if isinstance(one, Bound)})
+        self._findings: dict[Circumstances, Finding] = {}
+
+    def circumstances(self, resource: Resource, context: Context) -> Circumstances | None:
+        """What tells this request from others, as far as any condition can; None if it is not to be remembered."""
+        now, created = context.now_us, resource.created_us
+        if type(now) is not int or (created is not None and type(created) is not int):
+            return None
+        if not self._ages:
+            age = 0
+        else:
+            age = _UNKNOWN_AGE if created is None else bisect_right(self._ages, now - created)
+        passed = bisect_right(self._instants, now) if self._instants else 0
+        return (context.purpose, not context.case, context.zone, context.consent, age, passed)
+
+    def finding(self, circumstances: Circumstances) -> Finding | None:
+        """What the rules said, if it is remembered."""
+        return self._findings.get(circumstances)
+
+    def remember(self, circumstances: Circumstances, finding: Finding) -> None:
+        """Remember what they said."""
+        if len(self._findings) >= REMEMBERED:
+            self._findings = {}
+        self._findings[circumstances] = finding
+
+    def expires(self, resource: Resource, context: Context) -> int | None:
+        """The next instant, in microseconds, at which time alone changes a condition, or None."""
+        now, created = context.now_us, resource.created_us
+        expires: int | None = None
+        for instant in self._instants:
+            if instant > now:
+                expires = instant
+                break
+        if created is not None:
+            for age in self._ages:
+                end = created + age
+                if end > now:
+                    return end if (expires is None or end < expires) and end <= LAST_US else expires
+        return expires

@@ -1,0 +1,194 @@
+"""Decisions in process: how long `Snapshot.decide` takes as the rules grow, beside Casbin as it comes."""
+
+import gc
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter, time_ns
+from typing import Any
+
+from linewarden.authz.judge import stock_enforcer, stock_request
+from linewarden.authz.model import Context, Resource, ResourceType, Verb
+from linewarden.authz.snapshot import Snapshot
+from linewarden.authz.statements import parse_statement
+from rounds import Series, alternate, figure
+from section import Goal, Section
+
+_PERSONS = 2_000
+_ROLES_EACH = 3
+_RULES_PER_ROLE = 10
+
+#: Casbin as it comes looks at every rule for each question: at 1,000,000 rules one answer would take seconds.
+_STOCK_UP_TO = 100_000
+_STOCK_BUDGET_S = 0.4
+
+_DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    subject: str
+    resource: Resource
+
+
+class _Policy:
+    """A company with `size` rules, each for a role and a queue; every person has three roles."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.roles = max(_ROLES_EACH, size // _RULES_PER_ROLE)
+        started = perf_counter()
+        statements = [parse_statement(line) for line in self._lines()]
+        parsed = perf_counter()
+        self.snapshot = Snapshot.compile(1, b"", ((f"1.{n}", one) for n, one in enumerate(statements)))
+        self.parse_s, self.compile_s = parsed - started, perf_counter() - parsed
+        self.collect_ms = _set_apart()
+        self.stock: Any = stock_enforcer(statements) if size <= _STOCK_UP_TO else None
+        _set_apart()
+
+    def questions(self, seed: int) -> list[_Question]:
+        """One question of each person, in random order, each about another item; about every other is allowed."""
+        chosen = random.Random(seed)
+        asked = []
+        for person in chosen.sample(range(_PERSONS), _PERSONS):
+            role = self._roles_of(person)[chosen.randrange(_ROLES_EACH)]
+            queue = role + self.roles * chosen.randrange(max(1, self.size // self.roles))
+            asked.append(_Question(_name(person), self._item(chosen, queue)))
+        return asked
+
+    def _item(self, chosen: random.Random, queue: int) -> Resource:
+        id = f"q{queue}/{chosen.randrange(10**9)}.wav"
+        owner = _name(chosen.randrange(_PERSONS))
+        created_us = time_ns() // 1_000 - chosen.randrange(2, 180) * _DAY_US
+        return Resource(ResourceType.RECORDING, id, owner, f"q{queue}", created_us)
+
+    def _lines(self) -> Iterator[str]:
+        for person in range(_PERSONS):
+            for role in dict.fromkeys(self._roles_of(person)):
+                yield f"bind {_name(person)} role:r{role}"
+        for rule in range(self.size):
+            yield f"allow role:r{rule % self.roles} play recording queue:q{rule} if age<90d then announce"
+
+    def _roles_of(self, person: int) -> list[int]:
+        return [(person * 7 + n) % self.roles for n in range(_ROLES_EACH)]
+
+
+def measure(sizes: Sequence[int], rounds: int) -> Section:
+    """Time decisions at each number of rules, all sizes in turn within each round."""
+    policies = [_Policy(size) for size in sizes]
+    for policy in policies:
+        _compare(policy)
+    context = Context(time_ns() // 1_000)
+    sides: dict[str, Callable[[], float]] = {}
+    for policy in policies:
+        side = _Side(policy, context)
+        sides[f"new {policy.size}"], sides[f"known {policy.size}"] = side.persons_new, side.persons_known
+        if policy.stock is not None:
+            sides[f"stock {policy.size}"] = side.stock
+    found = alternate(sides, rounds)
+    return _section(policies, found)
+
+
+class _Side:
+    """Measures one policy."""
+
+    def __init__(self, policy: _Policy, context: Context) -> None:
+        self._policy = policy
+        self._context = context
+        self._seed = 0
+
+    def persons_new(self) -> float:
+        """Microseconds a decision when the snapshot has not met the person."""
+        return self._time(self._policy.snapshot.changed(2, b"", (), ()))
+
+    def persons_known(self) -> float:
+        """Microseconds a decision when it has, about an item it has not."""
+        snapshot = self._policy.snapshot.changed(2, b"", (), ())
+        self._time(snapshot)
+        return self._time(snapshot)
+
+    def stock(self) -> float:
+        """Microseconds a decision of Casbin as it comes, on a few questions."""
+        enforce, context = self._policy.stock.enforce, self._context
+        questions = self._next()
+        started, count, spent = perf_counter(), 0, 0.0
+        for count, one in enumerate(questions, 1):
+            enforce(*stock_request(one.subject, Verb.PLAY, one.resource, context))
+            spent = perf_counter() - started
+            if spent > _STOCK_BUDGET_S:
+                break
+        return spent / count * 1e6
+
+    def _time(self, snapshot: Snapshot) -> float:
+        questions, decide, context = self._next(), snapshot.decide, self._context
+        started = perf_counter()
+        for one in questions:
+            decide(one.subject, Verb.PLAY, one.resource, context)
+        return (perf_counter() - started) / len(questions) * 1e6
+
+    def _next(self) -> list[_Question]:
+        self._seed += 1
+        return self._policy.questions(self._seed)
+
+
+def _set_apart() -> float:
+    """Keep what is here now out of later garbage collections; returns what walking it took, in milliseconds."""
+    started = perf_counter()
+    gc.collect()
+    spent = perf_counter() - started
+    gc.freeze()
+    return spent * 1e3
+
+
+def _compare(policy: _Policy) -> None:
+    """Stop unless the answers are as they must be: both kinds occur, and Casbin as it comes agrees on some of them."""
+    context = Context(time_ns() // 1_000)
+    asked = policy.questions(0)
+    answers = [policy.snapshot.decide(one.subject, Verb.PLAY, one.resource, context).allowed for one in asked]
+    if not any(answers) or all(answers):
+        raise SystemExit(f"at {policy.size} rules, the answers are all the same: {answers[0]}")
+    if policy.stock is None:
+        return
+    for one, answer in list(zip(asked, answers, strict=True))[:4]:
+        if policy.stock.enforce(*stock_request(one.subject, Verb.PLAY, one.resource, context)) != answer:
+            raise SystemExit(f"at {policy.size} rules, Casbin as it comes says otherwise")
+
+
+def _section(policies: Sequence[_Policy], found: dict[str, Series]) -> Section:
+    rows = [["rules", "person known, µs", "person new, µs", "stock Casbin, µs", "times faster", "parse + compile, s"]]
+    for policy in policies:
+        known, stock = found[f"known {policy.size}"], found.get(f"stock {policy.size}")
+        rows.append(
+            [
+                f"{policy.size:,}",
+                f"{figure(known.median)} ({known.spread})",
+                figure(found[f"new {policy.size}"].median),
+                "not run" if stock is None else figure(stock.median),
+                "" if stock is None else figure(stock.median / known.median),
+                f"{policy.parse_s:.1f} + {policy.compile_s:.1f}",
+            ]
+        )
+    return Section("Decisions in process", rows, _NOTES, _goals(policies, found))
+
+
+def _goals(policies: Sequence[_Policy], found: dict[str, Series]) -> list[Goal]:
+    goals = []
+    for kind in ("known", "new"):
+        medians = [found[f"{kind} {policy.size}"].median for policy in policies]
+        what = f"decision in process, person {kind}"
+        goals.append(Goal(f"{what}, slowest size", 20, max(medians), "µs", at_most=True))
+        goals.append(Goal(f"{what}, slowest / fastest size", 1.5, max(medians) / min(medians), "×", at_most=True))
+    return goals
+
+
+def _name(person: int) -> str:
+    return f"u{person}@acme.example"
+
+
+_NOTES = (
+    f"{_PERSONS:,} persons with {_ROLES_EACH} roles each; a rule is for one role and one queue, with a condition on age "
+    "and a duty. Each question is about an item not seen before; about half are allowed. No answer is cached.",
+    "*Known*: the snapshot has met the person since the policy last changed. *New*: it has not, and closes its roles.",
+    f"Stock Casbin is `casbin.Enforcer` with the same model, rules and function. It is run up to {_STOCK_UP_TO:,} rules; "
+    "beyond, one answer would take seconds. On a sample at each size its answers were compared with ours.",
+)

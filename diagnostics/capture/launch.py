@@ -1,0 +1,89 @@
+"""Starts a worker as a child process: for whoever is to be its other end.
+
+The worker inherits four pipes and nothing else: no descriptor, no environment beyond a bare one. Its evidence may be
+handed to another process, which can finish sealing when this one is gone.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.capture.ticket import StartTicket, sign_ticket
+
+_MODULE = "linewarden.diagnostics.capture"
+_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031
+
+
+@dataclass(slots=True)
+class WorkerProcess:
+    """A running worker. `process.stdout` gives its status lines, `evidence_fd` its evidence; read both."""
+
+    process: subprocess.Popen[bytes]
+    evidence_fd: int
+
+    def heartbeat(self) -> None:
+        """Renews the lease. Raises BrokenPipeError when the worker is gone."""
+        self._send({"order": "heartbeat"})
+
+    def stop(self, reason: StopReason) -> None:
+        """Orders the end. Raises BrokenPipeError when the worker is gone."""
+        self._send({"order": "stop", "reason": reason})
+
+    def _send(self, order: dict[str, str]) -> None:
+        if self.process.stdin is None:
+            raise BrokenPipeError
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.flush()
+
+
+def start_worker(
+    ticket: StartTicket, key: bytes, *, input_fd: int | None = None, disk_fd: int | None = None
+) -> WorkerProcess:
+    """A worker that has got its ticket; whether it takes it, its first status line says.
+
+    `key` must be random and of KEY_BYTES, and used for this worker only. `input_fd` is the capture file for a ticket
+    that names one; `disk_fd` is the open folder whose free space counts. Raises TicketRefused, OSError.
+    """
+    line = sign_ticket(ticket, key)
+    key_reader, key_writer = os.pipe()
+    evidence_reader, evidence_writer = os.pipe()
+    _widen(evidence_writer)
+    arguments = [f"--key-fd={key_reader}", f"--evidence-fd={evidence_writer}"]
+    passed = [key_reader, evidence_writer]
+    for name, fd in (("input", input_fd), ("disk", disk_fd)):
+        if fd is not None:
+            arguments.append(f"--{name}-fd={fd}")
+            passed.append(fd)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module; all arguments are numbers
+            [sys.executable, "-P", "-m", _MODULE, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            pass_fds=passed,
+        )
+    except OSError:
+        os.close(evidence_reader)
+        raise
+    finally:
+        os.write(key_writer, key)
+        for fd in (key_reader, key_writer, evidence_writer):
+            os.close(fd)
+    worker = WorkerProcess(process, evidence_reader)
+    if process.stdin is not None:
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+    return worker
+
+
+def _widen(pipe: int) -> None:
+    """A longer pipe rides out a reader that is busy; without it the ring has to."""
+    try:
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
+    except OSError:
+        return

@@ -1,0 +1,210 @@
+"""Seals evidence with age for its readers, and opens it again. Plaintext passes through memory only.
+
+age (https://age-encryption.org/v1) encrypts a stream in authenticated chunks, so a capture of any length is sealed as
+it comes, and a sealed file that was cut or changed does not open to its end. The hash chain of the worker is computed
+here a second time, from what really arrived: a manifest that two processes agree on goes into the log.
+
+`python -m linewarden.diagnostics.sealing` seals standard input: as a process of its own between worker and disk it
+closes the file properly even when the server that started both is gone.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from linewarden.diagnostics.capture.evidence import Chain, Manifest
+
+pyrage: Any
+try:
+    import pyrage  # type: ignore[import-untyped,no-redef]
+except ImportError:
+    pyrage = None
+
+
+class SealingError(Exception):
+    """The root of what this module raises on purpose."""
+
+
+class ReaderInvalid(SealingError):
+    """A reader is no age recipient or identity, or none was named, or pyrage is not installed."""
+
+
+class SealFailed(SealingError):
+    """The evidence could not be written out. What lies on the disk does not open."""
+
+
+class SealBroken(SealingError):
+    """The sealed file is not for this reader, or it was cut or changed, or it is not the evidence of the manifest."""
+
+
+class Readable(Protocol):
+    """What evidence comes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+        ...
+
+
+class Writable(Protocol):
+    """What evidence goes to."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Takes all of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A sealed file: its size in bytes and SHA-256 in hex, and what is in it."""
+
+    bytes: int
+    sha256: str
+    manifest: Manifest
+
+
+def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket_digest: bytes) -> Seal:
+    """Encrypts a stream to its end for age or SSH public keys. Raises ReaderInvalid, SealFailed."""
+    keys = [_recipient(text) for text in recipients]
+    if not keys:
+        raise ReaderInvalid("a sealed file needs at least one reader")
+    plain, cipher = _Tap(Chain(ticket_digest), source=evidence), _HashingWriter(sealed)
+    try:
+        pyrage.encrypt_io(plain, cipher, keys)
+    except (OSError, pyrage.EncryptError) as error:
+        raise SealFailed("the evidence could not be sealed") from error
+    return Seal(cipher.bytes, cipher.hash.hexdigest(), plain.chain.manifest())
+
+
+def seal_file(evidence: Readable, path: Path, recipients: Sequence[str], ticket_digest: bytes) -> Seal:
+    """Seals into a new file that only its owner may read, and makes it durable. Raises ReaderInvalid, SealFailed."""
+    for text in recipients:
+        _recipient(text)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            made = seal(evidence, file, recipients, ticket_digest)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise SealFailed("the sealed file could not be written") from error
+    return made
+
+
+def unseal(sealed: Readable, plain: Writable, identities: Sequence[str], ticket_digest: bytes) -> Manifest:
+    """Decrypts into `plain`, and says what came out; see `check`. Raises ReaderInvalid, SealBroken.
+
+    What was written to `plain` before SealBroken is authentic, but not all there was.
+    """
+    tap = _Tap(Chain(ticket_digest), target=plain)
+    keys = [_identity(text) for text in identities]
+    try:
+        pyrage.decrypt_io(sealed, tap, keys)
+    except (OSError, pyrage.DecryptError) as error:
+        raise SealBroken("the sealed file does not open to its end") from error
+    return tap.chain.manifest()
+
+
+def check(found: Manifest, recorded: Manifest) -> None:
+    """Compares what came out of a sealed file with what the log says went in. Raises SealBroken."""
+    if found != recorded:
+        raise SealBroken("this is not the evidence that was recorded")
+
+
+class _Tap:
+    """Lets bytes through on their way in or out of age, and into the chain."""
+
+    def __init__(self, chain: Chain, *, source: Readable | None = None, target: Writable | None = None) -> None:
+        self.chain = chain
+        self._source = source
+        self._target = target
+
+    def read(self, size: int) -> bytes:
+        data = b"" if self._source is None else self._source.read(size)
+        self.chain.add(data)
+        return data
+
+    def write(self, data: bytes) -> int:
+        if self._target is not None:
+            self._target.write(data)
+        self.chain.add(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """The target is the caller's to flush."""
+
+
+class _HashingWriter:
+    """Hashes and counts what age writes."""
+
+    def __init__(self, target: Writable) -> None:
+        self.bytes = 0
+        self.hash = hashlib.sha256()
+        self._target = target
+
+    def write(self, data: bytes) -> int:
+        self._target.write(data)
+        self.hash.update(data)
+        self.bytes += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """The target is the caller's to flush."""
+
+
+def _recipient(text: str) -> Any:
+    kind = _age().ssh if text.startswith("ssh-") else _age().x25519
+    try:
+        return kind.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        raise ReaderInvalid("a recipient is no age or SSH public key") from None
+
+
+def _identity(text: str) -> Any:
+    try:
+        if text.startswith("-----BEGIN"):
+            return _age().ssh.Identity.from_buffer(text.encode())
+        return _age().x25519.Identity.from_str(text)
+    except pyrage.IdentityError:
+        raise ReaderInvalid("an identity is no age or SSH private key") from None
+
+
+def _age() -> Any:
+    if pyrage is None:
+        raise ReaderInvalid("sealing needs pyrage: install linewarden[capture]")
+    return pyrage
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file survives a crash only when its folder is durable too."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Seals standard input; prints the seal as one JSON line. Exit status 0 sealed, 1 failed."""
+    parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.sealing", description=__doc__)
+    parser.add_argument("--recipient", action="append", required=True, help="a public key that may open the file")
+    parser.add_argument("--ticket-digest", required=True, type=bytes.fromhex, help="what the chain begins with, in hex")
+    parser.add_argument("file", type=Path, help="the sealed file; must not exist")
+    options = parser.parse_args(arguments)
+    try:
+        with os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as evidence:
+            made = seal_file(evidence, options.file, options.recipient, options.ticket_digest)
+    except SealingError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(json.dumps(asdict(made)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,314 @@
+"""A real server on a real database: its folder, its processes, and callers that speak gRPC to it."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import orjson
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from linewarden.audit.keyring import new_key_encryption_key
+from linewarden.server.bootstrap import Running, now_us, start
+from linewarden.server.names import PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.server.operating import create_key, create_tenant, load_first_policy
+from linewarden.server.settings import Settings, load_settings
+from linewarden.server.storage import Storage, open_storage
+from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
+from linewarden.v1.access_pb2_grpc import AccessServiceStub
+from linewarden.v1.audit_pb2_grpc import AuditServiceStub
+from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
+
+TENANT = "acme"
+OTHER_TENANT = "globex"
+DATA = Path(__file__).parent.parent / "testdata" / "integration"
+POLICY = (DATA / "company.policy").read_text(encoding="utf-8")
+DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a caller was told instead of an answer."""
+
+    code: grpc.StatusCode
+    reason: str
+    domain: str
+    text: str
+    fields: tuple[str, ...]
+    metadata: dict[str, str]
+    raw: str
+
+
+def refusal_of(error: grpc.RpcError) -> Refusal:
+    """Take an error apart; everything that was told is in `raw`."""
+    assert isinstance(error, grpc.aio.AioRpcError)
+    status: status_pb2.Status | None = rpc_status.from_call(error)  # type: ignore[arg-type]
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    for detail in status.details if status else ():
+        assert detail.Unpack(info) or detail.Unpack(bad) or detail.type_url.endswith("RetryInfo")
+    fields = tuple(violation.field for violation in bad.field_violations)
+    raw = f"{error.details()} {status} {error.debug_error_string()}"
+    return Refusal(
+        error.code(), info.reason, info.domain, error.details() or "", fields, dict(info.metadata), raw
+    )
+
+
+class Client:
+    """A caller with a key, and short words for what tests ask often."""
+
+    def __init__(self, address: str, token: str | None) -> None:
+        options = [("grpc.max_receive_message_length", -1), ("grpc.initial_reconnect_backoff_ms", 50),
+                   ("grpc.max_reconnect_backoff_ms", 200), ("grpc.use_local_subchannel_pool", 1)]  # fmt: skip
+        self.channel = grpc.aio.insecure_channel(address, options)
+        self.metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+        self.access, self.policy, self.audit = (
+            kind(self.channel) for kind in (AccessServiceStub, PolicyServiceStub, AuditServiceStub)
+        )
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.channel.close()
+
+    async def call(self, stub: Any, request: Any, timeout: float = DEADLINE_S) -> Any:
+        """Call with the key and a deadline."""
+        return await stub(request, metadata=self.metadata, timeout=timeout)
+
+    async def check(self, subject: str, verb: str, type: str, id: str, **more: Any) -> access_pb2.CheckResponse:
+        """Ask about one access."""
+        timeout = more.pop("timeout", DEADLINE_S)
+        answer: access_pb2.CheckResponse = await self.call(
+            self.access.Check, check_request(subject, verb, type, id, **more), timeout
+        )
+        return answer
+
+    async def change(self, subject: str = "admin", **change: Any) -> policy_pb2.ChangePolicyResponse:
+        """Add and remove statements of the policy."""
+        request = policy_pb2.ChangePolicyRequest(tenant=TENANT, subject=person(subject), **change)
+        answer: policy_pb2.ChangePolicyResponse = await self.call(self.policy.ChangePolicy, request)
+        return answer
+
+    async def query(self, subject: str = "erik", **more: Any) -> audit_pb2.QueryEntriesResponse:
+        """A page of the log."""
+        request = query_request(subject, **more)
+        answer: audit_pb2.QueryEntriesResponse = await self.call(self.audit.QueryEntries, request)
+        return answer
+
+    async def rows(self, subject: str = "erik", **more: Any) -> list[audit_pb2.EntryRow]:
+        """All pages of a query."""
+        rows: list[audit_pb2.EntryRow] = []
+        token = ""
+        while True:
+            page = await self.query(subject, page_token=token, **more)
+            rows += page.rows
+            token = page.next_page_token
+            if not token:
+                return rows
+
+    async def entry(self, index: int, subject: str = "erik") -> audit_pb2.GetEntryResponse:
+        """One entry with its proof."""
+        request = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person(subject), index=index)
+        answer: audit_pb2.GetEntryResponse = await self.call(self.audit.GetEntry, request)
+        return answer
+
+    async def checkpoint(self, old_size: int = 0, subject: str = "erik") -> audit_pb2.GetCheckpointResponse:
+        """A signed checkpoint."""
+        request = audit_pb2.GetCheckpointRequest(tenant=TENANT, subject=person(subject), old_size=old_size)
+        answer: audit_pb2.GetCheckpointResponse = await self.call(self.audit.GetCheckpoint, request)
+        return answer
+
+    async def export(self, folder: Path, subject: str = "erik") -> str:
+        """Write the log into a folder; returns the verifier key."""
+        request = audit_pb2.ExportLogRequest(tenant=TENANT, subject=person(subject))
+        key = ""
+        async for file in self.audit.ExportLog(request, metadata=self.metadata, timeout=60):
+            target = folder / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.content)
+            key = file.verifier_key or key
+        return key
+
+    async def refused(self, stub: Any, request: Any, timeout: float = DEADLINE_S) -> Refusal:
+        """Call, and expect to be refused."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.call(stub, request, timeout)
+        return refusal_of(caught.value)
+
+
+def person(name: str) -> core_pb2.Subject:
+    """A subject; `//tenant/id` is one of another tenant."""
+    if name.startswith("//"):
+        tenant, _, id = name[2:].partition("/")
+        return core_pb2.Subject(id=id, tenant=tenant)
+    return core_pb2.Subject(id=name)
+
+
+def check_request(subject: str, verb: str, type: str, id: str, **more: Any) -> access_pb2.CheckRequest:
+    """The question; what is not a field of the context or of the request is one of the resource."""
+    context = core_pb2.Context(
+        purpose=PURPOSE_NUMBERS.get(more.pop("purpose", ""), 0), case_reference=more.pop("case", "")
+    )
+    return access_pb2.CheckRequest(
+        tenant=more.pop("tenant", TENANT),
+        request_id=more.pop("request_id", ""),
+        subject=person(subject),
+        verb=VERB_NUMBERS[verb],
+        resource=core_pb2.Resource(type=TYPE_NUMBERS[type], id=id, **more),
+        context=context,
+    )
+
+
+def query_request(subject: str = "erik", **more: Any) -> audit_pb2.QueryEntriesRequest:
+    """The query; what is not a field of the request is one of the filter."""
+    own = {name: more.pop(name) for name in ("page_size", "page_token", "oldest_first", "tenant") if name in more}
+    filter = audit_pb2.EntryFilter(**more)
+    return audit_pb2.QueryEntriesRequest(subject=person(subject), filter=filter, **{"tenant": TENANT} | own)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The folder of a service, its settings, its database as the operator sees it, and a key for everything in TENANT."""
+
+    settings: Settings
+    storage: Storage
+    token: str
+
+    def key(self, *, tenants: Sequence[str] = (TENANT,), methods: Sequence[str] = ("*",), **more: Any) -> tuple[str, str]:
+        """Another key: its id and its token."""
+        key, token = create_key(self.storage.log, "backend", tenants, methods, now_us(), **more)
+        return key.id, token
+
+    def log_of(self, tenant: str) -> int:
+        """The number of a tenant's log; the empty name is the system log."""
+        return self.storage.log.head_of(tenant).log
+
+    def entries(self, tenant: str = TENANT) -> list[dict[str, Any]]:
+        """All entries of a log as they are stored, without anybody reading them."""
+        head = self.storage.log.head_of(tenant)
+        return [orjson.loads(entry) for entry in self.storage.log.entries(head.log, 0, head.size)]
+
+
+@contextmanager
+def make_site(folder: Path, database_url: str, **settings: Any) -> Iterator[Site]:
+    """Make the folder of a service with two tenants."""
+    (folder / "secrets").mkdir(parents=True)
+    (folder / "secrets/kek").write_bytes(new_key_encryption_key())
+    (folder / "secrets/signing-key").write_bytes(b64encode(os.urandom(32)))
+    lines = {"data_dir": str(folder), "database_url": database_url, "listen": "127.0.0.1:0", "plaintext": True,
+             "service_name": "test.example/log"} | settings  # fmt: skip
+    text = "".join(f"{name} = {orjson.dumps(value).decode()}\n" for name, value in lines.items())
+    (folder / "linewarden.toml").write_text(text)
+    made = load_settings(folder / "linewarden.toml")
+    storage = open_storage(made)
+    try:
+        for tenant in (TENANT, OTHER_TENANT):
+            log = create_tenant(storage.log, tenant, now_us())
+            asyncio.run(load_first_policy(storage, log, POLICY, now_us()))
+        _, token = create_key(storage.log, "backend", (TENANT,), ("*",), now_us())
+        yield Site(made, storage, token)
+    finally:
+        storage.close()
+
+
+@asynccontextmanager
+async def serving(site: Site, **settings: Any) -> AsyncIterator[Running]:
+    """A server in this process; drained at the end."""
+    running = await start(site.settings.model_copy(update=settings))
+    try:
+        yield running
+    finally:
+        await running.drain(1)
+
+
+class Server:
+    """A server in processes of its own."""
+
+    def __init__(self, site: Site, **environment: str) -> None:
+        call = [sys.executable, "-m", "linewarden.server", "serve", "--config", f"{site.settings.data_dir}/linewarden.toml"]
+        self._text = site.settings.data_dir / f"stderr-{os.urandom(4).hex()}"
+        with self._text.open("wb") as stderr:
+            self.process = subprocess.Popen(call, stderr=stderr, env=os.environ | environment)
+        self.address = ""
+
+    async def ready(self) -> str:
+        """Wait for its address."""
+        for _ in range(400):
+            if match := re.search(r"serving on (\S+:\d+)", self.stderr()):
+                self.address = match[1]
+                return self.address
+            if self.process.poll() is not None:
+                break
+            await asyncio.sleep(0.05)
+        pytest.fail(f"the server did not start: {self.stderr()}")
+
+    def stderr(self) -> str:
+        """What it said so far."""
+        return self._text.read_text()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait(20)
+
+    def terminate(self) -> None:
+        """Tell it to stop."""
+        self.process.send_signal(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        """Wait for its end; returns the exit code."""
+        return await asyncio.to_thread(self.process.wait, 30)
+
+
+@asynccontextmanager
+async def processes(site: Site, count: int = 1, **environment: str) -> AsyncIterator[list[Server]]:
+    """Several servers on one database."""
+    servers: list[Server] = []
+    try:
+        for _ in range(count):
+            servers.append(Server(site, **environment))
+            await servers[-1].ready()
+        yield servers
+    finally:
+        for server in servers:
+            if server.process.poll() is None:
+                server.process.send_signal(signal.SIGCONT)
+                server.kill()
+
+
+@pytest.fixture
+def site(tmp_path: Path, database_url: str) -> Iterator[Site]:
+    """A service on each kind of database."""
+    with make_site(tmp_path / "site", database_url) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_site(tmp_path: Path, sqlite_url: str) -> Iterator[Site]:
+    """A service on SQLite, for what does not depend on the database."""
+    with make_site(tmp_path / "site", sqlite_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def server(sqlite_site: Site) -> AsyncIterator[Running]:
+    """A server on SQLite in this process."""
+    async with serving(sqlite_site) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(sqlite_site: Site, server: Running) -> AsyncIterator[Client]:
+    """A caller of it, with a key for everything in TENANT."""
+    async with Client(server.addresses[0], sqlite_site.token) as made:
+        yield made

@@ -1,0 +1,85 @@
+"""The parts of README.md and docs/ that are made from the code. `make docs` writes them; the tests compare them."""
+
+import inspect
+import re
+from collections.abc import Iterator
+
+import click
+from contract import elements
+from linewarden.server.cli import main as linewarden
+from linewarden.server.settings import settings_table
+from repository import ROOT
+
+README = ROOT / "README.md"
+COMMANDS = ROOT / "docs" / "commands.md"
+
+_WIDTH = 100
+_REASON = re.compile(r"ERROR_REASON_(\w+) is ([A-Z_]+): (.+?)(?: \{ \"reason\".*)?$")
+
+
+def commands() -> Iterator[tuple[click.Context, click.Command]]:
+    """All commands that a user sees, in the order of their names, each with the context its help is made in."""
+    yield from _commands(linewarden, click.Context(linewarden, info_name="linewarden", max_content_width=_WIDTH))
+
+
+def commands_page() -> str:
+    """docs/commands.md: what `--help` says, command by command."""
+    parts = ["# The command `linewarden`\n\nWhat `--help` says, command by command. `make docs` writes this page.\n"]
+    for context, command in commands():
+        context.terminal_width = _WIDTH
+        text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+        parts.append(f"## {context.command_path}\n\n```text\n{text}\n```\n")
+    return "\n".join(parts)
+
+
+def commands_table() -> str:
+    """Every command with what it does."""
+    rows = ["| command | does |", "|---|---|"]
+    for context, command in commands():
+        if not isinstance(command, click.Group):
+            words = " ".join(inspect.cleandoc(command.help or "").split())
+            rows.append(f"| `{context.command_path}` | {words} |")
+    return "\n".join(rows) + "\n"
+
+
+def reasons() -> dict[str, tuple[str, str]]:
+    """Status and meaning of every error reason, as the contract states them."""
+    stated = {}
+    for element in elements():
+        if element.name.startswith("ERROR_REASON_") and (match := _REASON.fullmatch(element.comment)):
+            stated[match[1]] = (match[2], match[3].strip())
+    return stated
+
+
+def reasons_table() -> str:
+    """Every error reason with its status."""
+    rows = ["| reason | status | meaning |", "|---|---|---|"]
+    rows += [f"| `{name}` | `{status}` | {meaning} |" for name, (status, meaning) in reasons().items()]
+    return "\n".join(rows) + "\n"
+
+
+def with_made_parts(text: str) -> str:
+    """The README with its made parts written anew: each stands between `<!-- name -->` and `<!-- /name -->`."""
+    for name, made in (("settings", settings_table()), ("commands", commands_table()), ("reasons", reasons_table())):
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, found, rest = text.partition(start)
+        _old, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise ValueError(f"README.md has no part {name}")
+        text = f"{before}{start}\n{made}\n{end}{after}"
+    return text
+
+
+def _commands(command: click.Command, context: click.Context) -> Iterator[tuple[click.Context, click.Command]]:
+    if command.hidden:
+        return
+    yield context, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.commands[name]
+            yield from _commands(child, click.Context(child, parent=context, info_name=name))
+
+
+if __name__ == "__main__":
+    README.write_text(with_made_parts(README.read_text(encoding="utf-8")), encoding="utf-8")
+    COMMANDS.write_text(commands_page(), encoding="utf-8")

@@ -1,0 +1,39 @@
+"""Where the repository is, which files it holds, and what its pyproject.toml says."""
+
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Folders that hold what was made, not what was written.
+_MADE = frozenset({".git", ".venv", ".links", ".demo", "var", "build", "dist", "htmlcov", "__pycache__", "node_modules"})
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """All files that are part of the project: those git tracks or would track; without git, those in no made folder."""
+    call = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(call, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+        found = (ROOT / name for name in listed.split("\0") if name)
+    except (OSError, subprocess.CalledProcessError):
+        found = (path for path in ROOT.rglob("*") if _MADE.isdisjoint(path.relative_to(ROOT).parts))
+    return tuple(sorted(path for path in found if path.is_file()))
+
+
+@cache
+def project() -> dict[str, Any]:
+    """What pyproject.toml says."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def run_tool(name: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    """Run a program of this environment, for a minute at most; output and errors come together."""
+    call = [str(Path(sys.executable).parent / name), *arguments]
+    return subprocess.run(
+        call, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+    )

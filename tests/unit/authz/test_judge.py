@@ -1,0 +1,97 @@
+"""Casbin as the judge: the right distribution, its own matcher, its own effect."""
+
+from collections.abc import Mapping
+
+import casbin
+import pytest
+from linewarden.authz.errors import CasbinUnsuitable
+from linewarden.authz.judge import check_distributions, compile_matcher, judge
+from linewarden.authz.model import Effect
+
+_MODEL = """
+[request_definition]
+r = sub, dom, obj, act, ctx
+[policy_definition]
+p = sub, dom, type, scope, act, when, eft
+[role_definition]
+g = _, _, _
+[policy_effect]
+e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
+[matchers]
+m = """
+
+
+def _model(matcher: str) -> object:
+    return casbin.Enforcer.new_model(text=_MODEL + matcher)
+
+
+@pytest.mark.parametrize(
+    "installed",
+    [
+        {},
+        {"pycasbin": "2.7.1"},
+        {"pycasbin": "1.43.0"},
+        {"casbin": "1.43.0"},
+        {"pycasbin": "2.8.0", "casbin": "1.43.0"},
+    ],
+    ids=str,
+)
+def test_other_casbins_are_refused(installed: Mapping[str, str]) -> None:
+    """Without the maintained Casbin, or with the stale one beside it, there are no decisions."""
+    with pytest.raises(CasbinUnsuitable):
+        check_distributions(installed.get)
+
+
+@pytest.mark.parametrize("version", ["2.8.0", "2.10", "3.0.0"])
+def test_newer_casbins_are_taken(version: str) -> None:
+    """Versions are compared as numbers."""
+    check_distributions({"pycasbin": version}.get)
+
+
+@pytest.mark.parametrize(
+    "matcher",
+    [
+        "r.sub.__class__ == p.sub",
+        "getattr(r.sub, p.sub)",
+        "r.obj.delete()",
+        "[r.sub][0] == p.sub",
+        "(lambda: r.sub)()",
+        "r.sub + p.sub == r.act",
+        "r.sub < p.sub",
+        "holds(when=p.when)",
+        "keyMatch(r.sub, p.sub)",
+        "r.sub == other",
+    ],
+)
+def test_a_matcher_of_unknown_means_is_refused(matcher: str) -> None:
+    """What is not known to mean the same to Casbin and to Python is not compiled."""
+    with pytest.raises(CasbinUnsuitable):
+        compile_matcher(_model(matcher))
+
+
+def test_a_matcher_means_what_it_says() -> None:
+    """Operators of Casbin's language come out as they do in Casbin."""
+    matches = compile_matcher(_model("!(r.sub == p.sub) && (r.act == p.act || r.act in p.type) && r.dom != p.dom"))
+
+    def ask(sub: str, act: str, dom: str) -> bool:
+        return matches(None, sub, dom, None, act, None, "ann", "home", "play fax", "", "hold", (), "allow")
+
+    assert ask("bob", "hold", "away")
+    assert ask("bob", "play", "away")
+    assert not ask("ann", "hold", "away")
+    assert not ask("bob", "read", "away")
+    assert not ask("bob", "hold", "home")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "denied", "effect"),
+    [
+        (False, False, Effect.DENY),
+        (True, False, Effect.ALLOW),
+        (False, True, Effect.DENY),
+        (True, True, Effect.DENY),
+    ],
+)
+def test_somebody_must_allow_and_nobody_deny(allowed: bool, denied: bool, effect: Effect) -> None:
+    """The effect of `model.conf`: default deny, and deny overrides."""
+    assert judge().effect(allowed=allowed, denied=denied) is effect

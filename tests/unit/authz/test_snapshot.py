@@ -1,0 +1,185 @@
+"""Snapshots as a server uses them: swapped under load, changed step by step, asked about names nobody knows."""
+
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from linewarden.authz.errors import LineError, PolicyDiverged
+from linewarden.authz.model import Context, Reason, Resource, ResourceType, Verb
+from linewarden.authz.recent import Recent
+from linewarden.authz.rules import Statement
+from linewarden.authz.snapshot import REMEMBERED, Snapshot
+from linewarden.authz.statements import parse_statement
+
+HASH = bytes(32)
+HERE = Context(1_790_000_000_000_000)
+ITEM = Resource(ResourceType.RECORDING, "1", owner="ann", queue="sales")
+
+
+def _numbered(*lines: str, revision: int = 1) -> list[tuple[str, Statement]]:
+    return [(f"{revision}.{place}", parse_statement(line)) for place, line in enumerate(lines, 1)]
+
+
+def _many(count: int) -> list[tuple[str, Statement]]:
+    return _numbered(*(f"allow role:user play recording id:{number}" for number in range(count)))
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns as often as the interpreter can manage."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("quick_switches")
+def test_readers_beside_swaps_see_whole_policies() -> None:
+    """Readers on several threads never see a policy that was never in force, while it changes all the time.
+
+    In every revision exactly one of two rules allows, and one queue is denied: an answer made of two revisions would
+    allow by both, by none, or despite the deny.
+    """
+    fixed = _numbered(
+        *("bind ann role:user", "bind role:user role:all", "deny role:all play recording queue:secret"),
+        *(f"bind p{number} role:user" for number in range(50)),
+    )
+    turns = [_numbered(f"allow role:{role} play recording any", revision=2)[0] for role in ("user", "all")]
+    # One id for both, as they are never in force together: which one it was is seen from the path.
+    current = [Snapshot.compile(1, HASH, [*fixed, turns[0]])]
+    wrong: list[object] = []
+    stop = threading.Event()
+
+    def read(number: int) -> None:
+        while not stop.is_set():
+            snapshot = current[0]
+            role = ("role:all", "role:user")[snapshot.revision % 2]
+            for person, expected in (("ann", [role]), (f"p{number}", [role]), ("eve", [])):
+                decision = snapshot.decide(person, Verb.PLAY, ITEM, HERE)
+                if [match.role_path[-1] for match in decision.matched] != expected or decision.allowed is not bool(
+                    expected
+                ):
+                    wrong.append(decision)
+                secret = Resource(ResourceType.RECORDING, "1", queue="secret")
+                if snapshot.decide(person, Verb.PLAY, secret, HERE).allowed:
+                    wrong.append(person)
+
+    readers = [threading.Thread(target=read, args=(number,)) for number in range(4)]
+    for reader in readers:
+        reader.start()
+    for revision in range(2, 1500):
+        now, before = turns[(revision + 1) % 2], turns[revision % 2]
+        current[0] = current[0].changed(revision, HASH, [now], [before])
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not wrong
+
+
+@pytest.mark.usefixtures("quick_switches")
+def test_a_shared_cache_gives_nobody_the_rights_of_others() -> None:
+    """Threads that crowd each other out of the caches of one snapshot still get each person's own answer."""
+    count = 3 * REMEMBERED
+    snapshot = Snapshot.compile(
+        1, HASH, _numbered(*(f"allow p{n} {'play' if n % 2 else 'download'} recording any" for n in range(count)))
+    )
+    wrong: list[int] = []
+
+    def read(start: int) -> None:
+        for step in range(count):
+            number = (start + step * 7919) % count
+            if snapshot.decide(f"p{number}", Verb.PLAY, ITEM, HERE).allowed is not bool(number % 2):
+                wrong.append(number)
+
+    readers = [threading.Thread(target=read, args=(start,)) for start in range(0, count, count // 4)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert not wrong
+
+
+def test_names_nobody_knows_are_not_remembered() -> None:
+    """Made-up names leave nothing behind in a snapshot."""
+    snapshot = Snapshot.compile(1, HASH, _numbered("bind ann role:user", "allow role:user play recording any"))
+    for number in range(1000):
+        for name in (f"x{number}", f"//t/x{number}", f"role:x{number}"):
+            assert not snapshot.decide(name, Verb.PLAY, ITEM, HERE).allowed
+    assert len(snapshot._persons) == len(snapshot._selections) == 0
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """A cache holds at most twice its limit, keeps what is in use, and forgets the rest."""
+    cache: Recent[int, str] = Recent(10)
+    for number in range(1000):
+        cache.put(number, str(number))
+        assert cache.get(0) == "0"
+        assert len(cache) <= 20
+    assert cache.get(999) == "999"
+    assert cache.get(500) is None
+
+
+def test_known_names_are_remembered_within_bounds() -> None:
+    """Asking for everybody does not make a snapshot grow beyond its bounds."""
+    count = 3 * REMEMBERED
+    snapshot = Snapshot.compile(1, HASH, _numbered(*(f"allow p{n} play recording any" for n in range(count))))
+    assert all(snapshot.decide(f"p{n}", Verb.PLAY, ITEM, HERE).allowed for n in range(count))
+    assert len(snapshot._persons) <= 2 * REMEMBERED
+    assert len(snapshot._selections) <= 2 * REMEMBERED
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 100])
+def test_rules_come_and_go(count: int) -> None:
+    """A rule that is removed no longer decides, and all others still do, for roles with few and with many rules."""
+    rules = _many(count)
+    snapshot = Snapshot.compile(1, HASH, [*_numbered("bind ann role:user", revision=9), *rules])
+    for left in range(count, 0, -1):
+        last = Resource(ResourceType.RECORDING, str(left - 1))
+        assert snapshot.decide("ann", Verb.PLAY, last, HERE).allowed
+        snapshot = snapshot.changed(count - left + 2, HASH, [], [rules[left - 1]])
+        assert snapshot.decide("ann", Verb.PLAY, last, HERE).reason is Reason.NO_MATCHING_RULE
+        if left > 1:
+            assert snapshot.decide("ann", Verb.PLAY, Resource(ResourceType.RECORDING, "0"), HERE).allowed
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 100])
+def test_removing_what_is_not_there_is_an_error(count: int) -> None:
+    """A change that does not fit the snapshot is refused: the snapshot is not the one the change was made for."""
+    snapshot = Snapshot.compile(1, HASH, [*_numbered("bind ann role:user", revision=9), *_many(count)])
+    for line in ("allow role:user play recording id:0", "bind ann role:head", "bind bob role:user"):
+        with pytest.raises(PolicyDiverged):
+            snapshot.changed(2, HASH, [], [("7.7", parse_statement(line))])
+
+
+def test_a_binding_made_twice_stays_until_both_are_gone() -> None:
+    """Bindings are counted, so that removing one of two leaves the role."""
+    twice = [("1.1", parse_statement("bind ann role:user")), ("1.2", parse_statement("bind ann role:user"))]
+    snapshot = Snapshot.compile(1, HASH, [*twice, *_numbered("allow role:user play recording any", revision=2)])
+    once = snapshot.changed(2, HASH, [], twice[:1])
+    assert once.decide("ann", Verb.PLAY, ITEM, HERE).allowed
+    assert not once.changed(3, HASH, [], twice[1:]).decide("ann", Verb.PLAY, ITEM, HERE).allowed
+
+
+def test_a_snapshot_knows_its_revision() -> None:
+    """A snapshot says which revision it is, and with which hash."""
+    snapshot = Snapshot.compile(3, b"a" * 32, ()).changed(4, b"b" * 32, (), ())
+    assert (snapshot.revision, snapshot.hash) == (4, b"b" * 32)
+
+
+def test_faults_of_a_change_are_found() -> None:
+    """Statements that make roles inherit themselves are named, unless the change also removes what closes the loop."""
+    snapshot = Snapshot.compile(1, HASH, _numbered("bind role:a role:b", "bind role:b role:c", "bind ann role:a"))
+    loop = [parse_statement("bind ann role:c"), parse_statement("bind role:c role:a")]
+    fault = LineError(2, "the role inherits itself, directly or by other roles")
+    assert snapshot.faults(loop) == [fault]
+    assert snapshot.faults(loop, [parse_statement("bind role:b role:c")]) == []
+    assert snapshot.faults([parse_statement("allow role:c play recording any")]) == []
+
+
+def test_labels_that_could_be_taken_for_others_are_refused() -> None:
+    """A label whose key holds the sign between key and value is an error, not another label."""
+    snapshot = Snapshot.compile(1, HASH, _numbered("allow ann play recording label:a=b=c"))
+    assert snapshot.decide("ann", Verb.PLAY, Resource(ResourceType.RECORDING, "1", labels={"a": "b=c"}), HERE).allowed
+    with pytest.raises(ValueError, match="the key of a label holds `=`"):
+        snapshot.decide("ann", Verb.PLAY, Resource(ResourceType.RECORDING, "1", labels={"a=b": "c"}), HERE)

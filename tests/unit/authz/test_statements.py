@@ -1,0 +1,181 @@
+"""The policy file: what it says, and what it refuses."""
+
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from linewarden.authz.errors import LineError, PolicyInvalid
+from linewarden.authz.statements import MAX_ERRORS, LineWarning, lint, parse_document, parse_statement
+
+_DATA = Path(__file__).parents[2] / "testdata/authz"
+
+
+def _cases(name: str) -> list[Any]:
+    return [pytest.param(case, id=case["line"]) for case in tomllib.loads((_DATA / name).read_text())["case"]]
+
+
+def _errors(text: str) -> tuple[LineError, ...]:
+    with pytest.raises(PolicyInvalid) as caught:
+        parse_document(text)
+    return caught.value.errors
+
+
+@pytest.mark.parametrize("case", _cases("refused.toml"))
+def test_wrong_lines_are_refused(case: dict[str, str]) -> None:
+    """A wrong line is refused with its number and what is wrong with it."""
+    assert _errors(f"# a comment\n\n{case['line']}\n") == (LineError(3, case["says"]),)
+
+
+@pytest.mark.parametrize("case", _cases("refused.toml"))
+def test_refusals_name_nobody(case: dict[str, str]) -> None:
+    """A refusal never quotes what stands in the line, which may be a person."""
+    line = case["line"].replace("ann", "zebulon.quartermaine").replace("bob", "zebulon.quartermaine")
+    for error in _errors(line):
+        assert "zebulon" not in error.message
+
+
+@pytest.mark.parametrize("case", _cases("spelling.toml"))
+def test_canonical_text(case: dict[str, str]) -> None:
+    """A statement has one canonical text, however it was written."""
+    assert parse_statement(case["line"]).text == case["text"]
+    assert parse_statement(case["text"]) == parse_statement(case["line"])
+
+
+def test_ids_are_stable() -> None:
+    """The id of a statement depends on what it says, not on how it is written."""
+    assert (
+        parse_statement("allow  ann play,download fax own").id == parse_statement("allow ann download,play fax own").id
+    )
+    assert parse_statement("bind ann role:user").id == "649e1240e49319b6"
+
+
+@pytest.mark.parametrize("line", ["", "   ", "# only a comment"])
+def test_a_statement_is_needed(line: str) -> None:
+    """A line without a statement is none."""
+    with pytest.raises(PolicyInvalid) as caught:
+        parse_statement(line)
+    assert caught.value.errors == (LineError(1, "no statement"),)
+
+
+def test_all_wrong_lines_are_named() -> None:
+    """Every wrong line is named, in order, whichever check found it."""
+    text = "bind role:b role:a\nfoo\nbind role:a role:b\nallow ann play fax own\nallow  ann play fax own\nbar"
+    assert [(error.line, error.message) for error in _errors(text)] == [
+        (1, "the role inherits itself, directly or by other roles"),
+        (2, "a statement begins with bind, allow or deny"),
+        (3, "the role inherits itself, directly or by other roles"),
+        (5, "the same statement as in line 4"),
+        (6, "a statement begins with bind, allow or deny"),
+    ]
+
+
+def test_hopeless_files_are_given_up() -> None:
+    """A file of nothing but wrong lines is refused without reading it to the end."""
+    errors = _errors("x\n" * 1_000_000)
+    assert len(errors) == MAX_ERRORS + 1
+    assert errors[-1].message == "too many wrong lines; the rest was not read"
+
+
+@pytest.mark.parametrize(
+    ("line", "fits"),
+    [
+        ("bind " + "a" * 400 + " role:user", True),
+        ("bind " + "a" * 401 + " role:user", False),
+        ("bind " + "ä" * 200 + " role:user", True),
+        ("bind " + "ä" * 200 + "a role:user", False),
+        ("bind ann role:" + "r" * 64, True),
+        ("bind ann role:" + "r" * 65, False),
+        ("allow ann play fax id:" + "x" * 512, True),
+        ("allow ann play fax id:" + "x" * 513, False),
+        ("allow ann play fax own # ".ljust(2048, "x"), True),
+        ("allow ann play fax own # ".ljust(2049, "x"), False),
+        ("allow ann play fax own # ".ljust(1048576, "x"), False),
+        ('allow ann play fax "id:' + "\\u00a0" * 200 + '"', True),
+        ("allow ann play fax " + ",".join(f"id:{n}" + "x" * 505 for n in range(4)), False),
+    ],
+)
+def test_lengths_are_bounded(line: str, fits: bool) -> None:
+    """Names, values and lines have a length they may not pass, counted in bytes."""
+    try:
+        parse_statement(line)
+    except PolicyInvalid:
+        assert not fits
+    else:
+        assert fits
+
+
+def test_canonical_text_is_a_line() -> None:
+    """What could not be read back, because its canonical text is longer than a line may be, is refused."""
+    names = [f'"id:{n}{"ä" * 240}\\u00a0"' for n in range(2)]
+    statement = parse_statement(f"allow ann play fax {names[0]}")
+    assert parse_statement(statement.text) == statement
+    assert _errors(f"allow ann play fax {','.join(names)}") == (
+        LineError(1, "its canonical spelling is longer than 2048 bytes"),
+    )
+
+
+def test_windows_files_are_read() -> None:
+    """A byte order mark and carriage returns at line ends are no part of the statements."""
+    assert [one.text for one in parse_document("\ufeffbind ann role:user\r\n\r\n")] == ["bind ann role:user"]
+
+
+def test_roles_inherit_up_to_eight_deep() -> None:
+    """A chain of roles is as long as Casbin follows it, and the first binding beyond that is named."""
+    chain = [f"bind role:r{n + 1} role:r{n}" for n in range(12)]
+    parse_document("\n".join(chain[:8]))
+    message = "more than 8 roles inherit one another in a row"
+    assert _errors("\n".join(chain)) == (LineError(9, message),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        (["bind role:a role:a"], [1]),
+        (["bind role:a role:b", "bind role:b role:c", "bind role:c role:a", "bind role:d role:a"], [1, 2, 3]),
+        (["bind role:a role:b", "bind role:b role:a", "bind role:a role:x", "bind ann role:a"], [1, 2]),
+    ],
+)
+def test_roles_may_not_inherit_themselves(lines: list[str], wrong: list[int]) -> None:
+    """Of the bindings of a loop each is named, and none that only leads into it or out of it."""
+    assert [error.line for error in _errors("\n".join(lines))] == wrong
+
+
+def test_long_chains_and_wide_graphs_are_refused_in_bounded_time() -> None:
+    """A chain of fifty thousand roles, closed to a loop or not, neither overflows the stack nor takes long."""
+    count = 50_000
+    chain = [f"bind role:r{n} role:r{n + 1}" for n in range(count)]
+    begun = time.monotonic()
+    assert len(_errors("\n".join(chain))) == 1
+    assert len(_errors("\n".join([*chain, f"bind role:r{count} role:r0"]))) == MAX_ERRORS
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bind ann role:a", [(1, "no rule names this role or one it inherits")]),
+        ("bind ann role:a\nbind role:a role:b\nallow role:b play fax own", []),
+        ("allow role:a play fax own\nallow role:a delete fax own", [(1, "nobody has this role")]),
+        ("bind role:b role:a\nallow role:a play fax own", [(2, "nobody has this role")]),
+        (
+            "bind ann role:a\nbind role:a role:b\nallow role:a play fax,voicemail own"
+            + "\ndeny role:b play fax any\ndeny role:a play voicemail own",
+            [(3, "always denied by unconditional rules for the same or an inherited role")],
+        ),
+        ("allow ann play fax own\ndeny ann play fax any if zone=lab", []),
+        ("allow ann play fax own\ndeny ann play fax queue:x", []),
+        ("allow ann play,delete fax own\ndeny ann play fax any", []),
+        ("allow ann play fax own\ndeny bob play fax any", []),
+    ],
+)
+def test_lint_warns(text: str, expected: list[tuple[int, str]]) -> None:
+    """What is well formed but has no effect is warned about, and nothing else is."""
+    assert lint(text) == tuple(LineWarning(*one) for one in expected)
+
+
+def test_lint_refuses_what_is_wrong() -> None:
+    """A wrong file gets errors, not warnings."""
+    with pytest.raises(PolicyInvalid):
+        lint("foo")

@@ -1,0 +1,100 @@
+"""The roles of the policy that comes with Linewarden."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from linewarden.authz.model import (
+    VERBS_OF,
+    Consent,
+    Context,
+    Decision,
+    Obligation,
+    Purpose,
+    Resource,
+    ResourceType,
+    Verb,
+)
+from linewarden.authz.rules import Rule, Statement
+from linewarden.authz.snapshot import Snapshot
+from linewarden.authz.statements import lint, parse_document, parse_statement
+
+NOW = 1_790_000_000_000_000
+DAY = 86_400_000_000
+
+_ROLES: dict[str, dict[str, list[str]]] = tomllib.loads(
+    (Path(__file__).parents[2] / "testdata/authz/pbx.toml").read_text()
+)
+_TEXT = files("linewarden.authz").joinpath("templates/pbx.policy").read_text(encoding="utf-8")
+_STATEMENTS = parse_document(_TEXT)
+
+
+def _cases(key: str) -> list[Any]:
+    return [pytest.param(role, line, id=f"{role} {line}") for role, lines in _ROLES.items() for line in lines[key]]
+
+
+def _snapshot(*bound: str) -> Snapshot:
+    statements: tuple[Statement, ...] = (*_STATEMENTS, *(parse_statement(f"bind pat role:{role}") for role in bound))
+    return Snapshot.compile(1, bytes(32), [(str(line), one) for line, one in enumerate(statements, 1)])
+
+
+def _decide(snapshot: Snapshot, line: str) -> Decision:
+    verb, kind, whose, *stated = line.split()
+    resource = Resource(
+        ResourceType(kind),
+        "1",
+        owner="pat" if whose == "mine" else "owen",
+        queue="" if whose in ("mine", "other") else whose,
+        created_us=NOW - DAY,
+    )
+    purpose = next((Purpose(word[4:]) for word in stated if word.startswith("for=")), None)
+    consent = Consent.GIVEN if "consent" in stated else None
+    return snapshot.decide(
+        "pat", Verb(verb), resource, Context(NOW, purpose, "T-1" if "case" in stated else "", consent=consent)
+    )
+
+
+@pytest.mark.parametrize(("role", "line"), _cases("may"))
+def test_a_role_may(role: str, line: str) -> None:
+    """Each role may do what it is there for."""
+    assert _decide(_snapshot(role), line).allowed
+
+
+@pytest.mark.parametrize(("role", "line"), _cases("may_not"))
+def test_a_role_may_not(role: str, line: str) -> None:
+    """Each role may do no more than that."""
+    assert not _decide(_snapshot(role), line).allowed
+
+
+def test_every_role_has_its_cases() -> None:
+    """The cases speak of every role of the template, and of no other."""
+    named = {one.who for one in _STATEMENTS if isinstance(one, Rule)}
+    assert named == {f"role:{role}" for role in _ROLES}
+
+
+@pytest.mark.parametrize("others", [("user",), ("supervisor_sales", "quality"), tuple(_ROLES)], ids=len)
+@pytest.mark.parametrize("kind", [ResourceType.RECORDING, ResourceType.VOICEMAIL, ResourceType.FAX, ResourceType.MEDIA])
+def test_the_vendor_gets_nothing_that_was_said(kind: ResourceType, others: tuple[str, ...]) -> None:
+    """No other role lets the vendor's people near what was said, whatever they state."""
+    snapshot = _snapshot("vendor_support", *others)
+    for verb in VERBS_OF[kind]:
+        for purpose in Purpose:
+            for whose in ("mine", "other", "sales"):
+                assert not _decide(snapshot, f"{verb} {kind} {whose} for={purpose} case consent").allowed
+
+
+def test_support_never_sees_numbers() -> None:
+    """What support and quality see comes with the duty to mask numbers."""
+    for role in ("partner_support", "vendor_support"):
+        decision = _decide(_snapshot(role), "view_metadata cdr other for=support case")
+        assert decision.obligations == (Obligation.MASK_NUMBERS,)
+    heard = _decide(_snapshot("quality"), "play recording other for=quality consent")
+    assert heard.obligations == (Obligation.MASK_NUMBERS, Obligation.STREAM_ONLY)
+
+
+def test_the_template_is_a_sound_file() -> None:
+    """Nothing in the template is without effect, but for the roles that nobody has been given yet."""
+    assert {warning.message for warning in lint(_TEXT)} <= {"nobody has this role"}
+    assert all(len(line) <= 140 for line in _TEXT.splitlines())
