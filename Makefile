@@ -62,6 +62,10 @@ type: $(READY) ## Types, strictly
 protos: $(READY) ## Generate protos/gen from the contract
 	@PYTHON=../$(BIN)/python sh protos/generate.sh
 
+.PHONY: docs
+docs: $(READY) ## Write the parts of README.md and docs/ that are made from the code
+	@$(BIN)/python tests/repo/documents.py
+
 .PHONY: bench
 bench: $(READY) ## Measure, and write benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/run.py

@@ -57,6 +57,8 @@ class Checkpoints:
         head = self._log.head(log)
         signer = self.signer(head)
         with self._anchored(signer, head) as (last, write):
+            # Again, under the lock: another process may just have signed for entries that the first look did not see.
+            head = self._log.head(log)
             grown = self._prefix(head, last)
             for entry in self._log.entries(log, grown.size, head.size):
                 grown.append(leaf_hash(entry))

@@ -45,7 +45,9 @@ TENANT_CREATED = "tenant.created"
 CREDENTIALS_REFUSED = "credentials.refused"
 
 _SEALING_RANDOMNESS = 28
-_PERSONS_PER_INTRODUCTION = 64
+
+#: Of the longest names, sealed, this many fit into an entry.
+_PERSONS_PER_INTRODUCTION = 24
 
 
 class AccessItem(NamedTuple):
@@ -97,7 +99,8 @@ def encode(kind: str, time_us: int, fields: Mapping[str, Any], sealed: Sequence[
 
 def encode_introduction(time_us: int, sealed: Sequence[Sealed]) -> tuple[bytes, ...]:
     """The entries that introduce persons."""
-    groups = (sealed[start : start + _PERSONS_PER_INTRODUCTION] for start in range(0, len(sealed), 64))
+    step = _PERSONS_PER_INTRODUCTION
+    groups = (sealed[start : start + step] for start in range(0, len(sealed), step))
     return tuple(encode(PERSON_INTRODUCED, time_us, {}, group) for group in groups)
 
 

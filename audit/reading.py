@@ -38,9 +38,9 @@ class Query:
     request_id: str = ""
     oldest_first: bool = False
 
-    def digest(self) -> str:
-        """What binds a page token to its query."""
-        return hashlib.sha256(orjson.dumps(self, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    def digest(self, log: int) -> str:
+        """What binds a page token to its query of this log."""
+        return hashlib.sha256(orjson.dumps([log, self], option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Reading:
         """
         after: int | None = None
         if token:
-            bound, after = _read_token(token, query)
+            bound, after = _read_token(token, query.digest(log))
             size = min(size, bound)
         wanted = self._search(log, query)
         places: list[int] = []
@@ -113,7 +113,7 @@ class Reading:
             )
         more = len(places) > page_size
         places = places[:page_size]
-        next_token = _write_token(query, size, places[-1]) if more else ""
+        next_token = _write_token(query.digest(log), size, places[-1]) if more else ""
         return Page(tuple(self._rows(log, places)), next_token, size)
 
     def recorded(self, log: int, query: Query) -> dict[str, Any]:
@@ -225,14 +225,14 @@ def _sids(entry: dict[str, Any]) -> Iterator[str]:
         yield from item["resource"].get("parties", ())
 
 
-def _write_token(query: Query, size: int, after: int) -> str:
-    return urlsafe_b64encode(orjson.dumps([_TOKEN_VERSION, query.digest(), size, after])).decode()
+def _write_token(digest: str, size: int, after: int) -> str:
+    return urlsafe_b64encode(orjson.dumps([_TOKEN_VERSION, digest, size, after])).decode()
 
 
-def _read_token(token: str, query: Query) -> tuple[int, int]:
+def _read_token(token: str, wanted: str) -> tuple[int, int]:
     try:
         version, digest, size, after = orjson.loads(urlsafe_b64decode(token))
-        fits = version == _TOKEN_VERSION and digest == query.digest()
+        fits = version == _TOKEN_VERSION and digest == wanted
         if fits and isinstance(size, int) and isinstance(after, int) and 0 <= after >> ITEM_BITS < size < 1 << 40:
             return size, after
     except (Base64Error, ValueError, TypeError):

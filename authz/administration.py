@@ -70,19 +70,20 @@ def amendment(
     """What adds and removes single statements.
 
     Raises:
-        PolicyInvalid: one to add is already there, or one to remove is not. Lines count `add` first, then `remove`.
+        PolicyInvalid: one to add is already there, one to remove is not, or one stands twice. Lines count `add` first, then
+            `remove`.
     """
     by_text = {statement.text: statement for statement in stored}
-    errors = [
-        LineError(line, "the statement is already in the policy")
-        for line, one in enumerate(add, 1)
-        if one.text in by_text
-    ]
-    errors += [
-        LineError(line, "the statement is not in the policy")
-        for line, one in enumerate(remove, len(add) + 1)
-        if one.text not in by_text
-    ]
+    errors: list[LineError] = []
+    first: dict[str, int] = {}
+    for line, one in enumerate((*add, *remove), 1):
+        # Added twice, a statement would still be in force after its removal.
+        if first.setdefault(one.text, line) != line:
+            errors.append(LineError(line, f"the same statement as in line {first[one.text]}"))
+        elif line <= len(add) and one.text in by_text:
+            errors.append(LineError(line, "the statement is already in the policy"))
+        elif line > len(add) and one.text not in by_text:
+            errors.append(LineError(line, "the statement is not in the policy"))
     if errors:
         raise PolicyInvalid(tuple(errors))
     return Change(revision, hash, tuple(add), tuple(by_text[one.text] for one in remove))

@@ -52,6 +52,11 @@ class Answers(NamedTuple):
 _FOREIGN = Decision(Finding(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT))
 
 
+#: Characters of rules, and of conditions, that the record of one access holds. However many rules a policy has for one item, an
+#: answer about it fits into an entry; revision and attributes in the entry are enough to find the others again.
+_EXPLANATION_LIMIT = 6 * 1024
+
+
 class AccessControl:
     """Decides and records."""
 
@@ -157,13 +162,23 @@ def _record(finding: Finding) -> dict[str, Any]:
     """A finding as it stands in an entry."""
     record: dict[str, Any] = {"effect": finding.effect, "reason": finding.reason}
     if finding.matched:
-        # The way to a rule begins with the person, whose name has no place here.
-        record["rules"] = [{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in finding.matched]
+        # The way to a rule begins with the person, whose name has no place here. What denies comes first.
+        matched = sorted(finding.matched, key=lambda match: match.effect is not Effect.DENY)
+        rules = [{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in matched]
+        record |= _bounded("rules", rules)
     if finding.failed:
-        record["failed"] = [[one.rule_id, one.condition, one.error] for one in finding.failed]
+        record |= _bounded("failed", [[one.rule_id, one.condition, one.error] for one in finding.failed])
     if finding.obligations:
         record["obligations"] = finding.obligations
     return record
+
+
+def _bounded(name: str, parts: list[Any]) -> dict[str, Any]:
+    """The first of the parts, and `more_…`, the number of those left out."""
+    sizes = accumulate(len(str(part)) for part in parts)
+    fitting = [part for part, size in zip(parts, sizes, strict=True) if size <= _EXPLANATION_LIMIT]
+    left_out = len(parts) - len(fitting)
+    return {name: fitting} | ({f"more_{name}": left_out} if left_out else {})
 
 
 _recorded = Kept(_record)

@@ -119,7 +119,7 @@ class Snapshot:
             finding = self._find(recall, person, (subject, DOMAIN, item, verb, context))
             if circumstances is not None:
                 recall.remember(circumstances, finding)
-        return Decision(finding, recall.expires(resource, context) if circumstances is not None else None)
+        return Decision(finding, _expires(recall, resource, context))
 
     def _find(self, recall: Recall, person: _Person, request: tuple[str, str, Item, Verb, Context]) -> Finding:
         """Let Casbin judge the rules that can matter."""
@@ -151,6 +151,15 @@ class Snapshot:
             person = _Person(paths_from(subject, self._roles))
             self._persons.put(subject, person)
         return person
+
+
+def _expires(recall: Recall, resource: Resource, context: Context) -> int | None:
+    # A time that is no whole number has no end of its own, and must not hide the end of a validity window.
+    if type(context.now_us) is not int:
+        return None
+    if resource.created_us is not None and type(resource.created_us) is not int:
+        resource = resource._replace(created_us=None)
+    return recall.expires(resource, context)
 
 
 def _by_holder(

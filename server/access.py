@@ -117,6 +117,9 @@ class AccessService(AccessServiceServicer):
         except TimeoutError:
             await answers.put(StreamLimitExceeded("seconds"))
             return
+        except Exception as error:  # noqa: BLE001 - whoever waits for answers must hear that none will come
+            await answers.put(error)
+            return
         await answers.put(None)
 
     async def _stream_answer(self, request: pb.CheckStreamRequest, context: ServicerContext) -> pb.CheckStreamResponse:

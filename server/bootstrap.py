@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import structlog
@@ -25,6 +26,7 @@ from linewarden.server.callers import Callers
 from linewarden.server.door import Door
 from linewarden.server.operating import create_system_log
 from linewarden.server.policy import PolicyService
+from linewarden.server.registration import Registration
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_checkpoints, open_storage
 from linewarden.server.tenants import Tenants
@@ -127,9 +129,10 @@ def _add_services(
     checkpoints = open_checkpoints(settings, storage, indexer)
     audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
     policy = PolicyService(door, control, storage.policies, directory, writer)
-    access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
-    audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
-    policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, server)
+    registration: Any = Registration(server)
+    access_pb2_grpc.add_AccessServiceServicer_to_server(access, registration)
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, registration)
+    policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, registration)
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:

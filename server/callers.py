@@ -11,7 +11,8 @@ from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.server.credentials import ApiKey, KeySet
 from linewarden.server.errors import CredentialsInvalid
 
-#: A token no key fits may be newer than the keys in memory; the database is asked at most this often, seconds.
+#: A token no key fits may be newer than the keys in memory. It waits for the keys as they are after it came; they are read
+#: at most this often for such tokens, seconds, however many come.
 RELOAD_INTERVAL_S = 0.2
 
 
@@ -51,8 +52,8 @@ class Callers:
         try:
             return self.authenticate(token)
         except CredentialsInvalid:
-            if token and time.monotonic() - self._loaded_at >= RELOAD_INTERVAL_S:
-                await self.refresh()
+            if token:
+                await self._renew(time.monotonic())
         try:
             return self.authenticate(token)
         except CredentialsInvalid:
@@ -66,11 +67,32 @@ class Callers:
             LogUnavailable: the keys cannot be read.
         """
         async with self._lock:
-            self._loaded_at = time.monotonic()
-            self._keys = await asyncio.to_thread(self._load)
+            await self._read()
 
     async def record_refusals(self, writer: Appender) -> None:
-        """Enter the refusals since the last call into the system log, as counts: a flood makes one entry."""
+        """Enter the refusals since the last call into the system log, as counts: a flood makes one entry.
+
+        Raises:
+            LogUnavailable: they could not be entered; the next call enters them.
+        """
         refused, self._refused = self._refused, Counter()
-        if refused:
-            await writer.append(Unit(SYSTEM_LOG, (encode(CREDENTIALS_REFUSED, self._now_us(), {"counts": refused}),)))
+        if not refused:
+            return
+        entry = encode(CREDENTIALS_REFUSED, self._now_us(), {"counts": refused})
+        try:
+            await writer.append(Unit(SYSTEM_LOG, (entry,)))
+        except BaseException:  # a cancelled call may have been cut off before the record, too
+            self._refused += refused
+            raise
+
+    async def _renew(self, asked_at: float) -> None:
+        """Read the keys as they are at `asked_at` or later; whoever asks together is answered by one read."""
+        async with self._lock:
+            if self._loaded_at < asked_at:
+                await asyncio.sleep(self._loaded_at + RELOAD_INTERVAL_S - time.monotonic())
+                await self._read()
+
+    async def _read(self) -> None:
+        loaded_at = time.monotonic()
+        self._keys = await asyncio.to_thread(self._load)
+        self._loaded_at = loaded_at

@@ -81,11 +81,14 @@ class Door:
                 key, guard = await self._callers.admit(token)
             tenant = request.tenant
             violations = validate(request)
+            if violations and any(violation.field == "tenant" for violation in violations):
+                # No tenant can be meant: not even the database is asked for one, whose texts may not hold this.
+                await self._refuse(key, SYSTEM_LOG, InvalidRequest(violations), method)
             if not key.permits(tenant, *method):
-                await self._turn_away(key, violations, CallerNotPermitted("not bound"), method)
+                await self._refuse(key, SYSTEM_LOG, CallerNotPermitted("not bound"), method)
             log = self._tenants.known(tenant)
             if log is None:
-                log = await self._find(key, tenant, violations, method)
+                log = await self._find(key, tenant, method)
             if violations:
                 await self._refuse(key, log, InvalidRequest(violations), method)
             entrance = Entrance(key.caller, guard, tenant, log, request.request_id, self._now_us())
@@ -98,22 +101,13 @@ class Door:
                 await self._refuse(key, log, refused, method)
         raise LogUnavailable("policy changes faster than decisions can be made")
 
-    async def _find(
-        self, key: ApiKey, tenant: str, violations: tuple[Violation, ...], method: tuple[str, str]
-    ) -> int:
+    async def _find(self, key: ApiKey, tenant: str, method: tuple[str, str]) -> int:
         try:
             return await self._tenants.find(tenant)
         except TenantUnknown as unknown:
             # Only a caller bound to every tenant learns that one does not exist.
             error = unknown if ANY in key.tenants else CallerNotPermitted("not bound")
-            return await self._turn_away(key, violations, error, method)
-
-    async def _turn_away(
-        self, key: ApiKey, violations: tuple[Violation, ...], error: Exception, method: tuple[str, str]
-    ) -> NoReturn:
-        """Refuse a request that belongs to no tenant's log. A malformed tenant is a fault, not a trespass."""
-        malformed = any(violation.field == "tenant" for violation in violations)
-        await self._refuse(key, SYSTEM_LOG, InvalidRequest(violations) if malformed else error, method)
+            await self._refuse(key, SYSTEM_LOG, error, method)
 
     async def _refuse(self, key: ApiKey, log: int, error: Exception, method: tuple[str, str]) -> NoReturn:
         """Record a refusal, then raise it. Values of the request are not recorded: nobody vouches for them."""

@@ -20,18 +20,19 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-
 from linewarden.audit import errors as audit
 from linewarden.authz import errors as authz
+from linewarden.server.log import place_of
 from linewarden.v1 import access_pb2
-from linewarden.v1.error_reason_pb2 import ErrorReason
 
 DOMAIN = "linewarden"
 
 #: When a caller that was told UNAVAILABLE may come again, milliseconds.
 RETRY_MS = 200
 
-_MAX_FIELDS = 32
+#: As much as is sure to fit into the metadata that callers take by default, 8 KiB; a status that does not fit is lost.
+_MAX_FIELDS = 24
+_MAX_TEXT = 100
 _PREFIX = "ERROR_REASON_"
 
 
@@ -111,7 +112,9 @@ TABLE: dict[type[Exception], Told] = {
     StreamLimitExceeded: Told(
         grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAM_LIMIT_EXCEEDED", "the stream has reached its limit; open another"
     ),
-    audit.LogOverloaded: Told(grpc.StatusCode.UNAVAILABLE, "OVERLOADED", "too many requests wait; nothing was recorded"),
+    audit.LogOverloaded: Told(
+        grpc.StatusCode.UNAVAILABLE, "OVERLOADED", "too many requests wait; nothing was recorded"
+    ),
     audit.LogUnavailable: Told(grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", _UNAVAILABLE),
     authz.PolicyInvalid: Told(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_INVALID", "statements of the policy are wrong"),
     authz.PolicyRevisionMismatch: Told(
@@ -166,7 +169,7 @@ def refusal(error: Exception) -> access_pb2.CheckRefusal:
     what = told(error)
     return access_pb2.CheckRefusal(
         code=what.status.value[0],
-        reason=ErrorReason.Value(_PREFIX + what.reason),
+        reason=_PREFIX + what.reason,
         message=what.text,
         fields=[field for field, _ in _fields(error)],
     )
@@ -195,9 +198,9 @@ def _status(error: Exception) -> status_pb2.Status:
 
 def _fields(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, InvalidRequest):
-        return [(one.field, one.message) for one in error.violations[:_MAX_FIELDS]]
+        return [(one.field, one.message[:_MAX_TEXT]) for one in error.violations[:_MAX_FIELDS]]
     if isinstance(error, authz.PolicyInvalid):
-        return [(f"line {one.line}", one.message) for one in error.errors[:_MAX_FIELDS]]
+        return [(f"line {one.line}", one.message[:_MAX_TEXT]) for one in error.errors[:_MAX_FIELDS]]
     return []
 
 
@@ -214,8 +217,5 @@ def _metadata(error: Exception) -> dict[str, str]:
 def _note(error: Exception) -> None:
     """Our own faults go into the text log, by the names of classes and places alone."""
     if told(error) is _INTERNAL:
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = "" if place is None else f"{place.tb_frame.f_code.co_qualname}:{place.tb_lineno}"
+        where = place_of(error.__traceback__)
         structlog.get_logger().error("internal_fault", error=type(error).__name__, where=where)

@@ -1,43 +1,123 @@
-"""Structured text logs on stderr, without personal values.
+"""Structured text logs on stderr that cannot tell of a person or an address.
 
-Only fields of a fixed list are ever printed: a value that somebody adds by mistake is dropped, and its name is told.
+Goal: no mistake of ours, and no message of a library, brings a personal value into them. So the names of fields come
+from a fixed list, and values are numbers or single words that do not begin with a digit; the rest is dropped, and only
+its count told. Of other libraries' messages the text is dropped, of exceptions too: who logged, what kind of error and
+where in the code remain. Consequence: whatever must be known of a request is to be looked up in the audit log.
+
+Writing never fails: with a full disk or a closed terminal, lines are lost, and the service goes on.
 """
 
 import logging
+import os
+import re
 import sys
-from collections.abc import MutableMapping
-from typing import Any
+import threading
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, TextIO
 
 import structlog
 
-#: Names of fields that can hold no personal value and no address.
+#: Names of fields that stand for nothing personal.
 FIELDS = frozenset(
-    {"addresses", "dropped", "entries", "error", "event", "level", "log", "pid", "signal", "size", "timestamp", "where",
-     "worker", "workers"}
-)  # fmt: skip
+    ("count", "entries", "error", "log", "logger", "pid", "port", "revision", "signal", "size", "where", "workers")
+)
+
+_EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
+#: A class, a module, a place in the code; not a number, an IP address, a sentence.
+_WORD = re.compile(r"[A-Za-z_<][A-Za-z0-9_.<>-]{0,127}(:[0-9]{1,6})?")
+
+_Event = MutableMapping[str, Any]
 
 
-def configure(level: str, form: str) -> None:
-    """Set up logging for this process; `form` is `json` or `console`."""
-    number = getattr(logging, level.upper())
-    renderer: Any = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+def configure(
+    level: str,
+    form: str,
+    *,
+    stream: TextIO | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Set up logging for this process; `form` is `json` or `console`.
+
+    Everything goes to `stream`, stderr by default: our events, warnings of libraries, exceptions that nobody caught.
+    """
+    console = structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[
+            _only_known,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _only_known_fields,
-            renderer,
+            lambda _logger, _method, event: {"time": now().isoformat(timespec="milliseconds"), **event},
+            structlog.processors.JSONRenderer() if form == "json" else console,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(file=_Lossy(stream or sys.stderr)),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
-    # Other libraries know nothing of this rule: their messages may hold peers and parameters.
-    logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Foreign()], force=True)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+    # gRPC's core writes to stderr past Python. It looks here when it is loaded, so this is for processes started later.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
-def _only_known_fields(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    known = {name: value for name, value in event.items() if name in FIELDS}
-    if len(known) < len(event):
-        known["dropped"] = sorted(set(event) - FIELDS)
-    return known
+def place_of(traceback: TracebackType | None) -> str:
+    """Where in the code something was raised, as function and line; empty if that is not known."""
+    if traceback is None:
+        return ""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return f"{traceback.tb_frame.f_code.co_qualname}:{traceback.tb_lineno}"
+
+
+class _Lossy:
+    """A stream that loses what it cannot write."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except (OSError, ValueError):
+            return
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
+class _Foreign(logging.Handler):
+    """Takes the messages of libraries, which may hold peers and parameters, and leaves only where they come from."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind, _, traceback = record.exc_info or (None, None, None)
+        structlog.get_logger().log(
+            record.levelno,
+            "library_message",
+            logger=record.name,
+            error=kind.__name__ if kind else None,
+            where=place_of(traceback) or f"{record.module}:{record.lineno}",
+        )
+
+
+def _uncaught(kind: type[BaseException], _error: BaseException | None, traceback: TracebackType | None) -> None:
+    structlog.get_logger().critical("uncaught", error=kind.__name__, where=place_of(traceback))
+
+
+def _only_known(_logger: object, _method: str, event: _Event) -> _Event:
+    said = str(event.pop("event", ""))
+    stated = {name: value for name, value in event.items() if value is not None}
+    known = {name: value for name, value in stated.items() if name in FIELDS and _is_harmless(value)}
+    if len(known) < len(stated):
+        known["dropped"] = len(stated) - len(known)
+    return {"event": said if _EVENT.fullmatch(said) else "unnamed", **known}
+
+
+def _is_harmless(value: object) -> bool:
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and bool(_WORD.fullmatch(value)))

@@ -120,7 +120,8 @@ class PolicyService(PolicyServiceServicer):
             await self._writer.append(Unit(entrance.log, decision, guards))
             raise
         recorded = await record(self._directory, entrance.log, change, entrance.now_us, entrance.caller)
-        guards = (Guard(entrance.log, change.revision), entrance.guard)
+        # Decision and change stand on two looks at the policy; both must be at what is in force.
+        guards += (Guard(entrance.log, change.revision),)
         entries = decision + recorded.entries
         await self._writer.append(Unit(entrance.log, entries, guards, effect=recorded.apply, moves_revision=True))
         return change, core_pb2.PolicyVersion(revision=recorded.revision, hash=recorded.hash)

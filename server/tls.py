@@ -1,38 +1,133 @@
 """TLS: the server's credentials, and certificates for development.
 
-A development authority of its own signs one certificate for localhost. Both are made once and never overwritten; whoever
-runs the service for others puts certificates of their own in their place.
+A development authority of its own signs one certificate for localhost, and its key is thrown away: whoever comes to
+trust that authority trusts this one certificate and never another. Whoever runs the service for others puts
+certificates of their own in the place of both.
 """
 
 import ipaddress
 import os
+import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from linewarden.server.settings import Settings
 
 #: Longer than this and some clients refuse the certificate.
 VALIDITY = timedelta(days=825)
 
+_SKEW = timedelta(hours=1)
+_MINUTES = "%Y-%m-%d %H:%M UTC"
+_PUBLIC_FORM = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 _NAMES = ("localhost",)
 _ADDRESSES = ("127.0.0.1", "::1")
 
 
 def make_development_certificates(folder: Path, now: datetime) -> bool:
-    """Write `ca.crt`, `server.crt` and `server.key`; False if there is a certificate already.
+    """Write `ca.crt`, `server.crt` and `server.key`; False if a certificate and its key are there already.
 
     Raises:
+        FileExistsError: some of the files are there, but not a certificate with its key.
         OSError: the folder cannot be written.
     """
-    if (folder / "server.crt").exists() or (folder / "server.key").exists():
+    key_file, authority_file, certificate_file = folder / "server.key", folder / "ca.crt", folder / "server.crt"
+    if certificate_file.exists() and key_file.exists():
         return False
+    for file in (key_file, authority_file, certificate_file):
+        if file.exists():
+            raise FileExistsError(f"{file} is there without the files that belong to it; move it away")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key, authority, certificate = _development_chain(now)
+    write_new(key_file, key, 0o600)
+    write_new(authority_file, authority, 0o644)
+    write_new(certificate_file, certificate, 0o644)
+    return True
+
+
+def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredentials:
+    """The credentials of the settings.
+
+    Raises:
+        ValueError: the certificate is not valid now or is not one for the key, or a file holds something else.
+        OSError: a file cannot be read.
+    """
+    key, chain = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
+    check_certificate(key, chain, now)
+    if settings.tls_client_ca is None:
+        return grpc.ssl_server_credentials([(key, chain)])
+    roots = settings.tls_client_ca.read_bytes()
+    _certificates(roots, "the file of the callers' authority")
+    return grpc.ssl_server_credentials([(key, chain)], roots, require_client_auth=True)
+
+
+def check_certificate(key: bytes, chain: bytes, now: datetime) -> None:
+    """Make sure that the first certificate of a chain is valid now and is one for the key; all are PEM.
+
+    Raises:
+        ValueError: it is not. The text says what is wrong.
+    """
+    certificate = _certificates(chain, "the TLS certificate's file")[0]
+    if _public(key) != certificate.public_key().public_bytes(*_PUBLIC_FORM):
+        raise ValueError("the TLS certificate does not belong to the TLS key")
+    if now < certificate.not_valid_before_utc:
+        raise ValueError(
+            f"the TLS certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        )
+    if now > certificate.not_valid_after_utc:
+        raise ValueError(f"the TLS certificate has expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+
+
+def write_new(path: Path, content: bytes, mode: int) -> None:
+    """Write a file that must not exist yet; after a crash it is whole or not there.
+
+    Raises:
+        FileExistsError: it exists.
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        os.link(fresh, path)  # unlike a rename, this fails where there is a file already
+    finally:
+        Path(fresh).unlink()
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _public(key: bytes) -> bytes:
+    try:
+        return serialization.load_pem_private_key(key, password=None).public_key().public_bytes(*_PUBLIC_FORM)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("the TLS key's file holds no private key in PEM, or an encrypted one") from None
+
+
+def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise ValueError(f"{what} holds no certificate in PEM") from None
+
+
+def _development_chain(now: datetime) -> tuple[bytes, bytes, bytes]:
+    """The server's key, the authority's certificate and the server's certificate, PEM."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Linewarden development authority")])
     authority = (
@@ -55,54 +150,11 @@ def make_development_certificates(folder: Path, now: datetime) -> bool:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_new(folder / "server.key", private, 0o600)
-    write_new(folder / "ca.crt", authority.public_bytes(serialization.Encoding.PEM), 0o644)
-    write_new(folder / "server.crt", certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-    return True
-
-
-def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredentials:
-    """The credentials of the settings.
-
-    Raises:
-        ValueError: the certificate has expired or does not belong to the key.
-        OSError: a file cannot be read.
-    """
-    key, chain = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
-    check_certificate(key, chain, now)
-    roots = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
-    return grpc.ssl_server_credentials([(key, chain)], roots, require_client_auth=roots is not None)
-
-
-def check_certificate(key: bytes, chain: bytes, now: datetime) -> None:
-    """Raises ValueError if the certificate is not valid now, or is not one for the key."""
-    certificate = x509.load_pem_x509_certificates(chain)[0]
-    private = serialization.load_pem_private_key(key, password=None)
-    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if private.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
-        raise ValueError("the TLS certificate does not belong to the TLS key")
-    if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
-        raise ValueError("the TLS certificate has expired, or is not valid yet")
-
-
-def write_new(path: Path, content: bytes, mode: int) -> None:
-    """Write a file that must not exist yet; never half of it.
-
-    Raises:
-        OSError: it exists, or cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    try:
-        os.link(fresh, path)
-    finally:
-        fresh.unlink()
+    return (
+        private,
+        authority.public_bytes(serialization.Encoding.PEM),
+        certificate.public_bytes(serialization.Encoding.PEM),
+    )
 
 
 def _builder(
@@ -114,8 +166,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + VALIDITY)
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now - _SKEW + VALIDITY)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

@@ -1,7 +1,7 @@
 """The rules of the contract, checked fast.
 
-The rules stand in the protos as protovalidate options and nowhere else. The protovalidate library needs hundreds of
-microseconds for a message; a Check has four. So the options are read from the descriptors at start and turned into two
+The rules stand in the protos as protovalidate options and nowhere else. The protovalidate library needs milliseconds
+for a message; a Check has microseconds. So the options are read from the descriptors at start and turned into two
 Python functions a message, made of the same conditions: one says whether all is well; the other, called only when it
 is not, names what is broken. Tests compare both with the library. An option that is not provided for refuses to
 start, so that no rule is ever ignored.

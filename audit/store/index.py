@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.store.gate import gate_for
@@ -143,6 +143,17 @@ class IndexStore:
         Raises:
             LogUnavailable: the database failed.
         """
+        try:
+            return self._add(log, start, stop, rows, nodes)
+        except LogUnavailable as fault:
+            # A log without a mark has no row to lock: of two who begin its index, the second finds the first one's rows.
+            if isinstance(fault.__cause__, IntegrityError):
+                return False
+            raise
+
+    def _add(
+        self, log: int, start: int, stop: int, rows: Sequence[IndexRow], nodes: dict[tuple[int, int], bytes]
+    ) -> bool:
         with self._writing() as connection:
             query = sa.select(_mark.c.indexed).where(_mark.c.log == log).with_for_update()
             mark = connection.scalar(query)

@@ -1,6 +1,6 @@
 """Rows of persons: the mutable table that links names to pseudonyms and holds wrapped keys."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -18,6 +18,9 @@ class PersonRow:
     wrapped_key: bytes
     sealed_name: bytes
 
+
+#: Names looked up by one statement; databases allow so many parameters and not many more.
+_STEP = 10_000
 
 _COLUMNS = (person.c.token, person.c.sid, person.c.wrapped_key, person.c.sealed_name)
 
@@ -48,9 +51,10 @@ class PersonStore:
     def insert(connection: sa.Connection, log: int, rows: Sequence[PersonRow]) -> bool:
         """Insert persons inside an append, under the lock of their log; False if one of them is already there."""
         tokens = [row.token for row in rows]
-        known = sa.select(sa.func.count()).where(person.c.log == log, person.c.token.in_(tokens))
-        if connection.scalar(known):
-            return False
+        for part in _parts(tokens):
+            known = sa.select(sa.func.count()).where(person.c.log == log, person.c.token.in_(part))
+            if connection.scalar(known):
+                return False
         values = [
             {"log": log, "token": r.token, "sid": r.sid, "wrapped_key": r.wrapped_key, "sealed_name": r.sealed_name}
             for r in rows
@@ -59,7 +63,13 @@ class PersonStore:
         return True
 
     def _select(self, log: int, column: sa.Column[str] | sa.Column[bytes], keys: Sequence[object]) -> list[PersonRow]:
-        query = sa.select(*_COLUMNS).where(person.c.log == log, column.in_(keys))
+        found: list[PersonRow] = []
         with self._store.reading() as connection:
-            rows = connection.execute(query).all()
-        return [PersonRow(bytes(token), sid, bytes(key), bytes(name)) for token, sid, key, name in rows]
+            for part in _parts(keys):
+                rows = connection.execute(sa.select(*_COLUMNS).where(person.c.log == log, column.in_(part)))
+                found += [PersonRow(bytes(token), sid, bytes(key), bytes(name)) for token, sid, key, name in rows]
+        return found
+
+
+def _parts(keys: Sequence[object]) -> Iterator[Sequence[object]]:
+    return (keys[start : start + _STEP] for start in range(0, len(keys), _STEP))

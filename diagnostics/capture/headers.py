@@ -51,7 +51,15 @@ _NAMED = (
     _OPEN
     | _CREDENTIALS
     | _CHALLENGES
-    | {b"subject", b"organization", b"identity", b"authentication-info", b"proxy-authentication-info", b"user-to-user"}
+    | {
+        b"subject",
+        b"organization",
+        b"identity",
+        b"authentication-info",
+        b"proxy-authentication-info",
+        b"user-to-user",
+        b"geolocation",
+    }
 )
 _OPEN_PARAMETERS = frozenset({b"realm", b"algorithm", b"stale", b"qop"})
 _NAMED_PARAMETERS = frozenset(

@@ -42,7 +42,8 @@ def _write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> N
     table = Table(*(column.replace("_", " ") for column in columns), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(_cell(row.get(column, "")) for column in columns))
-    console = Console(highlight=False, soft_wrap=False)
+    # What is shown comes from other people: it is text, whatever markup it resembles.
+    console = Console(highlight=False, soft_wrap=False, markup=False, emoji=False)
     if not console.is_terminal:  # a pipe has no width to cut to
         console.width = 10_000
     console.print(table)

@@ -99,18 +99,18 @@ class Client:
         answer: policy_pb2.ChangePolicyResponse = await self.call(self.policy.ChangePolicy, request)
         return answer
 
-    async def query(self, subject: str = "erik", **more: Any) -> audit_pb2.QueryEntriesResponse:
+    async def query(self, reader: str = "erik", **more: Any) -> audit_pb2.QueryEntriesResponse:
         """A page of the log."""
-        request = query_request(subject, **more)
+        request = query_request(reader, **more)
         answer: audit_pb2.QueryEntriesResponse = await self.call(self.audit.QueryEntries, request)
         return answer
 
-    async def rows(self, subject: str = "erik", **more: Any) -> list[audit_pb2.EntryRow]:
+    async def rows(self, reader: str = "erik", **more: Any) -> list[audit_pb2.EntryRow]:
         """All pages of a query."""
         rows: list[audit_pb2.EntryRow] = []
         token = ""
         while True:
-            page = await self.query(subject, page_token=token, **more)
+            page = await self.query(reader, page_token=token, **more)
             rows += page.rows
             token = page.next_page_token
             if not token:
@@ -155,12 +155,13 @@ def person(name: str) -> core_pb2.Subject:
 
 
 def check_request(subject: str, verb: str, type: str, id: str, **more: Any) -> access_pb2.CheckRequest:
-    """The question; what is not a field of the context or of the request is one of the resource."""
+    """The question; what is not a field of the context or of the request is one of the resource. `home` is its tenant."""
     context = core_pb2.Context(
         purpose=PURPOSE_NUMBERS.get(more.pop("purpose", ""), 0), case_reference=more.pop("case", "")
     )
+    more["tenant"] = more.pop("home", "")
     return access_pb2.CheckRequest(
-        tenant=more.pop("tenant", TENANT),
+        tenant=TENANT,
         request_id=more.pop("request_id", ""),
         subject=person(subject),
         verb=VERB_NUMBERS[verb],
@@ -169,11 +170,11 @@ def check_request(subject: str, verb: str, type: str, id: str, **more: Any) -> a
     )
 
 
-def query_request(subject: str = "erik", **more: Any) -> audit_pb2.QueryEntriesRequest:
+def query_request(reader: str = "erik", **more: Any) -> audit_pb2.QueryEntriesRequest:
     """The query; what is not a field of the request is one of the filter."""
     own = {name: more.pop(name) for name in ("page_size", "page_token", "oldest_first", "tenant") if name in more}
     filter = audit_pb2.EntryFilter(**more)
-    return audit_pb2.QueryEntriesRequest(subject=person(subject), filter=filter, **{"tenant": TENANT} | own)
+    return audit_pb2.QueryEntriesRequest(subject=person(reader), filter=filter, **{"tenant": TENANT} | own)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tests.integration.conftest import (
     check_request,
     person,
     query_request,
+    refusal_of,
     serving,
 )
 
@@ -267,7 +268,7 @@ async def test_counts_of_refused_keys_outlive_a_fault(sqlite_site: Site) -> None
 @pytest.mark.parametrize(("subject", "resource", "reason"), [
     ("//partner/mallory", {}, "SUBJECT_OF_OTHER_TENANT"),
     ("//globex/bob", {"owner": "bob"}, "SUBJECT_OF_OTHER_TENANT"),
-    ("bob", {"owner": "bob", "tenant": OTHER_TENANT}, "RESOURCE_OF_OTHER_TENANT"),
+    ("bob", {"owner": "bob", "home": OTHER_TENANT}, "RESOURCE_OF_OTHER_TENANT"),
     ("nobody", {"owner": "bob"}, "NO_MATCHING_RULE"),
     ("Bob", {"owner": "Bob"}, "NO_MATCHING_RULE"),
     ("bob", {"owner": "carol"}, "NO_MATCHING_RULE"),

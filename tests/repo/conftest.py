@@ -1,6 +1,18 @@
 """The tests of the repository itself use tools of their own, which stand beside them."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+from service import Service, serving
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One server for all tests that follow the documents."""
+    with serving(tmp_path_factory.mktemp("readme")) as running:
+        yield running

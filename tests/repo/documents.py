@@ -19,7 +19,10 @@ _REASON = re.compile(r"ERROR_REASON_(\w+) is ([A-Z_]+): (.+?)(?: \{ \"reason\".*
 
 def commands() -> Iterator[tuple[click.Context, click.Command]]:
     """All commands that a user sees, in the order of their names, each with the context its help is made in."""
-    yield from _commands(linewarden, click.Context(linewarden, info_name="linewarden", max_content_width=_WIDTH))
+    settings = linewarden.context_settings
+    yield from _commands(
+        linewarden, click.Context(linewarden, info_name="linewarden", max_content_width=_WIDTH, **settings)
+    )
 
 
 def commands_page() -> str:
@@ -33,12 +36,13 @@ def commands_page() -> str:
 
 
 def commands_table() -> str:
-    """Every command with what it does."""
+    """Every command with its subcommands and what it does."""
     rows = ["| command | does |", "|---|---|"]
-    for context, command in commands():
-        if not isinstance(command, click.Group):
+    for name, command in sorted(linewarden.commands.items()):
+        if not command.hidden:
+            inner = f" {', '.join(sorted(command.commands))}" if isinstance(command, click.Group) else ""
             words = " ".join(inspect.cleandoc(command.help or "").split())
-            rows.append(f"| `{context.command_path}` | {words} |")
+            rows.append(f"| `linewarden {name}`{inner} | {words} |")
     return "\n".join(rows) + "\n"
 
 

@@ -69,6 +69,7 @@ def test_decisions_are_explained(policy: list[str], case: dict[str, Any]) -> Non
     decision = snapshot.decide(*access)
     expected = {key: value for key, value in case.items() if key not in ("who", "verb", "item", "given")}
     assert _explained(decision) == expected
+    assert len({match.rule_id for match in decision.matched}) == len(decision.matched)
     assert decision.allowed is (case["reason"] == "allowed_by_rule")
     if case["who"] and not case["who"].startswith("role:"):
         assert stock_enforcer(statements).enforce(*stock_request(*access)) is decision.allowed

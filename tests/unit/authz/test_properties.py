@@ -186,6 +186,42 @@ def test_answers_stand_until_they_expire(
 
 
 @_relaxed
+@given(statements(), st.lists(requests, min_size=8, max_size=40))
+def test_answers_do_not_depend_on_earlier_ones(
+    policy: list[Statement], asked: list[tuple[str, Verb, Resource, Context]]
+) -> None:
+    """A snapshot that has answered much answers as one that is asked for the first time, with the same explanation."""
+    used = Snapshot.compile(1, HASH, numbered(policy))
+    for one in [*asked, *reversed(asked)]:
+        fresh = Snapshot.compile(1, HASH, numbered(policy))
+        assert used.decide(*one) == fresh.decide(*one)
+
+
+@st.composite
+def conditional_rules(draw: st.DrawFn) -> list[Statement]:
+    """Rules for the same person, verb and items, which differ in their conditions only."""
+    combined = st.lists(
+        st.sampled_from(CONDITIONS), min_size=1, max_size=2, unique_by=lambda text: text.split("=")[0].rstrip("<>")
+    )
+    sets = draw(st.lists(combined.map(sorted), min_size=1, max_size=4, unique_by=tuple))
+    effects = st.sampled_from(["allow", "allow", "deny"])
+    return [parse_statement(f"{draw(effects)} ann play recording any if {' if '.join(one)}") for one in sets]
+
+
+@settings(_relaxed, max_examples=200)
+@given(conditional_rules(), st.lists(st.tuples(resources(), contexts()), min_size=20, max_size=40))
+def test_each_circumstance_gets_its_own_answer(policy: list[Statement], asked: list[tuple[Resource, Context]]) -> None:
+    """However alike requests are, what differs in time, age, purpose, case, zone or consent is told apart every time."""
+    used, enforcer = Snapshot.compile(1, HASH, numbered(policy)), stock_enforcer(policy)
+    for told, context in asked:
+        resource = Resource(ResourceType.RECORDING, "7", created_us=told.created_us)
+        decision = used.decide("ann", Verb.PLAY, resource, context)
+        fresh = Snapshot.compile(1, HASH, numbered(policy)).decide("ann", Verb.PLAY, resource, context)
+        assert decision == fresh
+        assert decision.allowed is enforcer.enforce(*stock_request("ann", Verb.PLAY, resource, context))
+
+
+@_relaxed
 @given(st.one_of(rule_lines(), binding_lines()))
 def test_canonical_text_is_the_statement(line: str) -> None:
     """A statement's canonical text is the same statement, and its own canonical text."""

@@ -1,6 +1,8 @@
 """The rules of the contract: the same verdicts as the protovalidate library, and no rule ignored."""
 
 from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import protovalidate
@@ -13,13 +15,15 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from linewarden import v1 as contract
 from linewarden.server.validation import MAX_VIOLATIONS, compile_validator
-from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
+from linewarden.v1 import access_pb2, audit_pb2, core_pb2
 
 REQUESTS: list[Any] = [
     method.input_type
-    for module in (access_pb2, audit_pb2, policy_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
+    for module in iter_modules(contract.__path__)
+    if module.name.endswith("_pb2")
+    for service in import_module(f"linewarden.v1.{module.name}").DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
 _VALIDATORS = {message.full_name: compile_validator(message) for message in REQUESTS}
@@ -49,45 +53,65 @@ _ODD = (
     "[]^\\-",
 )
 _TEXTS = st.one_of(st.sampled_from(_GOOD), st.sampled_from(_GOOD), st.sampled_from(_ODD), st.text(max_size=8))
-_NUMBERS = st.sampled_from((0, 1, 999, 1000, 1001, 9_999, 10_000, 10_001, 2**32 - 1))
+_NUMBERS = st.one_of(st.integers(0, 3), st.sampled_from((59, 60, 999, 1000, 1001, 9_999, 10_000, 10_001, 2**31 - 1)))
+_OF_TYPE: dict[int, st.SearchStrategy[Any]] = {
+    FieldDescriptor.TYPE_STRING: _TEXTS,
+    FieldDescriptor.TYPE_BYTES: st.sampled_from((bytes(32), b"", bytes(31), bytes(64))),
+    FieldDescriptor.TYPE_BOOL: st.booleans(),
+    FieldDescriptor.TYPE_DOUBLE: st.floats(),
+}
+_GOOD_OF_TYPE: dict[int, Any] = {FieldDescriptor.TYPE_BYTES: bytes(32), FieldDescriptor.TYPE_STRING: "a1"}
 _LIST_SIZES = st.sampled_from((0, 1, 1, 2, 2, 3, 16, 17))
 
 
-def _value(draw: Any, field: FieldDescriptor) -> Any:
-    if field.message_type is not None:
-        return _message(draw, field.message_type)
-    if field.enum_type is not None:
-        return draw(st.sampled_from((1, 1, 2, 0, len(field.enum_type.values), -1)))
-    if field.type == FieldDescriptor.TYPE_STRING:
-        return draw(_TEXTS)
-    return draw(st.booleans()) if field.type == FieldDescriptor.TYPE_BOOL else draw(_NUMBERS)
+class _Drawing:
+    """Draws requests: `oddness` of 20 values are drawn from anywhere, the others are well."""
 
+    def __init__(self, draw: Any, oddness: int) -> None:
+        self._draw = draw
+        self._oddness = oddness
 
-def _message(draw: Any, message: Descriptor) -> Any:
-    made: Any = GetMessageClass(message)()
-    if message.full_name == "google.protobuf.Timestamp":
-        return timestamp_pb2.Timestamp(seconds=1_790_000_000)
-    for field in message.fields:
-        if field.is_repeated and field.message_type is not None and field.message_type.GetOptions().map_entry:
-            for _ in range(draw(_LIST_SIZES)):
-                getattr(made, field.name)[draw(_TEXTS)] = draw(_TEXTS)
-        elif field.is_repeated:
-            size = draw(_LIST_SIZES if field.message_type is None else st.integers(0, 2))
-            values = [_value(draw, field) for _ in range(min(size, 2))]
-            values += values[-1:] * (size - len(values))
-            getattr(made, field.name).extend(values)
-        elif draw(st.sampled_from((True, True, True, False))):
-            value = _value(draw, field)
-            if field.message_type is not None:
-                getattr(made, field.name).CopyFrom(value)
+    def message(self, message: Descriptor) -> Any:
+        """A message."""
+        made: Any = GetMessageClass(message)()
+        if message.full_name == "google.protobuf.Timestamp":
+            return timestamp_pb2.Timestamp(seconds=1_790_000_000)
+        for field in message.fields:
+            if field.is_repeated and field.message_type is not None and field.message_type.GetOptions().map_entry:
+                for _ in range(self._size()):
+                    getattr(made, field.name)[self._value(field.message_type.fields[0])] = self._draw(_TEXTS)
+            elif field.is_repeated:
+                size = self._size() if field.message_type is None else min(self._size(), 2)
+                values = [self._value(field) for _ in range(min(size, 2))]
+                getattr(made, field.name).extend(values + values[-1:] * (size - len(values)))
+            elif field.message_type is not None:
+                if not self._odd():
+                    getattr(made, field.name).CopyFrom(self.message(field.message_type))
             else:
-                setattr(made, field.name, value)
-    return made
+                setattr(made, field.name, self._value(field))
+        return made
+
+    def _odd(self) -> bool:
+        return bool(self._draw(st.integers(1, 20)) <= self._oddness)
+
+    def _size(self) -> int:
+        return int(self._draw(_LIST_SIZES)) if self._odd() else 1
+
+    def _value(self, field: FieldDescriptor) -> Any:
+        if field.message_type is not None:
+            return self.message(field.message_type)
+        if field.enum_type is not None:
+            last = len(field.enum_type.values)
+            return self._draw(st.sampled_from((1, 2, 0, last - 1, last, -1))) if self._odd() else 1
+        if self._odd():
+            return self._draw(_OF_TYPE.get(field.type, _NUMBERS))
+        return _GOOD_OF_TYPE.get(field.type, 1)
 
 
 @st.composite
 def _requests(draw: Any) -> Any:
-    return _message(draw, draw(st.sampled_from(REQUESTS)))
+    drawing = _Drawing(draw, draw(st.sampled_from((0, 1, 1, 6, 12))))
+    return drawing.message(draw(st.sampled_from(REQUESTS)))
 
 
 def _library(message: Any) -> set[tuple[str, str]]:

@@ -1,0 +1,147 @@
+"""Cerbos beside us: its server from the npm package, a policy equal in meaning, its log off, nothing sent anywhere.
+
+Its messages are taken from the server itself, which tells them over reflection, so that nothing of it is kept here.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import time
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from load import Question
+from processes import await_listener, free_address, started
+from target import Target
+from workload import AGENTS, BATCH, PERSON, PURPOSE, QUEUE, ROLES, framed, recordings
+
+PACKAGE = "@cerbos/cerbos-linux-x64"
+_BINARY = "node_modules/@cerbos/cerbos-linux-x64/cerbos-linux-x64"
+_METHOD = "cerbos.svc.v1.CerbosService/CheckResources"
+_INSTALL_TIMEOUT_S = 120
+
+_CONFIG = """\
+server:
+  grpcListenAddr: "{grpc}"
+  httpListenAddr: "{http}"
+storage:
+  driver: disk
+  disk:
+    directory: {policies}
+    watchForChanges: false
+audit:
+  enabled: false
+telemetry:
+  disabled: true
+"""
+
+
+def installed(cache: Path) -> Path | None:
+    """The server's program, installed into the cache if npm is there; None if it cannot be had."""
+    binary = cache / _BINARY
+    npm = shutil.which("npm")
+    if not binary.exists() and npm is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+        call = [npm, "install", "--prefix", str(cache), "--no-audit", "--no-fund", "--no-save", PACKAGE]
+        subprocess.run(call, check=False, capture_output=True, timeout=_INSTALL_TIMEOUT_S)
+    return binary if binary.exists() else None
+
+
+def version(binary: Path) -> str:
+    """The version it tells."""
+    done = subprocess.run([str(binary), "--version"], check=True, capture_output=True, text=True)
+    return done.stdout.split()[0]
+
+
+@contextmanager
+def running(binary: Path, folder: Path) -> Iterator[dict[str, Target]]:
+    """The server with its targets: `single` and `batch`."""
+    policies = folder / "policies"
+    policies.mkdir()
+    (policies / "recording.json").write_text(json.dumps(_policy()), encoding="utf-8")
+    address = free_address()
+    config = folder / "cerbos.yaml"
+    config.write_text(_CONFIG.format(grpc=address, http=free_address(), policies=policies), encoding="utf-8")
+    call = [str(binary), "server", f"--config={config}", "--log-level=error"]
+    home = {name: value for name, value in os.environ.items() if not name.startswith("CERBOS_")}
+    with started(call, folder, home | {"CERBOS_NO_TELEMETRY": "1"}):
+        await_listener(address)
+        yield _targets(folder, address)
+
+
+def _targets(folder: Path, address: str) -> dict[str, Target]:
+    request, response = _messages(address)
+    targets = {}
+    for name, items in (("single", 1), ("batch", BATCH)):
+        frame = folder / f"{name}.frame"
+        frame.write_bytes(framed(ParseDict(_request(items), request()).SerializeToString()))
+        question = Question(address, _METHOD, frame)
+        targets[name] = Target(f"Cerbos {name}", question, items, _allows(response, items))
+    return targets
+
+
+def _messages(address: str) -> tuple[Any, Any]:
+    with grpc.insecure_channel(address) as channel:
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))  # type: ignore[no-untyped-call]
+        service = pool.FindServiceByName(_METHOD.partition("/")[0])
+        method = service.methods_by_name["CheckResources"]
+        return GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+
+
+def _allows(response: Any, items: int) -> Any:
+    def is_right(answer: bytes) -> bool:
+        results = response.FromString(answer).results
+        return [dict(one.actions) for one in results] == [{"play": 1}] * items
+
+    return is_right
+
+
+def _request(items: int) -> dict[str, Any]:
+    resources = []
+    for one in list(recordings(int(time()), 1 if items == 1 else AGENTS))[:items]:
+        attributes = {"owner": one.owner, "queue": QUEUE, "created": one.created_s}
+        resources.append({"resource": {"kind": "recording", "id": one.id, "attr": attributes}, "actions": ["play"]})
+    principal = {"id": PERSON, "roles": list(ROLES), "attr": {"purpose": PURPOSE, "zone": "office"}}
+    return {"requestId": "7f0c2c9e-8d53-4c1c-9e55-1d2f6d0f4a11", "principal": principal, "resources": resources}
+
+
+def _policy() -> dict[str, Any]:
+    """The rules of the template that speak of recordings, as Cerbos writes them; duties are left out."""
+    own, queue = "R.attr.owner == P.id", f'R.attr.queue == "{QUEUE}"'
+    heard = 'P.attr.purpose in ["quality", "training"]'
+    case, support = "has(P.attr.case)", 'P.attr.purpose == "support"'
+    rules = [
+        _rule("ALLOW", "user", "view_metadata view_party_numbers search play read_transcript", own),
+        _rule("ALLOW", "user", "record_pause record_resume", own),
+        _rule("ALLOW", ROLES[0], "view_metadata view_party_numbers search", queue),
+        _rule("ALLOW", ROLES[0], "play", queue, heard, _younger(90)),
+        _rule("ALLOW", "tenant_admin", "view_metadata archive restore"),
+        _rule("DENY", "auditor", "play download export share transcribe read_transcript"),
+        _rule("ALLOW", "privacy_officer", "view_metadata search", case),
+        _rule("ALLOW", "privacy_officer", "hold release_hold erase_subject", case),
+        _rule("ALLOW", "quality", "view_metadata search", 'P.attr.purpose == "quality"'),
+        _rule("ALLOW", "quality", "play", 'P.attr.purpose == "quality"', 'R.attr.consent == "given"', _younger(30)),
+        _rule("ALLOW", "partner_support", "view_metadata search", case, support),
+        _rule("DENY", "vendor_support", "play download export share transcribe read_transcript"),
+    ]
+    policy = {"resource": "recording", "version": "default", "rules": rules}
+    return {"apiVersion": "api.cerbos.dev/v1", "resourcePolicy": policy}
+
+
+def _younger(days: int) -> str:
+    return f'timestamp(int(R.attr.created)).timeSince() < duration("{days * 24}h")'
+
+
+def _rule(effect: str, role: str, actions: str, *conditions: str) -> dict[str, Any]:
+    rule: dict[str, Any] = {"effect": f"EFFECT_{effect}", "roles": [role], "actions": actions.split()}
+    if conditions:
+        rule["condition"] = {"match": {"all": {"of": [{"expr": one} for one in conditions]}}}
+    return rule

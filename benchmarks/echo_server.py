@@ -1,0 +1,34 @@
+"""The wall: a server with the same library and the same messages that does nothing. `echo_server.py ADDRESS RESPONSE_FILE`.
+
+It reads a CheckRequest and writes one CheckResponse, always the same: no caller is authenticated, nothing is decided or
+logged. What it takes is what any server on grpc.aio pays for a call.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+from linewarden.v1 import access_pb2
+from linewarden.v1.access_pb2_grpc import AccessServiceServicer, add_AccessServiceServicer_to_server
+
+
+class _Echo(AccessServiceServicer):
+    def __init__(self, response: access_pb2.CheckResponse) -> None:
+        self._response = response
+
+    async def Check(self, request: access_pb2.CheckRequest, context: Any) -> access_pb2.CheckResponse:  # noqa: ARG002
+        return self._response
+
+
+async def _serve(address: str, response: access_pb2.CheckResponse) -> None:
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 1_000)])
+    add_AccessServiceServicer_to_server(_Echo(response), server)
+    server.add_insecure_port(address)
+    await server.start()
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1], access_pb2.CheckResponse.FromString(Path(sys.argv[2]).read_bytes())))

@@ -1,0 +1,62 @@
+"""Servers under measurement: started, waited for, and ended by the process that measures."""
+
+import os
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+_PATIENCE_S = 30
+
+
+@contextmanager
+def started(call: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Path]:
+    """A process that runs until the end of the block; gives the file that its messages go to."""
+    messages = folder / "messages.txt"
+    with messages.open("w") as file:
+        process = subprocess.Popen(
+            call, cwd=folder, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+        try:
+            yield messages
+        finally:
+            process.terminate()
+            timer = threading.Timer(_PATIENCE_S, process.kill)
+            timer.start()
+            process.wait()
+            timer.cancel()
+
+
+def address_in(messages: Path, pattern: str) -> str:
+    """The address that a server tells in its messages; the first group of the pattern."""
+    deadline = monotonic() + _PATIENCE_S
+    while monotonic() < deadline:
+        if match := re.search(pattern, messages.read_text(encoding="utf-8", errors="replace")):
+            return match[1]
+        sleep(0.05)
+    raise SystemExit(f"a server did not start; see {messages}")
+
+
+def free_address() -> str:
+    """A loopback address that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def await_listener(address: str) -> None:
+    """Wait until somebody listens there."""
+    host, _, port = address.rpartition(":")
+    deadline = monotonic() + _PATIENCE_S
+    while monotonic() < deadline:
+        try:
+            socket.create_connection((host, int(port)), 1).close()
+        except OSError:
+            sleep(0.05)
+        else:
+            return
+    raise SystemExit(f"nobody listens on {address}")

@@ -1,0 +1,118 @@
+"""Linewarden itself under load: the real command, its durable log on SQLite, everything on but TLS."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep, time
+
+import orjson
+from linewarden.server.settings import load_settings
+from linewarden.server.storage import Storage, open_storage
+from linewarden.v1 import access_pb2
+from load import Question
+from processes import address_in, started
+from target import Target
+from workload import BATCH, TENANT, batch, framed, policy_text, single
+
+_PATIENCE_S = 60
+_METHOD = "linewarden.v1.AccessService"
+
+
+def initialize(folder: Path) -> Path:
+    """Make a service's folder with the policy of the workload; returns its settings file."""
+    policy = folder / "bench.policy"
+    policy.write_text(policy_text(), encoding="utf-8")
+    home = folder / "service"
+    call = [sys.executable, "-m", "linewarden.server", "init", str(home), "--tenant", TENANT, "--policy", str(policy)]
+    subprocess.run(call, check=True, capture_output=True)
+    return home / "linewarden.toml"
+
+
+class Log:
+    """The tenant's log as its own database tells it."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._log = storage.log.head_of(TENANT).log
+        self.size = storage.log.head(self._log).size
+        self.entry = b""
+
+    def grew(self, entries: int, items: int) -> None:
+        """Wait until all is indexed; every entry that came must be a decision that allows so many items.
+
+        Raises:
+            SystemExit: other entries came, or more or fewer.
+        """
+        before, self.size = self.size, self._storage.log.head(self._log).size
+        allowed = 0
+        for self.entry in self._storage.log.entries(self._log, before, self.size):
+            decoded = orjson.loads(self.entry)
+            effects = [one["effect"] for one in decoded.get("items", ())]
+            allowed += decoded["kind"] == "decision" and effects == ["allow"] * items
+        if (allowed, self.size - before) != (entries, entries):
+            raise SystemExit(f"{entries} answers, but {self.size - before} entries, {allowed} of them as they must be")
+        self._await_index()
+
+    def skip(self) -> None:
+        """Take what came so far as given: persons met for the first time are entries too."""
+        self.size = self._storage.log.head(self._log).size
+
+    def _await_index(self) -> None:
+        deadline = monotonic() + _PATIENCE_S
+        while self._storage.index.indexed(self._log) < self.size:
+            if monotonic() > deadline:
+                raise SystemExit("the index does not catch up with the log")
+            sleep(0.05)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[tuple[dict[str, Target], Log]]:
+    """The server with its targets: `single`, `batch`, `owners` (a batch in which every item has an owner of its own)."""
+    settings_file = initialize(folder)
+    token = (settings_file.parent / "secrets/api-key").read_text().strip()
+    storage = open_storage(load_settings(settings_file))
+    environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true", "LINEWARDEN_WORKERS": "1"}
+    call = [sys.executable, "-m", "linewarden.server", "serve", "--config", str(settings_file)]
+    try:
+        with started(call, folder, environment) as messages:
+            address = address_in(messages, r"serving on (\S+:\d+)")
+            log = Log(storage)
+            targets = _targets(folder, address, token, log)
+            for target in targets.values():  # meets the persons
+                target.ask()
+            log.skip()
+            yield targets, log
+    finally:
+        storage.close()
+
+
+def _targets(folder: Path, address: str, token: str, log: Log) -> dict[str, Target]:
+    now_s = int(time())
+    questions = {
+        "single": ("Check", 1, single(now_s)),
+        "batch": ("CheckBatch", BATCH, batch(now_s, 8)),
+        "owners": ("CheckBatch", BATCH, batch(now_s, BATCH)),
+    }
+    targets = {}
+    for name, (method, items, message) in questions.items():
+        frame = folder / f"{name}.frame"
+        frame.write_bytes(framed(message.SerializeToString()))
+        question = Question(address, f"{_METHOD}/{method}", frame, token)
+        is_right = _is_allowed if items == 1 else _are_allowed
+        targets[name] = Target(f"Linewarden {name}", question, items, is_right, _settle(log, items))
+    return targets
+
+
+def _settle(log: Log, items: int):  # noqa: ANN202
+    return lambda calls: log.grew(calls, items)
+
+
+def _is_allowed(answer: bytes) -> bool:
+    return access_pb2.CheckResponse.FromString(answer).decision.effect == access_pb2.EFFECT_ALLOW
+
+
+def _are_allowed(answer: bytes) -> bool:
+    decisions = access_pb2.CheckBatchResponse.FromString(answer).decisions
+    return [one.effect for one in decisions] == [access_pb2.EFFECT_ALLOW] * BATCH

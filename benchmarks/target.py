@@ -1,0 +1,69 @@
+"""A server under load with one question, and how one knows that what it answers is right."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import grpc
+from load import Load, Question, Shape, press
+
+_FRAME_HEAD = 5
+_DEADLINE_S = 10
+
+#: Numbers in an answer (the decision's id, fractions of a second) may take a few bytes more or less each time.
+_SLACK_BYTES = 64
+
+
+def _accept(_calls: int) -> None:
+    """Nothing more to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`items` are decided by each call. `is_right` looks at an answer; `settle` waits until the server has come to rest
+    after so many calls, and stops the run if it did not do its work.
+    """
+
+    name: str
+    question: Question
+    items: int
+    is_right: Callable[[bytes], bool]
+    settle: Callable[[int], None] = _accept
+
+    def press(self, shape: Shape, calls: int) -> Load:
+        """Check one answer, make the load, check that as much came back as belongs to so many right answers.
+
+        Raises:
+            SystemExit: something was not right.
+        """
+        length = len(self.ask()) + _FRAME_HEAD
+        self.settle(1)
+        load = press(self.question, shape, calls)
+        self.settle(load.calls)
+        if abs(load.body_bytes - load.calls * length) > load.calls * min(_SLACK_BYTES, length // 4):
+            raise SystemExit(f"{self.name}: {load.body_bytes} bytes came back for {load.calls} answers of {length}")
+        return load
+
+    def ask(self, times: int = 1) -> bytes:
+        """Ask as any client does; returns the last answer."""
+        with grpc.insecure_channel(self.question.address) as channel:
+            return self._ask(channel, times)[0]
+
+    def alone_ms(self, times: int) -> float:
+        """The time of a call when nothing else happens, the median of so many one after the other, in milliseconds."""
+        with grpc.insecure_channel(self.question.address) as channel:
+            spent = sorted(self._ask(channel, times)[1])
+        self.settle(times)
+        return spent[len(spent) // 2] * 1e3
+
+    def _ask(self, channel: grpc.Channel, times: int) -> tuple[bytes, list[float]]:
+        message = self.question.frame.read_bytes()[_FRAME_HEAD:]
+        metadata = (("authorization", f"Bearer {self.question.token}"),) if self.question.token else ()
+        call, spent, answer = channel.unary_unary(f"/{self.question.method}"), [], b""
+        for _ in range(times):
+            began = perf_counter()
+            answer = call(message, metadata=metadata, timeout=_DEADLINE_S)
+            spent.append(perf_counter() - began)
+        if not self.is_right(answer):
+            raise SystemExit(f"{self.name} does not allow what it should")
+        return answer, spent

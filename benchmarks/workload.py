@@ -1,0 +1,86 @@
+"""What is asked over the wire: a supervisor who plays recordings of her queue, as gRPC frames ready to be sent.
+
+The policy is the template for a PBX that comes with the service, with one more person. The same questions are put to the
+echo and, in its own terms, to Cerbos.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from linewarden.server.initial import pbx_template
+from linewarden.server.names import PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.v1 import access_pb2, core_pb2
+
+TENANT = "acme"
+PERSON = "alice@acme.example"
+ROLES = ("supervisor_sales", "user")
+QUEUE = "sales"
+PURPOSE = "quality"
+AGENTS = 8
+BATCH = 50
+
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording of the queue."""
+
+    id: str
+    owner: str
+    created_s: int
+
+
+def policy_text() -> str:
+    """The policy that is in force."""
+    return f"{pbx_template()}\nbind {PERSON} role:{ROLES[0]}\n"
+
+
+def recordings(now_s: int, owners: int) -> Iterator[Recording]:
+    """A batch of recordings, one each quarter of an hour, of so many agents in turn."""
+    for n in range(BATCH):
+        created_s = now_s - _DAY_S - n * 900
+        id = f"2026/11/17/q-{QUEUE}-1555770{n:04}-20261117-134654-{created_s}.{n}.wav"
+        yield Recording(id, f"agent{n % owners}@acme.example", created_s)
+
+
+def single(now_s: int) -> access_pb2.CheckRequest:
+    """A question about one recording."""
+    one = next(recordings(now_s, 1))
+    return access_pb2.CheckRequest(
+        tenant=TENANT,
+        request_id="7f0c2c9e-8d53-4c1c-9e55-1d2f6d0f4a11",
+        subject=core_pb2.Subject(id=PERSON),
+        verb=VERB_NUMBERS["play"],
+        resource=_resource(one),
+        context=_context(),
+    )
+
+
+def batch(now_s: int, owners: int) -> access_pb2.CheckBatchRequest:
+    """A question about a batch of recordings."""
+    items = [
+        access_pb2.CheckItem(verb=VERB_NUMBERS["play"], resource=_resource(one)) for one in recordings(now_s, owners)
+    ]
+    return access_pb2.CheckBatchRequest(
+        tenant=TENANT,
+        request_id="7f0c2c9e-8d53-4c1c-9e55-1d2f6d0f4a12",
+        subject=core_pb2.Subject(id=PERSON),
+        context=_context(),
+        items=items,
+    )
+
+
+def framed(message: bytes) -> bytes:
+    """A message as it travels over gRPC: not compressed, its length in four bytes, itself."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def _resource(one: Recording) -> core_pb2.Resource:
+    made = core_pb2.Resource(type=TYPE_NUMBERS["recording"], id=one.id, owner=one.owner, queue=QUEUE)
+    made.created_at.FromSeconds(one.created_s)
+    return made
+
+
+def _context() -> core_pb2.Context:
+    return core_pb2.Context(purpose=PURPOSE_NUMBERS[PURPOSE], network_zone="office")

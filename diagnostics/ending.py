@@ -1,0 +1,114 @@
+"""How a capture ends: what its worker left, or that it left nothing; and sessions whose time is over."""
+
+from dataclasses import replace
+
+from linewarden.diagnostics import kinds
+from linewarden.diagnostics.books import Books
+from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.grounds import stopped
+from linewarden.diagnostics.ports import Outcome
+from linewarden.diagnostics.session import Session, SessionState, Tally
+from linewarden.diagnostics.states import Event, follow
+from linewarden.diagnostics.steps import Occasion, Step, changed
+from linewarden.diagnostics.usage import Counted
+
+_DAY_US = 86_400_000_000
+
+
+class EndingDesk:
+    """Ends of sessions. The methods ask the database; they raise LogUnavailable beside what is stated."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def stop(self, on: Occasion, id: str, reason: StopReason) -> Step[Session] | None:
+        """The session is to stop for `reason`; None if it has another reason, or has ended, already."""
+        stored, session = self._books.session(on.log, id)
+        if session.state is not SessionState.RUNNING:
+            return None
+        after = stopped(session, reason)
+        entry = on.entry(
+            f"{kinds.CAPTURE}{Event.STOPPED}", {"session": id, "state": after.state, "stop_reason": reason}
+        )
+        return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+
+    def end(self, on: Occasion, id: str, outcome: Outcome) -> Step[Session] | None:
+        """The worker has ended: sealed, or failed. None if that is recorded already.
+
+        A reason to stop that was recorded before is the one that stays.
+        """
+        stored, session = self._books.session(on.log, id)
+        if session.state not in {SessionState.RUNNING, SessionState.STOPPING}:
+            return None
+        _at, terms = self._books.terms(on.log)
+        entries = []
+        if session.state is SessionState.RUNNING:
+            session = stopped(session, outcome.reason)
+            fields = {"session": id, "state": session.state, "stop_reason": outcome.reason}
+            entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", fields))
+        event = Event.FAILED if outcome.evidence is None else Event.SEALED
+        after = replace(
+            session,
+            state=follow(session.state, event),
+            ended_us=on.now_us,
+            delete_us=on.now_us + terms.retention_days * _DAY_US,
+            tally=outcome.tally,
+            evidence=outcome.evidence,
+        )
+        entries.append(on.entry(f"{kinds.CAPTURE}{event}", _summary(after)))
+        counted = Counted(on.now_us, (f"stopped_{after.stop_reason}",)) if terms.shares_usage else None
+        return Step(on.log, tuple(entries), (changed(stored, after.state, after),), after, counted=counted)
+
+    def lose(self, on: Occasion, id: str) -> Step[Session] | None:
+        """Nobody watches the worker any more: it has stopped by itself, and what it left cannot be relied on."""
+        return self.end(on, id, Outcome(StopReason.LEASE_LOST, Tally(), None))
+
+    def lapse(self, on: Occasion, id: str) -> Step[Session] | None:
+        """An armed session was not started in time; None if it was, or time is left."""
+        stored, session = self._books.session(on.log, id)
+        lapsed = session.start_before_us is not None and on.now_us >= session.start_before_us
+        if session.state is not SessionState.ARMED or not lapsed:
+            return None
+        after = replace(session, state=follow(session.state, Event.REJECTED))
+        entry = on.entry(f"{kinds.CAPTURE}{Event.REJECTED}", {"session": id, "state": after.state, "reason": "lapsed"})
+        return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+
+    def expire(self, on: Occasion, id: str) -> Step[Session] | None:
+        """The time to keep the evidence is over; None if it is not."""
+        stored, session = self._books.session(on.log, id)
+        over = session.delete_us is not None and on.now_us >= session.delete_us
+        if session.state not in {SessionState.SEALED, SessionState.FAILED} or not over:
+            return None
+        after = replace(session, state=follow(session.state, Event.DELETED))
+        entry = on.entry(f"{kinds.CAPTURE}{Event.DELETED}", {"session": id, "state": after.state, "reason": "expired"})
+        return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+
+
+def _summary(session: Session) -> dict[str, object]:
+    tally = session.tally
+    summary: dict[str, object] = {
+        "session": session.id,
+        "state": session.state,
+        "stop_reason": session.stop_reason,
+        "counters": {
+            "received": tally.received,
+            "dropped": tally.dropped,
+            "delivered": tally.delivered,
+            "written": tally.written,
+            "unparsed": tally.unparsed,
+            "rules": tally.rules,
+        },
+        "lossy": tally.dropped > 0,
+        "sound": tally.sound,
+        "delete": session.delete_us,
+    }
+    if session.evidence is not None:
+        evidence = session.evidence
+        summary["evidence"] = {
+            "plain_bytes": evidence.plain_bytes,
+            "plain_sha256": evidence.plain_sha256,
+            "chain": evidence.chain,
+            "sealed_bytes": evidence.sealed_bytes,
+            "sealed_sha256": evidence.sealed_sha256,
+        }
+    return summary

@@ -1,0 +1,98 @@
+"""What can go wrong around a diagnosis. No text repeats a name, an address or a selector.
+
+DiagnosticsError
+├── NotEnabled                   the customer has not enabled diagnostics
+├── ResponsibilitiesNotAccepted  not every responsibility was accepted
+├── NotTheCustomer               a person of another tenant, where only the customer's own may act
+├── RecordNotFound               no such notice, attestation or session
+├── NoticeNotCurrent             the notice has another version by now
+├── AttestationInvalid           the statement contradicts itself or the clock; names the field
+├── AttestationMissing           no attestation in force covers this
+├── ApprovalMissing              nobody approved it, or the approval lapsed
+├── SelfApproval                 the approver is the one who asked
+├── StateConflict                the state does not permit this; names the state
+├── LimitTooHigh                 a limit passes its maximum or what was promised; names the limit
+├── SelectorNotPermitted         interface, trunk or address is not one of the tenant's; names the field
+├── FilterInvalid                the filter expression is none
+├── CaseMissing                  purpose or case is not stated
+├── ReaderUnusable               the public key of a reader is none
+└── DiagnosisUnavailable         worker, mail server or evidence cannot be used now
+"""
+
+
+class DiagnosticsError(Exception):
+    """The root of everything these files raise on purpose. `detail` is a word that may be told to anybody."""
+
+    detail = ""
+
+
+class NotEnabled(DiagnosticsError):
+    """The customer has not enabled diagnostics."""
+
+
+class ResponsibilitiesNotAccepted(DiagnosticsError):
+    """Not every responsibility was accepted."""
+
+
+class NotTheCustomer(DiagnosticsError):
+    """A person of another tenant cannot do this, whatever the policy says."""
+
+
+class RecordNotFound(DiagnosticsError):
+    """There is no such notice, attestation or session."""
+
+
+class NoticeNotCurrent(DiagnosticsError):
+    """The notice has another version by now."""
+
+
+class _Detailed(DiagnosticsError):
+    """An error that names one word of the contract."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = str(detail)
+
+
+class AttestationInvalid(_Detailed):
+    """The statement contradicts itself or the clock. `detail` is the field."""
+
+
+class AttestationMissing(DiagnosticsError):
+    """No attestation in force covers this."""
+
+
+class ApprovalMissing(DiagnosticsError):
+    """Nobody approved it, or the approval lapsed, or its giver may approve no more."""
+
+
+class SelfApproval(DiagnosticsError):
+    """The approver is the one who asked."""
+
+
+class StateConflict(_Detailed):
+    """The state does not permit this. `detail` is the state."""
+
+
+class LimitTooHigh(_Detailed):
+    """A limit passes its maximum, or what users were promised. `detail` is the limit."""
+
+
+class SelectorNotPermitted(_Detailed):
+    """An interface, trunk or address is not one of the tenant's. `detail` is the field."""
+
+
+class FilterInvalid(DiagnosticsError):
+    """The filter expression is none, or stands beside what it replaces."""
+
+
+class CaseMissing(DiagnosticsError):
+    """Purpose or case is not stated."""
+
+
+class ReaderUnusable(DiagnosticsError):
+    """The public key of a reader is none."""
+
+
+class DiagnosisUnavailable(DiagnosticsError):
+    """Worker, mail server or evidence cannot be used now."""

@@ -1,0 +1,53 @@
+"""What becomes of sessions whose grounds are gone: diagnostics disabled, an attestation withdrawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from linewarden.diagnostics import kinds
+from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.session import Session, SessionState
+from linewarden.diagnostics.states import Event, follow
+from linewarden.diagnostics.steps import Occasion, changed
+from linewarden.diagnostics.store.records import Change, StoredRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The sessions that lost their grounds, with the entries and changes that say so."""
+
+    sessions: tuple[str, ...]
+    entries: tuple[bytes, ...]
+    changes: tuple[Change, ...]
+
+
+def without_grounds(
+    on: Occasion, sessions: Sequence[tuple[StoredRecord, Session]], waiting: Event, reason: StopReason
+) -> Lost:
+    """Sessions that wait have the event `waiting`; those that run stop for `reason`; those that stop already go on."""
+    ids, entries, changes = [], [], []
+    for stored, session in sessions:
+        if session.state is SessionState.STOPPING:
+            continue
+        if session.state is SessionState.RUNNING:
+            after = stopped(session, reason)
+            entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", {"session": session.id, "stop_reason": reason}))
+        else:
+            after = replace(without_approval(session), state=follow(session.state, waiting))
+            entries.append(on.entry(f"{kinds.CAPTURE}{waiting}", {"session": session.id, "reason": reason}))
+        ids.append(session.id)
+        changes.append(changed(stored, after.state, after))
+    return Lost(tuple(ids), tuple(entries), tuple(changes))
+
+
+def stopped(session: Session, reason: StopReason) -> Session:
+    """The session with its one reason to stop.
+
+    Raises:
+        StateConflict: it does not run.
+    """
+    return replace(session, state=follow(session.state, Event.STOPPED), stop_reason=reason)
+
+
+def without_approval(session: Session) -> Session:
+    """The session as it was before it had grounds: an approval is for the grounds it was given on."""
+    return replace(session, attestation="", approved_by="", approved_us=None, start_before_us=None)

@@ -1,0 +1,38 @@
+"""The kinds of entries that diagnostics make, and the kinds of records that they change.
+
+diagnostics.enabled, diagnostics.disabled    the terms, with the responsibilities accepted
+diagnostics.refused                          a step that was refused, with the reason
+notice.published                             a version of a notice: its hash and languages
+notice.received                              receipts: imported, or what became of mails
+notice.confirmed, notice.listed              a user confirmed a notice, or asked what runs
+attestation.made, attestation.withdrawn      that users were told, with the signed note
+capture.requested, .attested, .approved, .rejected, .started, .stopped, .sealed, .failed, .deleted
+                                             the way of a session
+capture.opened                               the sealed file was handed out
+probe.run                                    a probe, with the hash of what it found
+usage.shared, usage.kept                     the tenant opted in to, or out of, sharing counts
+"""
+
+DIAGNOSTICS_ENABLED = "diagnostics.enabled"
+DIAGNOSTICS_DISABLED = "diagnostics.disabled"
+DIAGNOSTICS_REFUSED = "diagnostics.refused"
+NOTICE_PUBLISHED = "notice.published"
+NOTICE_RECEIVED = "notice.received"
+NOTICE_CONFIRMED = "notice.confirmed"
+NOTICE_LISTED = "notice.listed"
+ATTESTATION_MADE = "attestation.made"
+ATTESTATION_WITHDRAWN = "attestation.withdrawn"
+CAPTURE = "capture."
+CAPTURE_OPENED = "capture.opened"
+PROBE_RUN = "probe.run"
+USAGE_SHARED = "usage.shared"
+USAGE_KEPT = "usage.kept"
+
+#: Kinds of records.
+TERMS = "terms"
+NOTICE = "notice"
+ATTESTATION = "attestation"
+SESSION = "session"
+
+#: The one record of terms that a tenant has.
+TERMS_ID = "terms"

@@ -1,0 +1,127 @@
+"""Notices, and who received, read and confirmed them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from linewarden.diagnostics import kinds
+from linewarden.diagnostics.books import Books
+from linewarden.diagnostics.model import Notice, NoticeChannel, NoticeText, Receipt, ReceiptFact
+from linewarden.diagnostics.records import canonical
+from linewarden.diagnostics.session import Session, SessionState
+from linewarden.diagnostics.steps import Occasion, Safe, Step, changed, fresh
+
+#: Pseudonyms of one list of receipts that are named in one entry.
+_RECEIPTS_PER_ENTRY = 250
+
+
+class NoticeDesk:
+    """What users are told. The methods ask the database; they raise LogUnavailable beside what is stated."""
+
+    def __init__(self, books: Books, safe: Safe) -> None:
+        self._books = books
+        self._safe = safe
+
+    def publish(
+        self, on: Occasion, id: str, texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str
+    ) -> Step[Notice]:
+        """Publish a notice, as a new version where there is one of that name.
+
+        Raises:
+            NotTheCustomer: a person of another tenant tries.
+            NotEnabled: diagnostics are not enabled.
+        """
+        on.by_customer()
+        self._books.enabled_terms(on.log)
+        stored = self._books.store.get(on.log, kinds.NOTICE, id)
+        version = 1 if stored is None else self._books.notice(on.log, id)[1].version + 1
+        texts = tuple(sorted(texts, key=lambda one: one.language))
+        digest = notice_hash(texts, channels, audience)
+        notice = Notice(id, version, texts, tuple(sorted(channels)), audience, digest, on.now_us, on.sid)
+        fields = {"notice": id, "version": version, "hash": digest, "languages": [one.language for one in texts]}
+        entry = on.entry(kinds.NOTICE_PUBLISHED, fields | {"channels": notice.channels})
+        change = fresh(kinds.NOTICE, id, "published", on.now_us, notice)
+        if stored is not None:
+            change = changed(stored, "published", notice)
+        return Step(on.log, (entry,), (change,), notice)
+
+    def receive(self, on: Occasion, id: str, version: int, receipts: Sequence[Receipt]) -> Step[tuple[Notice, int]]:
+        """Record receipts; those known already are passed over. The result is the notice and how many are new.
+
+        Raises:
+            NotTheCustomer: a person of another tenant tries.
+            RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
+        """
+        on.by_customer()
+        notice = self._books.current_notice(on.log, id, version)
+        new = self._new(on, notice, receipts)
+        entries = [
+            on.entry(
+                kinds.NOTICE_RECEIVED,
+                {
+                    "notice": id,
+                    "version": version,
+                    "receipts": [_in_entry(one) for one in new[n : n + _RECEIPTS_PER_ENTRY]],
+                },
+            )
+            for n in range(0, max(len(new), 1), _RECEIPTS_PER_ENTRY)
+        ]
+        return Step(on.log, tuple(entries), (), (notice, len(new)), (id, version), tuple(new))
+
+    def confirm(self, on: Occasion, id: str, version: int, session: str) -> Step[int]:
+        """Record that the actor has read the notice; the result is since when that is known.
+
+        Raises:
+            NotTheCustomer: a person of another tenant tries.
+            RecordNotFound, NoticeNotCurrent: there is no such notice or session, or it has another version.
+        """
+        on.by_customer()
+        if session:
+            self._books.session(on.log, session)
+        self._books.current_notice(on.log, id, version)
+        receipt = Receipt(on.sid, ReceiptFact.CONFIRMED, on.now_us, NoticeChannel.INTRANET, session)
+        known = self._books.store.receipts(on.log, id, version, session, ReceiptFact.CONFIRMED).get(on.sid)
+        new = () if known is not None else (receipt,)
+        fields = {"notice": id, "version": version, "session": session, "again": known is not None}
+        entry = on.entry(kinds.NOTICE_CONFIRMED, fields)
+        return Step(on.log, (entry,), (), on.now_us if known is None else known, (id, version), new)
+
+    def active(self, on: Occasion) -> Step[list[tuple[Session, Notice, Mapping[str, str]]]]:
+        """The captures that run now, each with its notice and its private values. None that runs is left out.
+
+        Raises:
+            NotTheCustomer: a person of another tenant asks.
+        """
+        on.by_customer()
+        live = self._books.sessions_in((SessionState.RUNNING, SessionState.STOPPING, SessionState.PAUSED), on.log)
+        found = []
+        for _stored, session in live:
+            _at, attestation = self._books.attestation(on.log, session.attestation)
+            _at, notice = self._books.notice(on.log, attestation.statement.notice_id)
+            found.append((session, notice, self._safe.open(on.log, session.private)))
+        entry = on.entry(kinds.NOTICE_LISTED, {"sessions": [session.id for session, _notice, _values in found]})
+        return Step(on.log, (entry,), (), found)
+
+    def _new(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> list[Receipt]:
+        known: dict[tuple[str, ReceiptFact], set[str]] = {}
+        new: dict[tuple[str, ReceiptFact, str], Receipt] = {}
+        for receipt in receipts:
+            key = (receipt.session, receipt.fact)
+            if key not in known:
+                if receipt.session:
+                    self._books.session(on.log, receipt.session)
+                known[key] = set(self._books.store.receipts(on.log, notice.id, notice.version, *key))
+            if receipt.sid not in known[key]:
+                new.setdefault((*key, receipt.sid), receipt)
+        return list(new.values())
+
+
+def notice_hash(texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str) -> str:
+    """SHA-256, in hex, over the canonical JSON of a notice."""
+    ordered = sorted(texts, key=lambda one: one.language)
+    content = {"audience": audience, "channels": sorted(channels), "texts": [asdict(one) for one in ordered]}
+    return hashlib.sha256(canonical(content)).hexdigest()
+
+
+def _in_entry(receipt: Receipt) -> list[str | int]:
+    return [receipt.sid, receipt.fact, receipt.channel, receipt.at_us, receipt.session]

@@ -1,0 +1,94 @@
+"""What diagnostics need of the world, as protocols. `fakes` of the tests and the real adapters both keep to them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.capture.ticket import StartTicket
+from linewarden.diagnostics.places import Place
+from linewarden.diagnostics.session import Evidence, Reader, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A capture to be run: the ticket for the worker, and who can open what it makes."""
+
+    ticket: StartTicket
+    readers: tuple[Reader, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a worker ended. No evidence means that there is none that can be relied on."""
+
+    reason: StopReason
+    tally: Tally
+    evidence: Evidence | None
+
+
+class RunningWorker(Protocol):
+    """A worker that captures. It stops by itself when it is not heard from for the lease in its ticket."""
+
+    def tally(self) -> Tally:
+        """What happened to the packets, at the last word from the worker."""
+        ...
+
+    def heartbeat(self) -> None:
+        """Let it go on for another lease."""
+        ...
+
+    def stop(self, reason: StopReason) -> None:
+        """Tell it to stop. The first reason counts."""
+        ...
+
+    async def ended(self) -> Outcome:
+        """Wait until it has ended and its evidence is sealed. Never raises for what goes wrong with the worker."""
+        ...
+
+
+class WorkerLauncher(Protocol):
+    """Starts workers, and looks after the files they leave."""
+
+    async def launch(self, order: Order) -> RunningWorker:
+        """Start a worker.
+
+        Raises:
+            DiagnosisUnavailable: it did not start.
+        """
+        ...
+
+    def check_readers(self, readers: tuple[Reader, ...]) -> None:
+        """Make sure that evidence can be sealed for them.
+
+        Raises:
+            ReaderUnusable: a public key is none.
+        """
+        ...
+
+    def delete(self, session: str) -> None:
+        """Delete the evidence of a session, if there is any.
+
+        Raises:
+            DiagnosisUnavailable: it cannot be deleted.
+        """
+        ...
+
+
+class Rights(Protocol):
+    """What the policy in force says, asked again while a capture runs."""
+
+    async def may_capture(self, log: int, name: str, session: str, purpose: str, case: str) -> bool:
+        """Whether the person may start this capture now."""
+        ...
+
+    async def may_approve(self, log: int, name: str, session: str) -> bool:
+        """Whether the person may approve this capture now."""
+        ...
+
+
+class Places(Protocol):
+    """Where tenants may capture."""
+
+    def of(self, tenant: str) -> Place:
+        """What is the tenant's; an empty place if nothing is stated."""
+        ...

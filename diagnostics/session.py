@@ -1,0 +1,122 @@
+"""The nouns of one capture session. Standard library only.
+
+Times are microseconds since 1970-01-01 UTC. What is asked for is private: case, selector and readers are sealed under
+the tenant's own key wherever a session is stored.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopReason, Transport
+from linewarden.diagnostics.model import Secret
+
+
+class SessionState(StrEnum):
+    """Where a session is on its way; `states` says how it gets there."""
+
+    DRAFT = "draft"
+    PENDING_ATTESTATION = "pending_attestation"
+    PENDING_APPROVAL = "pending_approval"
+    ARMED = "armed"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    SEALED = "sealed"
+    DELETED = "deleted"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which packets are asked for, in the words of the request. Empty means: no restriction."""
+
+    extensions: tuple[str, ...] = ()
+    call_ids: tuple[str, ...] = ()
+    trunks: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    ports: tuple[tuple[int, int], ...] = ()
+    transport: Transport = Transport.ANY
+    raw_filter: str = ""
+
+    @property
+    def by_call(self) -> bool:
+        """Whether only certain calls are meant."""
+        return bool(self.extensions or self.call_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody who can open the evidence, with an age or SSH public key."""
+
+    name: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """The part of a session that is sealed."""
+
+    case: str
+    wanted: Wanted
+    readers: tuple[Reader, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a sealed file adds up to; hashes in hex. `file` is its name in the folder of evidence."""
+
+    file: str
+    plain_bytes: int
+    plain_sha256: str
+    chain: str
+    sealed_bytes: int
+    sealed_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What happened to the packets. received == delivered + dropped."""
+
+    received: int = 0
+    dropped: int = 0
+    delivered: int = 0
+    written: int = 0
+    not_selected: int = 0
+    over_limit: int = 0
+    unparsed: int = 0
+    bytes: int = 0
+    rules: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every packet is accounted for."""
+        kept = self.written + self.not_selected + self.over_limit
+        return self.received == self.delivered + self.dropped and self.delivered == kept
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One capture from request to deletion. Persons are pseudonyms; empty where nobody did that so far."""
+
+    id: str
+    state: SessionState
+    requested_by: str
+    requested_us: int
+    purpose: str
+    profile: Profile
+    limits: CaptureLimits
+    interface: str
+    private: Secret
+    extends: str = ""
+    attestation: str = ""
+    approved_by: str = ""
+    approved_us: int | None = None
+    start_before_us: int | None = None
+    started_by: str = ""
+    started_us: int | None = None
+    ended_us: int | None = None
+    delete_us: int | None = None
+    stop_reason: StopReason | None = None
+    tally: Tally = field(default_factory=Tally)
+    evidence: Evidence | None = None

@@ -1,0 +1,1 @@
+"""The tables of diagnostics. SQLAlchemy appears here only."""

@@ -1,0 +1,233 @@
+"""Records with a state, receipts of notices, and the leases of captures that run.
+
+A record is changed only inside an append of the log, and only from the version it was read at: of two changes made at
+the same time one is refused, and its maker looks again. Leases and live counters are not history: they are written
+beside the log, and what a crash leaves of them ends by itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from linewarden.audit.errors import EffectRefused
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.schema import BigInt, Name
+from linewarden.diagnostics.model import Receipt, ReceiptCounts, ReceiptFact
+
+metadata = sa.MetaData()
+
+_record = sa.Table(
+    "diagnostics_record",
+    metadata,
+    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("kind", Name, primary_key=True),
+    sa.Column("id", Name, primary_key=True),
+    sa.Column("version", BigInt, nullable=False, comment="counts the changes of the record, from 1"),
+    sa.Column("created_us", BigInt, nullable=False),
+    sa.Column("state", Name, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False, comment="canonical JSON; private values sealed"),
+    sa.Index("diagnostics_record_created", "log", "kind", "created_us", "id"),
+    sa.Index("diagnostics_record_state", "kind", "state"),
+)
+
+_receipt = sa.Table(
+    "diagnostics_receipt",
+    metadata,
+    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("notice", Name, primary_key=True),
+    sa.Column("notice_version", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("session", Name, primary_key=True, comment="empty for the notice in general"),
+    sa.Column("sid", Name, primary_key=True),
+    sa.Column("fact", Name, primary_key=True),
+    sa.Column("channel", Name, nullable=False),
+    sa.Column("at_us", BigInt, nullable=False),
+)
+
+_lease = sa.Table(
+    "diagnostics_lease",
+    metadata,
+    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("session", Name, primary_key=True),
+    sa.Column("holder", Name, nullable=False, comment="random; the process that watches the worker"),
+    sa.Column("until_us", BigInt, nullable=False),
+    sa.Column("counters", sa.LargeBinary, nullable=False, comment="JSON, at the last look"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as read. `version` is what a change must name."""
+
+    log: int
+    kind: str
+    id: str
+    version: int
+    created_us: int
+    state: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A record as it is to be. `replaces` is the version it was read at, 0 for a new one."""
+
+    kind: str
+    id: str
+    replaces: int
+    created_us: int
+    state: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who watches the worker of a session, until when unless renewed, and the counters at the last look."""
+
+    holder: str
+    until_us: int
+    counters: bytes
+
+
+class RecordStore:
+    """Reads records, receipts and leases of all tenants."""
+
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+
+    def get(self, log: int, kind: str, id: str) -> StoredRecord | None:
+        """One record, if there is one.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        rows = self._select(sa.and_(_record.c.log == log, _record.c.kind == kind, _record.c.id == id), 1)
+        return rows[0] if rows else None
+
+    def page(self, log: int, kind: str, before: tuple[int, str] | None, size: int) -> list[StoredRecord]:
+        """Records of a kind, the newest first; `before` is time and id of the last one seen.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        condition = sa.and_(_record.c.log == log, _record.c.kind == kind)
+        if before is not None:
+            at, id = before
+            older = sa.or_(_record.c.created_us < at, sa.and_(_record.c.created_us == at, _record.c.id < id))
+            condition = sa.and_(condition, older)
+        return self._select(condition, size)
+
+    def in_state(self, kind: str, states: Iterable[str], log: int | None = None) -> list[StoredRecord]:
+        """All records of a kind in one of these states, of one tenant or of all.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        condition = sa.and_(_record.c.kind == kind, _record.c.state.in_(list(states)))
+        return self._select(condition if log is None else sa.and_(condition, _record.c.log == log), None)
+
+    def counts(self, log: int, notice: str, version: int) -> ReceiptCounts:
+        """How many persons each fact is known of, whatever capture it was about.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        where = (_receipt.c.log == log, _receipt.c.notice == notice, _receipt.c.notice_version == version)
+        people = sa.func.count(sa.distinct(_receipt.c.sid))
+        query = sa.select(_receipt.c.fact, people).where(*where).group_by(_receipt.c.fact)
+        with self._store.reading() as connection:
+            found = {ReceiptFact(fact): int(count) for fact, count in connection.execute(query)}
+        return ReceiptCounts(**{fact.value: found.get(fact, 0) for fact in ReceiptFact})
+
+    def receipts(self, log: int, notice: str, version: int, session: str, fact: ReceiptFact) -> dict[str, int]:
+        """When this fact came to be known, by person.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        query = sa.select(_receipt.c.sid, _receipt.c.at_us).where(
+            _receipt.c.log == log,
+            _receipt.c.notice == notice,
+            _receipt.c.notice_version == version,
+            _receipt.c.session == session,
+            _receipt.c.fact == fact.value,
+        )
+        with self._store.reading() as connection:
+            return {sid: int(at) for sid, at in connection.execute(query)}
+
+    def lease(self, log: int, session: str) -> Lease | None:
+        """The lease of a session, if it ever had one.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        query = sa.select(_lease.c.holder, _lease.c.until_us, _lease.c.counters)
+        with self._store.reading() as connection:
+            row = connection.execute(query.where(_lease.c.log == log, _lease.c.session == session)).first()
+        return None if row is None else Lease(row[0], int(row[1]), bytes(row[2]))
+
+    def renew(self, log: int, session: str, lease: Lease) -> None:
+        """Write the lease of a session.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        values = {"holder": lease.holder, "until_us": lease.until_us, "counters": lease.counters}
+        key = sa.and_(_lease.c.log == log, _lease.c.session == session)
+        with self._store.writing() as connection:
+            if not connection.execute(sa.update(_lease).where(key).values(values)).rowcount:
+                connection.execute(sa.insert(_lease), values | {"log": log, "session": session})
+
+    def _select(self, condition: sa.ColumnElement[bool], limit: int | None) -> list[StoredRecord]:
+        columns = (
+            _record.c.log,
+            _record.c.kind,
+            _record.c.id,
+            _record.c.version,
+            _record.c.created_us,
+            _record.c.state,
+        )
+        query = sa.select(*columns, _record.c.body).where(condition)
+        query = query.order_by(_record.c.created_us.desc(), _record.c.id.desc()).limit(limit)
+        with self._store.reading() as connection:
+            rows = connection.execute(query).all()
+        return [
+            StoredRecord(log, kind, id, version, at, state, bytes(body))
+            for log, kind, id, version, at, state, body in rows
+        ]
+
+
+def apply_changes(connection: Any, log: int, changes: Sequence[Change]) -> None:
+    """Write records inside an append, under the lock of their log.
+
+    Raises:
+        EffectRefused: one of them was changed since it was read.
+    """
+    for change in changes:
+        values = {"version": change.replaces + 1, "state": change.state, "body": change.body}
+        key = sa.and_(_record.c.log == log, _record.c.kind == change.kind, _record.c.id == change.id)
+        if change.replaces:
+            known = sa.and_(key, _record.c.version == change.replaces)
+            fresh = connection.execute(sa.update(_record).where(known).values(values)).rowcount == 1
+        else:
+            fresh = not connection.scalar(sa.select(sa.func.count()).select_from(_record).where(key))
+            if fresh:
+                row = {"log": log, "kind": change.kind, "id": change.id, "created_us": change.created_us}
+                connection.execute(sa.insert(_record), values | row)
+        if not fresh:
+            raise EffectRefused("the record was changed meanwhile")
+
+
+def add_receipts(connection: Any, log: int, notice: str, version: int, receipts: Sequence[Receipt]) -> None:
+    """Write receipts inside an append.
+
+    Raises:
+        EffectRefused: one of them is known since the list was made.
+    """
+    frame = {"log": log, "notice": notice, "notice_version": version}
+    for receipt in receipts:
+        row = frame | {"session": receipt.session, "sid": receipt.sid, "fact": receipt.fact.value}
+        key = [getattr(_receipt.c, name) == value for name, value in row.items()]
+        if connection.scalar(sa.select(sa.func.count()).select_from(_receipt).where(*key)):
+            raise EffectRefused("the receipt was recorded meanwhile")
+        connection.execute(sa.insert(_receipt), row | {"channel": receipt.channel.value, "at_us": receipt.at_us})

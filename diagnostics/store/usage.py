@@ -1,0 +1,74 @@
+"""Counts of open days by contributor, and of closed days without."""
+
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.schema import BigInt, Name
+from linewarden.diagnostics.store.records import metadata
+
+_count = sa.Table(
+    "usage_count",
+    metadata,
+    sa.Column("day", BigInt, primary_key=True, autoincrement=False, comment="days since 1970, UTC"),
+    sa.Column("name", Name, primary_key=True),
+    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("amount", BigInt, nullable=False),
+)
+
+_closed = sa.Table(
+    "usage_closed",
+    metadata,
+    sa.Column("day", BigInt, primary_key=True, autoincrement=False, comment="days since 1970, UTC"),
+    sa.Column("counts", sa.LargeBinary, nullable=False, comment="JSON; never written again"),
+)
+
+
+class UsageStore:
+    """Counts of all tenants."""
+
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+
+    def close_before(self, today: int, threshold: int) -> None:
+        """Close the open days before `today`; names with fewer contributors than `threshold` are dropped.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        with self._store.reading() as connection:
+            if not connection.scalar(sa.select(sa.func.count()).select_from(_count).where(_count.c.day < today)):
+                return
+        with self._store.writing() as connection:
+            days = connection.scalars(sa.select(sa.distinct(_count.c.day)).where(_count.c.day < today)).all()
+            for day in days:
+                self._close(connection, int(day), threshold)
+
+    def closed(self) -> list[tuple[int, dict[str, int]]]:
+        """The closed days, oldest first.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        with self._store.reading() as connection:
+            rows = connection.execute(sa.select(_closed.c.day, _closed.c.counts).order_by(_closed.c.day)).all()
+        return [(int(day), orjson.loads(bytes(counts))) for day, counts in rows]
+
+    @staticmethod
+    def _close(connection: sa.Connection, day: int, threshold: int) -> None:
+        # A count that comes after its day was closed is lost: counting it would change what may be published already.
+        if not connection.scalar(sa.select(sa.func.count()).select_from(_closed).where(_closed.c.day == day)):
+            of_day = sa.select(_count.c.name, sa.func.sum(_count.c.amount)).where(_count.c.day == day)
+            enough = of_day.group_by(_count.c.name).having(sa.func.count() >= threshold)
+            counts = {name: int(amount) for name, amount in connection.execute(enough)}
+            body = orjson.dumps(counts, option=orjson.OPT_SORT_KEYS)
+            connection.execute(sa.insert(_closed), {"day": day, "counts": body})
+        connection.execute(sa.delete(_count).where(_count.c.day == day))
+
+
+def add_count(connection: Any, day: int, name: str, log: int) -> None:
+    """Count one, inside an append."""
+    key = sa.and_(_count.c.day == day, _count.c.name == name, _count.c.log == log)
+    if not connection.execute(sa.update(_count).where(key).values(amount=_count.c.amount + 1)).rowcount:
+        connection.execute(sa.insert(_count), {"day": day, "name": name, "log": log, "amount": 1})

@@ -1,0 +1,370 @@
+"""The auditor's questions: filters, pages, proofs, and what is noticed when the database was changed."""
+
+import asyncio
+import base64
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import orjson
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.store.schema import position_of
+from linewarden.audit.verify import verify_entry, verify_export, verify_growth
+from linewarden.server.names import EFFECT_NUMBERS, PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
+from tests.integration.conftest import (
+    OTHER_TENANT,
+    TENANT,
+    Client,
+    Site,
+    check_request,
+    person,
+    query_request,
+    refusal_of,
+    serving,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A site with some decisions in its log, and a caller."""
+
+    site: Site
+    client: Client
+    second: Client
+
+
+@pytest.fixture
+async def asked(site: Site) -> AsyncIterator[Asked]:
+    """Eight decisions that differ in everything a filter can name."""
+    _, token = site.key(tenants=(TENANT, OTHER_TENANT))
+    async with (
+        serving(site) as running,
+        Client(running.addresses[0], site.token) as client,
+        Client(running.addresses[0], token) as second,
+    ):
+        await client.check("bob", "play", "voicemail", "vm/1", owner="bob", request_id="one")
+        await client.check("bob", "download", "voicemail", "vm/1", owner="bob", purpose="legal")
+        await client.check("carol", "play", "voicemail", "vm/1", owner="bob")
+        await client.check("alice", "play", "recording", "call/7", owner="bob", queue="sales", purpose="quality")
+        await client.check("//partner/ines", "view_metadata", "cdr", "cdr/9", parties=["+4930123", "bob"], case="T-1")
+        await client.check("bob", "delete", "recording", "call/7", owner="bob")
+        await client.check("mallory", "play", "recording", "call/8", owner="carol", request_id="eight")
+        items = [
+            access_pb2.CheckItem(verb=one.verb, resource=one.resource)
+            for one in (
+                check_request("", "play", "voicemail", "vm/2", owner="carol"),
+                check_request("", "play", "voicemail", "vm/3", owner="bob"),
+            )
+        ]
+        batch = access_pb2.CheckBatchRequest(tenant=TENANT, subject=person("carol"), items=items, request_id="batch")
+        await client.call(client.access.CheckBatch, batch)
+        yield Asked(site, client, second)
+
+
+FILTERS: list[tuple[dict[str, Any], list[str]]] = [
+    ({"subject": "bob"}, ["vm/1", "vm/1", "call/7"]),
+    ({"subject": "//partner/ines"}, ["cdr/9"]),
+    ({"subject": "nobody the log has met"}, []),
+    ({"data_subject": "bob"}, ["vm/1", "vm/1", "vm/1", "call/7", "cdr/9", "call/7", "vm/3"]),
+    ({"data_subject": "+4930123"}, ["cdr/9"]),
+    ({"resource_type": TYPE_NUMBERS["recording"]}, ["call/7", "call/7", "call/8"]),
+    ({"resource_type": TYPE_NUMBERS["recording"], "resource_id": "call/7"}, ["call/7", "call/7"]),
+    ({"resource_type": TYPE_NUMBERS["voicemail"], "resource_id": "call/7"}, []),
+    ({"verb": VERB_NUMBERS["download"]}, ["vm/1"]),
+    ({"effect": EFFECT_NUMBERS["deny"]}, ["vm/1", "call/7", "call/8", "vm/3"]),
+    ({"purpose": PURPOSE_NUMBERS["quality"]}, ["call/7"]),
+    ({"request_id": "eight"}, ["call/8"]),
+    ({"request_id": "batch"}, ["vm/2", "vm/3"]),
+    ({"caller": "backend", "subject": "alice"}, ["call/7"]),
+    ({"caller": "somebody"}, []),
+    ({"subject": "bob", "effect": EFFECT_NUMBERS["allow"], "purpose": PURPOSE_NUMBERS["legal"]}, ["vm/1"]),
+]
+
+
+async def test_each_filter_finds_what_it_names_and_nothing_else(asked: Asked) -> None:
+    """Every field of the filter narrows, alone and together; order is that of the log or its reverse."""
+    for fields, wanted in FILTERS:
+        rows = await asked.client.rows(kinds=["decision"], oldest_first=True, **fields)
+        assert [row.resource_id for row in rows] == wanted, fields
+        back = await asked.client.rows(kinds=["decision"], page_size=1, **fields)
+        assert [row.resource_id for row in back] == wanted[::-1], fields
+
+
+async def test_a_time_range_is_half_open(asked: Asked) -> None:
+    """`from` is included, `until` is not."""
+    rows = await asked.client.rows(kinds=["decision"], oldest_first=True)
+    first, last = rows[1].time, rows[4].time
+    found = await asked.client.rows(kinds=["decision"], oldest_first=True, **{"from": first, "until": last})
+    assert [row.index for row in found] == [row.index for row in rows[1:4]]
+    everything = {"from": Timestamp(seconds=-62135596800), "until": Timestamp(seconds=253402300799)}
+    assert len(await asked.client.rows(kinds=["decision"], **everything)) == len(rows)
+
+
+async def test_a_row_says_who_did_what_and_why(asked: Asked) -> None:
+    """A row holds names, pseudonyms, item, verb, outcome, purpose and revision."""
+    (row,) = await asked.client.rows(kinds=["decision"], purpose=PURPOSE_NUMBERS["quality"])
+    assert (row.subject, row.owner, row.resource_id, row.reason) == ("alice", "bob", "call/7", "allowed_by_rule")
+    assert (row.verb, row.effect, row.policy_revision) == (VERB_NUMBERS["play"], EFFECT_NUMBERS["allow"], 1)
+    assert row.subject_sid not in {"", row.owner_sid, "alice"}
+    assert row.resource_ref not in {"", "call/7"}
+
+
+async def test_pages_are_stable_while_the_log_grows(asked: Asked) -> None:
+    """Pages join to exactly the answer of the moment of the first one, in both orders, whatever is appended between."""
+    for oldest_first in (True, False):
+        whole = await asked.client.rows(oldest_first=oldest_first)
+        page = await asked.client.query(oldest_first=oldest_first, page_size=3)
+        # The read that came between stands in the later answer.
+        wanted = sorted({(row.index, row.item) for row in whole} | {(page.log_size - 1, 0)}, reverse=not oldest_first)
+        seen = [(row.index, row.item) for row in page.rows]
+        while page.next_page_token:
+            await asked.client.check("bob", "play", "voicemail", "later", owner="bob")
+            page = await asked.client.query(
+                oldest_first=oldest_first, page_size=3, page_token=page.next_page_token
+            )
+            seen += [(row.index, row.item) for row in page.rows]
+        assert seen == wanted
+
+
+async def test_a_query_is_complete_up_to_the_last_answer(asked: Asked) -> None:
+    """What was answered before the query was sent is in its answer, while many ask and nobody indexes ahead."""
+
+    async def ask_and_look(number: int) -> None:
+        client = asked.client if number % 2 else asked.second
+        await client.check("bob", "play", "voicemail", f"n/{number}", owner="bob", request_id=f"n{number}")
+        rows = await client.rows(request_id=f"n{number}")
+        assert [row.resource_id for row in rows] == [f"n/{number}"]
+
+    await asyncio.gather(*map(ask_and_look, range(40)))
+
+
+async def test_reading_is_an_entry_that_names_nobody(asked: Asked) -> None:
+    """A query, an entry, a checkpoint and an export leave records, which hold the question by pseudonym only."""
+    before = len(asked.site.entries())
+    await asked.client.query(
+        subject="carol", data_subject="bob", resource_type=TYPE_NUMBERS["voicemail"], resource_id="vm/1"
+    )
+    await asked.client.entry(2)
+    await asked.client.checkpoint()
+    await asked.client.export(asked.site.settings.data_dir / "out")
+    records = asked.site.entries()[before:]
+    assert [record["kind"] for record in records] == ["audit.read", "audit.read", "audit.read", "audit.exported"]
+    assert {record["items"][0]["action"] for record in records[:3]} == {"read_access_log"}
+    assert set(records[0]["query"]) == {"subject", "data_subject", "resource_type", "resource"}
+    assert b"bob" not in orjson.dumps(records)
+    assert b"carol" not in orjson.dumps(records)
+    assert b"vm/1" not in orjson.dumps(records)
+
+
+async def test_a_duty_to_mask_hides_names_and_items(asked: Asked) -> None:
+    """A reader under MASK_NUMBERS sees pseudonyms, never names, numbers or ids; nor in a single entry."""
+    rows = await asked.client.rows("mia")
+    assert {row.subject + row.owner + row.resource_id for row in rows} == {""}
+    assert {row.subject_sid for row in rows if row.kind == "decision"} > {""} or rows[-1].subject_sid == ""
+    shown = await asked.client.entry(rows[-1].index, subject="mia")
+    assert not shown.disclosed
+
+
+def forged(token: str, **change: Any) -> str:
+    """A page token with something else in it."""
+    parts = orjson.loads(base64.urlsafe_b64decode(token))
+    for place, value in change.items():
+        parts[int(place[1:])] = value
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode()
+
+
+async def test_a_token_that_is_not_of_this_query_is_refused(asked: Asked) -> None:
+    """Tokens made up, of another query, or of another tenant are refused; none makes a page silently incomplete."""
+    await asked.second.call(asked.second.policy.ChangePolicy, change_of(OTHER_TENANT))
+    for number in range(5):
+        request = check_request("bob", "play", "voicemail", f"g/{number}", owner="bob")
+        request.tenant = OTHER_TENANT
+        await asked.second.call(asked.second.access.Check, request)
+    foreign = (await asked.second.query(tenant=OTHER_TENANT, page_size=2)).next_page_token
+    own = (await asked.client.query(page_size=2)).next_page_token
+    other_order = (await asked.client.query(page_size=2, oldest_first=True)).next_page_token
+    other_filter = (await asked.client.query(page_size=2, caller="backend")).next_page_token
+    assert all((foreign, own, other_order, other_filter))
+    tokens = [
+        foreign, other_order, other_filter, own[:-4], own + "A", "é", "x", "=" * 8, base64.urlsafe_b64encode(b"[]").decode(),
+        base64.urlsafe_b64encode(b"[" * 700).decode(), forged(own, p0=2), forged(own, p2=-1), forged(own, p3=-1),
+        forged(own, p2=1.5), forged(own, p2=None), forged(own, p2=2**40), forged(own, p3="x"), forged(own, p2=True),
+    ]  # fmt: skip
+    for token in tokens:
+        refusal = await asked.client.refused(
+            asked.client.audit.QueryEntries, query_request(page_size=2, page_token=token)
+        )
+        assert (refusal.code.name, refusal.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"), token
+    page = await asked.client.query(page_size=2, page_token=forged(own, p2=2**39))
+    assert page.log_size <= len(asked.site.entries()), "a token does not reach beyond the log"
+
+
+def change_of(tenant: str) -> Any:
+    """A change of policy in another tenant."""
+    return policy_pb2.ChangePolicyRequest(tenant=tenant, subject=person("admin"), add=["bind zoe role:user"])
+
+
+async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: Asked) -> None:
+    """The proof of every entry verifies with the key alone, and not for other bytes or another place."""
+    answers = [await asked.client.entry(index) for index in range(len(asked.site.entries()))]
+    for index, answer in enumerate(answers):
+        proven = verify_entry(answer.entry, answer.proof, answer.verifier_key)
+        assert proven.index == index
+        with pytest.raises(VerificationFailed):
+            verify_entry(answer.entry + b" ", answer.proof, answer.verifier_key)
+    with pytest.raises(VerificationFailed):
+        verify_entry(answers[0].entry, answers[1].proof, answers[1].verifier_key)
+    (row,) = await asked.client.rows(request_id="one")
+    shown = await asked.client.entry(row.index)
+    assert dict(shown.disclosed)["items.0.id"] == "vm/1"
+    assert "bob" in shown.disclosed.values()
+
+
+async def test_checkpoints_grow_into_each_other(asked: Asked) -> None:
+    """Every checkpoint contains every earlier one, by a proof that verifies offline and fails for another log."""
+    first = await asked.client.checkpoint()
+    for number in range(9):
+        await asked.client.check("bob", "play", "voicemail", f"more/{number}", owner="bob")
+    size = int(first.checkpoint.split("\n")[1])
+    second = await asked.client.checkpoint(old_size=size)
+    verify_growth(first.checkpoint, second.checkpoint, second.consistency, second.verifier_key)
+    with pytest.raises(VerificationFailed):
+        verify_growth(first.checkpoint, second.checkpoint, second.consistency[1:], second.verifier_key)
+    with pytest.raises(VerificationFailed):
+        verify_growth(second.checkpoint, first.checkpoint, second.consistency, second.verifier_key)
+    same = await asked.client.checkpoint(old_size=int(second.checkpoint.split("\n")[1]))
+    verify_growth(second.checkpoint, same.checkpoint, same.consistency, same.verifier_key)
+
+
+async def test_many_who_sign_at_once_never_complain(site: Site) -> None:
+    """Servers that sign for one growing log side by side never take each other for a rolled-back database."""
+    async with (
+        serving(site) as one,
+        serving(site) as two,
+        Client(one.addresses[0], site.token) as first,
+        Client(two.addresses[0], site.token) as second,
+    ):
+        last = await first.checkpoint()
+        for _ in range(12):
+            signed = await asyncio.gather(*(client.checkpoint() for client in (first, second) * 6))
+            sizes = [int(one.checkpoint.split("\n")[1]) for one in signed]
+            assert len({(size, one.checkpoint.split("\n")[2]) for size, one in zip(sizes, signed, strict=True)}) == len(
+                set(sizes)
+            ), "two roots for one size"
+            last = signed[sizes.index(max(sizes))]
+        key = await first.export(site.settings.data_dir / "out")
+        verify_export(site.settings.data_dir / "out", key, old_checkpoint=last.checkpoint)
+
+
+async def test_many_who_index_at_once_all_get_their_answer(site: Site) -> None:
+    """The first queries of a fresh log, through several servers at once, are all answered."""
+    async with (
+        serving(site) as one,
+        serving(site) as two,
+        Client(one.addresses[0], site.token) as first,
+        Client(two.addresses[0], site.token) as second,
+    ):
+        for number in range(30):
+            await first.check("bob", "play", "voicemail", str(number), owner="bob")
+        answers = await asyncio.gather(*(client.rows(kinds=["decision"]) for client in (first, second) * 4))
+        assert {len(rows) for rows in answers} == {30}
+
+
+def copy_database(site: Site, folder: Path) -> None:
+    """Copy the database as a backup would, and forget what the connections remember."""
+    with sqlite3.connect(site.settings.database_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    folder.mkdir()
+    database = Path(site.settings.database_url.removeprefix("sqlite:///"))
+    for file in database.parent.glob(f"{database.name}*"):
+        if file.is_file():
+            shutil.copy2(file, folder)
+
+
+@pytest.mark.parametrize("index_too", [True, False])
+async def test_a_rolled_back_database_is_refused(sqlite_site: Site, tmp_path: Path, index_too: bool) -> None:
+    """A database older than its last checkpoint is not signed for: LOG_ROLLED_BACK, also once it has grown again."""
+    site = sqlite_site
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        await client.check("bob", "play", "voicemail", "1", owner="bob")
+        await client.rows()
+        await client.checkpoint()
+    copy_database(site, tmp_path / "backup")
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        for number in range(5):
+            await client.check("bob", "play", "voicemail", f"lost/{number}", owner="bob")
+        await client.rows()
+        await client.checkpoint()
+    site.storage.close()
+    database = Path(site.settings.database_url.removeprefix("sqlite:///"))
+    for file in database.parent.glob(f"{database.name}*"):
+        if index_too or "index" not in file.name:
+            file.unlink()
+    for file in (tmp_path / "backup").iterdir():
+        if index_too or "index" not in file.name:
+            shutil.copy2(file, database.parent)
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        for grown in range(12):
+            request = audit_pb2.GetCheckpointRequest(tenant=TENANT, subject=person("erik"))
+            refusal = await client.refused(client.audit.GetCheckpoint, request)
+            assert (refusal.code.name, refusal.reason) == ("DATA_LOSS", "LOG_ROLLED_BACK"), grown
+            await client.check("bob", "play", "voicemail", f"again/{grown}", owner="bob")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.export(tmp_path / "export")
+        assert refusal_of(caught.value).reason == "LOG_ROLLED_BACK"
+        proof = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person("erik"), index=0)
+        assert (await client.refused(client.audit.GetEntry, proof)).reason == "LOG_ROLLED_BACK"
+
+
+def tamper(site: Site, index: int) -> None:
+    """Turn a denial into a permission, as somebody with the database's password could."""
+    position = position_of(site.log_of(TENANT), index)
+    with site.storage.log.writing() as connection:
+        query = "UPDATE log_entry SET entry = {} WHERE position = {}"
+        new = {
+            "sqlite": "CAST(replace(CAST(entry AS TEXT), '\"deny\"', '\"allow\"') AS BLOB)",
+            "postgresql": "convert_to(replace(convert_from(entry, 'UTF8'), '\"deny\"', '\"allow\"'), 'UTF8')",
+        }[connection.dialect.name]
+        assert connection.exec_driver_sql(query.format(new, position)).rowcount == 1
+
+
+@pytest.mark.parametrize("signed_before", [True, False])
+async def test_a_changed_entry_is_noticed(site: Site, tmp_path: Path, signed_before: bool) -> None:
+    """An entry changed in the database is neither signed for, nor proven, nor exported, whenever it was changed."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        denied = int((await client.check("carol", "play", "voicemail", "1", owner="bob")).decision.id)
+        if signed_before:
+            await client.checkpoint()
+        tamper(site, denied)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.export(tmp_path / "export")
+        assert not (tmp_path / "export/checkpoint").exists()
+        if signed_before:
+            answer = await client.entry(denied)
+            with pytest.raises(VerificationFailed):
+                verify_entry(answer.entry, answer.proof, answer.verifier_key)
+        else:
+            request = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person("erik"), index=denied)
+            assert (await client.refused(client.audit.GetEntry, request)).reason == "LOG_ROLLED_BACK"
+
+
+async def test_an_export_verifies_and_one_changed_byte_does_not(asked: Asked, tmp_path: Path) -> None:
+    """The export of a log verifies offline with the key alone; a byte changed in any file is found."""
+    folder = tmp_path / "export"
+    key = await asked.client.export(folder)
+    assert verify_export(folder, key).size == len(asked.site.entries())
+    for file in (path for path in folder.rglob("*") if path.is_file()):
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:])
+        with pytest.raises(VerificationFailed):
+            verify_export(folder, key)
+        file.write_bytes(whole)
+    verify_export(folder, key)

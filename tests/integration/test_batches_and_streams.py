@@ -1,0 +1,151 @@
+"""Many questions at once: batches that fill several entries, and streams."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from linewarden.server.bootstrap import now_us
+from linewarden.server.operating import revoke_key
+from linewarden.v1 import access_pb2, error_reason_pb2
+from tests.integration.conftest import TENANT, Client, Site, check_request, person, refusal_of, serving
+
+ALLOW, DENY = access_pb2.EFFECT_ALLOW, access_pb2.EFFECT_DENY
+
+
+def items_of(count: int, *, id: str = "{}", owner: str = "bob") -> list[access_pb2.CheckItem]:
+    """Items of a batch, of which every third is somebody else's."""
+    items = []
+    for number in range(count):
+        whose = owner.format(number) if number % 3 else "carol"
+        one = check_request("bob", "play", "voicemail", id.format(number), owner=whose)
+        items.append(access_pb2.CheckItem(verb=one.verb, resource=one.resource))
+    return items
+
+
+async def batch(client: Client, items: list[access_pb2.CheckItem], subject: str = "bob") -> access_pb2.CheckBatchResponse:
+    """Ask about several items."""
+    request = access_pb2.CheckBatchRequest(tenant=TENANT, subject=person(subject), items=items, request_id="b")
+    answer: access_pb2.CheckBatchResponse = await client.call(client.access.CheckBatch, request)
+    return answer
+
+
+@pytest.mark.parametrize(("count", "length", "full"), [
+    (1, 10, False), (2, 10, False), (50, 40, False), (500, 10, True), (500, 512, True)
+])  # fmt: skip
+async def test_decision_ids_point_at_entry_and_item(
+    sqlite_site: Site, client: Client, count: int, length: int, full: bool
+) -> None:
+    """Whatever the size of a batch, each id leads to the entry and item that hold this answer, and no entry is too large."""
+    answer = await batch(client, items_of(count, id="{:0" + str(length) + "}"))
+    assert [one.effect for one in answer.decisions] == [ALLOW if n % 3 else DENY for n in range(count)]
+    rows = {(row.index, row.item): row for row in await client.rows(kinds=["decision"], page_size=1000)}
+    assert len(rows) == count
+    for number, decision in enumerate(answer.decisions):
+        index, _, item = decision.id.partition(".")
+        row = rows[int(index), int(item or 0)]
+        assert int(row.resource_id) == number
+        assert (row.effect, row.request_id, row.subject) == (decision.effect, "b", "bob")
+    log = sqlite_site.log_of(TENANT)
+    sizes = [len(entry) for entry in sqlite_site.storage.log.entries(log, 0, len(sqlite_site.entries()))]
+    assert max(sizes) < 32 * 1024
+    entries = {id.partition(".")[0] for id in (one.id for one in answer.decisions)}
+    assert (len(entries) > 1) == full
+
+
+async def test_a_batch_of_strangers_with_long_names_is_answered(client: Client) -> None:
+    """500 items of owners nobody has met, each with the longest name, are introduced and answered."""
+    answer = await batch(client, items_of(500, owner='"' * 250 + "{:06}"))
+    assert len(answer.decisions) == 500
+    rows = await client.rows(kinds=["decision"], page_size=1000, oldest_first=True)
+    assert [len(row.owner) for row in rows if row.owner != "carol"] == [256] * 333
+
+
+async def test_an_answer_with_very_many_rules_is_still_an_answer(client: Client) -> None:
+    """A policy in which a thousand rules meet one item does not stop the answers about that item."""
+    await client.change(add=[f"allow bob play voicemail any if age<{days}d" for days in range(1, 1001)])
+    created = Timestamp(seconds=now_us() // 1_000_000)
+    answer = await client.check("bob", "play", "voicemail", "1", owner="bob", created_at=created)
+    assert answer.decision.effect == ALLOW
+    answer = await client.check("bob", "play", "voicemail", "1", owner="carol")
+    assert answer.decision.effect == DENY
+
+
+async def stream(client: Client, requests: list[access_pb2.CheckRequest]) -> list[access_pb2.CheckStreamResponse]:
+    """Send questions and gather the answers."""
+    sent = (access_pb2.CheckStreamRequest(check=request) for request in requests)
+    call = client.access.CheckStream(sent, metadata=client.metadata, timeout=20)
+    return [answer async for answer in call]
+
+
+async def test_a_stream_answers_in_order_and_goes_on_after_a_refusal(sqlite_site: Site, client: Client) -> None:
+    """Answers come in the order of the questions; a bad question is refused in its place, and both are logged."""
+    requests = [
+        check_request("bob", "play" if n % 10 else "listen_live", "voicemail", str(n), owner="bob", request_id=f"s{n}")
+        for n in range(300)
+    ]
+    requests[5].tenant = "globex"
+    answers = await stream(client, requests)
+    entries = sqlite_site.entries()
+    assert len(answers) == 300
+    for n, answer in enumerate(answers):
+        if n == 5:
+            assert answer.refusal.code == grpc.StatusCode.PERMISSION_DENIED.value[0]
+            assert answer.refusal.reason == error_reason_pb2.ERROR_REASON_CALLER_NOT_PERMITTED
+        elif n % 10 == 0:
+            assert answer.refusal.reason == error_reason_pb2.ERROR_REASON_VERB_NOT_APPLICABLE
+        else:
+            assert entries[int(answer.check.decision.id)]["request_id"] == f"s{n}"
+    assert sum(entry["kind"] == "request.refused" for entry in entries) == 30
+
+
+async def test_a_stream_ends_at_its_limits(sqlite_site: Site) -> None:
+    """A stream with too many messages or too much time ends with RESOURCE_EXHAUSTED after what was answered."""
+    request = access_pb2.CheckStreamRequest(check=check_request("bob", "play", "voicemail", "1", owner="bob"))
+
+    async def slowly() -> AsyncIterator[access_pb2.CheckStreamRequest]:
+        while True:
+            yield request
+            await asyncio.sleep(0.3)
+
+    async with (
+        serving(sqlite_site, max_stream_messages=40, max_stream_seconds=1) as running,
+        Client(running.addresses[0], sqlite_site.token) as client,
+    ):
+        for sent, fewest, most in (iter([request] * 60), 40, 40), (slowly(), 2, 6):
+            answered = 0
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                async for answer in client.access.CheckStream(sent, metadata=client.metadata, timeout=10):
+                    answered += answer.check.decision.effect == ALLOW
+            refusal = refusal_of(caught.value)
+            assert (refusal.code.name, refusal.reason) == ("RESOURCE_EXHAUSTED", "STREAM_LIMIT_EXCEEDED")
+            assert fewest <= answered <= most
+
+
+async def test_a_stream_does_not_outlive_its_key(sqlite_site: Site, client: Client) -> None:
+    """A key revoked while its stream is open answers nothing more."""
+    id, token = sqlite_site.key()
+    request = access_pb2.CheckStreamRequest(check=check_request("bob", "play", "voicemail", "1", owner="bob"))
+    metadata = (("authorization", f"Bearer {token}"),)
+    call = client.access.CheckStream(metadata=metadata, timeout=10)
+    await call.write(request)
+    assert (await call.read()).check.decision.effect == ALLOW
+    await asyncio.to_thread(revoke_key, sqlite_site.storage.log, id, now_us())
+    await call.write(request)
+    assert (await call.read()).refusal.reason == error_reason_pb2.ERROR_REASON_CREDENTIALS_INVALID
+    await call.done_writing()
+
+
+async def test_a_caller_that_goes_away_leaves_nothing_behind(sqlite_site: Site, client: Client) -> None:
+    """Streams and calls that are broken off do not disturb those of others, and what was recorded stays consistent."""
+    request = access_pb2.CheckStreamRequest(check=check_request("bob", "play", "voicemail", "1", owner="bob"))
+    for _ in range(10):
+        call = client.access.CheckStream(iter([request] * 500), metadata=client.metadata)
+        await call.read()
+        call.cancel()
+        single = client.access.Check(request.check, metadata=client.metadata)
+        await asyncio.sleep(0.001)
+        single.cancel()
+    answer = await client.check("bob", "play", "voicemail", "last", owner="bob")
+    assert sqlite_site.entries()[int(answer.decision.id)]["items"][0]["effect"] == "allow"

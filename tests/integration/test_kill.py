@@ -1,0 +1,96 @@
+"""kill -9 at any moment: what was answered is in the log, and the log verifies."""
+
+import asyncio
+import itertools
+import random
+from pathlib import Path
+
+import grpc
+import pytest
+from linewarden.audit.verify import verify_export
+from linewarden.server.names import EFFECT_NUMBERS
+from linewarden.v1 import access_pb2
+from tests.integration.conftest import TENANT, Client, Server, Site, check_request, processes
+
+ROUNDS = {"sqlite": 15, "postgresql": 4}
+CALLERS = 12
+
+#: What was answered: request id -> decision ids and effects.
+Answered = dict[str, list[tuple[str, int]]]
+
+
+async def ask_until_killed(client: Client, name: str, answered: Answered) -> None:
+    """Ask again and again, singly and in batches, and note each answer at the moment it is there."""
+    for number in itertools.count():
+        request_id = f"{name}-{number}"
+        # A new person now and then: introductions are entries, too, and must not come twice or half.
+        owner = random.choice(["bob", "carol", f"{name}-{number // 20}"])
+        one = check_request("bob", "play", "voicemail", f"default/101/{number}", owner=owner, request_id=request_id)
+        try:
+            if number % 3:
+                answer = await client.call(client.access.Check, one)
+                decisions = [answer.decision]
+            else:
+                items = [access_pb2.CheckItem(verb=one.verb, resource=one.resource)] * 3
+                batch = access_pb2.CheckBatchRequest(
+                    tenant=TENANT, subject=one.subject, request_id=request_id, items=items
+                )
+                decisions = (await client.call(client.access.CheckBatch, batch)).decisions
+        except grpc.aio.AioRpcError:
+            return
+        answered[request_id] = [(decision.id, decision.effect) for decision in decisions]
+
+
+async def one_round(site: Site, server: Server, number: int, answered: Answered) -> str:
+    """Load a server and kill it; returns a checkpoint from the time before the load."""
+    address = await server.ready()
+    async with Client(address, site.token) as client:
+        checkpoint = (await client.checkpoint()).checkpoint
+        callers = [
+            asyncio.create_task(ask_until_killed(client, f"r{number}c{caller}", answered)) for caller in range(CALLERS)
+        ]
+        await asyncio.sleep(random.Random(number).uniform(0.05, 0.6))
+        server.process.kill()
+        await asyncio.wait_for(asyncio.gather(*callers), 20)
+        await server.ended()
+    return checkpoint
+
+
+@pytest.mark.slow
+async def test_what_was_answered_survives_kill_9(site: Site, tmp_path: Path) -> None:
+    """Every answer given before a kill is in the log with its effect; the log is dense and extends each checkpoint."""
+    answered: Answered = {}
+    checkpoints: list[str] = []
+    stderr = ""
+    for number in range(ROUNDS[site.storage.log._engine.dialect.name]):
+        server = Server(site)
+        checkpoints.append(await one_round(site, server, number, answered))
+        stderr += server.stderr()
+    assert len(answered) > 20 * len(checkpoints)
+    logged = effects_by_decision(site)
+    wrong = {
+        request_id: decisions
+        for request_id, decisions in answered.items()
+        if any(logged.get((request_id, id)) != effect for id, effect in decisions)
+    }
+    assert not wrong
+    assert len({id for decisions in answered.values() for id, _ in decisions}) == sum(map(len, answered.values()))
+    async with processes(site) as (server,), Client(server.address, site.token) as client:
+        key = await client.export(tmp_path / "export")
+        for checkpoint in checkpoints[:: max(1, len(checkpoints) // 4)]:
+            report = verify_export(tmp_path / "export", key, old_checkpoint=checkpoint)
+        assert report.size == site.storage.log.head_of(TENANT).size - 0
+        stderr += server.stderr()
+    assert "housekeeping_fault" not in stderr
+    assert "internal_fault" not in stderr
+
+
+def effects_by_decision(site: Site) -> dict[tuple[str, str], int]:
+    """The effects in the log, by request id and decision id."""
+    effects: dict[tuple[str, str], int] = {}
+    for index, entry in enumerate(site.entries()):
+        items = entry.get("items", ())
+        for item, decision in enumerate(items):
+            id = f"{index}.{item}" if len(items) > 1 else str(index)
+            effects[entry["request_id"], id] = EFFECT_NUMBERS[decision["effect"]]
+    return effects

@@ -1,0 +1,186 @@
+"""Policy and keys change while several processes answer: no answer rests on what was acknowledged to be gone."""
+
+import asyncio
+import itertools
+import time
+from bisect import bisect_right
+from dataclasses import dataclass
+
+import grpc
+import pytest
+from linewarden.server.bootstrap import now_us
+from linewarden.server.operating import revoke_key
+from linewarden.v1 import access_pb2
+from tests.integration.conftest import Client, Site, processes, refusal_of, serving
+
+RULE = "bind dora role:user"
+SECONDS = 3.0
+ALLOW = access_pb2.EFFECT_ALLOW
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the policy: whether it allows dora, when it was sent, when acknowledged, and the revision it made."""
+
+    allows: bool
+    sent: float
+    acknowledged: float
+    revision: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer about dora."""
+
+    sent: float
+    received: float
+    allowed: bool
+    revision: int
+    decision: str
+
+
+async def change_again_and_again(clients: list[Client], changes: list[Change], until: float) -> None:
+    """Add the rule and remove it, each time through another server."""
+    for number in itertools.count():
+        if time.monotonic() > until:
+            return
+        allows, sent = number % 2 == 0, time.monotonic()
+        change = {"add": [RULE]} if allows else {"remove": [RULE]}
+        answer = await clients[number // 2 % len(clients)].change(**change)
+        changes.append(Change(allows, sent, time.monotonic(), answer.policy.revision))
+        await asyncio.sleep(0.005 * (number % 5))
+
+
+async def ask_again_and_again(client: Client, answers: list[Answer], until: float) -> None:
+    """Ask about dora."""
+    while time.monotonic() < until:
+        sent = time.monotonic()
+        answer = await client.check("dora", "play", "voicemail", "default/102/1", owner="dora")
+        allowed = answer.decision.effect == ALLOW
+        answers.append(Answer(sent, time.monotonic(), allowed, answer.policy.revision, answer.decision.id))
+
+
+def stale(answers: list[Answer], changes: list[Change]) -> list[Answer]:
+    """Answers that contradict the last change acknowledged before they were asked for, and any sent before they came."""
+    acknowledged = [change.acknowledged for change in changes]
+    wrong = []
+    for answer in answers:
+        last = bisect_right(acknowledged, answer.sent) - 1
+        possible = {changes[last].allows if last >= 0 else False}
+        possible |= {change.allows for change in changes[last + 1 :] if change.sent < answer.received}
+        if answer.allowed not in possible:
+            wrong.append(answer)
+    return wrong
+
+
+def replay(site: Site) -> dict[str, bool]:
+    """Go through the log: each decision is of the revision in force at its place; whether dora was allowed, by id."""
+    revision, dora, decided = 0, False, {}
+    for index, entry in enumerate(site.entries()):
+        if entry["kind"] == "policy.changed":
+            assert entry["revision"] == revision + 1
+            revision = entry["revision"]
+            if revision > 1:
+                dora = bool(entry["added"])
+        elif "items" in entry:
+            assert entry["policy"] == revision, f"entry {index} was decided under {entry['policy']} within {revision}"
+            if entry["kind"] == "decision" and entry["items"][0]["action"] == "play":
+                assert (entry["items"][0]["effect"] == "allow") == dora
+                decided[str(index)] = dora
+    return decided
+
+
+@pytest.mark.slow
+async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
+    """While two processes change and decide, no answer contradicts what was acknowledged, and log order agrees."""
+    changes: list[Change] = []
+    answers: list[Answer] = []
+    async with processes(site, 2) as servers:
+        clients = [Client(server.address, site.token) for server in servers]
+        until = time.monotonic() + SECONDS
+        await asyncio.gather(
+            change_again_and_again(clients, changes, until),
+            *(ask_again_and_again(clients[n % 2], answers, until) for n in range(8)),
+        )
+        for client in clients:
+            await client.channel.close()
+    assert len(changes) > 20
+    assert {answer.allowed for answer in answers} == {True, False}
+    assert not stale(answers, changes)
+    decided = replay(site)
+    assert all(decided[answer.decision] == answer.allowed for answer in answers)
+    made = {change.revision: change.allows for change in changes}
+    assert all(made.get(answer.revision, False) == answer.allowed for answer in answers)
+
+
+@pytest.mark.slow
+async def test_no_answer_for_a_key_that_is_gone(site: Site) -> None:
+    """Once a revocation is acknowledged, no process answers a request for that key that is sent afterwards."""
+    async with processes(site, 2) as servers:
+        for _ in range(6):
+            id, token = site.key()
+            clients = [Client(server.address, token) for server in servers]
+            sent_at: list[float] = []
+
+            async def ask(client: Client, sent_at: list[float] = sent_at) -> None:
+                while True:
+                    sent = time.monotonic()
+                    try:
+                        await client.check("bob", "play", "voicemail", "1", owner="bob")
+                    except grpc.aio.AioRpcError as error:
+                        assert refusal_of(error).reason == "CREDENTIALS_INVALID"
+                        return
+                    sent_at.append(sent)
+
+            asking = [asyncio.create_task(ask(client)) for client in clients * 4]
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(revoke_key, site.storage.log, id, now_us())
+            revoked = time.monotonic()
+            await asyncio.wait_for(asyncio.gather(*asking), 10)
+            assert sent_at
+            assert max(sent_at) < revoked
+            for client in clients:
+                await client.channel.close()
+
+
+async def test_whoever_lost_the_right_to_change_the_policy_changes_nothing(site: Site) -> None:
+    """A server with an old policy in memory does not let somebody change it who no longer may."""
+    async with (
+        serving(site) as one,
+        serving(site) as two,
+        Client(one.addresses[0], site.token) as first,
+        Client(two.addresses[0], site.token) as second,
+    ):
+        await first.change(add=["bind root role:admin"])
+        await second.check("bob", "play", "voicemail", "1", owner="bob")
+        await first.change("root", remove=["bind admin role:admin"])
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await second.change("admin", add=["bind mallory role:admin"])
+        assert refusal_of(caught.value).reason == "SUBJECT_NOT_PERMITTED"
+        assert site.storage.log.head_of("acme").revision == 3
+
+
+async def test_a_statement_that_was_removed_is_gone(site: Site) -> None:
+    """However a statement was added, once its removal is acknowledged it allows nothing."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.change(add=[RULE, "bind  dora   role:user # again"])
+        assert refusal_of(caught.value).fields == ("line 2",)
+        await client.change(add=[RULE])
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.change(remove=[RULE, RULE])
+        assert refusal_of(caught.value).fields == ("line 2",)
+        await client.change(remove=[RULE])
+        answer = await client.check("dora", "play", "voicemail", "1", owner="dora")
+        assert answer.decision.effect != ALLOW
+
+
+async def test_a_change_for_another_revision_is_refused(site: Site) -> None:
+    """Two administrators do not overwrite each other: `expected_revision` refuses the second, with the one in force."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        await client.change(add=[RULE], expected_revision=1)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.change(remove=[RULE], expected_revision=1)
+        refusal = refusal_of(caught.value)
+        assert (refusal.code.name, refusal.reason) == ("ABORTED", "POLICY_REVISION_MISMATCH")
+        assert refusal.metadata == {"revision": "2"}

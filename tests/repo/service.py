@@ -1,0 +1,59 @@
+"""A real server as the README describes it: `var/linewarden` in a scratch folder, on a free port."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_WAIT_S = 30
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server that runs; `home` is where its commands are given."""
+
+    home: Path
+    address: str
+
+    def run(self, *call: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run a program in the server's home, with this environment's commands on its path."""
+        return subprocess.run(
+            call,
+            cwd=self.home,
+            env=_environment() | {"LINEWARDEN_SERVER": self.address} | environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_WAIT_S,
+        )
+
+
+@contextmanager
+def serving(home: Path, **settings: str) -> Iterator[Service]:
+    """Make a service and serve, as `make run` does; ends it by SIGTERM. `settings` are variables of its environment."""
+    command = [sys.executable, "-m", "linewarden.server"]
+    subprocess.run([*command, "init", "var/linewarden"], cwd=home, env=_environment(), check=True, timeout=_WAIT_S)
+    environment = _environment() | {"LINEWARDEN_LISTEN": "localhost:0"} | settings
+    call = [*command, "serve", "--config", "var/linewarden/linewarden.toml"]
+    with subprocess.Popen(call, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            yield Service(home, _address(server))
+        finally:
+            server.terminate()
+            server.communicate(timeout=_WAIT_S)
+
+
+def _address(server: "subprocess.Popen[str]") -> str:
+    for line in server.stderr or ():
+        if match := re.search(r"serving on (\S+:\d+)", line):
+            return match[1]
+    raise AssertionError("the server did not start")
+
+
+def _environment() -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
+    return clean | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -1,0 +1,65 @@
+"""Who may import whom."""
+
+import re
+from pathlib import Path
+
+import pytest
+from repository import ROOT, files, project, run_tool
+
+_CONTRACTS = [one["id"] for one in project()["tool"]["importlinter"]["contracts"]]
+_FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
+
+
+def test_imports_point_one_way() -> None:
+    """Every contract about layers and libraries in pyproject.toml holds."""
+    done = run_tool("lint-imports", "--no-cache", "--no-logo")
+    assert done.returncode == 0, done.stdout
+    assert f"Contracts: {len(_CONTRACTS)} kept, 0 broken." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("contract", "module", "wrong"),
+    [
+        ("layers", "audit/model.py", "import linewarden.authz.model"),
+        ("layers", "authz/model.py", "import linewarden.diagnostics"),
+        ("doors", "audit/model.py", "import grpc"),
+        ("doors", "authz/model.py", "from google.protobuf import message"),
+        ("judge", "authz/snapshot.py", "import casbin"),
+        ("stores", "audit/writer.py", "import sqlalchemy"),
+        ("scapy", "diagnostics/analysis/engine.py", "def late():\n    import scapy.all"),
+        ("worker", "diagnostics/capture/mask.py", "import linewarden.audit.note"),
+        ("verifier", "audit/verify/proof.py", "import linewarden.audit.writer"),
+    ],
+)
+def test_a_forbidden_import_is_found(contract: str, module: str, wrong: str, tmp_path: Path) -> None:
+    """The contracts are not empty: an import each of them forbids breaks it, also one within a function."""
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    package = tmp_path / "linewarden"
+    for path in files():
+        if path.suffix == ".py":
+            name = path.relative_to(ROOT)
+            inner = name.parts[2:] if name.parts[:2] == ("protos", "gen") else ("linewarden", *name.parts)
+            if inner[0] == "linewarden":
+                copy = tmp_path.joinpath(*inner)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(path.read_bytes())
+    with (package / module).open("a", encoding="utf-8") as file:
+        file.write(f"\n{wrong}\n")
+    done = run_tool("lint-imports", "--no-cache", "--no-logo", "--contract", contract, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert "0 kept, 1 broken" in done.stdout
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    """A module is named by what it holds."""
+    named = {path.stem for path in files() if path.suffix == ".py"} | {path.parent.name for path in files()}
+    assert named & _FORBIDDEN_NAMES == set()
+
+
+def test_nothing_is_started_at_import() -> None:
+    """No engine, server, thread or logger is made by importing a module: the composition root makes them."""
+    made = "create_engine|open_engine|Thread|getLogger|get_logger|server"
+    makers = re.compile(rf"^(?:\w+ *(?::[^=]+)?= *)?(?:\w+\.)*({made})\(", re.MULTILINE)
+    rooms = ("audit", "authz", "diagnostics", "server")
+    ours = [path for path in files() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in rooms]
+    assert [str(path) for path in ours if makers.search(path.read_text(encoding="utf-8"))] == []

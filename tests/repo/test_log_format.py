@@ -1,0 +1,276 @@
+"""docs/log-format.md is true of the logs that a real server writes."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from linewarden.audit import entry as entries
+from linewarden.audit.store.engine import open_engine
+from linewarden.audit.store.log import LogStore
+from linewarden.v1 import access_pb2, core_pb2, policy_pb2
+from linewarden.v1.access_pb2_grpc import AccessServiceStub
+from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
+from repository import ROOT
+from service import Service, serving
+
+_TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
+_SYSTEM, _TENANT = 0, 1
+_PERSONAL = ("mallory", "zacharias", "+4930555", "default/101/msg1", "T-4711")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a server left behind: all entries, an export of the tenant's log, and what it said of the policy."""
+
+    home: Path
+    logs: dict[int, list[bytes]]
+    verifier_key: str
+    policy_hash: bytes
+    statements: dict[str, str]
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Every entry of both logs."""
+        for data in (*self.logs[_SYSTEM], *self.logs[_TENANT]):
+            yield json.loads(data)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Logs with at least one entry of every kind."""
+    home = tmp_path_factory.mktemp("format")
+    with serving(home, LINEWARDEN_HEARTBEAT_S="1") as service:
+        _use_commands(service)
+        version, statements = _use_rpcs(service)
+        exported = _linewarden(service, "audit", "export", "exported", "--as", "auditor")
+    engine = open_engine(f"sqlite:///{home}/var/linewarden/linewarden.db")
+    store = LogStore(engine)
+    logs = {log: list(store.entries(log, 0, store.head(log).size)) for log in (_SYSTEM, _TENANT)}
+    engine.dispose()
+    return Written(home, logs, exported.strip(), version.hash, statements)
+
+
+def test_every_kind_is_documented_and_written(written: Written) -> None:
+    """The kinds of the code, of the document and of real logs are the same."""
+    made = {value for name, value in vars(entries).items() if name.isupper() and isinstance(value, str)}
+    assert set(_documented()) - {"*"} == made
+    assert {entry["kind"] for entry in written.entries()} == made
+
+
+def test_every_field_is_documented(written: Written) -> None:
+    """An entry has the fields that the document says always stand, and no field that the document does not know."""
+    documented = _documented()
+    everywhere = documented.pop("*")[""]
+    for entry in written.entries():
+        tables = documented[entry["kind"]]
+        _check(entry, everywhere | tables.get("", {}))
+        for item in entry.get("items", ()):
+            _check(item, tables["items"])
+            _check(item["resource"], tables["resource"])
+            assert all(set(rule) == {"effect", "id", "roles"} for rule in item.get("rules", ()))
+
+
+def test_every_optional_field_occurs(written: Written) -> None:
+    """The logs this is tested with leave no documented field out."""
+    seen: dict[str, set[str]] = {"": set(), "items": set(), "resource": set()}
+    for entry in written.entries():
+        seen[""] |= set(entry)
+        for item in entry.get("items", ()):
+            seen["items"] |= set(item)
+            seen["resource"] |= set(item["resource"])
+    for tables in _documented().values():
+        for name, table in tables.items():
+            assert set(table) <= seen[name]
+
+
+def test_entries_are_spelled_in_one_way(written: Written) -> None:
+    """Keys are sorted, there are no blanks, and an entry is smaller than 32 KiB."""
+    for data in (*written.logs[_SYSTEM], *written.logs[_TENANT]):
+        spelled = json.dumps(json.loads(data), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert data == spelled.encode()
+        assert len(data) < 32 * 1024
+
+
+def test_sealed_values_have_the_parts_that_are_stated(written: Written) -> None:
+    """Each sealed value has pseudonym, ciphertext with nonce, opening and tag, and a commitment of 32 bytes."""
+    sealed = [one for entry in written.entries() for one in entry.get("enc", ())]
+    for one in sealed:
+        assert set(one) == {"sid", "ct", "commit"}
+        assert re.fullmatch(r"[0-9a-f]{16}", one["sid"])
+        assert len(base64.b64decode(one["ct"])) > 12 + 16 + 16
+        assert len(base64.b64decode(one["commit"])) == 32
+    assert sealed
+
+
+def test_nothing_personal_stands_in_clear(written: Written) -> None:
+    """Names, numbers, item ids and case references are nowhere in the bytes of the logs."""
+    for data in (*written.logs[_SYSTEM], *written.logs[_TENANT]):
+        assert [word for word in _PERSONAL if word.encode() in data] == []
+
+
+def test_the_policy_is_made_from_the_log_alone(written: Written) -> None:
+    """Hash and statement ids of the policy in force follow from the entries as the document says."""
+    changes: dict[int, list[bytes]] = {}
+    in_force: dict[str, str] = {}
+    for data in written.logs[_TENANT]:
+        entry = json.loads(data)
+        if entry["kind"] == "policy.changed":
+            changes.setdefault(entry["revision"], []).append(data)
+            in_force |= dict(entry["added"])
+            for id in entry["removed"]:
+                del in_force[id]
+    digest = bytes(32)
+    for parts in changes.values():
+        leaves = b"".join(hashlib.sha256(b"\0" + part).digest() for part in parts)
+        digest = hashlib.sha256(digest + leaves).digest()
+    assert list(changes) == [1, 2]
+    assert digest == written.policy_hash
+    assert set(in_force) == set(written.statements)
+    roles = {id: text for id, text in written.statements.items() if " role:user " in text}
+    assert roles
+    assert roles == {id: in_force[id] for id in roles}
+
+
+def test_the_verifier_of_the_document_verifies(written: Written) -> None:
+    """A page of code that is not ours accepts a real export and refuses it with any of these bytes changed."""
+    (code,) = re.findall(r"^```python\n(.*?)^```$", _TEXT, re.MULTILINE | re.DOTALL)
+    service = Service(written.home, "")
+    call = ("python", "-c", code, "exported", written.verifier_key)
+    assert service.run(*call).stderr == ""
+    bundles = [path for path in (written.home / "exported/tile/entries").rglob("*") if path.is_file()]
+    assert len(bundles) > 1
+    for path in (*bundles, written.home / "exported/checkpoint"):
+        whole = path.read_bytes()
+        place = len(whole) // 2
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert service.run(*call).returncode != 0, path
+        path.write_bytes(whole)
+    assert service.run(*call).returncode == 0
+
+
+def _check(found: dict[str, Any], table: dict[str, bool]) -> None:
+    assert set(found) <= set(table), found
+    assert {name for name, always in table.items() if always} <= set(found), found
+
+
+def _documented() -> dict[str, dict[str, dict[str, bool]]]:
+    """By kind, and `*` for all: the tables of fields, by what they are of, and whether each field always stands."""
+    documented: dict[str, dict[str, dict[str, bool]]] = {}
+    kinds, label = ["*"], ""
+    table: dict[str, bool] = {}
+    for line in _TEXT.splitlines():
+        if line.startswith("### "):
+            kinds, label = re.findall(r"`([a-z._]+)`", line), ""
+            for kind in kinds:
+                documented[kind] = {}
+        elif match := re.fullmatch(r"An? (?:item of )?`(\w+)`:", line):
+            label = match[1]
+        elif line.startswith("| field |"):
+            table = {}
+            if " stands " in line:
+                for kind in kinds:
+                    documented.setdefault(kind, {})[label] = table
+        elif match := re.match(r"\| `(\w+)` \| ([^|]+) \|", line):
+            table[match[1]] = match[2] == "always"
+    return documented
+
+
+def _linewarden(service: Service, *arguments: str, code: int = 0) -> str:
+    folder = "var/linewarden"
+    done = service.run(
+        "linewarden",
+        *arguments,
+        LINEWARDEN_CONFIG=f"{folder}/linewarden.toml",
+        LINEWARDEN_CA=f"{folder}/tls/ca.crt",
+        LINEWARDEN_KEY_FILE=f"{folder}/secrets/api-key",
+        LINEWARDEN_TENANT="example",
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def _use_commands(service: Service) -> None:
+    (service.home / "draft.policy").write_text("bind zacharias role:user\n")
+    _linewarden(service, "check", "--as", "mallory", "play", "recording", "a.wav", code=1)
+    _linewarden(service, "check", "--as", "privacy", "view_metadata", "recording", "a.wav", code=1)
+    _linewarden(service, "policy", "show", "--as", "auditor")
+    _linewarden(service, "policy", "load", "draft.policy", "--dry-run", "--as", "admin")
+    _linewarden(service, "audit", "query", "--as", "auditor", "--data-subject", "alice")
+    _linewarden(service, "key", "create", "other", "--tenant", "example", "--method", "AccessService")
+    id = json.loads(_linewarden(service, "key", "list", "-o", "json"))[-1]["id"]
+    _linewarden(service, "key", "revoke", id)
+
+
+def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]:
+    folder = service.home / "var/linewarden"
+    trust = grpc.ssl_channel_credentials((folder / "tls/ca.crt").read_bytes())
+    key = (("authorization", f"Bearer {(folder / 'secrets/api-key').read_text().strip()}"),)
+    with grpc.secure_channel(service.address, trust) as channel:
+        access, policy = AccessServiceStub(channel), PolicyServiceStub(channel)
+        change = policy_pb2.ChangePolicyRequest(
+            tenant="example",
+            subject=core_pb2.Subject(id="admin"),
+            add=[
+                "allow zacharias play recording id:+4930555.wav",
+                "bind zacharias role:user",
+                "bind //partner/ines role:partner_support",
+            ],
+            remove=["bind role:supervisor_sales role:user"],
+        )
+        version = policy.ChangePolicy(change, metadata=key, timeout=10).policy
+        access.CheckBatch(_batch(), metadata=key, timeout=10)
+        for _ in range(300):  # so that the export has a full bundle
+            access.Check(_check_request(), metadata=key, timeout=10)
+        wrong = _check_request()
+        wrong.context.network_zone = "Not A Zone"
+        for request, metadata in ((wrong, key), (_check_request(), (("authorization", "Bearer lw_0_0"),))):
+            with pytest.raises(grpc.RpcError):
+                access.Check(request, metadata=metadata, timeout=10)
+        asked = policy_pb2.GetPolicyRequest(tenant="example", subject=core_pb2.Subject(id="auditor"))
+        read = policy.GetPolicy(asked, metadata=key, timeout=10)
+        return version, {one.id: one.text for one in read.statements}
+
+
+def _check_request() -> access_pb2.CheckRequest:
+    return access_pb2.CheckRequest(
+        tenant="example",
+        request_id="r-1",
+        subject=core_pb2.Subject(id="alice"),
+        verb=core_pb2.VERB_PLAY,
+        resource=core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_VOICEMAIL, id="default/101/msg1", owner="alice"),
+    )
+
+
+def _batch() -> access_pb2.CheckBatchRequest:
+    item = core_pb2.Resource(
+        type=core_pb2.RESOURCE_TYPE_RECORDING,
+        id="+4930555.wav",
+        owner="alice",
+        queue="sales",
+        parties=["+4930555"],
+        labels={"kind": "internal"},
+    )
+    item.created_at.FromSeconds(1_700_000_000)
+    foreign = core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_CDR, id="1", tenant="other")
+    cdr = core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_CDR, id="1")
+    return access_pb2.CheckBatchRequest(
+        tenant="example",
+        subject=core_pb2.Subject(id="ines", tenant="partner"),
+        context=core_pb2.Context(
+            purpose=core_pb2.PURPOSE_SUPPORT,
+            case_reference="T-4711",
+            network_zone="office",
+            consent=core_pb2.CONSENT_GIVEN,
+        ),
+        items=[
+            access_pb2.CheckItem(verb=core_pb2.VERB_PLAY, resource=item),
+            access_pb2.CheckItem(verb=core_pb2.VERB_VIEW_METADATA, resource=foreign),
+            access_pb2.CheckItem(verb=core_pb2.VERB_VIEW_METADATA, resource=cdr),
+        ],
+    )

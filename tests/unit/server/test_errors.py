@@ -1,0 +1,190 @@
+"""What a caller is told: table, reasons and exceptions cover each other, and nothing of a request comes back."""
+
+import inspect
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from linewarden.audit import errors as audit
+from linewarden.authz import errors as authz
+from linewarden.server import errors as server
+from linewarden.server.errors import (
+    DOMAIN,
+    TABLE,
+    InvalidRequest,
+    SubjectNotPermitted,
+    Violation,
+    abort,
+    reason_of,
+    refusal,
+)
+from linewarden.v1.error_reason_pb2 import ErrorReason
+
+#: The metadata that callers and proxies allow by default, bytes.
+_METADATA_LIMIT = 8 * 1024
+_CONTRACT = Path(__file__).parents[3] / "protos/linewarden/v1/error_reason.proto"
+
+
+def _classes(module: ModuleType) -> Iterator[type[Exception]]:
+    for _, kind in inspect.getmembers(module, inspect.isclass):
+        if issubclass(kind, Exception) and kind.__module__ == module.__name__ and not kind.__name__.startswith("_"):
+            yield kind
+
+
+#: Every package that the table speaks of has all its exceptions in it.
+_TREES = {sys.modules[kind.__module__] for kind in TABLE}
+_OURS = {kind for module in _TREES for kind in _classes(module)}
+#: Reasons with higher numbers are told for exceptions of diagnostics.
+_DIAGNOSTICS_SERVED = any(module.__name__ == "linewarden.diagnostics.errors" for module in _TREES)
+_LAST = ErrorReason.DESCRIPTOR.values[-1].number if _DIAGNOSTICS_SERVED else ErrorReason.ERROR_REASON_INTERNAL
+
+
+def _made(kind: type[Exception]) -> Exception:
+    """An exception of that class; its text and parts hold what must not come back."""
+    if kind is InvalidRequest:
+        return InvalidRequest((Violation("tenant", "string.min_len", "must have at least 1 character(s)"),))
+    if kind is authz.PolicyInvalid:
+        return authz.PolicyInvalid((authz.LineError(3, "not a verb"),))
+    if kind is authz.PolicyRevisionMismatch:
+        return authz.PolicyRevisionMismatch(42)
+    if hasattr(kind, "detail"):  # one word of the contract, told to anybody
+        return kind("seconds")
+    return kind("4711") if kind is SubjectNotPermitted else kind("of alice at 192.0.2.7")
+
+
+_EVERY = [pytest.param(_made(kind), id=kind.__name__) for kind in sorted(_OURS, key=lambda kind: kind.__name__)]
+
+
+def test_table_reasons_and_exceptions_cover_each_other() -> None:
+    """Each exception of ours has a row, each row is one, each reason of the contract is told, and no other."""
+    assert {audit, authz, server} <= _TREES
+    assert set(TABLE) == _OURS
+    reasons = {name.removeprefix("ERROR_REASON_") for name, number in ErrorReason.items() if 0 < number <= _LAST}
+    assert {told.reason for told in TABLE.values()} == reasons
+
+
+def test_statuses_are_those_of_the_contract() -> None:
+    """The status of each reason is the one its comment in the contract begins with."""
+    text = _CONTRACT.read_text(encoding="utf-8")
+    for told in TABLE.values():
+        assert f"// ERROR_REASON_{told.reason} is {told.status.name}: " in text
+
+
+@pytest.mark.parametrize("error", _EVERY)
+def test_texts_are_fixed(error: Exception) -> None:
+    """Texts are short, the same for every request, and hold nothing of the exception's own."""
+    told = refusal(error)
+    assert told.message == server.told(error).text
+    assert len(told.message) < 100
+    assert "alice" not in str(told)
+    assert "192.0.2.7" not in str(told)
+
+
+def test_reasons_stand_in_the_log_in_lower_case() -> None:
+    """The record of a refusal has the reason in the spelling of other reasons."""
+    assert reason_of(audit.TenantUnknown("x")) == "tenant_unknown"
+    assert reason_of(KeyError("x")) == "internal"
+
+
+def test_a_refusal_in_a_stream_says_what_a_status_would() -> None:
+    """A refused request of a stream is told its code, reason, text and fields."""
+    told = refusal(_made(InvalidRequest))
+    assert (told.code, told.reason, list(told.fields)) == (3, ErrorReason.ERROR_REASON_INVALID_REQUEST, ["tenant"])
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[tuple[list[Exception], "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"]]:
+    """A real server that aborts with the exception in the list, and the call to it."""
+    errors: list[Exception] = []
+
+    async def fail(_request: bytes, context: Any) -> bytes:
+        await abort(context, errors[0])
+
+    handlers: dict[str, Any] = {"Fail": grpc.unary_unary_rpc_method_handler(fail)}
+    one = grpc.aio.server()
+    one.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Failing", handlers),))
+    port = one.add_insecure_port("127.0.0.1:0")
+    await one.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield errors, channel.unary_unary("/test.Failing/Fail")
+    await one.stop(None)
+
+
+async def _status(service: Any, error: Exception) -> tuple[grpc.aio.AioRpcError, status_pb2.Status]:
+    errors, call = service
+    errors[:] = [error]
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call(b"", timeout=10)
+    status = status_pb2.Status()
+    trailers = failed.value.trailing_metadata()
+    status.ParseFromString(dict(trailers)[rpc_status.GRPC_DETAILS_METADATA_KEY])
+    return failed.value, status
+
+
+def _detail(status: status_pb2.Status, kind: Any) -> Any:
+    found = kind()
+    assert sum(detail.Unpack(found) for detail in status.details) <= 1
+    return found
+
+
+@pytest.mark.parametrize("error", [*_EVERY, pytest.param(KeyError("alice"), id="KeyError")])
+async def test_a_caller_gets_a_rich_status(service: Any, error: Exception) -> None:
+    """Code, text, reason and domain reach the caller; when to come again, if it may; nothing of the exception's own."""
+    failed, status = await _status(service, error)
+    told = server.told(error)
+    assert (failed.code(), failed.details()) == (told.status, told.text)
+    assert (status.code, status.message) == (told.status.value[0], told.text)
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain) == (told.reason, DOMAIN)
+    wait = _detail(status, error_details_pb2.RetryInfo).retry_delay
+    assert (wait.ToTimedelta().total_seconds() > 0) == (told.status is grpc.StatusCode.UNAVAILABLE)
+    assert "alice" not in str(status)
+    assert "192.0.2.7" not in str(status)
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata"),
+    [
+        (SubjectNotPermitted, {"decision": "4711"}),
+        (authz.PolicyRevisionMismatch, {"revision": "42"}),
+        (authz.PolicyInvalid, {"errors": "1"}),
+        (InvalidRequest, {}),
+    ],
+)
+async def test_metadata_is_that_of_the_contract(service: Any, kind: type[Exception], metadata: dict[str, str]) -> None:
+    """The ErrorInfo has the metadata of the worked examples in the contract."""
+    _, status = await _status(service, _made(kind))
+    assert dict(_detail(status, error_details_pb2.ErrorInfo).metadata) == metadata
+
+
+async def test_wrong_fields_and_lines_are_named(service: Any) -> None:
+    """A BadRequest names the fields of a request, and the lines of a policy, with what is wrong."""
+    _, status = await _status(service, _made(InvalidRequest))
+    (field,) = _detail(status, error_details_pb2.BadRequest).field_violations
+    assert (field.field, field.description) == ("tenant", "must have at least 1 character(s)")
+    _, status = await _status(service, _made(authz.PolicyInvalid))
+    (line,) = _detail(status, error_details_pb2.BadRequest).field_violations
+    assert (line.field, line.description) == ("line 3", "not a verb")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidRequest(tuple(Violation(f"items[499].resource.parties[{n}]", "r", "x" * 90) for n in range(500))),
+        authz.PolicyInvalid(tuple(authz.LineError(1_000_000 + n, "x" * 3_000) for n in range(500))),
+    ],
+    ids=["fields", "lines"],
+)
+async def test_a_status_always_fits(service: Any, error: Exception) -> None:
+    """However much is wrong, the status stays within the metadata that callers take, and so reaches them."""
+    failed, status = await _status(service, error)
+    assert failed.code() is grpc.StatusCode.INVALID_ARGUMENT
+    # Binary metadata travels as base64, the text of the status once more beside it.
+    assert status.ByteSize() * 4 / 3 < _METADATA_LIMIT * 3 / 4
+    assert _detail(status, error_details_pb2.BadRequest).field_violations
