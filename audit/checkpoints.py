@@ -31,8 +31,8 @@ class Signed:
 class Checkpoints:
     """Signs checkpoints of all logs of one database. The methods block: they belong in a thread.
 
-    `service` is the first part of every origin; `seed` are the 32 bytes of the Ed25519 key; `anchors` is the folder of the
-    last checkpoints. Several processes may share it: a file lock orders them.
+    `service` is the first part of every origin; `seed` are the 32 bytes of the Ed25519 key; `anchors` is the folder of
+    the last checkpoints. Several processes may share it: a file lock orders them.
     """
 
     def __init__(self, log: LogStore, indexer: Indexer, anchors: Path, service: str, seed: bytes) -> None:

@@ -1,8 +1,8 @@
 """From names to pseudonyms: who is who in a tenant's log.
 
-A person seen for the first time is introduced: one entry seals the name under the person's own new key, and the row that
-links them is made in the same transaction. Later entries carry the pseudonym alone. Since an introduction holds the lock
-of the log, two processes cannot give one person two pseudonyms.
+A person seen for the first time is introduced: one entry seals the name under the person's own new key, and the row
+that links them is made in the same transaction. Later entries carry the pseudonym alone. Since an introduction holds
+the lock of the log, two processes cannot give one person two pseudonyms.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from linewarden.audit.entry import encode_introduction
 from linewarden.audit.errors import EffectRefused
 from linewarden.audit.keyring import Keyring, Person, new_person_keys
 from linewarden.audit.model import Unit
+from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
 from linewarden.audit.store.persons import PersonRow, PersonStore
 
 #: Persons kept in memory over all tenants; the oldest half goes when it is full.
@@ -58,7 +59,7 @@ class Directory:
             else:
                 persons[name] = person
         while missing:
-            met = await asyncio.to_thread(self._look_up, log, missing)
+            met = await in_thread(READ_TIMEOUT_S, self._look_up, log, missing)
             if len(met) < len(missing):
                 met |= await self._introduce(log, [name for name in missing if name not in met], now_us)
             self._remember(log, met)

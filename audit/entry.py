@@ -1,8 +1,8 @@
 """What stands in an entry: one JSON object with sorted keys, hashed as stored.
 
-Every entry has `v` (1), `kind` and `time` (microseconds since 1970, UTC). Personal values never stand in clear: persons are
-pseudonyms, and values are sealed in `enc` under the person they belong to (see `keyring`). A kind is `noun.participle`;
-`decision` alone needs none. The kinds:
+Every entry has `v` (1), `kind` and `time` (microseconds since 1970, UTC). Personal values never stand in clear: persons
+are pseudonyms, and values are sealed in `enc` under the person they belong to (see `keyring`). A kind is
+`noun.participle`; `decision` alone needs none. The kinds:
 
     decision            one access or a batch of them in `items`, with all that is needed to decide each again
     person.introduced   a pseudonym and its sealed name
@@ -53,8 +53,8 @@ _PERSONS_PER_INTRODUCTION = 24
 class AccessItem(NamedTuple):
     """One decided access of an entry.
 
-    `finding` is what was decided and why, `resource` the attributes that were evaluated, without owner and id. The owner, or
-    the tenant where there is none, is the `keeper`: under its key the id is sealed.
+    `finding` is what was decided and why, `resource` the attributes that were evaluated, without owner and id. The
+    owner, or the tenant where there is none, is the `keeper`: under its key the id is sealed.
     """
 
     action: str
@@ -127,38 +127,40 @@ def decode(data: bytes) -> dict[str, Any]:
 
 def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes:
     secrets: dict[Person, dict[str, str]] = {}
-    records: list[dict[str, Any]] = []
-    for number, item in enumerate(items):
-        keeper = item.keeper
-        values = secrets.get(keeper)
-        if values is None:
-            values = secrets[keeper] = {}
-        values[f"items.{number}.id"] = item.id
-        resource = item.resource
-        resource["type"] = item.type
-        resource["ref"] = keeper.reference(item.type, item.id)
-        resource["keeper"] = keeper.sid
-        if item.owned:
-            resource["owner"] = keeper.sid
-        records.append({**item.finding, "action": item.action, "resource": resource})
-    actor = header.actor
+    if header.case:
+        secrets[header.actor] = {"case": header.case}
+    records = [_record(number, item, secrets) for number, item in enumerate(items)]
     fields: dict[str, Any] = {
-        "actor": {"sid": actor.sid},
+        "actor": {"sid": header.actor.sid},
         "caller": header.caller,
         "items": records,
         "policy": header.policy_revision,
         "request_id": header.request_id,
+        **header.extra,
     }
-    if header.case:
-        secrets.setdefault(actor, {})["case"] = header.case
-    for name, value in (("purpose", header.purpose), ("zone", header.zone), ("consent", header.consent)):
-        if value:
-            fields[name] = value
-    if header.extra:
-        fields.update(header.extra)
+    stated = (("purpose", header.purpose), ("zone", header.zone), ("consent", header.consent))
+    fields.update({name: value for name, value in stated if value})
     randomness = os.urandom(_SEALING_RANDOMNESS * len(secrets))
     sealed = [
         person.seal(values, randomness[n * _SEALING_RANDOMNESS : (n + 1) * _SEALING_RANDOMNESS])
         for n, (person, values) in enumerate(secrets.items())
     ]
     return encode(header.kind, header.time_us, fields, sealed)
+
+
+def _record(number: int, item: AccessItem, secrets: dict[Person, dict[str, str]]) -> dict[str, Any]:
+    """One access as it stands in the entry; its id goes to what is sealed for its keeper."""
+    keeper = item.keeper
+    values = secrets.get(keeper)
+    if values is None:
+        values = secrets[keeper] = {}
+    values[f"items.{number}.id"] = item.id
+    resource = {
+        **item.resource,
+        "type": item.type,
+        "ref": keeper.reference(item.type, item.id),
+        "keeper": keeper.sid,
+    }
+    if item.owned:
+        resource["owner"] = keeper.sid
+    return {**item.finding, "action": item.action, "resource": resource}

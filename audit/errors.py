@@ -1,17 +1,17 @@
 """What can go wrong with a log.
 
-    AuditError
-    ├── LogUnavailable      the record could not be made durable in time; whether it exists is not known
-    │   └── LogOverloaded   too much waits already; nothing was recorded
-    ├── RevisionMoved       a guard did not hold: decide again and append again; nothing was recorded
-    ├── EffectRefused       the change that came with the entries was refused; nothing was recorded
-    ├── TenantUnknown       there is no such tenant
-    ├── EntryNotFound       the log has no entry at that index
-    ├── EntryTooLarge       an entry passes MAX_ENTRY_BYTES
-    ├── PageTokenInvalid    a page token that does not belong to the query
-    ├── RolledBack          the database is older than, or differs from, what was signed before
-    ├── UnsafeDatabase      the database does not promise what the log needs
-    └── VerificationFailed  proof, checkpoint, signature or export do not hold together
+AuditError
+├── LogUnavailable      the record could not be made durable in time; whether it exists is not known
+│   └── LogOverloaded   too much waits already; nothing was recorded
+├── RevisionMoved       a guard did not hold: decide again and append again; nothing was recorded
+├── EffectRefused       the change that came with the entries was refused; nothing was recorded
+├── TenantUnknown       there is no such tenant
+├── EntryNotFound       the log has no entry at that index
+├── EntryTooLarge       an entry passes MAX_ENTRY_BYTES
+├── PageTokenInvalid    a page token that does not belong to the query
+├── RolledBack          the database is older than, or differs from, what was signed before
+├── UnsafeDatabase      the database does not promise what the log needs
+└── VerificationFailed  proof, checkpoint, signature or export do not hold together
 """
 
 

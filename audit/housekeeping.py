@@ -1,7 +1,7 @@
 """What happens behind the log: indexing, checkpoints, heartbeats.
 
-None of it stands between a request and its answer. It runs in a process of its own, so that it takes no time from the one
-that answers.
+None of it stands between a request and its answer. It runs in a process of its own, so that it takes no time from the
+one that answers.
 """
 
 import time
@@ -22,8 +22,9 @@ ROUND_S = 0.25
 class Housekeeper:
     """Looks after all logs of one database.
 
-    A log is signed for at least every `checkpoint_s` seconds while it grows, and gets a heartbeat when it did not grow for
-    `heartbeat_s` seconds. `on_fault` hears of what goes wrong with one log; the others are looked after all the same.
+    A log is signed for at least every `checkpoint_s` seconds while it grows, and gets a heartbeat when it did not grow
+    for `heartbeat_s` seconds. `on_fault` hears of what goes wrong with one log; the others are looked after all the
+    same.
     """
 
     def __init__(

@@ -4,8 +4,8 @@ Each person has 64 random bytes: half encrypts, half makes references to items. 
 key-encryption key, which lives outside the database. Deleting a person's row therefore makes every sealed value of that
 person unreadable, in the log, in its exports and in old backups, while no byte of the log changes.
 
-A reference to an item is a MAC under the owner's own key, so that it dies with it; a hash, or a MAC under a key shared by
-all, could be tried out against every phone number in hours.
+A reference to an item is a MAC under the owner's own key, so that it dies with it; a hash, or a MAC under a key shared
+by all, could be tried out against every phone number in hours.
 """
 
 import hashlib

@@ -15,7 +15,7 @@ MAX_ENTRY_BYTES = 32 * 1024
 
 
 class Guard(NamedTuple):
-    """The revision of a log's authority that an entry was made under: of a tenant its policy, of the system its keys."""
+    """The revision of a log that an entry was made under: that of a tenant's policy, or of the system's keys."""
 
     log: int
     revision: int

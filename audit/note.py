@@ -13,6 +13,7 @@ from typing import Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import HASH_BYTES
 from linewarden.audit.spelling import check_text, from_base64, from_base64_hash, from_decimal, is_clean, to_base64

@@ -1,9 +1,10 @@
 """Group commit: one writer per process gathers what waits and commits it together.
 
-A batch is handed over when some turns of the event loop brought no further entry, or after GATHER_S; there is no timer, so
-a lone request waits for these few turns only. While requests keep coming, the loop takes them all in before it hands over: thread and loop
-share one interpreter lock, and small batches beside a busy loop cost several times their work in passing it to and fro. The
-event loop owns the queue, one thread owns the database connection, and a batch changes hands once in each direction.
+A batch is handed over when some turns of the event loop brought no further entry, or after GATHER_S; there is no timer,
+so a lone request waits for these few turns only. While requests keep coming, the loop takes them all in before it hands
+over: thread and loop share one interpreter lock, and small batches beside a busy loop cost several times their work in
+passing it to and fro. The event loop owns the queue, one thread owns the database connection, and a batch changes hands
+once in each direction.
 
 An append ends within `timeout_s`, whatever the database does: what could not be made durable by then is answered with
 LogUnavailable, although the record may still come to be. Over-reporting is safe.
@@ -22,8 +23,8 @@ from linewarden.audit.model import Unit
 #: How often deadlines are looked at, as a part of the timeout.
 _TICKS_PER_TIMEOUT = 20
 
-#: Turns of the event loop without another entry after which nothing more is waited for. A request takes about five turns to
-#: come in; a turn that finds nothing to do takes some ten microseconds.
+#: Turns of the event loop without another entry after which nothing more is waited for. A request takes about five
+#: turns to come in; a turn that finds nothing to do takes some ten microseconds.
 QUIET_TURNS = 10
 
 #: How long entries may be gathered while every turn of the loop brings another, seconds.

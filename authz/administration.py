@@ -50,9 +50,7 @@ class Recorded:
         apply_change(connection, self.log, self.revision, self.hash, added, removed)
 
 
-def replacement(
-    revision: int, hash: bytes, stored: Sequence[StoredStatement], wanted: Sequence[Statement]
-) -> Change:
+def replacement(revision: int, hash: bytes, stored: Sequence[StoredStatement], wanted: Sequence[Statement]) -> Change:
     """What makes the policy exactly the statements wanted."""
     texts = {statement.text for statement in wanted}
     known = {statement.text for statement in stored}
@@ -70,7 +68,8 @@ def amendment(
     """What adds and removes single statements.
 
     Raises:
-        PolicyInvalid: one to add is already there, one to remove is not, or one stands twice. Lines count `add` first, then
+        PolicyInvalid: one to add is already there, one to remove is not, or one stands twice. Lines count `add` first,
+        then
             `remove`.
     """
     by_text = {statement.text: statement for statement in stored}
@@ -128,7 +127,12 @@ def _parts(change: Change, persons: dict[str, Person], frame: dict[str, Any], no
 
 
 def _part(
-    frame: dict[str, Any], added: list[list[str]], removed: list[str], sealed: dict[str, str], nobody: Person, now_us: int
+    frame: dict[str, Any],
+    added: list[list[str]],
+    removed: list[str],
+    sealed: dict[str, str],
+    nobody: Person,
+    now_us: int,
 ) -> bytes:
     secrets = [nobody.seal(sealed, os.urandom(28))] if sealed else []
     return encode(POLICY_CHANGED, now_us, frame | {"added": added, "removed": removed}, secrets)

@@ -15,6 +15,7 @@ from typing import Any
 
 import casbin
 from casbin.effect import get_effector
+
 from linewarden.authz.conditions import holds
 from linewarden.authz.errors import CasbinUnsuitable
 from linewarden.authz.model import Context, Effect, Resource, Verb

@@ -6,6 +6,8 @@ A snapshot may be old; the guard of each record says so before an answer is rele
 import asyncio
 from collections.abc import Sequence
 
+from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.patience import LONG_TIMEOUT_S
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statements import Statement, parse_statement
 from linewarden.authz.store.policy import NO_POLICY_HASH, PolicyDelta, PolicyStore, StoredStatement
@@ -35,8 +37,11 @@ class Policies:
         if task is None:
             task = self._loading[log] = asyncio.create_task(asyncio.to_thread(self._load, log))
             task.add_done_callback(lambda _done: self._loading.pop(log, None))
-        # One caller that goes away must not take the load from the others.
-        return await asyncio.shield(task)
+        # One caller that goes away, or waits no longer, must not take the load from the others.
+        done, _ = await asyncio.wait([task], timeout=LONG_TIMEOUT_S)
+        if not done:
+            raise LogUnavailable("the policy could not be read in time")
+        return task.result()
 
     async def refresh(self, log: int) -> Snapshot:
         """A snapshot that holds every change committed before this call.
@@ -46,7 +51,7 @@ class Policies:
         """
         running = self._loading.get(log)
         if running is not None:  # it may have looked before the change
-            await asyncio.wait([running])
+            await asyncio.wait([running], timeout=LONG_TIMEOUT_S)
         return await self.load(log)
 
     def _load(self, log: int) -> Snapshot:

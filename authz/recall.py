@@ -1,8 +1,8 @@
 """What a set of rules said before under circumstances that no condition can tell apart.
 
-Conditions look at few things: what is stated of purpose, case, zone and consent, and on which side of a few instants and
-ages the request lies. Where all of these are as they were, so is the finding, whatever the item. What is remembered is
-bounded; what is not made of plain values is not remembered.
+Conditions look at few things: what is stated of purpose, case, zone and consent, and on which side of a few instants
+and ages the request lies. Where all of these are as they were, so is the finding, whatever the item. What is remembered
+is bounded; what is not made of plain values is not remembered.
 """
 
 from bisect import bisect_right
@@ -38,9 +38,8 @@ class Recall:
         now, created = context.now_us, resource.created_us
         if type(now) is not int or (created is not None and type(created) is not int):
             return None
-        if not self._ages:
-            age = 0
-        else:
+        age = 0
+        if self._ages:
             age = _UNKNOWN_AGE if created is None else bisect_right(self._ages, now - created)
         passed = bisect_right(self._instants, now) if self._instants else 0
         return (context.purpose, not context.case, context.zone, context.consent, age, passed)

@@ -1,6 +1,7 @@
 """Deciding accesses and recording them, in one step: no decision leaves here that is not in the log."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,8 +18,8 @@ from linewarden.authz.snapshot import Snapshot
 class Call(NamedTuple):
     """Who asks, for whom, about which tenant.
 
-    `subject` is the person as the policy knows it; `caller_guard` is the revision of the keys under which the caller was
-    authenticated. `kind` and `extra` are for records that say more than the decision, such as a read of the log.
+    `subject` is the person as the policy knows it; `caller_guard` is the revision of the keys under which the caller
+    was authenticated. `kind` and `extra` are for records that say more than the decision, such as a read of the log.
     """
 
     log: int
@@ -52,8 +53,8 @@ class Answers(NamedTuple):
 _FOREIGN = Decision(Finding(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT))
 
 
-#: Characters of rules, and of conditions, that the record of one access holds. However many rules a policy has for one item, an
-#: answer about it fits into an entry; revision and attributes in the entry are enough to find the others again.
+#: Bytes of rules, and of conditions, that the record of one access holds. However many rules a policy has for one item,
+#: an answer about it fits into an entry; revision and attributes in the entry are enough to find the others again.
 _EXPLANATION_LIMIT = 6 * 1024
 
 
@@ -73,7 +74,9 @@ class AccessControl:
             LogUnavailable: the record could not be made durable in time.
         """
         answers, entries = await self.prepare(call, accesses)
-        first = await self._writer.append(Unit(call.log, tuple(data for data, _ in entries), self._guards(call, answers)))
+        first = await self._writer.append(
+            Unit(call.log, tuple(data for data, _ in entries), self._guards(call, answers))
+        )
         return Answers(answers.decisions, _ids(first, entries), answers.revision, answers.policy_hash)
 
     async def prepare(self, call: Call, accesses: Sequence[Access]) -> tuple[Answers, list[tuple[bytes, int]]]:
@@ -175,7 +178,7 @@ def _record(finding: Finding) -> dict[str, Any]:
 
 def _bounded(name: str, parts: list[Any]) -> dict[str, Any]:
     """The first of the parts, and `more_…`, the number of those left out."""
-    sizes = accumulate(len(str(part)) for part in parts)
+    sizes = accumulate(len(str(part).encode()) for part in parts)
     fitting = [part for part, size in zip(parts, sizes, strict=True) if size <= _EXPLANATION_LIMIT]
     left_out = len(parts) - len(fitting)
     return {name: fitting} | ({f"more_{name}": left_out} if left_out else {})

@@ -72,19 +72,19 @@ def running(binary: Path, folder: Path) -> Iterator[dict[str, Target]]:
     config.write_text(_CONFIG.format(grpc=address, http=free_address(), policies=policies), encoding="utf-8")
     call = [str(binary), "server", f"--config={config}", "--log-level=error"]
     home = {name: value for name, value in os.environ.items() if not name.startswith("CERBOS_")}
-    with started(call, folder, home | {"CERBOS_NO_TELEMETRY": "1"}):
+    with started(call, folder, home | {"CERBOS_NO_TELEMETRY": "1"}) as (_, process):
         await_listener(address)
-        yield _targets(folder, address)
+        yield _targets(folder, address, process)
 
 
-def _targets(folder: Path, address: str) -> dict[str, Target]:
+def _targets(folder: Path, address: str, process: int) -> dict[str, Target]:
     request, response = _messages(address)
     targets = {}
     for name, items in (("single", 1), ("batch", BATCH)):
         frame = folder / f"{name}.frame"
         frame.write_bytes(framed(ParseDict(_request(items), request()).SerializeToString()))
         question = Question(address, _METHOD, frame)
-        targets[name] = Target(f"Cerbos {name}", question, items, _allows(response, items))
+        targets[name] = Target(f"Cerbos {name}", question, process, items, _allows(response, items))
     return targets
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cerbos
 import service
 from load import Load, Question, Shape, generator
-from processes import await_listener, free_address, started
+from processes import await_listener, free_address, processor_s, started
 from rounds import Series, alternate, figure, ratio
 from section import Goal, Section
 from target import Target
@@ -28,6 +28,7 @@ class _Measured:
     def __init__(self, target: Target, seconds: float) -> None:
         self.target = target
         self.loads: list[Load] = []
+        self.costs_us: list[tuple[float, float]] = []
         calls = _SWEEP_CALLS[target.items]
         target.press(_SHAPES[target.items][0], calls // 3)  # warms up
         tried = {shape: target.press(shape, calls).rate for shape in _SHAPES[target.items]}
@@ -37,9 +38,19 @@ class _Measured:
 
     def decisions(self) -> float:
         """Decisions a second in one round."""
+        own, others = processor_s(self.target.process)
         load = self.target.press(self.shape, self._calls)
+        own_after, others_after = processor_s(self.target.process)
         self.loads.append(load)
+        self.costs_us.append(((own_after - own) / load.calls * 1e6, (others_after - others) / load.calls * 1e6))
         return load.rate * self.target.items
+
+
+    @property
+    def cost(self) -> str:
+        """Processor time of a call: of the server, and of the process that works behind it."""
+        own, others = (Series(tuple(one)).median for one in zip(*self.costs_us, strict=True))
+        return figure(own) + (f" + {figure(others)} behind" if others else "")
 
 
 def measure(scratch: Path, cache: Path, rounds: int, seconds: float) -> Section:
@@ -80,10 +91,10 @@ def _echo(single: Target, folder: Path) -> Iterator[Target]:
     single.settle(1)
     address = free_address()
     call = [sys.executable, str(Path(__file__).with_name("echo_server.py")), address, str(answer)]
-    with started(call, folder):
+    with started(call, folder) as (_, process):
         await_listener(address)
         question = Question(address, single.question.method, single.question.frame)
-        yield Target("echo", question, 1, lambda got: got == answer.read_bytes())
+        yield Target("echo", question, process, 1, lambda got: got == answer.read_bytes())
 
 
 def _folder(scratch: Path, name: str) -> Path:
@@ -93,12 +104,12 @@ def _folder(scratch: Path, name: str) -> Path:
 
 
 def _section(measured: Mapping[str, _Measured], found: dict[str, Series], notes: Sequence[str]) -> Section:
-    rows = [["server and question", "decisions/s", "lowest to highest", "load", "mean under load, ms", "alone, ms"]]
+    rows = [["server and question", "decisions/s", "lowest to highest", "load", "mean, ms", "alone, ms", "processor time a call, µs"]]
     for name, one in measured.items():
         mean = Series(tuple(load.mean_ms for load in one.loads)).median
         rate = found[name]
         rows.append(
-            [_TITLES[name], figure(rate.median), rate.spread, str(one.shape), figure(mean), figure(one.alone_ms)]
+            [_TITLES[name], figure(rate.median), rate.spread, str(one.shape), figure(mean), figure(one.alone_ms), one.cost]
         )
     goals, ratios = [], []
     for name, others in _AGAINST.items():
@@ -107,7 +118,7 @@ def _section(measured: Mapping[str, _Measured], found: dict[str, Series], notes:
                 continue
             times = ratio(found[name], found[other])
             what = f"{_TITLES[name]} / {_TITLES[other]}"
-            rows.append([f"**{what}**", f"**{times.median:.2f} ×**", times.spread, "", "", ""])
+            rows.append([f"**{what}**", f"**{times.median:.2f} ×**", times.spread, "", "", "", ""])
             if (name, other) in _GOALS:
                 goals.append(Goal(what, _GOALS[name, other], times.median, "×"))
     return Section("Over gRPC", rows, notes, goals)
@@ -139,4 +150,7 @@ def _notes(binary: Path | None) -> Iterator[str]:
             f"Cerbos {cerbos.version(binary)} uses both cores and runs with its log off; its policy has the same rules on "
             "recordings but no duties; the caller tells it the roles, which Linewarden knows itself."
         )
-    yield "Ratios are medians of the rounds' ratios. *alone*: the median of calls one after the other."
+    yield (
+        "Ratios are medians of the rounds' ratios. *mean*: of single calls under load; *alone*: the median of "
+        "calls one after the other. *Processor time* is what the server used, whatever else the machine did."
+    )

@@ -14,21 +14,40 @@ _PATIENCE_S = 30
 
 
 @contextmanager
-def started(call: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Path]:
-    """A process that runs until the end of the block; gives the file that its messages go to."""
+def started(
+    call: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[Path, int]]:
+    """A process that runs until the end of the block; gives the file that its messages go to, and its number."""
     messages = folder / "messages.txt"
     with messages.open("w") as file:
         process = subprocess.Popen(
             call, cwd=folder, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL, stdout=file, stderr=file
         )
         try:
-            yield messages
+            yield messages, process.pid
         finally:
             process.terminate()
             timer = threading.Timer(_PATIENCE_S, process.kill)
             timer.start()
             process.wait()
             timer.cancel()
+
+
+def processor_s(process: int) -> tuple[float, float]:
+    """Seconds of processor time that a process has used, and its children that run; not a number where nobody tells."""
+    own, others = float("nan"), 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in brackets, may hold anything; after it come state, parent … and user and system time.
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        if int(stat.parent.name) == process:
+            own = used
+        elif int(fields[1]) == process:
+            others += used
+    return own, others
 
 
 def address_in(messages: Path, pattern: str) -> str:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep, time
@@ -76,10 +76,10 @@ def running(folder: Path) -> Iterator[tuple[dict[str, Target], Log]]:
     environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true", "LINEWARDEN_WORKERS": "1"}
     call = [sys.executable, "-m", "linewarden.server", "serve", "--config", str(settings_file)]
     try:
-        with started(call, folder, environment) as messages:
+        with started(call, folder, environment) as (messages, process):
             address = address_in(messages, r"serving on (\S+:\d+)")
             log = Log(storage)
-            targets = _targets(folder, address, token, log)
+            targets = _targets(folder, address, process, token, log)
             for target in targets.values():  # meets the persons
                 target.ask()
             log.skip()
@@ -88,7 +88,7 @@ def running(folder: Path) -> Iterator[tuple[dict[str, Target], Log]]:
         storage.close()
 
 
-def _targets(folder: Path, address: str, token: str, log: Log) -> dict[str, Target]:
+def _targets(folder: Path, address: str, process: int, token: str, log: Log) -> dict[str, Target]:
     now_s = int(time())
     questions = {
         "single": ("Check", 1, single(now_s)),
@@ -101,11 +101,11 @@ def _targets(folder: Path, address: str, token: str, log: Log) -> dict[str, Targ
         frame.write_bytes(framed(message.SerializeToString()))
         question = Question(address, f"{_METHOD}/{method}", frame, token)
         is_right = _is_allowed if items == 1 else _are_allowed
-        targets[name] = Target(f"Linewarden {name}", question, items, is_right, _settle(log, items))
+        targets[name] = Target(f"Linewarden {name}", question, process, items, is_right, _settle(log, items))
     return targets
 
 
-def _settle(log: Log, items: int):  # noqa: ANN202
+def _settle(log: Log, items: int) -> Callable[[int], None]:
     return lambda calls: log.grew(calls, items)
 
 

@@ -20,12 +20,13 @@ def _accept(_calls: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`items` are decided by each call. `is_right` looks at an answer; `settle` waits until the server has come to rest
+    """`items` are decided by each call, by the server with the number `process`. `is_right` looks at an answer; `settle` waits until the server has come to rest
     after so many calls, and stops the run if it did not do its work.
     """
 
     name: str
     question: Question
+    process: int
     items: int
     is_right: Callable[[bytes], bool]
     settle: Callable[[int], None] = _accept

@@ -4,6 +4,7 @@ The signed bytes are canonical JSON of everything that is not private, with the 
 reveals nothing that could be guessed, and whoever was shown the private texts can check them against it.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -14,8 +15,7 @@ from linewarden.diagnostics.capture.model import Profile, StopReason
 from linewarden.diagnostics.errors import AttestationInvalid, AttestationMissing, StateConflict
 from linewarden.diagnostics.gates import covering
 from linewarden.diagnostics.grounds import without_grounds
-from linewarden.diagnostics.model import Attestation, Notice, Statement
-from linewarden.diagnostics.records import canonical
+from linewarden.diagnostics.model import Attestation, AttestedTexts, Notice, Statement
 from linewarden.diagnostics.session import SessionState
 from linewarden.diagnostics.sessions import attested
 from linewarden.diagnostics.states import LIVE, WAITING, Event
@@ -24,8 +24,6 @@ from linewarden.diagnostics.store.records import Change
 
 #: No attestation lasts longer: people forget, and people change.
 LONGEST_US = 366 * 86_400_000_000
-
-_PRIVATE = ("role", "authority", "exception", "necessity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +96,7 @@ class AttestationDesk:
 
     def opened(self, log: int, attestation: Attestation) -> Statement:
         """The statement with its private texts, as far as they are still readable."""
-        values = self._safe.open(log, attestation.private)
-        return replace(attestation.statement, **{name: values.get(name, "") for name in _PRIVATE})
+        return replace(attestation.statement, texts=AttestedTexts(**self._safe.open(log, attestation.private)))
 
     def verifier_key(self, log: int) -> str:
         """The key that checks the notes of a log."""
@@ -108,15 +105,15 @@ class AttestationDesk:
     def _signed(self, on: Occasion, statement: Statement, notice: Notice) -> Attestation:
         if on.actor is None:
             raise AssertionError("nobody attests")
-        private = self._safe.seal(on.actor, {name: getattr(statement, name) for name in _PRIVATE})
-        public = replace(statement, **dict.fromkeys(_PRIVATE, ""))
+        private = self._safe.seal(on.actor, asdict(statement.texts))
+        public = replace(statement, texts=AttestedTexts())
         bare = Attestation(self._new_id(), on.sid, on.now_us, notice.hash, public, private, note="")
         return replace(bare, note=sign_note(signed_text(bare), self._signer(on.log)))
 
 
 def signed_text(attestation: Attestation) -> str:
     """The text under the signature: one line of canonical JSON."""
-    statement = {name: value for name, value in asdict(attestation.statement).items() if name not in _PRIVATE}
+    statement = {name: value for name, value in asdict(attestation.statement).items() if name != "texts"}
     content = {
         "attestation": attestation.id,
         "attestor": attestation.attestor,
@@ -125,7 +122,8 @@ def signed_text(attestation: Attestation) -> str:
         "private": attestation.private.commit,
         "statement": statement,
     }
-    return canonical(content).decode() + "\n"
+    # ASCII alone, so that no character of a text can be a control character of the note.
+    return json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
 
 
 def _check(statement: Statement, notice: Notice, now_us: int) -> None:

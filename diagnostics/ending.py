@@ -98,7 +98,7 @@ def _summary(session: Session) -> dict[str, object]:
             "unparsed": tally.unparsed,
             "rules": tally.rules,
         },
-        "lossy": tally.dropped > 0,
+        "lossy": session.lossy,
         "sound": tally.sound,
         "delete": session.delete_us,
     }

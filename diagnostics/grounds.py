@@ -50,4 +50,4 @@ def stopped(session: Session, reason: StopReason) -> Session:
 
 def without_approval(session: Session) -> Session:
     """The session as it was before it had grounds: an approval is for the grounds it was given on."""
-    return replace(session, attestation="", approved_by="", approved_us=None, start_before_us=None)
+    return replace(session, attestation="", approved_by="", approved_us=None, approved_zone="", start_before_us=None)

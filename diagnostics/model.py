@@ -139,13 +139,22 @@ class PromisedLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class AttestedTexts:
+    """The texts of a statement that may speak of persons. They are kept sealed, and empty in a stored statement."""
+
+    role: str = ""
+    authority: str = ""
+    exception: str = ""
+    necessity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """What is attested. `role`, `authority`, `exception` and `necessity` are private: they may speak of persons."""
+    """What is attested."""
 
     notice_id: str
     notice_version: int
-    role: str
-    authority: str
+    texts: AttestedTexts
     channels: tuple[ChannelEvidence, ...]
     audience: str
     informed_count: int
@@ -156,16 +165,14 @@ class Statement:
     purpose: str
     legal_basis: LegalBasis
     jurisdictions: tuple[str, ...]
-    exception: str
     consent_mode: ConsentMode
-    necessity: str
     dpia_reference: str
     promised: PromisedLimits
 
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A statement as it is kept: private texts sealed and left empty, and the signed note over the canonical bytes."""
+    """A statement as it is kept, and the signed note over its canonical bytes. `private` is its sealed texts."""
 
     id: str
     attestor: str

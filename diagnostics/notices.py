@@ -1,26 +1,33 @@
 """Notices, and who received, read and confirmed them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.model import Notice, NoticeChannel, NoticeText, Receipt, ReceiptFact
 from linewarden.diagnostics.records import canonical
 from linewarden.diagnostics.session import Session, SessionState
-from linewarden.diagnostics.steps import Occasion, Safe, Step, changed, fresh
+from linewarden.diagnostics.steps import Occasion, Step, changed, fresh
 
 #: Pseudonyms of one list of receipts that are named in one entry.
 _RECEIPTS_PER_ENTRY = 250
 
 
+@dataclass(frozen=True, slots=True)
+class ActiveNotice:
+    """A capture that runs, with the notice its users were given."""
+
+    session: Session
+    notice: Notice
+
+
 class NoticeDesk:
     """What users are told. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
-    def __init__(self, books: Books, safe: Safe) -> None:
+    def __init__(self, books: Books) -> None:
         self._books = books
-        self._safe = safe
 
     def publish(
         self, on: Occasion, id: str, texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str
@@ -55,17 +62,9 @@ class NoticeDesk:
         on.by_customer()
         notice = self._books.current_notice(on.log, id, version)
         new = self._new(on, notice, receipts)
-        entries = [
-            on.entry(
-                kinds.NOTICE_RECEIVED,
-                {
-                    "notice": id,
-                    "version": version,
-                    "receipts": [_in_entry(one) for one in new[n : n + _RECEIPTS_PER_ENTRY]],
-                },
-            )
-            for n in range(0, max(len(new), 1), _RECEIPTS_PER_ENTRY)
-        ]
+        groups = [new[n : n + _RECEIPTS_PER_ENTRY] for n in range(0, len(new), _RECEIPTS_PER_ENTRY)] or [[]]
+        about = {"notice": id, "version": version}
+        entries = [on.entry(kinds.NOTICE_RECEIVED, about | {"receipts": list(map(_in_entry, one))}) for one in groups]
         return Step(on.log, tuple(entries), (), (notice, len(new)), (id, version), tuple(new))
 
     def confirm(self, on: Occasion, id: str, version: int, session: str) -> Step[int]:
@@ -86,8 +85,8 @@ class NoticeDesk:
         entry = on.entry(kinds.NOTICE_CONFIRMED, fields)
         return Step(on.log, (entry,), (), on.now_us if known is None else known, (id, version), new)
 
-    def active(self, on: Occasion) -> Step[list[tuple[Session, Notice, Mapping[str, str]]]]:
-        """The captures that run now, each with its notice and its private values. None that runs is left out.
+    def active(self, on: Occasion) -> Step[Sequence[ActiveNotice]]:
+        """The captures that run now, each with its notice. None that runs is left out.
 
         Raises:
             NotTheCustomer: a person of another tenant asks.
@@ -98,8 +97,8 @@ class NoticeDesk:
         for _stored, session in live:
             _at, attestation = self._books.attestation(on.log, session.attestation)
             _at, notice = self._books.notice(on.log, attestation.statement.notice_id)
-            found.append((session, notice, self._safe.open(on.log, session.private)))
-        entry = on.entry(kinds.NOTICE_LISTED, {"sessions": [session.id for session, _notice, _values in found]})
+            found.append(ActiveNotice(session, notice))
+        entry = on.entry(kinds.NOTICE_LISTED, {"sessions": [one.session.id for one in found]})
         return Step(on.log, (entry,), (), found)
 
     def _new(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> list[Receipt]:

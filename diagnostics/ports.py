@@ -38,7 +38,7 @@ class RunningWorker(Protocol):
         ...
 
     def stop(self, reason: StopReason) -> None:
-        """Tell it to stop. The first reason counts."""
+        """Tell it to stop; the first reason counts. LEASE_LOST lets go of it, as if this process had ended."""
         ...
 
     async def ended(self) -> Outcome:
@@ -74,15 +74,33 @@ class WorkerLauncher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A person, and the circumstances in which it acted."""
+
+    name: str
+    purpose: str
+    case: str
+    zone: str
+
+
 class Rights(Protocol):
     """What the policy in force says, asked again while a capture runs."""
 
-    async def may_capture(self, log: int, name: str, session: str, purpose: str, case: str) -> bool:
-        """Whether the person may start this capture now."""
+    async def may_capture(self, log: int, session: str, standing: Standing) -> bool:
+        """Whether the person may start this capture now.
+
+        Raises:
+            LogUnavailable: the policy cannot be read.
+        """
         ...
 
-    async def may_approve(self, log: int, name: str, session: str) -> bool:
-        """Whether the person may approve this capture now."""
+    async def may_approve(self, log: int, session: str, standing: Standing) -> bool:
+        """Whether the person may approve this capture now.
+
+        Raises:
+            LogUnavailable: the policy cannot be read.
+        """
         ...
 
 

@@ -112,11 +112,18 @@ class Session:
     attestation: str = ""
     approved_by: str = ""
     approved_us: int | None = None
+    approved_zone: str = ""
     start_before_us: int | None = None
     started_by: str = ""
     started_us: int | None = None
+    started_zone: str = ""
     ended_us: int | None = None
     delete_us: int | None = None
     stop_reason: StopReason | None = None
     tally: Tally = field(default_factory=Tally)
     evidence: Evidence | None = None
+
+    @property
+    def lossy(self) -> bool:
+        """Whether packets are missing that were there: what is missing from the evidence proves nothing."""
+        return self.ended_us is not None and (self.tally.dropped > 0 or not self.tally.sound)

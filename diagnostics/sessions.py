@@ -1,6 +1,6 @@
 """The way of a session from the request to the start, and its end by a person."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from linewarden.diagnostics import kinds
@@ -120,6 +120,7 @@ class SessionDesk:
             state=follow(session.state, Event.APPROVED),
             approved_by=on.sid,
             approved_us=on.now_us,
+            approved_zone=on.zone,
             start_before_us=on.now_us + START_WITHIN_US,
         )
         return self._moved(on, stored, after, Event.APPROVED, {"attestation": after.attestation})
@@ -147,7 +148,13 @@ class SessionDesk:
         session = self._attested_if_covered(on, session, terms)
         if session.state is SessionState.PENDING_ATTESTATION:
             raise AttestationMissing
-        after = replace(session, state=follow(session.state, Event.STARTED), started_by=on.sid, started_us=on.now_us)
+        after = replace(
+            session,
+            state=follow(session.state, Event.STARTED),
+            started_by=on.sid,
+            started_us=on.now_us,
+            started_zone=on.zone,
+        )
         check_approval(session, terms, on.now_us)
         self._check_attestation(on, session, terms)
         check_limits(session.limits, self._maxima)
@@ -199,11 +206,12 @@ class SessionDesk:
 
     def names(self, log: int, sessions: Sequence[Session]) -> dict[str, str]:
         """The names of those who took part, by pseudonym."""
-        return self._safe.names(
-            log, [sid for one in sessions for sid in (one.requested_by, one.approved_by, one.started_by)]
-        )
+        people = [(one.requested_by, one.approved_by, one.started_by) for one in sessions]
+        return self._safe.names(log, [sid for trio in people for sid in trio])
 
     def _drafted(self, on: Occasion, id: str, asked: Asked) -> Session:
+        if on.keeper is None:
+            raise AssertionError("nobody keeps what is asked for")
         private = Private(on.case, asked.wanted, asked.readers)
         secret = self._safe.seal(on.keeper, {_FIELD: canonical(private).decode()})
         return Session(
@@ -254,9 +262,9 @@ class SessionDesk:
 
     @staticmethod
     def _moved(
-        on: Occasion, stored: StoredRecord, after: Session, event: Event, fields: dict[str, object]
+        on: Occasion, stored: StoredRecord, after: Session, event: Event, fields: Mapping[str, object]
     ) -> Step[Session]:
-        entry = on.entry(f"{kinds.CAPTURE}{event}", {"session": after.id, "state": after.state} | fields)
+        entry = on.entry(f"{kinds.CAPTURE}{event}", {"session": after.id, "state": after.state, **fields})
         return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
 
 

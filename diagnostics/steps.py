@@ -32,11 +32,12 @@ class Occasion:
     caller: str
     request_id: str
     now_us: int
-    keeper: Person
     name: str = ""
     actor: Person | None = None
+    keeper: Person | None = None
     purpose: str = ""
     case: str = ""
+    zone: str = ""
 
     @property
     def sid(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
 from linewarden.diagnostics.store.usage import UsageStore, add_count
 
 #: So many tenants must have contributed to a count before it is published.

@@ -8,6 +8,7 @@ from linewarden.audit.checkpoints import Checkpoints, Signed
 from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import EntryNotFound
+from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
 from linewarden.audit.reading import Query, Reading, Row
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
@@ -51,14 +52,12 @@ class AuditService(AuditServiceServicer):
         self._valid_checkpoint = compile_validator(pb.GetCheckpointRequest.DESCRIPTOR)
         self._valid_export = compile_validator(pb.ExportLogRequest.DESCRIPTOR)
 
-    async def QueryEntries(
-        self, request: pb.QueryEntriesRequest, context: ServicerContext
-    ) -> pb.QueryEntriesResponse:
+    async def QueryEntries(self, request: pb.QueryEntriesRequest, context: ServicerContext) -> pb.QueryEntriesResponse:
         """Find entries; the read is recorded first, and the answer is complete up to that record."""
 
         async def answer(entrance: Entrance) -> pb.QueryEntriesResponse:
             query = _query(request)
-            stated = await asyncio.to_thread(self._reading.recorded, entrance.log, query)
+            stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, entrance.log, query)
             decision, index = await self._read(entrance, request, {"query": stated})
             page = await asyncio.to_thread(
                 self._reading.query,
@@ -157,9 +156,7 @@ class AuditService(AuditServiceServicer):
             yield pb.ExportLogResponse(path=path, content=content, log_size=size, entries_sent=sent)
         note = signed.note.encode()
         key = self._verifier_key(log)
-        yield pb.ExportLogResponse(
-            path="checkpoint", content=note, log_size=size, entries_sent=size, verifier_key=key
-        )
+        yield pb.ExportLogResponse(path="checkpoint", content=note, log_size=size, entries_sent=size, verifier_key=key)
 
     def _verifier_key(self, log: int) -> str:
         return str(self._checkpoints.signer(self._log.head(log)).verifier)
@@ -191,7 +188,7 @@ def _query(request: pb.QueryEntriesRequest) -> Query:
 
 
 def _us(wanted: pb.EntryFilter, name: str) -> int | None:
-    if not wanted.HasField(name):  # type: ignore[arg-type]
+    if not wanted.HasField(name):
         return None
     time = getattr(wanted, name)
     return int(time.seconds * 1_000_000 + time.nanos // 1_000)

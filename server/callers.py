@@ -3,16 +3,18 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from linewarden.audit.entry import CREDENTIALS_REFUSED, encode
+from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
+from linewarden.audit.patience import READ_TIMEOUT_S
 from linewarden.server.credentials import ApiKey, KeySet
 from linewarden.server.errors import CredentialsInvalid
 
-#: A token no key fits may be newer than the keys in memory. It waits for the keys as they are after it came; they are read
-#: at most this often for such tokens, seconds, however many come.
+#: A token no key fits may be newer than the keys in memory. It waits for the keys as they are after it came; they are
+#: read at most this often for such tokens, seconds, however many come.
 RELOAD_INTERVAL_S = 0.2
 
 
@@ -53,7 +55,7 @@ class Callers:
             return self.authenticate(token)
         except CredentialsInvalid:
             if token:
-                await self._renew(time.monotonic())
+                await self._within_patience(self._renew(time.monotonic()))
         try:
             return self.authenticate(token)
         except CredentialsInvalid:
@@ -66,8 +68,7 @@ class Callers:
         Raises:
             LogUnavailable: the keys cannot be read.
         """
-        async with self._lock:
-            await self._read()
+        await self._within_patience(self._renew(time.monotonic(), wait=False))
 
     async def record_refusals(self, writer: Appender) -> None:
         """Enter the refusals since the last call into the system log, as counts: a flood makes one entry.
@@ -85,14 +86,22 @@ class Callers:
             self._refused += refused
             raise
 
-    async def _renew(self, asked_at: float) -> None:
+    async def _renew(self, asked_at: float, *, wait: bool = True) -> None:
         """Read the keys as they are at `asked_at` or later; whoever asks together is answered by one read."""
         async with self._lock:
-            if self._loaded_at < asked_at:
+            if self._loaded_at >= asked_at:
+                return
+            if wait:
                 await asyncio.sleep(self._loaded_at + RELOAD_INTERVAL_S - time.monotonic())
-                await self._read()
+            loaded_at = time.monotonic()
+            self._keys = await asyncio.to_thread(self._load)
+            self._loaded_at = loaded_at
 
-    async def _read(self) -> None:
-        loaded_at = time.monotonic()
-        self._keys = await asyncio.to_thread(self._load)
-        self._loaded_at = loaded_at
+    @staticmethod
+    async def _within_patience(renewal: Awaitable[None]) -> None:
+        # Counted with the wait for those who came before: they may all have waited in vain.
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                await renewal
+        except TimeoutError as error:
+            raise LogUnavailable("the keys could not be read in time") from error

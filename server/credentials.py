@@ -1,7 +1,7 @@
 """Who calls: API keys, bound to tenants and methods.
 
-A key is `lw_<id>_<secret>`; only SHA-256 of the secret is stored, which is enough for 256 random bits. All keys are held
-in memory as one immutable set with its revision. Each record a caller causes is guarded by that revision (see
+A key is `lw_<id>_<secret>`; only SHA-256 of the secret is stored, which is enough for 256 random bits. All keys are
+held in memory as one immutable set with its revision. Each record a caller causes is guarded by that revision (see
 `audit.model.Guard`), so that no answer is released for a key whose revocation was acknowledged before the request was
 sent, in whatever process.
 """
@@ -50,9 +50,10 @@ class KeySet:
         Raises:
             CredentialsInvalid: there is none, or it is wrong, revoked or expired.
         """
-        parts = token.split("_", 2) if token else ()
-        key = self._keys.get(parts[1]) if len(parts) == 3 and parts[0] == _PREFIX else None
-        if key is None or not hmac.compare_digest(_hash(parts[2]), key.secret_hash):
+        prefix, _, rest = (token or "").partition("_")
+        id, _, secret = rest.partition("_")
+        key = self._keys.get(id) if prefix == _PREFIX else None
+        if key is None or not hmac.compare_digest(_hash(secret), key.secret_hash):
             raise CredentialsInvalid("no such key")
         if key.revoked_us is not None or (key.expires_us is not None and key.expires_us <= now_us):
             raise CredentialsInvalid("the key is revoked or expired")

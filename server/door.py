@@ -1,4 +1,4 @@
-"""The way every RPC goes in: authenticate, bind to tenant and method, validate; and what is recorded of those refused."""
+"""The way every RPC goes in: authenticate, bind to tenant and method, validate; and what is recorded of a refusal."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn, TypeVar

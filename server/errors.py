@@ -20,6 +20,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
 from linewarden.audit import errors as audit
 from linewarden.authz import errors as authz
 from linewarden.server.log import place_of

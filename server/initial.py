@@ -1,4 +1,4 @@
-"""A user's own start: a folder with settings, keys, certificates, a tenant with a first policy, and a key to call with."""
+"""A user's own start: a folder with settings, keys, certificates, a tenant with a first policy, and an API key."""
 
 import asyncio
 from base64 import b64encode
@@ -17,15 +17,17 @@ from linewarden.server.tls import make_development_certificates, write_new
 SETTINGS_FILE = "linewarden.toml"
 POLICY_FILE = "first.policy"
 KEY_FILE = "secrets/api-key"
+
 _README = """\
 This folder is a Linewarden service of your own.
 
 linewarden.toml        the settings, each explained; `linewarden serve --config linewarden.toml` serves from them
 first.policy           the policy that the tenant began with; changes go through `linewarden policy load`
 linewarden.db*         the database: the log, persons' wrapped keys, policies, API keys. Back up all of it together.
-anchors/               the last signed checkpoint of each log: keep a copy somewhere else, it tells of a rolled-back database
-tls/                   certificates for development; `ca.crt` is what clients trust. Put your own in their place.
-secrets/kek            the key-encryption key. Lose it, and nobody can read a name in the log again. Never beside the database.
+anchors/               the last signed checkpoint of each log; a copy kept elsewhere tells of a rolled-back database
+tls/                   certificates for development; clients trust `ca.crt`. Put your own in their place.
+secrets/kek            the key-encryption key. Lose it, and nobody can read a name in the log again. Never keep it
+                       beside the database, or its backups.
 secrets/signing-key    signs checkpoints. Whoever has it can sign another history.
 secrets/api-key        an API key for the tenant, for all methods. Make others with `linewarden key create`.
 """

@@ -1,6 +1,5 @@
 """PolicyService: a change of policy is decided by the policy, and recorded with that decision in one step."""
 
-import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,12 +8,13 @@ from linewarden.audit.directory import Directory
 from linewarden.audit.entry import POLICY_READ
 from linewarden.audit.errors import PageTokenInvalid
 from linewarden.audit.model import Guard, Unit
+from linewarden.audit.patience import LONG_TIMEOUT_S, in_thread
 from linewarden.audit.writer import Writer
 from linewarden.authz.administration import Change, amendment, record, replacement
 from linewarden.authz.errors import LineError, PolicyInvalid, PolicyRevisionMismatch
 from linewarden.authz.model import ResourceType, Verb
-from linewarden.authz.service import AccessControl
 from linewarden.authz.roles import role_faults
+from linewarden.authz.service import AccessControl
 from linewarden.authz.statements import Binding, Statement, parse_document, parse_statement
 from linewarden.authz.store.policy import PolicyDelta, PolicyStore, StoredStatement
 from linewarden.server.access import ServicerContext, call_of
@@ -88,7 +88,7 @@ class PolicyService(PolicyServiceServicer):
         async def answer(entrance: Entrance) -> pb.GetPolicyResponse:
             kind, verb = ResourceType.POLICY, Verb.READ_POLICY
             await authorize(self._control, entrance, request, kind, verb, POLICY_READ, {})
-            return await asyncio.to_thread(self._page, entrance.log, request)
+            return await in_thread(LONG_TIMEOUT_S, self._page, entrance.log, request)
 
         try:
             return await self._door.serve(context, request, _method("GetPolicy"), self._valid_get, answer)
@@ -98,23 +98,23 @@ class PolicyService(PolicyServiceServicer):
     async def _change(
         self, entrance: Entrance, request: Any, plan: _Plan, *, dry_run: bool
     ) -> tuple[Change, core_pb2.PolicyVersion]:
-        """Decide, and if permitted append decision and change together, guarded by the revision both were made under."""
+        """Decide; if permitted, append decision and change together, guarded by the revision both were made under."""
         call = call_of(entrance, request, extra={"dry_run": True} if dry_run else {})
         asked = own_resource(entrance.tenant, ResourceType.POLICY, Verb.CHANGE_POLICY)
         if dry_run:
             answers = await self._control.check(call, (asked,))
             if not answers.decisions[0].allowed:
                 raise SubjectNotPermitted(answers.ids[0])
-            change = await asyncio.to_thread(self._plan, entrance.log, request, plan)
+            change = await in_thread(LONG_TIMEOUT_S, self._plan, entrance.log, request, plan)
             return change, core_pb2.PolicyVersion(revision=change.revision, hash=change.hash)
         answers, decided = await self._control.prepare(call, (asked,))
-        guards = (Guard(entrance.log, answers.revision), entrance.guard)
+        guards: tuple[Guard, ...] = (Guard(entrance.log, answers.revision), entrance.guard)
         decision = tuple(data for data, _ in decided)
         if not answers.decisions[0].allowed:
             index = await self._writer.append(Unit(entrance.log, decision, guards))
             raise SubjectNotPermitted(str(index))
         try:
-            change = await asyncio.to_thread(self._plan, entrance.log, request, plan)
+            change = await in_thread(LONG_TIMEOUT_S, self._plan, entrance.log, request, plan)
         except (PolicyInvalid, PolicyRevisionMismatch):
             # The permission was used, if to no effect: that somebody tried stands in the log.
             await self._writer.append(Unit(entrance.log, decision, guards))

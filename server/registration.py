@@ -1,7 +1,7 @@
 """Adding services to a server so that bytes that are no message are refused as any other bad request is.
 
-Left to itself, gRPC answers such bytes with UNKNOWN and the text of an exception, and nobody records it. An empty message
-stands in for what cannot be read: it lacks its tenant, so the door refuses it with a reason and records that.
+Left to itself, gRPC answers such bytes with UNKNOWN and the text of an exception, and nobody records it. An empty
+message stands in for what cannot be read: it lacks its tenant, so the door refuses it with a reason and records that.
 """
 
 from collections.abc import Callable, Mapping

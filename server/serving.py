@@ -1,7 +1,7 @@
 """Processes: one that serves or several that share its addresses, and one that keeps house.
 
-The process that was started is the parent. Its children end when it does, however it does: each holds the read end of a pipe
-whose write end only the parent has.
+The process that was started is the parent. Its children end when it does, however it does: each holds the read end of a
+pipe whose write end only the parent has.
 """
 
 import asyncio
@@ -110,7 +110,7 @@ def _spawn(
     return subprocess.Popen(call, stdin=subprocess.PIPE, env=os.environ | (environment or {}))  # noqa: S603 - our own command
 
 
-def _when_parent_ends(act: Callable[[], None]) -> None:
+def _when_parent_ends(act: Callable[[], object]) -> None:
     def wait() -> None:
         while os.read(0, 1):
             pass

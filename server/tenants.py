@@ -1,8 +1,7 @@
 """From a tenant's name to its log. Only tenants that exist are remembered, so that made-up names take no memory."""
 
-import asyncio
-
 from linewarden.audit.errors import TenantUnknown
+from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
 from linewarden.audit.store.log import LogStore
 
 
@@ -28,5 +27,5 @@ class Tenants:
         if log is None:
             if not tenant:
                 raise TenantUnknown("the empty name is no tenant")
-            log = self._logs[tenant] = (await asyncio.to_thread(self._store.head_of, tenant)).log
+            log = self._logs[tenant] = (await in_thread(READ_TIMEOUT_S, self._store.head_of, tenant)).log
         return log

@@ -20,6 +20,7 @@ from buf.validate import validate_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
+
 from linewarden.server.errors import Violation
 from linewarden.server.field_rules import Rule, container_rules, map_parts, value_rules
 
@@ -29,8 +30,8 @@ Validator: TypeAlias = Callable[[Any], tuple[Violation, ...]]
 MAX_VIOLATIONS = 32
 
 
-def compile_validator(message: Descriptor) -> Validator:
-    """What checks messages of this kind: gives the broken rules in the order of the fields, () if there are none.
+def compile_validator(message: Any) -> Validator:
+    """What checks messages of this kind, given by descriptor: gives the broken rules in the order of the fields, () if there are none.
 
     Paths name fields and places in lists, never keys of maps: those are values of the request. A list or map that
     breaks a rule as a whole is not looked into.

@@ -1,1 +1,1 @@
-"""Where the log lives: SQLite and PostgreSQL by one code path. The only place of this package that imports SQLAlchemy."""
+"""Where the log lives: SQLite and PostgreSQL by one code path. Only here does this package import SQLAlchemy."""

@@ -1,8 +1,8 @@
 """The projection of the logs that can be searched, and the nodes of their trees: everything here can be rebuilt.
 
-It lives in a database of its own (with SQLite, a file; with PostgreSQL, tables that nothing else shares), because an insert
-into it takes longer than one into the log and must not hold the log's lock. A row is one item of one entry; `place` is
-index * 1024 + item, so that the order of places is the order of the log.
+It lives in a database of its own (with SQLite, a file; with PostgreSQL, tables that nothing else shares), because an
+insert into it takes longer than one into the log and must not hold the log's lock. A row is one item of one entry;
+`place` is index * 1024 + item, so that the order of places is the order of the log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -137,7 +137,9 @@ class IndexStore:
         with self._reading() as connection:
             return int(connection.scalar(sa.select(_mark.c.indexed).where(_mark.c.log == log)) or 0)
 
-    def add(self, log: int, start: int, stop: int, rows: Sequence[IndexRow], nodes: dict[tuple[int, int], bytes]) -> bool:
+    def add(
+        self, log: int, start: int, stop: int, rows: Sequence[IndexRow], nodes: dict[tuple[int, int], bytes]
+    ) -> bool:
         """Add what the entries `start` to `stop - 1` say; False if another process did so already.
 
         Raises:
@@ -146,7 +148,8 @@ class IndexStore:
         try:
             return self._add(log, start, stop, rows, nodes)
         except LogUnavailable as fault:
-            # A log without a mark has no row to lock: of two who begin its index, the second finds the first one's rows.
+            # A log without a mark has no row to lock: of two who begin its index, the second finds the first one's
+            # rows.
             if isinstance(fault.__cause__, IntegrityError):
                 return False
             raise
@@ -196,7 +199,9 @@ class IndexStore:
         number = _node.c.number
         inside = sa.and_(_node.c.log == log, _node.c.level == level, number >= start, number < stop)
         with self._reading() as connection:
-            return [bytes(digest) for digest in connection.scalars(sa.select(_node.c.hash).where(inside).order_by(number))]
+            return [
+                bytes(digest) for digest in connection.scalars(sa.select(_node.c.hash).where(inside).order_by(number))
+            ]
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:

@@ -5,7 +5,7 @@ the frontier over just these.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -251,10 +251,9 @@ class LogStore:
 
     @staticmethod
     def _roll_back(cursor: Any) -> None:
-        try:
+        # The connection is thrown away anyway; the first fault is the one to tell.
+        with suppress(Exception):
             cursor.execute("ROLLBACK")
-        except Exception:  # noqa: BLE001, S110 - the connection is thrown away; the first fault is the one to tell
-            pass
 
     def _heads(self, condition: sa.ColumnElement[bool]) -> list[Head]:
         columns = (log_head.c.log, log_head.c.tenant, log_head.c.origin_id, log_head.c.size, log_head.c.revision)

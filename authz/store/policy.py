@@ -1,8 +1,9 @@
-"""Statements and versions of policies. A statement is never changed: it is added in one revision and removed in another.
+"""Statements and versions of policies, for every revision.
 
-So the policy in force at any revision can be read, and a process that knows one revision reads only what changed since.
-The id of a statement is the revision that added it and its place among the added: it says nothing about the text, which
-may name persons, and can therefore stand in the log.
+A statement is never changed: it is added in one revision and removed in another. So the policy in force at any
+revision can be read, and a process that knows one revision reads only what changed since. The id of a statement is
+the revision that added it and its place among the added: it says nothing about the text, which may name persons, and
+can therefore stand in the log.
 """
 
 from collections.abc import Iterable, Sequence
@@ -135,4 +136,3 @@ def _select(
     key = (_statement.c.added_in, _statement.c.ordinal)
     query = sa.select(*key, _statement.c.text).where(_statement.c.log == log, condition).order_by(*key).limit(limit)
     return [StoredStatement(*row) for row in connection.execute(query)]
-

@@ -1,0 +1,1 @@
+"""Policy templates: texts, no code."""

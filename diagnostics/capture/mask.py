@@ -25,7 +25,6 @@ from linewarden.diagnostics.capture.media import (
     MediaStreams,
     is_dtls,
     is_stun,
-    looks_like_rtcp,
     looks_like_rtp,
     rtcp_header_length,
 )
@@ -193,28 +192,16 @@ class Masker:
         """How much of a datagram that is not SIP may be kept, and by which rule the rest goes."""
         if len(payload) <= 4 and not payload.strip(_KEEPALIVE):
             return len(payload), None
-        ends = packet.source + ports[:2], packet.destination + ports[2:]
-        if looks_like_rtp(payload):
-            return self._media_header(packet.source + packet.destination + ports, payload, *ends)
-        if is_stun(payload):
-            return 0, Rule.STUN
-        if is_dtls(payload):
-            return 0, Rule.DTLS
-        return 0, Rule.T38 if any(map(self._media.no_rtp, ends)) else Rule.UDP_OTHER
-
-    def _media_header(self, path: bytes, payload: bytes, source: bytes, destination: bytes) -> tuple[int, Rule]:
-        if looks_like_rtcp(payload):
-            length = rtcp_header_length(payload)
-            return length, Rule.RTCP_PAYLOAD if length else Rule.UDP_OTHER
-        if len(payload) < RTP_HEADER:
-            return 0, Rule.UDP_OTHER
-        if self._media.follows(path, payload[:RTP_HEADER]):
+        path = packet.source + packet.destination + ports
+        if looks_like_rtp(payload) and self._media.follows(path, payload):
             return RTP_HEADER, Rule.RTP_PAYLOAD
-        if self._media.no_rtp(source) or self._media.no_rtp(destination):
+        if self._media.no_rtp(packet.source + ports[:2]) or self._media.no_rtp(packet.destination + ports[2:]):
             return 0, Rule.T38
-        if self._media.begins(path, payload[:RTP_HEADER], destination):
-            return RTP_HEADER, Rule.RTP_PAYLOAD
-        return 0, Rule.RTP_UNPROVEN
+        if looks_like_rtp(payload):
+            self._media.begin(path, payload)
+            return 0, Rule.RTP_UNPROVEN
+        reports = rtcp_header_length(payload)
+        return reports, Rule.RTCP_PAYLOAD if reports else _foreign(payload)
 
     def _tcp(self, packet: Packet, data: bytes, at: int) -> _Kept:
         start = packet.transport
@@ -226,3 +213,10 @@ class Masker:
             return self._dropped()
         segment = self._streams.mask(path, int.from_bytes(data[start + 4 : start + 8], "big"), payload)
         return self._dropped(Rule.TCP_OTHER) if segment is None else _Kept(*segment)
+
+
+def _foreign(payload: bytes) -> Rule:
+    """What a datagram is that keeps nothing."""
+    if is_stun(payload):
+        return Rule.STUN
+    return Rule.DTLS if is_dtls(payload) else Rule.UDP_OTHER

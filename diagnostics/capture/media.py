@@ -1,9 +1,10 @@
 """Which datagrams are media, and how much of them is header (RFC 3550, RFC 5764).
 
-A datagram is RTP when it follows a sequence: same addresses, same source, next number. Its shape alone proves nothing:
-T.38 over UDPTL starts with a running number, and would show fax data where RTP has its source. So the first packet of
-a source that no session description announced loses even its header. Of RTP just the twelve fixed bytes are kept:
-contributing sources and extensions could be anything, and an extension may carry how loud someone speaks (RFC 6464).
+A datagram is RTP when it follows a sequence: same addresses, same source, next number. Its shape alone proves nothing,
+nor does an announcement: T.38 over UDPTL starts with a running number, may come on a port that was announced for
+speech, and would show fax data where RTP has its source. So the first packet of every source loses even its header.
+Of RTP just the twelve fixed bytes are kept: contributing sources and extensions could be anything, and an extension
+may tell how loud someone speaks (RFC 6464).
 """
 
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ _Value = TypeVar("_Value")
 RTP_HEADER = 12
 _RTCP_HEADER = 8
 _MAX_STREAMS = 16_384
+_MAX_CANDIDATES = 4_096
 _MAX_ENDPOINTS = 8_192
 _PROOF_GAP = 50
 _MAX_GAP = 3_000
@@ -25,66 +27,56 @@ _REPORTS = {200: 28, 201: 8}
 _STUN_COOKIE = b"\x21\x12\xa4\x42"
 
 
-class _Stream:
-    """What is known of the packets between two endpoints: their last source and number."""
-
-    __slots__ = ("number", "proven", "source")
-
-    def __init__(self, source: bytes, number: int, *, proven: bool) -> None:
-        self.source = source
-        self.number = number
-        self.proven = proven
-
-
 class MediaStreams:
     """The streams and announcements seen so far. Both are bounded; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._streams: dict[bytes, _Stream] = {}
-        self._endpoints: dict[bytes, frozenset[int]] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._candidates: dict[bytes, bytes] = {}
+        self._rtp_announced: dict[bytes, bool] = {}
 
     def announce(self, announced: Iterable[Announcement]) -> None:
         """Remembers what is expected at which address; the latest word counts."""
-        for endpoint, formats in announced:
-            _remember(self._endpoints, endpoint, formats, _MAX_ENDPOINTS)
-
-    def announced(self, endpoint: bytes) -> bool:
-        """Whether media was announced at the address."""
-        return endpoint in self._endpoints
+        for endpoint, is_rtp in announced:
+            _remember(self._rtp_announced, endpoint, is_rtp, _MAX_ENDPOINTS)
 
     def no_rtp(self, endpoint: bytes) -> bool:
         """Whether something else than RTP, such as T.38, was announced at the address."""
-        return self._endpoints.get(endpoint, True) == frozenset()
+        return not self._rtp_announced.get(endpoint, True)
 
     def follows(self, path: bytes, header: bytes) -> bool:
         """Whether the datagram continues a stream. `path` is both addresses and ports as they stand in the packet."""
-        stream = self._streams.get(path)
-        if stream is None or stream.source != header[8:12]:
-            return False
-        number = header[2] << 8 | header[3]
-        ahead = (number - stream.number) & 0xFFFF
-        if 0 < ahead < (_MAX_GAP if stream.proven else _PROOF_GAP):
-            stream.number = number
-            stream.proven = True
-            return True
-        return stream.proven and (ahead == 0 or ahead > 0xFFFF - _MAX_LATE)
+        stream = path + header[8:12]
+        last = self._numbers.get(stream)
+        if last is not None:
+            ahead = ((header[2] << 8 | header[3]) - last) & 0xFFFF
+            if 0 < ahead < _MAX_GAP:
+                self._numbers[stream] = header[2] << 8 | header[3]
+                return True
+            if ahead == 0 or ahead > 0xFFFF - _MAX_LATE:
+                return True
+        return self._proves(stream, header)
 
-    def begins(self, path: bytes, header: bytes, destination: bytes) -> bool:
-        """Takes a datagram that continues nothing as a possible first one; whether it was announced."""
-        formats = self._endpoints.get(destination, frozenset())
-        proven = path not in self._streams and header[1] & 0x7F in formats
-        _remember(self._streams, path, _Stream(header[8:12], header[2] << 8 | header[3], proven=proven), _MAX_STREAMS)
-        return proven
+    def begin(self, path: bytes, header: bytes) -> None:
+        """Takes a datagram that continues nothing as a possible first one."""
+        _remember(self._candidates, path + header[8:12], header[:4], _MAX_CANDIDATES)
+
+    def _proves(self, stream: bytes, header: bytes) -> bool:
+        """Whether the datagram and the one before it make a sequence.
+
+        The running number of UDPTL stands where RTP has version and packet type: there these cannot stay the same.
+        """
+        first = self._candidates.get(stream)
+        if first is None or _kind(first) != _kind(header) or not 0 < _number(header) - _number(first) < _PROOF_GAP:
+            return False
+        del self._candidates[stream]
+        _remember(self._numbers, stream, _number(header), _MAX_STREAMS)
+        return True
 
 
 def looks_like_rtp(payload: bytes) -> bool:
-    """Whether the datagram has the version and length of RTP or RTCP."""
-    return len(payload) >= _RTCP_HEADER and payload[0] >> 6 == 2
-
-
-def looks_like_rtcp(payload: bytes) -> bool:
-    """Whether the second byte is a packet type of RTCP (RFC 5761)."""
-    return 192 <= payload[1] <= 223
+    """Whether the datagram has version and length of RTP, and no packet type of RTCP (RFC 5761)."""
+    return len(payload) >= RTP_HEADER and payload[0] >> 6 == 2 and not 192 <= payload[1] <= 223
 
 
 def rtcp_header_length(payload: bytes) -> int:
@@ -92,21 +84,33 @@ def rtcp_header_length(payload: bytes) -> int:
 
     In clear, that is the whole of the leading report. Of SRTCP, and of others that only begin well, eight bytes.
     """
-    kind, blocks, stated = payload[1], payload[0] & 0x1F, _stated_length(payload, 0)
-    fixed = _REPORTS.get(kind)
+    if len(payload) < _RTCP_HEADER or payload[0] >> 6 != 2:
+        return 0
+    fixed, blocks, stated = _REPORTS.get(payload[1]), payload[0] & 0x1F, _stated_length(payload, 0)
     if fixed is None or stated != fixed + 24 * blocks or stated > len(payload):
         return 0
     return stated if _compound(payload) else _RTCP_HEADER
 
 
 def is_stun(payload: bytes) -> bool:
-    """Whether the datagram is STUN (RFC 8489) or TURN channel data."""
-    return payload[4:8] == _STUN_COOKIE or 64 <= payload[0] <= 79
+    """Whether the datagram is STUN (RFC 8489), or TURN channel data (RFC 8656) with at most its padding behind it."""
+    if payload[4:8] == _STUN_COOKIE:
+        return True
+    return 64 <= payload[0] <= 79 and 0 <= len(payload) - 4 - int.from_bytes(payload[2:4], "big") <= 3
 
 
 def is_dtls(payload: bytes) -> bool:
     """Whether the datagram is a DTLS record (RFC 7983)."""
     return 20 <= payload[0] <= 63 and payload[1:2] == b"\xfe"
+
+
+def _kind(header: bytes) -> tuple[int, int]:
+    """Version and flags, and the packet type without the marker."""
+    return header[0], header[1] & 0x7F
+
+
+def _number(header: bytes) -> int:
+    return header[2] << 8 | header[3]
 
 
 def _stated_length(payload: bytes, at: int) -> int:

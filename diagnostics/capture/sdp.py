@@ -24,16 +24,16 @@ _OPEN_ATTRIBUTES = frozenset(
     """.split()
 )
 _ATTRIBUTE = re.compile(rb"a=([A-Za-z0-9_-]+)(:|\Z)")
-_MEDIA = re.compile(rb"m=([a-z]+) (\d{1,5})(?:/\d+)? (\S+)((?: \S+)*) *")
+_MEDIA = re.compile(rb"m=([a-z]+) (\d{1,5})(?:/\d+)? (\S+).*")
 _CONNECTION = re.compile(rb"c=IN IP[46] ([0-9A-Fa-f.:]+)(?:/[\d/]+)? *")
 _MAX_MEDIA = 32
 
 
 class Announcement(NamedTuple):
-    """Where media is expected. `formats` are RTP payload types, empty when the media is not RTP."""
+    """Where media is expected, address and port as they stand in a packet, and whether it is RTP."""
 
     endpoint: bytes
-    formats: frozenset[int]
+    is_rtp: bool
 
 
 def show_sdp(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
@@ -45,9 +45,9 @@ def show_sdp(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) ->
 
 
 def announcements(raw: bytes) -> list[Announcement]:
-    """The media addresses of a description: address bytes and port bytes as they stand in a packet."""
+    """The media addresses of a description."""
     session = address = b""
-    found: list[tuple[bytes, bytes, frozenset[int]]] = []
+    found: list[tuple[bytes, bytes, bool]] = []
     for line in LINE.finditer(raw):
         if (connection := _CONNECTION.fullmatch(line[1])) is not None:
             address = _packed(connection[1])
@@ -56,8 +56,8 @@ def announcements(raw: bytes) -> list[Announcement]:
             else:
                 session = address
         elif (media := _MEDIA.fullmatch(line[1])) is not None and len(found) < _MAX_MEDIA:
-            found.append((session, _port(media[2]), _formats(media[3], media[4])))
-    return [Announcement(where + port, formats) for where, port, formats in found if where and port]
+            found.append((session, _port(media[2]), b"RTP/" in media[3].upper()))
+    return [Announcement(where + port, is_rtp) for where, port, is_rtp in found if where and port]
 
 
 def _open_length(line: bytes, *, whole: bool) -> int:
@@ -82,9 +82,3 @@ def _packed(address: bytes) -> bytes:
 def _port(text: bytes) -> bytes:
     port = int(text)
     return port.to_bytes(2, "big") if 0 < port < 65_536 else b""
-
-
-def _formats(protocol: bytes, formats: bytes) -> frozenset[int]:
-    if b"RTP/" not in protocol.upper():
-        return frozenset()
-    return frozenset(int(text) for text in formats.split() if text.isdigit() and len(text) <= 3 and int(text) < 128)

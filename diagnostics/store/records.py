@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+
 from linewarden.audit.errors import EffectRefused
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.schema import BigInt, Name

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.schema import BigInt, Name
 from linewarden.diagnostics.store.records import metadata

@@ -1,8 +1,8 @@
 """The main job, from beginning to end, on an Asterisk tree: `make demo`.
 
-It makes the calls of a small company, starts the real server, asks for several people, and shows who was allowed and why. Then it
-reads the log as the auditor, exports it, verifies the export without the server, changes one byte, and verifies again.
-Exit code 0 only if everything came out as it must.
+It makes the calls of a small company, starts the real server, asks for several people, and shows who was allowed and
+why. Then it reads the log as the auditor, exports it, verifies the export without the server, changes one byte, and
+verifies again. Exit code 0 only if everything came out as it must.
 """
 
 import os
@@ -18,15 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
-from linewarden.server.names import EFFECTS, OBLIGATIONS, PURPOSE_NUMBERS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
-from linewarden.v1 import access_pb2, audit_pb2, core_pb2
-from linewarden.v1.access_pb2_grpc import AccessServiceStub
-from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 from rich.console import Console
 from rich.table import Table
 from spool_generator import generate
 from spool_item import Item
 from spool_reader import read_tree, split
+
+from linewarden.server.names import EFFECTS, OBLIGATIONS, PURPOSE_NUMBERS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.v1 import access_pb2, audit_pb2, core_pb2
+from linewarden.v1.access_pb2_grpc import AccessServiceStub
+from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent.parent / ".demo"
@@ -131,7 +132,7 @@ def make_company(folder: Path) -> Sequence[Item]:
     generate(folder, seed=SEED, now=now)
     items, problems = split(read_tree(folder))
     counts = Counter(item.type for item in items)
-    console.print("  " + ", ".join(f"{count} × {type}" for type, count in sorted(counts.items())))
+    console.print("  " + ", ".join(f"{count} {type}s" for type, count in sorted(counts.items())))
     for problem in problems:
         console.print(f"  [yellow]passed over:[/] {problem.text}")
     return items
@@ -257,9 +258,13 @@ def check_answers(answers: Sequence[Answer], findings: Findings) -> None:
         }
 
     mine, sales = {"owner": OWNER.name}, {"queue": "sales"}
-    findings.expect(effects(OWNER, "play", "voicemail", **mine) == {"allow"}, "the owner plays every message of his own")
+    findings.expect(
+        effects(OWNER, "play", "voicemail", **mine) == {"allow"}, "the owner plays every message of his own"
+    )
     findings.expect(effects(COLLEAGUE, "play", "voicemail", **mine) == {"deny"}, "his colleague plays none of them")
-    findings.expect("allow" in effects(SUPERVISOR, "play", "recording", **sales), "the supervisor hears her queue's calls")
+    findings.expect(
+        "allow" in effects(SUPERVISOR, "play", "recording", **sales), "the supervisor hears her queue's calls"
+    )
     findings.expect(
         not any(
             a.effect == "allow" and a.item.queue == "sales" and a.item.owner != IDLE.name
@@ -304,11 +309,13 @@ def read_log(stub: AuditServiceStub, metadata, answers: Sequence[Answer], findin
     console.print(f"  … {len(rows)} decisions in all\n")
     logged = Counter((row.subject, row.resource_id, EFFECTS[row.effect].value) for row in rows)
     given = Counter((full_name(a.person), a.item.id, a.effect) for a in answers)
-    findings.expect(logged == given, f"the log holds exactly the {len(answers)} answers that were given, by name and item")
+    findings.expect(
+        logged == given, f"the log holds exactly the {len(answers)} answers that were given, by name and item"
+    )
     stranger = audit_pb2.QueryEntriesRequest(tenant=TENANT, subject=COLLEAGUE.subject())
     try:
         stub.QueryEntries(stranger, metadata=metadata, timeout=DEADLINE_S)
-        findings.expect(False, "a colleague may not read the log")
+        findings.expect(holds=False, promise="a colleague may not read the log")
     except grpc.RpcError as error:
         findings.expect(error.code() is grpc.StatusCode.PERMISSION_DENIED, "a colleague may not read the log")
     reads = audit_pb2.EntryFilter(kinds=["audit.read"])
@@ -336,7 +343,11 @@ def export_and_verify(service: Path, address: str, findings: Findings) -> None:
     console.print(f"  exported to {os.path.relpath(export)}; the verifier key is {key.split('+')[0]}…")
     verified = command("audit", "verify", str(export), "--verifier-key", key, check=False)
     findings.expect(verified.returncode == 0, "the exported log verifies offline, with the public key alone")
-    bundle = next((export / "tile/entries").glob("000*/*") if not (export / "tile/entries/000").exists() else iter([export / "tile/entries/000"]))
+    bundle = next(
+        (export / "tile/entries").glob("000*/*")
+        if not (export / "tile/entries/000").exists()
+        else iter([export / "tile/entries/000"])
+    )
     content = bytearray(bundle.read_bytes())
     content[len(content) // 2] ^= 1
     bundle.write_bytes(bytes(content))

@@ -1,4 +1,6 @@
-"""The command `linewarden`: for the operator (serve, init, tenant, key), the administrator (policy) and the auditor (audit).
+"""The command `linewarden`.
+
+For the operator: init, serve, tenant, key. For the administrator: policy. For the auditor: audit. As a backend: check.
 
 Data goes to stdout, messages to stderr. Exit codes: 0 done, or allowed; 1 denied, or not verified; 2 wrong usage or a
 request the server calls invalid; 3 unavailable; 4 refused for want of rights.

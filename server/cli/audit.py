@@ -1,6 +1,5 @@
 """`linewarden audit`: query, prove, export and verify the log."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,16 @@ from linewarden.audit.verify import verify_entry, verify_export
 from linewarden.authz import model
 from linewarden.server.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
 from linewarden.server.cli.output import output_option, progress, write_rows
-from linewarden.server.names import EFFECT_NUMBERS, EFFECTS, PURPOSE_NUMBERS, PURPOSES, TYPE_NUMBERS, TYPES, VERB_NUMBERS, VERBS
+from linewarden.server.names import (
+    EFFECT_NUMBERS,
+    EFFECTS,
+    PURPOSE_NUMBERS,
+    PURPOSES,
+    TYPE_NUMBERS,
+    TYPES,
+    VERB_NUMBERS,
+    VERBS,
+)
 from linewarden.v1 import audit_pb2 as pb
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 
@@ -120,9 +128,7 @@ def export(connection: Connection, tenant: str, subject: str, folder: Path, purp
     key = ""
     with connection.channel() as channel, progress("exporting") as bar:
         task = bar.add_task("export", total=None)
-        call = AuditServiceStub(channel).ExportLog(
-            request, metadata=connection.metadata, timeout=_EXPORT_DEADLINE_S
-        )
+        call = AuditServiceStub(channel).ExportLog(request, metadata=connection.metadata, timeout=_EXPORT_DEADLINE_S)
         for file in call:
             _write_file(folder, file.path, file.content)
             bar.update(task, total=file.log_size, completed=file.entries_sent)
@@ -217,7 +223,7 @@ def _word(words: Any, number: int) -> str:
 def _write_file(folder: Path, path: str, content: bytes) -> None:
     # The server names the files: what it names must stay inside the folder.
     target = folder / path
-    if os.path.isabs(path) or ".." in Path(path).parts:
+    if Path(path).is_absolute() or ".." in Path(path).parts:
         raise click.ClickException("the server sent a path outside the folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)

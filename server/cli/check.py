@@ -34,7 +34,7 @@ _COLUMNS = ("effect", "reason", "rules", "obligations", "failed_conditions", "de
 @click.option("--request-id", default="", help="Chosen by the caller; a retry repeats it.")
 @output_option
 @click.pass_context
-def check(ctx: click.Context, connection: Connection, output: str, **asked: Any) -> None:
+def check(ctx: click.Context, /, connection: Connection, output: str, **asked: Any) -> None:
     """Ask whether a person may do VERB with the item ID of TYPE. Exit code 0 is allow, 1 deny."""
     with connection.channel() as channel:
         stub = AccessServiceStub(channel)

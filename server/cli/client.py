@@ -53,15 +53,17 @@ class Connection:
 _OPTIONS = (
     click.option("--server", envvar="LINEWARDEN_SERVER", default="localhost:8443", show_default=True, show_envvar=True,
                  help="Host and port of the server."),
-    click.option("--key-file", type=click.Path(path_type=Path, dir_okay=False, exists=True), envvar="LINEWARDEN_KEY_FILE",
-                 show_envvar=True, help="File with the API key; LINEWARDEN_KEY holds the key itself."),
+    click.option("--key-file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+                 envvar="LINEWARDEN_KEY_FILE", show_envvar=True, help="File with the API key; LINEWARDEN_KEY holds the key itself."),
     click.option("--ca", type=click.Path(path_type=Path, dir_okay=False, exists=True), envvar="LINEWARDEN_CA",
                  show_envvar=True, help="Certificate that the server's certificate is checked with."),
     click.option("--plaintext", is_flag=True, envvar="LINEWARDEN_CLIENT_PLAINTEXT", show_envvar=True,
                  help="No TLS; for a server on loopback only."),
 )  # fmt: skip
 
-tenant_option = click.option("--tenant", required=True, envvar="LINEWARDEN_TENANT", show_envvar=True, help="The tenant.")
+tenant_option = click.option(
+    "--tenant", required=True, envvar="LINEWARDEN_TENANT", show_envvar=True, help="The tenant."
+)
 subject_option = click.option(
     "--as", "subject", required=True, envvar="LINEWARDEN_SUBJECT", show_envvar=True, help="The person on whose behalf."
 )

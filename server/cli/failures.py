@@ -58,9 +58,9 @@ def fail(code: int, message: str) -> None:
 
 
 def _rpc_failure(error: grpc.RpcError) -> tuple[int, str]:
-    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
     if not isinstance(error, grpc.Call):
         return UNAVAILABLE, "the call failed"
+    code = error.code()
     status = rpc_status.from_call(error)
     message = error.details() or code.name
     if status is None:  # not from Linewarden: nobody answers there, or something else does

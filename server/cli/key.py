@@ -23,7 +23,9 @@ def key() -> None:
 @key.command()
 @configured
 @click.argument("caller")
-@click.option("--tenant", "tenants", multiple=True, required=True, help="A tenant it may ask about, or *; may be repeated.")
+@click.option(
+    "--tenant", "tenants", multiple=True, required=True, help="A tenant it may ask about, or *; may be repeated."
+)
 @click.option(
     "--method",
     "methods",

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import click
 from contract import elements
+from repository import ROOT
+
 from linewarden.server.cli import main as linewarden
 from linewarden.server.settings import settings_table
-from repository import ROOT
 
 README = ROOT / "README.md"
 COMMANDS = ROOT / "docs" / "commands.md"

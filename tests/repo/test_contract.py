@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from contract import PROTOS, elements
+from repository import run_tool
+
 from linewarden.authz.model import Verb
 from linewarden.server.errors import TABLE
 from linewarden.v1.error_reason_pb2 import ErrorReason
-from repository import run_tool
 
 _REASONS = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118 - no dict
 _WORD = re.compile(r"\b[A-Z]{2,}(?:_[A-Z]+)*\b")

@@ -9,12 +9,13 @@ import click
 import pytest
 from buf.validate import validate_pb2
 from documents import COMMANDS, README, commands, commands_page, reasons, with_made_parts
+from repository import ROOT, files, project, run_tool
+from service import Service
+
 from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.authz.words import MAX_LINE_BYTES
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.error_reason_pb2 import ErrorReason
-from repository import ROOT, files, project, run_tool
-from service import Service
 
 _DOCUMENTS = [path for path in files() if path.suffix == ".md"]
 _TARGETS = re.compile(r"^([a-z][a-z-]*):.*## ", re.MULTILINE)

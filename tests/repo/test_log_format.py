@@ -11,14 +11,15 @@ from typing import Any
 
 import grpc
 import pytest
+from repository import ROOT
+from service import Service, serving
+
 from linewarden.audit import entry as entries
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
 from linewarden.v1 import access_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
-from repository import ROOT
-from service import Service, serving
 
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
@@ -130,6 +131,7 @@ def test_the_policy_is_made_from_the_log_alone(written: Written) -> None:
         leaves = b"".join(hashlib.sha256(b"\0" + part).digest() for part in parts)
         digest = hashlib.sha256(digest + leaves).digest()
     assert list(changes) == [1, 2]
+    assert len(changes[2]) > 1
     assert digest == written.policy_hash
     assert set(in_force) == set(written.statements)
     roles = {id: text for id, text in written.statements.items() if " role:user " in text}
@@ -220,16 +222,20 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
                 "allow zacharias play recording id:+4930555.wav",
                 "bind zacharias role:user",
                 "bind //partner/ines role:partner_support",
+                *(f"allow role:user play voicemail any if zone=office,z{n}" for n in range(400)),
             ],
             remove=["bind role:supervisor_sales role:user"],
         )
         version = policy.ChangePolicy(change, metadata=key, timeout=10).policy
         access.CheckBatch(_batch(), metadata=key, timeout=10)
+        for zone in ("office", "elsewhere"):
+            access.Check(_check_request(zone), metadata=key, timeout=10)
         for _ in range(300):  # so that the export has a full bundle
             access.Check(_check_request(), metadata=key, timeout=10)
-        wrong = _check_request()
-        wrong.context.network_zone = "Not A Zone"
-        for request, metadata in ((wrong, key), (_check_request(), (("authorization", "Bearer lw_0_0"),))):
+        for request, metadata in (
+            (_check_request("Not A Zone"), key),
+            (_check_request(), (("authorization", "Bearer lw_0_0"),)),
+        ):
             with pytest.raises(grpc.RpcError):
                 access.Check(request, metadata=metadata, timeout=10)
         asked = policy_pb2.GetPolicyRequest(tenant="example", subject=core_pb2.Subject(id="auditor"))
@@ -237,12 +243,13 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
         return version, {one.id: one.text for one in read.statements}
 
 
-def _check_request() -> access_pb2.CheckRequest:
+def _check_request(zone: str = "") -> access_pb2.CheckRequest:
     return access_pb2.CheckRequest(
         tenant="example",
         request_id="r-1",
         subject=core_pb2.Subject(id="alice"),
         verb=core_pb2.VERB_PLAY,
+        context=core_pb2.Context(network_zone=zone),
         resource=core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_VOICEMAIL, id="default/101/msg1", owner="alice"),
     )
 

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
 from linewarden.server.schema import METADATA, migrate

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from linewarden.diagnostics.capture.model import Rule
 from linewarden.diagnostics.capture.sip import call_id, mask_message, parse_message, parties, session
 from linewarden.diagnostics.capture.streams import MAX_MESSAGE, MAX_PIECES, SipStreams
@@ -159,7 +160,7 @@ def test_what_a_message_says():
     assert message is not None
     assert call_id(message) == "a84b4c76e66710@192.0.2.1"
     assert parties(message) == {"bob", "alice"}
-    assert [(a.endpoint.hex(), a.formats) for a in session(message)] == [("c0000201c014", {0, 101})]
+    assert [(a.endpoint.hex(), a.is_rtp) for a in session(message)] == [("c0000201c014", True)]
 
 
 def test_not_sip():

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
 from linewarden.audit import errors as audit
 from linewarden.authz import errors as authz
 from linewarden.server import errors as server

@@ -16,6 +16,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from linewarden.server import log
 from linewarden.server.log import configure
 

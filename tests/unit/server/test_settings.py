@@ -9,6 +9,8 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from linewarden.server.settings import (
     CLIENT_ENVIRONMENT,
     ENV_PREFIX,
@@ -17,7 +19,6 @@ from linewarden.server.settings import (
     settings_file,
     settings_table,
 )
-from pydantic import ValidationError
 
 
 def _file(folder: Path, text: str) -> Path:

@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from linewarden.server.settings import Settings
 from linewarden.server.tls import (
     VALIDITY,

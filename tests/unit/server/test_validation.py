@@ -15,6 +15,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from linewarden import v1 as contract
 from linewarden.server.validation import MAX_VIOLATIONS, compile_validator
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2

@@ -1,0 +1,137 @@
+"""What a Check costs, without gRPC: the service's own code in this process, timed, then under the profiler."""
+
+import asyncio
+import cProfile
+import pstats
+from collections import Counter
+from pathlib import Path
+from time import process_time, thread_time, time
+from typing import Any
+
+from linewarden.audit.writer import Writer
+from linewarden.authz.policies import Policies
+from linewarden.authz.service import AccessControl
+from linewarden.server.access import AccessService
+from linewarden.server.bootstrap import now_us
+from linewarden.server.callers import Callers
+from linewarden.server.door import Door
+from linewarden.server.settings import Settings, load_settings
+from linewarden.server.storage import Storage, open_storage
+from linewarden.server.tenants import Tenants
+from linewarden.v1 import access_pb2
+from rounds import Series, figure
+from section import Section
+from service import initialize
+from workload import AGENTS, BATCH, batch, single
+
+_CONCURRENCY = 64
+_SHOWN = 22
+_ROOT = Path(__file__).parent.parent
+
+
+class _Context:
+    """As much of a call's context as an answered one touches."""
+
+    def __init__(self, token: str) -> None:
+        self._metadata = (("user-agent", "bench"), ("authorization", f"Bearer {token}"))
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+
+def measure(scratch: Path, rounds: int, calls: int) -> Section:
+    """Time a Check and a batch of 50; profile the Check."""
+    folder = scratch / "anatomy"
+    folder.mkdir()
+    settings_file = initialize(folder)
+    settings = load_settings(settings_file)
+    token = (settings_file.parent / "secrets/api-key").read_text().strip()
+    storage = open_storage(settings)
+    try:
+        return asyncio.run(_measure(storage, settings, token, rounds, calls))
+    finally:
+        storage.close()
+
+
+async def _measure(storage: Storage, settings: Settings, token: str, rounds: int, calls: int) -> Section:
+    writer = Writer(
+        storage.log, batch_limit=settings.batch_limit, queue_limit=settings.queue_limit, timeout_s=settings.append_timeout_ms / 1e3
+    )
+    service, context, now_s = await _service(storage, settings, writer), _Context(token), int(time())
+    frame, many = single(now_s).SerializeToString(), batch(now_s, AGENTS).SerializeToString()
+
+    async def check() -> bytes:
+        request = access_pb2.CheckRequest.FromString(frame)
+        answer = await service.Check(request, context)  # type: ignore[arg-type]
+        return answer.SerializeToString()
+
+    async def check_batch() -> bytes:
+        request = access_pb2.CheckBatchRequest.FromString(many)
+        answer = await service.CheckBatch(request, context)  # type: ignore[arg-type]
+        return answer.SerializeToString()
+
+    rows = [["call", "event loop, µs", "writer's thread, µs", "both, µs"]]
+    for name, act, count in (("Check", check, calls), (f"CheckBatch of {BATCH}", check_batch, calls // 10)):
+        await _press(act, count // 4)
+        found = [await _cost(act, count) for _ in range(rounds)]
+        loop, thread = (Series(tuple(one)).median for one in zip(*found, strict=True))
+        rows.append([name, figure(loop), figure(thread), figure(loop + thread)])
+    profile = cProfile.Profile()
+    profile.enable()
+    await _press(check, calls)
+    profile.disable()
+    await writer.close()
+    return Section("What a Check costs", rows, [_NOTE, *_summary(profile, calls)])
+
+
+async def _service(storage: Storage, settings: Settings, writer: Writer) -> AccessService:
+    callers = Callers(storage.keys.load, now_us)
+    await callers.refresh()
+    policies = Policies(storage.policies)
+    control = AccessControl(policies, storage.directory(writer), writer)
+    door = Door(callers, Tenants(storage.log), policies, writer, now_us)
+    return AccessService(
+        door, control, settings.decision_ttl_s * 1_000_000, settings.max_stream_messages, settings.max_stream_seconds
+    )
+
+
+async def _press(act: Any, calls: int) -> None:
+    turns = iter(range(calls))
+
+    async def work() -> None:
+        for _ in turns:
+            await act()
+
+    await asyncio.gather(*(work() for _ in range(_CONCURRENCY)))
+
+
+async def _cost(act: Any, calls: int) -> tuple[float, float]:
+    all_before, own_before = process_time(), thread_time()
+    await _press(act, calls)
+    own = thread_time() - own_before
+    return own / calls * 1e6, (process_time() - all_before - own) / calls * 1e6
+
+
+def _summary(profile: cProfile.Profile, calls: int) -> list[str]:
+    """The functions of the event loop that take most of its time, and the shares of the rooms."""
+    stats: Any = pstats.Stats(profile)
+    found = {place: row for place, row in stats.stats.items() if "poll" not in place[2]}  # waiting is no work
+    total = sum(row[2] for row in found.values())
+    rooms: Counter[str] = Counter()
+    places: Counter[str] = Counter()
+    for (file, line, function), (_, count, spent, _, _) in found.items():
+        path = Path(file)
+        inside = path.is_relative_to(_ROOT) and ".venv" not in path.parts
+        room = str(path.relative_to(_ROOT).parts[0]) if inside else ("libraries" if path.suffix == ".py" else "built in")
+        rooms[room] += spent
+        place = f"{path.relative_to(_ROOT)}:{line} {function}" if inside else f"{path.name}:{line} {function}".lstrip("~:0 ")
+        places[f"`{place}`, {count / calls:.0f} a call" if count >= calls else f"`{place}`"] += spent
+    shares = ", ".join(f"{room} {spent / total:.0%}" for room, spent in rooms.most_common())
+    lines = [f"{place}: {spent / total:.1%}" for place, spent in places.most_common(_SHOWN)]
+    return [f"Under cProfile, which makes small functions look dearer than they are, the event loop's time: {shares}.", *lines]
+
+
+_NOTE = (
+    f"Processor time of parsing, `AccessService` with everything behind it, and writing the answer; {_CONCURRENCY} calls at "
+    "a time, no gRPC, SQLite. Both threads share Python's lock, so that a server on one core pays for both."
+)

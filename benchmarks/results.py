@@ -1,0 +1,55 @@
+"""The results as one Markdown page."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from rounds import figure
+from section import Goal, Section
+
+_HEAD = """\
+# Benchmarks
+
+Written by `make bench`; {when:%Y-%m-%d %H:%M} UTC, in {minutes:.1f} minutes. Command: `{command}`.
+
+**How to read it.** Ratios count, not single figures: what is compared was measured in turn, round by round, in one run on
+one machine, and the medians stand here. Everything ran on loopback. A goal that is missed is said to be missed.
+"""
+
+
+def page(
+    when: datetime, minutes: float, command: str, facts: Mapping[str, Mapping[str, str]], sections: Sequence[Section]
+) -> str:
+    """The whole page; `facts` are small tables of their own, by title."""
+    parts = [_HEAD.format(when=when, minutes=minutes, command=command), "## Goals\n", _goals(sections)]
+    for section in sections:
+        parts += [f"## {section.title}\n", table(section.rows), _list(section.notes)]
+    for title, pairs in facts.items():
+        parts += [f"## {title}\n", table([["", ""], *([name, value] for name, value in pairs.items())])]
+    return "\n".join(parts)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose first row is its head."""
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _goals(sections: Sequence[Section]) -> str:
+    rows = [["work", "goal", "measured", ""]]
+    rows += [_row(goal) for section in sections for goal in section.goals]
+    return table(rows)
+
+
+def _row(goal: Goal) -> list[str]:
+    wanted = f"{'≤' if goal.at_most else '≥'} {figure(goal.wanted)} {goal.unit}"
+    verdict = "met" if goal.met else f"**missed by {goal.missed_by:.0%}**"
+    return [goal.work, wanted, f"{figure(goal.measured)} {goal.unit}", verdict]
+
+
+def _list(notes: Sequence[str]) -> str:
+    def lines() -> Iterator[str]:
+        for note in notes:
+            yield f"- {note}"
+
+    return "\n".join(lines()) + "\n"

@@ -1,0 +1,79 @@
+"""`make bench`: measure the service beside what it is held against, and write RESULTS.md.
+
+A full run takes some minutes and writes benchmarks/RESULTS.md. A quick one, or one of some parts only, is for looking
+while one works: it writes benchmarks/.cache/RESULTS.md instead.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+import anatomy
+import appends
+import decisions
+import doors
+from machine import machine, versions
+from results import page
+from section import Section
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE / ".cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured."""
+
+    sizes: Sequence[int]
+    rounds: int
+    door_rounds: int
+    seconds: float
+    entries: int
+    calls: int
+
+
+FULL = Extent((10, 1_000, 10_000, 100_000, 1_000_000), 7, 7, 2.0, 40_000, 6_000)
+QUICK = Extent((10, 1_000, 10_000), 3, 3, 0.7, 5_000, 2_000)
+
+PARTS: dict[str, Callable[[Path, Extent], Section]] = {
+    "decisions": lambda _scratch, extent: decisions.measure(extent.sizes, extent.rounds),
+    "appends": lambda scratch, extent: appends.measure(scratch, extent.rounds, extent.entries),
+    "grpc": lambda scratch, extent: doors.measure(scratch, CACHE, extent.door_rounds, extent.seconds),
+    "profile": lambda scratch, extent: anatomy.measure(scratch, extent.rounds, extent.calls),
+}
+
+
+def main() -> None:
+    """Measure what is asked for, write it and show it."""
+    parser = argparse.ArgumentParser(description="Measure Linewarden beside what it is held against.")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, fewer rules")
+    parser.add_argument("--only", nargs="+", choices=sorted(PARTS), default=list(PARTS), metavar="NAME", help=", ".join(PARTS))
+    chosen = parser.parse_args()
+    began, when, before = monotonic(), datetime.now(UTC), machine()
+    CACHE.mkdir(exist_ok=True)
+    sections = []
+    for name in PARTS:
+        if name in chosen.only:
+            print(f"measuring {name} …", flush=True)
+            sections.append(_measured(PARTS[name], QUICK if chosen.quick else FULL))
+    command = "benchmarks/run.py" + (" --quick" if chosen.quick else "")
+    command += "" if chosen.only == list(PARTS) else f" --only {' '.join(chosen.only)}"
+    facts = {"The machine": before, "Versions": versions()}
+    text = page(when, (monotonic() - began) / 60, command, facts, sections)
+    whole = not chosen.quick and set(chosen.only) == set(PARTS)
+    file = (HERE if whole else CACHE) / "RESULTS.md"
+    file.write_text(text, encoding="utf-8")
+    print(f"{text}\nwritten to {file.relative_to(HERE.parent)}")
+
+
+def _measured(part: Callable[[Path, Extent], Section], extent: Extent) -> Section:
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="run-", ignore_cleanup_errors=True) as scratch:
+        return part(Path(scratch), extent)
+
+
+if __name__ == "__main__":
+    main()

