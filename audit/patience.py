@@ -1,7 +1,7 @@
 """How long a request waits for a database that says nothing.
 
-A stopped database refuses, and that is known at once. A silent one, or a dead network path, keeps a thread until the system
-gives up on it, which may be never; whoever waits for the thread is told long before.
+A stopped database refuses, and that is known at once. A silent one, or a dead network path, keeps a thread until the
+system gives up on it, which may be never; whoever waits for the thread is told long before.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ A process that dies leaves its sessions to the others: `sweep` finds those whose
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from linewarden.audit.errors import EffectRefused, LogUnavailable
@@ -45,7 +46,7 @@ class Appender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A capture of this process. `deadline` is on the monotonic clock: the end of the attestation as seen at the start."""
+    """A capture of this process. `deadline` is the end of the attestation, on the monotonic clock."""
 
     log: int
     session: str
@@ -136,7 +137,7 @@ class Supervisor:
             if session.state in LIVE:
                 await self._sweep_live(stored.log, session, now_us)
             elif session.state is SessionState.ARMED:
-                await self._record(stored.log, lambda on, id=session.id: self._ending.lapse(on, id))
+                await self._record(stored.log, partial(self._ending.lapse, id=session.id))
             elif session.delete_us is not None and now_us >= session.delete_us:
                 await self._sweep_kept(stored.log, session)
 
@@ -198,14 +199,15 @@ class Supervisor:
 
     async def _reason_to_stop(self, watched: Watched) -> StopReason | None:
         session, attestation, enabled = await asyncio.to_thread(self._read, watched)
-        if session.state is SessionState.STOPPING:
-            return session.stop_reason
         if session.state is not SessionState.RUNNING:
-            return StopReason.LEASE_LOST
+            return session.stop_reason or StopReason.LEASE_LOST
         if attestation.withdrawn_us is not None:
             return StopReason.ATTESTATION_WITHDRAWN
         if not attestation.in_force(self._now_us()) or self._monotonic() >= watched.deadline:
             return StopReason.ATTESTATION_EXPIRED
+        return await self._right_lost(watched, enabled=enabled)
+
+    async def _right_lost(self, watched: Watched, *, enabled: bool) -> StopReason | None:
         if not enabled or not await self._rights.may_capture(watched.log, watched.session, watched.starter):
             return StopReason.POLICY_CHANGED
         if watched.approver and not await self._rights.may_approve(watched.log, watched.session, watched.approver):
@@ -225,7 +227,7 @@ class Supervisor:
         )
 
     async def _finish(self, log: int, session: str, outcome: Outcome) -> None:
-        """Record the end, however long the database takes to come back: evidence without a record would be worth nothing."""
+        """Record the end, however long the database takes: evidence without a record would be worth nothing."""
         while True:
             try:
                 await self._record(log, lambda on: self._ending.end(on, session, outcome))

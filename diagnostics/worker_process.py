@@ -1,7 +1,7 @@
 """Workers on this host: a process that captures, and one that seals what it makes, with a pipe between them.
 
-This process never sees the evidence. Should it die, the worker loses its pipe and stops, the sealer finds the end of its
-input and closes the file: what was captured is sealed all the same.
+This process never sees the evidence. Should it die, the worker loses its pipe and stops, the sealer finds the end of
+its input and closes the file: what was captured is sealed all the same.
 
     worker    --evidence pipe-->    sealer    -->    <session>.pcapng.age
     ^ ticket, heartbeats  | counters, report  | seal: sizes, hashes

@@ -23,6 +23,7 @@ from grpc_status import rpc_status
 
 from linewarden.audit import errors as audit
 from linewarden.authz import errors as authz
+from linewarden.diagnostics import errors as diagnostics
 from linewarden.server.log import place_of
 from linewarden.v1 import access_pb2
 
@@ -128,6 +129,55 @@ TABLE: dict[type[Exception], Told] = {
     audit.RolledBack: Told(
         grpc.StatusCode.DATA_LOSS, "LOG_ROLLED_BACK", "the log is not the one that was signed for before"
     ),
+    diagnostics.NotEnabled: Told(
+        grpc.StatusCode.FAILED_PRECONDITION, "DIAGNOSTICS_NOT_ENABLED", "the customer has not enabled diagnostics"
+    ),
+    diagnostics.ResponsibilitiesNotAccepted: Told(
+        grpc.StatusCode.INVALID_ARGUMENT, "RESPONSIBILITIES_NOT_ACCEPTED", "every responsibility must be accepted"
+    ),
+    diagnostics.NotTheCustomer: Told(
+        grpc.StatusCode.PERMISSION_DENIED, "NOT_THE_CUSTOMER", "only the customer's own people can do this"
+    ),
+    diagnostics.RecordNotFound: Told(
+        grpc.StatusCode.NOT_FOUND, "DIAGNOSTICS_RECORD_NOT_FOUND", "there is no such notice, attestation or session"
+    ),
+    diagnostics.NoticeNotCurrent: Told(
+        grpc.StatusCode.FAILED_PRECONDITION, "NOTICE_NOT_CURRENT", "the notice has another version by now"
+    ),
+    diagnostics.AttestationInvalid: Told(
+        grpc.StatusCode.INVALID_ARGUMENT, "ATTESTATION_INVALID", "the statement contradicts itself or the clock"
+    ),
+    diagnostics.AttestationMissing: Told(
+        grpc.StatusCode.FAILED_PRECONDITION, "ATTESTATION_MISSING", "no attestation in force covers this"
+    ),
+    diagnostics.ApprovalMissing: Told(
+        grpc.StatusCode.FAILED_PRECONDITION, "APPROVAL_MISSING", "it is not approved, or no longer"
+    ),
+    diagnostics.SelfApproval: Told(
+        grpc.StatusCode.PERMISSION_DENIED, "SELF_APPROVAL", "nobody approves what they asked for themselves"
+    ),
+    diagnostics.StateConflict: Told(
+        grpc.StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT", "the state of the record does not permit this"
+    ),
+    diagnostics.LimitTooHigh: Told(
+        grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_TOO_HIGH", "a limit passes its maximum or what was promised"
+    ),
+    diagnostics.SelectorNotPermitted: Told(
+        grpc.StatusCode.PERMISSION_DENIED, "SELECTOR_NOT_PERMITTED", "that is not the tenant's to look at"
+    ),
+    diagnostics.FilterInvalid: Told(
+        grpc.StatusCode.INVALID_ARGUMENT, "FILTER_INVALID", "the filter expression cannot be used"
+    ),
+    diagnostics.CaseMissing: Told(
+        grpc.StatusCode.INVALID_ARGUMENT, "CASE_MISSING", "purpose and case must be stated"
+    ),
+    diagnostics.ReaderUnusable: Told(
+        grpc.StatusCode.INVALID_ARGUMENT, "READER_INVALID", "the public key of a reader cannot be used"
+    ),
+    diagnostics.DiagnosisUnavailable: Told(
+        grpc.StatusCode.UNAVAILABLE, "DIAGNOSIS_UNAVAILABLE", "what the diagnosis needs cannot be used now"
+    ),
+    diagnostics.DiagnosticsError: _INTERNAL,
     # Of these the server is itself the cause, or nobody outside may hear of them.
     audit.RevisionMoved: _INTERNAL,
     audit.EffectRefused: _INTERNAL,
@@ -210,6 +260,8 @@ def _metadata(error: Exception) -> dict[str, str]:
         return {"decision": error.decision}
     if isinstance(error, authz.PolicyRevisionMismatch):
         return {"revision": str(error.revision)}
+    if isinstance(error, diagnostics.DiagnosticsError) and error.detail:
+        return {_DETAIL.get(type(error), "field"): error.detail}
     if isinstance(error, authz.PolicyInvalid):
         return {"errors": str(len(error.errors))}
     return {}

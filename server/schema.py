@@ -8,9 +8,10 @@ from alembic.config import Config
 from linewarden.audit.store import schema as audit_schema
 from linewarden.audit.store.log import LogStore
 from linewarden.authz.store import policy as policy_schema
+from linewarden.diagnostics.store import usage as diagnostics_schema
 from linewarden.server.store import keys as key_schema
 
-METADATA = (audit_schema.metadata, policy_schema.metadata, key_schema.metadata)
+METADATA = (audit_schema.metadata, policy_schema.metadata, diagnostics_schema.metadata, key_schema.metadata)
 
 
 def migrate(store: LogStore) -> None:

@@ -31,7 +31,7 @@ MAX_VIOLATIONS = 32
 
 
 def compile_validator(message: Any) -> Validator:
-    """What checks messages of this kind, given by descriptor: gives the broken rules in the order of the fields, () if there are none.
+    """What checks messages of the kind with this descriptor: gives the broken rules in the order of the fields, or ().
 
     Paths name fields and places in lists, never keys of maps: those are values of the request. A list or map that
     breaks a rule as a whole is not looked into.

@@ -67,7 +67,9 @@ class MediaStreams:
         The running number of UDPTL stands where RTP has version and packet type: there these cannot stay the same.
         """
         first = self._candidates.get(stream)
-        if first is None or _kind(first) != _kind(header) or not 0 < _number(header) - _number(first) < _PROOF_GAP:
+        if first is None or _kind(first) != _kind(header):
+            return False
+        if not 0 < (_number(header) - _number(first)) & 0xFFFF < _PROOF_GAP:
             return False
         del self._candidates[stream]
         _remember(self._numbers, stream, _number(header), _MAX_STREAMS)

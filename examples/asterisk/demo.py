@@ -37,6 +37,8 @@ BATCH = 500
 DEADLINE_S = 20
 
 console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = 100
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Person:
     zone: str = ""
     tenant: str = ""
 
+    @property
+    def short(self) -> str:
+        """The name for a table."""
+        return self.name.partition("@")[0]
+
     def subject(self) -> core_pb2.Subject:
         """The person in the contract's terms."""
         return core_pb2.Subject(id=self.name, tenant=self.tenant)
@@ -60,13 +67,13 @@ class Person:
         return core_pb2.Context(purpose=purpose, case_reference=self.case, network_zone=self.zone)
 
 
-OWNER = Person("bob@acme.example", "owner of a mailbox", zone="office")
+OWNER = Person("bob@acme.example", "a user", zone="office")
 COLLEAGUE = Person("carol@acme.example", "his colleague")
-SUPERVISOR = Person("alice@acme.example", "supervisor of sales, for quality", purpose="quality")
-IDLE = Person("alice@acme.example", "the same, for no stated purpose")
-PARTNER = Person("ines", "partner support, with a case", purpose="support", case="T-4711", tenant="partner")
+SUPERVISOR = Person("alice@acme.example", "sales supervisor", purpose="quality")
+IDLE = Person("alice@acme.example", "no purpose stated")
+PARTNER = Person("ines", "partner support", purpose="support", case="T-4711", tenant="partner")
 AUDITOR = Person("erik@acme.example", "auditor")
-UNKNOWN = Person("mallory@elsewhere.example", "nobody knows")
+UNKNOWN = Person("mallory@elsewhere.example", "unknown")
 PEOPLE = (OWNER, COLLEAGUE, SUPERVISOR, IDLE, PARTNER, AUDITOR, UNKNOWN)
 
 ASKED = (
@@ -214,23 +221,23 @@ def show_answers(answers: Sequence[Answer]) -> None:
     counts.add_column("person")
     counts.add_column("is")
     for type, verb in ASKED:
-        counts.add_column(f"{verb}\n{type}", justify="right")
+        counts.add_column(f"{verb.removesuffix('_metadata')}\n{type}", justify="right")
     for person in PEOPLE:
         cells = []
         for type, verb in ASKED:
             asked = [a for a in answers if a.person is person and a.item.type == type and a.verb == verb]
             allowed = sum(a.effect == "allow" for a in asked)
-            cells.append(f"[{'green' if allowed else 'red'}]{allowed}[/] of {len(asked)}")
-        counts.add_row(person.name, person.what, *cells)
+            cells.append(f"[{'green' if allowed else 'red'}]{allowed}[/]/{len(asked)}")
+        counts.add_row(person.short, person.what, *cells)
     console.print(counts)
     console.print()
     examples = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("person", "verb", "type", "answer", "reason", "why"):
-        examples.add_column(title, overflow="fold")
+    for title in ("person", "asks to", "answer", "why"):
+        examples.add_column(title, overflow="fold", no_wrap=title != "why")
     for answer in one_of_each(answers):
         colour = "green" if answer.effect == "allow" else "red"
-        cells = (answer.person.name, answer.verb, answer.item.type, f"[{colour}]{answer.effect}[/]", answer.reason)
-        examples.add_row(*cells, answer.why)
+        asked = f"{answer.verb.removesuffix('_metadata')} a {answer.item.type}"
+        examples.add_row(answer.person.short, asked, f"[{colour}]{answer.effect}[/]", answer.why)
     console.print(examples)
     console.print()
 
@@ -299,12 +306,13 @@ def read_log(stub: AuditServiceStub, metadata, answers: Sequence[Answer], findin
         request.page_token = page.next_page_token
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("entry", "time", "who", "verb", "item", "of", "outcome"):
-        table.add_column(title, overflow="ellipsis", no_wrap=True, max_width=36)
+        table.add_column(title, overflow="ellipsis", no_wrap=True, max_width=30)
     for row in rows[:: max(1, len(rows) // 8)]:
         time = row.time.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
         verb = next(word for word, number in VERB_NUMBERS.items() if number == row.verb)
-        outcome = f"{EFFECTS[row.effect].value} ({row.reason})"
-        table.add_row(f"{row.index}.{row.item}", time, row.subject, verb, row.resource_id, row.owner, outcome)
+        outcome = EFFECTS[row.effect].value
+        who, owner = row.subject.partition("@")[0], row.owner.partition("@")[0]
+        table.add_row(f"{row.index}.{row.item}", time, who, verb, row.resource_id, owner, outcome)
     console.print(table)
     console.print(f"  … {len(rows)} decisions in all\n")
     logged = Counter((row.subject, row.resource_id, EFFECTS[row.effect].value) for row in rows)

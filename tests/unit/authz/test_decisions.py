@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from linewarden.authz.judge import stock_enforcer, stock_request
 from linewarden.authz.model import Consent, Context, Decision, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.snapshot import Snapshot

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import casbin
 import pytest
+
 from linewarden.authz.errors import CasbinUnsuitable
 from linewarden.authz.judge import check_distributions, compile_matcher, judge
 from linewarden.authz.model import Effect

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from linewarden.authz.judge import DOMAIN, judge, stock_enforcer, stock_request
 from linewarden.authz.model import VERBS_OF, Consent, Context, Obligation, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.rules import Binding, Rule, Statement
@@ -211,7 +212,7 @@ def conditional_rules(draw: st.DrawFn) -> list[Statement]:
 @settings(_relaxed, max_examples=200)
 @given(conditional_rules(), st.lists(st.tuples(resources(), contexts()), min_size=20, max_size=40))
 def test_each_circumstance_gets_its_own_answer(policy: list[Statement], asked: list[tuple[Resource, Context]]) -> None:
-    """However alike requests are, what differs in time, age, purpose, case, zone or consent is told apart every time."""
+    """However alike requests are, what differs in time, age, purpose, case, zone or consent is told apart."""
     used, enforcer = Snapshot.compile(1, HASH, numbered(policy)), stock_enforcer(policy)
     for told, context in asked:
         resource = Resource(ResourceType.RECORDING, "7", created_us=told.created_us)

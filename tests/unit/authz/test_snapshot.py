@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from linewarden.authz.errors import LineError, PolicyDiverged
 from linewarden.authz.model import Context, Reason, Resource, ResourceType, Verb
 from linewarden.authz.recent import Recent
@@ -159,6 +160,21 @@ def test_a_binding_made_twice_stays_until_both_are_gone() -> None:
     once = snapshot.changed(2, HASH, [], twice[:1])
     assert once.decide("ann", Verb.PLAY, ITEM, HERE).allowed
     assert not once.changed(3, HASH, [], twice[1:]).decide("ann", Verb.PLAY, ITEM, HERE).allowed
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_answers_change_on_the_microsecond(backwards: bool) -> None:
+    """What a snapshot answered a microsecond before an age or a window's end is not its answer at that instant."""
+    ages = Snapshot.compile(1, HASH, _numbered("allow ann play recording any if age>=30s if age<1m"))
+    window = "allow ann play recording any if from=2026-09-21T14:13:20Z if until=2026-09-21T14:13:50Z"
+    windows = Snapshot.compile(1, HASH, _numbered(window))
+    second = 1_000_000
+    steps = [step for edge in (0, 30 * second) for step in (edge - 1, edge, edge + 1)]
+    for step in reversed(steps) if backwards else steps:
+        inside = 0 <= step < 30 * second
+        item = Resource(ResourceType.RECORDING, "1", created_us=HERE.now_us - 30 * second - step)
+        assert ages.decide("ann", Verb.PLAY, item, HERE).allowed is inside
+        assert windows.decide("ann", Verb.PLAY, item, Context(HERE.now_us + step)).allowed is inside
 
 
 def test_a_snapshot_knows_its_revision() -> None:

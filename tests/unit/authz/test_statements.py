@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.statements import MAX_ERRORS, LineWarning, lint, parse_document, parse_statement
 

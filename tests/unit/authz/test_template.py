@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from linewarden.authz.model import (
     VERBS_OF,
     Consent,
