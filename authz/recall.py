@@ -8,12 +8,12 @@ is bounded; what is not made of plain values is not remembered.
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from linewarden.authz.conditions import LAST_US, Age, Bound
+from linewarden.authz.conditions import LAST_US, Age, Bound, Stated
 from linewarden.authz.index import Candidate
 from linewarden.authz.model import Context, Finding, Resource
 
 #: Circumstances remembered for one set of rules; a full memory begins anew.
-REMEMBERED = 256
+REMEMBERED = 64
 
 _UNKNOWN_AGE = -1
 
@@ -24,25 +24,29 @@ Circumstances = tuple[object, ...]
 class Recall:
     """The rules that can matter for one access, and what they said."""
 
-    __slots__ = ("_ages", "_findings", "_instants", "candidates")
+    __slots__ = ("_ages", "_findings", "_instants", "_zones", "candidates")
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         self.candidates = candidates
         conditions = [condition for one in candidates for condition in one.rule.conditions]
         self._ages = sorted({one.us for one in conditions if isinstance(one, Age)})
         self._instants = sorted({one.at_us for one in conditions if isinstance(one, Bound)})
+        stated = [one for one in conditions if isinstance(one, Stated) and one.kind.startswith("zone")]
+        self._zones = frozenset(zone for one in stated for zone in one.values)
         self._findings: dict[Circumstances, Finding] = {}
 
     def circumstances(self, resource: Resource, context: Context) -> Circumstances | None:
         """What tells this request from others, as far as any condition can; None if it is not to be remembered."""
-        now, created = context.now_us, resource.created_us
-        if type(now) is not int or (created is not None and type(created) is not int):
+        now, created, zone = context.now_us, resource.created_us, context.zone
+        if type(now) is not int or type(zone) is not str or (created is not None and type(created) is not int):
             return None
         age = 0
         if self._ages:
             age = _UNKNOWN_AGE if created is None else bisect_right(self._ages, now - created)
         passed = bisect_right(self._instants, now) if self._instants else 0
-        return (context.purpose, not context.case, context.zone, context.consent, age, passed)
+        # Callers make up zones: those that no condition names are all alike, and take no memory each.
+        known_zone = zone if zone in self._zones else not zone
+        return (context.purpose, not context.case, known_zone, context.consent, age, passed)
 
     def finding(self, circumstances: Circumstances) -> Finding | None:
         """What the rules said, if it is remembered."""

@@ -5,18 +5,18 @@ the whole (`judge`), and says why (`findings`). What a snapshot remembers of per
 it does not know.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Self, TypeVar
 
-from linewarden.authz.errors import LineError, PolicyDiverged
+from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.findings import Findings
 from linewarden.authz.index import Numbered, Shelf, changed_shelf
 from linewarden.authz.judge import DOMAIN, judge
 from linewarden.authz.model import Context, Decision, Effect, Finding, Reason, Resource, ResourceType, Verb
 from linewarden.authz.recall import Recall
 from linewarden.authz.recent import Recent
-from linewarden.authz.roles import paths_from, role_faults
-from linewarden.authz.rules import FOREIGN, ROLE, Binding, Rule, Statement
+from linewarden.authz.roles import paths_from
+from linewarden.authz.rules import FOREIGN, ROLE, Rule, Statement
 from linewarden.authz.scopes import Item, item_of
 from linewarden.authz.selection import Selection
 
@@ -89,18 +89,6 @@ class Snapshot:
             left = _without(roles.get(member, ()), old_roles.get(member, ()))
             _set(roles, member, (*left, *new_roles.get(member, ())))
         return type(self)(revision, hash, shelves, roles)
-
-    def faults(self, added: Sequence[Statement], removed: Iterable[Statement] = ()) -> list[LineError]:
-        """What makes a change unfit for this policy: roles that would inherit themselves, or inherit too deeply.
-
-        The line of an error is the place among the added, from 1.
-        """
-        gone = {one for one in removed if isinstance(one, Binding)}
-        members = ((member, roles) for member, roles in self._roles.items() if member.startswith(ROLE))
-        known = [(0, Binding(member, role)) for member, roles in members for role in roles]
-        kept = [(line, one) for line, one in known if one not in gone]
-        new = [(line, one) for line, one in enumerate(added, 1) if isinstance(one, Binding)]
-        return [fault for fault in role_faults(kept + new) if fault.line]
 
     def decide(self, subject: str, verb: Verb, resource: Resource, context: Context) -> Decision:
         """The answer to one access, with every rule that matched and every condition that kept one from matching.

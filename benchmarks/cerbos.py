@@ -90,7 +90,7 @@ def _targets(folder: Path, address: str, process: int) -> dict[str, Target]:
 
 def _messages(address: str) -> tuple[Any, Any]:
     with grpc.insecure_channel(address) as channel:
-        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))  # type: ignore[no-untyped-call]
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
         service = pool.FindServiceByName(_METHOD.partition("/")[0])
         method = service.methods_by_name["CheckResources"]
         return GetMessageClass(method.input_type), GetMessageClass(method.output_type)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from time import perf_counter, thread_time, time_ns
 from typing import Any
 
+from rounds import Series, alternate, figure
+from section import Goal, Section
+
 from linewarden.authz.judge import stock_enforcer, stock_request
 from linewarden.authz.model import Context, Resource, ResourceType, Verb
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statements import parse_statement
-from rounds import Series, alternate, figure
-from section import Goal, Section
 
 _PERSONS = 2_000
 _ROLES_EACH = 3
@@ -116,9 +117,9 @@ class _Side:
         """Microseconds a decision of Casbin as it comes, on a few questions."""
         enforce, context = self._policy.stock.enforce, self._context
         started, count, spent = thread_time(), 0, 0.0
-        for count, one in enumerate(self._next(_STOCK_PERSONS), 1):
+        for one in self._next(_STOCK_PERSONS):
             enforce(*stock_request(one.subject, Verb.PLAY, one.resource, context))
-            spent = thread_time() - started
+            count, spent = count + 1, thread_time() - started
             if spent > _STOCK_BUDGET_S:
                 break
         return spent / count * 1e6
@@ -159,7 +160,17 @@ def _compare(policy: _Policy) -> None:
 
 
 def _section(policies: Sequence[_Policy], found: dict[str, Series]) -> Section:
-    rows = [["rules", "person known, µs", "person new, µs", "stock Casbin, µs", "times faster", "parse + compile, s", "walk by the garbage collector, ms"]]
+    rows = [
+        [
+            "rules",
+            "person known, µs",
+            "person new, µs",
+            "stock Casbin, µs",
+            "times faster",
+            "parse + compile, s",
+            "walk by the garbage collector, ms",
+        ]
+    ]
     for policy in policies:
         known, stock = found[f"known {policy.size}"], found.get(f"stock {policy.size}")
         rows.append(
@@ -182,7 +193,7 @@ def _goals(policies: Sequence[_Policy], found: dict[str, Series]) -> list[Goal]:
         medians = [found[f"{kind} {policy.size}"].median for policy in policies]
         what = f"decision in process, person {kind}"
         goals.append(Goal(f"{what}, slowest size", 20, max(medians), "µs", at_most=True))
-        goals.append(Goal(f"{what}, slowest / fastest size", 1.5, max(medians) / min(medians), "×", at_most=True))
+        goals.append(Goal(f"{what}, slowest / fastest size", 1.5, max(medians) / min(medians), "times", at_most=True))
     return goals
 
 
@@ -190,14 +201,23 @@ def _name(person: int) -> str:
     return f"u{person}@acme.example"
 
 
+_QUESTIONS = (
+    f"{_PERSONS:,} persons with {_ROLES_EACH} roles each; a rule is for one role and one queue, with a condition on age and "
+    "a duty. Each question is about an item not seen before; about half are allowed. No answer is cached."
+)
+_STOCK = (
+    "Stock Casbin is `casbin.Enforcer` with the same model, rules and function. It is run up to "
+    f"{_STOCK_UP_TO:,} rules; beyond, one answer would take seconds. On a sample at each size its answers were compared "
+    f"with ours. It has the bindings of {_STOCK_PERSONS} persons only: its role manager takes time with the square of them."
+)
+_WALK = (
+    "Policies are set apart from garbage collection (`gc.freeze`) here; the last column is what one full collection adds to "
+    "whatever happens at that moment, where they are not."
+)
 _NOTES = (
-    f"{_PERSONS:,} persons with {_ROLES_EACH} roles each; a rule is for one role and one queue, with a condition on age "
-    "and a duty. Each question is about an item not seen before; about half are allowed. No answer is cached.",
+    _QUESTIONS,
     "*Known*: the snapshot has met the person since the policy last changed. *New*: it has not, and closes its roles.",
     "Times are processor time of the thread, so that other work on the machine does not count.",
-    f"Stock Casbin is `casbin.Enforcer` with the same model, rules and function. It is run up to {_STOCK_UP_TO:,} rules; "
-    "beyond, one answer would take seconds. On a sample at each size its answers were compared with ours. "
-    f"It has the bindings of {_STOCK_PERSONS} persons only: its role manager takes time with the square of their number.",
-    "Policies are set apart from garbage collection (`gc.freeze`) here; the last column is what one full collection adds "
-    "to whatever happens at that moment, where they are not.",
+    _STOCK,
+    _WALK,
 )

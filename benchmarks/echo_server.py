@@ -1,6 +1,6 @@
-"""The wall: a server with the same library and the same messages that does nothing. `echo_server.py ADDRESS RESPONSE_FILE`.
+"""The wall: a server with the same library and the same messages that does nothing.
 
-It reads a CheckRequest and writes one CheckResponse, always the same: no caller is authenticated, nothing is decided or
+`echo_server.py ADDRESS RESPONSE_FILE`. It reads a CheckRequest and writes one CheckResponse, always the same: no caller is authenticated, nothing is decided or
 logged. What it takes is what any server on grpc.aio pays for a call.
 """
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+
 from linewarden.v1 import access_pb2
-from linewarden.v1.access_pb2_grpc import AccessServiceServicer, add_AccessServiceServicer_to_server
-
-
-class _Echo(AccessServiceServicer):
-    def __init__(self, response: access_pb2.CheckResponse) -> None:
-        self._response = response
-
-    async def Check(self, request: access_pb2.CheckRequest, context: Any) -> access_pb2.CheckResponse:  # noqa: ARG002
-        return self._response
 
 
 async def _serve(address: str, response: access_pb2.CheckResponse) -> None:
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 1_000)])
-    add_AccessServiceServicer_to_server(_Echo(response), server)
+
+    async def echo(_request: access_pb2.CheckRequest, _context: Any) -> access_pb2.CheckResponse:
+        return response
+
+    method = grpc.unary_unary_rpc_method_handler(
+        echo, access_pb2.CheckRequest.FromString, access_pb2.CheckResponse.SerializeToString
+    )
+    service = access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Check": method}),))
     server.add_insecure_port(address)
     await server.start()
     await server.wait_for_termination()

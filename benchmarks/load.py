@@ -23,7 +23,7 @@ class Shape:
     calls: int
 
     def __str__(self) -> str:
-        return f"{self.connections} × {self.calls}"
+        return f"{self.connections} of {self.calls}"
 
 
 @dataclass(frozen=True, slots=True)

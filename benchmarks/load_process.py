@@ -1,6 +1,7 @@
-"""One process that makes load where h2load is not installed; the token comes on stdin, the result goes to stdout as JSON.
+"""One process that makes load where h2load is not installed.
 
-`load_process.py ADDRESS METHOD FRAME_FILE CONNECTIONS CALLS_AT_A_TIME CALLS`. A call that fails ends it.
+`load_process.py ADDRESS METHOD FRAME_FILE CONNECTIONS CALLS_AT_A_TIME CALLS`. The token comes on stdin, the result goes to
+stdout as JSON. A call that fails ends it.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import grpc
 
@@ -28,7 +30,7 @@ async def _press(address: str, method: str, message: bytes, connections: int, at
 
     async def work(channel: grpc.aio.Channel) -> None:
         nonlocal received
-        call = channel.unary_unary(f"/{method}")
+        call: Any = channel.unary_unary(f"/{method}")
         for _ in turns:
             began = monotonic()
             received += len(await call(message, metadata=metadata)) + _FRAME_HEAD

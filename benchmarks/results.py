@@ -11,8 +11,8 @@ _HEAD = """\
 
 Written by `make bench`; {when:%Y-%m-%d %H:%M} UTC, in {minutes:.1f} minutes. Command: `{command}`.
 
-**How to read it.** Ratios count, not single figures: what is compared was measured in turn, round by round, in one run on
-one machine, and the medians stand here. Everything ran on loopback. A goal that is missed is said to be missed.
+**How to read it.** Ratios count, not single figures: what is compared was measured in turn, round by round, in one run
+on one machine, and the medians stand here. Everything ran on loopback. A goal that is missed is said to be missed.
 """
 
 

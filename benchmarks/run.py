@@ -51,15 +51,17 @@ def main() -> None:
     """Measure what is asked for, write it and show it."""
     parser = argparse.ArgumentParser(description="Measure Linewarden beside what it is held against.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, fewer rules")
-    parser.add_argument("--only", nargs="+", choices=sorted(PARTS), default=list(PARTS), metavar="NAME", help=", ".join(PARTS))
+    parser.add_argument(
+        "--only", nargs="+", choices=sorted(PARTS), default=list(PARTS), metavar="NAME", help=", ".join(PARTS)
+    )
     chosen = parser.parse_args()
     began, when, before = monotonic(), datetime.now(UTC), machine()
     CACHE.mkdir(exist_ok=True)
     sections = []
-    for name in PARTS:
+    for name, part in PARTS.items():
         if name in chosen.only:
             print(f"measuring {name} …", flush=True)
-            sections.append(_measured(PARTS[name], QUICK if chosen.quick else FULL))
+            sections.append(_measured(part, QUICK if chosen.quick else FULL))
     command = "benchmarks/run.py" + (" --quick" if chosen.quick else "")
     command += "" if chosen.only == list(PARTS) else f" --only {' '.join(chosen.only)}"
     facts = {"The machine": before, "Versions": versions()}

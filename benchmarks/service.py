@@ -8,13 +8,14 @@ from pathlib import Path
 from time import monotonic, sleep, time
 
 import orjson
-from linewarden.server.settings import load_settings
-from linewarden.server.storage import Storage, open_storage
-from linewarden.v1 import access_pb2
 from load import Question
 from processes import address_in, started
 from target import Target
 from workload import BATCH, TENANT, batch, framed, policy_text, single
+
+from linewarden.server.settings import load_settings
+from linewarden.server.storage import Storage, open_storage
+from linewarden.v1 import access_pb2
 
 _PATIENCE_S = 60
 _METHOD = "linewarden.v1.AccessService"
@@ -47,8 +48,8 @@ class Log:
         """
         before, self.size = self.size, self._storage.log.head(self._log).size
         allowed = 0
-        for self.entry in self._storage.log.entries(self._log, before, self.size):
-            decoded = orjson.loads(self.entry)
+        for entry in self._storage.log.entries(self._log, before, self.size):
+            self.entry, decoded = entry, orjson.loads(entry)
             effects = [one["effect"] for one in decoded.get("items", ())]
             allowed += decoded["kind"] == "decision" and effects == ["allow"] * items
         if (allowed, self.size - before) != (entries, entries):
@@ -69,7 +70,7 @@ class Log:
 
 @contextmanager
 def running(folder: Path) -> Iterator[tuple[dict[str, Target], Log]]:
-    """The server with its targets: `single`, `batch`, `owners` (a batch in which every item has an owner of its own)."""
+    """The server with its targets: `single`, `batch`, `owners` (a batch, each item of an owner of its own)."""
     settings_file = initialize(folder)
     token = (settings_file.parent / "secrets/api-key").read_text().strip()
     storage = open_storage(load_settings(settings_file))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import grpc
 from load import Load, Question, Shape, press
@@ -20,8 +21,10 @@ def _accept(_calls: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`items` are decided by each call, by the server with the number `process`. `is_right` looks at an answer; `settle` waits until the server has come to rest
-    after so many calls, and stops the run if it did not do its work.
+    """What is pressed.
+
+    Each call decides `items`, in the server with the number `process`. `is_right` looks at an answer; `settle` waits until
+    the server has come to rest after so many calls, and stops the run if it did not do its work.
     """
 
     name: str
@@ -60,7 +63,8 @@ class Target:
     def _ask(self, channel: grpc.Channel, times: int) -> tuple[bytes, list[float]]:
         message = self.question.frame.read_bytes()[_FRAME_HEAD:]
         metadata = (("authorization", f"Bearer {self.question.token}"),) if self.question.token else ()
-        call, spent, answer = channel.unary_unary(f"/{self.question.method}"), [], b""
+        call: Any = channel.unary_unary(f"/{self.question.method}")
+        spent, answer = [], b""
         for _ in range(times):
             began = perf_counter()
             answer = call(message, metadata=metadata, timeout=_DEADLINE_S)

@@ -1,7 +1,7 @@
 """What is asked over the wire: a supervisor who plays recordings of her queue, as gRPC frames ready to be sent.
 
-The policy is the template for a PBX that comes with the service, with one more person. The same questions are put to the
-echo and, in its own terms, to Cerbos.
+The policy is the template for a PBX that comes with the service, with one more person. The same questions are put to
+the echo and, in its own terms, to Cerbos.
 """
 
 from collections.abc import Iterator

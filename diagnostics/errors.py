@@ -21,9 +21,13 @@ DiagnosticsError
 
 
 class DiagnosticsError(Exception):
-    """The root of everything these files raise on purpose. `detail` is a word that may be told to anybody."""
+    """The root of everything these files raise on purpose. `detail` is a word of the contract, if one is named."""
 
     detail = ""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = str(detail)
 
 
 class NotEnabled(DiagnosticsError):
@@ -46,15 +50,7 @@ class NoticeNotCurrent(DiagnosticsError):
     """The notice has another version by now."""
 
 
-class _Detailed(DiagnosticsError):
-    """An error that names one word of the contract."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = str(detail)
-
-
-class AttestationInvalid(_Detailed):
+class AttestationInvalid(DiagnosticsError):
     """The statement contradicts itself or the clock. `detail` is the field."""
 
 
@@ -70,15 +66,15 @@ class SelfApproval(DiagnosticsError):
     """The approver is the one who asked."""
 
 
-class StateConflict(_Detailed):
+class StateConflict(DiagnosticsError):
     """The state does not permit this. `detail` is the state."""
 
 
-class LimitTooHigh(_Detailed):
+class LimitTooHigh(DiagnosticsError):
     """A limit passes its maximum, or what users were promised. `detail` is the limit."""
 
 
-class SelectorNotPermitted(_Detailed):
+class SelectorNotPermitted(DiagnosticsError):
     """An interface, trunk or address is not one of the tenant's. `detail` is the field."""
 
 

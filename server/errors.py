@@ -34,6 +34,7 @@ RETRY_MS = 200
 
 #: As much as is sure to fit into the metadata that callers take by default, 8 KiB; a status that does not fit is lost.
 _MAX_FIELDS = 24
+_DETAIL = {diagnostics.StateConflict: "state", diagnostics.LimitTooHigh: "limit"}
 _MAX_TEXT = 100
 _PREFIX = "ERROR_REASON_"
 

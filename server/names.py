@@ -9,20 +9,21 @@ from linewarden.v1 import access_pb2, core_pb2
 W = TypeVar("W", bound=StrEnum)
 
 
-def _words(enum: Any, prefix: str, words: type[W]) -> dict[int, W]:
+def by_number(enum: Any, prefix: str, words: type[W]) -> dict[int, W]:
+    """The words of an enum by their numbers, which the two must have by the same names."""
     numbers = {v.name.removeprefix(prefix).lower(): v.number for v in enum.DESCRIPTOR.values if v.number}
     if set(numbers) != {word.value for word in words}:
         raise AssertionError(f"{enum.DESCRIPTOR.name} and {words.__name__} do not name the same things")
     return {number: words(name) for name, number in numbers.items()}
 
 
-TYPES = _words(core_pb2.ResourceType, "RESOURCE_TYPE_", model.ResourceType)
-VERBS = _words(core_pb2.Verb, "VERB_", model.Verb)
-PURPOSES = _words(core_pb2.Purpose, "PURPOSE_", model.Purpose)
-CONSENTS = _words(core_pb2.Consent, "CONSENT_", model.Consent)
-EFFECTS = _words(access_pb2.Effect, "EFFECT_", model.Effect)
-REASONS = _words(access_pb2.DecisionReason, "DECISION_REASON_", model.Reason)
-OBLIGATIONS = _words(access_pb2.Obligation, "OBLIGATION_", model.Obligation)
+TYPES = by_number(core_pb2.ResourceType, "RESOURCE_TYPE_", model.ResourceType)
+VERBS = by_number(core_pb2.Verb, "VERB_", model.Verb)
+PURPOSES = by_number(core_pb2.Purpose, "PURPOSE_", model.Purpose)
+CONSENTS = by_number(core_pb2.Consent, "CONSENT_", model.Consent)
+EFFECTS = by_number(access_pb2.Effect, "EFFECT_", model.Effect)
+REASONS = by_number(access_pb2.DecisionReason, "DECISION_REASON_", model.Reason)
+OBLIGATIONS = by_number(access_pb2.Obligation, "OBLIGATION_", model.Obligation)
 
 TYPE_NUMBERS: dict[str, Any] = {word: number for number, word in TYPES.items()}
 VERB_NUMBERS: dict[str, Any] = {word: number for number, word in VERBS.items()}

@@ -1,13 +1,16 @@
 """The opened database of a process with everything that reads and writes it, apart from the event loop's writer."""
 
 from base64 import b64decode
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.directory import Appender, Directory
+from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
 from linewarden.audit.reading import Reading
@@ -19,6 +22,9 @@ from linewarden.authz.store.policy import PolicyStore
 from linewarden.server.schema import migrate
 from linewarden.server.settings import Settings
 from linewarden.server.store.keys import KeyStore
+
+#: So often may others be first to make a table before something else must be wrong.
+_RACES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +72,9 @@ def open_storage(settings: Settings) -> Storage:
     # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
     searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
     log = LogStore(main)
-    migrate(log)
+    _settled(lambda: migrate(log))
     index = IndexStore(searchable)
-    index.prepare()
+    _settled(index.prepare)
     engines = (main,) if searchable is main else (main, searchable)
     return Storage(log, index, PersonStore(log), PolicyStore(log), KeyStore(log), keyring, engines)
 
@@ -93,6 +99,17 @@ def read_seed(path: Path) -> bytes:
     if len(seed) != 32:
         raise ValueError("the signing key has 32 bytes")
     return seed
+
+
+def _settled(make: Callable[[], None]) -> None:
+    """Make tables that another process may be making: the loser of that race looks again, and finds them."""
+    for _ in range(_RACES):
+        try:
+            return make()
+        except LogUnavailable as fault:
+            if not isinstance(fault.__cause__, IntegrityError | ProgrammingError):
+                raise
+    return make()
 
 
 def _is_sqlite(engine: sa.Engine) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from linewarden.audit.errors import AuditError, EntryNotFound, LogUnavailable, RevisionMoved, TenantUnknown
 from linewarden.audit.merkle import Frontier, leaf_hash
@@ -19,6 +19,9 @@ from linewarden.audit.store.gate import gate_for
 from linewarden.audit.store.schema import INDEX_BITS, log_entry, log_head, position_of
 
 _WRITER_TIMEOUT_MS = 2_000
+
+#: So often may others create a log at the same moment before something else must be wrong.
+_RACES = 10
 
 
 @dataclass(slots=True)
@@ -82,6 +85,16 @@ class LogStore:
         Raises:
             LogUnavailable: the database failed.
         """
+        for _ in range(_RACES):
+            try:
+                return self._create(tenant, origin_id, now_us)
+            except LogUnavailable as fault:
+                # Somebody else took the number, or made this very log: look again.
+                if not isinstance(fault.__cause__, IntegrityError):
+                    raise
+        return self._create(tenant, origin_id, now_us)
+
+    def _create(self, tenant: str, origin_id: str, now_us: int) -> int:
         with self.writing() as connection:
             log = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
             if log is not None:

@@ -76,7 +76,7 @@ def sign_ticket(ticket: StartTicket, key: bytes) -> str:
     """
     body = _encode(ticket)
     _parse(body)
-    return f"{_PREFIX}.{base64.urlsafe_b64encode(body).decode().rstrip('=')}.{_mac(key, body).hex()}"
+    return _line(body, _mac(key, body))
 
 
 def open_ticket(line: str, key: bytes, now_ns: int) -> StartTicket:
@@ -97,6 +97,10 @@ def _encode(ticket: StartTicket) -> bytes:
     return json.dumps(_as_json(ticket), sort_keys=True, separators=(",", ":")).encode()
 
 
+def _line(body: bytes, mac: bytes) -> str:
+    return f"{_PREFIX}.{base64.urlsafe_b64encode(body).decode().rstrip('=')}.{mac.hex()}"
+
+
 def _mac(key: bytes, body: bytes) -> bytes:
     if len(key) != KEY_BYTES:
         raise TicketRefused(f"the key must have {KEY_BYTES} bytes")
@@ -112,6 +116,8 @@ def _verified(line: str, key: bytes) -> bytes:
         mac = bytes.fromhex(parts[2])
     except (binascii.Error, ValueError):
         raise TicketRefused("not a ticket") from None
+    if line != _line(body, mac):
+        raise TicketRefused("not a ticket")
     if not hmac.compare_digest(mac, _mac(key, body)):
         raise TicketRefused("the signature does not match")
     return body

@@ -111,19 +111,19 @@ class Worker:
         interfaces, mask, writer = self._source.interfaces, self._masker.mask, self._writer
         self._delivered += len(frames)
         for time_ns, data, original_length, number in frames:
+            if not self._fits(len(data)):
+                return
             masked = mask(interfaces[number].link_type, data)
             if masked is None:
                 self._not_selected += 1
                 continue
-            if not self._fits(len(masked)):
-                return
             writer.add_packet(number, time_ns, masked, original_length)
             self._written += 1
             if writer.full():
                 writer.flush()
 
     def _fits(self, size: int) -> bool:
-        """Whether one more packet is within the limits; the first limit that was reached stays the reason."""
+        """Whether a packet of up to `size` bytes is within the limits; the first one reached stays the reason."""
         if self._written >= self._limits.packets:
             self._reason = self._reason or StopReason.PACKETS
         elif self._writer.size + size + 64 > self._limits.bytes:

@@ -139,7 +139,7 @@ def make_company(folder: Path) -> Sequence[Item]:
     generate(folder, seed=SEED, now=now)
     items, problems = split(read_tree(folder))
     counts = Counter(item.type for item in items)
-    console.print("  " + ", ".join(f"{count} {type}s" for type, count in sorted(counts.items())))
+    console.print("  " + ", ".join(f"{count} {type}" for type, count in sorted(counts.items())))
     for problem in problems:
         console.print(f"  [yellow]passed over:[/] {problem.text}")
     return items
@@ -237,7 +237,9 @@ def show_answers(answers: Sequence[Answer]) -> None:
     for answer in one_of_each(answers):
         colour = "green" if answer.effect == "allow" else "red"
         asked = f"{answer.verb.removesuffix('_metadata')} a {answer.item.type}"
-        examples.add_row(answer.person.short, asked, f"[{colour}]{answer.effect}[/]", answer.why)
+        examples.add_row(
+            f"{answer.person.short}, {answer.person.what}", asked, f"[{colour}]{answer.effect}[/]", answer.why
+        )
     console.print(examples)
     console.print()
 
@@ -351,11 +353,7 @@ def export_and_verify(service: Path, address: str, findings: Findings) -> None:
     console.print(f"  exported to {os.path.relpath(export)}; the verifier key is {key.split('+')[0]}…")
     verified = command("audit", "verify", str(export), "--verifier-key", key, check=False)
     findings.expect(verified.returncode == 0, "the exported log verifies offline, with the public key alone")
-    bundle = next(
-        (export / "tile/entries").glob("000*/*")
-        if not (export / "tile/entries/000").exists()
-        else iter([export / "tile/entries/000"])
-    )
+    bundle = min(path for path in (export / "tile/entries").rglob("*") if path.is_file())
     content = bytearray(bundle.read_bytes())
     content[len(content) // 2] ^= 1
     bundle.write_bytes(bytes(content))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
+
 from linewarden.audit.store import schema
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+
 from linewarden.audit.errors import EffectRefused, EntryNotFound, LogUnavailable, RevisionMoved, TenantUnknown
 from linewarden.audit.merkle import Frontier, leaf_hash
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
@@ -129,7 +130,7 @@ def test_two_stores_share_one_log_without_gaps_or_overlaps(store: LogStore, data
         assert [e for e in entries if e.startswith(name)] == [name + str(n).encode() for n in range(count)]
 
 
-def test_a_lost_connection_is_unavailable_and_mends_itself(store: LogStore, engine: sa.Engine) -> None:
+def test_a_lost_connection_is_unavailable_and_mends_itself(store: LogStore) -> None:
     """An append on a dead connection raises LogUnavailable; the next one works."""
     assert store.append([Unit(1, (b"before",))]) == [0]
     assert store._writer is not None

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+
 from linewarden.audit.errors import AuditError, LogOverloaded, LogUnavailable, RevisionMoved
 from linewarden.audit.model import Guard, Unit
 from linewarden.audit.store.log import LogStore

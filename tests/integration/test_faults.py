@@ -5,6 +5,8 @@ import fcntl
 import os
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +19,7 @@ import pysqlite3.dbapi2 as sqlite3
 import pytest
 from linewarden.audit.verify import verify_export
 from linewarden.v1 import access_pb2
-from tests.integration.conftest import Client, Refusal, Server, Site, make_site, processes, refusal_of, serving
+from tests.integration.conftest import DATA, Client, Refusal, Site, make_site, processes, refusal_of, serving
 
 #: Nobody waits longer than this for UNAVAILABLE, seconds.
 PATIENCE_S = 3.0
@@ -255,18 +257,17 @@ async def ask_until_unavailable(client: Client, name: str, answered: list[tuple[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_servers_that_start_at_once_on_an_empty_database_all_serve(
+def test_processes_that_open_an_empty_database_at_once_all_do(
     sqlite_site: Site, tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """Several replicas may be the first: one makes the tables, all serve."""
+    """Several replicas may be the first: one makes the tables, all go on, and each makes its tenant."""
     empty = f"sqlite:///{tmp_path}/empty.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
-    servers = [Server(sqlite_site, LINEWARDEN_DATABASE_URL=empty) for _ in range(4)]
-    try:
-        await asyncio.gather(*(server.ready() for server in servers))
-    finally:
-        for server in servers:
-            if server.process.poll() is None:
-                server.kill()
+    environment = os.environ | {"LINEWARDEN_DATABASE_URL": empty}
+    settings, moment = str(sqlite_site.settings.data_dir / "linewarden.toml"), str(time.time() + 2.5)
+    calls = [[sys.executable, str(DATA / "open_at_once.py"), settings, moment, f"tenant{n}"] for n in range(4)]
+    opening = [subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True) for call in calls]
+    assert [process.communicate(timeout=30)[1] for process in opening] == [""] * 4
+    assert [process.returncode for process in opening] == [0] * 4
 
 
 async def test_too_many_that_wait_are_told_at_once(sqlite_site: Site) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import EMPTY_ROOT, leaf_hash

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import EMPTY_ROOT, Frontier, inclusion_proof, leaf_hash, tree_root, verify_inclusion
 from linewarden.audit.tiles import (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import EMPTY_ROOT, Frontier, consistency_proof, inclusion_proof, leaf_hash

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from linewarden.authz.errors import LineError, PolicyDiverged
+from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.model import Context, Reason, Resource, ResourceType, Verb
 from linewarden.authz.recent import Recent
 from linewarden.authz.rules import Statement
@@ -181,16 +181,6 @@ def test_a_snapshot_knows_its_revision() -> None:
     """A snapshot says which revision it is, and with which hash."""
     snapshot = Snapshot.compile(3, b"a" * 32, ()).changed(4, b"b" * 32, (), ())
     assert (snapshot.revision, snapshot.hash) == (4, b"b" * 32)
-
-
-def test_faults_of_a_change_are_found() -> None:
-    """Statements that make roles inherit themselves are named, unless the change also removes what closes the loop."""
-    snapshot = Snapshot.compile(1, HASH, _numbered("bind role:a role:b", "bind role:b role:c", "bind ann role:a"))
-    loop = [parse_statement("bind ann role:c"), parse_statement("bind role:c role:a")]
-    fault = LineError(2, "the role inherits itself, directly or by other roles")
-    assert snapshot.faults(loop) == [fault]
-    assert snapshot.faults(loop, [parse_statement("bind role:b role:c")]) == []
-    assert snapshot.faults([parse_statement("allow role:c play recording any")]) == []
 
 
 def test_labels_that_could_be_taken_for_others_are_refused() -> None:

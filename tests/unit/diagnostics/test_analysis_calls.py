@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+
 from linewarden.diagnostics.analysis import Limits, Omission
 from linewarden.diagnostics.analysis.attempts import AuthOutcome
 from linewarden.diagnostics.analysis.calls import Call, CallState, Side, follow_call, is_call

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from linewarden.diagnostics.analysis import EvidenceFile, analyse
 from linewarden.diagnostics.capture import pcapng
 from linewarden.diagnostics.capture.errors import SourceUnusable

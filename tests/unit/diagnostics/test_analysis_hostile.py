@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from linewarden.diagnostics.analysis import (
     Analyser,
     Frame,

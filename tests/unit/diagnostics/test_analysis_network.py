@@ -4,6 +4,7 @@ import struct
 from collections import Counter
 
 import pytest
+
 from linewarden.diagnostics.analysis import Omission
 from linewarden.diagnostics.analysis.fragments import Fragments
 from linewarden.diagnostics.analysis.link import ip_offset

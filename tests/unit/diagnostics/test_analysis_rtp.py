@@ -5,6 +5,7 @@ import struct
 from collections import Counter
 
 import pytest
+
 from linewarden.diagnostics.analysis import Limits, Omission
 from linewarden.diagnostics.analysis.jitter import Jitter
 from linewarden.diagnostics.analysis.media import Announcements

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 
 import pytest
+
 from linewarden.diagnostics.analysis import (
     Analyser,
     Frame,

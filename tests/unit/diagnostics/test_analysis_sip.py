@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Transport
 from linewarden.diagnostics.analysis.payload_types import Codec
 from linewarden.diagnostics.analysis.sdp import find_sdp, read_sdp

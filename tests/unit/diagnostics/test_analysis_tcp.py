@@ -5,6 +5,7 @@ import time
 from collections import Counter
 
 import pytest
+
 from linewarden.diagnostics.analysis import Omission
 from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.network import Segment

@@ -159,10 +159,7 @@ def test_packets_before_a_fault_are_kept():
     source = _source(classic("<", 1, FRAMES * 5)[:-3])
     found: list[Frame] = []
     with pytest.raises(SourceUnusable):
-        found.extend(iter_all := [])
-        for frame in _drain(source):
-            found.append(frame)
-    assert iter_all == []
+        found.extend(_drain(source))
     assert len(found) == 14
 
 
@@ -195,6 +192,11 @@ def test_stopped_source_reads_no_further():
     source.close()
 
 
+def _tshark(path: Path, *arguments: str) -> list[str]:
+    command = ["tshark", "-n", "-r", str(path), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+
+
 def _written(frames: list[Frame]) -> bytes:
     out = pcapng.section("test", ["who: alice", "why: case 1 ü"])
     out += pcapng.interface(Interface("lo", 1), "udp port 5060", 65_535)
@@ -216,10 +218,7 @@ def test_tshark_reads_what_is_written(tmp_path: Path):
     path = tmp_path / "e.pcapng"
     path.write_bytes(_written(FRAMES))
     fields = ["-T", "fields", "-e", "frame.time_epoch", "-e", "frame.len", "-e", "frame.cap_len"]
-    said = subprocess.run(
-        ["tshark", "-r", path, *fields], capture_output=True, text=True, check=True, timeout=60
-    ).stdout
-    assert [line.split("\t") for line in said.splitlines()] == [
+    assert [line.split("\t") for line in _tshark(path, *fields)] == [
         ["1700000000.123456789", "500", "5"],
         ["1700000000.123457789", "0", "0"],
         ["1700000000.123458789", "6", "6"],
@@ -231,7 +230,7 @@ def test_tshark_reads_what_is_written(tmp_path: Path):
 
 def custody(raw: bytes, profile: Profile = Profile.SIGNALLING) -> tuple[bytes, Masker]:
     """A file through reader, mask and writer."""
-    source, masker = _source_of(raw), Masker(profile, Selector(), 262_144)
+    source, masker = open_capture(io.BytesIO(raw)), Masker(profile, Selector(), 262_144)
     out = bytearray(pcapng.section("test", []))
     known = 0
     for frame in source:
@@ -242,10 +241,6 @@ def custody(raw: bytes, profile: Profile = Profile.SIGNALLING) -> tuple[bytes, M
         assert masked is not None
         out += pcapng.packet(frame.interface, frame.time_ns, masked, frame.original_length)
     return bytes(out), masker
-
-
-def _source_of(raw: bytes):
-    return open_capture(io.BytesIO(raw))
 
 
 @pytest.mark.skipif(not REAL, reason="the captures in ../shared/data/pcap are not there")
@@ -266,33 +261,17 @@ def test_real_captures(path: Path, profile: Profile):
 
 @pytest.mark.skipif(not REAL or shutil.which("tshark") is None, reason="needs tshark and ../shared/data/pcap")
 def test_tshark_finds_the_same_calls(tmp_path: Path):
-    """Tshark finds in a masked capture the SIP messages of the original, and its RTP streams but for one packet each."""
+    """Of a masked capture tshark reads the same SIP messages, and the same RTP but for the first packet of a source."""
     original = next(path for path in REAL if path.name == "sip-rtp-g711.pcap")
     masked = tmp_path / "masked.pcapng"
     masked.write_bytes(custody(original.read_bytes())[0])
-
-    def tshark(path: Path, *arguments: str) -> list[str]:
-        command = ["tshark", "-n", "-r", str(path), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
-
-    sip = [
-        "-Y",
-        "sip",
-        "-T",
-        "fields",
-        "-e",
-        "sip.Method",
-        "-e",
-        "sip.Status-Code",
-        "-e",
-        "sip.Call-ID",
-        "-e",
-        "sdp.media",
-    ]
-    assert tshark(masked, *sip) == tshark(original, *sip)
+    sip = ["-Y", "sip", "-Tfields", "-e", "sip.Method", "-e", "sip.Status-Code", "-e", "sip.Call-ID", "-e", "sdp.media"]
+    assert _tshark(masked, *sip) == _tshark(original, *sip)
     rtp = ["-Y", "rtp", "-T", "fields", "-e", "rtp.ssrc", "-e", "rtp.seq", "-e", "rtp.timestamp"]
-    missing = set(tshark(original, *rtp)) - set(tshark(masked, *rtp))
-    assert 1 <= len(missing) <= 3
+    before, after = _tshark(original, *rtp), _tshark(masked, *rtp)
+    sources = {line.split("\t")[0] for line in before}
+    assert set(after) <= set(before)
+    assert len(before) - len(after) <= len(sources)
 
 
 SEEDS = [

@@ -6,6 +6,7 @@ import company
 import pytest
 import spool_generator
 import spool_reader
+
 from linewarden.authz.model import VERBS_OF, Obligation, ResourceType, Verb
 
 _TEXT = (Path(__file__).parents[3] / "examples/asterisk/company.policy").read_text()

@@ -1,0 +1,30 @@
+"""Page tokens of lists that are read the newest first: the time and id of the last record shown."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import orjson
+
+from linewarden.audit.errors import PageTokenInvalid
+from linewarden.diagnostics.store.records import StoredRecord
+
+
+def write_token(last: StoredRecord) -> str:
+    """The token for what comes after this record."""
+    return urlsafe_b64encode(orjson.dumps([last.created_us, last.id])).decode()
+
+
+def read_token(token: str) -> tuple[int, str] | None:
+    """Where to go on; None at the beginning.
+
+    Raises:
+        PageTokenInvalid: it is no such token.
+    """
+    if not token:
+        return None
+    try:
+        at, id = orjson.loads(urlsafe_b64decode(token))
+    except ValueError:
+        raise PageTokenInvalid("not a token") from None
+    if not isinstance(at, int) or not isinstance(id, str) or abs(at) >= 1 << 62:
+        raise PageTokenInvalid("not a token")
+    return at, id

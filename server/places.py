@@ -1,0 +1,64 @@
+"""Where tenants may capture: a TOML file of the operator, read at start.
+
+    [acme]
+    interfaces = ["eth0"]
+    networks = ["10.1.0.0/16"]           # absent: everything on the interfaces is acme's
+    hosts = ["sip.acme.example"]         # hosts and domains that probes may ask
+    [acme.trunks]
+    carrier = ["198.51.100.7"]
+
+A tenant that is not named captures nowhere.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from linewarden.diagnostics.places import Place
+
+_KNOWN = {"interfaces", "networks", "hosts", "trunks"}
+
+
+class StatedPlaces:
+    """The places that a file states."""
+
+    def __init__(self, places: Mapping[str, Place]) -> None:
+        self._places = places
+
+    def of(self, tenant: str) -> Place:
+        """What is the tenant's; an empty place if nothing is stated."""
+        return self._places.get(tenant, Place())
+
+
+def read_places(file: Path | None) -> StatedPlaces:
+    """The places of a file; nowhere if there is none.
+
+    Raises:
+        ValueError: the file states something that is not known, or that is no network.
+        OSError: it cannot be read.
+    """
+    if file is None:
+        return StatedPlaces({})
+    stated = tomllib.loads(file.read_text(encoding="utf-8"))
+    return StatedPlaces({tenant: _place(tenant, fields) for tenant, fields in stated.items()})
+
+
+def _place(tenant: str, fields: Any) -> Place:
+    if not isinstance(fields, dict) or not fields.keys() <= _KNOWN:
+        raise ValueError(f"of tenant {tenant} only {', '.join(sorted(_KNOWN))} can be stated")
+    trunks = fields.get("trunks", {})
+    return Place(
+        interfaces=frozenset(_texts(fields, "interfaces")),
+        networks=tuple(ip_network(text) for text in _texts(fields, "networks")),
+        trunks={name: tuple(ip_network(text) for text in _texts(trunks, name)) for name in trunks},
+        hosts=frozenset(_texts(fields, "hosts")),
+    )
+
+
+def _texts(fields: Any, name: str) -> list[str]:
+    value = fields.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{name} is a list of texts")
+    return value

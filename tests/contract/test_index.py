@@ -1,0 +1,229 @@
+"""What the index and the checkpoints promise on every database."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from linewarden.audit.checkpoints import Checkpoints
+from linewarden.audit.directory import Directory
+from linewarden.audit.entry import HEARTBEAT, AccessHeader, AccessItem, encode, encode_decisions
+from linewarden.audit.errors import PageTokenInvalid, RolledBack
+from linewarden.audit.indexer import Indexer
+from linewarden.audit.keyring import Keyring
+from linewarden.audit.merkle import leaf_hash, node_hash, verify_consistency, verify_inclusion
+from linewarden.audit.model import Unit
+from linewarden.audit.note import open_checkpoint
+from linewarden.audit.reading import Query, Reading
+from linewarden.audit.store.engine import open_engine
+from linewarden.audit.store.index import IndexStore
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.persons import PersonStore
+from linewarden.audit.store.schema import log_entry, log_head
+from linewarden.audit.writer import Writer
+
+KEYRING = Keyring(bytes(32))
+FINDING = {"effect": "allow", "reason": "allowed_by_rule"}
+
+
+@pytest.fixture
+def index(engine: sa.Engine, tmp_path: Path) -> Iterator[IndexStore]:
+    """An index in a database of its own where the main one is a file."""
+    own = open_engine(f"sqlite:///{tmp_path}/index.db", durable=False) if engine.dialect.name == "sqlite" else engine
+    index = IndexStore(own)
+    index.prepare()
+    yield index
+    if own is not engine:
+        own.dispose()
+
+
+@pytest.fixture
+def directory(store: LogStore) -> Directory:
+    """Persons of the store, introduced without a writer's loop."""
+
+    class Direct:
+        def append(self, unit: Unit) -> "asyncio.Future[int]":
+            future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            (result,) = store.append([unit])
+            if isinstance(result, int):
+                future.set_result(result)
+            else:
+                future.set_exception(result)
+            return future
+
+    return Directory(PersonStore(store), KEYRING, Direct())
+
+
+@pytest.fixture
+def indexer(store: LogStore, index: IndexStore, directory: Directory) -> Indexer:
+    """What fills the index."""
+    return Indexer(store, index, directory, KEYRING)
+
+
+def _beats(count: int) -> tuple[bytes, ...]:
+    return tuple(encode(HEARTBEAT, n, {"n": n}) for n in range(count))
+
+
+def _root(leaves: list[bytes]) -> bytes:
+    """RFC 6962, 2.1, as it is written."""
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return node_hash(_root(leaves[:split]), _root(leaves[split:]))
+
+
+@pytest.mark.parametrize("indexed", [0, 100, 511, 600])
+def test_proofs_hold_wherever_the_index_ends(store: LogStore, indexer: Indexer, tmp_path: Path, indexed: int) -> None:
+    """Proofs from kept nodes and from leaves behind them lead to the root of a naive tree."""
+    entries = _beats(600)
+    store.append([Unit(1, entries)])
+    indexer.catch_up(1, indexed)
+    checkpoints = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))
+    leaves = [leaf_hash(entry) for entry in entries]
+    for size in (1, 2, 255, 256, 257, 512, 600):
+        root = _root(leaves[:size])
+        for n in {0, size // 2, size - 1}:
+            verify_inclusion(n, size, leaves[n], checkpoints.inclusion(1, n, size), root)
+        verify_consistency(size, root, 600, _root(leaves), checkpoints.consistency(1, size, 600))
+
+
+def test_a_checkpoint_is_of_the_whole_log_and_of_its_key(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
+    """What is signed is the root over every entry; what is signed next has it as a prefix."""
+    checkpoints = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))
+    entries = _beats(20)
+    for start in range(0, 20, 5):
+        store.append([Unit(1, entries[start : start + 5])])
+        signed = checkpoints.sign(1)
+        opened = open_checkpoint(signed.note, checkpoints.signer(store.head(1)).verifier)
+        assert opened == signed.checkpoint
+        assert opened.size == start + 5
+        assert opened.root == _root([leaf_hash(entry) for entry in entries[: start + 5]])
+        assert checkpoints.sign(1) == signed
+
+
+def test_another_process_goes_on_from_the_anchor(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
+    """The last checkpoint is checked by whoever signs next, not only by who signed it."""
+    store.append([Unit(1, _beats(5))])
+    Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32)).sign(1)
+    store.append([Unit(1, _beats(7))])
+    signed = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32)).sign(1)
+    assert signed.checkpoint.size == 12
+
+
+def test_a_changed_entry_is_not_signed_for(
+    store: LogStore, indexer: Indexer, engine: sa.Engine, tmp_path: Path
+) -> None:
+    """An entry that was changed in the table before it was signed for is noticed, whatever its stored hash says."""
+    store.append([Unit(1, _beats(5))])
+    with engine.begin() as connection:
+        connection.execute(sa.update(log_entry).where(log_entry.c.position == (1 << 40) + 3).values(entry=b"{}"))
+    with pytest.raises(RolledBack):
+        Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32)).sign(1)
+
+
+def test_a_log_shorter_than_its_anchor_is_not_signed_for(
+    store: LogStore, indexer: Indexer, engine: sa.Engine, tmp_path: Path
+) -> None:
+    """A restored old database is refused, by the process that signed before and by a fresh one."""
+    store.append([Unit(1, _beats(5))])
+    old = store.head(1)
+    store.append([Unit(1, _beats(2))])
+    checkpoints = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))
+    checkpoints.sign(1)
+    with engine.begin() as connection:
+        connection.execute(sa.delete(log_entry).where(log_entry.c.position >= (1 << 40) + old.size))
+        values = {"size": old.size, "frontier": old.frontier}
+        connection.execute(sa.update(log_head).where(log_head.c.log == 1).values(**values))
+    for signer in (checkpoints, Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))):
+        with pytest.raises(RolledBack):
+            signer.sign(1)
+
+
+async def _accesses(store: LogStore, directory: Directory, count: int) -> None:
+    persons = await directory.meet(1, ("ann", "ben"), 1)
+    writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=5)
+    for n in range(count):
+        owner = persons["ann"] if n % 3 else persons["ben"]
+        item = AccessItem("play", "recording", f"r{n}", owner, owned=True, finding=FINDING, resource={})
+        header = AccessHeader(n, f"q{n}", "pbx", persons["ann"], 1)
+        ((data, _),) = encode_decisions(header, [item, item._replace(id=f"s{n}")])
+        await writer.append(Unit(1, (data,)))
+    await writer.close()
+
+
+async def test_pages_are_stable_while_the_log_grows(
+    store: LogStore, index: IndexStore, indexer: Indexer, directory: Directory
+) -> None:
+    """Pages of a query tell each row once, and nothing that came after its first page."""
+    await _accesses(store, directory, 20)
+    reading = Reading(store, index, indexer, directory, KEYRING)
+    size = store.head(1).size
+    for oldest_first in (True, False):
+        query = Query(kinds=("decision",), data_subject="ben", oldest_first=oldest_first)
+        page = await asyncio.to_thread(reading.query, 1, query, size=size, page_size=3, token="")
+        rows = list(page.rows)
+        while page.next_token:
+            await _accesses(store, directory, 1)
+            bound = store.head(1).size
+            page = await asyncio.to_thread(reading.query, 1, query, size=bound, page_size=3, token=page.next_token)
+            assert page.size == size
+            rows += page.rows
+        assert [row.resource_id for row in sorted(rows, key=lambda row: (row.index, row.item))] == [
+            f"{kind}{n}" for n in range(0, 20, 3) for kind in "rs"
+        ]
+        assert {row.owner for row in rows} == {"ben"}
+
+
+async def test_a_token_of_another_query_is_refused(
+    store: LogStore, index: IndexStore, indexer: Indexer, directory: Directory
+) -> None:
+    """A page token continues the query it was made for and no other."""
+    await _accesses(store, directory, 5)
+    reading = Reading(store, index, indexer, directory, KEYRING)
+    size = store.head(1).size
+    page = await asyncio.to_thread(reading.query, 1, Query(caller="pbx"), size=size, page_size=2, token="")
+    for query, token in ((Query(), page.next_token), (Query(caller="pbx"), "bm9uc2Vuc2U="), (Query(caller="pbx"), "§")):
+        with pytest.raises(PageTokenInvalid):
+            await asyncio.to_thread(reading.query, 1, query, size=size, page_size=2, token=token)
+
+
+async def test_an_index_of_another_version_is_made_again(
+    store: LogStore, index: IndexStore, indexer: Indexer, directory: Directory
+) -> None:
+    """What is derived can be thrown away: the next query fills it again from the entries."""
+    await _accesses(store, directory, 5)
+    reading = Reading(store, index, indexer, directory, KEYRING)
+    size = store.head(1).size
+    before = await asyncio.to_thread(reading.query, 1, Query(), size=size, page_size=100, token="")
+    with index._writing() as connection:
+        connection.exec_driver_sql("UPDATE index_version SET version = 0")
+    index.prepare()
+    assert index.indexed(1) == 0
+    after = await asyncio.to_thread(reading.query, 1, Query(), size=size, page_size=100, token="")
+    assert after.rows == before.rows
+
+
+async def test_two_processes_that_meet_a_person_at_once_give_it_one_pseudonym(
+    store: LogStore, directory: Directory
+) -> None:
+    """Whoever introduces a person second takes the pseudonym of the first."""
+    other = Directory(PersonStore(store), KEYRING, directory._appender)
+    first, second = await asyncio.gather(directory.meet(1, ("zoe",), 1), other.meet(1, ("zoe",), 1))
+    assert first["zoe"].sid == second["zoe"].sid
+    assert [e for e in store.entries(1, 0, store.head(1).size) if b"introduced" in e and b"zoe" in e] == []
+
+
+def test_a_large_log_is_proved_from_kept_nodes(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
+    """Beyond 65,536 entries nodes of two kept levels and the leaves behind them make one tree."""
+    size = 66_000
+    entries = _beats(size)
+    store.append([Unit(1, entries[start : start + 5_000]) for start in range(0, size, 5_000)])
+    indexer.catch_up(1, size)
+    checkpoints = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))
+    root = checkpoints.sign(1).checkpoint.root
+    for n in (0, 255, 40_000, 65_535, 65_536, size - 1):
+        verify_inclusion(n, size, leaf_hash(entries[n]), checkpoints.inclusion(1, n, size), root)
+    old = _root([leaf_hash(entry) for entry in entries[:65_537]])
+    verify_consistency(65_537, old, size, root, checkpoints.consistency(1, 65_537, size))

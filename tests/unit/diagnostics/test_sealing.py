@@ -1,0 +1,125 @@
+"""Sealing: evidence opens for its readers only, whole, and as it was."""
+
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewarden.diagnostics.sealing import (
+    ReaderInvalid,
+    SealBroken,
+    SealFailed,
+    check,
+    seal,
+    seal_file,
+    unseal,
+)
+
+pyrage: Any = pytest.importorskip("pyrage", reason="install linewarden[capture]")
+
+DIGEST = bytes(32)
+EVIDENCE = bytes(range(256)) * 1_000
+
+
+@pytest.fixture(scope="module")
+def identity() -> Any:
+    """A reader."""
+    return pyrage.x25519.Identity.generate()
+
+
+def _sealed(identity: Any) -> tuple[bytes, Any]:
+    out = io.BytesIO()
+    made = seal(io.BytesIO(EVIDENCE), out, [str(identity.to_public())], DIGEST)
+    return out.getvalue(), made
+
+
+def test_round_trip(identity: Any):
+    """What was sealed comes out as it was, with the same manifest on both sides."""
+    sealed, made = _sealed(identity)
+    plain = io.BytesIO()
+    found = unseal(io.BytesIO(sealed), plain, [str(identity)], DIGEST)
+    assert plain.getvalue() == EVIDENCE
+    check(found, made.manifest)
+    assert made.bytes == len(sealed)
+    assert EVIDENCE[:64] not in sealed
+
+
+def test_several_readers(identity: Any):
+    """Each named reader can open the evidence, and nobody else."""
+    other, stranger = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
+    out = io.BytesIO()
+    seal(io.BytesIO(EVIDENCE), out, [str(identity.to_public()), str(other.to_public())], DIGEST)
+    for reader in (identity, other):
+        assert unseal(io.BytesIO(out.getvalue()), io.BytesIO(), [str(reader)], DIGEST).bytes == len(EVIDENCE)
+    with pytest.raises(SealBroken):
+        unseal(io.BytesIO(out.getvalue()), io.BytesIO(), [str(stranger)], DIGEST)
+
+
+@pytest.mark.parametrize("at", [0, 30, 200, 70_000, -1])
+def test_changed_or_cut(identity: Any, at: int):
+    """A sealed file with one byte changed or cut off does not open to its end."""
+    sealed, _ = _sealed(identity)
+    changed = bytearray(sealed)
+    changed[at] ^= 1
+    for broken in (bytes(changed), sealed[: at or 1]):
+        with pytest.raises(SealBroken):
+            unseal(io.BytesIO(broken), io.BytesIO(), [str(identity)], DIGEST)
+
+
+def test_other_evidence(identity: Any):
+    """Evidence of another ticket, or another manifest, is noticed."""
+    sealed, made = _sealed(identity)
+    with pytest.raises(SealBroken):
+        check(unseal(io.BytesIO(sealed), io.BytesIO(), [str(identity)], b"other ticket"), made.manifest)
+    with pytest.raises(SealBroken):
+        check(made.manifest, dataclasses.replace(made.manifest, chunks=1))
+
+
+@pytest.mark.parametrize("recipients", [[], ["age1nonsense"], ["ssh-ed25519 nonsense"], ["AGE-SECRET-KEY-1"]])
+def test_no_reader_no_file(tmp_path: Path, recipients: list[str]):
+    """Without valid readers nothing is sealed."""
+    with pytest.raises(ReaderInvalid):
+        seal_file(io.BytesIO(EVIDENCE), tmp_path / "e.age", recipients, DIGEST)
+    with pytest.raises(ReaderInvalid):
+        unseal(io.BytesIO(b""), io.BytesIO(), ["nonsense"], DIGEST)
+
+
+def test_file(tmp_path: Path, identity: Any):
+    """The file is readable by its owner only, and an existing one is never overwritten."""
+    path = tmp_path / "e.age"
+    made = seal_file(io.BytesIO(EVIDENCE), path, [str(identity.to_public())], DIGEST)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_size == made.bytes
+    with pytest.raises(SealFailed):
+        seal_file(io.BytesIO(EVIDENCE), path, [str(identity.to_public())], DIGEST)
+
+
+class _Full:
+    """A disk with no room."""
+
+    def write(self, data: bytes, /) -> int:
+        raise OSError(28, "No space left on device", str(len(data)))
+
+
+def test_full_disk(identity: Any):
+    """A disk that is full is a fault of ours, told as such."""
+    with pytest.raises(SealFailed):
+        seal(io.BytesIO(EVIDENCE), _Full(), [str(identity.to_public())], DIGEST)
+
+
+def test_process(tmp_path: Path, identity: Any):
+    """The sealer as a process seals its input and prints the seal."""
+    path = tmp_path / "e.age"
+    command = [sys.executable, "-m", "linewarden.diagnostics.sealing", "--recipient", str(identity.to_public())]
+    command += ["--ticket-digest", DIGEST.hex(), str(path)]
+    done = subprocess.run(command, input=EVIDENCE, capture_output=True, check=True, timeout=60)
+    made = json.loads(done.stdout)
+    with path.open("rb") as file:
+        assert dataclasses.asdict(unseal(file, io.BytesIO(), [str(identity)], DIGEST)) == made["manifest"]
+    again = subprocess.run(command, input=EVIDENCE, capture_output=True, check=False, timeout=60)
+    assert again.returncode == 1
