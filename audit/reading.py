@@ -123,9 +123,13 @@ class Reading:
             LogUnavailable: a database failed.
         """
         stated: dict[str, Any] = {}
-        for name in ("from_us", "until_us", "caller", "resource_type", "verb", "effect", "purpose", "request_id"):
+        for name in ("from_us", "until_us", "resource_type", "verb", "effect", "purpose"):
             if value := getattr(query, name):
                 stated[name] = value
+        for name in ("caller", "request_id"):
+            # Whoever asks may have typed anything; what stands in the log already may stand there again.
+            if value := getattr(query, name):
+                stated[name] = value if self._first(log, Search(**{name: value})) is not None else "unknown"
         if query.kinds:
             stated["kinds"] = query.kinds
         for name in ("subject", "data_subject"):
@@ -137,10 +141,12 @@ class Reading:
         return stated
 
     def _reference(self, log: int, type: str, id: str) -> str:
-        wanted = Search(token=self._keyring.item_token(log, type, id))
-        for place in self._index.search(log, wanted, after=None, below=1 << 62, descending=False, limit=1):
-            return next(self._rows(log, [place])).resource_ref
-        return "unknown"
+        place = self._first(log, Search(token=self._keyring.item_token(log, type, id)))
+        return "unknown" if place is None else next(self._rows(log, [place])).resource_ref
+
+    def _first(self, log: int, wanted: Search) -> int | None:
+        places = self._index.search(log, wanted, after=None, below=1 << 62, descending=False, limit=1)
+        return places[0] if places else None
 
     def disclosed(self, log: int, data: bytes) -> dict[str, str]:
         """The personal values of an entry that are still readable, by field; `actor` and `owner` are names."""

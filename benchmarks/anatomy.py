@@ -146,5 +146,6 @@ def _summary(profile: cProfile.Profile, calls: int) -> list[str]:
 
 _NOTE = (
     "Processor time of parsing, `AccessService` with everything behind it, and writing the answer; "
-    f"{_CONCURRENCY} calls at a time, no gRPC, SQLite. Both threads share Python's lock, so that a server on one core pays for both."
+    f"{_CONCURRENCY} calls at a time, no gRPC, SQLite. Both threads share Python's lock, so that a server pays for "
+    "both, one after the other."
 )

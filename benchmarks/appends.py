@@ -53,7 +53,7 @@ def measure(scratch: Path, rounds: int, entries: int) -> Section:
             goals.append(Goal(f"durable appends, {name}, {what}", _WANTED[name], rate.median, "entries/s"))
     durable = (
         f"One fdatasync of a small write takes {figure(sync_ms)} ms here. Every entry counted is durable, numbered, "
-        "hashed, in the Merkle frontier, and was appended under the guard of a revision; the head was read back and fits."
+        "hashed, in the Merkle frontier, and was appended under the guard of a revision; the head was read back."
     )
     notes = [durable]
     if "PostgreSQL" not in versions:

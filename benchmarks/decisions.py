@@ -202,17 +202,18 @@ def _name(person: int) -> str:
 
 
 _QUESTIONS = (
-    f"{_PERSONS:,} persons with {_ROLES_EACH} roles each; a rule is for one role and one queue, with a condition on age and "
-    "a duty. Each question is about an item not seen before; about half are allowed. No answer is cached."
+    f"{_PERSONS:,} persons with {_ROLES_EACH} roles each; a rule is for one role and one queue, with a condition "
+    "on age and a duty. Each question is about an item not seen before; about half are allowed. No answer is cached."
 )
 _STOCK = (
     "Stock Casbin is `casbin.Enforcer` with the same model, rules and function. It is run up to "
-    f"{_STOCK_UP_TO:,} rules; beyond, one answer would take seconds. On a sample at each size its answers were compared "
-    f"with ours. It has the bindings of {_STOCK_PERSONS} persons only: its role manager takes time with the square of them."
+    f"{_STOCK_UP_TO:,} rules; beyond, one answer would take seconds. On a sample at each size its answers were "
+    f"compared with ours. It has the bindings of {_STOCK_PERSONS} persons only: its role manager takes time with the "
+    "square of them."
 )
 _WALK = (
-    "Policies are set apart from garbage collection (`gc.freeze`) here; the last column is what one full collection adds to "
-    "whatever happens at that moment, where they are not."
+    "Policies are set apart from garbage collection (`gc.freeze`) here; the last column is what one full collection "
+    "adds to whatever happens at that moment, where they are not."
 )
 _NOTES = (
     _QUESTIONS,

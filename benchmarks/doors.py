@@ -154,12 +154,15 @@ def _sizes(ours: Mapping[str, Target], log: service.Log) -> str:
 
 
 def _notes(binary: Path | None) -> Iterator[str]:
-    yield f"Load by {generator()}, in plain text on loopback. *Load* is connections and calls at a time, the best of a sweep."
+    yield (
+        f"Load by {generator()}, in plain text on loopback. *Load* is how many connections with how many calls at a "
+        "time, the best of a sweep for each server and question."
+    )
     yield (
         "Linewarden is `linewarden serve` with one worker: keys checked, requests validated, decisions explained, "
-        "names encrypted, the log on SQLite durable before each answer, the housekeeping process beside it. Before each "
-        "measurement one answer was checked; after it every entry that came was read: as many as answers, all of them "
-        "decisions that allow. Then the index caught up, so that it does not weigh on the next."
+        "names encrypted, the log on SQLite durable before each answer, the housekeeping process beside it. Before "
+        "each measurement one answer was checked; after it every entry that came was read: as many as answers, all of "
+        "them decisions that allow. Then the index caught up, so that it does not weigh on the next."
     )
     yield "The echo reads the same question and writes one answer of the same size: no key, no decision, no log."
     if binary is None:

@@ -1,7 +1,7 @@
 """One process that makes load where h2load is not installed.
 
-`load_process.py ADDRESS METHOD FRAME_FILE CONNECTIONS CALLS_AT_A_TIME CALLS`. The token comes on stdin, the result goes to
-stdout as JSON. A call that fails ends it.
+`load_process.py ADDRESS METHOD FRAME_FILE CONNECTIONS CALLS_AT_A_TIME CALLS`. The token comes on stdin, the result goes
+to stdout as JSON. A call that fails ends it.
 """
 
 import asyncio
@@ -33,7 +33,8 @@ async def _press(address: str, method: str, message: bytes, connections: int, at
         call: Any = channel.unary_unary(f"/{method}")
         for _ in turns:
             began = monotonic()
-            received += len(await call(message, metadata=metadata)) + _FRAME_HEAD
+            answer = await call(message, metadata=metadata)
+            received += len(answer) + _FRAME_HEAD
             times.append(monotonic() - began)
 
     start = monotonic()

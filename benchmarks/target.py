@@ -23,8 +23,8 @@ def _accept(_calls: int) -> None:
 class Target:
     """What is pressed.
 
-    Each call decides `items`, in the server with the number `process`. `is_right` looks at an answer; `settle` waits until
-    the server has come to rest after so many calls, and stops the run if it did not do its work.
+    Each call decides `items`, in the server with the number `process`. `is_right` looks at an answer; `settle` waits
+    until the server has come to rest after so many calls, and stops the run if it did not do its work.
     """
 
     name: str

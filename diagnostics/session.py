@@ -40,9 +40,9 @@ class Wanted:
     raw_filter: str = ""
 
     @property
-    def by_call(self) -> bool:
-        """Whether only certain calls are meant."""
-        return bool(self.extensions or self.call_ids)
+    def takes_all(self) -> bool:
+        """Whether nothing is restricted."""
+        return self == Wanted()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from linewarden.diagnostics.capture.errors import TicketRefused
+from linewarden.diagnostics.capture.launch import WorkerProcess, start_worker
 from linewarden.diagnostics.capture.model import StopReason, WorkerState
-from linewarden.diagnostics.capture.ticket import KEY_BYTES, digest, sign_ticket
+from linewarden.diagnostics.capture.ticket import KEY_BYTES, digest
 from linewarden.diagnostics.errors import DiagnosisUnavailable, ReaderUnusable
 from linewarden.diagnostics.ports import Order, Outcome
 from linewarden.diagnostics.sealing import ReaderInvalid, seal
@@ -30,7 +31,6 @@ _START_S = 20.0
 #: How long worker and sealer may take to end after they were told to, seconds.
 _END_S = 30.0
 
-_CAPTURE = "linewarden.diagnostics.capture"
 _SEALING = "linewarden.diagnostics.sealing"
 
 
@@ -72,22 +72,24 @@ class LocalWorkers:
         Raises:
             DiagnosisUnavailable: they did not start.
         """
-        key = os.urandom(KEY_BYTES)
+        path = self.path(order.ticket.id)
         try:
-            ticket = sign_ticket(order.ticket, key)
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            worker = await _spawn(order, self._folder, self.path(order.ticket.id), key)
+            worker = await _start(order, self._folder, path)
         except (TicketRefused, OSError):
             raise DiagnosisUnavailable from None
-        await worker.begin(ticket)
+        await worker.begin()
         return worker
 
 
 class LocalWorker:
-    """A worker with its sealer."""
+    """A worker with its sealer. `status` are the lines that the worker says."""
 
-    def __init__(self, capture: asyncio.subprocess.Process, sealer: asyncio.subprocess.Process, path: Path) -> None:
+    def __init__(
+        self, capture: WorkerProcess, status: asyncio.StreamReader, sealer: asyncio.subprocess.Process, path: Path
+    ) -> None:
         self._capture = capture
+        self._status = status
         self._sealer = sealer
         self._path = path
         self._tally = Tally()
@@ -96,20 +98,19 @@ class LocalWorker:
         self._listening = asyncio.create_task(self._listen())
         self._killing: asyncio.TimerHandle | None = None
 
-    async def begin(self, ticket: str) -> None:
-        """Hand over the ticket and wait until the worker captures.
+    async def begin(self) -> None:
+        """Wait until the worker captures.
 
         Raises:
-            DiagnosisUnavailable: it refused, or took too long.
+            DiagnosisUnavailable: it refused its ticket, or took too long.
         """
-        self._say(ticket)
         try:
             async with asyncio.timeout(_START_S):
-                captures = await self._started
+                captures = await asyncio.shield(self._started)
         except TimeoutError:
             captures = False
         if not captures:
-            self._kill()
+            self._capture.process.kill()
             await self.ended()
             self._path.unlink(missing_ok=True)
             raise DiagnosisUnavailable
@@ -120,22 +121,27 @@ class LocalWorker:
 
     def heartbeat(self) -> None:
         """Let it go on for another lease."""
-        self._say('{"order": "heartbeat"}')
+        with suppress(OSError, ValueError):  # it is gone: `ended` says how
+            self._capture.heartbeat()
 
     def stop(self, reason: StopReason) -> None:
         """Tell it to stop; the first reason counts. LEASE_LOST lets go of it, as if this process had ended."""
         if self._killing is not None:
             return
-        self._killing = asyncio.get_running_loop().call_later(_END_S, self._kill)
-        if reason is StopReason.LEASE_LOST and self._capture.stdin is not None:
-            self._capture.stdin.close()
-        else:
-            self._say(json.dumps({"order": "stop", "reason": reason}))
+        self._killing = asyncio.get_running_loop().call_later(_END_S, self._capture.process.kill)
+        with suppress(OSError, ValueError):
+            if reason is StopReason.LEASE_LOST and self._capture.process.stdin is not None:
+                self._capture.process.stdin.close()
+            else:
+                self._capture.stop(reason)
 
     async def ended(self) -> Outcome:
         """Wait until the worker has ended and its evidence is sealed."""
         await self._listening
-        await self._capture.wait()
+        await asyncio.to_thread(self._capture.process.wait)
+        with suppress(OSError):
+            if self._capture.process.stdin is not None:
+                self._capture.process.stdin.close()
         if self._killing is not None:
             self._killing.cancel()
         sealed = await self._seal()
@@ -147,12 +153,11 @@ class LocalWorker:
         return Outcome(StopReason(report["stop_reason"]), self._tally, self._evidence(sealed) if agreed else None)
 
     async def _listen(self) -> None:
-        output = self._capture.stdout
-        while output is not None and (line := await output.readline()):
-            try:
+        try:
+            while line := await self._status.readline():
                 self._hear(json.loads(line))
-            except (ValueError, KeyError, TypeError):  # a worker that talks nonsense is one that is not heard
-                break
+        except (ValueError, KeyError, TypeError):  # a worker that talks nonsense is ended, as one that says nothing
+            self._capture.process.kill()
         if not self._started.done():
             self._started.set_result(False)
 
@@ -192,54 +197,44 @@ class LocalWorker:
             sealed_sha256=sealed["sha256"],
         )
 
-    def _say(self, line: str) -> None:
-        with suppress(OSError, RuntimeError):
-            if self._capture.stdin is not None and not self._capture.stdin.is_closing():
-                self._capture.stdin.write(line.encode() + b"\n")
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self._capture.kill()
-
-
-async def _spawn(order: Order, folder: Path, path: Path, key: bytes) -> LocalWorker:
-    evidence_out, evidence_in = os.pipe()
-    key_out, key_in = os.pipe()
+async def _start(order: Order, folder: Path, path: Path) -> LocalWorker:
     disk = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.write(key_in, key)
-        sealer = await _start(_SEALING, *_sealing_options(order), str(path), stdin=evidence_out)
-        fds = {"--key-fd": key_out, "--evidence-fd": evidence_in, "--disk-fd": disk}
-        options = [text for name, fd in fds.items() for text in (name, str(fd))]
-        try:
-            capture = await _start(_CAPTURE, *options, stdin=asyncio.subprocess.PIPE, pass_fds=tuple(fds.values()))
-        except OSError:
-            sealer.kill()
-            await sealer.wait()
-            raise
-        return LocalWorker(capture, sealer, path)
+        capture = await asyncio.to_thread(start_worker, order.ticket, os.urandom(KEY_BYTES), disk_fd=disk)
     finally:
-        for fd in (evidence_out, evidence_in, key_out, key_in, disk):
-            os.close(fd)
+        os.close(disk)
+    try:
+        status = await _lines(capture)
+        sealer = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            _SEALING,
+            *(f"--recipient={one.public_key}" for one in order.readers),
+            f"--ticket-digest={digest(order.ticket).hex()}",
+            str(path),
+            stdin=capture.evidence_fd,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            # A Ctrl-C is for the server, which then lets the capture end in order.
+            start_new_session=True,
+        )
+    except OSError:
+        capture.process.kill()
+        await asyncio.to_thread(capture.process.wait)
+        raise
+    finally:
+        os.close(capture.evidence_fd)
+    return LocalWorker(capture, status, sealer, path)
 
 
-def _sealing_options(order: Order) -> list[str]:
-    readers = [f"--recipient={one.public_key}" for one in order.readers]
-    return [*readers, f"--ticket-digest={digest(order.ticket).hex()}"]
-
-
-async def _start(
-    module: str, *arguments: str, stdin: int, pass_fds: tuple[int, ...] = ()
-) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        stdin=stdin,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        pass_fds=pass_fds,
-        # A session of its own: an interrupt at the terminal is for the server, which then ends the capture in order.
-        start_new_session=True,
+async def _lines(capture: WorkerProcess) -> asyncio.StreamReader:
+    """What the worker says. Telling it something must never wait: a worker that does not listen loses its lease."""
+    if capture.process.stdin is not None:
+        os.set_blocking(capture.process.stdin.fileno(), False)
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), capture.process.stdout
     )
+    return reader

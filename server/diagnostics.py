@@ -16,7 +16,7 @@ from linewarden.diagnostics.attestations import AttestationDesk
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.kinds import ATTESTATION
 from linewarden.diagnostics.mail import Mailer, send_notice
-from linewarden.diagnostics.model import Attestation, Notice, NoticeChannel, NoticeText, Receipt, ReceiptFact, Terms
+from linewarden.diagnostics.model import Attestation, Notice, NoticeChannel, NoticeText, Receipt, Terms
 from linewarden.diagnostics.notices import NoticeDesk
 from linewarden.diagnostics.sessions import SessionDesk
 from linewarden.diagnostics.steps import Occasion, Safe, Step
@@ -185,7 +185,8 @@ class CustomerService(DiagnosticsServiceServicer):
         """Send the notice by mail."""
 
         async def answer(entrance: Entrance) -> pb.SendNoticeResponse:
-            # Permission and the notice's version are settled before the first mail leaves; the results come after.
+            # Permission and the notice's version are settled before the first mail leaves. What became of the mails is
+            # said whatever the policy says by then, so that nothing makes them leave twice.
             notice, _new = await self._receive(entrance, request, [])
             letters = [(one.person, one.address) for one in request.recipients]
             text = "\n\n".join(one.text for one in texts_in(notice, request.language))
@@ -195,10 +196,10 @@ class CustomerService(DiagnosticsServiceServicer):
                 Receipt(sids[one.person], one.fact, entrance.now_us, NoticeChannel.EMAIL, request.session_id)
                 for one in results
             ]
-            await self._receive(entrance, request, receipts)
-            told = [
-                pb.Delivery(person=one.person, fact=number(one.fact), reply_code=one.reply_code) for one in results
-            ]
+            await self._steps.tell(
+                entrance, request, lambda on: self._desks.notices.receive(on, notice.id, notice.version, receipts)
+            )
+            told = [pb.Delivery(person=one.person, fact=number(one.fact), reply_code=one.reply_code) for one in results]
             return pb.SendNoticeResponse(results=told, notice=await self._notice(entrance.log, notice))
 
         return await self._serve(context, request, answer)
@@ -312,16 +313,15 @@ class CustomerService(DiagnosticsServiceServicer):
         desk = self._desks.attestations
         names = self._desks.safe.names(log, [attestation.attestor])
         statement = desk.opened(log, attestation)
-        return attestation_message(
-            attestation, statement, names.get(attestation.attestor, ""), desk.verifier_key(log)
-        )
+        return attestation_message(attestation, statement, names.get(attestation.attestor, ""), desk.verifier_key(log))
 
     def _active(self, log: int, one: Any, request: pb.ListActiveNoticesRequest) -> pb.ActiveNotice:
         session, notice = one.session, one.notice
         private = self._desks.sessions.private(log, session)
-        # Of a capture of selected calls anybody may be a party; certain it is for whoever it selects, or for all.
-        certain = private is not None and not private.wanted.by_call
-        certain |= private is not None and bool(set(private.wanted.extensions) & set(request.extensions))
+        # Of selected calls anybody may be a party: certain is only who is selected, or that all are.
+        certain = private is not None and (
+            private.wanted.takes_all or bool(set(private.wanted.extensions) & set(request.extensions))
+        )
         started_us = session.started_us or 0
         return pb.ActiveNotice(
             session_id=session.id,

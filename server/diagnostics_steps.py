@@ -59,6 +59,17 @@ class Steps:
             return step.result
         raise LogUnavailable("the record changes faster than steps can be made")
 
+    async def tell(self, entrance: Entrance, request: Any, make: Callable[[Occasion], Step[R]]) -> R:
+        """Append what came of a step that was permitted before; it is said whatever the policy says by now.
+
+        Raises:
+            LogUnavailable: see `Writer.append`.
+        """
+        on = await self.occasion(entrance, request)
+        step = await asyncio.to_thread(make, on)
+        await self._writer.append(Unit(entrance.log, step.entries, effect=step.apply))
+        return step.result
+
     async def look(self, entrance: Entrance, request: Any, access: Access) -> Occasion:
         """Decide on a look at something, which changes nothing, and record that.
 

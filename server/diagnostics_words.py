@@ -153,9 +153,7 @@ def asked_of(request: pb.RequestSessionRequest) -> Asked:
     )
 
 
-def session_message(
-    one: session.Session, private: session.Private | None, names: Mapping[str, str]
-) -> pb.Session:
+def session_message(one: session.Session, private: session.Private | None, names: Mapping[str, str]) -> pb.Session:
     """A session; `private` is None where it can no longer be read."""
     limits = one.limits
     message = pb.Session(

@@ -169,9 +169,7 @@ TABLE: dict[type[Exception], Told] = {
     diagnostics.FilterInvalid: Told(
         grpc.StatusCode.INVALID_ARGUMENT, "FILTER_INVALID", "the filter expression cannot be used"
     ),
-    diagnostics.CaseMissing: Told(
-        grpc.StatusCode.INVALID_ARGUMENT, "CASE_MISSING", "purpose and case must be stated"
-    ),
+    diagnostics.CaseMissing: Told(grpc.StatusCode.INVALID_ARGUMENT, "CASE_MISSING", "purpose and case must be stated"),
     diagnostics.ReaderUnusable: Told(
         grpc.StatusCode.INVALID_ARGUMENT, "READER_INVALID", "the public key of a reader cannot be used"
     ),

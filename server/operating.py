@@ -5,6 +5,7 @@ server to run, and a running one sees them at once.
 """
 
 import os
+import re
 from collections.abc import Iterable
 
 from linewarden.audit.entry import KEY_CREATED, KEY_REVOKED, TENANT_CREATED, encode
@@ -23,6 +24,9 @@ OPERATOR = "operator"
 
 _FIRST_POLICY_TIMEOUT_S = 300.0
 
+# As in the contract. The empty name, above all, is that of the system's own log.
+_TENANT = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
 
 def create_system_log(log: LogStore, now_us: int) -> None:
     """Create the system log if there is none."""
@@ -33,9 +37,15 @@ def create_tenant(log: LogStore, tenant: str, now_us: int) -> int:
     """Create a tenant's log if there is none; returns its number.
 
     Raises:
+        ValueError: no request could carry that name.
         LogUnavailable: the database failed.
     """
+    if not _TENANT.fullmatch(tenant):
+        raise ValueError("a tenant's name is 1 to 128 letters, digits, `.`, `_` and `-`")
     create_system_log(log, now_us)
+    for head in log.heads():
+        if head.tenant == tenant:
+            return head.log
     number = log.create(tenant, _origin_id(), now_us)
     _append(log, Unit(SYSTEM_LOG, (encode(TENANT_CREATED, now_us, {"tenant": tenant, "log": number}),)))
     return number

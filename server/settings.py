@@ -26,7 +26,16 @@ CLIENT_ENVIRONMENT = frozenset(
 _SERVICE_LINKS = re.compile(rf"{ENV_PREFIX}(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)")
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
-_PATHS = ("kek_file", "signing_key_file", "anchor_dir", "tls_certificate", "tls_key", "tls_client_ca")
+_PATHS = (
+    "kek_file",
+    "signing_key_file",
+    "anchor_dir",
+    "tls_certificate",
+    "tls_key",
+    "tls_client_ca",
+    "places_file",
+    "evidence_dir",
+)
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -138,6 +147,27 @@ class Settings(BaseSettings):
         le=86_400,
         description="Seconds after which an idle log gets an entry: proof that nothing happened.",
     )
+    places_file: Path | None = Field(
+        default=None,
+        description="Where each tenant may capture, TOML; see `server/places.py`. Empty: nobody captures anything.",
+    )
+    evidence_dir: Path = Field(
+        default=Path("evidence"), description="Sealed captures; only their readers can open them."
+    )
+    capture_max_seconds: int = Field(
+        default=3_600, ge=1, le=604_800, description="Seconds of the longest capture; a fault that takes longer needs another one."
+    )
+    capture_max_bytes: int = Field(default=1 << 30, ge=4_096, description="Bytes of the largest capture, unsealed.")
+    capture_max_packets: Positive = Field(default=10_000_000, description="Packets of the largest capture.")
+    capture_max_loss: int = Field(
+        default=100_000, ge=0, description="Packets a capture may lose at most before it is not worth going on."
+    )
+    capture_min_disk_free: int = Field(
+        default=256 * 1024 * 1024, ge=0, description="Bytes of disk that every capture must leave free."
+    )
+    smtp_server: str = Field(default="", description="HOST:PORT of the mail server for notices; empty sends none.")
+    smtp_sender: str = Field(default="", description="Address that notices come from; people may answer to it.")
+    smtp_starttls: bool = Field(default=True, description="Encrypt mail on its way; off only for a server on loopback.")
     reflection: bool = Field(
         default=False, description="Tell clients the contract over gRPC reflection; for development."
     )

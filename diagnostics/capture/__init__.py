@@ -14,6 +14,9 @@ which cannot be combined in one program with the Apache-2.0 libraries of the ser
 imported outside this folder, and inside it only `libpcap` does. `model`, `ticket`, `errors` and the readers are plain
 Python and may be imported from outside.
 
+Not read, so that the payload is dropped and counted: SIP over TLS, WebSocket and SCTP, compressed SIP, media over TCP,
+everything in tunnels. What a capture of these needs is the profile MEDIA.
+
 Two promises bind every file. Below the profile MEDIA a byte leaves this process only when a rule says that it may:
 what no rule knows is cut or overwritten. And the process ends by itself: by limit, by lease, or when a pipe closes.
 """

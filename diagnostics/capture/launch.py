@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 from linewarden.diagnostics.capture.model import StopReason
@@ -28,16 +29,17 @@ class WorkerProcess:
 
     def heartbeat(self) -> None:
         """Renews the lease. Raises BrokenPipeError when the worker is gone."""
-        self._send({"order": "heartbeat"})
+        self.send(json.dumps({"order": "heartbeat"}))
 
     def stop(self, reason: StopReason) -> None:
         """Orders the end. Raises BrokenPipeError when the worker is gone."""
-        self._send({"order": "stop", "reason": reason})
+        self.send(json.dumps({"order": "stop", "reason": reason}))
 
-    def _send(self, order: dict[str, str]) -> None:
+    def send(self, line: str) -> None:
+        """Sends one line of control. Raises BrokenPipeError when the worker is gone."""
         if self.process.stdin is None:
             raise BrokenPipeError
-        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
 
@@ -66,6 +68,8 @@ def start_worker(
             stdout=subprocess.PIPE,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
             pass_fds=passed,
+            # A Ctrl-C meant for the starter must not look like the loss of the worker.
+            start_new_session=True,
         )
     except OSError:
         os.close(evidence_reader)
@@ -75,9 +79,9 @@ def start_worker(
         for fd in (key_reader, key_writer, evidence_writer):
             os.close(fd)
     worker = WorkerProcess(process, evidence_reader)
-    if process.stdin is not None:
-        process.stdin.write(line.encode() + b"\n")
-        process.stdin.flush()
+    # A worker that is gone already tells by its exit status.
+    with suppress(BrokenPipeError):
+        worker.send(line)
     return worker
 
 

@@ -7,11 +7,14 @@ with masking possible in Python.
 """
 
 import mmap
+import os
 import select
 import socket
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from linewarden.diagnostics.capture.errors import SourceUnusable
 
 BLOCK_BYTES = 1 << 20
 BLOCKS = 64
@@ -75,15 +78,24 @@ class PacketRing:
         self._block = 0
 
     def read(self, timeout: float) -> Iterator[RingPacket]:
-        """The packets of the next closed block, waiting up to `timeout` seconds for one. Use up the iterator."""
+        """The packets of the next closed block, waiting up to `timeout` seconds for one. Use up the iterator.
+
+        Raises SourceUnusable when the interface went away.
+        """
         base = self._block * BLOCK_BYTES
         if not _block_head(self._map, base + _BLOCK_HEAD_AT)[0] & _STATUS_USER:
-            self._poll.poll(timeout * 1_000)
+            self._check(self._poll.poll(timeout * 1_000))
         status, count, first = _block_head(self._map, base + _BLOCK_HEAD_AT)
         if status & _STATUS_USER:
             yield from self._packets(base + first, count)
             struct.pack_into("=I", self._map, base + _BLOCK_HEAD_AT, 0)
             self._block = (self._block + 1) % BLOCKS
+
+    def _check(self, events: list[tuple[int, int]]) -> None:
+        """An error on the socket would be reported again and again, without any wait."""
+        if any(what & select.POLLERR for _, what in events):
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            raise SourceUnusable(f"the interface can no longer be captured from: {os.strerror(code)}")
 
     def _packets(self, at: int, count: int) -> Iterator[RingPacket]:
         memory = self._map

@@ -13,11 +13,14 @@ from linewarden.diagnostics.capture.model import Rule
 from linewarden.diagnostics.capture.overwrite import covered
 from linewarden.diagnostics.capture.sip import Message, mask_message, parse_message, starts_message
 
-#: A message longer than this, or in more pieces, is given up, and the stream with it until it can be read again.
+#: A message longer than this is given up, and the stream with it until it can be read again.
 MAX_MESSAGE = 64 * 1024
-MAX_PIECES = 64
+#: With each piece a message is read again from its start. So many bytes may be read for one message, or whoever sends
+#: long ones in small pieces could keep the worker from everything else.
+MAX_READ = 128 * 1024
 _MAX_START_LINE = 2_400
 _MAX_HISTORY = 16 * 1024
+_MAX_REMEMBERED = 64
 _MAX_STREAMS = 512
 _HALF = 1 << 31
 _WRAP = 1 << 32
@@ -39,7 +42,7 @@ class SipStream:
         self._next = number
         self._select = select
         self._raw = b""
-        self._pieces = 0
+        self._read = 0
         self._lost = False
         self._history: deque[tuple[int, bytes]] = deque()
         self._remembered = 0
@@ -59,7 +62,7 @@ class SipStream:
         return Segment(old + fresh, frozenset(rules), selected or bool(old and not fresh))
 
     def _give_up(self) -> None:
-        self._lost, self._raw, self._pieces = True, b"", 0
+        self._lost, self._raw, self._read = True, b"", 0
 
     def _advance(self, data: bytes, rules: set[Rule]) -> tuple[bytes, bool]:
         out, selected = bytearray(), False
@@ -89,7 +92,7 @@ class SipStream:
         known = len(self._raw)
         shown, chosen = self._shown(message, rules, finished=finished)
         if finished:
-            self._raw, self._pieces = b"", 0
+            self._raw, self._read = b"", 0
         else:
             self._hold(whole)
         if message.length == -1:
@@ -113,15 +116,15 @@ class SipStream:
 
     def _hold(self, whole: bytes) -> None:
         self._raw = whole
-        self._pieces += 1
-        if len(whole) > MAX_MESSAGE or self._pieces > MAX_PIECES:
+        self._read += len(whole)
+        if len(whole) > MAX_MESSAGE or self._read > MAX_READ:
             self._give_up()
 
     def _remember(self, shown: bytes) -> None:
         self._history.append((self._next, shown))
         self._next = (self._next + len(shown)) % _WRAP
         self._remembered += len(shown)
-        while self._remembered > _MAX_HISTORY or len(self._history) > MAX_PIECES:
+        while self._remembered > _MAX_HISTORY or len(self._history) > _MAX_REMEMBERED:
             self._remembered -= len(self._history.popleft()[1])
 
     def _repeat(self, number: int, length: int) -> bytes:

@@ -13,47 +13,10 @@ import sqlalchemy as sa
 
 from linewarden.audit.errors import EffectRefused
 from linewarden.audit.store.log import LogStore
-from linewarden.audit.store.schema import BigInt, Name
 from linewarden.diagnostics.model import Receipt, ReceiptCounts, ReceiptFact
-
-metadata = sa.MetaData()
-
-_record = sa.Table(
-    "diagnostics_record",
-    metadata,
-    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
-    sa.Column("kind", Name, primary_key=True),
-    sa.Column("id", Name, primary_key=True),
-    sa.Column("version", BigInt, nullable=False, comment="counts the changes of the record, from 1"),
-    sa.Column("created_us", BigInt, nullable=False),
-    sa.Column("state", Name, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False, comment="canonical JSON; private values sealed"),
-    sa.Index("diagnostics_record_created", "log", "kind", "created_us", "id"),
-    sa.Index("diagnostics_record_state", "kind", "state"),
-)
-
-_receipt = sa.Table(
-    "diagnostics_receipt",
-    metadata,
-    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
-    sa.Column("notice", Name, primary_key=True),
-    sa.Column("notice_version", BigInt, primary_key=True, autoincrement=False),
-    sa.Column("session", Name, primary_key=True, comment="empty for the notice in general"),
-    sa.Column("sid", Name, primary_key=True),
-    sa.Column("fact", Name, primary_key=True),
-    sa.Column("channel", Name, nullable=False),
-    sa.Column("at_us", BigInt, nullable=False),
-)
-
-_lease = sa.Table(
-    "diagnostics_lease",
-    metadata,
-    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
-    sa.Column("session", Name, primary_key=True),
-    sa.Column("holder", Name, nullable=False, comment="random; the process that watches the worker"),
-    sa.Column("until_us", BigInt, nullable=False),
-    sa.Column("counters", sa.LargeBinary, nullable=False, comment="JSON, at the last look"),
-)
+from linewarden.diagnostics.store.schema import lease as _lease
+from linewarden.diagnostics.store.schema import receipt as _receipt
+from linewarden.diagnostics.store.schema import record as _record
 
 
 @dataclass(frozen=True, slots=True)

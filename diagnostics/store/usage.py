@@ -6,24 +6,8 @@ import orjson
 import sqlalchemy as sa
 
 from linewarden.audit.store.log import LogStore
-from linewarden.audit.store.schema import BigInt, Name
-from linewarden.diagnostics.store.records import metadata
-
-_count = sa.Table(
-    "usage_count",
-    metadata,
-    sa.Column("day", BigInt, primary_key=True, autoincrement=False, comment="days since 1970, UTC"),
-    sa.Column("name", Name, primary_key=True),
-    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
-    sa.Column("amount", BigInt, nullable=False),
-)
-
-_closed = sa.Table(
-    "usage_closed",
-    metadata,
-    sa.Column("day", BigInt, primary_key=True, autoincrement=False, comment="days since 1970, UTC"),
-    sa.Column("counts", sa.LargeBinary, nullable=False, comment="JSON; never written again"),
-)
+from linewarden.diagnostics.store.schema import usage_closed as _closed
+from linewarden.diagnostics.store.schema import usage_count as _count
 
 
 class UsageStore:

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import orjson
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
 from linewarden.audit.keyring import new_key_encryption_key
 from linewarden.server.bootstrap import Running, now_us, start
 from linewarden.server.names import PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
@@ -52,15 +53,13 @@ class Refusal:
 def refusal_of(error: grpc.RpcError) -> Refusal:
     """Take an error apart; everything that was told is in `raw`."""
     assert isinstance(error, grpc.aio.AioRpcError)
-    status: status_pb2.Status | None = rpc_status.from_call(error)  # type: ignore[arg-type]
+    status: status_pb2.Status | None = rpc_status.from_call(error)
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details if status else ():
         assert detail.Unpack(info) or detail.Unpack(bad) or detail.type_url.endswith("RetryInfo")
     fields = tuple(violation.field for violation in bad.field_violations)
     raw = f"{error.details()} {status} {error.debug_error_string()}"
-    return Refusal(
-        error.code(), info.reason, info.domain, error.details() or "", fields, dict(info.metadata), raw
-    )
+    return Refusal(error.code(), info.reason, info.domain, error.details() or "", fields, dict(info.metadata), raw)
 
 
 class Client:
@@ -71,25 +70,24 @@ class Client:
                    ("grpc.max_reconnect_backoff_ms", 200), ("grpc.use_local_subchannel_pool", 1)]  # fmt: skip
         self.channel = grpc.aio.insecure_channel(address, options)
         self.metadata = () if token is None else (("authorization", f"Bearer {token}"),)
-        self.access, self.policy, self.audit = (
-            kind(self.channel) for kind in (AccessServiceStub, PolicyServiceStub, AuditServiceStub)
-        )
+        self.access = AccessServiceStub(self.channel)
+        self.policy = PolicyServiceStub(self.channel)
+        self.audit = AuditServiceStub(self.channel)
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         await self.channel.close()
 
-    async def call(self, stub: Any, request: Any, timeout: float = DEADLINE_S) -> Any:
+    async def call(self, stub: Any, request: Any, within_s: float = DEADLINE_S) -> Any:
         """Call with the key and a deadline."""
-        return await stub(request, metadata=self.metadata, timeout=timeout)
+        return await stub(request, metadata=self.metadata, timeout=within_s)
 
     async def check(self, subject: str, verb: str, type: str, id: str, **more: Any) -> access_pb2.CheckResponse:
         """Ask about one access."""
-        timeout = more.pop("timeout", DEADLINE_S)
         answer: access_pb2.CheckResponse = await self.call(
-            self.access.Check, check_request(subject, verb, type, id, **more), timeout
+            self.access.Check, check_request(subject, verb, type, id, **more)
         )
         return answer
 
@@ -139,10 +137,10 @@ class Client:
             key = file.verifier_key or key
         return key
 
-    async def refused(self, stub: Any, request: Any, timeout: float = DEADLINE_S) -> Refusal:
+    async def refused(self, stub: Any, request: Any, within_s: float = DEADLINE_S) -> Refusal:
         """Call, and expect to be refused."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.call(stub, request, timeout)
+            await self.call(stub, request, within_s)
         return refusal_of(caught.value)
 
 
@@ -155,7 +153,7 @@ def person(name: str) -> core_pb2.Subject:
 
 
 def check_request(subject: str, verb: str, type: str, id: str, **more: Any) -> access_pb2.CheckRequest:
-    """The question; what is not a field of the context or of the request is one of the resource. `home` is its tenant."""
+    """The question; what is not a field of the context or of the request is one of the resource, `home` its tenant."""
     context = core_pb2.Context(
         purpose=PURPOSE_NUMBERS.get(more.pop("purpose", ""), 0), case_reference=more.pop("case", "")
     )
@@ -172,20 +170,24 @@ def check_request(subject: str, verb: str, type: str, id: str, **more: Any) -> a
 
 def query_request(reader: str = "erik", **more: Any) -> audit_pb2.QueryEntriesRequest:
     """The query; what is not a field of the request is one of the filter."""
-    own = {name: more.pop(name) for name in ("page_size", "page_token", "oldest_first", "tenant") if name in more}
+    own: dict[str, Any] = {
+        name: more.pop(name) for name in ("page_size", "page_token", "oldest_first", "tenant") if name in more
+    }
     filter = audit_pb2.EntryFilter(**more)
     return audit_pb2.QueryEntriesRequest(subject=person(reader), filter=filter, **{"tenant": TENANT} | own)
 
 
 @dataclass(frozen=True)
 class Site:
-    """The folder of a service, its settings, its database as the operator sees it, and a key for everything in TENANT."""
+    """The folder of a service: settings, the database as its operator sees it, a key for everything in TENANT."""
 
     settings: Settings
     storage: Storage
     token: str
 
-    def key(self, *, tenants: Sequence[str] = (TENANT,), methods: Sequence[str] = ("*",), **more: Any) -> tuple[str, str]:
+    def key(
+        self, *, tenants: Sequence[str] = (TENANT,), methods: Sequence[str] = ("*",), **more: Any
+    ) -> tuple[str, str]:
         """Another key: its id and its token."""
         key, token = create_key(self.storage.log, "backend", tenants, methods, now_us(), **more)
         return key.id, token
@@ -236,7 +238,14 @@ class Server:
     """A server in processes of its own."""
 
     def __init__(self, site: Site, **environment: str) -> None:
-        call = [sys.executable, "-m", "linewarden.server", "serve", "--config", f"{site.settings.data_dir}/linewarden.toml"]
+        call = [
+            sys.executable,
+            "-m",
+            "linewarden.server",
+            "serve",
+            "--config",
+            f"{site.settings.data_dir}/linewarden.toml",
+        ]
         self._text = site.settings.data_dir / f"stderr-{os.urandom(4).hex()}"
         with self._text.open("wb") as stderr:
             self.process = subprocess.Popen(call, stderr=stderr, env=os.environ | environment)

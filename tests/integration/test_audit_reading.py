@@ -13,6 +13,7 @@ import orjson
 import pysqlite3.dbapi2 as sqlite3
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.store.schema import position_of
 from linewarden.audit.verify import verify_entry, verify_export, verify_growth
@@ -100,10 +101,10 @@ async def test_each_filter_finds_what_it_names_and_nothing_else(asked: Asked) ->
 async def test_a_time_range_is_half_open(asked: Asked) -> None:
     """`from` is included, `until` is not."""
     rows = await asked.client.rows(kinds=["decision"], oldest_first=True)
-    first, last = rows[1].time, rows[4].time
-    found = await asked.client.rows(kinds=["decision"], oldest_first=True, **{"from": first, "until": last})
+    between: dict[str, Any] = {"from": rows[1].time, "until": rows[4].time}
+    found = await asked.client.rows(kinds=["decision"], oldest_first=True, **between)
     assert [row.index for row in found] == [row.index for row in rows[1:4]]
-    everything = {"from": Timestamp(seconds=-62135596800), "until": Timestamp(seconds=253402300799)}
+    everything: dict[str, Any] = {"from": Timestamp(seconds=-62135596800), "until": Timestamp(seconds=253402300799)}
     assert len(await asked.client.rows(kinds=["decision"], **everything)) == len(rows)
 
 
@@ -126,9 +127,7 @@ async def test_pages_are_stable_while_the_log_grows(asked: Asked) -> None:
         seen = [(row.index, row.item) for row in page.rows]
         while page.next_page_token:
             await asked.client.check("bob", "play", "voicemail", "later", owner="bob")
-            page = await asked.client.query(
-                oldest_first=oldest_first, page_size=3, page_token=page.next_page_token
-            )
+            page = await asked.client.query(oldest_first=oldest_first, page_size=3, page_token=page.next_page_token)
             seen += [(row.index, row.item) for row in page.rows]
         assert seen == wanted
 

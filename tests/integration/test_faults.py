@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 import pysqlite3.dbapi2 as sqlite3
 import pytest
+
 from linewarden.audit.verify import verify_export
 from linewarden.v1 import access_pb2
 from tests.integration.conftest import DATA, Client, Refusal, Site, make_site, processes, refusal_of, serving
@@ -136,7 +137,9 @@ def postgres_site(postgres: Postgres, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.slow
-async def test_a_database_that_is_stopped_is_unavailable(postgres: Postgres, postgres_site: Site, tmp_path: Path) -> None:
+async def test_a_database_that_is_stopped_is_unavailable(
+    postgres: Postgres, postgres_site: Site, tmp_path: Path
+) -> None:
     """PostgreSQL stopped: UNAVAILABLE in bounded time; started again: service by itself, and nothing lost."""
     async with serving(postgres_site) as running, Client(running.addresses[0], postgres_site.token) as client:
         await assert_fault_is_survived(
@@ -149,7 +152,9 @@ async def test_a_database_that_is_stopped_is_unavailable(postgres: Postgres, pos
 
 
 @pytest.mark.slow
-async def test_a_database_that_is_silent_is_unavailable(postgres: Postgres, postgres_site: Site, tmp_path: Path) -> None:
+async def test_a_database_that_is_silent_is_unavailable(
+    postgres: Postgres, postgres_site: Site, tmp_path: Path
+) -> None:
     """PostgreSQL that takes connections and says nothing is UNAVAILABLE in bounded time, for reads and for writes."""
     async with serving(postgres_site) as running, Client(running.addresses[0], postgres_site.token) as client:
         await assert_fault_is_survived(
@@ -224,9 +229,7 @@ async def test_a_server_told_to_stop_loses_nothing(site: Site) -> None:
     answered: list[tuple[str, str]] = []
     async with processes(site) as (server,):
         clients = [Client(server.address, site.token) for _ in range(4)]
-        asking = [
-            asyncio.create_task(ask_until_unavailable(clients[n % 4], f"d{n}", answered)) for n in range(16)
-        ]
+        asking = [asyncio.create_task(ask_until_unavailable(clients[n % 4], f"d{n}", answered)) for n in range(16)]
         await asyncio.sleep(0.7)
         server.terminate()
         codes = await asyncio.wait_for(asyncio.gather(*asking), 20)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from linewarden.audit.verify import verify_export
 from linewarden.server.names import EFFECT_NUMBERS
 from linewarden.v1 import access_pb2

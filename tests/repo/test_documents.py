@@ -10,7 +10,7 @@ import pytest
 from buf.validate import validate_pb2
 from documents import COMMANDS, README, commands, commands_page, reasons, with_made_parts
 from repository import ROOT, files, project, run_tool
-from service import Service
+from running import Service
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.authz.words import MAX_LINE_BYTES

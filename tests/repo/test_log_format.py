@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from repository import ROOT
-from service import Service, serving
+from running import Service, serving
 
 from linewarden.audit import entry as entries
 from linewarden.audit.store.engine import open_engine

@@ -1,0 +1,29 @@
+"""Whether a TCP port answers, and how fast."""
+
+import socket
+import time
+
+from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+
+_PORT = 5060
+
+
+def probe_reachability(order: ProbeOrder) -> Findings:
+    """Report the time a TCP connection took; the time to look the name up is apart."""
+    started = time.monotonic()
+    try:
+        found = socket.getaddrinfo(order.target, order.port or _PORT, type=socket.SOCK_STREAM)
+        looked_up = time.monotonic()
+        family, kind, protocol, _name, address = found[0]
+        with socket.socket(family, kind, protocol) as connection:
+            connection.settimeout(order.timeout_s)
+            connection.connect(address)
+            connected = time.monotonic()
+    except OSError as error:
+        return Findings(succeeded=False, values={"error": type(error).__name__})
+    values = {"lookup_ms": _ms(looked_up - started), "connect_ms": _ms(connected - looked_up)}
+    return Findings(succeeded=True, values=values | {"family": family.name, "addresses": str(len(found))})
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1_000:.1f}"

@@ -1,0 +1,136 @@
+"""What a process needs for diagnostics, put together from settings and storage: the service and what runs behind it."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from linewarden.audit.checkpoints import Checkpoints
+from linewarden.audit.directory import Directory
+from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.note import Signer
+from linewarden.audit.writer import Writer
+from linewarden.authz.policies import Policies
+from linewarden.authz.service import AccessControl
+from linewarden.diagnostics.attestations import AttestationDesk
+from linewarden.diagnostics.books import Books
+from linewarden.diagnostics.capture.model import CaptureLimits
+from linewarden.diagnostics.mail import SmtpMailer
+from linewarden.diagnostics.notices import NoticeDesk
+from linewarden.diagnostics.probes.run import ProbeDesk
+from linewarden.diagnostics.sessions import SessionDesk
+from linewarden.diagnostics.steps import Safe
+from linewarden.diagnostics.store.records import RecordStore
+from linewarden.diagnostics.store.usage import UsageStore
+from linewarden.diagnostics.supervisor import Supervisor
+from linewarden.diagnostics.terms import TermsDesk
+from linewarden.diagnostics.usage import Usage
+from linewarden.diagnostics.worker_process import LocalWorkers
+from linewarden.server.diagnostics import Desks
+from linewarden.server.diagnostics_steps import PolicyRights, Steps
+from linewarden.server.diagnostics_words import LEASE_S
+from linewarden.server.door import Door
+from linewarden.server.places import read_places
+from linewarden.server.sessions import DiagnosticsService
+from linewarden.server.settings import Settings
+from linewarden.server.storage import Storage
+
+#: How often a process looks for sessions that nobody watches and days that are over, seconds.
+SWEEP_INTERVAL_S = 5.0
+
+_SNAPLEN = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosing:
+    """The service and what runs behind it."""
+
+    service: DiagnosticsService
+    supervisor: Supervisor
+    usage: Usage
+    now_us: Callable[[], int]
+
+    async def sweep(self) -> None:
+        """Go round until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+            try:
+                await self.supervisor.sweep()
+                await asyncio.to_thread(self.usage.close_days, self.now_us())
+            except LogUnavailable:
+                structlog.get_logger().warning("diagnostics_not_swept")
+
+
+def open_diagnostics(
+    settings: Settings,
+    storage: Storage,
+    directory: Directory,
+    policies: Policies,
+    control: AccessControl,
+    checkpoints: Checkpoints,
+    writer: Writer,
+    door: Door,
+    clock: Callable[[], int],
+) -> Diagnosing:
+    """Put it together.
+
+    Raises:
+        ValueError, OSError: the file of places cannot be used.
+    """
+    books, safe = Books(RecordStore(storage.log)), Safe(directory)
+    workers, places = LocalWorkers(settings.evidence_dir), read_places(settings.places_file)
+    usage = Usage(UsageStore(storage.log))
+    supervisor = Supervisor(
+        books,
+        safe,
+        PolicyRights(policies, clock),
+        workers,
+        writer,
+        holder=secrets.token_hex(8),
+        now_us=clock,
+        monotonic=time.monotonic,
+    )
+
+    def signer(log: int) -> Signer:
+        return checkpoints.signer(storage.log.head(log))
+
+    desks = Desks(
+        books,
+        safe,
+        TermsDesk(books),
+        NoticeDesk(books),
+        AttestationDesk(books, safe, signer, _new_id),
+        SessionDesk(books, safe, places, workers, _maxima(settings), _new_id),
+        supervisor,
+        usage,
+        _mailer(settings),
+    )
+    steps, probes = Steps(control, directory, writer), ProbeDesk(books, safe, places)
+    service = DiagnosticsService(door, steps, desks, probes, workers, settings.max_stream_seconds)
+    return Diagnosing(service, supervisor, usage, clock)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)
+
+
+def _maxima(settings: Settings) -> CaptureLimits:
+    return CaptureLimits(
+        seconds=settings.capture_max_seconds,
+        bytes=settings.capture_max_bytes,
+        packets=settings.capture_max_packets,
+        snaplen=_SNAPLEN,
+        disk_free_min=settings.capture_min_disk_free,
+        loss_budget=settings.capture_max_loss,
+        lease_seconds=LEASE_S,
+    )
+
+
+def _mailer(settings: Settings) -> SmtpMailer | None:
+    if not settings.smtp_server:
+        return None
+    host, _, port = settings.smtp_server.rpartition(":")
+    return SmtpMailer(host.strip("[]"), int(port), settings.smtp_sender, starttls=settings.smtp_starttls)

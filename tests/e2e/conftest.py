@@ -1,0 +1,96 @@
+"""The installed command, and a service that it made and runs."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).parent / "linewarden")
+POLICY = Path(__file__).parent.parent / "testdata" / "integration" / "company.policy"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def linewarden(*arguments: str, **environment: str) -> Done:
+    """Run the command as a user would, off a terminal."""
+    # What is set on the machine of whoever tests is not meant for the test.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
+    done = subprocess.run(
+        [COMMAND, *arguments], env=clean | environment, capture_output=True, text=True, timeout=60, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service with the tenant `acme`, as the environment of a client knows it."""
+
+    folder: Path
+    address: str
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def config(self) -> str:
+        """The settings file."""
+        return str(self.folder / "linewarden.toml")
+
+    def run(self, *arguments: str, subject: str = "erik", **environment: str) -> Done:
+        """Run a client's command against the service."""
+        client = {
+            "LINEWARDEN_SERVER": self.address,
+            "LINEWARDEN_CA": str(self.folder / "tls/ca.crt"),
+            "LINEWARDEN_KEY_FILE": str(self.folder / "secrets/api-key"),
+            "LINEWARDEN_TENANT": "acme",
+            "LINEWARDEN_SUBJECT": subject,
+        }
+        return linewarden(*arguments, **(client | environment))
+
+    def operate(self, *arguments: str) -> Done:
+        """Run an operator's command on the service's database."""
+        return linewarden(*arguments, "--config", self.config)
+
+    def stderr(self) -> str:
+        """What the server said so far."""
+        return (self.folder / "stderr").read_text()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of its own, from `init` to SIGTERM."""
+    folder = tmp_path_factory.mktemp("e2e") / "service"
+    made = linewarden("init", str(folder), "--tenant", "acme", "--policy", str(POLICY))
+    assert (made.code, made.out) == (0, "")
+    environment = os.environ | {"LINEWARDEN_LISTEN": "localhost:0"}
+    with (folder / "stderr").open("wb") as stderr:
+        call = [COMMAND, "serve", "--config", str(folder / "linewarden.toml")]
+        process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=stderr, env=environment)
+    try:
+        yield Service(folder, address_of(folder / "stderr"), process)
+    finally:
+        process.terminate()
+        out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, b"")
+
+
+def address_of(stderr: Path) -> str:
+    """The address that a server tells."""
+    for _ in range(400):
+        if match := re.search(r"serving on (\S+:\d+)", stderr.read_text()):
+            return match[1]
+        time.sleep(0.05)
+    pytest.fail(f"the server did not start: {stderr.read_text()}")

@@ -1,0 +1,217 @@
+"""The command `linewarden`: exit codes, forms of output, data on stdout and messages on stderr."""
+
+import csv
+import io
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import POLICY, Service, linewarden
+
+CHECK = ("check", "play", "voicemail", "default/101/1", "--owner", "bob")
+
+
+@pytest.mark.parametrize(("arguments", "subject", "code"), [
+    (CHECK, "bob", 0),
+    (CHECK, "carol", 1),
+    (CHECK, "nobody", 1),
+    (("check", "listen_live", "voicemail", "1"), "bob", 2),
+    (("check", "sing", "voicemail", "1"), "bob", 2),
+    (("check", "play", "voicemail"), "bob", 2),
+    (("check", "play", "voicemail", ""), "bob", 2),
+    ((*CHECK, "--label", "novalue"), "bob", 2),
+    ((*CHECK, "--tenant", "globex"), "bob", 4),
+])  # fmt: skip
+def test_check_ends_with_the_answer(service: Service, arguments: tuple[str, ...], subject: str, code: int) -> None:
+    """0 is allow, 1 deny, 2 a question that is none, 4 a caller without rights; data is on stdout for 0 and 1 only."""
+    done = service.run(*arguments, subject=subject)
+    assert done.code == code, done
+    assert bool(done.out) == (code < 2)
+    assert bool(done.err) == (code >= 2)
+
+
+def test_check_says_unavailable_where_nobody_answers(service: Service) -> None:
+    """3 is no answer: nothing was allowed. A key that is missing or wrong is told as such."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = service.run(*CHECK, LINEWARDEN_SERVER=f"localhost:{free.getsockname()[1]}")
+    assert (nobody.code, nobody.out) == (3, "")
+    untrusted = service.run(*CHECK, LINEWARDEN_CA="")
+    assert (untrusted.code, untrusted.out) == (3, "")
+    assert service.run(*CHECK, LINEWARDEN_KEY_FILE="").code == 2
+    wrong = service.run(*CHECK, LINEWARDEN_KEY_FILE="", LINEWARDEN_KEY="lw_0_0")
+    assert (wrong.code, wrong.out) == (4, "")
+
+
+def test_the_same_data_in_every_form(service: Service) -> None:
+    """Table, JSON, JSON lines and CSV say the same; markup in an id is text."""
+    id = '[bold]a[/b] :smile: , " ; é'
+    assert (
+        service.run("check", "play", "voicemail", id, "--owner", "bob", "--request-id", "forms", subject="bob").code
+        == 0
+    )
+    query = ("audit", "query", "--request-id", "forms", "-o")
+    table, whole, lines, comma = (service.run(*query, form) for form in ("table", "json", "jsonl", "csv"))
+    assert {done.code for done in (table, whole, lines, comma)} == {0}
+    (row,) = json.loads(whole.out)
+    assert row == json.loads(lines.out)
+    assert row["resource_id"] == id
+    (values,) = csv.DictReader(io.StringIO(comma.out))
+    assert values == {name: str(value) for name, value in row.items()}
+    assert id in table.out
+    assert "bob" in table.out
+    assert not table.err
+
+
+def test_policy_lint_names_file_and_line(tmp_path: Path) -> None:
+    """A good file is silent with 0; each wrong line is file:line on stderr with 1; no file is 2."""
+    good = linewarden("policy", "lint", str(POLICY))
+    assert (good.code, good.out) == (0, "")
+    bad = tmp_path / "bad.policy"
+    bad.write_text("bind bob role:user\nallow role:user sing voicemail own\n\nbind\n")
+    done = linewarden("policy", "lint", str(POLICY), str(bad))
+    assert (done.code, done.out) == (1, "")
+    assert [line.split(" ")[0] for line in done.err.splitlines() if "error" in line] == [f"{bad}:2:", f"{bad}:4:"]
+    bad.write_bytes(b"\xff\xfe")
+    assert linewarden("policy", "lint", str(bad)).code == 1
+    assert linewarden("policy", "lint", str(tmp_path / "none")).code == 2
+
+
+def test_policy_load_and_show(service: Service, tmp_path: Path) -> None:
+    """A policy is shown as statements, replaced whole, refused whole, and by those whom it lets."""
+    shown = service.run("policy", "show", "-o", "jsonl", subject="admin")
+    statements = [json.loads(line)["statement"] for line in shown.out.splitlines()]
+    assert "bind bob role:user" in statements
+    assert "revision" in shown.err
+    file = tmp_path / "new.policy"
+    file.write_text("\n".join([*statements, "bind dora role:user"]))
+    dry = service.run("policy", "load", str(file), "--dry-run", "-o", "json", subject="admin")
+    assert (dry.code, json.loads(dry.out)[0]["added"]) == (0, 1)
+    assert service.run("policy", "load", str(file), subject="bob").code == 4
+    done = service.run("policy", "load", str(file), "--expected-revision", "1", "-o", "json", subject="admin")
+    (row,) = json.loads(done.out)
+    assert (done.code, row["revision"], row["added"], row["removed"]) == (0, 2, 1, 0)
+    assert service.run("policy", "load", str(file), "--expected-revision", "1", subject="admin").code == 2
+    file.write_text("bind dora role:user\nnonsense\n")
+    wrong = service.run("policy", "load", str(file), subject="admin")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "line 2" in wrong.err
+
+
+def test_audit_export_and_verify(service: Service, tmp_path: Path) -> None:
+    """An export goes into an empty folder, verifies with the key it printed, and a changed byte is found: 0 and 1."""
+    folder, old = tmp_path / "export", tmp_path / "old"
+    early = service.run("audit", "checkpoint")
+    assert (early.code, early.out.count("\n\n")) == (0, 1)
+    old.write_text(early.out)
+    assert service.run("audit", "export", str(folder), subject="mia").code == 4
+    done = service.run("audit", "export", str(folder), "--purpose", "legal")
+    assert (done.code, done.out.count("\n")) == (0, 1)
+    assert service.run("audit", "export", str(folder)).code == 2
+    key = done.out.strip()
+    verified = linewarden(
+        "audit", "verify", str(folder), "--verifier-key", key, "--old-checkpoint", str(old), "-o", "json"
+    )
+    (report,) = json.loads(verified.out)
+    assert (verified.code, report["verified"]) == (0, True)
+    assert key.startswith(report["origin"])
+    bundle = next(path for path in (folder / "tile/entries").rglob("*") if path.is_file())
+    content = bytearray(bundle.read_bytes())
+    content[100] ^= 1
+    bundle.write_bytes(content)
+    broken = linewarden("audit", "verify", str(folder), "--verifier-key", key)
+    assert (broken.code, broken.out) == (1, "")
+    assert "tile/" in broken.err
+    assert linewarden("audit", "verify", str(tmp_path / "none"), "--verifier-key", key).code == 2
+
+
+def test_audit_entry_writes_a_proof(service: Service, tmp_path: Path) -> None:
+    """One entry is shown with its proof, which goes into files for a third party; no such entry is 2."""
+    proof, entry = tmp_path / "proof", tmp_path / "entry"
+    done = service.run("audit", "entry", "0", "--proof-file", str(proof), "--entry-file", str(entry), "-o", "json")
+    (row,) = json.loads(done.out)
+    assert done.code == 0
+    assert row["entry"] == entry.read_text()
+    assert proof.read_text().startswith("c2sp.org/tlog-proof@v1\n")
+    assert service.run("audit", "entry", "999999").code == 2
+    assert service.run("audit", "query", subject="bob").code == 4
+
+
+def test_audit_query_says_when_there_is_more(service: Service) -> None:
+    """A limit never cuts silently."""
+    for number in range(3):
+        service.run("check", "play", "voicemail", str(number), "--owner", "bob", subject="bob")
+    few = service.run("audit", "query", "--limit", "2", "-o", "jsonl")
+    assert (few.code, len(few.out.splitlines())) == (0, 2)
+    assert "more than 2" in few.err
+
+
+def test_keys_are_made_listed_and_revoked(service: Service) -> None:
+    """A key is printed once, listed without its secret, works at once, and ends with its revocation."""
+    made = service.operate("key", "create", "pbx", "--tenant", "acme", "--method", "AccessService", "--days", "1")
+    token = made.out.strip()
+    assert (made.code, made.out.count("\n")) == (0, 1)
+    listed = service.operate("key", "list", "-o", "json")
+    (row,) = [row for row in json.loads(listed.out) if row["caller"] == "pbx"]
+    assert token.split("_", 2)[2] not in listed.out
+    own = {"LINEWARDEN_KEY_FILE": "", "LINEWARDEN_KEY": token}
+    assert service.run(*CHECK, subject="bob", **own).code == 0
+    assert service.run("audit", "query", **own).code == 4
+    assert service.operate("key", "revoke", row["id"]).code == 0
+    assert service.run(*CHECK, subject="bob", **own).code == 4
+    assert service.operate("key", "revoke", row["id"]).code == 2
+    assert service.operate("key", "create", "pbx", "--tenant", "acme", "--method", "NoService").code == 2
+
+
+def test_tenants_are_made_and_listed(service: Service) -> None:
+    """A new tenant is served at once; making it again, or giving it a first policy twice, changes nothing."""
+    assert service.operate("tenant", "create", "no such name").code == 2
+    assert service.operate("tenant", "create", "initech", "--policy", str(POLICY)).code == 0
+    rows = json.loads(service.operate("tenant", "list", "-o", "json").out)
+    assert {row["tenant"]: row["policy_revision"] for row in rows} == {"acme": rows[0]["policy_revision"], "initech": 1}
+    again = service.operate("tenant", "create", "initech", "--policy", str(POLICY))
+    assert again.code == 2
+    assert "has a policy already" in again.err
+    key = service.operate("key", "create", "pbx", "--tenant", "initech", "--method", "*").out.strip()
+    own = {"LINEWARDEN_KEY_FILE": "", "LINEWARDEN_KEY": key, "LINEWARDEN_TENANT": "initech"}
+    assert service.run(*CHECK, subject="bob", **own).code == 0
+
+
+def test_init_overwrites_nothing(service: Service) -> None:
+    """A folder that is a service already stays as it is; `--keep` takes that for done."""
+    key = (service.folder / "secrets/api-key").read_text()
+    assert linewarden("init", str(service.folder)).code == 2
+    assert linewarden("init", str(service.folder), "--keep").code == 0
+    assert (service.folder / "secrets/api-key").read_text() == key
+    assert {path.stat().st_mode & 0o077 for path in (service.folder / "secrets").iterdir()} == {0}
+    assert (service.folder / "tls/server.key").stat().st_mode & 0o077 == 0
+
+
+def test_a_wrong_setting_is_told_and_nothing_is_served(service: Service, tmp_path: Path) -> None:
+    """Unknown settings, plain text beyond loopback and missing keys end with 2 and one clear line."""
+    text = (service.folder / "linewarden.toml").read_text()
+    for line, word in (("colour = 'red'\n", "colour"), ("plaintext = true\nlisten = '0.0.0.0:0'\n", "loopback")):
+        wrong = tmp_path / "wrong.toml"
+        wrong.write_text(line + text.replace("\nlisten", "\n# listen"))
+        done = linewarden("serve", "--config", str(wrong))
+        assert (done.code, done.out) == (2, "")
+        assert word in done.err
+    done = linewarden("serve", LINEWARDEN_DATA_DIR=str(tmp_path), LINEWARDEN_LISTEN="localhost:0")
+    assert (done.code, done.out) == (2, "")
+
+
+def test_the_server_says_nothing_of_those_who_call(service: Service) -> None:
+    """Its messages hold neither names nor addresses nor keys, whatever came in, not even from who speaks no TLS."""
+    port = int(service.address.rpartition(":")[2])
+    for nonsense in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x00\xff" * 9, b"GET / HTTP/1.1\r\n\r\n"):
+        with socket.create_connection(("localhost", port)) as connection:
+            connection.sendall(nonsense)
+    service.run(*CHECK, LINEWARDEN_CA="")
+    service.run(*CHECK, subject="somebody-with-a-name")
+    said = service.stderr()
+    assert "127.0.0.1" not in said
+    assert "somebody-with-a-name" not in said
+    assert "lw_" not in said
+    assert '"error"' not in said

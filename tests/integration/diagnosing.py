@@ -1,0 +1,144 @@
+"""A customer with diagnostics, as the integration tests of it need one."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyrage
+from linewarden.server.bootstrap import Running
+from linewarden.v1 import core_pb2
+from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+from tests.integration.conftest import TENANT, Client, Site, person, serving
+
+#: Who may what: two administrators, so that one can approve what the other asks for; a partner and the vendor.
+RULES = (
+    "allow admin  enable_diagnostics,publish_notice,send_notice,attest_notice,share_usage,run_probe,view_metadata"
+    " diagnostics any",
+    "allow admin  capture_request,capture_approve,capture_start,capture_stop,capture_read,view_metadata,delete capture any",
+    "allow berta  capture_approve,capture_stop,capture_read,view_metadata capture any",
+    "allow berta  attest_notice diagnostics any",
+    "allow //partner/ines capture_request,capture_start,capture_stop capture any if case if purpose=support",
+    "allow //partner/ines capture_approve,capture_media capture any",
+    "allow //partner/ines attest_notice,enable_diagnostics,publish_notice,send_notice diagnostics any",
+)
+
+RESPONSIBILITIES = [number for number in pb.Responsibility.values() if number]
+CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
+IDENTITY = pyrage.x25519.Identity.generate()
+READER = pb.EvidenceReader(name="erik", public_key=str(IDENTITY.to_public()))
+LIMITS = pb.CaptureLimits(seconds=60, bytes=1 << 20, packets=10_000, snaplen=65_535, disk_free_min=0, loss_budget=1_000)
+
+
+class Diagnosing:
+    """A caller of DiagnosticsService."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.stub = DiagnosticsServiceStub(client.channel)
+
+    async def ask(self, method: str, subject: str = "admin", **fields: Any) -> Any:
+        """Call a method by its name."""
+        return await self.client.call(getattr(self.stub, method), self.request(method, subject, **fields))
+
+    async def refused(self, method: str, subject: str = "admin", **fields: Any) -> str:
+        """Call a method, expect to be refused, and say for which reason."""
+        found = await self.client.refused(getattr(self.stub, method), self.request(method, subject, **fields))
+        return found.reason
+
+    @staticmethod
+    def request(method: str, subject: str, **fields: Any) -> Any:
+        """The request of a method, for a case unless it says otherwise."""
+        kind = getattr(pb, f"{method}Request")
+        return kind(tenant=TENANT, subject=person(subject), **{"context": CONTEXT} | fields)
+
+    async def enable(self, **more: Any) -> None:
+        """Enable diagnostics on usual terms."""
+        await self.ask("EnableDiagnostics", **{"accepted": RESPONSIBILITIES, "retention_days": 7} | more)
+
+    async def publish(self) -> pb.Notice:
+        """Publish a notice."""
+        texts = [pb.NoticeText(language="en", text="Calls of a fault are captured."),
+                 pb.NoticeText(language="de", text="Gespräche einer Störung werden aufgezeichnet.")]  # fmt: skip
+        answer = await self.ask(
+            "PublishNotice", notice_id="faults", texts=texts, channels=[pb.NOTICE_CHANNEL_EMAIL], audience="all staff"
+        )
+        notice: pb.Notice = answer.notice
+        return notice
+
+    async def attest(self, subject: str = "admin", **more: Any) -> pb.Attestation:
+        """Attest that everybody was told."""
+        answer = await self.ask("MakeAttestation", subject, statement=statement(**more))
+        attestation: pb.Attestation = answer.attestation
+        return attestation
+
+    async def permit(self, **terms: Any) -> pb.Attestation:
+        """Everything a capture needs before somebody asks for one."""
+        await self.enable(**terms)
+        await self.publish()
+        return await self.attest()
+
+    async def armed(self, **more: Any) -> str:
+        """A session that may be started: asked for by admin, approved by berta."""
+        session = (await self.ask("RequestSession", **asked(**more))).session
+        await self.ask("ApproveSession", "berta", session_id=session.id)
+        id: str = session.id
+        return id
+
+    async def session(self, id: str) -> pb.Session:
+        """A session as it stands."""
+        answer = await self.ask("GetSession", session_id=id)
+        session: pb.Session = answer.session
+        return session
+
+
+def asked(**more: Any) -> dict[str, Any]:
+    """What a request for a capture says."""
+    usual = {
+        "profile": pb.CAPTURE_PROFILE_SIGNALLING,
+        "selector": pb.CaptureSelector(ports=[pb.PortRange(low=45_060, high=45_060)]),
+        "limits": LIMITS,
+        "interface": "lo",
+        "readers": [READER],
+    }
+    return usual | more
+
+
+def statement(**more: Any) -> pb.AttestationStatement:
+    """What is attested, as of now."""
+    now = datetime.now(UTC)
+    made = pb.AttestationStatement(
+        notice_id="faults",
+        notice_version=1,
+        role="data protection officer",
+        authority="appointed by the board",
+        channels=[pb.ChannelEvidence(channel=pb.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
+        audience="all staff",
+        informed_count=12,
+        confirmed_count=3,
+        purpose=core_pb2.PURPOSE_SUPPORT,
+        legal_basis=pb.LEGAL_BASIS_LEGITIMATE_INTERESTS,
+        jurisdictions=["DE"],
+        consent_mode=pb.CONSENT_MODE_NONE,
+        necessity="the fault does not show without signalling",
+        promised=pb.PromisedLimits(profile=pb.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=30),
+    )
+    made.notified_from.FromDatetime(now)
+    made.notified_until.FromDatetime(now)
+    made.valid_until.FromDatetime(now + timedelta(days=30))
+    made.MergeFrom(pb.AttestationStatement(**more))
+    return made
+
+
+@asynccontextmanager
+async def customer(site: Site, **settings: Any) -> AsyncIterator[tuple[Diagnosing, Running]]:
+    """A server with a customer whose people have the rights of RULES."""
+    data = Path(site.settings.data_dir)
+    places = data / "places.toml"
+    places.write_text('[acme]\ninterfaces = ["lo"]\nhosts = ["127.0.0.1", "localhost"]\n')
+    usual = {"places_file": places, "evidence_dir": data / "evidence", "capture_min_disk_free": 0}
+    async with serving(site, **usual | settings) as running, Client(running.addresses[0], site.token) as client:
+        await client.change(add=RULES)
+        yield Diagnosing(client), running

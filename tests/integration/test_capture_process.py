@@ -1,0 +1,333 @@
+"""The worker as a process of its own: custody of a file, leases, refusals, and live captures where they are allowed."""
+
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewarden.diagnostics.capture.evidence import Chain
+from linewarden.diagnostics.capture.launch import WorkerProcess, start_worker
+from linewarden.diagnostics.capture.model import CaptureLimits, Frame, Profile, Selector, StopReason, Transport
+from linewarden.diagnostics.capture.source_file import open_capture
+from linewarden.diagnostics.capture.ticket import KEY_BYTES, StartTicket, digest, sign_ticket
+
+TESTDATA = Path(__file__).parents[1] / "testdata" / "capture"
+SIPP_MEDIA = Path("/usr/share/sip-tester")
+LIMITS = CaptureLimits(30, 10**9, 10**6, 65_535, 0, 10**6, 20)
+
+
+def _may_capture() -> bool:
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+live = pytest.mark.skipif(not _may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
+
+
+def _ticket(**changes: Any) -> StartTicket:
+    ticket = StartTicket(
+        id="cap-1",
+        tenant="acme",
+        who="alice",
+        why="case 4711",
+        profile=Profile.SIGNALLING,
+        limits=LIMITS,
+        start_before_ns=time.time_ns() + 30 * 10**9,
+        file="case.pcap",
+    )
+    return replace(ticket, **changes)
+
+
+class Session:
+    """A worker with both its pipes read."""
+
+    def __init__(self, ticket: StartTicket, key: bytes | None = None, **fds: int) -> None:
+        self.ticket = ticket
+        self.evidence = b""
+        self.lines: list[dict[str, Any]] = []
+        self.worker: WorkerProcess = start_worker(ticket, key or secrets.token_bytes(KEY_BYTES), **fds)
+        self._readers = [threading.Thread(target=self._read_evidence), threading.Thread(target=self._read_status)]
+        for reader in self._readers:
+            reader.start()
+
+    def _read_evidence(self) -> None:
+        with os.fdopen(self.worker.evidence_fd, "rb") as pipe:
+            self.evidence = pipe.read()
+
+    def _read_status(self) -> None:
+        stdout = self.worker.process.stdout
+        for line in stdout or ():
+            self.lines.append(json.loads(line))
+
+    def wait_for(self, state: str) -> None:
+        """Waits until the worker says that it is in a state."""
+        until = time.monotonic() + 20
+        while not any(line.get("state") == state for line in self.lines):
+            assert time.monotonic() < until, self.lines
+            time.sleep(0.01)
+
+    def end(self, seconds: float = 30) -> int:
+        """Waits for the end, and closes what is open. The exit status."""
+        status = self.worker.process.wait(seconds)
+        for reader in self._readers:
+            reader.join()
+        for pipe in (self.worker.process.stdin, self.worker.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return status
+
+    def stop(self, reason: StopReason = StopReason.REQUESTED) -> int:
+        """Orders the end and waits for it."""
+        self.worker.stop(reason)
+        return self.end()
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The final report."""
+        return next(line for line in self.lines if line["type"] == "report")
+
+    def frames(self) -> list[Frame]:
+        """What was stored, after a look at the chain."""
+        chain = Chain(digest(self.ticket))
+        chain.add(self.evidence)
+        assert self.report["manifest"]["chain"] == chain.manifest().chain
+        return list(open_capture(io.BytesIO(self.evidence)))
+
+
+@pytest.fixture
+def capture_file(tmp_path: Path) -> Iterator[int]:
+    """A small capture file, opened."""
+    path = tmp_path / "case.pcap"
+    sip = b"INFO sip:b@h SIP/2.0\r\nContent-Type: application/dtmf\r\nContent-Length: 6\r\n\r\nSECRET"
+    udp = struct.pack("!HHHH", 5060, 5060, 8 + len(sip), 0) + sip
+    network = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, bytes(4), bytes(4))
+    data = bytes(12) + b"\x08\x00" + network + udp
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
+    path.write_bytes(head + 5 * (struct.pack("<4I", 1, 2, len(data), len(data)) + data))
+    fd = os.open(path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def test_custody(capture_file: int):
+    """A capture file goes through the worker masked, with its report and a chain that matches."""
+    session = Session(_ticket(), input_fd=capture_file)
+    assert session.end() == 0
+    frames = session.frames()
+    assert len(frames) == 5
+    assert all(frame.data.endswith(b"\r\n\r\nxxxxxx") for frame in frames)
+    assert session.report["stop_reason"] == "requested"
+    assert session.report["counters"]["rules"] == {"sip_body": 5}
+    assert b"who: alice" in session.evidence
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"start_before_ns": 1}, "stale"),
+        ({"interface": "lwnone0", "file": ""}, "interface"),
+        ({"raw_filter": "no such thing"}, "filter"),
+    ],
+)
+def test_refusals(capture_file: int, change: dict[str, Any], said: str):
+    """A worker that may not or cannot start says why, writes no evidence, and has its own exit status."""
+    session = Session(_ticket(**change), input_fd=capture_file)
+    assert session.end() == 2
+    assert [line["state"] for line in session.lines] == ["refused"]
+    assert said in session.lines[0]["detail"] or "CAP_NET_RAW" in session.lines[0]["detail"]
+    assert session.evidence == b""
+
+
+def test_no_start_without_the_right_key():
+    """A ticket that was signed for another worker starts nothing."""
+    key_reader, key_writer = os.pipe()
+    evidence_reader, evidence_writer = os.pipe()
+    os.write(key_writer, secrets.token_bytes(KEY_BYTES))
+    os.close(key_writer)
+    pipes = [f"--key-fd={key_reader}", f"--evidence-fd={evidence_writer}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "linewarden.diagnostics.capture", *pipes],
+        input=sign_ticket(_ticket(), bytes(KEY_BYTES)).encode() + b"\n",
+        capture_output=True,
+        pass_fds=[key_reader, evidence_writer],
+        timeout=30,
+        check=False,
+    )
+    for fd in (key_reader, evidence_reader, evidence_writer):
+        os.close(fd)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["detail"] == "the signature does not match"
+
+
+def test_sender_that_stalls_ends_by_lease():
+    """When a file stops coming in and nobody renews the lease, the worker closes the evidence by itself."""
+    reader, writer = os.pipe()
+    os.write(writer, struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1))
+    session = Session(_ticket(limits=replace(LIMITS, lease_seconds=1)), input_fd=reader)
+    assert session.end() == 0
+    assert session.report["stop_reason"] in {"error", "lease_lost"}
+    assert session.frames() == []
+    os.close(writer)
+    os.close(reader)
+
+
+def _live(**changes: Any) -> StartTicket:
+    return _ticket(file="", interface="lo", **changes)
+
+
+def _udp(port: int, *payloads: bytes, family: int = socket.AF_INET) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as out, socket.socket(family, socket.SOCK_DGRAM) as sink:
+        address = "127.0.0.1" if family == socket.AF_INET else "::1"
+        sink.bind((address, port))
+        for payload in payloads:
+            out.sendto(payload, (address, port))
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@live
+@pytest.mark.parametrize("interface", ["lo", "any"])
+def test_loopback_without_doubles(interface: str):
+    """Each packet of loopback is stored once, filtered and masked, and the counters agree with the kernel's."""
+    pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
+    port = _free_port()
+    session = Session(_ticket(file="", interface=interface, selector=Selector(ports=((port, port),))))
+    session.wait_for("running")
+    rtp = [struct.pack("!BBHII", 0x80, 0, number, 160 * number, 7) + b"SPEECH" * 20 for number in range(200)]
+    _udp(port, *rtp)
+    _udp(_free_port(), b"something else")
+    time.sleep(0.2)
+    assert session.stop() == 0
+    counters = session.report["counters"]
+    assert counters["received"] == counters["delivered"] == counters["written"] == 200
+    assert counters["dropped"] == 0
+    assert counters["rules"] == {"rtp_unproven": 1, "rtp_payload": 199}
+    assert len(session.frames()) == 200
+    assert b"SPEECH" not in session.evidence
+
+
+@live
+def test_both_families():
+    """IPv6 on loopback is captured like IPv4."""
+    port = _free_port()
+    session = Session(_live(selector=Selector(ports=((port, port),), transport=Transport.UDP)))
+    session.wait_for("running")
+    _udp(port, b"\r\n\r\n")
+    try:
+        _udp(port, b"\r\n\r\n", family=socket.AF_INET6)
+    except OSError:
+        session.stop()
+        pytest.skip("needs IPv6 on loopback")
+    time.sleep(0.2)
+    assert session.stop() == 0
+    assert [frame.data[12:14] for frame in session.frames()] == [b"\x08\x00", b"\x86\xdd"]
+
+
+@live
+def test_lease_lost():
+    """Without heartbeats, or with its starter gone, the worker stops and closes the evidence by itself."""
+    session = Session(_live(limits=replace(LIMITS, lease_seconds=1)))
+    session.wait_for("running")
+    session.worker.heartbeat()
+    assert session.end(10) == 0
+    assert session.report["stop_reason"] == "lease_lost"
+    orphan = Session(_live())
+    orphan.wait_for("running")
+    assert orphan.worker.process.stdin is not None
+    orphan.worker.process.stdin.close()
+    assert orphan.end(10) == 0
+    assert orphan.report["stop_reason"] == "lease_lost"
+    orphan.frames()
+
+
+@live
+def test_signal_closes_the_evidence():
+    """A worker that is asked to end by a signal closes its evidence; one that is killed leaves what it had written."""
+    session = Session(_live())
+    session.wait_for("running")
+    session.worker.process.send_signal(signal.SIGTERM)
+    assert session.end(10) == 0
+    assert session.report["stop_reason"] == "worker_lost"
+    session.frames()
+    killed = Session(_live())
+    killed.wait_for("running")
+    time.sleep(1.2)
+    killed.worker.process.kill()
+    assert killed.end(10) == -signal.SIGKILL
+    assert b"case 4711" in killed.evidence
+
+
+@live
+def test_running_worker_has_no_rights():
+    """Once it runs, the worker is nobody, has no capability, and cannot gain any."""
+    session = Session(_live())
+    session.wait_for("running")
+    status = Path(f"/proc/{session.worker.process.pid}/status").read_text(encoding="ascii")
+    limits = Path(f"/proc/{session.worker.process.pid}/limits").read_text(encoding="ascii")
+    session.stop()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    if os.geteuid() == 0:
+        assert set(fields["Uid"].split()) == set(fields["Gid"].split()) == {"65534"}
+    assert [int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [0] * 4
+    assert fields["NoNewPrivs"] == "1"
+    assert re.search(r"Max file size\s+0\s+0\s", limits)
+    assert re.search(r"Max core file size\s+0\s+0\s", limits)
+
+
+@live
+@pytest.mark.skipif(
+    shutil.which("sipp") is None or not (SIPP_MEDIA / "g711a.pcap").exists(), reason="install sip-tester"
+)
+def test_real_call(tmp_path: Path):
+    """Of a real call with speech, digits, digest and SRTP keys, signalling and RTP headers are stored and no secret."""
+    callee, caller, callee_media, caller_media = (_free_port() for _ in range(4))
+    ports = tuple((port, port) for port in sorted({callee, caller, callee_media, caller_media}))
+    session = Session(_live(selector=Selector(ports=ports, transport=Transport.UDP)))
+    session.wait_for("running")
+    common = ["-m", "1", "-i", "127.0.0.1", "-nostdin", "-timeout", "20s", "-timeout_error"]
+
+    def sipp(scenario: str, port: int, media: int, *rest: str) -> subprocess.Popen[bytes]:
+        command = ["sipp", "-sf", str(TESTDATA / scenario), "-p", str(port), "-mp", str(media), *common, *rest]
+        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    answering = sipp("sipp-callee.xml", callee, callee_media)
+    calling = sipp("sipp-caller.xml", caller, caller_media, f"127.0.0.1:{callee}")
+    assert (calling.wait(40), answering.wait(40)) == (0, 0)
+    assert session.stop() == 0
+    evidence, counters = session.evidence, session.report["counters"]
+    for text in (b"INVITE sip:bob", b"SIP/2.0 401", b"BYE sip:bob", b"a=rtpmap:101", b"Call-ID: "):
+        assert text in evidence
+    for secret in (b"47ebe028cda119", b"WVNfX19z", b"NzB4d1BI", b"Signal=7", b"inline:", b'response="', b"a=crypto"):
+        assert secret not in evidence
+    with (SIPP_MEDIA / "g711a.pcap").open("rb") as file:
+        speech = [frame.data[54:86] for frame in open_capture(file)]
+    assert not any(piece in evidence for piece in speech if len(set(piece)) > 4)
+    rtp = [frame for frame in session.frames() if frame.data[42:43] == b"\x80"]
+    assert len(rtp) > 40
+    assert {frame.data[43] & 0x7F for frame in rtp} >= {8, 101}
+    assert {len(frame.data) for frame in rtp} == {54}
+    assert counters["received"] == counters["delivered"] == counters["written"]
+    assert counters["dropped"] == 0

@@ -1,0 +1,284 @@
+"""What must hold before a capture may run, over real gRPC: each gate refuses with its reason, and that is an entry."""
+
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from linewarden.audit.note import Verifier, open_note
+from linewarden.v1 import core_pb2
+from linewarden.v1 import diagnostics_pb2 as pb
+from tests.integration.conftest import Site
+from tests.integration.diagnosing import CONTEXT, LIMITS, Diagnosing, asked, customer, statement
+
+
+@pytest.fixture
+async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
+    """A customer that has permitted nothing yet."""
+    async with customer(sqlite_site) as (diagnosing, _running):
+        yield diagnosing
+
+
+def kinds(site: Site) -> list[str]:
+    """The kinds of all entries, in order."""
+    return [entry["kind"] for entry in site.entries()]
+
+
+async def test_the_whole_way_to_an_armed_session_is_in_the_log(acme: Diagnosing, sqlite_site: Site) -> None:
+    """Enabling, notice, attestation, request and approval each leave one entry, in this order."""
+    await acme.permit()
+    id = await acme.armed()
+    session = await acme.session(id)
+    assert session.state == pb.SESSION_STATE_ARMED
+    assert (session.requested_by, session.approved_by, session.case_reference) == ("admin", "berta", "T-4711")
+    wanted = [
+        "diagnostics.enabled",
+        "notice.published",
+        "attestation.made",
+        "capture.requested",
+        "capture.approved",
+    ]
+    assert [kind for kind in kinds(sqlite_site) if kind in wanted] == wanted
+
+
+async def test_no_private_value_stands_in_an_entry(acme: Diagnosing, sqlite_site: Site) -> None:
+    """Case, selector, readers and the attestor's texts are sealed; names are pseudonyms."""
+    await acme.permit()
+    await acme.armed(selector=pb.CaptureSelector(extensions=["4242-secret"], hosts=["192.0.2.99"]))
+    text = str(sqlite_site.entries())
+    for secret in ("T-4711", "4242-secret", "192.0.2.99", "appointed by the board", "admin", "berta", "erik"):
+        assert f"'{secret}" not in text, secret
+    assert "192.0.2.99" not in (sqlite_site.settings.data_dir / "linewarden.db").read_bytes().decode("latin-1")
+
+
+async def test_an_attestation_is_signed_and_verifies_without_the_service(acme: Diagnosing) -> None:
+    """The note opens under the service's key and holds the notice's hash, but no private text."""
+    attestation = await acme.permit()
+    text = open_note(attestation.signed_note, Verifier.parse(attestation.verifier_key))
+    assert attestation.notice_hash.hex() in text
+    assert "appointed" not in text
+    assert attestation.statement.authority == "appointed by the board"
+    assert attestation.attestor == "admin"
+
+
+async def test_a_session_without_attestation_waits_and_goes_on_when_one_is_made(acme: Diagnosing) -> None:
+    """PENDING_ATTESTATION cannot be approved or started; an attestation that covers it moves it on by itself."""
+    await acme.enable()
+    await acme.publish()
+    session = (await acme.ask("RequestSession", **asked())).session
+    assert session.state == pb.SESSION_STATE_PENDING_ATTESTATION
+    assert await acme.refused("ApproveSession", "berta", session_id=session.id) == "ATTESTATION_MISSING"
+    assert await acme.refused("StartSession", session_id=session.id) == "ATTESTATION_MISSING"
+    answer = await acme.ask("MakeAttestation", statement=statement())
+    assert list(answer.sessions_advanced) == [session.id]
+    assert (await acme.session(session.id)).state == pb.SESSION_STATE_PENDING_APPROVAL
+
+
+async def test_nothing_starts_before_it_is_enabled(acme: Diagnosing, sqlite_site: Site) -> None:
+    """Without enablement nothing can be published, attested, requested or probed; each try is an entry."""
+    assert await acme.refused("RequestSession", **asked()) == "DIAGNOSTICS_NOT_ENABLED"
+    assert await acme.refused("MakeAttestation", statement=statement()) == "DIAGNOSTICS_NOT_ENABLED"
+    refused = [entry for entry in sqlite_site.entries() if entry["kind"] == "diagnostics.refused"]
+    assert [entry["reason"] for entry in refused] == ["diagnostics_not_enabled"] * 2
+    assert refused[0]["actions"] == ["capture_request"]
+
+
+async def test_every_responsibility_must_be_accepted(acme: Diagnosing) -> None:
+    """Accepting all but one enables nothing."""
+    accepted = [pb.RESPONSIBILITY_INFORM_USERS, pb.RESPONSIBILITY_LAWFUL_BASIS]
+    refused = await acme.refused("EnableDiagnostics", accepted=accepted, retention_days=7)
+    assert refused == "RESPONSIBILITIES_NOT_ACCEPTED"
+    assert not (await acme.ask("GetDiagnostics")).diagnostics.enabled
+
+
+async def test_partner_staff_never_acts_for_the_customer_whatever_the_policy_says(
+    acme: Diagnosing, sqlite_site: Site
+) -> None:
+    """The policy of this test lets the partner attest and approve; the service does not."""
+    await acme.permit()
+    partner = "//partner/ines"
+    session = (await acme.ask("RequestSession", **asked())).session
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("EnableDiagnostics", {"accepted": [1], "retention_days": 1}),
+        ("PublishNotice", {"notice_id": "x", "texts": [pb.NoticeText(language="en", text="x")],
+                           "channels": [1], "audience": "x"}),
+        ("MakeAttestation", {"statement": statement()}),
+        ("ApproveSession", {"session_id": session.id}),
+        ("RejectSession", {"session_id": session.id}),
+        ("ListActiveNotices", {}),
+        ("ConfirmNotice", {"notice_id": "faults", "notice_version": 1}),
+    ]  # fmt: skip
+    for method, fields in calls:
+        assert await acme.refused(method, partner, **fields) == "NOT_THE_CUSTOMER", method
+    refused = [entry["reason"] for entry in sqlite_site.entries() if entry["kind"] == "diagnostics.refused"]
+    assert refused == ["not_the_customer"] * len(calls)
+
+
+async def test_a_partner_may_request_and_run_what_the_customer_approves(acme: Diagnosing) -> None:
+    """A capture may be asked for by partner staff with a case; without one the policy denies it."""
+    await acme.permit()
+    session = (await acme.ask("RequestSession", "//partner/ines", **asked())).session
+    assert session.requested_by == "//partner/ines"
+    bare = asked(context=core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT))
+    assert await acme.refused("RequestSession", "//partner/ines", **bare) == "SUBJECT_NOT_PERMITTED"
+
+
+async def test_nobody_approves_what_they_asked_for(acme: Diagnosing) -> None:
+    """The requester's approval is refused, another administrator's counts."""
+    await acme.permit()
+    session = (await acme.ask("RequestSession", **asked())).session
+    assert await acme.refused("ApproveSession", "admin", session_id=session.id) == "SELF_APPROVAL"
+    assert await acme.refused("StartSession", session_id=session.id) == "STATE_CONFLICT"
+    answer = await acme.ask("ApproveSession", "berta", session_id=session.id)
+    assert answer.session.state == pb.SESSION_STATE_ARMED
+
+
+async def test_a_waived_approval_arms_at_once_but_never_for_media(acme: Diagnosing) -> None:
+    """Where the customer waives the second person, signalling is armed by request; media needs right and DPIA too."""
+    await acme.permit(approval_waived=True)
+    session = (await acme.ask("RequestSession", **asked())).session
+    assert session.state == pb.SESSION_STATE_ARMED
+    media = asked(profile=pb.CAPTURE_PROFILE_MEDIA)
+    assert await acme.refused("RequestSession", **media) == "SUBJECT_NOT_PERMITTED"
+    await acme.client.change(add=["allow admin capture_media capture any"])
+    waiting = (await acme.ask("RequestSession", **media)).session
+    assert waiting.state == pb.SESSION_STATE_PENDING_ATTESTATION
+    promised = pb.PromisedLimits(profile=pb.CAPTURE_PROFILE_MEDIA)
+    assert await acme.refused("MakeAttestation", statement=statement(promised=promised)) == "ATTESTATION_INVALID"
+    await acme.attest(promised=promised, dpia_reference="DPIA-7")
+    assert (await acme.session(waiting.id)).state == pb.SESSION_STATE_PENDING_APPROVAL
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"limits": {"seconds": 3_601}}, "LIMIT_TOO_HIGH"),
+        ({"limits": {"bytes": 1 << 40}}, "LIMIT_TOO_HIGH"),
+        ({"limits": {"loss_budget": 1 << 30}}, "LIMIT_TOO_HIGH"),
+        ({"limits": {"snaplen": 0}}, "INVALID_REQUEST"),
+        ({"interface": "eth9"}, "SELECTOR_NOT_PERMITTED"),
+        ({"interface": "-i any; rm"}, "INVALID_REQUEST"),
+        ({"selector": {"trunks": ["globex"]}}, "SELECTOR_NOT_PERMITTED"),
+        ({"selector": {"hosts": ["not an address"]}}, "INVALID_REQUEST"),
+        ({"selector": {"hosts": ["999.1.1.1"]}}, "SELECTOR_NOT_PERMITTED"),
+        ({"selector": {"raw_filter": "udp"}}, "SUBJECT_NOT_PERMITTED"),
+        ({"selector": {"raw_filter": "x" * 100_000}}, "INVALID_REQUEST"),
+        ({"context": {"purpose": core_pb2.PURPOSE_SUPPORT}}, "CASE_MISSING"),
+        ({"context": {"case_reference": "T-1"}}, "CASE_MISSING"),
+        ({"readers": []}, "INVALID_REQUEST"),
+        ({"readers": [{"name": "erik", "public_key": "age1nonsense"}]}, "READER_INVALID"),
+        ({"extends_session": "unknown"}, "DIAGNOSTICS_RECORD_NOT_FOUND"),
+    ],
+)
+async def test_bad_requests_for_a_capture(acme: Diagnosing, change: dict[str, Any], reason: str) -> None:
+    """Limits above the maximum, selectors of others, filters and readers that are none: one reason each, no session."""
+    await acme.permit()
+    fields = asked()
+    for name, value in change.items():
+        known = {"limits": LIMITS, "context": CONTEXT}.get(name)
+        kinds = {"limits": pb.CaptureLimits, "selector": pb.CaptureSelector, "context": core_pb2.Context}
+        if name in kinds:
+            stated = {one.name: getattr(known, one.name) for one in LIMITS.DESCRIPTOR.fields} if name == "limits" else {}
+            fields[name] = kinds[name](**stated | value)
+        else:
+            fields[name] = value
+    assert await acme.refused("RequestSession", **fields) == reason
+    assert not (await acme.ask("ListSessions")).sessions
+
+
+@pytest.mark.parametrize("expression", ["-w /etc/passwd", " -h", "port 5060\n", "(udp", "udp) or (tcp"])
+async def test_filters_that_are_options_in_disguise(acme: Diagnosing, expression: str) -> None:
+    """With the right to give a filter, what begins with a dash or has a control character is still refused."""
+    await acme.permit()
+    await acme.client.change(add=["allow admin capture_raw_filter capture any"])
+    wanted = asked(selector=pb.CaptureSelector(raw_filter=expression))
+    if "(" in expression:
+        assert (await acme.ask("RequestSession", **wanted)).session.id  # whether it compiles, the worker says
+    else:
+        assert await acme.refused("RequestSession", **wanted) in {"FILTER_INVALID", "INVALID_REQUEST"}
+
+
+async def test_a_withdrawn_attestation_takes_the_approval_with_it(acme: Diagnosing) -> None:
+    """What was armed waits for another attestation, and must then be approved again."""
+    attestation = await acme.permit()
+    id = await acme.armed()
+    answer = await acme.ask("WithdrawAttestation", attestation_id=attestation.id)
+    assert answer.sessions_ended == 1
+    session = await acme.session(id)
+    assert (session.state, session.approved_by) == (pb.SESSION_STATE_PENDING_ATTESTATION, "")
+    assert await acme.refused("StartSession", session_id=id) == "ATTESTATION_MISSING"
+    assert await acme.refused("WithdrawAttestation", attestation_id=attestation.id) == "STATE_CONFLICT"
+    await acme.attest()
+    assert await acme.refused("StartSession", session_id=id) == "STATE_CONFLICT"
+
+
+async def test_a_new_version_of_the_notice_needs_a_new_attestation(acme: Diagnosing) -> None:
+    """Users were told another text: the attestation of the old version no longer covers a start."""
+    await acme.permit()
+    id = await acme.armed()
+    await acme.publish()
+    assert await acme.refused("MakeAttestation", statement=statement()) == "NOTICE_NOT_CURRENT"
+    assert await acme.refused("StartSession", session_id=id) == "ATTESTATION_MISSING"
+
+
+async def test_disabling_rejects_what_waits(acme: Diagnosing) -> None:
+    """An armed session is gone for good when the customer disables diagnostics."""
+    await acme.permit()
+    id = await acme.armed()
+    assert (await acme.ask("DisableDiagnostics")).sessions_ended == 1
+    await acme.enable()
+    assert (await acme.session(id)).state == pb.SESSION_STATE_REJECTED
+    assert await acme.refused("StartSession", session_id=id) == "STATE_CONFLICT"
+
+
+async def test_informed_and_confirmed_are_counted_apart(acme: Diagnosing) -> None:
+    """A list of receipts counts each person once; a user's own confirmation is another fact."""
+    await acme.permit()
+    receipts = [pb.Receipt(person=name, fact=pb.RECEIPT_FACT_INFORMED) for name in ("bob", "carol", "bob")]
+    for one in receipts:
+        one.at.GetCurrentTime()
+    fields = {"notice_id": "faults", "notice_version": 1, "channel": pb.NOTICE_CHANNEL_PAPER, "receipts": receipts}
+    first = await acme.ask("RecordReceipts", **fields)
+    again = await acme.ask("RecordReceipts", **fields)
+    assert (first.recorded, again.recorded) == (2, 0)
+    when = await acme.ask("ConfirmNotice", "bob", notice_id="faults", notice_version=1)
+    later = await acme.ask("ConfirmNotice", "bob", notice_id="faults", notice_version=1)
+    assert when.confirmed_at == later.confirmed_at
+    notice = (await acme.ask("RecordReceipts", **fields)).notice
+    assert (notice.informed, notice.confirmed, notice.failed) == (2, 1, 0)
+
+
+async def test_lists_are_read_page_by_page(acme: Diagnosing) -> None:
+    """Sessions come the newest first, each once; a forged token is refused."""
+    await acme.permit()
+    made = [(await acme.ask("RequestSession", **asked())).session.id for _ in range(5)]
+    seen: list[str] = []
+    token = ""
+    while True:
+        page = await acme.ask("ListSessions", page_size=2, page_token=token)
+        seen += [one.id for one in page.sessions]
+        token = page.next_page_token
+        if not token:
+            break
+    assert seen == made[::-1]
+    assert await acme.refused("ListSessions", page_token="bm9uc2Vuc2U=") == "PAGE_TOKEN_INVALID"
+    assert len((await acme.ask("ListAttestations")).attestations) == 1
+
+
+async def test_a_probe_passes_the_gates_and_its_result_is_an_entry(acme: Diagnosing, sqlite_site: Site) -> None:
+    """A probe of the tenant's own host is run between two entries; of any other host it is refused."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        probe = {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "port": port, "timeout_ms": 2_000}
+        assert await acme.refused("RunProbe", **probe) == "DIAGNOSTICS_NOT_ENABLED"
+        await acme.enable()
+        assert await acme.refused("RunProbe", **probe) == "ATTESTATION_MISSING"
+        await acme.publish()
+        await acme.attest()
+        answer = await acme.ask("RunProbe", **probe)
+    assert answer.succeeded
+    assert "connect_ms" in answer.findings
+    assert await acme.refused("RunProbe", **probe | {"target": "10.0.0.1"}) == "SELECTOR_NOT_PERMITTED"
+    ran = [entry for entry in sqlite_site.entries() if entry["kind"] == "probe.run"]
+    assert [entry["done"] for entry in ran] == [False, True]
+    assert {entry["probe"] for entry in ran} == {answer.probe_id}
