@@ -70,6 +70,10 @@ docs: $(READY) ## Write the parts of README.md and docs/ that are made from the 
 bench: $(READY) ## Measure, and write benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/run.py
 
+.PHONY: bench-capture
+bench-capture: $(READY) ## Capture 50,000 packets/s, masked and sealed; needs root
+	@$(BIN)/python benchmarks/capture.py --rate 50000 --seconds 10 --compare
+
 .PHONY: format
 format: $(READY) ## Format the code
 	@$(BIN)/ruff format .

@@ -4,7 +4,6 @@ Its messages are taken from the server itself, which tells them over reflection,
 """
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -71,8 +70,7 @@ def running(binary: Path, folder: Path) -> Iterator[dict[str, Target]]:
     config = folder / "cerbos.yaml"
     config.write_text(_CONFIG.format(grpc=address, http=free_address(), policies=policies), encoding="utf-8")
     call = [str(binary), "server", f"--config={config}", "--log-level=error"]
-    home = {name: value for name, value in os.environ.items() if not name.startswith("CERBOS_")}
-    with started(call, folder, home | {"CERBOS_NO_TELEMETRY": "1"}) as (_, process):
+    with started(call, folder, {"CERBOS_NO_TELEMETRY": "1"}) as (_, process):
         await_listener(address)
         yield _targets(folder, address, process)
 

@@ -50,8 +50,18 @@ class _Measured:
     @property
     def cost(self) -> str:
         """Processor time of a call: of the server, and of the process that works behind it."""
-        own, others = (Series(tuple(one)).median for one in zip(*self.costs_us, strict=True))
+        own, others = self.medians()
         return figure(own) + (f" + {figure(others)} behind" if others else "")
+
+    def cost_against(self, other: "_Measured") -> str:
+        """How many times the other's processor time a decision takes, in the servers alone."""
+        mine, theirs = self.medians()[0] / self.target.items, other.medians()[0] / other.target.items
+        return f"{figure(mine / theirs)} times"
+
+    def medians(self) -> tuple[float, float]:
+        """Processor time of a call, in microseconds: of the server, and of what works behind it."""
+        own, others = (Series(tuple(one)).median for one in zip(*self.costs_us, strict=True))
+        return own, others
 
 
 def measure(scratch: Path, cache: Path, rounds: int, seconds: float) -> Section:
@@ -136,8 +146,8 @@ def _section(measured: Mapping[str, _Measured], found: dict[str, Series], notes:
             if other not in measured:
                 continue
             times = ratio(found[name], found[other])
-            what = f"{_TITLES[name]} / {_TITLES[other]}"
-            rows.append([f"**{what}**", f"**{times.median:.2f} times**", times.spread, "", "", "", ""])
+            what, cost = f"{_TITLES[name]} / {_TITLES[other]}", measured[name].cost_against(measured[other])
+            rows.append([f"**{what}**", f"**{times.median:.2f} times**", times.spread, "", "", "", cost])
             if (name, other) in _GOALS:
                 goals.append(Goal(what, _GOALS[name, other], times.median, "times"))
     return Section("Over gRPC", rows, notes, goals)
@@ -156,7 +166,8 @@ def _sizes(ours: Mapping[str, Target], log: service.Log) -> str:
 def _notes(binary: Path | None) -> Iterator[str]:
     yield (
         f"Load by {generator()}, in plain text on loopback. *Load* is how many connections with how many calls at a "
-        "time, the best of a sweep for each server and question."
+        "time, the best of a sweep for each server and question. All calls of a question are the same, byte for byte: "
+        "what a server remembers of the person and the rules that apply, it remembers here."
     )
     yield (
         "Linewarden is `linewarden serve` with one worker: keys checked, requests validated, decisions explained, "

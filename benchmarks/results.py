@@ -15,12 +15,28 @@ Written by `make bench`; {when:%Y-%m-%d %H:%M} UTC, in {minutes:.1f} minutes. Co
 on one machine, and the medians stand here. Everything ran on loopback. A goal that is missed is said to be missed.
 """
 
+#: Processor time that other work may take before the page warns of it.
+_QUIET = 0.1
+
+_WARNING = """\
+**Not to be quoted:** the machine was busy with other work. While nothing was measured, before, between and after the
+parts, {shares} of its processors were in use.
+"""
+
 
 def page(
-    when: datetime, minutes: float, command: str, facts: Mapping[str, Mapping[str, str]], sections: Sequence[Section]
+    when: datetime,
+    minutes: float,
+    command: str,
+    others: Sequence[float],
+    facts: Mapping[str, Mapping[str, str]],
+    sections: Sequence[Section],
 ) -> str:
-    """The whole page; `facts` are small tables of their own, by title."""
-    parts = [_HEAD.format(when=when, minutes=minutes, command=command), "## Goals\n", _goals(sections)]
+    """The whole page; `others` are shares of the processors that other work took, `facts` small tables by title."""
+    parts = [_HEAD.format(when=when, minutes=minutes, command=command)]
+    if max(others) > _QUIET:
+        parts.append(_WARNING.format(shares=", ".join(f"{share:.0%}" for share in others)))
+    parts += ["## Goals\n", _goals(sections)]
     for section in sections:
         parts += [f"## {section.title}\n", table(section.rows), _list(section.notes)]
     for title, pairs in facts.items():

@@ -16,7 +16,7 @@ import anatomy
 import appends
 import decisions
 import doors
-from machine import machine, versions
+from machine import busy, machine, versions
 from results import page
 from section import Section
 
@@ -55,17 +55,18 @@ def main() -> None:
         "--only", nargs="+", choices=sorted(PARTS), default=list(PARTS), metavar="NAME", help=", ".join(PARTS)
     )
     chosen = parser.parse_args()
-    began, when, before = monotonic(), datetime.now(UTC), machine()
+    began, when, others = monotonic(), datetime.now(UTC), [busy()]
     CACHE.mkdir(exist_ok=True)
     sections = []
     for name, part in PARTS.items():
         if name in chosen.only:
             print(f"measuring {name} …", flush=True)
             sections.append(_measured(part, QUICK if chosen.quick else FULL))
+            others.append(busy())
     command = "benchmarks/run.py" + (" --quick" if chosen.quick else "")
     command += "" if chosen.only == list(PARTS) else f" --only {' '.join(chosen.only)}"
-    facts = {"The machine": before, "Versions": versions()}
-    text = page(when, (monotonic() - began) / 60, command, facts, sections)
+    facts = {"The machine": machine(), "Versions": versions()}
+    text = page(when, (monotonic() - began) / 60, command, others, facts, sections)
     whole = not chosen.quick and set(chosen.only) == set(PARTS)
     file = (HERE if whole else CACHE) / "RESULTS.md"
     file.write_text(text, encoding="utf-8")

@@ -97,7 +97,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One capture from request to deletion. Persons are pseudonyms; empty where nobody did that so far."""
+    """One capture from request to deletion. Persons are pseudonyms; empty where nobody did that so far.
+
+    `ticket` is the digest of the order to capture, sealed: it could be guessed back from what the order says.
+    """
 
     id: str
     state: SessionState
@@ -120,6 +123,7 @@ class Session:
     ended_us: int | None = None
     delete_us: int | None = None
     stop_reason: StopReason | None = None
+    ticket: Secret | None = None
     tally: Tally = field(default_factory=Tally)
     evidence: Evidence | None = None
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from linewarden.audit.keyring import Person
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopReason
-from linewarden.diagnostics.capture.ticket import StartTicket
+from linewarden.diagnostics.capture.ticket import StartTicket, digest
 from linewarden.diagnostics.errors import AttestationMissing, CaseMissing, SelfApproval, StateConflict
 from linewarden.diagnostics.gates import (
     START_WITHIN_US,
@@ -31,6 +32,7 @@ _START_PATIENCE_NS = 30_000_000_000
 
 _LONGEST_TEXT = 256
 _FIELD = "asked"
+_DIGEST = "ticket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class SessionDesk:
         self._check_attestation(on, session, terms)
         check_limits(session.limits, self._maxima)
         order = self._order(on, session)
+        after = replace(after, ticket=self._safe.seal(_keeper(on), {_DIGEST: digest(order.ticket).hex()}))
         fields = {"attestation": session.attestation, "profile": session.profile, "limits": _limits(session)}
         step = self._moved(on, stored, after, Event.STARTED, fields)
         counted = _counted(on, terms, "sessions_started", f"profile_{session.profile}")
@@ -204,16 +207,18 @@ class SessionDesk:
         value = self._safe.open(log, session.private).get(_FIELD)
         return None if value is None else read(Private, value.encode())
 
+    def ticket_digest(self, log: int, session: Session) -> str:
+        """What the chain of the evidence begins with, in hex; empty if there is none, or it can no longer be read."""
+        return "" if session.ticket is None else self._safe.open(log, session.ticket).get(_DIGEST, "")
+
     def names(self, log: int, sessions: Sequence[Session]) -> dict[str, str]:
         """The names of those who took part, by pseudonym."""
         people = [(one.requested_by, one.approved_by, one.started_by) for one in sessions]
         return self._safe.names(log, [sid for trio in people for sid in trio])
 
     def _drafted(self, on: Occasion, id: str, asked: Asked) -> Session:
-        if on.keeper is None:
-            raise AssertionError("nobody keeps what is asked for")
         private = Private(on.case, asked.wanted, asked.readers)
-        secret = self._safe.seal(on.keeper, {_FIELD: canonical(private).decode()})
+        secret = self._safe.seal(_keeper(on), {_FIELD: canonical(private).decode()})
         return Session(
             id=id,
             state=SessionState.DRAFT,
@@ -274,6 +279,12 @@ def attested(session: Session, attestation: Attestation, terms: Terms, now_us: i
     if needs_second_person(after, terms):
         return after
     return replace(after, state=follow(after.state, Event.APPROVED), start_before_us=now_us + START_WITHIN_US)
+
+
+def _keeper(on: Occasion) -> Person:
+    if on.keeper is None:
+        raise AssertionError("nobody keeps what is asked for")
+    return on.keeper
 
 
 def _limits(session: Session) -> dict[str, int]:

@@ -50,6 +50,9 @@ COLLECTOR_THRESHOLDS = (50_000, 50, 50)
 #: Failed authentications are entered this often, seconds, as counts.
 REFUSALS_INTERVAL_S = 60.0
 
+#: Callers that do not stop coming are told so for so long before the server stops nevertheless, seconds.
+CLOSING_S = 1.0
+
 _SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
     for module, name in (
@@ -79,12 +82,14 @@ class Running:
     _callers: Callers
     _diagnosing: Diagnosing
     _sweeping: "asyncio.Task[None]"
+    _door: Door
 
     async def drain(self, grace_s: float) -> None:
         """Stop taking requests, answer what came in, commit what waits, close. Loses nothing."""
         await self._health.enter_graceful_shutdown()
         self._chores.cancel()
         self._sweeping.cancel()
+        await self._door.close(min(grace_s, CLOSING_S))
         await self._server.stop(grace_s)
         await self._diagnosing.supervisor.close()
         try:
@@ -120,7 +125,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         options=_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_requests or None
     )
     health = health_aio.HealthServicer()
-    diagnosing = _add_services(server, settings, storage, writer, callers, clock)
+    door, diagnosing = _add_services(server, settings, storage, writer, callers, clock)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
         names = (*_SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
@@ -132,7 +137,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
     chores = asyncio.create_task(_chores(callers, writer))
     sweeping = asyncio.create_task(diagnosing.sweep())
-    return Running(addresses, server, writer, storage, health, chores, callers, diagnosing, sweeping)
+    return Running(addresses, server, writer, storage, health, chores, callers, diagnosing, sweeping, door)
 
 
 def _add_services(
@@ -142,7 +147,7 @@ def _add_services(
     writer: Writer,
     callers: Callers,
     clock: Callable[[], int],
-) -> Diagnosing:
+) -> tuple[Door, Diagnosing]:
     directory = storage.directory(writer)
     policies = Policies(storage.policies)
     control = AccessControl(policies, directory, writer)
@@ -160,7 +165,7 @@ def _add_services(
     policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, registration)
     diagnosing = open_diagnostics(settings, storage, directory, policies, control, checkpoints, writer, door, clock)
     diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(diagnosing.service, registration)
-    return diagnosing
+    return door, diagnosing
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:

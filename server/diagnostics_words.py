@@ -153,7 +153,9 @@ def asked_of(request: pb.RequestSessionRequest) -> Asked:
     )
 
 
-def session_message(one: session.Session, private: session.Private | None, names: Mapping[str, str]) -> pb.Session:
+def session_message(
+    one: session.Session, private: session.Private | None, names: Mapping[str, str], ticket_digest: str
+) -> pb.Session:
     """A session; `private` is None where it can no longer be read."""
     limits = one.limits
     message = pb.Session(
@@ -185,7 +187,7 @@ def session_message(one: session.Session, private: session.Private | None, names
         _add_private(message, private)
     _add_times(message, one)
     if one.evidence is not None:
-        _add_evidence(message, one.evidence)
+        _add_evidence(message, one.evidence, ticket_digest)
     return message
 
 
@@ -234,12 +236,13 @@ def _add_times(message: pb.Session, one: session.Session) -> None:
             getattr(message, name).CopyFrom(timestamp(at_us))
 
 
-def _add_evidence(message: pb.Session, evidence: session.Evidence) -> None:
+def _add_evidence(message: pb.Session, evidence: session.Evidence, ticket_digest: str) -> None:
     message.evidence.CopyFrom(
         pb.Evidence(
             plain_bytes=evidence.plain_bytes,
             plain_sha256=evidence.plain_sha256,
             chain=evidence.chain,
+            ticket_digest=ticket_digest,
             sealed_bytes=evidence.sealed_bytes,
             sealed_sha256=evidence.sealed_sha256,
         )

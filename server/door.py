@@ -1,5 +1,7 @@
 """The way every RPC goes in: authenticate, bind to tenant and method, validate; and what is recorded of a refusal."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -27,6 +29,9 @@ T = TypeVar("T")
 
 #: How often a request is decided again because policy or keys moved under it, before it is given up.
 MAX_ATTEMPTS = 50
+
+#: So long nobody comes to a closed door before it counts as quiet, seconds.
+QUIET_S = 0.1
 
 _SCHEME = "Bearer "
 
@@ -58,6 +63,20 @@ class Door:
         self._policies = policies
         self._writer = writer
         self._now_us = now_us
+        self._closed = False
+        self._knocked_at = 0.0
+
+    async def close(self, within_s: float) -> None:
+        """Let nobody in any more; returns when nobody has knocked for a moment, or after `within_s`.
+
+        gRPC would break off, as CANCELLED, the requests that it has read and not yet handed over when it stops. Told
+        UNAVAILABLE here first, callers know that nothing was recorded, and turn to another server.
+        """
+        self._closed = True
+        self._knocked_at = time.monotonic()
+        until = self._knocked_at + within_s
+        while (now := time.monotonic()) < min(until, self._knocked_at + QUIET_S):  # noqa: ASYNC110 - quiet is no event
+            await asyncio.sleep(min(until, self._knocked_at + QUIET_S) - now)
 
     async def serve(
         self,
@@ -71,8 +90,11 @@ class Door:
 
         Raises:
             CredentialsInvalid, CallerNotPermitted, TenantUnknown, InvalidRequest: it was refused, and that is recorded.
-            LogUnavailable: nothing could be recorded in time.
+            LogUnavailable: nothing could be recorded in time, or the door is closed.
         """
+        if self._closed:
+            self._knocked_at = time.monotonic()
+            raise LogUnavailable("the server stops")
         token = _token(context)
         for _ in range(MAX_ATTEMPTS):
             try:

@@ -1,10 +1,10 @@
 """The schema of the main database: the tables of all rooms, brought to the newest version by Alembic."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.store import schema as audit_schema
@@ -26,12 +26,10 @@ def migrate(store: LogStore) -> None:
     Raises:
         LogUnavailable: the database failed.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(LogUnavailable):
             return _upgrade(store)
-        except LogUnavailable as error:
-            if attempt == _ATTEMPTS or not isinstance(error.__cause__, IntegrityError | ProgrammingError):
-                raise
+    return _upgrade(store)
 
 
 def _upgrade(store: LogStore) -> None:

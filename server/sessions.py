@@ -234,4 +234,5 @@ class DiagnosticsService(CustomerService):
 
     def _message(self, log: int, session: Session) -> pb.Session:
         desk = self._desks.sessions
-        return session_message(session, desk.private(log, session), desk.names(log, [session]))
+        names = desk.names(log, [session])
+        return session_message(session, desk.private(log, session), names, desk.ticket_digest(log, session))

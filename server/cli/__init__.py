@@ -9,7 +9,9 @@ request the server calls invalid; 3 unavailable; 4 refused for want of rights.
 import click
 
 from linewarden.server.cli.audit import audit
+from linewarden.server.cli.capture import capture
 from linewarden.server.cli.check import check
+from linewarden.server.cli.diagnostics import diagnostics, usage
 from linewarden.server.cli.failures import failing_clearly
 from linewarden.server.cli.key import key
 from linewarden.server.cli.policy import policy
@@ -23,5 +25,5 @@ def main() -> None:
     """Who may listen, who did, and who was told."""
 
 
-for command in (init, serve, housekeep, check, policy, audit, key, tenant):
+for command in (init, serve, housekeep, check, policy, audit, diagnostics, capture, usage, key, tenant):
     main.add_command(command)

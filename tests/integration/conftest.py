@@ -231,7 +231,7 @@ async def serving(site: Site, **settings: Any) -> AsyncIterator[Running]:
     try:
         yield running
     finally:
-        await running.drain(1)
+        await running.drain(0)
 
 
 class Server:

@@ -6,18 +6,35 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyrage
+from linewarden.diagnostics.sealing import pyrage
 from linewarden.server.bootstrap import Running
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 from tests.integration.conftest import TENANT, Client, Site, person, serving
 
-#: Who may what: two administrators, so that one can approve what the other asks for; a partner and the vendor.
+TERMS_VERBS = (
+    "enable_diagnostics",
+    "publish_notice",
+    "send_notice",
+    "attest_notice",
+    "share_usage",
+    "run_probe",
+    "view_metadata",
+)
+CAPTURE_VERBS = (
+    "capture_request",
+    "capture_approve",
+    "capture_start",
+    "capture_stop",
+    "capture_read",
+    "view_metadata",
+    "delete",
+)
+#: Who may what: two administrators, so that one can approve what the other asks for, and a partner.
 RULES = (
-    "allow admin  enable_diagnostics,publish_notice,send_notice,attest_notice,share_usage,run_probe,view_metadata"
-    " diagnostics any",
-    "allow admin  capture_request,capture_approve,capture_start,capture_stop,capture_read,view_metadata,delete capture any",
+    f"allow admin {','.join(TERMS_VERBS)} diagnostics any",
+    f"allow admin {','.join(CAPTURE_VERBS)} capture any",
     "allow berta  capture_approve,capture_stop,capture_read,view_metadata capture any",
     "allow berta  attest_notice diagnostics any",
     "allow //partner/ines capture_request,capture_start,capture_stop capture any if case if purpose=support",
@@ -27,7 +44,7 @@ RULES = (
 
 RESPONSIBILITIES = [number for number in pb.Responsibility.values() if number]
 CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
-IDENTITY = pyrage.x25519.Identity.generate()
+IDENTITY: Any = pyrage.x25519.Identity.generate()
 READER = pb.EvidenceReader(name="erik", public_key=str(IDENTITY.to_public()))
 LIMITS = pb.CaptureLimits(seconds=60, bytes=1 << 20, packets=10_000, snaplen=65_535, disk_free_min=0, loss_budget=1_000)
 
@@ -39,11 +56,11 @@ class Diagnosing:
         self.client = client
         self.stub = DiagnosticsServiceStub(client.channel)
 
-    async def ask(self, method: str, subject: str = "admin", **fields: Any) -> Any:
+    async def ask(self, method: str, subject: str = "admin", /, **fields: Any) -> Any:
         """Call a method by its name."""
         return await self.client.call(getattr(self.stub, method), self.request(method, subject, **fields))
 
-    async def refused(self, method: str, subject: str = "admin", **fields: Any) -> str:
+    async def refused(self, method: str, subject: str = "admin", /, **fields: Any) -> str:
         """Call a method, expect to be refused, and say for which reason."""
         found = await self.client.refused(getattr(self.stub, method), self.request(method, subject, **fields))
         return found.reason
@@ -56,11 +73,12 @@ class Diagnosing:
 
     async def enable(self, **more: Any) -> None:
         """Enable diagnostics on usual terms."""
-        await self.ask("EnableDiagnostics", **{"accepted": RESPONSIBILITIES, "retention_days": 7} | more)
+        terms: dict[str, Any] = {"accepted": RESPONSIBILITIES, "retention_days": 7} | more
+        await self.ask("EnableDiagnostics", **terms)
 
-    async def publish(self) -> pb.Notice:
+    async def publish(self, english: str = "Calls of a fault are captured.") -> pb.Notice:
         """Publish a notice."""
-        texts = [pb.NoticeText(language="en", text="Calls of a fault are captured."),
+        texts = [pb.NoticeText(language="en", text=english),
                  pb.NoticeText(language="de", text="Gespräche einer Störung werden aufgezeichnet.")]  # fmt: skip
         answer = await self.ask(
             "PublishNotice", notice_id="faults", texts=texts, channels=[pb.NOTICE_CHANNEL_EMAIL], audience="all staff"
@@ -135,10 +153,17 @@ def statement(**more: Any) -> pb.AttestationStatement:
 @asynccontextmanager
 async def customer(site: Site, **settings: Any) -> AsyncIterator[tuple[Diagnosing, Running]]:
     """A server with a customer whose people have the rights of RULES."""
+    async with open_again(site, **settings) as (diagnosing, running):
+        await diagnosing.client.change(add=RULES)
+        yield diagnosing, running
+
+
+@asynccontextmanager
+async def open_again(site: Site, **settings: Any) -> AsyncIterator[tuple[Diagnosing, Running]]:
+    """A server whose customer has its rules already."""
     data = Path(site.settings.data_dir)
     places = data / "places.toml"
     places.write_text('[acme]\ninterfaces = ["lo"]\nhosts = ["127.0.0.1", "localhost"]\n')
     usual = {"places_file": places, "evidence_dir": data / "evidence", "capture_min_disk_free": 0}
     async with serving(site, **usual | settings) as running, Client(running.addresses[0], site.token) as client:
-        await client.change(add=RULES)
         yield Diagnosing(client), running

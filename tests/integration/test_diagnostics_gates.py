@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from linewarden.audit.note import Verifier, open_note
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import Site
-from tests.integration.diagnosing import CONTEXT, LIMITS, Diagnosing, asked, customer, statement
+from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, statement
 
 
 @pytest.fixture
@@ -48,7 +49,11 @@ async def test_no_private_value_stands_in_an_entry(acme: Diagnosing, sqlite_site
     text = str(sqlite_site.entries())
     for secret in ("T-4711", "4242-secret", "192.0.2.99", "appointed by the board", "admin", "berta", "erik"):
         assert f"'{secret}" not in text, secret
-    assert "192.0.2.99" not in (sqlite_site.settings.data_dir / "linewarden.db").read_bytes().decode("latin-1")
+    files = list(sqlite_site.settings.data_dir.parent.glob("linewarden.db*"))
+    assert files
+    for file in files:
+        assert b"192.0.2.99" not in file.read_bytes()
+        assert b"4242-secret" not in file.read_bytes()
 
 
 async def test_an_attestation_is_signed_and_verifies_without_the_service(acme: Diagnosing) -> None:
@@ -178,7 +183,9 @@ async def test_bad_requests_for_a_capture(acme: Diagnosing, change: dict[str, An
         known = {"limits": LIMITS, "context": CONTEXT}.get(name)
         kinds = {"limits": pb.CaptureLimits, "selector": pb.CaptureSelector, "context": core_pb2.Context}
         if name in kinds:
-            stated = {one.name: getattr(known, one.name) for one in LIMITS.DESCRIPTOR.fields} if name == "limits" else {}
+            stated = (
+                {one.name: getattr(known, one.name) for one in LIMITS.DESCRIPTOR.fields} if name == "limits" else {}
+            )
             fields[name] = kinds[name](**stated | value)
         else:
             fields[name] = value
@@ -213,10 +220,10 @@ async def test_a_withdrawn_attestation_takes_the_approval_with_it(acme: Diagnosi
 
 
 async def test_a_new_version_of_the_notice_needs_a_new_attestation(acme: Diagnosing) -> None:
-    """Users were told another text: the attestation of the old version no longer covers a start."""
+    """Once users were told another text, the attestation of the old one no longer covers a start."""
     await acme.permit()
     id = await acme.armed()
-    await acme.publish()
+    await acme.publish("All calls are captured, with what was said.")
     assert await acme.refused("MakeAttestation", statement=statement()) == "NOTICE_NOT_CURRENT"
     assert await acme.refused("StartSession", session_id=id) == "ATTESTATION_MISSING"
 
@@ -237,7 +244,12 @@ async def test_informed_and_confirmed_are_counted_apart(acme: Diagnosing) -> Non
     receipts = [pb.Receipt(person=name, fact=pb.RECEIPT_FACT_INFORMED) for name in ("bob", "carol", "bob")]
     for one in receipts:
         one.at.GetCurrentTime()
-    fields = {"notice_id": "faults", "notice_version": 1, "channel": pb.NOTICE_CHANNEL_PAPER, "receipts": receipts}
+    fields: dict[str, Any] = {
+        "notice_id": "faults",
+        "notice_version": 1,
+        "channel": pb.NOTICE_CHANNEL_PAPER,
+        "receipts": receipts,
+    }
     first = await acme.ask("RecordReceipts", **fields)
     again = await acme.ask("RecordReceipts", **fields)
     assert (first.recorded, again.recorded) == (2, 0)
@@ -269,7 +281,12 @@ async def test_a_probe_passes_the_gates_and_its_result_is_an_entry(acme: Diagnos
     """A probe of the tenant's own host is run between two entries; of any other host it is refused."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        probe = {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "port": port, "timeout_ms": 2_000}
+        probe: dict[str, Any] = {
+            "kind": pb.PROBE_KIND_REACHABILITY,
+            "target": "127.0.0.1",
+            "port": port,
+            "timeout_ms": 2_000,
+        }
         assert await acme.refused("RunProbe", **probe) == "DIAGNOSTICS_NOT_ENABLED"
         await acme.enable()
         assert await acme.refused("RunProbe", **probe) == "ATTESTATION_MISSING"

@@ -119,7 +119,7 @@ async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
 async def test_no_answer_for_a_key_that_is_gone(site: Site) -> None:
     """Once a revocation is acknowledged, no process answers a request for that key that is sent afterwards."""
     async with processes(site, 2) as servers:
-        for _ in range(6):
+        for _ in range(4):
             id, token = site.key()
             clients = [Client(server.address, token) for server in servers]
             sent_at: list[float] = []

@@ -70,10 +70,21 @@ def test_a_missed_goal_says_by_how_much(goal: Goal, *, met: bool, missed_by: flo
 def test_the_page_tells_missed_goals() -> None:
     """The page that is written shows a missed goal as missed."""
     section = Section("Doors", [["a"], ["1"]], ["a note"], [Goal("check", 0.85, 0.68, "times")])
-    text = page(datetime(2026, 1, 31, 8, tzinfo=UTC), 1.5, "run.py", {"The machine": {"cores": "2"}}, [section])
+    text = _page([section], others=[0.01, 0.02])
     assert "| check | ≥ 0.85 times | 0.68 times | **missed by 20%** |" in text
     assert "2026-01-31 08:00 UTC" in text
     assert "| cores | 2 |" in text
+    assert "Not to be quoted" not in text
+
+
+def test_the_page_warns_of_a_busy_machine() -> None:
+    """Figures from a machine that did something else at the same time do not look like good ones."""
+    assert "Not to be quoted" in _page([], others=[0.01, 0.6])
+
+
+def _page(sections: list[Section], *, others: list[float]) -> str:
+    when = datetime(2026, 1, 31, 8, tzinfo=UTC)
+    return page(when, 1.5, "run.py", others, {"The machine": {"cores": "2"}}, sections)
 
 
 def test_what_h2load_tells_is_understood() -> None:

@@ -267,18 +267,20 @@ class CaptureCounters(_message.Message):
     def __init__(self, received: _Optional[int] = ..., dropped: _Optional[int] = ..., delivered: _Optional[int] = ..., written: _Optional[int] = ..., not_selected: _Optional[int] = ..., over_limit: _Optional[int] = ..., unparsed: _Optional[int] = ..., bytes: _Optional[int] = ..., rules: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Evidence(_message.Message):
-    __slots__ = ("plain_bytes", "plain_sha256", "chain", "sealed_bytes", "sealed_sha256")
+    __slots__ = ("plain_bytes", "plain_sha256", "chain", "ticket_digest", "sealed_bytes", "sealed_sha256")
     PLAIN_BYTES_FIELD_NUMBER: _ClassVar[int]
     PLAIN_SHA256_FIELD_NUMBER: _ClassVar[int]
     CHAIN_FIELD_NUMBER: _ClassVar[int]
+    TICKET_DIGEST_FIELD_NUMBER: _ClassVar[int]
     SEALED_BYTES_FIELD_NUMBER: _ClassVar[int]
     SEALED_SHA256_FIELD_NUMBER: _ClassVar[int]
     plain_bytes: int
     plain_sha256: str
     chain: str
+    ticket_digest: str
     sealed_bytes: int
     sealed_sha256: str
-    def __init__(self, plain_bytes: _Optional[int] = ..., plain_sha256: _Optional[str] = ..., chain: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., sealed_sha256: _Optional[str] = ...) -> None: ...
+    def __init__(self, plain_bytes: _Optional[int] = ..., plain_sha256: _Optional[str] = ..., chain: _Optional[str] = ..., ticket_digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., sealed_sha256: _Optional[str] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("id", "state", "purpose", "case_reference", "profile", "selector", "limits", "interface", "requested_by", "approved_by", "started_by", "attestation_id", "extends_session", "reader_names", "requested_at", "approved_at", "start_before", "started_at", "ended_at", "delete_at", "stop_reason", "counters", "evidence", "lossy")

@@ -1,0 +1,43 @@
+"""Calling DiagnosticsService from the command line."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from linewarden.authz import model
+from linewarden.server.cli.client import DEADLINE_S, Connection, person
+from linewarden.server.names import PURPOSE_NUMBERS
+from linewarden.v1 import core_pb2
+from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+
+_PURPOSE = click.option(
+    "--purpose",
+    type=click.Choice([purpose.value for purpose in model.Purpose]),
+    default="support",
+    show_default=True,
+    help="What it is for.",
+)
+_CASE = click.option("--case", required=True, help="The fault it is for.")
+
+
+def case_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options `--purpose` and `--case`."""
+    return _PURPOSE(_CASE(command))
+
+
+def rpc(
+    connection: Connection, method: str, tenant: str, subject: str, *, purpose: str = "", case: str = "", **fields: Any
+) -> Any:
+    """Call a method that has one answer."""
+    request = request_of(method, tenant, subject, purpose=purpose, case=case, **fields)
+    with connection.channel() as channel:
+        call = getattr(DiagnosticsServiceStub(channel), method)
+        return call(request, metadata=connection.metadata, timeout=DEADLINE_S)
+
+
+def request_of(method: str, tenant: str, subject: str, *, purpose: str = "", case: str = "", **fields: Any) -> Any:
+    """The request of a method."""
+    context = core_pb2.Context(purpose=PURPOSE_NUMBERS.get(purpose, 0), case_reference=case)
+    return getattr(pb, f"{method}Request")(tenant=tenant, subject=person(subject), context=context, **fields)
