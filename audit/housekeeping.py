@@ -18,6 +18,9 @@ from linewarden.audit.store.log import LogStore
 #: How often the heads are looked at, seconds.
 ROUND_S = 0.25
 
+#: Entries of one log that are indexed in one round.
+ENTRIES_PER_ROUND = 1_024
+
 
 class Housekeeper:
     """Looks after all logs of one database.
@@ -50,31 +53,39 @@ class Housekeeper:
 
     def run(self, stop: Event) -> None:
         """Go round until told to stop, then once more, so that what was answered is also signed for."""
-        while not stop.wait(ROUND_S):
-            self.round()
+        behind = False
+        while not stop.wait(0 if behind else ROUND_S):
+            behind = self.round()
         self._signed.clear()
         self.round()
 
-    def round(self) -> None:
-        """Look after every log once."""
+    def round(self) -> bool:
+        """Look after every log once; whether there is more to index at once."""
         try:
             heads = self._log.heads()
         except AuditError as fault:
             self._on_fault(-1, fault)
-            return
+            return False
+        behind = False
         for head in heads:
             try:
-                self._look_after(head, time.monotonic())
+                behind |= self._look_after(head, time.monotonic())
             except AuditError as fault:
                 self._on_fault(head.log, fault)
+        return behind
 
-    def _look_after(self, head: Head, now: float) -> None:
+    def _look_after(self, head: Head, now: float) -> bool:
         size, since = self._grew.get(head.log, (-1, now))
         if size != head.size:
             self._grew[head.log] = (head.size, now)
         elif now - since >= self._heartbeat_s:
             self._log.append([Unit(head.log, (encode(HEARTBEAT, self._now_us(), {}),))])
-        self._indexer.catch_up(head.log, head.size)
+        # Signing comes first and indexing in parts: however far the index is behind, a second's log is signed for.
+        self._sign(head, now)
+        indexed = self._indexer.catch_up(head.log, head.size, at_most=ENTRIES_PER_ROUND)
+        return indexed < head.size
+
+    def _sign(self, head: Head, now: float) -> None:
         size, at = self._signed.get(head.log, (-1, float("-inf")))
         if size != head.size and now - at >= self._checkpoint_s:
             # Marked first: a log that is not to be signed for is complained of once per interval, not each round.

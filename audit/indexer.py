@@ -30,20 +30,22 @@ class Indexer:
         self._directory = directory
         self._keyring = keyring
 
-    def catch_up(self, log: int, size: int) -> None:
-        """Index the log up to `size` entries at least.
+    def catch_up(self, log: int, size: int, *, at_most: int | None = None) -> int:
+        """Index the log up to `size` entries at least, or only some `at_most` more; returns how many are indexed.
 
         Raises:
             LogUnavailable: a database failed.
         """
         start = self._index.indexed(log)
-        while start < size:
+        end = size if at_most is None else min(size, start + at_most)
+        while start < end:
             stop = min(start + STEP - start % STEP, size)
             decoded = [entries.decode(data) for data in self._log.entries(log, start, stop)]
             persons = self._persons(log, decoded)
             rows = [row for n, entry in enumerate(decoded, start) for row in self._rows(log, n, entry, persons)]
             self._index.add(log, start, stop, rows, self._nodes(log, start, stop))
             start = self._index.indexed(log)
+        return start
 
     def node(self, log: int, level: int, number: int) -> bytes:
         """The hash of the complete subtree of 2**level leaves at `number`, from the index or from the leaves behind it.

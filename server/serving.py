@@ -65,7 +65,8 @@ def keep_house(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _when_parent_ends(stop.set)
-    os.nice(5)
+    # What waits for an answer goes first; what is behind the log may fall further behind under load.
+    os.nice(15)
     storage = open_storage(settings)
     directory = storage.directory(_NoWriter())
     indexer = storage.indexer(directory)

@@ -155,7 +155,10 @@ class Settings(BaseSettings):
         default=Path("evidence"), description="Sealed captures; only their readers can open them."
     )
     capture_max_seconds: int = Field(
-        default=3_600, ge=1, le=604_800, description="Seconds of the longest capture; a fault that takes longer needs another one."
+        default=3_600,
+        ge=1,
+        le=604_800,
+        description="Seconds of the longest capture; a fault that takes longer needs another one.",
     )
     capture_max_bytes: int = Field(default=1 << 30, ge=4_096, description="Bytes of the largest capture, unsealed.")
     capture_max_packets: Positive = Field(default=10_000_000, description="Packets of the largest capture.")

@@ -7,7 +7,8 @@ insert into it takes longer than one into the log and must not hold the log's lo
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -72,8 +73,7 @@ _node = sa.Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class IndexRow:
+class IndexRow(NamedTuple):
     """What can be searched of one item of one entry. `data_subjects` are the pseudonyms of its owner and parties."""
 
     place: int
@@ -166,7 +166,7 @@ class IndexStore:
                 connection.execute(sa.insert(_mark), {"log": log, "indexed": stop})
             else:
                 connection.execute(sa.update(_mark).where(_mark.c.log == log).values(indexed=stop))
-            values = [asdict(row) | {"log": log} for row in rows]
+            values = [row._asdict() | {"log": log} for row in rows]
             persons = [{"log": log, "sid": sid, "place": v["place"]} for v in values for sid in v.pop("data_subjects")]
             _insert(connection, _access, values)
             _insert(connection, _person, persons)

@@ -18,6 +18,7 @@ from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 
 _COLUMNS = ("id", "state", "profile", "requested_by", "approved_by", "stop_reason", "lossy")
+_WORDS = {"state": "SESSION_STATE_", "profile": "CAPTURE_PROFILE_", "stop_reason": "CAPTURE_STOP_REASON_"}
 _STREAM_S = 3_600.0
 _MEBIBYTE = 1 << 20
 
@@ -35,16 +36,27 @@ def capture() -> None:
 @subject_option
 @case_options
 @click.option("--interface", required=True, help="Where to capture.")
-@click.option("--profile", type=click.Choice(["headers", "signalling", "media"]), default="signalling", show_default=True,
-              help="How much to keep.")  # fmt: skip
+@click.option(
+    "--profile",
+    type=click.Choice(["headers", "signalling", "media"]),
+    default="signalling",
+    show_default=True,
+    help="How much to keep.",
+)
 @click.option("--extension", "extensions", multiple=True, help="An extension; may be repeated.")
 @click.option("--call-id", "call_ids", multiple=True, help="A Call-ID; may be repeated.")
 @click.option("--trunk", "trunks", multiple=True, help="A trunk; may be repeated.")
 @click.option("--host", "hosts", multiple=True, help="An address or network; may be repeated.")
 @click.option("--port", "ports", multiple=True, type=click.IntRange(1, 65_535), help="A port; may be repeated.")
 @click.option("--filter", "raw_filter", default="", help="A libpcap expression instead; a higher right.")
-@click.option("--reader", "readers", multiple=True, required=True, metavar="NAME=KEY",
-              help="Who can open the evidence, with an age or SSH public key; may be repeated.")  # fmt: skip
+@click.option(
+    "--reader",
+    "readers",
+    multiple=True,
+    required=True,
+    metavar="NAME=KEY",
+    help="Who can open the evidence, with an age or SSH public key; may be repeated.",
+)
 @click.option("--seconds", type=click.IntRange(1), default=300, show_default=True, help="Longest time.")
 @click.option("--mebibytes", type=click.IntRange(1), default=64, show_default=True, help="Most evidence.")
 @click.option("--packets", type=click.IntRange(1), default=1_000_000, show_default=True, help="Most packets.")
@@ -206,8 +218,12 @@ def fetch(connection: Connection, tenant: str, subject: str, session_id: str, fi
 @case_options
 @_session
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--identity", required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True),
-              help="File with the reader's age or SSH private key.")  # fmt: skip
+@click.option(
+    "--identity",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File with the reader's age or SSH private key.",
+)
 def open_evidence(
     connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path, **case: str
 ) -> None:
@@ -228,8 +244,12 @@ def open_evidence(
 @subject_option
 @_session
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--identity", required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True),
-              help="File with the reader's age or SSH private key.")  # fmt: skip
+@click.option(
+    "--identity",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File with the reader's age or SSH private key.",
+)
 def verify(connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path) -> None:
     """Compare the sealed FILE with what is recorded of a session. Exit code 1: it differs."""
     recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id).session.evidence

@@ -41,7 +41,7 @@ def diagnostics() -> None:
 )
 @click.option("--waive-approval", is_flag=True, help="No second person below the profile media.")
 @click.option(
-    "--retention-days", type=click.IntRange(1, 3_650), default=30, show_default=True, help="Keep evidence for."
+    "--retention-days", type=click.IntRange(1, 3_650), default=30, show_default=True, help="Days to keep evidence."
 )
 @output_option
 def enable(
@@ -123,9 +123,15 @@ def publish(
         texts.append(pb.NoticeText(language=language, text=Path(file).read_text(encoding="utf-8")))
     numbers = [number for number, word in CHANNELS.items() if word in channels]
     answer = rpc(
-        connection, "PublishNotice", tenant, subject,
-        notice_id=notice_id, texts=texts, audience=audience, channels=numbers,
-    )  # fmt: skip
+        connection,
+        "PublishNotice",
+        tenant,
+        subject,
+        notice_id=notice_id,
+        texts=texts,
+        audience=audience,
+        channels=numbers,
+    )
     write_rows([_row(answer.notice)], _NOTICE, output)
 
 
@@ -233,10 +239,16 @@ def send(
     rows: list[dict[str, Any]] = []
     for start in range(0, len(people), 100):
         answer = rpc(
-            connection, "SendNotice", tenant, subject,
-            notice_id=notice_id, notice_version=version, session_id=session, language=language,
+            connection,
+            "SendNotice",
+            tenant,
+            subject,
+            notice_id=notice_id,
+            notice_version=version,
+            session_id=session,
+            language=language,
             recipients=people[start : start + 100],
-        )  # fmt: skip
+        )
         rows += [_row(one) for one in answer.results]
     write_rows(rows, ("person", "fact", "reply_code"), output)
 
@@ -319,12 +331,22 @@ def probe(
 ) -> None:
     """Ask TARGET instead of capturing. Exit code 1: no answer that means success."""
     answer = rpc(
-        connection, "RunProbe", tenant, subject, **case,
-        kind=f"PROBE_KIND_{kind.upper()}", target=target, port=port, timeout_ms=timeout_ms,
+        connection,
+        "RunProbe",
+        tenant,
+        subject,
+        **case,
+        kind=f"PROBE_KIND_{kind.upper()}",
+        target=target,
+        port=port,
+        timeout_ms=timeout_ms,
         transport=pb.TRANSPORT_TCP if tcp else pb.TRANSPORT_UDP,
-    )  # fmt: skip
-    write_rows([{"finding": name, "value": value} for name, value in sorted(answer.findings.items())],
-               ("finding", "value"), output)  # fmt: skip
+    )
+    write_rows(
+        [{"finding": name, "value": value} for name, value in sorted(answer.findings.items())],
+        ("finding", "value"),
+        output,
+    )
     click.get_current_context().exit(0 if answer.succeeded else 1)
 
 
@@ -358,7 +380,7 @@ def _row(message: Any) -> dict[str, Any]:
 
 
 def _receipts(file: Path) -> Iterator[pb.Receipt]:
-    facts = {word.value: number for number, word in FACTS.items()}
+    facts: dict[str, Any] = {word.value: number for number, word in FACTS.items()}
     with file.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             if row.get("fact") not in facts or not row.get("person"):

@@ -70,8 +70,10 @@ async def started(acme: Diagnosing, **more: Any) -> str:
 async def ended(acme: Diagnosing, id: str, within_s: float = 20) -> pb.Session:
     """Wait until a session has ended."""
     async with asyncio.timeout(within_s):
-        while (session := await acme.session(id)).state in {pb.SESSION_STATE_RUNNING, pb.SESSION_STATE_STOPPING}:
+        session = await acme.session(id)
+        while session.state in {pb.SESSION_STATE_RUNNING, pb.SESSION_STATE_STOPPING}:
             await asyncio.sleep(0.1)
+            session = await acme.session(id)
     return session
 
 

@@ -180,15 +180,9 @@ async def test_bad_requests_for_a_capture(acme: Diagnosing, change: dict[str, An
     await acme.permit()
     fields = asked()
     for name, value in change.items():
-        known = {"limits": LIMITS, "context": CONTEXT}.get(name)
-        kinds = {"limits": pb.CaptureLimits, "selector": pb.CaptureSelector, "context": core_pb2.Context}
-        if name in kinds:
-            stated = (
-                {one.name: getattr(known, one.name) for one in LIMITS.DESCRIPTOR.fields} if name == "limits" else {}
-            )
-            fields[name] = kinds[name](**stated | value)
-        else:
-            fields[name] = value
+        stated = {one.name: getattr(LIMITS, one.name) for one in LIMITS.DESCRIPTOR.fields} if name == "limits" else {}
+        kind = {"limits": pb.CaptureLimits, "selector": pb.CaptureSelector, "context": core_pb2.Context}.get(name)
+        fields[name] = value if kind is None else kind(**stated | value)
     assert await acme.refused("RequestSession", **fields) == reason
     assert not (await acme.ask("ListSessions")).sessions
 

@@ -1,0 +1,250 @@
+"""Parts that the unit tests of sessions share: clocks that are set, workers that obey, a store on SQLite."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from linewarden.audit.directory import NOBODY, Directory
+from linewarden.audit.keyring import Keyring
+from linewarden.audit.model import Unit
+from linewarden.audit.note import Signer
+from linewarden.audit.store import schema as audit_schema
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.persons import PersonStore
+from linewarden.audit.writer import Writer
+from linewarden.diagnostics.attestations import AttestationDesk
+from linewarden.diagnostics.books import Books
+from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopReason
+from linewarden.diagnostics.errors import DiagnosisUnavailable
+from linewarden.diagnostics.model import (
+    AttestedTexts,
+    ChannelEvidence,
+    ConsentMode,
+    LegalBasis,
+    NoticeChannel,
+    NoticeText,
+    PromisedLimits,
+    Responsibility,
+    Statement,
+)
+from linewarden.diagnostics.notices import NoticeDesk
+from linewarden.diagnostics.places import Place
+from linewarden.diagnostics.ports import Order, Outcome, Standing
+from linewarden.diagnostics.session import Evidence, Reader, Session, Tally, Wanted
+from linewarden.diagnostics.sessions import Asked, SessionDesk
+from linewarden.diagnostics.steps import Occasion, R, Safe, Step
+from linewarden.diagnostics.store import schema
+from linewarden.diagnostics.store.records import RecordStore
+from linewarden.diagnostics.supervisor import Supervisor
+from linewarden.diagnostics.terms import TermsDesk
+
+LOG = 1
+SECOND = 1_000_000
+LIMITS = CaptureLimits(
+    seconds=600, bytes=1 << 20, packets=1_000, snaplen=65_535, disk_free_min=0, loss_budget=10, lease_seconds=10
+)
+EVIDENCE = Evidence("x.age", 10, "aa", "bb", 20, "cc")
+
+
+@dataclass
+class Clock:
+    """A wall clock and a monotonic clock that move only when they are told to, each by itself."""
+
+    us: int = 1_800_000_000 * SECOND
+    seconds: float = 100.0
+
+    def now_us(self) -> int:
+        """The wall clock."""
+        return self.us
+
+    def monotonic(self) -> float:
+        """The monotonic clock."""
+        return self.seconds
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass on both."""
+        self.us += int(seconds * SECOND)
+        self.seconds += seconds
+
+
+@dataclass
+class ObedientWorker:
+    """A worker that captures nothing and ends when it is told to, with that reason."""
+
+    heartbeats: int = 0
+    orders: list[StopReason] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    evidence: Evidence | None = EVIDENCE
+
+    def tally(self) -> Tally:
+        """Some packets."""
+        return Tally(received=3, delivered=3, written=3)
+
+    def heartbeat(self) -> None:
+        """Count it."""
+        self.heartbeats += 1
+
+    def stop(self, reason: StopReason) -> None:
+        """End."""
+        self.orders.append(reason)
+        self.over.set()
+
+    async def ended(self) -> Outcome:
+        """Wait for an order."""
+        await self.over.wait()
+        return Outcome(self.orders[0] if self.orders else StopReason.WORKER_LOST, self.tally(), self.evidence)
+
+
+@dataclass
+class Workers:
+    """Launches obedient workers, unless it is told to launch none."""
+
+    launched: list[ObedientWorker] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    broken: bool = False
+
+    def check_readers(self, readers: tuple[Reader, ...]) -> None:
+        """Any key will do."""
+
+    async def launch(self, order: Order) -> ObedientWorker:
+        """Launch one."""
+        if self.broken:
+            raise DiagnosisUnavailable
+        self.launched.append(ObedientWorker())
+        return self.launched[-1]
+
+    def delete(self, session: str) -> None:
+        """Note it."""
+        if self.broken:
+            raise DiagnosisUnavailable
+        self.deleted.append(session)
+
+
+@dataclass
+class Rights:
+    """Who may still do what."""
+
+    capture: bool = True
+    approve: bool = True
+
+    async def may_capture(self, log: int, session: str, standing: Standing) -> bool:
+        """Whether the starter may capture."""
+        return self.capture and bool(standing.name)
+
+    async def may_approve(self, log: int, session: str, standing: Standing) -> bool:
+        """Whether the approver may approve."""
+        return self.approve and bool(standing.name)
+
+
+class Everywhere:
+    """One place for every tenant."""
+
+    def of(self, tenant: str) -> Place:
+        """Loopback."""
+        return Place(frozenset({"lo"}))
+
+
+class Office:
+    """Everything around sessions, on a real log."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        audit_schema.metadata.create_all(engine)
+        schema.metadata.create_all(engine)
+        self.clock, self.workers, self.rights = Clock(), Workers(), Rights()
+        self.log = LogStore(engine)
+        for number, tenant in enumerate(("", "acme")):
+            self.log.create(tenant, f"origin-{number}", 1)
+        self.writer = Writer(self.log, batch_limit=64, queue_limit=1_000, timeout_s=5)
+        self.directory = Directory(PersonStore(self.log), Keyring(bytes(32)), self.writer)
+        self.books, self.safe = Books(RecordStore(self.log)), Safe(self.directory)
+        ids = iter(range(1_000_000))
+        self.terms, self.notices = TermsDesk(self.books), NoticeDesk(self.books)
+        signer = Signer("test.example/origin-1", bytes(32))
+        self.attestations = AttestationDesk(self.books, self.safe, lambda _log: signer, lambda: f"a{next(ids)}")
+        self.sessions = SessionDesk(self.books, self.safe, Everywhere(), self.workers, LIMITS, lambda: f"s{next(ids)}")
+        self.supervisor = self.new_supervisor("first")
+
+    def new_supervisor(self, holder: str) -> Supervisor:
+        """The supervisor of another process on the same log."""
+        return Supervisor(
+            self.books,
+            self.safe,
+            self.rights,
+            self.workers,
+            self.writer,
+            holder=holder,
+            now_us=self.clock.now_us,
+            monotonic=self.clock.monotonic,
+            tick_s=0.01,
+        )
+
+    async def close(self) -> None:
+        """End the writer's thread."""
+        await self.supervisor.close()
+        await self.writer.close()
+
+    async def on(self, name: str) -> Occasion:
+        """Somebody acts for a case."""
+        people = await self.directory.meet(LOG, [name, NOBODY], self.clock.us)
+        return Occasion(LOG, "acme", "test", "", self.clock.us, name, people[name], people[NOBODY], "support", "T-1")
+
+    async def take(self, step: Step[R]) -> R:
+        """Append a step."""
+        await self.writer.append(Unit(LOG, step.entries, effect=step.apply))
+        return step.result
+
+    async def permit(self, valid_s: float = 86_400.0) -> str:
+        """Everything a capture needs; returns the attestation."""
+        admin = await self.on("admin")
+        await self.take(self.terms.enable(admin, Responsibility, approval_waived=False, retention_days=7))
+        channels = [NoticeChannel.EMAIL]
+        await self.take(self.notices.publish(admin, "n", [NoticeText("en", "told")], channels, "all"))
+        made = await self.take(self.attestations.make(admin, self.statement(valid_s)))
+        return made.attestation.id
+
+    def statement(self, valid_s: float = 86_400.0) -> Statement:
+        """What is attested."""
+        now = self.clock.us
+        return Statement(
+            notice_id="n",
+            notice_version=1,
+            texts=AttestedTexts("officer", "board", "", "needed"),
+            channels=(ChannelEvidence(NoticeChannel.EMAIL, "00" * 32),),
+            audience="all",
+            informed_count=2,
+            confirmed_count=1,
+            notified_from_us=now,
+            notified_until_us=now,
+            valid_until_us=now + int(valid_s * SECOND),
+            purpose="support",
+            legal_basis=LegalBasis.CONTRACT,
+            jurisdictions=("DE",),
+            consent_mode=ConsentMode.NONE,
+            dpia_reference="",
+            promised=PromisedLimits(Profile.SIGNALLING, 600, 30),
+        )
+
+    async def armed(self) -> Session:
+        """An approved session."""
+        asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", (Reader("erik", "age1x"),))
+        session = await self.take(self.sessions.request(await self.on("admin"), self.sessions.new_id(), asked))
+        return await self.take(self.sessions.approve(await self.on("berta"), session.id))
+
+    async def running(self) -> tuple[Session, ObedientWorker]:
+        """A session that runs, with its worker."""
+        armed = await self.armed()
+        session, order = await self.take(self.sessions.start(await self.on("admin"), armed.id))
+        await self.supervisor.run(LOG, session, order)
+        return session, self.workers.launched[-1]
+
+    def session(self, id: str) -> Session:
+        """A session as it is stored."""
+        return self.books.session(LOG, id)[1]
+
+    async def ended(self, id: str) -> Session:
+        """Wait until a session has ended."""
+        async with asyncio.timeout(10):
+            while (session := self.session(id)).ended_us is None:
+                await asyncio.sleep(0.01)
+        return session

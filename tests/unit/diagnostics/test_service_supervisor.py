@@ -1,0 +1,186 @@
+"""Watching captures: every gate is looked at again, clocks that are set change nothing, and nobody is forgotten."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewarden.audit.store.engine import open_engine
+from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.ending import EndingDesk
+from linewarden.diagnostics.errors import ApprovalMissing, AttestationMissing, DiagnosisUnavailable
+from linewarden.diagnostics.session import SessionState
+from linewarden.diagnostics.supervisor import GRACE_US
+from tests.unit.diagnostics.service_parts import LIMITS, LOG, SECOND, Office
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    """Everything around sessions, on SQLite."""
+    engine = open_engine(f"sqlite:///{tmp_path}/test.db")
+    made = Office(engine)
+    yield made
+    await made.close()
+    engine.dispose()
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_worker_is_heard_of_as_long_as_all_is_well(office: Office) -> None:
+    """Heartbeats go out and the lease is renewed; nothing stops the worker."""
+    await office.permit()
+    session, worker = await office.running()
+    await until(lambda: worker.heartbeats > 3)
+    assert worker.orders == []
+    lease = office.books.store.lease(LOG, session.id)
+    assert lease is not None
+    assert lease.until_us == office.clock.us + LIMITS.lease_seconds * SECOND
+
+
+@pytest.mark.parametrize("step_s", [-86_400 * 365, -30])
+async def test_a_wall_clock_set_back_prolongs_nothing(office: Office, step_s: int) -> None:
+    """The end of the attestation comes when its time has passed, whatever the wall clock says."""
+    await office.permit(valid_s=100)
+    session, worker = await office.running()
+    office.clock.us += step_s * SECOND
+    office.clock.seconds += 101
+    await until(lambda: worker.orders)
+    assert (await office.ended(session.id)).stop_reason is StopReason.ATTESTATION_EXPIRED
+
+
+async def test_a_wall_clock_set_forward_ends_the_attestation_early(office: Office) -> None:
+    """A clock that jumps ahead stops the capture rather than to let it go on."""
+    await office.permit(valid_s=100)
+    session, _worker = await office.running()
+    office.clock.us += 101 * SECOND
+    assert (await office.ended(session.id)).stop_reason is StopReason.ATTESTATION_EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("right", "reason"), [("capture", StopReason.POLICY_CHANGED), ("approve", StopReason.APPROVER_LEFT)]
+)
+async def test_rights_that_are_lost_stop_the_capture(office: Office, right: str, reason: StopReason) -> None:
+    """Starter and approver are asked after each second."""
+    await office.permit()
+    session, _worker = await office.running()
+    setattr(office.rights, right, False)
+    assert (await office.ended(session.id)).stop_reason is reason
+
+
+async def test_the_first_recorded_reason_is_the_one_that_stays(office: Office) -> None:
+    """A worker that ends for a reason of its own after it was told to stop does not change why."""
+    attestation = await office.permit()
+    session, worker = await office.running()
+    await office.take(office.attestations.withdraw(await office.on("admin"), attestation))
+    worker.orders.append(StopReason.TIME)
+    worker.over.set()
+    after = await office.ended(session.id)
+    assert (after.state, after.stop_reason) == (SessionState.SEALED, StopReason.ATTESTATION_WITHDRAWN)
+
+
+async def test_a_worker_that_does_not_start_is_a_failed_session(office: Office) -> None:
+    """The start is recorded, and so is that it came to nothing."""
+    await office.permit()
+    armed = await office.armed()
+    session, order = await office.take(office.sessions.start(await office.on("admin"), armed.id))
+    office.workers.broken = True
+    with pytest.raises(DiagnosisUnavailable):
+        await office.supervisor.run(LOG, session, order)
+    after = office.session(session.id)
+    assert (after.state, after.stop_reason) == (SessionState.FAILED, StopReason.ERROR)
+
+
+async def test_evidence_that_two_processes_disagree_on_is_a_failed_session(office: Office) -> None:
+    """A session without evidence that can be relied on is never called sealed."""
+    await office.permit()
+    session, worker = await office.running()
+    worker.evidence = None
+    worker.stop(StopReason.REQUESTED)
+    assert (await office.ended(session.id)).state is SessionState.FAILED
+
+
+async def test_a_session_that_nobody_watches_is_found_and_ended(office: Office) -> None:
+    """Another process leaves a session alone while its lease lives, and ends it when the lease is long over."""
+    await office.permit()
+    armed = await office.armed()
+    await office.take(office.sessions.start(await office.on("admin"), armed.id))
+    other = office.new_supervisor("second")
+    await other.sweep()
+    assert office.session(armed.id).state is SessionState.RUNNING
+    office.clock.pass_time(GRACE_US / SECOND + 1)
+    await other.sweep()
+    after = office.session(armed.id)
+    assert (after.state, after.stop_reason) == (SessionState.FAILED, StopReason.LEASE_LOST)
+
+
+async def test_a_watched_session_survives_the_sweeps_of_its_own_process(office: Office) -> None:
+    """A sweep never takes a session from the process that watches it."""
+    await office.permit()
+    session, _worker = await office.running()
+    await office.supervisor.sweep()
+    assert office.session(session.id).state is SessionState.RUNNING
+
+
+async def test_a_session_taken_away_stops_its_worker(office: Office) -> None:
+    """When others have given a session up, the process that still has its worker stops it and says no more."""
+    await office.permit()
+    session, worker = await office.running()
+    given_up = EndingDesk(office.books).lose(await office.on("admin"), session.id)
+    assert given_up is not None
+    await office.take(given_up)
+    await until(lambda: worker.orders)
+    await office.supervisor.close()
+    after = office.session(session.id)
+    assert (after.state, after.stop_reason, after.evidence) == (SessionState.FAILED, StopReason.LEASE_LOST, None)
+
+
+async def test_an_approval_lapses(office: Office) -> None:
+    """What was approved a day ago can no longer be started, and is rejected by the next sweep."""
+    await office.permit(valid_s=86_400 * 30)
+    armed = await office.armed()
+    office.clock.pass_time(86_401)
+    with pytest.raises(ApprovalMissing):
+        office.sessions.start(await office.on("admin"), armed.id)
+    await office.supervisor.sweep()
+    assert office.session(armed.id).state is SessionState.REJECTED
+
+
+async def test_an_expired_attestation_starts_nothing(office: Office) -> None:
+    """An armed session whose attestation has expired is refused at the start."""
+    await office.permit(valid_s=60)
+    armed = await office.armed()
+    office.clock.pass_time(61)
+    with pytest.raises(AttestationMissing):
+        office.sessions.start(await office.on("admin"), armed.id)
+
+
+async def test_evidence_is_deleted_on_time_and_not_called_deleted_before_it_is(office: Office) -> None:
+    """After the time to keep it the file goes first, then the record says so."""
+    await office.permit()
+    session, worker = await office.running()
+    worker.stop(StopReason.REQUESTED)
+    await office.ended(session.id)
+    office.clock.pass_time(7 * 86_400)
+    office.workers.broken = True
+    await office.supervisor.sweep()
+    assert office.session(session.id).state is SessionState.SEALED
+    office.workers.broken = False
+    await office.supervisor.sweep()
+    assert office.session(session.id).state is SessionState.DELETED
+    assert office.workers.deleted == [session.id]
+
+
+async def test_a_closing_process_lets_go_of_its_workers_and_says_so(office: Office) -> None:
+    """Nothing runs on when its watcher ends in order."""
+    await office.permit()
+    session, worker = await office.running()
+    await office.supervisor.close()
+    assert worker.orders == [StopReason.LEASE_LOST]
+    assert office.session(session.id).stop_reason is StopReason.LEASE_LOST
