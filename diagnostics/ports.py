@@ -49,7 +49,7 @@ class RunningWorker(Protocol):
 class WorkerLauncher(Protocol):
     """Starts workers, and looks after the files they leave."""
 
-    async def launch(self, order: Order) -> RunningWorker:
+    async def launch(self, order: Order, /) -> RunningWorker:
         """Start a worker.
 
         Raises:
@@ -87,7 +87,7 @@ class Standing:
 class Rights(Protocol):
     """What the policy in force says, asked again while a capture runs."""
 
-    async def may_capture(self, log: int, session: str, standing: Standing) -> bool:
+    async def may_capture(self, log: int, session: str, standing: Standing, /) -> bool:
         """Whether the person may start this capture now.
 
         Raises:
@@ -95,7 +95,7 @@ class Rights(Protocol):
         """
         ...
 
-    async def may_approve(self, log: int, session: str, standing: Standing) -> bool:
+    async def may_approve(self, log: int, session: str, standing: Standing, /) -> bool:
         """Whether the person may approve this capture now.
 
         Raises:
@@ -107,6 +107,6 @@ class Rights(Protocol):
 class Places(Protocol):
     """Where tenants may capture."""
 
-    def of(self, tenant: str) -> Place:
+    def of(self, tenant: str, /) -> Place:
         """What is the tenant's; an empty place if nothing is stated."""
         ...

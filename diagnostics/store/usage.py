@@ -26,7 +26,7 @@ class UsageStore:
             if not connection.scalar(sa.select(sa.func.count()).select_from(_count).where(_count.c.day < today)):
                 return
         with self._store.writing() as connection:
-            days = connection.scalars(sa.select(sa.distinct(_count.c.day)).where(_count.c.day < today)).all()
+            days = connection.scalars(sa.select(_count.c.day).where(_count.c.day < today).distinct()).all()
             for day in days:
                 self._close(connection, int(day), threshold)
 

@@ -1,6 +1,7 @@
 """What the stores of diagnostics promise on every database."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ def test_tenants_and_kinds_are_apart(store: LogStore, records: RecordStore) -> N
 def test_pages_hold_each_record_once_the_newest_first(store: LogStore, records: RecordStore) -> None:
     """Records of one instant are told apart by their ids, byte for byte."""
     for id, at in (("b", 1), ("B", 1), ("a", 2), ("c", 1)):
-        append(store, lambda c, one=put(id, created_us=at): apply_changes(c, 1, [one]))
+        append(store, partial(apply_changes, log=1, changes=[put(id, created_us=at)]))
     seen: list[str] = []
     before = None
     while page := records.page(1, "thing", before, 1):
@@ -100,7 +101,8 @@ def count(store: LogStore, name: str, log: int, day: int = DAY) -> None:
     append(store, lambda c: add_count(c, day, name, log), 1)
 
 
-def test_only_days_that_are_over_are_closed(store: LogStore, records: RecordStore) -> None:
+@pytest.mark.usefixtures("records")
+def test_only_days_that_are_over_are_closed(store: LogStore) -> None:
     """Today's counts are not published, and a name below the threshold never."""
     usage = UsageStore(store)
     for log in (1, 2, 2):
@@ -112,7 +114,8 @@ def test_only_days_that_are_over_are_closed(store: LogStore, records: RecordStor
     assert usage.closed() == [(DAY, {"often": 3})]
 
 
-def test_a_closed_day_is_never_counted_again(store: LogStore, records: RecordStore) -> None:
+@pytest.mark.usefixtures("records")
+def test_a_closed_day_is_never_counted_again(store: LogStore) -> None:
     """What comes late, by a clock set back, changes nothing that may have been published; contributors are gone."""
     usage = UsageStore(store)
     for log in (1, 2):

@@ -107,7 +107,7 @@ class Workers:
     def check_readers(self, readers: tuple[Reader, ...]) -> None:
         """Any key will do."""
 
-    async def launch(self, order: Order) -> ObedientWorker:
+    async def launch(self, _order: Order) -> ObedientWorker:
         """Launch one."""
         if self.broken:
             raise DiagnosisUnavailable
@@ -128,11 +128,11 @@ class Rights:
     capture: bool = True
     approve: bool = True
 
-    async def may_capture(self, log: int, session: str, standing: Standing) -> bool:
+    async def may_capture(self, _log: int, _session: str, standing: Standing) -> bool:
         """Whether the starter may capture."""
         return self.capture and bool(standing.name)
 
-    async def may_approve(self, log: int, session: str, standing: Standing) -> bool:
+    async def may_approve(self, _log: int, _session: str, standing: Standing) -> bool:
         """Whether the approver may approve."""
         return self.approve and bool(standing.name)
 
@@ -140,7 +140,7 @@ class Rights:
 class Everywhere:
     """One place for every tenant."""
 
-    def of(self, tenant: str) -> Place:
+    def of(self, _tenant: str) -> Place:
         """Loopback."""
         return Place(frozenset({"lo"}))
 
@@ -245,6 +245,8 @@ class Office:
     async def ended(self, id: str) -> Session:
         """Wait until a session has ended."""
         async with asyncio.timeout(10):
-            while (session := self.session(id)).ended_us is None:
+            session = self.session(id)
+            while session.ended_us is None:
                 await asyncio.sleep(0.01)
+                session = self.session(id)
         return session
