@@ -7,8 +7,10 @@ is bounded; what is not made of plain values is not remembered.
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
 
-from linewarden.authz.conditions import LAST_US, Age, Bound, Stated
+from linewarden.authz.conditions import LAST_US, Age, Bound, Conditions, Stated
 from linewarden.authz.index import Candidate
 from linewarden.authz.model import Context, Finding, Resource
 
@@ -21,6 +23,20 @@ _UNKNOWN_AGE = -1
 Circumstances = tuple[object, ...]
 
 
+#: Ages and instants in their order, and zones, that conditions look at.
+_Marks = tuple[tuple[int, ...], tuple[int, ...], frozenset[str]]
+
+_NOTHING: _Marks = ((), (), frozenset())
+
+
+@lru_cache(4096)
+def _looked_at(conditions: Conditions) -> _Marks:
+    ages = tuple(sorted({one.us for one in conditions if isinstance(one, Age)}))
+    instants = tuple(sorted({one.at_us for one in conditions if isinstance(one, Bound)}))
+    stated = [one for one in conditions if isinstance(one, Stated) and one.kind.startswith("zone")]
+    return ages, instants, frozenset(zone for one in stated for zone in one.values)
+
+
 class Recall:
     """The rules that can matter for one access, and what they said."""
 
@@ -28,11 +44,14 @@ class Recall:
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         self.candidates = candidates
-        conditions = [condition for one in candidates for condition in one.rule.conditions]
-        self._ages = sorted({one.us for one in conditions if isinstance(one, Age)})
-        self._instants = sorted({one.at_us for one in conditions if isinstance(one, Bound)})
-        stated = [one for one in conditions if isinstance(one, Stated) and one.kind.startswith("zone")]
-        self._zones = frozenset(zone for one in stated for zone in one.values)
+        conditions = [one.rule.conditions for one in candidates if one.rule.conditions]
+        # Most rules have no conditions, or those of many others: what these look at is worked out once.
+        if not conditions:
+            self._ages, self._instants, self._zones = _NOTHING
+        elif len(conditions) == 1:
+            self._ages, self._instants, self._zones = _looked_at(conditions[0])
+        else:
+            self._ages, self._instants, self._zones = _looked_at(tuple(chain.from_iterable(conditions)))
         self._findings: dict[Circumstances, Finding] = {}
 
     def circumstances(self, resource: Resource, context: Context) -> Circumstances | None:

@@ -7,7 +7,8 @@ from typing import Any
 from linewarden.audit.checkpoints import Checkpoints, Signed
 from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ
 from linewarden.audit.entryproof import EntryProof
-from linewarden.audit.errors import EntryNotFound
+from linewarden.audit.errors import EntryNotFound, RolledBack, VerificationFailed
+from linewarden.audit.merkle import leaf_hash, verify_inclusion
 from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
 from linewarden.audit.reading import Query, Reading, Row
 from linewarden.audit.store.log import LogStore
@@ -131,6 +132,10 @@ class AuditService(AuditServiceServicer):
         entry = self._log.entry(log, index)
         signed = self._checkpoints.sign(log)
         path = self._checkpoints.inclusion(log, index, signed.checkpoint.size)
+        try:
+            verify_inclusion(index, signed.checkpoint.size, leaf_hash(entry), path, signed.checkpoint.root)
+        except VerificationFailed as error:
+            raise RolledBack("the stored entry is not the one that was signed for") from error
         return pb.GetEntryResponse(
             entry=entry,
             proof=str(EntryProof(index, tuple(path), signed.note)),

@@ -84,6 +84,14 @@ class Running:
     _sweeping: "asyncio.Task[None]"
     _door: Door
 
+    def tenants(self) -> list[str]:
+        """The names of all tenants, the oldest first.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        return [head.tenant for head in self._storage.log.heads() if head.tenant]
+
     async def drain(self, grace_s: float) -> None:
         """Stop taking requests, answer what came in, commit what waits, close. Loses nothing."""
         await self._health.enter_graceful_shutdown()

@@ -58,9 +58,10 @@ def _final(connection: socket.socket, token: str, until: float) -> bytes:
             raise TimeoutError
         connection.settimeout(left)
         part = connection.recv(_LONGEST)
-        if not part:
+        datagram = connection.type is socket.SOCK_DGRAM
+        if not part and not datagram:
             raise ConnectionResetError
-        data = part if connection.type is socket.SOCK_DGRAM else (data + part)[:_LONGEST]
+        data = part if datagram else (data + part)[:_LONGEST]
         whole = b"\r\n\r\n" in data
         if whole and token.encode() in data and not data.startswith(b"SIP/2.0 1"):
             return data

@@ -10,8 +10,14 @@ from linewarden.server.cli.operator import configured, opened_storage
 from linewarden.server.cli.output import output_option, write_rows
 from linewarden.server.credentials import ANY, ApiKey
 from linewarden.server.operating import create_key, revoke_key
+from linewarden.v1 import access_pb2, audit_pb2, diagnostics_pb2, policy_pb2
 
-_SERVICES = ("AccessService", "PolicyService", "AuditService")
+_SERVICES = {
+    name: service
+    for module in (access_pb2, policy_pb2, audit_pb2, diagnostics_pb2)
+    for name, service in module.DESCRIPTOR.services_by_name.items()
+}
+_METHODS = {f"{name}/{method.name}" for name, service in _SERVICES.items() for method in service.methods}
 _COLUMNS = ("id", "caller", "tenants", "methods", "created", "expires", "revoked")
 
 
@@ -39,8 +45,8 @@ def create(
 ) -> None:
     """Create a key for CALLER and print it, this once."""
     for method in methods:
-        if method != ANY and method.partition("/")[0] not in _SERVICES:
-            raise click.BadParameter(f"there is no service for {method}", param_hint="--method")
+        if method != ANY and method not in _SERVICES and method not in _METHODS:
+            raise click.BadParameter(f"there is no service or method {method}", param_hint="--method")
     now = now_us()
     expires = None if days is None else now + int(timedelta(days=days).total_seconds()) * 1_000_000
     with opened_storage(config) as storage:

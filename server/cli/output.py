@@ -56,11 +56,16 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Non
         if writer is None:
             writer = csv.DictWriter(text, fieldnames=[*columns, *(k for k in row if k not in columns)])
             writer.writeheader()
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+        writer.writerow({name: _spreadsheet_cell(_cell(value)) for name, value in row.items()})
     click.echo(text.getvalue(), nl=False)
 
 
+def _spreadsheet_cell(text: str) -> str:
+    # A spreadsheet takes these for formulas, and who names an item may choose its name.
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
+
+
 def _cell(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    # Controls and marks of direction would let a name write over its neighbours on a terminal.
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

@@ -62,8 +62,9 @@ def _greet(settings: Settings, config: Path | None, running: Running) -> None:
         return
     trust = "--plaintext" if settings.plaintext else f"--ca {folder / 'tls/ca.crt'}"
     port = running.addresses[0].rpartition(":")[2]
+    tenant = next(iter(running.tenants()), "TENANT")
     call = (
         f"linewarden check --server localhost:{port} {trust} --key-file {folder / KEY_FILE}"
-        f" --tenant example --as alice play voicemail default/101/msg1 --owner alice"
+        f" --tenant {tenant} --as alice play voicemail default/101/msg1 --owner alice"
     )
     click.echo(f"linewarden: the first call:\n  {call}", err=True)

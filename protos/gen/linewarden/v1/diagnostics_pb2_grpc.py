@@ -34,8 +34,6 @@ class DiagnosticsServiceStub:
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
-    Every rpc may end with the error reasons INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE and OVERLOADED; each names those it has beside them.
     """
 
     def __init__(self, channel):
@@ -175,21 +173,22 @@ class DiagnosticsServiceServicer:
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
-    Every rpc may end with the error reasons INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE and OVERLOADED; each names those it has beside them.
     """
 
     def EnableDiagnostics(self, request, context):
-        """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be accepted.
-        Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER.
+        """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
+        accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DisableDiagnostics(self, request, context):
-        """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS.
-        Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER.
+        """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
+        DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,14 +196,17 @@ class DiagnosticsServiceServicer:
 
     def GetDiagnostics(self, request, context):
         """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics.
+        Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishNotice(self, request, context):
-        """PublishNotice publishes the text that tells users, as a new version that replaces the one before.
-        Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER.
+        """PublishNotice publishes the text that tells users, as a new version that replaces the one before. Needs
+        PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,8 +214,8 @@ class DiagnosticsServiceServicer:
 
     def ListActiveNotices(self, request, context):
         """ListActiveNotices tells a user of the tenant which captures run now and what the notice says. Needs no right
-        beyond
-        being one. Error reasons: NOT_THE_CUSTOMER.
+        beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,26 +223,28 @@ class DiagnosticsServiceServicer:
 
     def ConfirmNotice(self, request, context):
         """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
-        no right
-        beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
-        NOT_THE_CUSTOMER.
+        no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
+        NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
+        OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordReceipts(self, request, context):
-        """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER.
+        """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendNotice(self, request, context):
-        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it.
-        Needs SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
-        DIAGNOSIS_UNAVAILABLE.
+        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it. Needs
+        SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
+        DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -248,25 +252,27 @@ class DiagnosticsServiceServicer:
 
     def MakeAttestation(self, request, context):
         """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
-        it go on.
-        Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
-        ATTESTATION_INVALID, NOT_THE_CUSTOMER.
+        it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
+        NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WithdrawAttestation(self, request, context):
-        """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER.
+        """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAttestations(self, request, context):
-        """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics.
-        Error reasons: PAGE_TOKEN_INVALID.
+        """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
+        PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -274,53 +280,57 @@ class DiagnosticsServiceServicer:
 
     def RequestSession(self, request, context):
         """RequestSession asks for one capture for one case. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or
-        CAPTURE_RAW_FILTER where
-        they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-        LIMIT_TOO_HIGH,
-        SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID.
+        CAPTURE_RAW_FILTER where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID,
+        CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveSession(self, request, context):
-        """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE.
-        Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL,
-        NOT_THE_CUSTOMER,
-        ATTESTATION_MISSING.
+        """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
+        DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
+        ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RejectSession(self, request, context):
-        """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER.
+        """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartSession(self, request, context):
-        """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START.
-        Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING,
-        APPROVAL_MISSING,
-        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE.
+        """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
+        DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
+        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StopSession(self, request, context):
-        """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT.
+        """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSession(self, request, context):
-        """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND.
+        """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -328,32 +338,36 @@ class DiagnosticsServiceServicer:
 
     def ListSessions(self, request, context):
         """ListSessions reads sessions, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
-        PAGE_TOKEN_INVALID.
+        PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchSession(self, request, context):
-        """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STREAM_LIMIT_EXCEEDED.
+        """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture. Error
+        reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STREAM_LIMIT_EXCEEDED, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadEvidence(self, request, context):
-        """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated.
-        Needs CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING,
-        DIAGNOSIS_UNAVAILABLE.
+        """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated. Needs
+        CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING, DIAGNOSIS_UNAVAILABLE,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSession(self, request, context):
-        """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT.
+        """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the
+        capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -362,7 +376,8 @@ class DiagnosticsServiceServicer:
     def RunProbe(self, request, context):
         """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
         Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
-        DIAGNOSIS_UNAVAILABLE.
+        DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -370,14 +385,17 @@ class DiagnosticsServiceServicer:
 
     def ShareUsage(self, request, context):
         """ShareUsage opts the tenant in to, or out of, sharing anonymous counts. Needs SHARE_USAGE. Error reasons:
-        NOT_THE_CUSTOMER.
+        NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE.
+        """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE. Error reasons:
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -523,8 +541,6 @@ class DiagnosticsService:
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
-    Every rpc may end with the error reasons INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE and OVERLOADED; each names those it has beside them.
     """
 
     @staticmethod

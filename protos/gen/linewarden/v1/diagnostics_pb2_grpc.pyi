@@ -35,8 +35,6 @@ class DiagnosticsServiceStub:
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
-    Every rpc may end with the error reasons INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE and OVERLOADED; each names those it has beside them.
     """
 
     @_typing.overload
@@ -44,110 +42,135 @@ class DiagnosticsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DiagnosticsServiceAsyncStub: ...
     EnableDiagnostics: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.EnableDiagnosticsRequest, _diagnostics_pb2.EnableDiagnosticsResponse]
-    """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be accepted.
-    Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER.
+    """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
+    accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
     """
     DisableDiagnostics: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.DisableDiagnosticsRequest, _diagnostics_pb2.DisableDiagnosticsResponse]
-    """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS.
-    Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER.
+    """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
+    DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     GetDiagnostics: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetDiagnosticsRequest, _diagnostics_pb2.GetDiagnosticsResponse]
-    """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics."""
+    """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics.
+    Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """
     PublishNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.PublishNoticeRequest, _diagnostics_pb2.PublishNoticeResponse]
-    """PublishNotice publishes the text that tells users, as a new version that replaces the one before.
-    Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER.
+    """PublishNotice publishes the text that tells users, as a new version that replaces the one before. Needs
+    PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ListActiveNotices: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListActiveNoticesRequest, _diagnostics_pb2.ListActiveNoticesResponse]
     """ListActiveNotices tells a user of the tenant which captures run now and what the notice says. Needs no right
-    beyond
-    being one. Error reasons: NOT_THE_CUSTOMER.
+    beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ConfirmNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ConfirmNoticeRequest, _diagnostics_pb2.ConfirmNoticeResponse]
     """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
-    no right
-    beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
-    NOT_THE_CUSTOMER.
+    no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
+    NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
+    OVERLOADED.
     """
     RecordReceipts: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RecordReceiptsRequest, _diagnostics_pb2.RecordReceiptsResponse]
-    """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER.
+    """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     SendNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.SendNoticeRequest, _diagnostics_pb2.SendNoticeResponse]
-    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it.
-    Needs SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
-    DIAGNOSIS_UNAVAILABLE.
+    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it. Needs
+    SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
+    DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     MakeAttestation: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.MakeAttestationRequest, _diagnostics_pb2.MakeAttestationResponse]
     """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
-    it go on.
-    Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
-    ATTESTATION_INVALID, NOT_THE_CUSTOMER.
+    it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
+    NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     WithdrawAttestation: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.WithdrawAttestationRequest, _diagnostics_pb2.WithdrawAttestationResponse]
-    """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER.
+    """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ListAttestations: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListAttestationsRequest, _diagnostics_pb2.ListAttestationsResponse]
-    """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics.
-    Error reasons: PAGE_TOKEN_INVALID.
+    """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
+    PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RequestSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RequestSessionRequest, _diagnostics_pb2.RequestSessionResponse]
     """RequestSession asks for one capture for one case. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or
-    CAPTURE_RAW_FILTER where
-    they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-    LIMIT_TOO_HIGH,
-    SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID.
+    CAPTURE_RAW_FILTER where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID,
+    CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ApproveSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]
-    """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE.
-    Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL,
-    NOT_THE_CUSTOMER,
-    ATTESTATION_MISSING.
+    """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
+    DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
+    ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RejectSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RejectSessionRequest, _diagnostics_pb2.RejectSessionResponse]
-    """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER.
+    """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     StartSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.StartSessionRequest, _diagnostics_pb2.StartSessionResponse]
-    """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START.
-    Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING,
-    APPROVAL_MISSING,
-    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE.
+    """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
+    DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
+    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     StopSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.StopSessionRequest, _diagnostics_pb2.StopSessionResponse]
-    """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT.
+    """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetSessionRequest, _diagnostics_pb2.GetSessionResponse]
-    """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND."""
+    """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListSessionsRequest, _diagnostics_pb2.ListSessionsResponse]
     """ListSessions reads sessions, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
-    PAGE_TOKEN_INVALID.
+    PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     WatchSession: _grpc.UnaryStreamMultiCallable[_diagnostics_pb2.WatchSessionRequest, _diagnostics_pb2.WatchSessionResponse]
-    """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STREAM_LIMIT_EXCEEDED.
+    """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture. Error
+    reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STREAM_LIMIT_EXCEEDED, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ReadEvidence: _grpc.UnaryStreamMultiCallable[_diagnostics_pb2.ReadEvidenceRequest, _diagnostics_pb2.ReadEvidenceResponse]
-    """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated.
-    Needs CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING,
-    DIAGNOSIS_UNAVAILABLE.
+    """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated. Needs
+    CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING, DIAGNOSIS_UNAVAILABLE,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
     """
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.DeleteSessionRequest, _diagnostics_pb2.DeleteSessionResponse]
-    """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT.
+    """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the
+    capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RunProbe: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RunProbeRequest, _diagnostics_pb2.RunProbeResponse]
     """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
     Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
-    DIAGNOSIS_UNAVAILABLE.
+    DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ShareUsage: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ShareUsageRequest, _diagnostics_pb2.ShareUsageResponse]
     """ShareUsage opts the tenant in to, or out of, sharing anonymous counts. Needs SHARE_USAGE. Error reasons:
-    NOT_THE_CUSTOMER.
+    NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetUsageRequest, _diagnostics_pb2.GetUsageResponse]
-    """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE."""
+    """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE. Error reasons:
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
 
 @_typing.type_check_only
 class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
@@ -159,116 +182,139 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
-    Every rpc may end with the error reasons INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE and OVERLOADED; each names those it has beside them.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EnableDiagnostics: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.EnableDiagnosticsRequest, _diagnostics_pb2.EnableDiagnosticsResponse]  # type: ignore[assignment]
-    """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be accepted.
-    Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER.
+    """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
+    accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
     """
     DisableDiagnostics: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.DisableDiagnosticsRequest, _diagnostics_pb2.DisableDiagnosticsResponse]  # type: ignore[assignment]
-    """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS.
-    Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER.
+    """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
+    DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     GetDiagnostics: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetDiagnosticsRequest, _diagnostics_pb2.GetDiagnosticsResponse]  # type: ignore[assignment]
-    """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics."""
+    """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics.
+    Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """
     PublishNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.PublishNoticeRequest, _diagnostics_pb2.PublishNoticeResponse]  # type: ignore[assignment]
-    """PublishNotice publishes the text that tells users, as a new version that replaces the one before.
-    Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER.
+    """PublishNotice publishes the text that tells users, as a new version that replaces the one before. Needs
+    PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ListActiveNotices: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListActiveNoticesRequest, _diagnostics_pb2.ListActiveNoticesResponse]  # type: ignore[assignment]
     """ListActiveNotices tells a user of the tenant which captures run now and what the notice says. Needs no right
-    beyond
-    being one. Error reasons: NOT_THE_CUSTOMER.
+    beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ConfirmNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ConfirmNoticeRequest, _diagnostics_pb2.ConfirmNoticeResponse]  # type: ignore[assignment]
     """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
-    no right
-    beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
-    NOT_THE_CUSTOMER.
+    no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
+    NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
+    OVERLOADED.
     """
     RecordReceipts: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RecordReceiptsRequest, _diagnostics_pb2.RecordReceiptsResponse]  # type: ignore[assignment]
-    """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER.
+    """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     SendNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.SendNoticeRequest, _diagnostics_pb2.SendNoticeResponse]  # type: ignore[assignment]
-    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it.
-    Needs SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
-    DIAGNOSIS_UNAVAILABLE.
+    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it. Needs
+    SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
+    DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     MakeAttestation: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.MakeAttestationRequest, _diagnostics_pb2.MakeAttestationResponse]  # type: ignore[assignment]
     """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
-    it go on.
-    Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
-    ATTESTATION_INVALID, NOT_THE_CUSTOMER.
+    it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
+    NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     WithdrawAttestation: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.WithdrawAttestationRequest, _diagnostics_pb2.WithdrawAttestationResponse]  # type: ignore[assignment]
-    """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER.
+    """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ListAttestations: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListAttestationsRequest, _diagnostics_pb2.ListAttestationsResponse]  # type: ignore[assignment]
-    """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics.
-    Error reasons: PAGE_TOKEN_INVALID.
+    """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
+    PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RequestSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RequestSessionRequest, _diagnostics_pb2.RequestSessionResponse]  # type: ignore[assignment]
     """RequestSession asks for one capture for one case. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or
-    CAPTURE_RAW_FILTER where
-    they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-    LIMIT_TOO_HIGH,
-    SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID.
+    CAPTURE_RAW_FILTER where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID,
+    CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ApproveSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]  # type: ignore[assignment]
-    """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE.
-    Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL,
-    NOT_THE_CUSTOMER,
-    ATTESTATION_MISSING.
+    """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
+    DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
+    ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RejectSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RejectSessionRequest, _diagnostics_pb2.RejectSessionResponse]  # type: ignore[assignment]
-    """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER.
+    """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     StartSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.StartSessionRequest, _diagnostics_pb2.StartSessionResponse]  # type: ignore[assignment]
-    """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START.
-    Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING,
-    APPROVAL_MISSING,
-    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE.
+    """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
+    DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
+    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     StopSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.StopSessionRequest, _diagnostics_pb2.StopSessionResponse]  # type: ignore[assignment]
-    """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT.
+    """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetSessionRequest, _diagnostics_pb2.GetSessionResponse]  # type: ignore[assignment]
-    """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND."""
+    """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
     ListSessions: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListSessionsRequest, _diagnostics_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """ListSessions reads sessions, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
-    PAGE_TOKEN_INVALID.
+    PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     WatchSession: _aio.UnaryStreamMultiCallable[_diagnostics_pb2.WatchSessionRequest, _diagnostics_pb2.WatchSessionResponse]  # type: ignore[assignment]
-    """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STREAM_LIMIT_EXCEEDED.
+    """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture. Error
+    reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STREAM_LIMIT_EXCEEDED, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ReadEvidence: _aio.UnaryStreamMultiCallable[_diagnostics_pb2.ReadEvidenceRequest, _diagnostics_pb2.ReadEvidenceResponse]  # type: ignore[assignment]
-    """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated.
-    Needs CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING,
-    DIAGNOSIS_UNAVAILABLE.
+    """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated. Needs
+    CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING, DIAGNOSIS_UNAVAILABLE,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
     """
     DeleteSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.DeleteSessionRequest, _diagnostics_pb2.DeleteSessionResponse]  # type: ignore[assignment]
-    """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
-    Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT.
+    """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the
+    capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RunProbe: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RunProbeRequest, _diagnostics_pb2.RunProbeResponse]  # type: ignore[assignment]
     """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
     Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
-    DIAGNOSIS_UNAVAILABLE.
+    DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ShareUsage: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ShareUsageRequest, _diagnostics_pb2.ShareUsageResponse]  # type: ignore[assignment]
     """ShareUsage opts the tenant in to, or out of, sharing anonymous counts. Needs SHARE_USAGE. Error reasons:
-    NOT_THE_CUSTOMER.
+    NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetUsageRequest, _diagnostics_pb2.GetUsageResponse]  # type: ignore[assignment]
-    """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE."""
+    """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE. Error reasons:
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
 
 class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     """DiagnosticsService runs packet captures and other diagnoses that nobody can start in the dark. The customer enables
@@ -279,8 +325,6 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
-    Every rpc may end with the error reasons INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE and OVERLOADED; each names those it has beside them.
     """
 
     @_abc_1.abstractmethod
@@ -289,8 +333,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.EnableDiagnosticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.EnableDiagnosticsResponse, _abc.Awaitable[_diagnostics_pb2.EnableDiagnosticsResponse]]:
-        """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be accepted.
-        Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER.
+        """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
+        accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -299,8 +345,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.DisableDiagnosticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.DisableDiagnosticsResponse, _abc.Awaitable[_diagnostics_pb2.DisableDiagnosticsResponse]]:
-        """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS.
-        Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER.
+        """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
+        DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -309,7 +356,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.GetDiagnosticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.GetDiagnosticsResponse, _abc.Awaitable[_diagnostics_pb2.GetDiagnosticsResponse]]:
-        """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics."""
+        """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics.
+        Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """
 
     @_abc_1.abstractmethod
     def PublishNotice(
@@ -317,8 +367,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.PublishNoticeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.PublishNoticeResponse, _abc.Awaitable[_diagnostics_pb2.PublishNoticeResponse]]:
-        """PublishNotice publishes the text that tells users, as a new version that replaces the one before.
-        Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER.
+        """PublishNotice publishes the text that tells users, as a new version that replaces the one before. Needs
+        PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -328,8 +379,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ListActiveNoticesResponse, _abc.Awaitable[_diagnostics_pb2.ListActiveNoticesResponse]]:
         """ListActiveNotices tells a user of the tenant which captures run now and what the notice says. Needs no right
-        beyond
-        being one. Error reasons: NOT_THE_CUSTOMER.
+        beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -339,9 +390,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ConfirmNoticeResponse, _abc.Awaitable[_diagnostics_pb2.ConfirmNoticeResponse]]:
         """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
-        no right
-        beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
-        NOT_THE_CUSTOMER.
+        no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
+        NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
+        OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -350,8 +401,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.RecordReceiptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.RecordReceiptsResponse, _abc.Awaitable[_diagnostics_pb2.RecordReceiptsResponse]]:
-        """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER.
+        """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -360,9 +412,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.SendNoticeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.SendNoticeResponse, _abc.Awaitable[_diagnostics_pb2.SendNoticeResponse]]:
-        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it.
-        Needs SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
-        DIAGNOSIS_UNAVAILABLE.
+        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it. Needs
+        SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
+        DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -372,9 +425,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.MakeAttestationResponse, _abc.Awaitable[_diagnostics_pb2.MakeAttestationResponse]]:
         """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
-        it go on.
-        Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
-        ATTESTATION_INVALID, NOT_THE_CUSTOMER.
+        it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
+        NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -383,8 +436,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.WithdrawAttestationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.WithdrawAttestationResponse, _abc.Awaitable[_diagnostics_pb2.WithdrawAttestationResponse]]:
-        """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER.
+        """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -393,8 +447,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.ListAttestationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ListAttestationsResponse, _abc.Awaitable[_diagnostics_pb2.ListAttestationsResponse]]:
-        """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics.
-        Error reasons: PAGE_TOKEN_INVALID.
+        """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
+        PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -404,10 +459,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.RequestSessionResponse, _abc.Awaitable[_diagnostics_pb2.RequestSessionResponse]]:
         """RequestSession asks for one capture for one case. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or
-        CAPTURE_RAW_FILTER where
-        they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-        LIMIT_TOO_HIGH,
-        SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID.
+        CAPTURE_RAW_FILTER where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID,
+        CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -416,10 +471,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.ApproveSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ApproveSessionResponse, _abc.Awaitable[_diagnostics_pb2.ApproveSessionResponse]]:
-        """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE.
-        Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL,
-        NOT_THE_CUSTOMER,
-        ATTESTATION_MISSING.
+        """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
+        DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
+        ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -428,8 +483,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.RejectSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.RejectSessionResponse, _abc.Awaitable[_diagnostics_pb2.RejectSessionResponse]]:
-        """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER.
+        """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -438,10 +494,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.StartSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.StartSessionResponse, _abc.Awaitable[_diagnostics_pb2.StartSessionResponse]]:
-        """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START.
-        Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING,
-        APPROVAL_MISSING,
-        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE.
+        """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
+        DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
+        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -450,8 +506,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.StopSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.StopSessionResponse, _abc.Awaitable[_diagnostics_pb2.StopSessionResponse]]:
-        """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT.
+        """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -460,7 +517,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.GetSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.GetSessionResponse, _abc.Awaitable[_diagnostics_pb2.GetSessionResponse]]:
-        """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND."""
+        """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
+        """
 
     @_abc_1.abstractmethod
     def ListSessions(
@@ -469,7 +529,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ListSessionsResponse, _abc.Awaitable[_diagnostics_pb2.ListSessionsResponse]]:
         """ListSessions reads sessions, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
-        PAGE_TOKEN_INVALID.
+        PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -478,8 +539,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.WatchSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_diagnostics_pb2.WatchSessionResponse], _abc.AsyncIterator[_diagnostics_pb2.WatchSessionResponse]]:
-        """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STREAM_LIMIT_EXCEEDED.
+        """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture. Error
+        reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STREAM_LIMIT_EXCEEDED, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -488,9 +550,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.ReadEvidenceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_diagnostics_pb2.ReadEvidenceResponse], _abc.AsyncIterator[_diagnostics_pb2.ReadEvidenceResponse]]:
-        """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated.
-        Needs CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING,
-        DIAGNOSIS_UNAVAILABLE.
+        """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated. Needs
+        CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING, DIAGNOSIS_UNAVAILABLE,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -499,8 +562,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.DeleteSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.DeleteSessionResponse, _abc.Awaitable[_diagnostics_pb2.DeleteSessionResponse]]:
-        """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
-        Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT.
+        """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the
+        capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -511,7 +575,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.RunProbeResponse, _abc.Awaitable[_diagnostics_pb2.RunProbeResponse]]:
         """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
         Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
-        DIAGNOSIS_UNAVAILABLE.
+        DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -521,7 +586,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ShareUsageResponse, _abc.Awaitable[_diagnostics_pb2.ShareUsageResponse]]:
         """ShareUsage opts the tenant in to, or out of, sharing anonymous counts. Needs SHARE_USAGE. Error reasons:
-        NOT_THE_CUSTOMER.
+        NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -530,6 +596,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.GetUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.GetUsageResponse, _abc.Awaitable[_diagnostics_pb2.GetUsageResponse]]:
-        """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE."""
+        """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE. Error reasons:
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
+        """
 
 def add_DiagnosticsServiceServicer_to_server(servicer: DiagnosticsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
