@@ -1,6 +1,5 @@
 """AuditService: who may read the log is decided by the policy, and the decision is the record of the read."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -9,7 +8,7 @@ from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import EntryNotFound, RolledBack, VerificationFailed
 from linewarden.audit.merkle import leaf_hash, verify_inclusion
-from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
+from linewarden.audit.patience import LONG_TIMEOUT_S, READ_TIMEOUT_S, in_thread
 from linewarden.audit.reading import Query, Reading, Row
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
@@ -60,7 +59,8 @@ class AuditService(AuditServiceServicer):
             query = _query(request)
             stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, entrance.log, query)
             decision, index = await self._read(entrance, request, {"query": stated})
-            page = await asyncio.to_thread(
+            page = await in_thread(
+                LONG_TIMEOUT_S,
                 self._reading.query,
                 entrance.log,
                 query,
@@ -84,7 +84,7 @@ class AuditService(AuditServiceServicer):
             decision, index = await self._read(entrance, request, {"query": {"index": request.index}})
             if request.index >= index:
                 raise EntryNotFound("the log has no entry at that index")
-            return await asyncio.to_thread(self._proved, entrance.log, request.index, masks_numbers(decision))
+            return await in_thread(LONG_TIMEOUT_S, self._proved, entrance.log, request.index, masks_numbers(decision))
 
         try:
             return await self._door.serve(context, request, _method("GetEntry"), self._valid_entry, answer)
@@ -98,7 +98,7 @@ class AuditService(AuditServiceServicer):
 
         async def answer(entrance: Entrance) -> pb.GetCheckpointResponse:
             await self._read(entrance, request, {"query": {"checkpoint": request.old_size}})
-            return await asyncio.to_thread(self._checkpoint, entrance.log, request.old_size)
+            return await in_thread(LONG_TIMEOUT_S, self._checkpoint, entrance.log, request.old_size)
 
         try:
             method = _method("GetCheckpoint")
@@ -114,12 +114,12 @@ class AuditService(AuditServiceServicer):
         async def answer(entrance: Entrance) -> tuple[int, Signed]:
             log = ResourceType.AUDIT_LOG
             await authorize(self._control, entrance, request, log, Verb.EXPORT_ACCESS_LOG, AUDIT_EXPORTED, {})
-            return entrance.log, await asyncio.to_thread(self._checkpoints.sign, entrance.log)
+            return entrance.log, await in_thread(LONG_TIMEOUT_S, self._checkpoints.sign, entrance.log)
 
         try:
             log, signed = await self._door.serve(context, request, _method("ExportLog"), self._valid_export, answer)
             files = self._files(log, signed)
-            while (file := await asyncio.to_thread(next, files, None)) is not None:
+            while (file := await in_thread(LONG_TIMEOUT_S, next, files, None)) is not None:
                 yield file
         except Exception as error:  # noqa: BLE001 - see QueryEntries
             await abort(context, error)

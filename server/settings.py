@@ -196,7 +196,7 @@ class Settings(BaseSettings):
             _host(address)
         return value
 
-    @field_validator("tls_client_ca", mode="before")
+    @field_validator("tls_client_ca", "places_file", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
         return value or None

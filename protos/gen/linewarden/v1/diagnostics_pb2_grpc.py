@@ -27,10 +27,9 @@ if _version_not_supported:
 
 class DiagnosticsServiceStub:
     """DiagnosticsService runs packet captures and other diagnoses that nobody can start in the dark. The customer enables
-    them, publishes a notice, and its administrator attests that users were told; a diagnosis is then requested for one
+    them, publishes a notice, and its administrator attests that users were told. A diagnosis is then requested for one
     case, approved by a second person, run within its limits, sealed to named readers, and deleted on time. Each step
-    is an
-    entry of the tenant's log, written together with what it changes; a step that is refused is an entry too.
+    is an entry of the log, written together with what it changes; a step that is refused is an entry too.
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
@@ -166,10 +165,9 @@ class DiagnosticsServiceStub:
 
 class DiagnosticsServiceServicer:
     """DiagnosticsService runs packet captures and other diagnoses that nobody can start in the dark. The customer enables
-    them, publishes a notice, and its administrator attests that users were told; a diagnosis is then requested for one
+    them, publishes a notice, and its administrator attests that users were told. A diagnosis is then requested for one
     case, approved by a second person, run within its limits, sealed to named readers, and deleted on time. Each step
-    is an
-    entry of the tenant's log, written together with what it changes; a step that is refused is an entry too.
+    is an entry of the log, written together with what it changes; a step that is refused is an entry too.
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
@@ -534,10 +532,9 @@ def add_DiagnosticsServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class DiagnosticsService:
     """DiagnosticsService runs packet captures and other diagnoses that nobody can start in the dark. The customer enables
-    them, publishes a notice, and its administrator attests that users were told; a diagnosis is then requested for one
+    them, publishes a notice, and its administrator attests that users were told. A diagnosis is then requested for one
     case, approved by a second person, run within its limits, sealed to named readers, and deleted on time. Each step
-    is an
-    entry of the tenant's log, written together with what it changes; a step that is refused is an entry too.
+    is an entry of the log, written together with what it changes; a step that is refused is an entry too.
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.

@@ -28,10 +28,9 @@ GRPC_VERSION: str
 
 class DiagnosticsServiceStub:
     """DiagnosticsService runs packet captures and other diagnoses that nobody can start in the dark. The customer enables
-    them, publishes a notice, and its administrator attests that users were told; a diagnosis is then requested for one
+    them, publishes a notice, and its administrator attests that users were told. A diagnosis is then requested for one
     case, approved by a second person, run within its limits, sealed to named readers, and deleted on time. Each step
-    is an
-    entry of the tenant's log, written together with what it changes; a step that is refused is an entry too.
+    is an entry of the log, written together with what it changes; a step that is refused is an entry too.
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
@@ -175,10 +174,9 @@ class DiagnosticsServiceStub:
 @_typing.type_check_only
 class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     """DiagnosticsService runs packet captures and other diagnoses that nobody can start in the dark. The customer enables
-    them, publishes a notice, and its administrator attests that users were told; a diagnosis is then requested for one
+    them, publishes a notice, and its administrator attests that users were told. A diagnosis is then requested for one
     case, approved by a second person, run within its limits, sealed to named readers, and deleted on time. Each step
-    is an
-    entry of the tenant's log, written together with what it changes; a step that is refused is an entry too.
+    is an entry of the log, written together with what it changes; a step that is refused is an entry too.
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.
@@ -318,10 +316,9 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
 
 class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     """DiagnosticsService runs packet captures and other diagnoses that nobody can start in the dark. The customer enables
-    them, publishes a notice, and its administrator attests that users were told; a diagnosis is then requested for one
+    them, publishes a notice, and its administrator attests that users were told. A diagnosis is then requested for one
     case, approved by a second person, run within its limits, sealed to named readers, and deleted on time. Each step
-    is an
-    entry of the tenant's log, written together with what it changes; a step that is refused is an entry too.
+    is an entry of the log, written together with what it changes; a step that is refused is an entry too.
 
     Persons of another tenant may request and run where the policy lets them. They never enable, notify, attest or
     approve.

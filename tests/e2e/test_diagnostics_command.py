@@ -1,0 +1,162 @@
+"""A capture from enabling to reading, with the installed command alone."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewarden.diagnostics.sealing import pyrage
+from tests.e2e.conftest import COMMAND, POLICY, Done, Service, address_of, linewarden
+
+CASE = ("--case", "T-4711", "--purpose", "support")
+PORT = "45070"
+OPTIONS = b"OPTIONS sip:b@h SIP/2.0\r\nCall-ID: x\r\nContent-Length: 0\r\n\r\n"
+RULES = """
+allow admin enable_diagnostics,publish_notice,attest_notice,send_notice diagnostics any
+allow admin share_usage,view_metadata,run_probe diagnostics any
+allow admin capture_request,capture_start,capture_stop,capture_read,view_metadata,delete capture any
+allow berta capture_approve capture any
+"""
+
+
+def _may_capture() -> bool:
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def customer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose customer has permitted captures on loopback."""
+    folder = tmp_path_factory.mktemp("diagnostics") / "service"
+    assert linewarden("init", str(folder), "--tenant", "acme", "--policy", str(POLICY)).code == 0
+    (folder / "places.toml").write_text('[acme]\ninterfaces = ["lo"]\n')
+    stated = {"LISTEN": "localhost:0", "PLACES_FILE": "places.toml", "CAPTURE_MIN_DISK_FREE": "0"}
+    environment = os.environ | {f"LINEWARDEN_{name}": value for name, value in stated.items()}
+    with (folder / "stderr").open("wb") as stderr:
+        call = [COMMAND, "serve", "--config", str(folder / "linewarden.toml")]
+        process = subprocess.Popen(call, stderr=stderr, env=environment)
+    try:
+        service = Service(folder, address_of(folder / "stderr"), process)
+        _permit(service)
+        yield service
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _permit(service: Service) -> None:
+    """Enable, publish and attest as an administrator does."""
+    policy, text, statement = (service.folder / name for name in ("acme.policy", "en.txt", "statement.json"))
+    policy.write_text(POLICY.read_text() + RULES)
+    text.write_text("Calls of a fault are captured.")
+    duties = ("inform_users", "lawful_basis", "consult_representatives", "limit_readers", "delete_in_time")
+    accept = [text for duty in duties for text in ("--accept", duty)]
+    for arguments in (
+        ("policy", "load", str(policy)),
+        ("diagnostics", "enable", *accept),
+        ("diagnostics", "publish", "faults", f"en={text}", "--audience", "all", "--channel", "email"),
+    ):
+        done = service.run(*arguments, subject="admin")
+        assert done.code == 0, done.err
+    statement.write_text(json.dumps(_statement()))
+    done = service.run("diagnostics", "attest", str(statement), subject="admin")
+    assert done.code == 0, done.err
+
+
+def _statement() -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "notice_id": "faults", "notice_version": 1, "role": "officer", "authority": "board", "audience": "all",
+        "channels": [{"channel": "NOTICE_CHANNEL_EMAIL", "evidence_sha256": "A" * 43 + "="}],
+        "informed_count": 3, "purpose": "PURPOSE_SUPPORT", "legal_basis": "LEGAL_BASIS_CONTRACT",
+        "jurisdictions": ["DE"], "consent_mode": "CONSENT_MODE_NONE", "necessity": "no other way",
+        "notified_from": now.isoformat(), "notified_until": now.isoformat(),
+        "valid_until": (now + timedelta(days=9)).isoformat(),
+        "promised": {"profile": "CAPTURE_PROFILE_SIGNALLING", "seconds": 600, "retention_days": 30},
+    }  # fmt: skip
+
+
+def rows(done: Done) -> list[dict[str, Any]]:
+    """The rows that a command wrote as JSON."""
+    assert done.code == 0, done.err
+    found: list[dict[str, Any]] = json.loads(done.out)
+    return found
+
+
+def test_an_interface_of_others_is_refused(customer: Service, tmp_path: Path) -> None:
+    """The refusal has its own exit code and one line that says no more than it must."""
+    done = request(customer, tmp_path, "eth7")
+    assert (done.code, done.out) == (4, "")
+    assert done.err == "linewarden: that is not the tenant's to look at\n"
+
+
+def test_an_incomplete_enabling_is_a_wrong_request(customer: Service) -> None:
+    """Accepting one responsibility is not accepting all."""
+    assert customer.run("diagnostics", "enable", "--accept", "lawful_basis", subject="admin").code == 2
+
+
+def test_a_list_of_receipts_and_a_confirmation(customer: Service, tmp_path: Path) -> None:
+    """A CSV file with times is recorded; the counts come back; users confirm for themselves."""
+    file = tmp_path / "receipts.csv"
+    file.write_text("person,fact,at\nbob,informed,2026-01-02T03:04:05Z\ncarol,failed,2026-01-02T03:04:05Z\n")
+    assert customer.run("diagnostics", "confirm", "faults", "1", subject="bob").code == 0
+    arguments = ("diagnostics", "receipts", "faults", "1", str(file), "--channel", "paper", "-o", "json")
+    (row,) = rows(customer.run(*arguments, subject="admin"))
+    assert (row["informed"], row["confirmed"], row["failed"]) == ("1", "1", "1")
+    file.write_text("person,fact,at\nbob,knew,2026-01-02T03:04:05Z\n")
+    assert customer.run(*arguments, subject="admin").code == 2
+
+
+def test_usage_shows_what_would_be_sent(customer: Service) -> None:
+    """The document is on stdout, byte for byte, and nothing else."""
+    assert customer.run("usage", "share", "on", subject="admin").code == 0
+    done = customer.run("usage", "show", subject="admin")
+    assert json.loads(done.out) == {"v": 1, "threshold": 11, "days": []}
+
+
+def request(customer: Service, folder: Path, interface: str = "lo") -> Done:
+    """Ask for a capture on loopback; the reader's key goes into the folder."""
+    identity: Any = pyrage.x25519.Identity.generate()
+    (folder / "identity").write_text(f"# a comment\n{identity}\n")
+    return customer.run(
+        "capture", "request", *CASE, "--interface", interface, "--port", PORT, "--disk-free", "0",
+        "--reader", f"admin={identity.to_public()}", "-o", "json", subject="admin",
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not _may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
+def test_a_capture_from_request_to_reading(customer: Service, tmp_path: Path) -> None:
+    """Requested, approved, started, stopped, fetched, verified, opened: each by a command of its own."""
+    (session,) = rows(request(customer, tmp_path))
+    id = session["id"]
+    refused = customer.run("capture", "approve", id, subject="admin")
+    assert refused.code == 4
+    assert rows(customer.run("capture", "approve", id, "-o", "json", subject="berta"))[0]["state"] == "armed"
+    assert rows(customer.run("capture", "start", id, *CASE, "-o", "json", subject="admin"))[0]["state"] == "running"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(5):
+            sender.sendto(OPTIONS, ("127.0.0.1", int(PORT)))
+    time.sleep(0.5)
+    customer.run("capture", "stop", id, *CASE, subject="admin")
+    looks = [json.loads(line) for line in customer.run("capture", "watch", id, subject="admin").out.splitlines()]
+    assert looks[-1]["state"] == "sealed"
+    assert looks[-1]["counters"]["written"] == "5"
+    sealed, plain, identity = tmp_path / "x.age", tmp_path / "x.pcapng", ("--identity", str(tmp_path / "identity"))
+    assert customer.run("capture", "fetch", id, str(sealed), *CASE, subject="admin").code == 0
+    assert customer.run("capture", "verify", id, str(sealed), *identity, subject="admin").code == 0
+    assert customer.run("capture", "open", id, str(plain), *CASE, *identity, subject="admin").code == 0
+    assert b"OPTIONS sip:b@h" in plain.read_bytes()
+    broken = bytearray(sealed.read_bytes())
+    broken[-1] ^= 1
+    sealed.write_bytes(broken)
+    assert customer.run("capture", "verify", id, str(sealed), *identity, subject="admin").code == 1
