@@ -60,12 +60,19 @@ class NoticeDesk:
             RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
         """
         on.by_customer()
-        notice = self._books.current_notice(on.log, id, version)
+        return self.delivered(on, self._books.current_notice(on.log, id, version), receipts)
+
+    def delivered(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> Step[tuple[Notice, int]]:
+        """Record receipts of a notice that may have another version by now: what was sent was sent.
+
+        Raises:
+            RecordNotFound: a receipt is about a session that does not exist.
+        """
         new = self._new(on, notice, receipts)
         groups = [new[n : n + _RECEIPTS_PER_ENTRY] for n in range(0, len(new), _RECEIPTS_PER_ENTRY)] or [[]]
-        about = {"notice": id, "version": version}
+        about = {"notice": notice.id, "version": notice.version}
         entries = [on.entry(kinds.NOTICE_RECEIVED, about | {"receipts": list(map(_in_entry, one))}) for one in groups]
-        return Step(on.log, tuple(entries), (), (notice, len(new)), (id, version), tuple(new))
+        return Step(on.log, tuple(entries), (), (notice, len(new)), (notice.id, notice.version), tuple(new))
 
     def confirm(self, on: Occasion, id: str, version: int, session: str) -> Step[int]:
         """Record that the actor has read the notice; the result is since when that is known.

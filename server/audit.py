@@ -155,10 +155,13 @@ class AuditService(AuditServiceServicer):
     def _files(self, log: int, signed: Signed) -> Iterator[pb.ExportLogResponse]:
         size = signed.checkpoint.size
         sent = 0
-        for path, content in tree_files(self._log.entries(log, 0, size), size, signed.checkpoint.root):
-            if path.startswith("tile/entries/"):
-                sent = min(sent + TILE_WIDTH, size)
-            yield pb.ExportLogResponse(path=path, content=content, log_size=size, entries_sent=sent)
+        try:
+            for path, content in tree_files(self._log.entries(log, 0, size), size, signed.checkpoint.root):
+                if path.startswith("tile/entries/"):
+                    sent = min(sent + TILE_WIDTH, size)
+                yield pb.ExportLogResponse(path=path, content=content, log_size=size, entries_sent=sent)
+        except VerificationFailed as error:
+            raise RolledBack("the stored entries are not those that were signed for") from error
         note = signed.note.encode()
         key = self._verifier_key(log)
         yield pb.ExportLogResponse(path="checkpoint", content=note, log_size=size, entries_sent=size, verifier_key=key)

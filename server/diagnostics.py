@@ -188,6 +188,8 @@ class CustomerService(DiagnosticsServiceServicer):
             # Permission and the notice's version are settled before the first mail leaves. What became of the mails is
             # said whatever the policy says by then, so that nothing makes them leave twice.
             notice, _new = await self._receive(entrance, request, [])
+            if request.session_id:
+                await asyncio.to_thread(self._desks.books.session, entrance.log, request.session_id)
             letters = [(one.person, one.address) for one in request.recipients]
             text = "\n\n".join(one.text for one in texts_in(notice, request.language))
             results = await send_notice(self._desks.mailer, notice, text, letters)
@@ -196,9 +198,7 @@ class CustomerService(DiagnosticsServiceServicer):
                 Receipt(sids[one.person], one.fact, entrance.now_us, NoticeChannel.EMAIL, request.session_id)
                 for one in results
             ]
-            await self._steps.tell(
-                entrance, request, lambda on: self._desks.notices.receive(on, notice.id, notice.version, receipts)
-            )
+            await self._steps.tell(entrance, request, lambda on: self._desks.notices.delivered(on, notice, receipts))
             told = [pb.Delivery(person=one.person, fact=number(one.fact), reply_code=one.reply_code) for one in results]
             return pb.SendNoticeResponse(results=told, notice=await self._notice(entrance.log, notice))
 

@@ -65,10 +65,14 @@ class Steps:
         Raises:
             LogUnavailable: see `Writer.append`.
         """
-        on = await self.occasion(entrance, request)
-        step = await asyncio.to_thread(make, on)
-        await self._writer.append(Unit(entrance.log, step.entries, effect=step.apply))
-        return step.result
+        for _ in range(_ATTEMPTS):
+            step = await asyncio.to_thread(make, await self.occasion(entrance, request))
+            try:
+                await self._writer.append(Unit(entrance.log, step.entries, effect=step.apply))
+            except EffectRefused:
+                continue
+            return step.result
+        raise LogUnavailable("the record changes faster than steps can be made")
 
     async def look(self, entrance: Entrance, request: Any, access: Access) -> Occasion:
         """Decide on a look at something, which changes nothing, and record that.

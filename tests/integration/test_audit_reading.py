@@ -343,16 +343,12 @@ async def test_a_changed_entry_is_noticed(site: Site, tmp_path: Path, signed_bef
         if signed_before:
             await client.checkpoint()
         tamper(site, denied)
-        with pytest.raises(grpc.aio.AioRpcError):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
             await client.export(tmp_path / "export")
+        assert refusal_of(refused.value).reason == "LOG_ROLLED_BACK"
         assert not (tmp_path / "export/checkpoint").exists()
-        if signed_before:
-            answer = await client.entry(denied)
-            with pytest.raises(VerificationFailed):
-                verify_entry(answer.entry, answer.proof, answer.verifier_key)
-        else:
-            request = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person("erik"), index=denied)
-            assert (await client.refused(client.audit.GetEntry, request)).reason == "LOG_ROLLED_BACK"
+        request = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person("erik"), index=denied)
+        assert (await client.refused(client.audit.GetEntry, request)).reason == "LOG_ROLLED_BACK"
 
 
 async def test_an_export_verifies_and_one_changed_byte_does_not(asked: Asked, tmp_path: Path) -> None:

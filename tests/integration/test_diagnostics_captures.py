@@ -16,7 +16,7 @@ from linewarden.diagnostics.sealing import unseal
 from linewarden.server.bootstrap import Running
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
-from tests.integration.conftest import TENANT, Site, person
+from tests.integration.conftest import TENANT, Client, Site, person, processes
 from tests.integration.diagnosing import IDENTITY, LIMITS, RULES, Diagnosing, asked, customer, open_again
 
 PORT = 45_060
@@ -252,18 +252,45 @@ async def test_an_extension_passes_the_same_gates(acme: Diagnosing) -> None:
     await ended(acme, id)
 
 
-def worker_of(session: str) -> int:
+async def test_a_server_that_is_killed_leaves_sealed_evidence_and_no_worker(sqlite_site: Site) -> None:
+    """The worker loses its pipe and stops, its sealer closes the file: what was captured opens, masked."""
+    data = Path(sqlite_site.settings.data_dir)
+    (data / "places.toml").write_text('[acme]\ninterfaces = ["lo"]\n')
+    stated = {"LINEWARDEN_PLACES_FILE": "places.toml", "LINEWARDEN_CAPTURE_MIN_DISK_FREE": "0"}
+    async with processes(sqlite_site, 1, **stated) as (server,):
+        async with Client(server.address, sqlite_site.token) as client:
+            acme = Diagnosing(client)
+            await client.change(add=RULES)
+            await acme.permit()
+            id = await started(acme)
+            worker = worker_of(id, server.process.pid)
+            send()
+            await asyncio.sleep(1.5)
+        server.kill()
+    for _ in range(150):
+        if not Path(f"/proc/{worker}").exists():
+            break
+        await asyncio.sleep(0.1)
+    assert not Path(f"/proc/{worker}").exists()
+    plain = io.BytesIO()
+    await asyncio.sleep(0.5)
+    unseal(io.BytesIO((data / "evidence" / f"{id}.pcapng.age").read_bytes()), plain, [str(IDENTITY)], bytes(32))
+    assert b"MESSAGE sip:bob@example" in plain.getvalue()
+    assert SECRET not in plain.getvalue()
+
+
+def worker_of(session: str, parent: int | None = None) -> int:
     """The process id of a session's worker: the one whose evidence our sealer of that session reads."""
     parents: dict[int, list[int]] = {}
     lines: dict[int, str] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             lines[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            above = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, ValueError):
             continue
-        parents.setdefault(parent, []).append(int(folder.name))
-    ours = parents.get(os.getpid(), [])
+        parents.setdefault(above, []).append(int(folder.name))
+    ours = parents.get(parent or os.getpid(), [])
     assert any(session in lines[one] for one in ours)
     (worker,) = [one for one in ours if "linewarden.diagnostics.capture" in lines[one]]
     return worker

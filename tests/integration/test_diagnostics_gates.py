@@ -1,16 +1,20 @@
 """What must hold before a capture may run, over real gRPC: each gate refuses with its reason, and that is an entry."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from linewarden.audit.note import Verifier, open_note
+from linewarden.diagnostics.store import schema
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, statement
+from tests.unit.diagnostics.test_service_mail import Postbox
 
 
 @pytest.fixture
@@ -293,3 +297,61 @@ async def test_a_probe_passes_the_gates_and_its_result_is_an_entry(acme: Diagnos
     ran = [entry for entry in sqlite_site.entries() if entry["kind"] == "probe.run"]
     assert [entry["done"] for entry in ran] == [False, True]
     assert {entry["probe"] for entry in ran} == {answer.probe_id}
+
+
+async def test_a_notice_is_sent_by_mail_and_each_result_is_recorded(sqlite_site: Site) -> None:
+    """Whom the mail server takes mail for is informed, the others failed; addresses stand nowhere."""
+    box = Postbox()
+    server = await asyncio.start_server(box.talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    mail = {"smtp_server": f"127.0.0.1:{port}", "smtp_sender": "notices@acme.example", "smtp_starttls": False}
+    async with server, customer(sqlite_site, **mail) as (acme, _running):
+        await acme.enable()
+        await acme.publish()
+        people = [("bob", "bob@post.example"), ("eve", "nobody@post.example")]
+        sending: dict[str, Any] = {
+            "notice_id": "faults",
+            "notice_version": 1,
+            "language": "en",
+            "recipients": [pb.Recipient(person=name, address=address) for name, address in people],
+        }
+        assert await acme.refused("SendNotice", **sending | {"session_id": "none"}) == "DIAGNOSTICS_RECORD_NOT_FOUND"
+        assert box.taken == []
+        answer = await acme.ask("SendNotice", **sending)
+        assert [(one.person, one.fact, one.reply_code) for one in answer.results] == [
+            ("bob", pb.RECEIPT_FACT_INFORMED, 250),
+            ("eve", pb.RECEIPT_FACT_FAILED, 550),
+        ]
+        assert (answer.notice.informed, answer.notice.failed) == (1, 1)
+    assert len(box.taken) == 1
+    assert "post.example" not in str(sqlite_site.entries())
+
+
+async def test_without_a_mail_server_nothing_is_sent(acme: Diagnosing) -> None:
+    """The sender hears that it cannot be done now."""
+    await acme.enable()
+    await acme.publish()
+    people = [pb.Recipient(person="bob", address="bob@post.example")]
+    refused = await acme.refused("SendNotice", notice_id="faults", notice_version=1, recipients=people)
+    assert refused == "DIAGNOSIS_UNAVAILABLE"
+
+
+async def test_usage_is_counted_only_for_those_who_opted_in(acme: Diagnosing, sqlite_site: Site) -> None:
+    """Before the opt-in nothing is counted; after it each request once; what is open is not shown."""
+
+    def counted() -> list[tuple[str, int]]:
+        with sqlite_site.storage.log.reading() as connection:
+            rows = connection.execute(sa.select(schema.usage_count.c.name, schema.usage_count.c.amount)).all()
+        return [(str(name), int(amount)) for name, amount in rows]
+
+    await acme.permit()
+    await acme.ask("RequestSession", **asked())
+    assert counted() == []
+    assert (await acme.ask("ShareUsage", share=True)).shares_usage
+    await acme.ask("RequestSession", **asked())
+    await acme.ask("RequestSession", **asked())
+    assert counted() == [("sessions_requested", 2)]
+    assert (await acme.ask("GetUsage")).document == '{"days":[],"threshold":11,"v":1}'
+    assert not (await acme.ask("ShareUsage", share=False)).shares_usage
+    await acme.ask("RequestSession", **asked())
+    assert counted() == [("sessions_requested", 2)]
