@@ -268,15 +268,20 @@ async def test_a_server_that_is_killed_leaves_sealed_evidence_and_no_worker(sqli
             await asyncio.sleep(1.5)
         server.kill()
     for _ in range(150):
-        if not Path(f"/proc/{worker}").exists():
+        if not alive(worker):
             break
         await asyncio.sleep(0.1)
-    assert not Path(f"/proc/{worker}").exists()
+    assert not alive(worker)
     plain = io.BytesIO()
     await asyncio.sleep(0.5)
     unseal(io.BytesIO((data / "evidence" / f"{id}.pcapng.age").read_bytes()), plain, [str(IDENTITY)], bytes(32))
     assert b"MESSAGE sip:bob@example" in plain.getvalue()
     assert SECRET not in plain.getvalue()
+
+
+def alive(process: int) -> bool:
+    """Whether a process is still there."""
+    return Path(f"/proc/{process}").exists()
 
 
 def worker_of(session: str, parent: int | None = None) -> int:
