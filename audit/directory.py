@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from linewarden.audit.entry import encode_introduction
-from linewarden.audit.errors import EffectRefused
+from linewarden.audit.errors import EffectRefused, VerificationFailed
 from linewarden.audit.keyring import Keyring, Person, new_person_keys
 from linewarden.audit.model import Unit
 from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
@@ -81,8 +81,14 @@ class Directory:
 
     def _look_up(self, log: int, names: Sequence[str]) -> dict[str, Person]:
         tokens = {self._keyring.name_token(log, name): name for name in names}
-        rows = self._store.by_token(log, list(tokens))
-        return {tokens[row.token]: self._keyring.unwrap(log, row.sid, row.wrapped_key) for row in rows}
+        found: dict[str, Person] = {}
+        for row in self._store.by_token(log, list(tokens)):
+            person, name = self._keyring.unwrap(log, row.sid, row.wrapped_key), tokens[row.token]
+            # A row that was given another's token would let one person's accesses stand under another's name.
+            if self._keyring.open_name(person, row.sealed_name) != name:
+                raise VerificationFailed("a person's row is not the one its token finds")
+            found[name] = person
+        return found
 
     async def _introduce(self, log: int, names: Sequence[str], now_us: int) -> dict[str, Person]:
         persons: dict[str, Person] = {}

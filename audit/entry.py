@@ -14,6 +14,9 @@ are pseudonyms, and values are sealed in `enc` under the person they belong to (
     log.heartbeat       nothing happened since the entry before
     server.started, server.stopped, key.created, key.revoked, tenant.created, credentials.refused
                         in the system log
+
+Other rooms have kinds of their own, listed where they are made: those of diagnostics in `diagnostics.kinds`. An entry with
+`items` is a decision, whichever room asked for it.
 """
 
 import os

@@ -16,7 +16,7 @@ from linewarden.audit.keyring import Person
 from linewarden.audit.merkle import leaf_hash
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.pseudonyms import persons_of, pseudonymous
-from linewarden.authz.rules import Statement
+from linewarden.authz.rules import FOREIGN, Statement
 from linewarden.authz.store.policy import StoredStatement, apply_change
 
 #: Text of statements in one entry, bytes; sealed ids and the frame come on top of it.
@@ -69,8 +69,7 @@ def amendment(
 
     Raises:
         PolicyInvalid: one to add is already there, one to remove is not, or one stands twice. Lines count `add` first,
-        then
-            `remove`.
+            then `remove`.
     """
     by_text = {statement.text: statement for statement in stored}
     errors: list[LineError] = []
@@ -86,6 +85,22 @@ def amendment(
     if errors:
         raise PolicyInvalid(tuple(errors))
     return Change(revision, hash, tuple(add), tuple(by_text[one.text] for one in remove))
+
+
+def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
+    """Refuse a person of this tenant who is written as one of another: such a statement would never match.
+
+    Raises:
+        PolicyInvalid: lines count the statements.
+    """
+    own = f"{FOREIGN}{tenant}/"
+    errors = [
+        LineError(line, f"a person of this tenant is written without {own}")
+        for line, one in enumerate(statements, 1)
+        if any(name.startswith(own) for name in persons_of(one))
+    ]
+    if errors:
+        raise PolicyInvalid(tuple(errors))
 
 
 async def record(directory: Directory, log: int, change: Change, now_us: int, caller: str) -> Recorded:

@@ -15,7 +15,10 @@ from linewarden.authz.index import Candidate
 from linewarden.authz.model import Context, Finding, Resource
 
 #: Circumstances remembered for one set of rules; a full memory begins anew.
-REMEMBERED = 64
+REMEMBERED = 16
+
+#: Findings with more rules and conditions than this are not remembered: they would be most of the memory.
+_MAX_PARTS = 32
 
 _UNKNOWN_AGE = -1
 
@@ -73,6 +76,8 @@ class Recall:
 
     def remember(self, circumstances: Circumstances, finding: Finding) -> None:
         """Remember what they said."""
+        if len(finding.matched) + len(finding.failed) > _MAX_PARTS:
+            return
         if len(self._findings) >= REMEMBERED:
             self._findings = {}
         self._findings[circumstances] = finding

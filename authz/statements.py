@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.lint import LineWarning, warnings_of
+from linewarden.authz.limits import limit_faults
 from linewarden.authz.roles import role_faults
 from linewarden.authz.rules import Binding, Rule, Statement, statement_of
 from linewarden.authz.words import MAX_LINE_BYTES, Refused, fields, too_long
@@ -74,6 +75,7 @@ def _read(text: str) -> list[tuple[int, Statement]]:
                 errors.append(LineError(number, "too many wrong lines; the rest was not read"))
                 raise PolicyInvalid(tuple(errors)) from refused
     errors += role_faults((number, one) for number, one in read if type(one) is Binding)[:MAX_ERRORS]
+    errors += limit_faults(read)[:MAX_ERRORS]
     if errors:
         raise PolicyInvalid(tuple(sorted(errors, key=lambda error: error.line)))
     return read

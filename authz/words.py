@@ -15,6 +15,10 @@ MAX_LINE_BYTES = 2048
 _FIELD = re.compile(r'(?:[^\s"#]|"(?:[^"\\]|\\.)*")+')
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^",]+')
 _BARE = re.compile(r'[^\s",#]+')
+#: Blank or joining characters that Unicode counts as printable and nobody sees.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -34,6 +38,8 @@ def fields(line: str) -> list[str]:
         line = line.replace("\t", " ")
         if not line.isprintable():
             raise Refused("holds a control or invisible character")
+    if not line.isascii() and _UNSEEN.search(line):
+        raise Refused("holds a control or invisible character")
     if '"' in line or "#" in line:
         return _quoted_fields(line)
     return line.split()
@@ -53,7 +59,7 @@ def words(field: str) -> list[str]:
 
 def spelled(word: str) -> str:
     """The word as it is written in a policy file: `words(spelled(word)) == [word]`."""
-    if word.isprintable():
+    if word.isprintable() and (word.isascii() or not _UNSEEN.search(word)):
         return word if _BARE.fullmatch(word) else json.dumps(word, ensure_ascii=False)
     return json.dumps(word)
 

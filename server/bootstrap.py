@@ -26,6 +26,7 @@ from linewarden.server.audit import AuditService
 from linewarden.server.callers import Callers
 from linewarden.server.diagnosing import Diagnosing, open_diagnostics
 from linewarden.server.door import Door
+from linewarden.server.gatekeeper import Gatekeeper
 from linewarden.server.operating import create_system_log
 from linewarden.server.policy import PolicyService
 from linewarden.server.registration import Registration
@@ -130,7 +131,9 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     callers = Callers(storage.keys.load, clock)
     await callers.refresh()
     server = grpc.aio.server(
-        options=_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_requests or None
+        interceptors=(Gatekeeper(callers),),
+        options=_options(settings),
+        maximum_concurrent_rpcs=settings.max_concurrent_requests or None,
     )
     health = health_aio.HealthServicer()
     door, diagnosing = _add_services(server, settings, storage, writer, callers, clock)
@@ -193,6 +196,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
         ("grpc.max_metadata_size", 16 * 1024),
+        # A connection ends now and then, so that neither a forgotten one nor a greedy one holds its place for ever.
+        ("grpc.max_connection_age_ms", 3_600_000),
+        ("grpc.max_connection_age_grace_ms", 60_000),
         ("grpc.max_concurrent_streams", 1_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ]

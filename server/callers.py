@@ -88,11 +88,12 @@ class Callers:
 
     async def _renew(self, asked_at: float, *, wait: bool = True) -> None:
         """Read the keys as they are at `asked_at` or later; whoever asks together is answered by one read."""
+        # Waited for outside the lock, which those need who know that the keys have changed.
+        if wait and self._loaded_at < asked_at:
+            await asyncio.sleep(self._loaded_at + RELOAD_INTERVAL_S - time.monotonic())
         async with self._lock:
             if self._loaded_at >= asked_at:
                 return
-            if wait:
-                await asyncio.sleep(self._loaded_at + RELOAD_INTERVAL_S - time.monotonic())
             loaded_at = time.monotonic()
             self._keys = await asyncio.to_thread(self._load)
             self._loaded_at = loaded_at

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import grpc
@@ -95,7 +95,7 @@ class Door:
         if self._closed:
             self._knocked_at = time.monotonic()
             raise LogUnavailable("the server stops")
-        token = _token(context)
+        token = token_of(context.invocation_metadata())
         for _ in range(MAX_ATTEMPTS):
             try:
                 key, guard = self._callers.authenticate(token)
@@ -151,8 +151,9 @@ def reserved(subject: str) -> None:
         raise InvalidRequest((Violation("subject.id", "subject.id.reserved", "the name is reserved"),))
 
 
-def _token(context: "grpc.aio.ServicerContext[Any, Any]") -> str | None:
-    for name, value in context.invocation_metadata() or ():
+def token_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+    """The API key that a call carries, if it carries one."""
+    for name, value in metadata or ():
         if name == "authorization" and isinstance(value, str) and value.startswith(_SCHEME):
             return value[len(_SCHEME) :]
     return None

@@ -23,7 +23,7 @@ def read_token(token: str) -> tuple[int, str] | None:
         return None
     try:
         at, id = orjson.loads(urlsafe_b64decode(token))
-    except ValueError:
+    except (ValueError, TypeError):
         raise PageTokenInvalid("not a token") from None
     if not isinstance(at, int) or not isinstance(id, str) or abs(at) >= 1 << 62:
         raise PageTokenInvalid("not a token")

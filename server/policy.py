@@ -10,13 +10,15 @@ from linewarden.audit.errors import PageTokenInvalid
 from linewarden.audit.model import Guard, Unit
 from linewarden.audit.patience import LONG_TIMEOUT_S, in_thread
 from linewarden.audit.writer import Writer
-from linewarden.authz.administration import Change, amendment, record, replacement
+from linewarden.authz.administration import Change, amendment, check_tenant, record, replacement
 from linewarden.authz.errors import LineError, PolicyInvalid, PolicyRevisionMismatch
 from linewarden.authz.model import ResourceType, Verb
+from linewarden.authz.limits import limit_faults
 from linewarden.authz.roles import role_faults
 from linewarden.authz.service import AccessControl
 from linewarden.authz.statements import Binding, Statement, parse_document, parse_statement
 from linewarden.authz.store.policy import PolicyDelta, PolicyStore, StoredStatement
+from linewarden.authz.words import spelled
 from linewarden.server.access import ServicerContext, call_of
 from linewarden.server.authority import authorize, own_resource
 from linewarden.server.door import Door, Entrance
@@ -130,7 +132,9 @@ class PolicyService(PolicyServiceServicer):
         now = self._store.since(log, 0)
         if request.HasField("expected_revision") and request.expected_revision != now.revision:
             raise PolicyRevisionMismatch(now.revision)
-        return plan(now)
+        change = plan(now)
+        check_tenant(request.tenant, change.added)
+        return change
 
     def _page(self, log: int, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:
         size = request.page_size or _DEFAULT_PAGE_SIZE
@@ -162,25 +166,27 @@ def _amended(now: PolicyDelta, add: Sequence[str], remove: Sequence[str]) -> Cha
     if errors:
         raise PolicyInvalid(tuple(errors))
     added, removed = parsed[: len(add)], parsed[len(add) :]
-    faults = role_faults(_bindings(now, added, removed))
+    affected = list(_affected(now, added, removed))
+    faults = role_faults((line, one) for line, one in affected if isinstance(one, Binding)) + limit_faults(affected)
     if faults:
         raise PolicyInvalid(tuple(faults))
     return amendment(now.revision, now.hash, now.added, added, removed)
 
 
-def _bindings(
+def _affected(
     now: PolicyDelta, added: Sequence[Statement], removed: Sequence[Statement]
-) -> Iterator[tuple[int, Binding]]:
-    """All role bindings after the change; those there before have the line 0."""
+) -> Iterator[tuple[int, Statement]]:
+    """What stands beside the added after the change: all that roles inherit, and what is for the same holders.
+
+    Statements that were there before have the line 0.
+    """
     gone = {one.text for one in removed}
+    holders = {spelled(one.member if isinstance(one, Binding) else one.who) for one in added}
+    near = ("bind role:", *(f"{word} {holder} " for word in ("bind", "allow", "deny") for holder in holders))
     for stored in now.added:
-        if stored.text.startswith("bind role:") and stored.text not in gone:
-            one = parse_statement(stored.text)
-            if isinstance(one, Binding):
-                yield 0, one
-    for line, one in enumerate(added, 1):
-        if isinstance(one, Binding):
-            yield line, one
+        if stored.text.startswith(near) and stored.text not in gone:
+            yield 0, parse_statement(stored.text)
+    yield from enumerate(added, 1)
 
 
 def _method(name: str) -> tuple[str, str]:

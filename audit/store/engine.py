@@ -61,7 +61,7 @@ def _open_sqlite(address: URL, *, durable: bool) -> sa.Engine:
         raise UnsafeDatabase(f"SQLite {sqlite3.sqlite_version} can lose committed writes; 3.51.3 or newer is needed")
     if not address.database or address.database == ":memory:":
         raise UnsafeDatabase("a log in memory is not durable")
-    engine = sa.create_engine(address, module=sqlite3, paramstyle="named")
+    engine = sa.create_engine(address, module=sqlite3, paramstyle="named", hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -87,6 +87,7 @@ def _open_postgres(address: URL) -> sa.Engine:
         address.set(drivername="postgresql+psycopg"),
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "options": options,
             "connect_timeout": 2,

@@ -1,7 +1,7 @@
 """`linewarden policy`: check, load and show rules and role bindings."""
 
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import click
 
@@ -14,20 +14,29 @@ from linewarden.v1 import policy_pb2 as pb
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 
 
+def policy_text(file: Path) -> str:
+    """The text of a policy file, byte for byte: a reader that turns a lone CR into a new line would show other lines.
+
+    Raises:
+        ValueError: it is not UTF-8.
+    """
+    return file.read_bytes().decode("utf-8")
+
+
 @click.group()
 def policy() -> None:
     """Check, load and show policies."""
 
 
 @policy.command("lint")
-@click.argument("files", nargs=-1, required=True, type=click.File(encoding="utf-8"))
+@click.argument("files", nargs=-1, required=True, type=click.File("rb"))
 @click.pass_context
-def lint_files(ctx: click.Context, files: tuple[TextIO, ...]) -> None:
+def lint_files(ctx: click.Context, files: tuple[BinaryIO, ...]) -> None:
     """Check policy FILES without a server. Exit code 1: a line is wrong."""
     wrong = False
     for file in files:
         try:
-            text = file.read()
+            text = file.read().decode("utf-8")
             parse_document(text)
             for warning in lint(text):
                 click.echo(f"{file.name}:{warning.line}: warning: {warning.message}", err=True)
@@ -62,7 +71,7 @@ def load(
     request = pb.LoadPolicyRequest(
         tenant=tenant,
         subject=person(subject),
-        document=file.read_text(encoding="utf-8"),
+        document=policy_text(file),
         dry_run=dry_run,
         expected_revision=expected_revision,
     )

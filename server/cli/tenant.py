@@ -8,6 +8,7 @@ import click
 from linewarden.server.bootstrap import now_us
 from linewarden.server.cli.operator import configured, opened_storage
 from linewarden.server.cli.output import output_option, write_rows
+from linewarden.server.cli.policy import policy_text
 from linewarden.server.operating import create_tenant, load_first_policy
 
 
@@ -26,7 +27,7 @@ def tenant() -> None:
 )
 def create(config: Path | None, name: str, policy: Path | None) -> None:
     """Create the tenant NAME."""
-    text = policy.read_text(encoding="utf-8") if policy else ""
+    text = policy_text(policy) if policy else ""
     with opened_storage(config) as storage:
         log = create_tenant(storage.log, name, now_us())
         if text:

@@ -32,7 +32,7 @@ def test_an_entry_has_sorted_keys_and_no_personal_value_in_clear() -> None:
     assert data == orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)
     assert b"15550100" not in data
     assert b"T-4711" not in data
-    values = {}
+    values: dict[str, str] = {}
     for sealed, person in zip(entry["enc"], (ANN, BEN), strict=True):
         assert sealed["sid"] == person.sid
         values |= person.open(sealed["ct"], sealed["commit"])
