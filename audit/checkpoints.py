@@ -7,6 +7,7 @@ that is older than its last checkpoint was rolled back; one with another root wa
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from linewarden.audit.merkle import Frontier, consistency_proof, inclusion_proof
 from linewarden.audit.model import Head
 from linewarden.audit.note import Checkpoint, Signer, open_checkpoint, sign_checkpoint
 from linewarden.audit.store.log import LogStore
+
+#: How long another process may take to sign for the same log, seconds.
+LOCK_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Checkpoints:
         except OSError as error:
             raise LogUnavailable("the folder of checkpoints cannot be used") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock)
             yield self._read(path, signer), lambda note: _replace(path, note)
         except OSError as error:
             raise LogUnavailable("the last checkpoint cannot be read or written") from error
@@ -147,6 +151,18 @@ def _complete(size: int) -> Iterator[tuple[int, int]]:
         if size >> level & 1:
             yield level, start >> level
             start += 1 << level
+
+
+def _lock(file: int) -> None:
+    """Lock a file, or raise OSError when another process holds it for long."""
+    until = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def _replace(path: Path, text: str) -> None:

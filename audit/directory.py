@@ -20,6 +20,9 @@ from linewarden.audit.store.persons import PersonRow, PersonStore
 #: Persons kept in memory over all tenants; the oldest half goes when it is full.
 CACHE_LIMIT = 50_000
 
+#: Persons looked up, or introduced, at once: so few that everybody else's turn comes soon.
+_PART = 500
+
 #: The name of nobody: items that belong to no person are sealed under a key of the tenant itself.
 NOBODY = ""
 
@@ -58,6 +61,13 @@ class Directory:
                 missing.append(name)
             else:
                 persons[name] = person
+        for start in range(0, len(missing), _PART):
+            persons |= await self._meet_part(log, missing[start : start + _PART], now_us)
+        return persons
+
+    async def _meet_part(self, log: int, names: list[str], now_us: int) -> dict[str, Person]:
+        persons: dict[str, Person] = {}
+        missing = names
         while missing:
             met = await in_thread(READ_TIMEOUT_S, self._look_up, log, missing)
             if len(met) < len(missing):

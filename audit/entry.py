@@ -15,8 +15,8 @@ are pseudonyms, and values are sealed in `enc` under the person they belong to (
     server.started, server.stopped, key.created, key.revoked, tenant.created, credentials.refused
                         in the system log
 
-Other rooms have kinds of their own, listed where they are made: those of diagnostics in `diagnostics.kinds`. An entry with
-`items` is a decision, whichever room asked for it.
+Other rooms have kinds of their own, listed where they are made: those of diagnostics in `diagnostics.kinds`. An entry
+with `items` is a decision, whichever room asked for it.
 """
 
 import os
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from linewarden.audit.errors import EntryTooLarge
+from linewarden.audit.errors import EntryTooLarge, VerificationFailed
 from linewarden.audit.keyring import Person, Sealed
 from linewarden.audit.model import MAX_ENTRY_BYTES
 
@@ -123,8 +123,17 @@ def encode_decisions(header: AccessHeader, items: Sequence[AccessItem]) -> list[
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """The JSON object of an entry."""
-    entry: dict[str, Any] = orjson.loads(data)
+    """The JSON object of an entry.
+
+    Raises:
+        VerificationFailed: it is none, so it is not what was appended.
+    """
+    try:
+        entry = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise VerificationFailed("an entry is not JSON") from error
+    if not isinstance(entry, dict) or not {"kind", "time"} <= entry.keys():
+        raise VerificationFailed("an entry lacks its kind or time")
     return entry
 
 

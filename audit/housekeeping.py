@@ -39,7 +39,7 @@ class Housekeeper:
         checkpoint_s: float,
         heartbeat_s: float,
         now_us: Callable[[], int],
-        on_fault: Callable[[int, AuditError], None],
+        on_fault: Callable[[int, Exception], None],
     ) -> None:
         self._log = log
         self._indexer = indexer
@@ -70,7 +70,7 @@ class Housekeeper:
         for head in heads:
             try:
                 behind |= self._look_after(head, time.monotonic())
-            except AuditError as fault:
+            except Exception as fault:  # noqa: BLE001 - one log that is broken must not cost the others their care
                 self._on_fault(head.log, fault)
         return behind
 

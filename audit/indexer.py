@@ -10,7 +10,7 @@ from linewarden.audit import entry as entries
 from linewarden.audit.directory import Directory
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.keyring import Keyring, Person
-from linewarden.audit.merkle import node_hash
+from linewarden.audit.merkle import leaf_hash, node_hash
 from linewarden.audit.store.index import ITEM_BITS, IndexRow, IndexStore
 from linewarden.audit.store.log import LogStore
 
@@ -36,15 +36,26 @@ class Indexer:
         Raises:
             LogUnavailable: a database failed.
         """
-        start = self._index.indexed(log)
+        start = self._checked_start(log)
         end = size if at_most is None else min(size, start + at_most)
         while start < end:
             stop = min(start + STEP - start % STEP, size)
-            decoded = [entries.decode(data) for data in self._log.entries(log, start, stop)]
+            read = list(self._log.entries(log, start, stop))
+            decoded = [entries.decode(data) for data in read]
             persons = self._persons(log, decoded)
             rows = [row for n, entry in enumerate(decoded, start) for row in self._rows(log, n, entry, persons)]
-            self._index.add(log, start, stop, rows, self._nodes(log, start, stop))
+            self._index.add(log, start, stop, leaf_hash(read[-1]), rows, self._nodes(log, start, stop))
             start = self._index.indexed(log)
+        return start
+
+    def _checked_start(self, log: int) -> int:
+        """How much is indexed; nothing, if the database is older than its index, or another one."""
+        start = self._index.indexed(log)
+        if start:
+            last = list(self._log.leaf_hashes(log, start - 1, start))
+            if last != [self._index.last_leaf(log)] and self._index.indexed(log) == start:
+                self._index.forget(log)
+                return 0
         return start
 
     def node(self, log: int, level: int, number: int) -> bytes:

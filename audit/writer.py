@@ -177,11 +177,16 @@ class Writer:
 
     def _tick(self) -> None:
         now = self._loop.time()
+        late = LogUnavailable("the record was not durable in time")
+        told = False
         for one in (*self._running, *self._waiting):
             if one.deadline > now:
                 break
             if not one.future.done():
-                one.future.set_exception(LogUnavailable("the record was not durable in time"))
+                one.future.set_exception(late)
+                told = True
+        if told:
+            self._on_fault(late)
         if self._running or self._waiting:
             self._loop.call_later(self._timeout / _TICKS_PER_TIMEOUT, self._tick)
         else:

@@ -1,8 +1,8 @@
 """What one policy may ask of every decision: how many rules and roles one person can meet at once.
 
-An index finds the rules that can matter, however many there are; it cannot help where thousands matter at once, or where
-one person has thousands of roles. Such a policy would take its time from all tenants of the server, so it is refused when
-it is written.
+An index finds the rules that can matter, however many there are; it cannot help where thousands matter at once, or
+where one person has thousands of roles. Such a policy would take its time from all tenants of the server, so it is
+refused when it is written.
 """
 
 from collections import Counter, defaultdict

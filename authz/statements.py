@@ -12,8 +12,8 @@ of lines.
 from collections.abc import Iterator
 
 from linewarden.authz.errors import LineError, PolicyInvalid
-from linewarden.authz.lint import LineWarning, warnings_of
 from linewarden.authz.limits import limit_faults
+from linewarden.authz.lint import LineWarning, warnings_of
 from linewarden.authz.roles import role_faults
 from linewarden.authz.rules import Binding, Rule, Statement, statement_of
 from linewarden.authz.words import MAX_LINE_BYTES, Refused, fields, too_long

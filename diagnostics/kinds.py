@@ -8,6 +8,7 @@ notice.confirmed, notice.listed              a user confirmed a notice, or asked
 attestation.made, attestation.withdrawn      that users were told, with the signed note
 capture.requested, .attested, .approved, .rejected, .started, .stopped, .sealed, .failed, .deleted
                                              the way of a session
+capture.given_up                             its evidence is to be deleted before its time
 capture.opened                               the sealed file was handed out
 probe.run                                    a probe, with the hash of what it found
 usage.shared, usage.kept                     the tenant opted in to, or out of, sharing counts
@@ -24,6 +25,7 @@ ATTESTATION_MADE = "attestation.made"
 ATTESTATION_WITHDRAWN = "attestation.withdrawn"
 CAPTURE = "capture."
 CAPTURE_OPENED = "capture.opened"
+CAPTURE_GIVEN_UP = "capture.given_up"
 PROBE_RUN = "probe.run"
 USAGE_SHARED = "usage.shared"
 USAGE_KEPT = "usage.kept"

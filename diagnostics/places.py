@@ -20,23 +20,27 @@ _LONGEST_FILTER = 1024
 class Place:
     """What belongs to a tenant: interfaces, networks, named trunks, and hosts or domains that probes may ask.
 
-    No networks at all means that everything on the interfaces is the tenant's.
+    No networks at all means that everything on the interfaces is the tenant's. `files` is whether the tenant may bring
+    capture files, of which nobody can know where they were made.
     """
 
     interfaces: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
     trunks: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
     hosts: frozenset[str] = frozenset()
+    files: bool = False
 
 
 def selector_of(place: Place, interface: str, wanted: Wanted) -> Selector:
-    """The selector that takes what is wanted, within what is the tenant's.
+    """The selector that takes what is wanted, within what is the tenant's. No interface means a capture file.
 
     Raises:
         SelectorNotPermitted: something wanted is not the tenant's. `detail` is the field.
         FilterInvalid: the filter expression cannot be one, or stands beside what it replaces.
     """
-    if interface not in place.interfaces:
+    if not interface and not place.files:
+        raise SelectorNotPermitted("file")
+    if interface and interface not in place.interfaces:
         raise SelectorNotPermitted("interface")
     if wanted.raw_filter:
         _check_filter(place, wanted)

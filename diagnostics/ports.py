@@ -49,8 +49,8 @@ class RunningWorker(Protocol):
 class WorkerLauncher(Protocol):
     """Starts workers, and looks after the files they leave."""
 
-    async def launch(self, order: Order, /) -> RunningWorker:
-        """Start a worker.
+    async def launch(self, order: Order, /, input_fd: int | None = None) -> RunningWorker:
+        """Start a worker. `input_fd` is where the capture file of an order for one comes in; it stays the caller's.
 
         Raises:
             DiagnosisUnavailable: it did not start.

@@ -55,11 +55,12 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """The part of a session that is sealed."""
+    """The part of a session that is sealed. `file` is the name of a capture file that is to come in, if one is."""
 
     case: str
     wanted: Wanted
     readers: tuple[Reader, ...]
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Tally:
 class Session:
     """One capture from request to deletion. Persons are pseudonyms; empty where nobody did that so far.
 
+    `interface` is empty when a capture file is taken into custody instead.
     `ticket` is the digest of the order to capture, sealed: it could be guessed back from what the order says.
     """
 

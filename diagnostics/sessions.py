@@ -1,5 +1,6 @@
 """The way of a session from the request to the start, and its end by a person."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,13 +32,15 @@ from linewarden.diagnostics.usage import Counted
 _START_PATIENCE_NS = 30_000_000_000
 
 _LONGEST_TEXT = 256
+_ID_DOMAIN = "linewarden session v1"
+_ID_DIGITS = 32
 _FIELD = "asked"
 _DIGEST = "ticket"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for. Purpose and case are those of the occasion."""
+    """What is asked for. Purpose and case are those of the occasion. Either interface or file is given."""
 
     profile: Profile
     wanted: Wanted
@@ -45,6 +48,7 @@ class Asked:
     interface: str
     readers: tuple[Reader, ...]
     extends: str = ""
+    file: str = ""
 
 
 class SessionDesk:
@@ -66,19 +70,25 @@ class SessionDesk:
         self._maxima = maxima
         self._new_id = new_id
 
-    def new_id(self) -> str:
-        """The id of a session to be requested."""
-        return self._new_id()
+    def new_id(self, log: int = 0, caller: str = "", request_id: str = "") -> str:
+        """The id of a session to be requested: the same for the same request of the same caller, if it is named."""
+        if not request_id:
+            return self._new_id()
+        named = canonical([_ID_DOMAIN, log, caller, request_id])
+        return hashlib.sha256(named).hexdigest()[:_ID_DIGITS]
 
     def request(self, on: Occasion, id: str, asked: Asked) -> Step[Session]:
-        """Ask for a capture; it waits for what it lacks.
+        """Ask for a capture; it waits for what it lacks. Asked for again, the session of the first time is the result.
 
         Raises:
             CaseMissing, NotEnabled, LimitTooHigh, SelectorNotPermitted, FilterInvalid, ReaderUnusable: see `errors`.
             RecordNotFound, StateConflict: the session it extends is none that ran.
+            StateConflict: there is one of this id already, for something else.
         """
         if not on.case or not on.purpose:
             raise CaseMissing
+        if (stored := self._books.store.get(on.log, kinds.SESSION, id)) is not None:
+            return self._again(on, read(Session, stored.body), asked)
         terms = self._books.enabled_terms(on.log)
         check_limits(asked.limits, self._maxima)
         selector_of(self._places.of(on.tenant), asked.interface, asked.wanted)
@@ -92,6 +102,7 @@ class SessionDesk:
         fields = {
             "session": id,
             "state": session.state,
+            "source": "interface" if session.interface else "file",
             "profile": session.profile,
             "limits": _limits(session),
             "purpose": session.purpose,
@@ -138,8 +149,11 @@ class SessionDesk:
         after = replace(session, state=follow(session.state, Event.REJECTED))
         return self._moved(on, stored, after, Event.REJECTED, {"reason": StopReason.REQUESTED})
 
-    def start(self, on: Occasion, id: str) -> Step[tuple[Session, Order]]:
+    def start(self, on: Occasion, id: str, *, with_file: bool = False) -> Step[tuple[Session, Order]]:
         """Start the capture; every gate is looked at as if for the first time. The result says what to launch.
+
+        `with_file` is whether a capture file comes with it: StateConflict where the session is not for one, and where
+        it is and none comes.
 
         Raises:
             NotEnabled, RecordNotFound, StateConflict, AttestationMissing, ApprovalMissing, SelectorNotPermitted,
@@ -147,6 +161,8 @@ class SessionDesk:
         """
         terms = self._books.enabled_terms(on.log)
         stored, session = self._books.session(on.log, id)
+        if with_file is bool(session.interface):
+            raise StateConflict("interface" if session.interface else "file")
         session = self._attested_if_covered(on, session, terms)
         if session.state is SessionState.PENDING_ATTESTATION:
             raise AttestationMissing
@@ -177,8 +193,23 @@ class SessionDesk:
         after = stopped(session, StopReason.REQUESTED)
         return self._moved(on, stored, after, Event.STOPPED, {"stop_reason": StopReason.REQUESTED})
 
+    def give_up(self, on: Occasion, id: str) -> Step[Session]:
+        """Let the time to keep the evidence end now: it is handed out no more, and deleted by whoever sweeps next.
+
+        Should the file not be deleted at once, no record says that it was, and nobody forgets it.
+
+        Raises:
+            RecordNotFound, StateConflict: there is none whose capture has ended.
+        """
+        stored, session = self._books.session(on.log, id)
+        follow(session.state, Event.DELETED)
+        after = replace(session, delete_us=min(on.now_us, session.delete_us or on.now_us))
+        fields = {"session": id, "state": after.state, "reason": StopReason.REQUESTED}
+        entry = on.entry(kinds.CAPTURE_GIVEN_UP, fields)
+        return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+
     def delete(self, on: Occasion, id: str) -> Step[Session]:
-        """Delete the evidence; the record of the session stays.
+        """Record that the file is deleted; the record of the session stays.
 
         Raises:
             RecordNotFound, StateConflict: there is none whose capture has ended.
@@ -197,7 +228,8 @@ class SessionDesk:
         if not on.purpose:
             raise CaseMissing
         _stored, session = self._books.session(on.log, id)
-        if session.state is not SessionState.SEALED or session.evidence is None:
+        kept = session.delete_us is None or on.now_us < session.delete_us
+        if session.state is not SessionState.SEALED or session.evidence is None or not kept:
             raise StateConflict(session.state)
         fields = {"session": id, "purpose": on.purpose, "sealed_sha256": session.evidence.sealed_sha256}
         return Step(on.log, (on.entry(kinds.CAPTURE_OPENED, fields),), (), session)
@@ -217,7 +249,7 @@ class SessionDesk:
         return self._safe.names(log, [sid for trio in people for sid in trio])
 
     def _drafted(self, on: Occasion, id: str, asked: Asked) -> Session:
-        private = Private(on.case, asked.wanted, asked.readers)
+        private = Private(on.case, asked.wanted, asked.readers, asked.file)
         secret = self._safe.seal(_keeper(on), {_FIELD: canonical(private).decode()})
         return Session(
             id=id,
@@ -231,6 +263,15 @@ class SessionDesk:
             private=secret,
             extends=asked.extends,
         )
+
+    def _again(self, on: Occasion, session: Session, asked: Asked) -> Step[Session]:
+        """The session that was asked for before, if this is what was asked for."""
+        private = Private(on.case, asked.wanted, asked.readers, asked.file)
+        before = (session.requested_by, session.purpose, session.profile, session.limits, session.interface)
+        now = (on.sid, on.purpose, asked.profile, asked.limits, asked.interface)
+        if before != now or session.extends != asked.extends or self.private(on.log, session) != private:
+            raise StateConflict(session.state)
+        return Step(on.log, (), (), session)
 
     def _attested_if_covered(self, on: Occasion, session: Session, terms: Terms) -> Session:
         if session.state is not SessionState.PENDING_ATTESTATION:
@@ -260,6 +301,7 @@ class SessionDesk:
             limits=session.limits,
             start_before_ns=on.now_us * 1_000 + _START_PATIENCE_NS,
             interface=session.interface,
+            file="" if session.interface else _printable(private.file),
             selector=selector,
             raw_filter=private.wanted.raw_filter,
         )

@@ -86,8 +86,10 @@ class Supervisor:
         self._watched: dict[tuple[int, str], tuple[Watched, asyncio.Task[None]]] = {}
         self._starting: set[tuple[int, str]] = set()
 
-    async def run(self, log: int, session: Session, order: Order) -> None:
+    async def run(self, log: int, session: Session, order: Order, input_fd: int | None = None) -> None:
         """Launch the worker of a session that was recorded as running, and watch it.
+
+        `input_fd` is where the capture file comes in, if the order is for one; it stays the caller's.
 
         Raises:
             DiagnosisUnavailable: it did not start; the session is recorded as failed.
@@ -95,7 +97,7 @@ class Supervisor:
         key = (log, session.id)
         self._starting.add(key)
         try:
-            worker = await self._workers.launch(order)
+            worker = await self._workers.launch(order, input_fd)
         except DiagnosisUnavailable:
             await self._finish(log, session.id, Outcome(StopReason.ERROR, Tally(), None))
             raise
@@ -107,7 +109,7 @@ class Supervisor:
         task.add_done_callback(lambda _done: self._watched.pop(key, None))
 
     def nudge(self, log: int, session: str, reason: StopReason) -> None:
-        """Stop a worker of this process now, for a reason that is recorded already."""
+        """Stop a worker of this process now, for a reason that is recorded already or, if none is, with its end."""
         found = self._watched.get((log, session))
         if found is not None:
             found[0].worker.stop(reason)
@@ -116,6 +118,12 @@ class Supervisor:
         """The live counters of a capture of this process."""
         found = self._watched.get((log, session))
         return None if found is None else found[0].worker.tally()
+
+    async def ended(self, log: int, session: str) -> None:
+        """Wait until the end of a capture of this process is recorded."""
+        found = self._watched.get((log, session))
+        if found is not None:
+            await asyncio.wait([found[1]])
 
     async def close(self) -> None:
         """Let go of all workers, as if the process had ended, and record how they end."""

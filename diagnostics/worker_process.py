@@ -66,8 +66,8 @@ class LocalWorkers:
         except OSError:
             raise DiagnosisUnavailable from None
 
-    async def launch(self, order: Order) -> "LocalWorker":
-        """Start a worker and its sealer.
+    async def launch(self, order: Order, /, input_fd: int | None = None) -> "LocalWorker":
+        """Start a worker and its sealer. `input_fd` is where the capture file of an order for one comes in.
 
         Raises:
             DiagnosisUnavailable: they did not start.
@@ -75,7 +75,7 @@ class LocalWorkers:
         path = self.path(order.ticket.id)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            worker = await _start(order, self._folder, path)
+            worker = await _start(order, self._folder, path, input_fd)
         except (TicketRefused, OSError):
             raise DiagnosisUnavailable from None
         await worker.begin()
@@ -198,10 +198,11 @@ class LocalWorker:
         )
 
 
-async def _start(order: Order, folder: Path, path: Path) -> LocalWorker:
+async def _start(order: Order, folder: Path, path: Path, input_fd: int | None) -> LocalWorker:
     disk = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        capture = await asyncio.to_thread(start_worker, order.ticket, os.urandom(KEY_BYTES), disk_fd=disk)
+        key = os.urandom(KEY_BYTES)
+        capture = await asyncio.to_thread(start_worker, order.ticket, key, input_fd=input_fd, disk_fd=disk)
     finally:
         os.close(disk)
     try:

@@ -133,7 +133,8 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     server = grpc.aio.server(
         interceptors=(Gatekeeper(callers),),
         options=_options(settings),
-        maximum_concurrent_rpcs=settings.max_concurrent_requests or None,
+        # The door says UNAVAILABLE beyond the limit; gRPC's own refusal is for what never comes to the door.
+        maximum_concurrent_rpcs=2 * settings.max_concurrent_requests or None,
     )
     health = health_aio.HealthServicer()
     door, diagnosing = _add_services(server, settings, storage, writer, callers, clock)
@@ -163,7 +164,8 @@ def _add_services(
     policies = Policies(storage.policies)
     control = AccessControl(policies, directory, writer)
     indexer = storage.indexer(directory)
-    door = Door(callers, Tenants(storage.log), policies, writer, clock)
+    limit = settings.max_concurrent_requests or sys.maxsize
+    door = Door(callers, Tenants(storage.log), policies, writer, clock, limit)
     access = AccessService(
         door, control, settings.decision_ttl_s * 1_000_000, settings.max_stream_messages, settings.max_stream_seconds
     )

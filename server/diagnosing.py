@@ -29,6 +29,7 @@ from linewarden.diagnostics.supervisor import Supervisor
 from linewarden.diagnostics.terms import TermsDesk
 from linewarden.diagnostics.usage import Usage
 from linewarden.diagnostics.worker_process import LocalWorkers
+from linewarden.server.custody import Custody
 from linewarden.server.diagnostics import Desks
 from linewarden.server.diagnostics_steps import PolicyRights, Steps
 from linewarden.server.diagnostics_words import LEASE_S
@@ -109,7 +110,8 @@ def open_diagnostics(
         _mailer(settings),
     )
     steps, probes = Steps(control, directory, writer), ProbeDesk(books, safe, places)
-    service = DiagnosticsService(door, steps, desks, probes, workers, settings.max_stream_seconds)
+    custody = Custody(supervisor, settings.capture_max_bytes)
+    service = DiagnosticsService(door, steps, desks, probes, workers, custody, settings.max_stream_seconds)
     return Diagnosing(service, supervisor, usage, clock)
 
 

@@ -276,10 +276,12 @@ class CustomerService(DiagnosticsServiceServicer):
 
         return await self._serve(context, request, answer)
 
-    async def _serve(self, context: ServicerContext, request: Any, answer: Callable[[Entrance], Awaitable[T]]) -> T:
-        """Let a request in by its own name and answer it, or end the call with the status that fits."""
+    async def _serve(
+        self, context: ServicerContext, request: Any, answer: Callable[[Entrance], Awaitable[T]], name: str = ""
+    ) -> T:
+        """Let a request in by its own name, or that of its method, and answer it, or end the call as fits."""
         kind: Descriptor = request.DESCRIPTOR
-        method = (SERVICE, f"{SERVICE}/{kind.name.removesuffix('Request')}")
+        method = (SERVICE, f"{SERVICE}/{name or kind.name.removesuffix('Request')}")
         try:
             return await self._door.serve(context, request, method, self._validator(kind), answer)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status that says so

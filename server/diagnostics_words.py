@@ -150,6 +150,7 @@ def asked_of(request: pb.RequestSessionRequest) -> Asked:
         interface=request.interface,
         readers=tuple(session.Reader(one.name, one.public_key) for one in request.readers),
         extends=request.extends_session,
+        file=request.file,
     )
 
 
@@ -209,6 +210,7 @@ def tally_message(tally: session.Tally) -> pb.CaptureCounters:
 def _add_private(message: pb.Session, private: session.Private) -> None:
     wanted = private.wanted
     message.case_reference = private.case
+    message.file = private.file
     message.reader_names.extend(one.name for one in private.readers)
     message.selector.CopyFrom(
         pb.CaptureSelector(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import grpc
 
 from linewarden.audit.entry import REQUEST_REFUSED, encode
-from linewarden.audit.errors import LogUnavailable, RevisionMoved, TenantUnknown
+from linewarden.audit.errors import LogOverloaded, LogUnavailable, RevisionMoved, TenantUnknown
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
@@ -57,12 +57,15 @@ class Door:
         policies: Policies,
         writer: Writer,
         now_us: Callable[[], int],
+        limit: int,
     ) -> None:
         self._callers = callers
         self._tenants = tenants
         self._policies = policies
         self._writer = writer
         self._now_us = now_us
+        self._limit = limit
+        self._inside = 0
         self._closed = False
         self._knocked_at = 0.0
 
@@ -90,12 +93,27 @@ class Door:
 
         Raises:
             CredentialsInvalid, CallerNotPermitted, TenantUnknown, InvalidRequest: it was refused, and that is recorded.
-            LogUnavailable: nothing could be recorded in time, or the door is closed.
+            LogUnavailable: nothing could be recorded in time, too many requests are inside, or the door is closed.
         """
         if self._closed:
             self._knocked_at = time.monotonic()
             raise LogUnavailable("the server stops")
-        token = token_of(context.invocation_metadata())
+        if self._inside >= self._limit:
+            raise LogOverloaded("too many requests at once")
+        self._inside += 1
+        try:
+            return await self._serve(token_of(context.invocation_metadata()), request, method, validate, answer)
+        finally:
+            self._inside -= 1
+
+    async def _serve(
+        self,
+        token: str | None,
+        request: Any,
+        method: tuple[str, str],
+        validate: Validator,
+        answer: Callable[[Entrance], Awaitable[T]],
+    ) -> T:
         for _ in range(MAX_ATTEMPTS):
             try:
                 key, guard = self._callers.authenticate(token)

@@ -26,10 +26,18 @@ first.policy           the policy that the tenant began with; changes go through
 linewarden.db*         the database: the log, persons' wrapped keys, policies, API keys. Back up all of it together.
 anchors/               the last signed checkpoint of each log; a copy kept elsewhere tells of a rolled-back database
 tls/                   certificates for development; clients trust `ca.crt`. Put your own in their place.
+evidence/              sealed captures, once there are some; only their readers can open them
 secrets/kek            the key-encryption key. Lose it, and nobody can read a name in the log again. Never keep it
                        beside the database, or its backups.
 secrets/signing-key    signs checkpoints. Whoever has it can sign another history.
 secrets/api-key        an API key for the tenant, for all methods. Make others with `linewarden key create`.
+
+Nobody captures packets until you say where: write a places file, one table for each tenant, and name it as
+`places_file` in linewarden.toml. Users must have been told, and somebody must approve, all the same.
+
+    [the-tenant]
+    interfaces = ["eth0"]          what is on them is the tenant's; `networks` narrows that
+    hosts = ["sip.example.org"]    what probes may ask
 """
 
 

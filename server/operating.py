@@ -13,7 +13,7 @@ from linewarden.audit.errors import AuditError, EffectRefused
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
-from linewarden.authz.administration import record, replacement
+from linewarden.authz.administration import check_tenant, record, replacement
 from linewarden.authz.statements import parse_document
 from linewarden.server.credentials import ApiKey, new_key
 from linewarden.server.storage import Storage
@@ -46,9 +46,9 @@ def create_tenant(log: LogStore, tenant: str, now_us: int) -> int:
     for head in log.heads():
         if head.tenant == tenant:
             return head.log
-    number = log.create(tenant, _origin_id(), now_us)
-    _append(log, Unit(SYSTEM_LOG, (encode(TENANT_CREATED, now_us, {"tenant": tenant, "log": number}),)))
-    return number
+    entry = encode(TENANT_CREATED, now_us, {"tenant": tenant})
+    _append(log, Unit(SYSTEM_LOG, (entry,), effect=log.creation(tenant, _origin_id(), now_us)))
+    return log.head_of(tenant).log
 
 
 def create_key(
@@ -114,6 +114,7 @@ async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) 
     writer = Writer(storage.log, batch_limit=1, queue_limit=1 << 30, timeout_s=_FIRST_POLICY_TIMEOUT_S)
     try:
         change = replacement(0, now.hash, (), statements)
+        check_tenant(storage.log.head(log).tenant, statements)
         recorded = await record(storage.directory(writer), log, change, now_us, OPERATOR)
         guards = (Guard(log, 0),)
         await writer.append(Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True))

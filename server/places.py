@@ -4,6 +4,7 @@
     interfaces = ["eth0"]
     networks = ["10.1.0.0/16"]           # absent: everything on the interfaces is acme's
     hosts = ["sip.acme.example"]         # hosts and domains that probes may ask
+    files = true                         # acme may bring capture files; absent: it may not
     [acme.trunks]
     carrier = ["198.51.100.7"]
 
@@ -18,7 +19,7 @@ from typing import Any
 
 from linewarden.diagnostics.places import Place
 
-_KNOWN = {"interfaces", "networks", "hosts", "trunks"}
+_KNOWN = {"interfaces", "networks", "hosts", "trunks", "files"}
 
 
 class StatedPlaces:
@@ -48,12 +49,15 @@ def read_places(file: Path | None) -> StatedPlaces:
 def _place(tenant: str, fields: Any) -> Place:
     if not isinstance(fields, dict) or not fields.keys() <= _KNOWN:
         raise ValueError(f"of tenant {tenant} only {', '.join(sorted(_KNOWN))} can be stated")
-    trunks = fields.get("trunks", {})
+    trunks, files = fields.get("trunks", {}), fields.get("files", False)
+    if files is not True and files is not False:
+        raise ValueError("files is true or false")
     return Place(
         interfaces=frozenset(_texts(fields, "interfaces")),
         networks=tuple(ip_network(text) for text in _texts(fields, "networks")),
         trunks={name: tuple(ip_network(text) for text in _texts(trunks, name)) for name in trunks},
         hosts=frozenset(_texts(fields, "hosts")),
+        files=files,
     )
 
 

@@ -12,8 +12,8 @@ from linewarden.audit.patience import LONG_TIMEOUT_S, in_thread
 from linewarden.audit.writer import Writer
 from linewarden.authz.administration import Change, amendment, check_tenant, record, replacement
 from linewarden.authz.errors import LineError, PolicyInvalid, PolicyRevisionMismatch
-from linewarden.authz.model import ResourceType, Verb
 from linewarden.authz.limits import limit_faults
+from linewarden.authz.model import ResourceType, Verb
 from linewarden.authz.roles import role_faults
 from linewarden.authz.service import AccessControl
 from linewarden.authz.statements import Binding, Statement, parse_document, parse_statement
@@ -30,6 +30,9 @@ from linewarden.v1.policy_pb2_grpc import PolicyServiceServicer
 
 _SERVICE = "PolicyService"
 _DEFAULT_PAGE_SIZE = 1_000
+
+#: Statements that one request may add and remove: what it writes holds up the answers of all others.
+MAX_CHANGED = 50_000
 
 #: Makes the change out of the policy in force; runs in a thread, and may raise PolicyInvalid.
 _Plan = Callable[[PolicyDelta], Change]
@@ -121,6 +124,11 @@ class PolicyService(PolicyServiceServicer):
             # The permission was used, if to no effect: that somebody tried stands in the log.
             await self._writer.append(Unit(entrance.log, decision, guards))
             raise
+        if not change.added and not change.removed:
+            # Nothing changes: no revision is made that every process would have to look at.
+            guards += (Guard(entrance.log, change.revision),)
+            await self._writer.append(Unit(entrance.log, decision, guards))
+            return change, core_pb2.PolicyVersion(revision=change.revision, hash=change.hash)
         recorded = await record(self._directory, entrance.log, change, entrance.now_us, entrance.caller)
         # Decision and change stand on two looks at the policy; both must be at what is in force.
         guards += (Guard(entrance.log, change.revision),)
@@ -134,6 +142,8 @@ class PolicyService(PolicyServiceServicer):
             raise PolicyRevisionMismatch(now.revision)
         change = plan(now)
         check_tenant(request.tenant, change.added)
+        if len(change.added) + len(change.removed) > MAX_CHANGED:
+            raise PolicyInvalid((LineError(0, f"more than {MAX_CHANGED} statements change at once"),))
         return change
 
     def _page(self, log: int, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:

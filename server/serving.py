@@ -7,19 +7,22 @@ pipe whose write end only the parent has.
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
-from linewarden.audit.errors import AuditError
 from linewarden.audit.housekeeping import Housekeeper
 from linewarden.server.bootstrap import Running, free_port, now_us, start
 from linewarden.server.settings import Settings
 from linewarden.server.storage import open_checkpoints, open_storage
+
+#: How soon a child that ended by itself is replaced, and how long one may take to end when told to, seconds.
+RESPAWN_S = 1.0
+CHILD_TIMEOUT_S = 30.0
 
 
 async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Running], None]) -> None:
@@ -33,18 +36,20 @@ async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Run
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     running = await start(settings)
-    children = [_spawn("housekeep", config)]
     ports = {"LINEWARDEN_LISTEN": ",".join(running.addresses)}
-    children += [_spawn("serve", config, "--worker", environment=ports) for _ in range(settings.workers - 1)]
+    workers = [asyncio.create_task(_keep(("serve", "--worker"), config, ports)) for _ in range(settings.workers - 1)]
+    housekeeper = asyncio.create_task(_keep(("housekeep",), config, {}))
     try:
         on_ready(running)
         await stop.wait()
     finally:
-        for child in children:
-            child.send_signal(signal.SIGTERM)
+        for worker in workers:
+            worker.cancel()
         await running.drain(settings.drain_s)
-        for child in children:
-            await asyncio.to_thread(_end, child, settings.drain_s + 5)
+        await asyncio.gather(*workers, return_exceptions=True)
+        # The last to go: it signs for what was answered until the end.
+        housekeeper.cancel()
+        await asyncio.gather(housekeeper, return_exceptions=True)
 
 
 async def serve_worker(settings: Settings) -> None:
@@ -102,13 +107,31 @@ class _NoWriter:
         raise AssertionError(unit)
 
 
-def _spawn(
-    command: str, config: Path | None, *arguments: str, environment: dict[str, str] | None = None
-) -> "subprocess.Popen[bytes]":
-    call = [sys.executable, "-m", "linewarden.server", command, *arguments]
-    if config is not None:
-        call += ["--config", str(config)]
-    return subprocess.Popen(call, stdin=subprocess.PIPE, env=os.environ | (environment or {}))  # noqa: S603 - our own command
+async def _keep(command: tuple[str, ...], config: Path | None, environment: dict[str, str]) -> None:
+    """Run a child, and another when it ends by itself; end it when cancelled."""
+    call = ["-m", "linewarden.server", *command, *(() if config is None else ("--config", str(config)))]
+    while True:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, *call, stdin=asyncio.subprocess.PIPE, env=os.environ | environment
+        )
+        try:
+            await child.wait()
+        except asyncio.CancelledError:
+            await _end(child)
+            raise
+        structlog.get_logger().error("child_ended")
+        await asyncio.sleep(RESPAWN_S)
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        async with asyncio.timeout(CHILD_TIMEOUT_S):
+            await child.wait()
+    except TimeoutError:
+        child.kill()
+        await child.wait()
 
 
 def _when_parent_ends(act: Callable[[], object]) -> None:
@@ -120,15 +143,5 @@ def _when_parent_ends(act: Callable[[], object]) -> None:
     threading.Thread(target=wait, name="linewarden-parent", daemon=True).start()
 
 
-def _end(child: "subprocess.Popen[bytes]", timeout_s: float) -> None:
-    try:
-        child.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-    if child.stdin is not None:
-        child.stdin.close()
-
-
-def _log_fault(log: int, fault: AuditError) -> None:
+def _log_fault(log: int, fault: Exception) -> None:
     structlog.get_logger().error("housekeeping_fault", log=log, error=type(fault).__name__)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from linewarden.authz.model import Verb
 from linewarden.diagnostics.capture.model import Profile, StopReason
-from linewarden.diagnostics.errors import DiagnosisUnavailable
+from linewarden.diagnostics.errors import DiagnosisUnavailable, StateConflict
 from linewarden.diagnostics.kinds import SESSION
 from linewarden.diagnostics.probes.model import ProbeOrder
 from linewarden.diagnostics.probes.run import ProbeDesk, run_probe
@@ -17,17 +18,27 @@ from linewarden.diagnostics.states import LIVE, WAITING
 from linewarden.diagnostics.steps import Occasion, Step
 from linewarden.diagnostics.worker_process import LocalWorkers
 from linewarden.server.access import ServicerContext
+from linewarden.server.custody import Custody, check_beginning, parts_of
 from linewarden.server.diagnostics import CustomerService, Desks
 from linewarden.server.diagnostics_steps import Steps, of_session, of_tenant
-from linewarden.server.diagnostics_words import PROBES, TRANSPORTS, asked_of, number, session_message, tally_message
+from linewarden.server.diagnostics_words import (
+    LEASE_S,
+    PROBES,
+    TRANSPORTS,
+    asked_of,
+    number,
+    session_message,
+    tally_message,
+)
 from linewarden.server.door import Door, Entrance
-from linewarden.server.errors import StreamLimitExceeded, abort
+from linewarden.server.errors import InvalidRequest, StreamLimitExceeded, Violation, abort
 from linewarden.server.pages import read_token, write_token
 from linewarden.v1 import diagnostics_pb2 as pb
 
 _DEFAULT_PAGE_SIZE = 20
 _WATCH_S = 1.0
 _PART_BYTES = 256 * 1024
+_ONE_SOURCE = Violation("interface", "interface.or_file", "either interface or file must be given")
 
 _Make = Callable[[Occasion], Step[Session]]
 
@@ -36,9 +47,17 @@ class DiagnosticsService(CustomerService):
     """The whole service."""
 
     def __init__(
-        self, door: Door, steps: Steps, desks: Desks, probes: ProbeDesk, workers: LocalWorkers, max_stream_s: float
+        self,
+        door: Door,
+        steps: Steps,
+        desks: Desks,
+        probes: ProbeDesk,
+        workers: LocalWorkers,
+        custody: Custody,
+        max_stream_s: float,
     ) -> None:
         super().__init__(door, steps, desks)
+        self._custody = custody
         self._probes = probes
         self._workers = workers
         self._max_stream_s = max_stream_s
@@ -49,7 +68,10 @@ class DiagnosticsService(CustomerService):
         """Ask for a capture."""
 
         async def answer(entrance: Entrance) -> pb.RequestSessionResponse:
-            asked, id = asked_of(request), self._desks.sessions.new_id()
+            if bool(request.interface) == bool(request.file):
+                raise InvalidRequest((_ONE_SOURCE,))
+            asked = asked_of(request)
+            id = self._desks.sessions.new_id(entrance.log, entrance.caller, request.request_id)
             verbs = [Verb.CAPTURE_REQUEST]
             verbs += [Verb.CAPTURE_MEDIA] if asked.profile is Profile.MEDIA else []
             verbs += [Verb.CAPTURE_RAW_FILTER] if asked.wanted.raw_filter else []
@@ -98,6 +120,32 @@ class DiagnosticsService(CustomerService):
             return pb.StartSessionResponse(session=await self._told(entrance.log, session))
 
         return await self._serve(context, request, answer)
+
+    async def UploadCapture(
+        self, request_iterator: AsyncIterator[pb.UploadCaptureRequest], context: ServicerContext
+    ) -> pb.UploadCaptureResponse:
+        """Start a session on a file that comes in. That it starts is durable before the file's first byte is read."""
+        try:
+            async with asyncio.timeout(LEASE_S):
+                first = await anext(request_iterator, pb.UploadCaptureRequest())
+        except TimeoutError:
+            await abort(context, StreamLimitExceeded("seconds"))
+        start, validate = first.start, self._validators["UploadCaptureRequest"]
+
+        async def answer(entrance: Entrance) -> pb.UploadCaptureResponse:
+            if violations := validate(first):
+                raise InvalidRequest(violations)
+            check_beginning(first.content)
+            access = of_session(start.session_id, Verb.CAPTURE_START)
+            session, order = await self._steps.take(
+                entrance, start, [access], lambda on: self._desks.sessions.start(on, start.session_id, with_file=True)
+            )
+            parts = parts_of(first, request_iterator, validate)
+            await self._custody.bring(entrance.log, session, order, parts)
+            _at, session = await asyncio.to_thread(self._desks.books.session, entrance.log, session.id)
+            return pb.UploadCaptureResponse(session=await self._told(entrance.log, session))
+
+        return await self._serve(context, start, answer, "UploadCapture")
 
     async def StopSession(self, request: pb.StopSessionRequest, context: ServicerContext) -> pb.StopSessionResponse:
         """Stop the capture."""
@@ -177,13 +225,17 @@ class DiagnosticsService(CustomerService):
     async def DeleteSession(
         self, request: pb.DeleteSessionRequest, context: ServicerContext
     ) -> pb.DeleteSessionResponse:
-        """Delete the evidence."""
+        """Delete the evidence: that it is given up is durable before it is gone, that it is gone is said after."""
 
         async def answer(entrance: Entrance) -> pb.DeleteSessionResponse:
-            make: _Make = lambda on: self._desks.sessions.delete(on, request.session_id)  # noqa: E731
-            told = await self._step(entrance, request, Verb.DELETE, make)
-            await asyncio.to_thread(self._workers.delete, request.session_id)
-            return pb.DeleteSessionResponse(session=told)
+            id, desk = request.session_id, self._desks.sessions
+            access = of_session(id, Verb.DELETE)
+            await self._steps.take(entrance, request, [access], lambda on: desk.give_up(on, id))
+            await asyncio.to_thread(self._workers.delete, id)
+            with suppress(StateConflict):  # the sweep may have found it meanwhile
+                await self._steps.tell(entrance, request, lambda on: desk.delete(on, id))
+            _at, session = await asyncio.to_thread(self._desks.books.session, entrance.log, id)
+            return pb.DeleteSessionResponse(session=await self._told(entrance.log, session))
 
         return await self._serve(context, request, answer)
 

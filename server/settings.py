@@ -160,7 +160,9 @@ class Settings(BaseSettings):
         le=604_800,
         description="Seconds of the longest capture; a fault that takes longer needs another one.",
     )
-    capture_max_bytes: int = Field(default=1 << 30, ge=4_096, description="Bytes of the largest capture, unsealed.")
+    capture_max_bytes: int = Field(
+        default=1 << 30, ge=4_096, description="Bytes of the largest capture, unsealed, or file brought in."
+    )
     capture_max_packets: Positive = Field(default=10_000_000, description="Packets of the largest capture.")
     capture_max_loss: int = Field(
         default=100_000, ge=0, description="Packets a capture may lose at most before it is not worth going on."

@@ -7,6 +7,7 @@ no gate.
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -15,19 +16,22 @@ import sqlalchemy as sa
 
 
 class FileGate:
-    """A lock between processes, held while one of them writes."""
+    """A lock between processes, and the threads of each, held while one of them writes."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # The file's lock is the process's: its threads need one among themselves.
+        self._threads = threading.Lock()
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Hold the lock; waits as long as another process holds it."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+        with self._threads:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
 def gate_for(engine: sa.Engine) -> "FileGate | type[AbstractContextManager[None]]":

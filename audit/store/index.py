@@ -18,7 +18,7 @@ from linewarden.audit.store.gate import gate_for
 from linewarden.audit.store.schema import BigInt, Name
 
 #: Raised when rows get another shape; an index of another version is dropped and filled again.
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 #: Items of one entry have places next to each other.
 ITEM_BITS = 10
@@ -32,6 +32,7 @@ _mark = sa.Table(
     metadata,
     sa.Column("log", BigInt, primary_key=True, autoincrement=False),
     sa.Column("indexed", BigInt, nullable=False, comment="entries below this index are in the index"),
+    sa.Column("leaf", sa.LargeBinary, nullable=False, comment="leaf hash of the last of them"),
 )
 
 _access = sa.Table(
@@ -52,7 +53,8 @@ _access = sa.Table(
     sa.Index("index_access_time", "log", "time_us"),
     sa.Index("index_access_actor", "log", "actor", "place"),
     sa.Index("index_access_token", "log", "token", "place"),
-    sa.Index("index_access_request", "log", "request_id"),
+    sa.Index("index_access_request", "log", "request_id", "place"),
+    sa.Index("index_access_caller", "log", "caller", "place"),
 )
 
 _person = sa.Table(
@@ -137,16 +139,44 @@ class IndexStore:
         with self._reading() as connection:
             return int(connection.scalar(sa.select(_mark.c.indexed).where(_mark.c.log == log)) or 0)
 
+    def last_leaf(self, log: int) -> bytes | None:
+        """The leaf hash of the last entry that is in the index; None if none is.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        with self._reading() as connection:
+            leaf = connection.scalar(sa.select(_mark.c.leaf).where(_mark.c.log == log))
+        return None if leaf is None else bytes(leaf)
+
+    def forget(self, log: int) -> None:
+        """Throw away what is known of a log: it is not the one that was indexed.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        with self._writing() as connection:
+            for table in (_access, _person, _node, _mark):
+                connection.execute(sa.delete(table).where(table.c.log == log))
+
     def add(
-        self, log: int, start: int, stop: int, rows: Sequence[IndexRow], nodes: dict[tuple[int, int], bytes]
+        self,
+        log: int,
+        start: int,
+        stop: int,
+        leaf: bytes,
+        rows: Sequence[IndexRow],
+        nodes: dict[tuple[int, int], bytes],
     ) -> bool:
-        """Add what the entries `start` to `stop - 1` say; False if another process did so already.
+        """Add what the entries `start` to `stop - 1` say, the last of which has that leaf hash.
+
+        False if another process did so already.
 
         Raises:
             LogUnavailable: the database failed.
         """
         try:
-            return self._add(log, start, stop, rows, nodes)
+            return self._add(log, start, stop, leaf, rows, nodes)
         except LogUnavailable as fault:
             # A log without a mark has no row to lock: of two who begin its index, the second finds the first one's
             # rows.
@@ -155,7 +185,13 @@ class IndexStore:
             raise
 
     def _add(
-        self, log: int, start: int, stop: int, rows: Sequence[IndexRow], nodes: dict[tuple[int, int], bytes]
+        self,
+        log: int,
+        start: int,
+        stop: int,
+        leaf: bytes,
+        rows: Sequence[IndexRow],
+        nodes: dict[tuple[int, int], bytes],
     ) -> bool:
         with self._writing() as connection:
             query = sa.select(_mark.c.indexed).where(_mark.c.log == log).with_for_update()
@@ -163,9 +199,9 @@ class IndexStore:
             if (mark or 0) != start:
                 return False
             if mark is None:
-                connection.execute(sa.insert(_mark), {"log": log, "indexed": stop})
+                connection.execute(sa.insert(_mark), {"log": log, "indexed": stop, "leaf": leaf})
             else:
-                connection.execute(sa.update(_mark).where(_mark.c.log == log).values(indexed=stop))
+                connection.execute(sa.update(_mark).where(_mark.c.log == log).values(indexed=stop, leaf=leaf))
             values = [row._asdict() | {"log": log} for row in rows]
             persons = [{"log": log, "sid": sid, "place": v["place"]} for v in values for sid in v.pop("data_subjects")]
             _insert(connection, _access, values)

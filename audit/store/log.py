@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from linewarden.audit.errors import AuditError, EntryNotFound, LogUnavailable, RevisionMoved, TenantUnknown
+from linewarden.audit.errors import AuditError, EntryNotFound, LogUnavailable, RevisionMoved, RolledBack, TenantUnknown
 from linewarden.audit.merkle import Frontier, leaf_hash
 from linewarden.audit.model import SYSTEM_LOG, Guard, Head, Unit
 from linewarden.audit.store.gate import gate_for
@@ -96,14 +96,16 @@ class LogStore:
 
     def _create(self, tenant: str, origin_id: str, now_us: int) -> int:
         with self.writing() as connection:
-            log = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
-            if log is not None:
-                return int(log)
-            highest = connection.scalar(sa.select(sa.func.max(log_head.c.log)))
-            log = 0 if highest is None else int(highest) + 1
-            row = {"log": log, "tenant": tenant, "origin_id": origin_id, "created_us": now_us}
-            connection.execute(sa.insert(log_head), row | {"size": 0, "frontier": b"", "revision": 0})
-            return log
+            return _create(connection, tenant, origin_id, now_us)
+
+    @staticmethod
+    def creation(tenant: str, origin_id: str, now_us: int) -> Callable[[sa.Connection], None]:
+        """The effect that creates a log, for an entry that says so."""
+
+        def create(connection: sa.Connection) -> None:
+            _create(connection, tenant, origin_id, now_us)
+
+        return create
 
     def heads(self) -> list[Head]:
         """The heads of all logs, in the order of their numbers."""
@@ -144,12 +146,19 @@ class LogStore:
         return self._column(log_entry.c.entry, log, start, stop)
 
     def entries_at(self, log: int, indexes: Sequence[int]) -> dict[int, bytes]:
-        """The bytes of single entries, by index; what is not there is left out."""
+        """The bytes of single entries, by index; what is not there is left out.
+
+        Raises:
+            RolledBack: an entry is not the one that was hashed when it was appended.
+            LogUnavailable: the database failed.
+        """
         keys = [position_of(log, index) for index in indexes]
-        query = sa.select(log_entry.c.position, log_entry.c.entry).where(log_entry.c.position.in_(keys))
+        columns = (log_entry.c.position, log_entry.c.leaf_hash, log_entry.c.entry)
         with self.reading() as connection:
-            rows = connection.execute(query).all()
-        return {position & (1 << INDEX_BITS) - 1: bytes(entry) for position, entry in rows}
+            rows = connection.execute(sa.select(*columns).where(log_entry.c.position.in_(keys))).all()
+        if any(leaf_hash(bytes(entry)) != bytes(digest) for _, digest, entry in rows):
+            raise RolledBack("a stored entry is not the one that was hashed")
+        return {position & (1 << INDEX_BITS) - 1: bytes(entry) for position, _, entry in rows}
 
     def leaf_hashes(self, log: int, start: int, stop: int) -> Iterator[bytes]:
         """The leaf hashes of the entries `start` to `stop - 1`, in order."""
@@ -289,6 +298,17 @@ class LogStore:
 
     def _text(self, statement: sa.Executable) -> str:
         return str(statement.compile(dialect=self._engine.dialect))  # type: ignore[attr-defined]
+
+
+def _create(connection: sa.Connection, tenant: str, origin_id: str, now_us: int) -> int:
+    log = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
+    if log is not None:
+        return int(log)
+    highest = connection.scalar(sa.select(sa.func.max(log_head.c.log)))
+    log = 0 if highest is None else int(highest) + 1
+    row = {"log": log, "tenant": tenant, "origin_id": origin_id, "created_us": now_us}
+    connection.execute(sa.insert(log_head), row | {"size": 0, "frontier": b"", "revision": 0})
+    return log
 
 
 def _extend(head: _LockedHead, unit: Unit, digests: list[bytes], rows: list[dict[str, object]]) -> int:

@@ -22,11 +22,13 @@ from linewarden.diagnostics.capture.ticket import MAX_TICKET_BYTES
 ORDERED = frozenset(
     {
         StopReason.REQUESTED,
+        StopReason.BYTES,
         StopReason.DISK_LOW,
         StopReason.ATTESTATION_WITHDRAWN,
         StopReason.ATTESTATION_EXPIRED,
         StopReason.APPROVER_LEFT,
         StopReason.POLICY_CHANGED,
+        StopReason.ERROR,
     }
 )
 

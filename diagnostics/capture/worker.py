@@ -79,7 +79,9 @@ class Worker:
         while self._reason is None:
             frames = self._source.read(_WAIT_SECONDS)
             if frames is None:
-                self._reason = StopReason.REQUESTED
+                # A file that breaks off where a packet ends looks whole: whoever sends it says so before it closes it.
+                ordered = self._world.orders.stop_ordered(self._limits.lease_seconds)
+                self._reason = ordered or StopReason.REQUESTED
                 return
             self._take(frames)
             now = self._world.monotonic()

@@ -1,8 +1,8 @@
 """The main job, from beginning to end, on an Asterisk tree: `make demo`.
 
 It makes the calls of a small company, starts the real server, asks for several people, and shows who was allowed and
-why. Then it reads the log as the auditor, exports it, verifies the export without the server, changes one byte, and
-verifies again. Exit code 0 only if everything came out as it must.
+why. Then it reads the log as the auditor, captures a call that has a fault, exports the log, verifies the export without
+the server, changes one byte, and verifies again. Exit code 0 only if everything came out as it must.
 """
 
 import os
@@ -16,63 +16,41 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import grpc
-from rich.console import Console
+from demo_capture import capture_a_fault, state_places
 from rich.table import Table
 from spool_generator import generate
 from spool_item import Item
 from spool_reader import read_tree, split
+from stage import (
+    AUDITOR,
+    DEADLINE_S,
+    FOLDER,
+    HERE,
+    OWNER,
+    PARTNER,
+    TENANT,
+    Findings,
+    Person,
+    Site,
+    command,
+    connected,
+    console,
+)
 
-from linewarden.server.names import EFFECTS, OBLIGATIONS, PURPOSE_NUMBERS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.server.names import EFFECTS, OBLIGATIONS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 
-HERE = Path(__file__).resolve().parent
-FOLDER = HERE.parent.parent / ".demo"
-TENANT = "acme"
 SEED = 7
 BATCH = 500
-DEADLINE_S = 20
 
-console = Console(highlight=False)
-if not console.is_terminal:
-    console.width = 100
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody who asks: how we introduce them, and in which circumstances they ask."""
-
-    name: str
-    what: str
-    purpose: str = ""
-    case: str = ""
-    zone: str = ""
-    tenant: str = ""
-
-    @property
-    def short(self) -> str:
-        """The name for a table."""
-        return self.name.partition("@")[0]
-
-    def subject(self) -> core_pb2.Subject:
-        """The person in the contract's terms."""
-        return core_pb2.Subject(id=self.name, tenant=self.tenant)
-
-    def context(self) -> core_pb2.Context:
-        """The circumstances in the contract's terms."""
-        purpose = PURPOSE_NUMBERS.get(self.purpose, 0)
-        return core_pb2.Context(purpose=purpose, case_reference=self.case, network_zone=self.zone)
-
-
-OWNER = Person("bob@acme.example", "a user", zone="office")
 COLLEAGUE = Person("carol@acme.example", "his colleague")
 SUPERVISOR = Person("alice@acme.example", "sales supervisor", purpose="quality")
 IDLE = Person("alice@acme.example", "no purpose stated")
-PARTNER = Person("ines", "partner support", purpose="support", case="T-4711", tenant="partner")
-AUDITOR = Person("erik@acme.example", "auditor")
 UNKNOWN = Person("mallory@elsewhere.example", "unknown")
 PEOPLE = (OWNER, COLLEAGUE, SUPERVISOR, IDLE, PARTNER, AUDITOR, UNKNOWN)
 
@@ -84,18 +62,6 @@ ASKED = (
     ("fax", "download"),
     ("cdr", "view_metadata"),
 )
-
-
-class Findings:
-    """What had to hold, and whether it did."""
-
-    def __init__(self) -> None:
-        self.failed = 0
-
-    def expect(self, holds: bool, promise: str) -> None:
-        """Show a promise and whether it holds."""
-        self.failed += not holds
-        console.print(f"  [{'green]✓' if holds else 'bold red]✗'}[/] {promise}")
 
 
 @dataclass(frozen=True)
@@ -117,16 +83,13 @@ def main() -> int:
     items = make_company(FOLDER / "asterisk")
     service = FOLDER / "service"
     command("init", str(service), "--tenant", TENANT, "--policy", str(HERE / "company.policy"))
-    key = (service / "secrets/api-key").read_text().strip()
-    with running_server(service) as address:
-        roots = grpc.ssl_channel_credentials((service / "tls/ca.crt").read_bytes())
-        metadata = (("authorization", f"Bearer {key}"),)
-        with grpc.secure_channel(address, roots) as channel:
-            answers = ask(AccessServiceStub(channel), metadata, items)
-            show_answers(answers)
-            check_answers(answers, findings)
-            read_log(AuditServiceStub(channel), metadata, answers, findings)
-        export_and_verify(service, address, findings)
+    with running_server(service) as address, connected(service, address) as site:
+        answers = ask(site, items)
+        show_answers(answers)
+        check_answers(answers, findings)
+        read_log(site, answers, findings)
+        capture_a_fault(site, findings)
+        export_and_verify(site, findings)
     console.rule("[bold]done" if not findings.failed else "[bold red]not everything held")
     console.print(f"The service's folder is {os.path.relpath(service)}; `make run` makes one that stays.")
     return 1 if findings.failed else 0
@@ -148,7 +111,8 @@ def make_company(folder: Path) -> Sequence[Item]:
 @contextmanager
 def running_server(service: Path) -> Iterator[str]:
     """The real server, with TLS, on a free port; ended by SIGTERM, as an operator would."""
-    environment = os.environ | {"LINEWARDEN_LISTEN": "localhost:0"}
+    environment = os.environ | {"LINEWARDEN_LISTEN": "localhost:0", "LINEWARDEN_CAPTURE_MIN_DISK_FREE": "0"}
+    environment["LINEWARDEN_PLACES_FILE"] = str(state_places(FOLDER))
     call = [sys.executable, "-m", "linewarden.server", "serve", "--config", str(service / "linewarden.toml")]
     with (FOLDER / "server.log").open("w+") as log:
         server = subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True)
@@ -160,7 +124,7 @@ def running_server(service: Path) -> Iterator[str]:
             log.write(rest)
 
 
-def wait_for_address(server: "subprocess.Popen[str]", log) -> str:  # noqa: ANN001 - a text file
+def wait_for_address(server: "subprocess.Popen[str]", log: TextIO) -> str:
     """Read the server's messages up to the one that tells its address."""
     for line in server.stderr or ():
         log.write(line)
@@ -170,8 +134,9 @@ def wait_for_address(server: "subprocess.Popen[str]", log) -> str:  # noqa: ANN0
     raise SystemExit(f"the server did not start; see {FOLDER / 'server.log'}")
 
 
-def ask(stub: AccessServiceStub, metadata, items: Sequence[Item]) -> list[Answer]:  # noqa: ANN001 - pairs of strings
+def ask(site: Site, items: Sequence[Item]) -> list[Answer]:
     """Ask for every person about every item, in batches."""
+    stub = AccessServiceStub(site.channel)
     answers: list[Answer] = []
     for person in PEOPLE:
         pairs = [(verb, item) for type, verb in ASKED for item in items if item.type == type]
@@ -184,7 +149,7 @@ def ask(stub: AccessServiceStub, metadata, items: Sequence[Item]) -> list[Answer
                 context=person.context(),
                 items=[access_pb2.CheckItem(verb=VERB_NUMBERS[verb], resource=resource(item)) for verb, item in part],
             )
-            response = stub.CheckBatch(request, metadata=metadata, timeout=DEADLINE_S)
+            response = stub.CheckBatch(request, metadata=site.metadata, timeout=DEADLINE_S)
             for (verb, item), decision in zip(part, response.decisions, strict=True):
                 effect, reason = EFFECTS[decision.effect].value, REASONS[decision.reason].value
                 answers.append(Answer(person, verb, item, effect, reason, explanation(decision)))
@@ -236,9 +201,9 @@ def show_answers(answers: Sequence[Answer]) -> None:
         examples.add_column(title, overflow="fold", no_wrap=title != "why")
     for answer in one_of_each(answers):
         colour = "green" if answer.effect == "allow" else "red"
-        asked = f"{answer.verb.removesuffix('_metadata')} a {answer.item.type}"
+        wish = f"{answer.verb.removesuffix('_metadata')} a {answer.item.type}"
         examples.add_row(
-            f"{answer.person.short}, {answer.person.what}", asked, f"[{colour}]{answer.effect}[/]", answer.why
+            f"{answer.person.short}, {answer.person.what}", wish, f"[{colour}]{answer.effect}[/]", answer.why
         )
     console.print(examples)
     console.print()
@@ -289,8 +254,9 @@ def check_answers(answers: Sequence[Answer], findings: Findings) -> None:
     findings.expect(unknown == {"deny"}, "somebody unknown may do nothing at all")
 
 
-def read_log(stub: AuditServiceStub, metadata, answers: Sequence[Answer], findings: Findings) -> None:  # noqa: ANN001
+def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
     """Read the log as the auditor: every answer is in it."""
+    stub, metadata = AuditServiceStub(site.channel), site.metadata
     console.rule("[bold]Who did")
     rows: list[audit_pb2.EntryRow] = []
     request = audit_pb2.QueryEntriesRequest(
@@ -318,7 +284,7 @@ def read_log(stub: AuditServiceStub, metadata, answers: Sequence[Answer], findin
     console.print(table)
     console.print(f"  … {len(rows)} decisions in all\n")
     logged = Counter((row.subject, row.resource_id, EFFECTS[row.effect].value) for row in rows)
-    given = Counter((full_name(a.person), a.item.id, a.effect) for a in answers)
+    given = Counter((a.person.full, a.item.id, a.effect) for a in answers)
     findings.expect(
         logged == given, f"the log holds exactly the {len(answers)} answers that were given, by name and item"
     )
@@ -338,18 +304,11 @@ def read_log(stub: AuditServiceStub, metadata, answers: Sequence[Answer], findin
     findings.expect(len(denied) == 1 and len(page.rows) > 1, "and that he tried stands in the log, as do all reads")
 
 
-def full_name(person: Person) -> str:
-    """The name by which the tenant's log knows a person."""
-    return f"//{person.tenant}/{person.name}" if person.tenant else person.name
-
-
-def export_and_verify(service: Path, address: str, findings: Findings) -> None:
+def export_and_verify(site: Site, findings: Findings) -> None:
     """Export the log, verify it offline, change one byte, and see the verification fail."""
     console.rule("[bold]And the proof")
     export = FOLDER / "export"
-    connection = ("--server", address, "--ca", str(service / "tls/ca.crt"))
-    connection += ("--key-file", str(service / "secrets/api-key"), "--tenant", TENANT, "--as", AUDITOR.name)
-    key = command("audit", "export", str(export), *connection).stdout.strip()
+    key = command("audit", "export", str(export), *site.options(AUDITOR)).stdout.strip()
     console.print(f"  exported to {os.path.relpath(export)}; the verifier key is {key.split('+')[0]}…")
     verified = command("audit", "verify", str(export), "--verifier-key", key, check=False)
     findings.expect(verified.returncode == 0, "the exported log verifies offline, with the public key alone")
@@ -359,15 +318,6 @@ def export_and_verify(service: Path, address: str, findings: Findings) -> None:
     bundle.write_bytes(bytes(content))
     changed = command("audit", "verify", str(export), "--verifier-key", key, check=False)
     findings.expect(changed.returncode == 1, f"one flipped byte: {changed.stderr.strip() or 'not found!'}")
-
-
-def command(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run the command `linewarden` as a user would."""
-    call = [sys.executable, "-m", "linewarden.server", *arguments]
-    done = subprocess.run(call, check=False, capture_output=True, text=True)
-    if check and done.returncode:
-        raise SystemExit(f"linewarden {arguments[0]} failed: {done.stderr}")
-    return done
 
 
 if __name__ == "__main__":

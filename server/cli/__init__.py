@@ -6,6 +6,8 @@ Data goes to stdout, messages to stderr. Exit codes: 0 done, or allowed; 1 denie
 request the server calls invalid; 3 unavailable; 4 refused for want of rights.
 """
 
+import os
+
 import click
 
 from linewarden.server.cli.audit import audit
@@ -23,6 +25,8 @@ from linewarden.server.cli.tenant import tenant
 @click.version_option(package_name="linewarden")
 def main() -> None:
     """Who may listen, who did, and who was told."""
+    # Databases, exports and evidence are for whoever runs the command, and for nobody else on the machine.
+    os.umask(0o077)
 
 
 for command in (init, serve, housekeep, check, policy, audit, diagnostics, capture, usage, key, tenant):

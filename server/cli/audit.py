@@ -130,7 +130,7 @@ def export(connection: Connection, tenant: str, subject: str, folder: Path, purp
         task = bar.add_task("export", total=None)
         call = AuditServiceStub(channel).ExportLog(request, metadata=connection.metadata, timeout=_EXPORT_DEADLINE_S)
         for file in call:
-            _write_file(folder, file.path, file.content)
+            _write_file(folder, file.path, file.content, continues=file.continues)
             bar.update(task, total=file.log_size, completed=file.entries_sent)
             key = file.verifier_key or key
     click.echo(f"linewarden: {file.log_size} entries; verifier key:", err=True)
@@ -220,10 +220,11 @@ def _word(words: Any, number: int) -> str:
     return str(words[number].value) if number else ""
 
 
-def _write_file(folder: Path, path: str, content: bytes) -> None:
+def _write_file(folder: Path, path: str, content: bytes, *, continues: bool) -> None:
     # The server names the files: what it names must stay inside the folder.
     target = folder / path
     if Path(path).is_absolute() or ".." in Path(path).parts:
         raise click.ClickException("the server sent a path outside the folder")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
+    with target.open("ab" if continues else "wb") as file:
+        file.write(content)

@@ -1,7 +1,7 @@
 """Calling DiagnosticsService from the command line."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
 import click
 
@@ -11,6 +11,9 @@ from linewarden.server.names import PURPOSE_NUMBERS
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+
+#: Bytes of a capture file in one message; half of what the contract allows.
+_PART_BYTES = 32 * 1024
 
 _PURPOSE = click.option(
     "--purpose",
@@ -35,6 +38,18 @@ def rpc(
     with connection.channel() as channel:
         call = getattr(DiagnosticsServiceStub(channel), method)
         return call(request, metadata=connection.metadata, timeout=DEADLINE_S)
+
+
+def upload_of(start: pb.StartSessionRequest, file: BinaryIO) -> Iterator[pb.UploadCaptureRequest]:
+    """The messages that bring a capture file in, the last one marked. An empty file is one empty message."""
+    part, first = file.read(_PART_BYTES), True
+    while part or first:
+        following = file.read(_PART_BYTES)
+        message = pb.UploadCaptureRequest(content=part, last=not following)
+        if first:
+            message.start.CopyFrom(start)
+        yield message
+        part, first = following, False
 
 
 def request_of(method: str, tenant: str, subject: str, *, purpose: str = "", case: str = "", **fields: Any) -> Any:

@@ -1,18 +1,20 @@
 """`linewarden capture`: sessions, from the request to the evidence."""
 
 import io
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 import grpc
 from google.protobuf.json_format import MessageToDict
 
+from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Form, analyse_apart
 from linewarden.diagnostics.capture.evidence import CHUNK, Manifest
 from linewarden.diagnostics.sealing import SealingError, check, unseal
-from linewarden.server.cli.calling import case_options, request_of, rpc
+from linewarden.server.cli.calling import case_options, request_of, rpc, upload_of
 from linewarden.server.cli.client import Connection, connecting, subject_option, tenant_option
-from linewarden.server.cli.failures import DENIED, fail
+from linewarden.server.cli.failures import DENIED, USAGE, fail
 from linewarden.server.cli.output import output_option, progress, write_rows
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
@@ -35,7 +37,8 @@ def capture() -> None:
 @tenant_option
 @subject_option
 @case_options
-@click.option("--interface", required=True, help="Where to capture.")
+@click.option("--interface", default="", help="Where to capture.")
+@click.option("--file", default="", help="Name of a capture file to take into custody instead; import it then.")
 @click.option(
     "--profile",
     type=click.Choice(["headers", "signalling", "media"]),
@@ -94,6 +97,7 @@ def request(connection: Connection, tenant: str, subject: str, output: str, **st
         selector=selector,
         limits=limits,
         interface=stated["interface"],
+        file=stated["file"],
         readers=[_reader(text) for text in stated["readers"]],
         extends_session=stated["extends"],
     )
@@ -144,6 +148,30 @@ def start(connection: Connection, tenant: str, subject: str, session_id: str, ou
 def stop(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
     """Stop a session that runs; what was captured is sealed."""
     _write(rpc(connection, "StopSession", tenant, subject, session_id=session_id, **case).session, output)
+
+
+@capture.command("import")
+@connecting
+@tenant_option
+@subject_option
+@case_options
+@_session
+@click.argument("file", type=click.File("rb"))
+@output_option
+def import_file(
+    connection: Connection, tenant: str, subject: str, session_id: str, file: BinaryIO, output: str, **case: str
+) -> None:
+    """Start an armed session on the capture FILE (pcap or pcapng, - for standard input), and wait for its evidence.
+
+    Exit code 1: the file did not come in to its end; what came before is sealed.
+    """
+    start = request_of("StartSession", tenant, subject, session_id=session_id, **case)
+    with connection.channel() as channel:
+        upload = DiagnosticsServiceStub(channel).UploadCapture
+        answer = upload(upload_of(start, file), metadata=connection.metadata, timeout=_STREAM_S)
+    _write(answer.session, output)
+    if answer.session.stop_reason != pb.CAPTURE_STOP_REASON_REQUESTED:
+        fail(DENIED, "the capture ended before the file did")
 
 
 @capture.command("list")
@@ -268,6 +296,47 @@ def verify(connection: Connection, tenant: str, subject: str, session_id: str, f
 def delete(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
     """Delete the evidence of a session before its time; the record stays."""
     _write(rpc(connection, "DeleteSession", tenant, subject, session_id=session_id, **case).session, output)
+
+
+@capture.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--ladder", "call_id", default="", metavar="CALL-ID", help="The ladder of this call instead of the report."
+)
+@click.option(
+    "--svg",
+    "picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the ladder into this new file instead of on the terminal.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The form of the data.",
+)
+def analyse(file: Path, call_id: str, picture: Path | None, output: str) -> None:
+    """Say what the opened FILE shows: calls, registrations, streams. Needs no server. Exit code 1: it broke off.
+
+    What it says is evidence as the file is: it names who called whom.
+    """
+    if picture and (not call_id or output == "json"):
+        raise click.UsageError("--svg draws a ladder: it needs --ladder, and excludes -o json")
+    form = Form.SVG if picture else Form(output)
+    try:
+        with file.open("rb") as opened:
+            shown = analyse_apart(opened, form, call_id=call_id, width=shutil.get_terminal_size().columns)
+    except AnalysisRefused as error:
+        fail(USAGE, str(error))
+    except AnalysisFailed as error:
+        fail(DENIED, str(error))
+    if picture is None:
+        click.echo(shown, nl=False)
+        return
+    with picture.open("xb") as target:
+        target.write(shown)
 
 
 def _check(sealed: Any, plain: Any, identity: Path, recorded: pb.Evidence) -> None:

@@ -8,7 +8,7 @@ import click
 from linewarden.authz.errors import PolicyInvalid
 from linewarden.authz.statements import lint, parse_document
 from linewarden.server.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
-from linewarden.server.cli.failures import DENIED
+from linewarden.server.cli.failures import DENIED, USAGE
 from linewarden.server.cli.output import output_option, write_rows
 from linewarden.v1 import policy_pb2 as pb
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
@@ -42,8 +42,7 @@ def lint_files(ctx: click.Context, files: tuple[BinaryIO, ...]) -> None:
                 click.echo(f"{file.name}:{warning.line}: warning: {warning.message}", err=True)
         except PolicyInvalid as error:
             wrong = True
-            for line in error.errors:
-                click.echo(f"{file.name}:{line.line}: error: {line.message}", err=True)
+            _show_errors(file.name, error)
         except UnicodeDecodeError:
             wrong = True
             click.echo(f"{file.name}: error: not UTF-8", err=True)
@@ -68,10 +67,16 @@ def load(
     output: str,
 ) -> None:
     """Replace the policy of a tenant by FILE, whole or not at all."""
+    text = policy_text(file)
+    try:
+        parse_document(text)
+    except PolicyInvalid as error:
+        _show_errors(str(file), error)
+        raise click.exceptions.Exit(USAGE) from None
     request = pb.LoadPolicyRequest(
         tenant=tenant,
         subject=person(subject),
-        document=policy_text(file),
+        document=text,
         dry_run=dry_run,
         expected_revision=expected_revision,
     )
@@ -105,3 +110,8 @@ def show(connection: Connection, tenant: str, subject: str, output: str) -> None
             request.page_token = page.next_page_token
     write_rows(rows, ("id", "statement"), output)
     click.echo(f"linewarden: revision {page.policy.revision}, {len(rows)} statements", err=True)
+
+
+def _show_errors(name: str, error: PolicyInvalid) -> None:
+    for line in error.errors:
+        click.echo(f"{name}:{line.line}: error: {line.message}", err=True)

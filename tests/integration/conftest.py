@@ -133,7 +133,8 @@ class Client:
         async for file in self.audit.ExportLog(request, metadata=self.metadata, timeout=60):
             target = folder / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.content)
+            with target.open("ab" if file.continues else "wb") as out:
+                out.write(file.content)
             key = file.verifier_key or key
         return key
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from capturing import PLACES, STATEMENTS, Customer, made_kinds, may_capture, needs_capture
 from repository import ROOT
 from running import Service, serving
 
@@ -23,6 +24,8 @@ from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
+#: The heading over what all entries of diagnostics have.
+_DIAGNOSTICS = "diagnostics"
 _PERSONAL = ("mallory", "zacharias", "+4930555", "default/101/msg1", "T-4711")
 
 
@@ -46,7 +49,9 @@ class Written:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """Logs with at least one entry of every kind."""
     home = tmp_path_factory.mktemp("format")
-    with serving(home, LINEWARDEN_HEARTBEAT_S="1") as service:
+    (home / "places.toml").write_text(PLACES)
+    stated = {"HEARTBEAT_S": "1", "PLACES_FILE": str(home / "places.toml"), "CAPTURE_MIN_DISK_FREE": "0"}
+    with serving(home, **{f"LINEWARDEN_{name}": value for name, value in stated.items()}) as service:
         _use_commands(service)
         version, statements = _use_rpcs(service)
         exported = _linewarden(service, "audit", "export", "exported", "--as", "auditor")
@@ -60,34 +65,40 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
 def test_every_kind_is_documented_and_written(written: Written) -> None:
     """The kinds of the code, of the document and of real logs are the same."""
     made = {value for name, value in vars(entries).items() if name.isupper() and isinstance(value, str)}
-    assert set(_documented()) - {"*"} == made
-    assert {entry["kind"] for entry in written.entries()} == made
+    made |= made_kinds()
+    assert set(_documented()) - {"*", _DIAGNOSTICS} == made
+    assert {entry["kind"] for entry in written.entries()} == made - (set() if may_capture() else needs_capture())
 
 
 def test_every_field_is_documented(written: Written) -> None:
     """An entry has the fields that the document says always stand, and no field that the document does not know."""
     documented = _documented()
-    everywhere = documented.pop("*")[""]
     for entry in written.entries():
         tables = documented[entry["kind"]]
-        _check(entry, everywhere | tables.get("", {}))
+        _check(entry, _frame(documented, entry["kind"]) | tables.get("", {}))
+        for label, part in _parts(entry):
+            _check(part, tables[label])
         for item in entry.get("items", ()):
-            _check(item, tables["items"])
-            _check(item["resource"], tables["resource"])
             assert all(set(rule) == {"effect", "id", "roles"} for rule in item.get("rules", ()))
 
 
 def test_every_optional_field_occurs(written: Written) -> None:
     """The logs this is tested with leave no documented field out."""
-    seen: dict[str, set[str]] = {"": set(), "items": set(), "resource": set()}
+    documented, seen = _documented(), set()
     for entry in written.entries():
-        seen[""] |= set(entry)
-        for item in entry.get("items", ()):
-            seen["items"] |= set(item)
-            seen["resource"] |= set(item["resource"])
-    for tables in _documented().values():
-        for name, table in tables.items():
-            assert set(table) <= seen[name]
+        kind = entry["kind"]
+        seen |= {(id(documented["*"][""]), name) for name in entry}
+        for label, part in (("", entry), *_parts(entry)):
+            seen |= {(id(documented[kind].get(label)), name) for name in part}
+            seen |= {(id(documented[_DIAGNOSTICS][""]), name) for name in part if kind in made_kinds()}
+    unseen = [
+        (kind, label, name)
+        for kind, tables in documented.items()
+        for label, table in tables.items()
+        for name in table
+        if (id(table), name) not in seen and (may_capture() or label != "evidence") and kind not in needs_capture()
+    ]
+    assert unseen == []
 
 
 def test_entries_are_spelled_in_one_way(written: Written) -> None:
@@ -161,6 +172,19 @@ def _check(found: dict[str, Any], table: dict[str, bool]) -> None:
     assert {name for name, always in table.items() if always} <= set(found), found
 
 
+def _parts(entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects inside an entry that have tables of their own."""
+    for item in entry.get("items", ()):
+        yield "items", item
+        yield "resource", item["resource"]
+    yield from ((label, entry[label]) for label in ("counters", "evidence") if label in entry)
+
+
+def _frame(documented: dict[str, dict[str, dict[str, bool]]], kind: str) -> dict[str, bool]:
+    """What entries of a kind have in common with others."""
+    return documented["*"][""] | (documented[_DIAGNOSTICS][""] if kind in made_kinds() else {})
+
+
 def _documented() -> dict[str, dict[str, dict[str, bool]]]:
     """By kind, and `*` for all: the tables of fields, by what they are of, and whether each field always stands."""
     documented: dict[str, dict[str, dict[str, bool]]] = {}
@@ -168,10 +192,10 @@ def _documented() -> dict[str, dict[str, dict[str, bool]]]:
     table: dict[str, bool] = {}
     for line in _TEXT.splitlines():
         if line.startswith("### "):
-            kinds, label = re.findall(r"`([a-z._]+)`", line), ""
+            kinds, label = re.findall(r"`([a-z._]+)`", line) or [_DIAGNOSTICS], ""
             for kind in kinds:
                 documented[kind] = {}
-        elif match := re.fullmatch(r"An? (?:item of )?`(\w+)`:", line):
+        elif match := re.fullmatch(r"(?:An?|Its) (?:item of )?`(\w+)`:", line):
             label = match[1]
         elif line.startswith("| field |"):
             table = {}
@@ -222,12 +246,15 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
                 "allow zacharias play recording id:+4930555.wav",
                 "bind zacharias role:user",
                 "bind //partner/ines role:partner_support",
-                *(f"allow role:user play voicemail any if zone=office,z{n}" for n in range(400)),
+                *STATEMENTS,
+                *(f"allow role:user play voicemail any if zone=office,z{n}" for n in range(200)),
+                *(f"allow role:user play voicemail own if zone=office,z{n}" for n in range(200)),
             ],
             remove=["bind role:supervisor_sales role:user"],
         )
         version = policy.ChangePolicy(change, metadata=key, timeout=10).policy
         access.CheckBatch(_batch(), metadata=key, timeout=10)
+        Customer(channel, key).use_everything()
         for zone in ("office", "elsewhere"):
             access.Check(_check_request(zone), metadata=key, timeout=10)
         for _ in range(300):  # so that the export has a full bundle

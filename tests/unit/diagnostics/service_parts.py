@@ -107,7 +107,7 @@ class Workers:
     def check_readers(self, readers: tuple[Reader, ...]) -> None:
         """Any key will do."""
 
-    async def launch(self, _order: Order) -> ObedientWorker:
+    async def launch(self, _order: Order, /, input_fd: int | None = None) -> ObedientWorker:  # noqa: ARG002 - unread
         """Launch one."""
         if self.broken:
             raise DiagnosisUnavailable

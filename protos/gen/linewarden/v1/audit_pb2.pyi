@@ -177,15 +177,17 @@ class ExportLogRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ...) -> None: ...
 
 class ExportLogResponse(_message.Message):
-    __slots__ = ("path", "content", "log_size", "entries_sent", "verifier_key")
+    __slots__ = ("path", "content", "log_size", "entries_sent", "verifier_key", "continues")
     PATH_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_SENT_FIELD_NUMBER: _ClassVar[int]
     VERIFIER_KEY_FIELD_NUMBER: _ClassVar[int]
+    CONTINUES_FIELD_NUMBER: _ClassVar[int]
     path: str
     content: bytes
     log_size: int
     entries_sent: int
     verifier_key: str
-    def __init__(self, path: _Optional[str] = ..., content: _Optional[bytes] = ..., log_size: _Optional[int] = ..., entries_sent: _Optional[int] = ..., verifier_key: _Optional[str] = ...) -> None: ...
+    continues: bool
+    def __init__(self, path: _Optional[str] = ..., content: _Optional[bytes] = ..., log_size: _Optional[int] = ..., entries_sent: _Optional[int] = ..., verifier_key: _Optional[str] = ..., continues: _Optional[bool] = ...) -> None: ...

@@ -62,7 +62,8 @@ class AuditServiceServicer:
     """
 
     def QueryEntries(self, request, context):
-        """QueryEntries finds entries, complete up to the last request that was answered before the query came.
+        """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
+        the service says of its log; proofs come from GetEntry and ExportLog.
         Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """

@@ -116,6 +116,11 @@ class DiagnosticsServiceStub:
                 request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.StartSessionRequest.SerializeToString,
                 response_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.StartSessionResponse.FromString,
                 _registered_method=True)
+        self.UploadCapture = channel.stream_unary(
+                '/linewarden.v1.DiagnosticsService/UploadCapture',
+                request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.UploadCaptureRequest.SerializeToString,
+                response_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.UploadCaptureResponse.FromString,
+                _registered_method=True)
         self.StopSession = channel.unary_unary(
                 '/linewarden.v1.DiagnosticsService/StopSession',
                 request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.StopSessionRequest.SerializeToString,
@@ -277,11 +282,11 @@ class DiagnosticsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RequestSession(self, request, context):
-        """RequestSession asks for one capture for one case. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or
-        CAPTURE_RAW_FILTER where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED,
-        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID,
-        CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
+        with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
+        where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
+        LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -310,6 +315,19 @@ class DiagnosticsServiceServicer:
         """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
         SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadCapture(self, request_iterator, context):
+        """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
+        and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
+        is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
+        session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
+        LIMIT_TOO_HIGH, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -476,6 +494,11 @@ def add_DiagnosticsServiceServicer_to_server(servicer, server):
                     servicer.StartSession,
                     request_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.StartSessionRequest.FromString,
                     response_serializer=linewarden_dot_v1_dot_diagnostics__pb2.StartSessionResponse.SerializeToString,
+            ),
+            'UploadCapture': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadCapture,
+                    request_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.UploadCaptureRequest.FromString,
+                    response_serializer=linewarden_dot_v1_dot_diagnostics__pb2.UploadCaptureResponse.SerializeToString,
             ),
             'StopSession': grpc.unary_unary_rpc_method_handler(
                     servicer.StopSession,
@@ -935,6 +958,33 @@ class DiagnosticsService:
             '/linewarden.v1.DiagnosticsService/StartSession',
             linewarden_dot_v1_dot_diagnostics__pb2.StartSessionRequest.SerializeToString,
             linewarden_dot_v1_dot_diagnostics__pb2.StartSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadCapture(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/linewarden.v1.DiagnosticsService/UploadCapture',
+            linewarden_dot_v1_dot_diagnostics__pb2.UploadCaptureRequest.SerializeToString,
+            linewarden_dot_v1_dot_diagnostics__pb2.UploadCaptureResponse.FromString,
             options,
             channel_credentials,
             insecure,

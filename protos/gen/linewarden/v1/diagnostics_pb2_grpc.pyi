@@ -100,11 +100,11 @@ class DiagnosticsServiceStub:
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RequestSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RequestSessionRequest, _diagnostics_pb2.RequestSessionResponse]
-    """RequestSession asks for one capture for one case. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or
-    CAPTURE_RAW_FILTER where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED,
-    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID,
-    CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
+    with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
+    where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
+    LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ApproveSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]
     """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
@@ -121,6 +121,15 @@ class DiagnosticsServiceStub:
     """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
     SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """
+    UploadCapture: _grpc.StreamUnaryMultiCallable[_diagnostics_pb2.UploadCaptureRequest, _diagnostics_pb2.UploadCaptureResponse]
+    """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
+    and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
+    is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
+    session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
+    LIMIT_TOO_HIGH, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     StopSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.StopSessionRequest, _diagnostics_pb2.StopSessionResponse]
@@ -243,11 +252,11 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RequestSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RequestSessionRequest, _diagnostics_pb2.RequestSessionResponse]  # type: ignore[assignment]
-    """RequestSession asks for one capture for one case. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or
-    CAPTURE_RAW_FILTER where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED,
-    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID,
-    CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
+    with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
+    where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
+    LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ApproveSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]  # type: ignore[assignment]
     """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
@@ -264,6 +273,15 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
     SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """
+    UploadCapture: _aio.StreamUnaryMultiCallable[_diagnostics_pb2.UploadCaptureRequest, _diagnostics_pb2.UploadCaptureResponse]  # type: ignore[assignment]
+    """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
+    and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
+    is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
+    session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
+    LIMIT_TOO_HIGH, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     StopSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.StopSessionRequest, _diagnostics_pb2.StopSessionResponse]  # type: ignore[assignment]
@@ -455,11 +473,11 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.RequestSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.RequestSessionResponse, _abc.Awaitable[_diagnostics_pb2.RequestSessionResponse]]:
-        """RequestSession asks for one capture for one case. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or
-        CAPTURE_RAW_FILTER where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED,
-        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID,
-        CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
+        with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
+        where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
+        LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -494,6 +512,21 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
         SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadCapture(
+        self,
+        request_iterator: _MaybeAsyncIterator[_diagnostics_pb2.UploadCaptureRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.UploadCaptureResponse, _abc.Awaitable[_diagnostics_pb2.UploadCaptureResponse]]:
+        """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
+        and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
+        is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
+        session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
+        LIMIT_TOO_HIGH, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 

@@ -1,0 +1,81 @@
+"""`python -m linewarden.diagnostics.analysis`: analyses the capture on standard input, in a process that may die.
+
+A capture is hostile, and a parser is where that shows. So this process first bounds its own memory, time and output,
+and has nothing that is worth having. Nothing is said on standard error: what failed may quote what was captured.
+
+Exit status: 0 the analysis is on standard output, 2 the input is no capture, 3 the capture has no such call. Any other
+is a crash, or the end of what the process may use.
+"""
+
+import argparse
+import json
+import resource
+import sys
+
+from linewarden.diagnostics.analysis.apart import NO_CALL, NO_CAPTURE, Form
+from linewarden.diagnostics.analysis.engine import analyse
+from linewarden.diagnostics.analysis.evidence import EvidenceFile
+from linewarden.diagnostics.analysis.ladder import render_ladder
+from linewarden.diagnostics.analysis.picture import draw_ladder
+from linewarden.diagnostics.analysis.report import Report, as_json
+from linewarden.diagnostics.analysis.tables import render_report
+from linewarden.diagnostics.capture.errors import SourceUnusable
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Analyse one capture."""
+    options = _options(arguments)
+    _bound(options)
+    try:
+        report = analyse(EvidenceFile(sys.stdin.buffer))
+    except SourceUnusable:
+        return NO_CAPTURE
+    shown = _shown(report, Form(options.form), options.call_id, options.width)
+    if shown is None:
+        return NO_CALL
+    sys.stdout.buffer.write(shown.encode("utf-8", "replace"))
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.analysis", description=__doc__)
+    parser.add_argument("--form", choices=list(Form), default=Form.TEXT, help="what to write")
+    parser.add_argument("--call-id", default="", help="the call whose ladder to write instead of the report")
+    parser.add_argument("--width", type=int, default=80, help="how wide a ladder as text may be")
+    parser.add_argument("--memory", type=int, required=True, help="most bytes of address space")
+    parser.add_argument("--seconds", type=int, required=True, help="most seconds of processor time")
+    parser.add_argument("--output", type=int, required=True, help="most bytes written")
+    return parser.parse_args(arguments)
+
+
+def _bound(options: argparse.Namespace) -> None:
+    for kind, most in (
+        (resource.RLIMIT_AS, options.memory),
+        (resource.RLIMIT_CPU, options.seconds),
+        (resource.RLIMIT_FSIZE, options.output),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+
+
+def _shown(report: Report, form: Form, call_id: str, width: int) -> str | None:
+    """What was asked for; None where there is no such call."""
+    if not call_id:
+        return _json(report) if form is Form.JSON else render_report(report)
+    ladder, streams = report.ladder(call_id), report.streams_of(call_id)
+    if ladder is None:
+        return None
+    if form is Form.JSON:
+        return _json(ladder)
+    return draw_ladder(ladder, streams) if form is Form.SVG else render_ladder(ladder, streams, width)
+
+
+def _json(value: object) -> str:
+    # JSON lets one control character pass as it is, and a terminal may show this.
+    return json.dumps(as_json(value), indent=2).replace("\x7f", "\\u007f") + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Running an analysis in a process of its own, with bounds: a capture that breaks the parser breaks nothing else."""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import BinaryIO
+
+_MODULE = "linewarden.diagnostics.analysis"
+
+#: Exit statuses of the process beside 0.
+NO_CAPTURE = 2
+NO_CALL = 3
+
+
+class Form(StrEnum):
+    """In which form an analysis is wanted. SVG is for ladders only."""
+
+    TEXT = "text"
+    JSON = "json"
+    SVG = "svg"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an analysis may use: bytes of memory, seconds of processor time and of the clock, bytes written.
+
+    Twice the memory that the worst capture known takes; see `Limits`.
+    """
+
+    memory: int = 1 << 30
+    processor_s: int = 120
+    clock_s: float = 180.0
+    output: int = 256 << 20
+
+
+class AnalysisRefused(Exception):
+    """The file is no capture, or has no such call."""
+
+
+class AnalysisFailed(Exception):
+    """The process crashed, or reached a bound."""
+
+
+def analyse_apart(
+    file: BinaryIO, form: Form, *, call_id: str = "", width: int = 80, bounds: Bounds | None = None
+) -> bytes:
+    """The report of an open capture file; with `call_id` the ladder of that call, as text at most `width` wide.
+
+    Raises:
+        AnalysisRefused, AnalysisFailed: see there. Nothing of a half-made analysis comes out.
+        OSError: no process can be started.
+    """
+    bounds = bounds or Bounds()
+    arguments = [f"--form={form}", f"--call-id={call_id}", f"--width={width}"]
+    arguments += [f"--memory={bounds.memory}", f"--seconds={bounds.processor_s}", f"--output={bounds.output}"]
+    # Written to a file and not to a pipe, because the kernel bounds the size of files.
+    with tempfile.TemporaryFile() as made:
+        status = _status_of(arguments, file, made, bounds.clock_s)
+        if status == 0:
+            made.seek(0)
+            return made.read()
+    if status == NO_CAPTURE:
+        raise AnalysisRefused("the file is no capture")
+    if status == NO_CALL:
+        raise AnalysisRefused("the capture has no such call")
+    raise AnalysisFailed("the analysis broke off: the capture takes more than an analysis may use, or is made to harm")
+
+
+def _status_of(arguments: list[str], file: BinaryIO, made: BinaryIO, clock_s: float) -> int | None:
+    """The exit status; None where time ran out."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-m", _MODULE, *arguments],
+            stdin=file,
+            stdout=made,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            cwd="/",
+            timeout=clock_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.returncode

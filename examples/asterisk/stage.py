@@ -1,0 +1,107 @@
+"""What the parts of the demonstration share: who appears, what had to hold, and the command as a user runs it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from rich.console import Console
+
+from linewarden.server.names import PURPOSE_NUMBERS
+from linewarden.v1 import core_pb2
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE.parent.parent / ".demo"
+TENANT = "acme"
+DEADLINE_S = 20
+
+#: What a call is authorised with.
+Metadata = Sequence[tuple[str, str]]
+
+console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = 100
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who asks: how we introduce them, and in which circumstances they ask."""
+
+    name: str
+    what: str
+    purpose: str = ""
+    case: str = ""
+    zone: str = ""
+    tenant: str = ""
+
+    @property
+    def short(self) -> str:
+        """The name for a table."""
+        return self.name.partition("@")[0]
+
+    @property
+    def full(self) -> str:
+        """The name by which the tenant's log knows the person."""
+        return f"//{self.tenant}/{self.name}" if self.tenant else self.name
+
+    def subject(self) -> core_pb2.Subject:
+        """The person in the contract's terms."""
+        return core_pb2.Subject(id=self.name, tenant=self.tenant)
+
+    def context(self) -> core_pb2.Context:
+        """The circumstances in the contract's terms."""
+        purpose = PURPOSE_NUMBERS.get(self.purpose, 0)
+        return core_pb2.Context(purpose=purpose, case_reference=self.case, network_zone=self.zone)
+
+
+OWNER = Person("bob@acme.example", "a user", zone="office")
+PARTNER = Person("ines", "partner support", purpose="support", case="T-4711", tenant="partner")
+AUDITOR = Person("erik@acme.example", "auditor")
+
+
+class Findings:
+    """What had to hold, and whether it did."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def expect(self, holds: bool, promise: str) -> None:
+        """Show a promise and whether it holds."""
+        self.failed += not holds
+        console.print(f"  [{'green]✓' if holds else 'bold red]✗'}[/] {promise}")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running service: its folder, its address, and a connection with what authorises calls on it."""
+
+    service: Path
+    address: str
+    channel: grpc.Channel
+    metadata: Metadata
+
+    def options(self, person: Person) -> tuple[str, ...]:
+        """The options by which a command reaches the service for somebody."""
+        secrets = ("--ca", str(self.service / "tls/ca.crt"), "--key-file", str(self.service / "secrets/api-key"))
+        return ("--server", self.address, *secrets, "--tenant", TENANT, "--as", person.full)
+
+
+@contextmanager
+def connected(service: Path, address: str) -> Iterator[Site]:
+    """The service at an address, with a connection that ends with the block."""
+    roots = grpc.ssl_channel_credentials((service / "tls/ca.crt").read_bytes())
+    key = (service / "secrets/api-key").read_text().strip()
+    with grpc.secure_channel(address, roots) as channel:
+        yield Site(service, address, channel, (("authorization", f"Bearer {key}"),))
+
+
+def command(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run the command `linewarden` as a user would."""
+    call = [sys.executable, "-m", "linewarden.server", *arguments]
+    done = subprocess.run(call, check=False, capture_output=True, text=True, timeout=60)
+    if check and done.returncode:
+        raise SystemExit(f"linewarden {arguments[0]} failed: {done.stderr}")
+    return done

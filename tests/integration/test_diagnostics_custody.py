@@ -1,0 +1,348 @@
+"""Capture files that come into custody over real gRPC: the same gates, mask, seal and record as for a live capture."""
+
+import asyncio
+import io
+import resource
+import struct
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from linewarden.diagnostics.sealing import unseal
+from linewarden.v1 import diagnostics_pb2 as pb
+from tests.integration.conftest import TENANT, Site, person
+from tests.integration.diagnosing import CONTEXT, IDENTITY, LIMITS, Diagnosing, asked, customer
+from tests.integration.test_diagnostics_captures import children_of_session, ended
+
+PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "pcap"
+SECRET = b"4711-0815-secret"
+SIP = (
+    b"MESSAGE sip:bob@example SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nCall-ID: c1\r\nCSeq: 1 MESSAGE\r\n"
+    b"From: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\n" + SECRET
+)
+HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
+WHOLE_BYTES = 16_384
+
+
+def packet(number: int) -> bytes:
+    """One record of a pcap file: a SIP message over UDP, IPv4 and Ethernet."""
+    udp = struct.pack(">HHHH", 5_060, 5_060, 8 + len(SIP), 0) + SIP
+    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), number % 65_536, 0, 64, 17, 0, bytes(4), bytes(4)) + udp
+    frame = bytes(12) + b"\x08\x00" + ip
+    return struct.pack("<IIII", 1_700_000_000 + number, 0, len(frame), len(frame)) + frame
+
+
+def capture_file(packets: int) -> bytes:
+    """A pcap file of so many packets."""
+    return HEADER + b"".join(packet(number) for number in range(packets))
+
+
+def cut(file: bytes) -> Iterator[bytes]:
+    """The file in parts as long as a message may be, or shorter."""
+    for at in range(0, len(file), WHOLE_BYTES):
+        yield file[at : at + WHOLE_BYTES]
+
+
+@pytest.fixture
+async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
+    """A customer that has permitted captures and may bring files."""
+    async with customer(sqlite_site) as (diagnosing, _running):
+        await diagnosing.permit()
+        yield diagnosing
+
+
+def for_file(**more: Any) -> dict[str, Any]:
+    """What a request for custody says."""
+    return asked(**{"interface": "", "file": "fault of monday.pcap", "selector": pb.CaptureSelector()} | more)
+
+
+async def armed(acme: Diagnosing, **more: Any) -> str:
+    """A session that waits for its file."""
+    session = (await acme.ask("RequestSession", **for_file(**more))).session
+    await acme.ask("ApproveSession", "berta", session_id=session.id)
+    id: str = session.id
+    return id
+
+
+class Upload:
+    """One call of UploadCapture, message by message."""
+
+    def __init__(self, acme: Diagnosing, id: str) -> None:
+        self._start = pb.StartSessionRequest(tenant=TENANT, subject=person("admin"), context=CONTEXT, session_id=id)
+        self._first = True
+        self.call = acme.stub.UploadCapture(metadata=acme.client.metadata, timeout=60)
+
+    async def send(self, content: bytes, *, last: bool = False) -> None:
+        """Send one message; a call that is over takes no more."""
+        message = pb.UploadCaptureRequest(content=content, last=last)
+        if self._first:
+            message.start.CopyFrom(self._start)
+            self._first = False
+        await self.call.write(message)
+
+    async def refused(self) -> str:
+        """The reason for which the call failed."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.call
+        return reason_of(caught.value)
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """The reason in the details of an error."""
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    assert status is not None
+    assert status.details[0].Unpack(info)
+    return info.reason
+
+
+async def upload(acme: Diagnosing, id: str, file: bytes) -> pb.Session:
+    """Bring a whole file in."""
+    call = Upload(acme, id)
+    parts = list(cut(file))
+    for number, part in enumerate(parts, 1):
+        try:
+            await call.send(part, last=number == len(parts))
+        except asyncio.InvalidStateError:  # it was answered before the file ended
+            break
+    answer = await call.call
+    session: pb.Session = answer.session
+    return session
+
+
+async def evidence(acme: Diagnosing, session: pb.Session) -> bytes:
+    """The evidence of a session, opened by its reader and compared with what is recorded of it."""
+    request = acme.request("ReadEvidence", "admin", session_id=session.id)
+    parts = [part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=10)]
+    plain, recorded = io.BytesIO(), session.evidence
+    manifest = unseal(io.BytesIO(b"".join(parts)), plain, [str(IDENTITY)], bytes.fromhex(recorded.ticket_digest))
+    assert (manifest.chain, manifest.sha256) == (recorded.chain, recorded.plain_sha256)
+    return plain.getvalue()
+
+
+async def test_a_file_is_masked_sealed_and_recorded_like_a_capture(acme: Diagnosing, sqlite_site: Site) -> None:
+    """The whole file comes in, its secret is on no disk, and each step has its entry."""
+    id = await armed(acme)
+    session = await upload(acme, id, capture_file(400))
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    assert (session.counters.written, session.lossy, session.file) == (400, False, "fault of monday.pcap")
+    plain = await evidence(acme, session)
+    assert b"MESSAGE sip:bob@example" in plain
+    assert b"fault of monday.pcap" in plain
+    assert SECRET not in plain
+    for file in sqlite_site.settings.data_dir.parent.rglob("*"):
+        assert not file.is_file() or SECRET not in file.read_bytes(), file
+    entries = [entry for entry in sqlite_site.entries() if entry.get("session") == id]
+    steps = ["requested", "approved", "started", "stopped", "sealed", "opened"]
+    assert [entry["kind"] for entry in entries] == [f"capture.{step}" for step in steps]
+    assert entries[0]["source"] == "file"
+    assert "monday" not in str(entries)
+
+
+@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.pcap*")), ids=lambda path: path.name)
+async def test_published_files_go_through_custody(acme: Diagnosing, path: Path) -> None:
+    """Each published capture comes to its end, with every packet accounted for."""
+    session = await upload(acme, await armed(acme), path.read_bytes())
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    counters = session.counters
+    assert counters.written == counters.delivered == counters.received > 0
+    assert await evidence(acme, session)
+
+
+async def test_a_file_passes_every_gate_of_a_capture(acme: Diagnosing) -> None:
+    """Without approval, or after the attestation is withdrawn, the file is not taken."""
+    session = (await acme.ask("RequestSession", **for_file())).session
+    waiting = Upload(acme, session.id)
+    await waiting.send(capture_file(1), last=True)
+    assert await waiting.refused() == "STATE_CONFLICT"
+    id = await armed(acme)
+    await acme.ask("WithdrawAttestation", attestation_id=(await acme.session(id)).attestation_id)
+    ungrounded = Upload(acme, id)
+    await ungrounded.send(capture_file(1), last=True)
+    assert await ungrounded.refused() == "ATTESTATION_MISSING"
+
+
+async def test_a_session_has_one_source(acme: Diagnosing) -> None:
+    """Interface or file, not both or neither; and each is started in its own way."""
+    assert await acme.refused("RequestSession", **for_file(interface="lo")) == "INVALID_REQUEST"
+    assert await acme.refused("RequestSession", **for_file(file="")) == "INVALID_REQUEST"
+    assert await acme.refused("StartSession", session_id=await armed(acme)) == "STATE_CONFLICT"
+    live = Upload(acme, await acme.armed())
+    await live.send(capture_file(1), last=True)
+    assert await live.refused() == "STATE_CONFLICT"
+
+
+async def test_files_need_the_leave_of_the_operator(sqlite_site: Site) -> None:
+    """A tenant that may capture on an interface may not therefore bring files."""
+    places = sqlite_site.settings.data_dir / "strict.toml"
+    places.write_text('[acme]\ninterfaces = ["lo"]\n')
+    async with customer(sqlite_site, places_file=places) as (acme, _running):
+        await acme.permit()
+        assert await acme.refused("RequestSession", **for_file()) == "SELECTOR_NOT_PERMITTED"
+
+
+@pytest.mark.parametrize("content", [b"not a capture", b"", b"\xd4\xc3", b"x" * 65_537])
+async def test_what_is_no_capture_file_starts_nothing(acme: Diagnosing, sqlite_site: Site, content: bytes) -> None:
+    """The session stays armed for the right file; the refusal is an entry."""
+    id = await armed(acme)
+    call = Upload(acme, id)
+    await call.send(content, last=True)
+    assert await call.refused() == "INVALID_REQUEST"
+    assert (await acme.session(id)).state == pb.SESSION_STATE_ARMED
+    refused = [entry for entry in sqlite_site.entries() if entry["kind"] == "request.refused"]
+    assert refused[-1]["fields"] == ["content"]
+
+
+async def test_a_damaged_file_ends_with_what_came_before(acme: Diagnosing) -> None:
+    """The packets before the damage are sealed; the reason says that it was a fault."""
+    file = capture_file(40) + struct.pack("<IIII", 0, 0, 1 << 30, 1 << 30) + bytes(100)
+    session = await upload(acme, await armed(acme), file)
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+    assert session.counters.written == 40
+
+
+async def test_a_file_without_its_end_is_not_called_whole(acme: Diagnosing) -> None:
+    """A stream that closes where a packet ends, and a second start: the session ends as a fault."""
+    for last_message in (None, pb.UploadCaptureRequest(content=packet(9), start=pb.StartSessionRequest())):
+        id = await armed(acme)
+        call = Upload(acme, id)
+        await call.send(capture_file(9))
+        if last_message is not None:
+            await call.call.write(last_message)
+        await call.call.done_writing()
+        assert await call.refused() == "INVALID_REQUEST"
+        session = await acme.session(id)
+        assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+        assert session.counters.written == 9
+
+
+async def test_a_caller_that_goes_away_leaves_a_sealed_fault(acme: Diagnosing) -> None:
+    """A cancelled upload ends at once, with the reason ERROR, and what came is sealed."""
+    id = await armed(acme)
+    call = Upload(acme, id)
+    await call.send(capture_file(9))
+    await running(acme, id)
+    call.call.cancel()
+    session = await ended(acme, id, within_s=8)
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+
+
+async def test_a_caller_that_stops_sending_loses_its_lease(acme: Diagnosing) -> None:
+    """A file that stops coming ends its session, though the call is still open."""
+    id = await armed(acme)
+    call = Upload(acme, id)
+    await call.send(capture_file(9))
+    session = (await asyncio.wait_for(call.call, 25)).session
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+    assert session.counters.written == 9
+
+
+async def test_a_withdrawal_ends_an_upload(acme: Diagnosing) -> None:
+    """The gates are looked at while a file comes in, as they are while a capture runs."""
+    id = await armed(acme)
+    call = Upload(acme, id)
+    await call.send(capture_file(9))
+    await running(acme, id)
+    await acme.ask("WithdrawAttestation", attestation_id=(await acme.session(id)).attestation_id)
+    for number in range(60):
+        try:
+            await call.send(packet(number))
+        except asyncio.InvalidStateError:
+            break
+        await asyncio.sleep(0.1)
+    session = (await call.call).session
+    assert session.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN
+
+
+async def test_limits_end_an_upload(acme: Diagnosing) -> None:
+    """The limit of packets is the reason, and the rest of the file is not waited for."""
+    limits = pb.CaptureLimits()
+    limits.CopyFrom(LIMITS)
+    limits.packets = 5
+    session = await upload(acme, await armed(acme, limits=limits), capture_file(3_000))
+    assert (session.stop_reason, session.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 5)
+
+
+async def test_a_file_can_be_too_long(sqlite_site: Site) -> None:
+    """Beyond the largest file nothing is taken: the call is refused, and the session says which limit it was."""
+    limits = pb.CaptureLimits()
+    limits.CopyFrom(LIMITS)
+    limits.bytes = 60_000
+    nothing = pb.CaptureSelector(hosts=["192.0.2.1"])
+    async with customer(sqlite_site, capture_max_bytes=60_000) as (acme, _running):
+        await acme.permit()
+        id = await armed(acme, limits=limits, selector=nothing)
+        call = Upload(acme, id)
+        for part in cut(capture_file(400)):
+            try:
+                await call.send(part)
+            except asyncio.InvalidStateError:
+                break
+        assert await call.refused() == "STREAM_LIMIT_EXCEEDED"
+        assert (await acme.session(id)).stop_reason == pb.CAPTURE_STOP_REASON_BYTES
+
+
+async def test_a_full_disk_fails_the_session(acme: Diagnosing) -> None:
+    """Evidence that can no longer be written is not called evidence, and the record says so.
+
+    The sealer may write no byte more from some moment on, as on a disk that is full.
+    """
+    limits = pb.CaptureLimits()
+    limits.CopyFrom(LIMITS)
+    limits.bytes = 16 << 20
+    id = await armed(acme, limits=limits)
+    call = Upload(acme, id)
+    await call.send(capture_file(9))
+    await running(acme, id)
+    (sealer,) = children_of_session(id)
+    resource.prlimit(sealer, resource.RLIMIT_FSIZE, (4_096, 4_096))
+    for part in cut(capture_file(9_000)[len(HEADER) :]):
+        try:
+            await call.send(part)
+        except asyncio.InvalidStateError:
+            break
+    session = (await call.call).session
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert not session.HasField("evidence")
+
+
+async def test_the_same_request_makes_one_session(acme: Diagnosing) -> None:
+    """Asked again under its request id, a session is the same; for something else, the id is taken."""
+    first = (await acme.ask("RequestSession", **for_file(request_id="r-1"))).session
+    again = (await acme.ask("RequestSession", **for_file(request_id="r-1"))).session
+    assert again == first
+    assert len((await acme.ask("ListSessions")).sessions) == 1
+    other = for_file(request_id="r-1", file="another.pcap")
+    assert await acme.refused("RequestSession", **other) == "STATE_CONFLICT"
+    assert await acme.refused("RequestSession", "//partner/ines", **for_file(request_id="r-1")) == "STATE_CONFLICT"
+
+
+async def test_evidence_that_cannot_be_deleted_is_not_forgotten(acme: Diagnosing, sqlite_site: Site) -> None:
+    """While its file cannot be deleted, a session is not called deleted, yet hands nothing out; a later try works."""
+    session = await upload(acme, await armed(acme), capture_file(1))
+    file = sqlite_site.settings.data_dir / "evidence" / f"{session.id}.pcapng.age"
+    kept = file.rename(file.with_suffix(".kept"))
+    file.mkdir()
+    assert await acme.refused("DeleteSession", session_id=session.id) == "DIAGNOSIS_UNAVAILABLE"
+    assert (await acme.session(session.id)).state == pb.SESSION_STATE_SEALED
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await evidence(acme, session)
+    assert reason_of(caught.value) == "STATE_CONFLICT"
+    file.rmdir()
+    kept.rename(file)
+    assert (await acme.ask("DeleteSession", session_id=session.id)).session.state == pb.SESSION_STATE_DELETED
+    assert not file.exists()
+
+
+async def running(acme: Diagnosing, id: str) -> None:
+    """Wait until a session has written the first packets."""
+    async with asyncio.timeout(10):
+        while (await acme.session(id)).state != pb.SESSION_STATE_RUNNING or not children_of_session(id):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)

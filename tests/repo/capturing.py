@@ -1,0 +1,169 @@
+"""A customer that uses all of diagnostics, so that its log has an entry of every kind."""
+
+import socket
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+
+from linewarden.diagnostics import kinds
+from linewarden.diagnostics.sealing import pyrage
+from linewarden.diagnostics.states import Event
+from linewarden.v1 import core_pb2
+from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+
+#: What the policy of the template lacks: a second administrator, and somebody who may read evidence.
+STATEMENTS = ("bind berta role:tenant_admin", "allow admin capture_read capture any if case")
+#: Where the tenant may capture and probe.
+PLACES = '[example]\ninterfaces = ["lo", "none0"]\nhosts = ["127.0.0.1"]\n'
+
+_CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
+_SOMEONE = core_pb2.Subject(id="admin")
+_READER = pb.EvidenceReader(name="zacharias", public_key=str(pyrage.x25519.Identity.generate().to_public()))
+_LIMITS = pb.CaptureLimits(seconds=60, bytes=1 << 20, packets=9_000, snaplen=65_535, disk_free_min=0, loss_budget=9)
+_SELECTOR = pb.CaptureSelector(ports=[pb.PortRange(low=45_072, high=45_072)])
+
+
+def may_capture() -> bool:
+    """Whether this process may open the socket that a capture needs."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def made_kinds() -> set[str]:
+    """The kinds that diagnostics make."""
+    made = {value for name, value in vars(kinds).items() if name.isupper() and "." in value and value != kinds.CAPTURE}
+    made |= {f"{kinds.CAPTURE}{event}" for event in Event if event is not Event.SUBMITTED}
+    return made | {f"{kinds.CAPTURE}requested"}
+
+
+def needs_capture() -> set[str]:
+    """The kinds that only come of a capture that ran."""
+    return {f"{kinds.CAPTURE}{Event.SEALED}", kinds.CAPTURE_OPENED}
+
+
+class Customer:
+    """Somebody who has all rights in diagnostics."""
+
+    def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
+        self._stub = DiagnosticsServiceStub(channel)
+        self._metadata = metadata
+
+    def use_everything(self) -> None:
+        """Make at least one entry of every kind, and one with every field."""
+        self._refused("DisableDiagnostics", grpc.StatusCode.FAILED_PRECONDITION)
+        accepted = [number for number in pb.Responsibility.values() if number]
+        self._ask("EnableDiagnostics", accepted=accepted, retention_days=7)
+        for share in (True, False):
+            self._ask("ShareUsage", share=share)
+        self._publish()
+        early = self._request("lo")
+        attestation = self._attest()
+        self._refused("ApproveSession", grpc.StatusCode.PERMISSION_DENIED, session_id=early)
+        self._refused("StopSession", grpc.StatusCode.FAILED_PRECONDITION, session_id=early)
+        self._ask("WithdrawAttestation", attestation_id=attestation)
+        self._ask("RejectSession", "berta", session_id=early)
+        self._attest()
+        self._probe()
+        self._fail()
+        if may_capture():
+            self._capture()
+        self._request("lo")
+        self._ask("DisableDiagnostics")
+
+    def _publish(self) -> None:
+        texts = [pb.NoticeText(language="en", text="Calls of a fault are captured.")]
+        channels = [pb.NOTICE_CHANNEL_EMAIL]
+        self._ask("PublishNotice", notice_id="faults", texts=texts, channels=channels, audience="all")
+        receipt = pb.Receipt(person="mallory", fact=pb.RECEIPT_FACT_INFORMED)
+        receipt.at.GetCurrentTime()
+        about = {"notice_id": "faults", "notice_version": 1}
+        self._ask("RecordReceipts", channel=pb.NOTICE_CHANNEL_EMAIL, receipts=[receipt], **about)
+        self._ask("ConfirmNotice", "alice", **about)
+        self._ask("ListActiveNotices", "alice")
+
+    def _attest(self) -> str:
+        id: str = self._ask("MakeAttestation", statement=_statement()).attestation.id
+        return id
+
+    def _request(self, interface: str) -> str:
+        id: str = self._ask(
+            "RequestSession",
+            profile=pb.CAPTURE_PROFILE_SIGNALLING,
+            selector=_SELECTOR,
+            limits=_LIMITS,
+            interface=interface,
+            readers=[_READER],
+        ).session.id
+        return id
+
+    def _probe(self) -> None:
+        where = {"target": "127.0.0.1", "port": 9, "transport": pb.TRANSPORT_TCP}
+        self._ask("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, timeout_ms=200, **where)
+
+    def _fail(self) -> None:
+        """An interface that is not there ends a capture before it begins."""
+        id = self._request("none0")
+        self._ask("ApproveSession", "berta", session_id=id)
+        try:
+            self._ask("StartSession", session_id=id)
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017 - either way the session has failed
+        self._await_end(id)
+        self._ask("DeleteSession", session_id=id)
+
+    def _capture(self) -> None:
+        id = self._request("lo")
+        self._ask("ApproveSession", "berta", session_id=id)
+        self._ask("StartSession", session_id=id)
+        self._ask("StopSession", session_id=id)
+        self._await_end(id)
+        request = self._message("ReadEvidence", _SOMEONE, session_id=id)
+        assert list(self._stub.ReadEvidence(request, metadata=self._metadata, timeout=10))
+
+    def _await_end(self, id: str) -> None:
+        request = self._message("WatchSession", _SOMEONE, session_id=id)
+        for _look in self._stub.WatchSession(request, metadata=self._metadata, timeout=20):
+            pass
+
+    def _ask(self, method: str, subject: str = "admin", /, **fields: Any) -> Any:
+        request = self._message(method, core_pb2.Subject(id=subject), **fields)
+        return getattr(self._stub, method)(request, metadata=self._metadata, timeout=20)
+
+    def _refused(self, method: str, code: grpc.StatusCode, **fields: Any) -> None:
+        with pytest.raises(grpc.RpcError) as caught:
+            self._ask(method, **fields)
+        assert caught.value.code() is code
+
+    @staticmethod
+    def _message(method: str, subject: core_pb2.Subject, **fields: Any) -> Any:
+        kind = getattr(pb, f"{method}Request")
+        return kind(tenant="example", subject=subject, context=_CONTEXT, **fields)
+
+
+def _statement() -> pb.AttestationStatement:
+    now = datetime.now(UTC)
+    made = pb.AttestationStatement(
+        notice_id="faults",
+        notice_version=1,
+        role="officer",
+        authority="appointed by zacharias",
+        channels=[pb.ChannelEvidence(channel=pb.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
+        audience="all",
+        informed_count=1,
+        purpose=core_pb2.PURPOSE_SUPPORT,
+        legal_basis=pb.LEGAL_BASIS_CONTRACT,
+        jurisdictions=["DE"],
+        consent_mode=pb.CONSENT_MODE_NONE,
+        necessity="no other way",
+        promised=pb.PromisedLimits(profile=pb.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=30),
+    )
+    made.notified_from.FromDatetime(now)
+    made.notified_until.FromDatetime(now)
+    made.valid_until.FromDatetime(now + timedelta(days=9))
+    return made
