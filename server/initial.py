@@ -36,8 +36,8 @@ Nobody captures packets until you say where: write a places file, one table for 
 `places_file` in linewarden.toml. Users must have been told, and somebody must approve, all the same.
 
     [the-tenant]
-    interfaces = ["eth0"]          what is on them is the tenant's; `networks` narrows that
-    hosts = ["sip.example.org"]    what probes may ask
+    interfaces = ["eth0"]          # what is on them is the tenant's; `networks` narrows that
+    hosts = ["sip.example.org"]    # what probes may ask
 """
 
 

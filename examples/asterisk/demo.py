@@ -1,8 +1,8 @@
 """The main job, from beginning to end, on an Asterisk tree: `make demo`.
 
 It makes the calls of a small company, starts the real server, asks for several people, and shows who was allowed and
-why. Then it reads the log as the auditor, captures a call that has a fault, exports the log, verifies the export without
-the server, changes one byte, and verifies again. Exit code 0 only if everything came out as it must.
+why. Then it reads the log as the auditor, captures a call in which a fault is looked for, exports the log, verifies the
+export without the server, changes one byte, and verifies again. Exit code 0 only if everything came out as it must.
 """
 
 import os

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 HOST = "127.0.0.1"
 CALL_ID = "7f3a-t4711@acme.example"
@@ -40,7 +41,7 @@ class Phones:
         self._open = ExitStack()
         self._caller, self._callee, self._caller_media, self._callee_media = (self._bind() for _ in range(4))
 
-    def __enter__(self) -> "Phones":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -78,7 +79,7 @@ class Phones:
         return {
             "audio": [speech[at : at + 8] for speech in audio for at in range(0, len(speech), 8)],
             "digits": [b"Signal=", *(one for one in rtp if one[1] & 0x7F == 101)],
-            "digest response": [self._response().encode(), b"response="],
+            "digest response": [self._response().encode(), b'response="'],
             "a=crypto key": [b"a=crypto", *(key.encode() for key in _KEYS)],
         }
 

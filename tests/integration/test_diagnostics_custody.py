@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import resource
 import struct
 from collections.abc import AsyncIterator, Iterator
@@ -10,12 +11,13 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from linewarden.diagnostics.sealing import unseal
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import TENANT, Site, person
 from tests.integration.diagnosing import CONTEXT, IDENTITY, LIMITS, Diagnosing, asked, customer
-from tests.integration.test_diagnostics_captures import children_of_session, ended
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "pcap"
 SECRET = b"4711-0815-secret"
@@ -92,9 +94,6 @@ class Upload:
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """The reason in the details of an error."""
-    from google.rpc import error_details_pb2
-    from grpc_status import rpc_status
-
     status = rpc_status.from_call(error)
     info = error_details_pb2.ErrorInfo()
     assert status is not None
@@ -148,7 +147,8 @@ async def test_a_file_is_masked_sealed_and_recorded_like_a_capture(acme: Diagnos
 @pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.pcap*")), ids=lambda path: path.name)
 async def test_published_files_go_through_custody(acme: Diagnosing, path: Path) -> None:
     """Each published capture comes to its end, with every packet accounted for."""
-    session = await upload(acme, await armed(acme), path.read_bytes())
+    file = await asyncio.to_thread(path.read_bytes)
+    session = await upload(acme, await armed(acme), file)
     assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
     counters = session.counters
     assert counters.written == counters.delivered == counters.received > 0
@@ -300,7 +300,7 @@ async def test_a_full_disk_fails_the_session(acme: Diagnosing) -> None:
     call = Upload(acme, id)
     await call.send(capture_file(9))
     await running(acme, id)
-    (sealer,) = children_of_session(id)
+    (sealer,) = sealers_of(id)
     resource.prlimit(sealer, resource.RLIMIT_FSIZE, (4_096, 4_096))
     for part in cut(capture_file(9_000)[len(HEADER) :]):
         try:
@@ -343,6 +343,29 @@ async def test_evidence_that_cannot_be_deleted_is_not_forgotten(acme: Diagnosing
 async def running(acme: Diagnosing, id: str) -> None:
     """Wait until a session has written the first packets."""
     async with asyncio.timeout(10):
-        while (await acme.session(id)).state != pb.SESSION_STATE_RUNNING or not children_of_session(id):
+        while (await acme.session(id)).state != pb.SESSION_STATE_RUNNING or not sealers_of(id):  # noqa: ASYNC110 - remote
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
+
+
+async def ended(acme: Diagnosing, id: str, within_s: float) -> pb.Session:
+    """Wait until a session has ended."""
+    async with asyncio.timeout(within_s):
+        session = await acme.session(id)
+        while not session.HasField("ended_at"):
+            await asyncio.sleep(0.1)
+            session = await acme.session(id)
+    return session
+
+
+def sealers_of(session: str) -> list[int]:
+    """The process ids of our children that seal the evidence of a session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
+            if ours and session.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except (OSError, ValueError):
+            continue
+    return found

@@ -2,15 +2,18 @@
 
 import re
 import shlex
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from buf.validate import validate_pb2
+from capturing import may_capture
 from documents import COMMANDS, README, commands, commands_page, reasons, with_made_parts
 from repository import ROOT, files, project, run_tool
-from running import Service
+from running import Service, serving
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.authz.words import MAX_LINE_BYTES
@@ -156,6 +159,25 @@ def test_the_log_is_verified_as_written(service: Service) -> None:
     done = service.run("bash", "-ec", f"{variables}\n{verifying}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("True") == 2
+
+
+@pytest.mark.skipif(not may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
+def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
+    """Who types what the README says has a capture, opened and analysed, and all of it in the log."""
+    operator, customer, capture = (block for block in _blocks(README, "sh") if re.search("places|notice|reader", block))
+    places, setting = operator.splitlines()
+    (tmp_path / "var/linewarden").mkdir(parents=True)
+    subprocess.run(["sh", "-ec", places], cwd=tmp_path, check=True)
+    stated = tomllib.loads(setting.split("'")[1])
+    variables = "\n".join(line for line in _first_calls().splitlines() if line.startswith("export "))
+    with serving(tmp_path, LINEWARDEN_PLACES_FILE=stated["places_file"]) as service:
+        told = service.run("bash", "-ec", f"{variables}\n{customer}")
+        assert told.returncode == 0, told.stderr
+        done = service.run("bash", "-c", f"{variables}\n{capture}")
+    assert "COVERAGE_POSSIBLE" in done.stdout, done.stderr
+    assert "fault.pcapng is the evidence that was recorded" in done.stderr
+    assert "OPTIONS" in done.stdout
+    assert {"capture.sealed", "capture.opened"} <= set(done.stdout.split())
 
 
 def _first_calls() -> str:

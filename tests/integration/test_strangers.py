@@ -1,0 +1,87 @@
+"""What those can do who have no key, and those who have more than they should."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
+from linewarden.v1.access_pb2_grpc import AccessServiceStub
+from tests.integration.conftest import TENANT, Client, Site, person, refusal_of, serving
+
+
+def _restore(old: Path, database: Path) -> None:
+    for leftover in ("-wal", "-shm"):
+        Path(f"{database}{leftover}").unlink(missing_ok=True)
+    old.replace(database)
+
+
+async def _silence() -> AsyncIterator[access_pb2.CheckStreamRequest]:
+    await asyncio.sleep(30)
+    yield access_pb2.CheckStreamRequest()
+
+
+async def test_a_stream_without_a_key_ends_before_anything_is_read(sqlite_site: Site) -> None:
+    """Whoever has no key holds no place: the stream ends at once, and others are answered meanwhile."""
+    async with (
+        serving(sqlite_site, max_concurrent_requests=4) as running,
+        Client(running.addresses[0], sqlite_site.token) as client,
+        grpc.aio.insecure_channel(running.addresses[0]) as channel,
+    ):
+        stub = AccessServiceStub(channel)
+        calls = [stub.CheckStream(_silence(), metadata=(), timeout=20) for _ in range(40)]
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await asyncio.wait_for(call.read(), 5)
+            assert refusal_of(refused.value).reason == "CREDENTIALS_INVALID"
+        assert (await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.effect
+
+
+async def test_own_people_written_as_strangers_are_refused(client: Client) -> None:
+    """A deny for `//tenant/name` of the tenant itself would never match, so it is no policy."""
+    request = policy_pb2.ChangePolicyRequest(
+        tenant=TENANT, subject=person("admin"), add=[f"deny //{TENANT}/bob play voicemail any"]
+    )
+    assert (await client.refused(client.policy.ChangePolicy, request)).reason == "POLICY_INVALID"
+
+
+async def test_a_change_that_changes_nothing_makes_no_revision(client: Client) -> None:
+    """Loading the policy that is in force is recorded, and makes no process look for another."""
+    before = await client.change(add=["bind dora role:user"])
+    request = policy_pb2.ChangePolicyRequest(tenant=TENANT, subject=person("admin"))
+    again = await client.call(client.policy.ChangePolicy, request)
+    assert again.policy == before.policy
+
+
+async def test_readers_without_names_cannot_try_names_out(client: Client) -> None:
+    """Whoever reads the log masked gets rows without names, and no answer to a question that holds one."""
+    await client.change(add=["allow dora read_access_log audit_log any then mask_numbers"])
+    plain = audit_pb2.QueryEntriesRequest(tenant=TENANT, subject=person("dora"))
+    page: audit_pb2.QueryEntriesResponse = await client.call(client.audit.QueryEntries, plain)
+    assert page.rows
+    plain.filter.subject = "bob"
+    assert (await client.refused(client.audit.QueryEntries, plain)).reason == "SUBJECT_NOT_PERMITTED"
+
+
+async def test_an_index_newer_than_its_log_is_made_again(sqlite_site: Site) -> None:
+    """A database restored beside an index that knows more answers queries from itself, not from what was undone."""
+    async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
+        await client.check("bob", "play", "voicemail", "1", owner="bob")
+        await client.rows()
+    database = Path(sqlite_site.settings.database_url.removeprefix("sqlite:///"))
+    old = database.with_suffix(".old")
+    with sqlite3.connect(database) as source, sqlite3.connect(old) as copy:
+        source.backup(copy)
+    async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
+        for n in range(20):
+            await client.check("carol", "play", "voicemail", str(n), owner="carol")
+        await client.rows()
+    _restore(old, database)
+    async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
+        for n in range(30):
+            await client.check("bob", "play", "voicemail", f"new{n}", owner="bob")
+        rows = await client.rows()
+        assert len([row for row in rows if row.kind == "decision" and row.subject == "bob"]) == 31
