@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

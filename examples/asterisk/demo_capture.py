@@ -7,7 +7,6 @@ brings the same call as a capture file, which the service takes into custody: th
 import ctypes.util
 import json
 import socket
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -115,6 +114,13 @@ class _Desk:
             return _reason(error)
         return ""
 
+    def wait_for(self, session: str, packets: int) -> None:
+        """Watch a capture until so many packets are written: the last are still on their way to the worker."""
+        request = pb.WatchSessionRequest(tenant=TENANT, subject=PARTNER.subject(), session_id=session)
+        looks = self._stub.WatchSession(request, metadata=self.site.metadata, timeout=DEADLINE_S)
+        next((look for look in looks if look.counters.written >= packets), None)
+        looks.cancel()
+
 
 def _reason(error: grpc.RpcError) -> str:
     status: Any = rpc_status.from_call(error)
@@ -186,13 +192,15 @@ def _wish(phones: Phones, public_key: str) -> dict[str, Any]:
     limits = pb.CaptureLimits(
         seconds=60, bytes=1 << 20, packets=10_000, snaplen=65_535, disk_free_min=0, loss_budget=100
     )
-    return {
+    wish = {
         "profile": pb.CAPTURE_PROFILE_SIGNALLING,
-        "selector": pb.CaptureSelector(ports=[pb.PortRange(low=port, high=port) for port in phones.ports]),
         "limits": limits,
         "readers": [pb.EvidenceReader(name=PARTNER.name, public_key=public_key)],
-        **({"interface": "lo"} if may_capture() else {"file": _FILE}),
     }
+    if not may_capture():  # the file holds nothing but the call; filters need libpcap
+        return {**wish, "selector": pb.CaptureSelector(), "file": _FILE}
+    ports = [pb.PortRange(low=port, high=port) for port in phones.ports]
+    return {**wish, "selector": pb.CaptureSelector(ports=ports), "interface": "lo"}
 
 
 def _capture(desk: _Desk, session: str, phones: Phones, findings: Findings) -> None:
@@ -202,7 +210,7 @@ def _capture(desk: _Desk, session: str, phones: Phones, findings: Findings) -> N
     told = desk.ask("ListActiveNotices", OWNER).notices
     findings.expect([one.session_id for one in told] == [session], f"{OWNER.short}, as any user, can see that it runs")
     phones.call()
-    time.sleep(0.3)  # what was sent is still on its way through the worker
+    desk.wait_for(session, len(phones.sent))
     desk.ask("StopSession", PARTNER, session_id=session)
     desk.ask("WatchSession", PARTNER, session_id=session)
     _check_counts(desk, session, phones, findings)

@@ -97,7 +97,7 @@ def test_policy_load_and_show(service: Service, tmp_path: Path) -> None:
     file.write_text("bind dora role:user\nnonsense\n")
     wrong = service.run("policy", "load", str(file), subject="admin")
     assert (wrong.code, wrong.out) == (2, "")
-    assert "line 2" in wrong.err
+    assert "new.policy:2: error" in wrong.err
 
 
 def test_audit_export_and_verify(service: Service, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def customer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose customer has permitted captures on loopback."""
     folder = tmp_path_factory.mktemp("diagnostics") / "service"
     assert linewarden("init", str(folder), "--tenant", "acme", "--policy", str(POLICY)).code == 0
-    (folder / "places.toml").write_text('[acme]\ninterfaces = ["lo"]\n')
+    (folder / "places.toml").write_text('[acme]\ninterfaces = ["lo"]\nfiles = true\n')
     stated = {"LISTEN": "localhost:0", "PLACES_FILE": "places.toml", "CAPTURE_MIN_DISK_FREE": "0"}
     environment = os.environ | {f"LINEWARDEN_{name}": value for name, value in stated.items()}
     with (folder / "stderr").open("wb") as stderr:
@@ -95,7 +96,7 @@ def rows(done: Done) -> list[dict[str, Any]]:
 
 def test_an_interface_of_others_is_refused(customer: Service, tmp_path: Path) -> None:
     """The refusal has its own exit code and one line that says no more than it must."""
-    done = request(customer, tmp_path, "eth7")
+    done = request(customer, tmp_path, "--interface", "eth7")
     assert (done.code, done.out) == (4, "")
     assert done.err == "linewarden: that is not the tenant's to look at\n"
 
@@ -124,14 +125,54 @@ def test_usage_shows_what_would_be_sent(customer: Service) -> None:
     assert json.loads(done.out) == {"v": 1, "threshold": 11, "days": []}
 
 
-def request(customer: Service, folder: Path, interface: str = "lo") -> Done:
-    """Ask for a capture on loopback; the reader's key goes into the folder."""
+def request(customer: Service, folder: Path, *source: str) -> Done:
+    """Ask for a capture, on loopback unless told otherwise; the reader's key goes into the folder."""
     identity: Any = pyrage.x25519.Identity.generate()
     (folder / "identity").write_text(f"# a comment\n{identity}\n")
     return customer.run(
-        "capture", "request", *CASE, "--interface", interface, "--port", PORT, "--disk-free", "0",
+        "capture", "request", *CASE, *(source or ("--interface", "lo")), "--port", PORT, "--disk-free", "0",
         "--reader", f"admin={identity.to_public()}", "-o", "json", subject="admin",
     )  # fmt: skip
+
+
+def capture_file(packets: int) -> bytes:
+    """A pcap file of SIP messages over UDP, IPv4 and Ethernet."""
+    udp = struct.pack(">HHHH", int(PORT), int(PORT), 8 + len(OPTIONS), 0) + OPTIONS
+    ip = struct.pack(">BBHIBBH8x", 0x45, 0, 20 + len(udp), 0, 64, 17, 0) + udp
+    frame = bytes(12) + b"\x08\x00" + ip
+    record = struct.pack("<IIII", 1_700_000_000, 0, len(frame), len(frame)) + frame
+    return struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1) + record * packets
+
+
+def test_a_file_from_request_to_reading(customer: Service, tmp_path: Path) -> None:
+    """A capture file is requested, approved, imported and opened; one that is cut short exits with 1, sealed."""
+    for packets, missing, code, reason in ((900, 0, 0, "requested"), (5, 1, 1, "error")):
+        folder = tmp_path / reason
+        folder.mkdir()
+        (session,) = rows(request(customer, folder, "--file", "monday.pcap"))
+        id, file, plain = session["id"], folder / "monday.pcap", folder / "x.pcapng"
+        file.write_bytes(capture_file(packets)[: -missing or None])
+        assert rows(customer.run("capture", "approve", id, "-o", "json", subject="berta"))[0]["file"] == "monday.pcap"
+        done = customer.run("capture", "import", id, str(file), *CASE, "-o", "json", subject="admin")
+        assert done.code == code
+        (sealed,) = json.loads(done.out)
+        assert (sealed["state"], sealed["stop_reason"]) == ("sealed", reason)
+        assert sealed["counters"]["written"] == str(packets - missing)
+        identity = ("--identity", str(folder / "identity"))
+        assert customer.run("capture", "open", id, str(plain), *CASE, *identity, subject="admin").code == 0
+        assert b"OPTIONS sip:b@h" in plain.read_bytes()
+
+
+def test_a_file_that_is_none_leaves_the_session_armed(customer: Service, tmp_path: Path) -> None:
+    """Importing what is no capture file is a wrong request."""
+    (session,) = rows(request(customer, tmp_path, "--file", "notes.txt"))
+    customer.run("capture", "approve", session["id"], subject="berta")
+    for content in (b"", b"notes"):
+        (tmp_path / "notes.txt").write_bytes(content)
+        file = str(tmp_path / "notes.txt")
+        assert customer.run("capture", "import", session["id"], file, *CASE, subject="admin").code == 2
+    (shown,) = rows(customer.run("capture", "show", session["id"], "-o", "json", subject="admin"))
+    assert shown["state"] == "armed"
 
 
 @pytest.mark.skipif(not _may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")

@@ -98,7 +98,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     info = error_details_pb2.ErrorInfo()
     assert status is not None
     assert status.details[0].Unpack(info)
-    return info.reason
+    return str(info.reason)
 
 
 async def upload(acme: Diagnosing, id: str, file: bytes) -> pb.Session:

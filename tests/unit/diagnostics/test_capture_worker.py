@@ -241,7 +241,7 @@ def test_closed_pipe_ends_the_lease():
         b"[]",
         b"\xff",
         STOP[:-1] % b"time",
-        STOP[:-1] % b"error",
+        STOP[:-1] % b"worker_lost",
         b'{"order":"start"}',
         b"[" * 9_000,
     ],
