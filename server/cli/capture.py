@@ -196,21 +196,23 @@ def list_sessions(connection: Connection, tenant: str, subject: str, output: str
 @connecting
 @tenant_option
 @subject_option
+@case_options
 @_session
 @output_option
-def show(connection: Connection, tenant: str, subject: str, session_id: str, output: str) -> None:
+def show(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
     """Show one session."""
-    _write(rpc(connection, "GetSession", tenant, subject, session_id=session_id).session, output)
+    _write(rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session, output)
 
 
 @capture.command()
 @connecting
 @tenant_option
 @subject_option
+@case_options
 @_session
-def watch(connection: Connection, tenant: str, subject: str, session_id: str) -> None:
+def watch(connection: Connection, tenant: str, subject: str, session_id: str, **case: str) -> None:
     """Print the counters of a session, a line a second, until it ends."""
-    asked = request_of("WatchSession", tenant, subject, session_id=session_id)
+    asked = request_of("WatchSession", tenant, subject, session_id=session_id, **case)
     with connection.channel() as channel:
         looks = DiagnosticsServiceStub(channel).WatchSession(asked, metadata=connection.metadata, timeout=_STREAM_S)
         for look in looks:
@@ -256,7 +258,7 @@ def open_evidence(
     connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path, **case: str
 ) -> None:
     """Fetch the evidence, open it into FILE, and compare it with what is recorded. Exit code 1: it differs."""
-    recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id).session.evidence
+    recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session.evidence
     asked = request_of("ReadEvidence", tenant, subject, session_id=session_id, **case)
     with connection.channel() as channel:
         parts = DiagnosticsServiceStub(channel).ReadEvidence(asked, metadata=connection.metadata, timeout=_STREAM_S)
@@ -270,6 +272,7 @@ def open_evidence(
 @connecting
 @tenant_option
 @subject_option
+@case_options
 @_session
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
@@ -278,9 +281,11 @@ def open_evidence(
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="File with the reader's age or SSH private key.",
 )
-def verify(connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path) -> None:
+def verify(
+    connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path, **case: str
+) -> None:
     """Compare the sealed FILE with what is recorded of a session. Exit code 1: it differs."""
-    recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id).session.evidence
+    recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session.evidence
     with file.open("rb") as sealed:
         _check(sealed, io.BytesIO(), identity, recorded)
     click.echo("linewarden: this is the evidence that was recorded", err=True)
