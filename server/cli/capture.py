@@ -196,23 +196,21 @@ def list_sessions(connection: Connection, tenant: str, subject: str, output: str
 @connecting
 @tenant_option
 @subject_option
-@case_options
 @_session
 @output_option
-def show(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
+def show(connection: Connection, tenant: str, subject: str, session_id: str, output: str) -> None:
     """Show one session."""
-    _write(rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session, output)
+    _write(rpc(connection, "GetSession", tenant, subject, session_id=session_id).session, output)
 
 
 @capture.command()
 @connecting
 @tenant_option
 @subject_option
-@case_options
 @_session
-def watch(connection: Connection, tenant: str, subject: str, session_id: str, **case: str) -> None:
+def watch(connection: Connection, tenant: str, subject: str, session_id: str) -> None:
     """Print the counters of a session, a line a second, until it ends."""
-    asked = request_of("WatchSession", tenant, subject, session_id=session_id, **case)
+    asked = request_of("WatchSession", tenant, subject, session_id=session_id)
     with connection.channel() as channel:
         looks = DiagnosticsServiceStub(channel).WatchSession(asked, metadata=connection.metadata, timeout=_STREAM_S)
         for look in looks:
@@ -272,7 +270,6 @@ def open_evidence(
 @connecting
 @tenant_option
 @subject_option
-@case_options
 @_session
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
@@ -281,11 +278,9 @@ def open_evidence(
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="File with the reader's age or SSH private key.",
 )
-def verify(
-    connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path, **case: str
-) -> None:
+def verify(connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path) -> None:
     """Compare the sealed FILE with what is recorded of a session. Exit code 1: it differs."""
-    recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session.evidence
+    recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id).session.evidence
     with file.open("rb") as sealed:
         _check(sealed, io.BytesIO(), identity, recorded)
     click.echo("linewarden: this is the evidence that was recorded", err=True)
