@@ -8,7 +8,6 @@ A reference to an item is a MAC under the owner's own key, so that it dies with 
 by all, could be tried out against every phone number in hours.
 """
 
-import hashlib
 import hmac
 import os
 from binascii import a2b_base64, b2a_base64
@@ -171,8 +170,3 @@ def _hmac(key: bytes, message: bytes) -> bytes:
 
 def _derive(key: bytes, info: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(key)
-
-
-def fingerprint(key_encryption_key: bytes) -> str:
-    """Eight characters that tell two key-encryption keys apart without revealing either."""
-    return hashlib.sha256(_derive(key_encryption_key, b"linewarden/v1/fingerprint")).hexdigest()[:8]
