@@ -8,7 +8,7 @@ from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.grounds import stopped
 from linewarden.diagnostics.ports import Outcome
 from linewarden.diagnostics.session import Session, SessionState, Tally
-from linewarden.diagnostics.states import Event, follow
+from linewarden.diagnostics.states import CAPTURING, LIVE, Event, follow
 from linewarden.diagnostics.steps import Occasion, Step, changed
 from linewarden.diagnostics.usage import Counted
 
@@ -24,7 +24,7 @@ class EndingDesk:
     def stop(self, on: Occasion, id: str, reason: StopReason) -> Step[Session] | None:
         """The session is to stop for `reason`; None if it has another reason, or has ended, already."""
         stored, session = self._books.session(on.log, id)
-        if session.state is not SessionState.RUNNING:
+        if session.state not in CAPTURING:
             return None
         after = stopped(session, reason)
         entry = on.entry(
@@ -38,11 +38,11 @@ class EndingDesk:
         A reason to stop that was recorded before is the one that stays.
         """
         stored, session = self._books.session(on.log, id)
-        if session.state not in {SessionState.RUNNING, SessionState.STOPPING}:
+        if session.state not in LIVE:
             return None
         _at, terms = self._books.terms(on.log)
         entries = []
-        if session.state is SessionState.RUNNING:
+        if session.state in CAPTURING:
             session = stopped(session, outcome.reason)
             fields = {"session": id, "state": session.state, "stop_reason": outcome.reason}
             entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", fields))

@@ -60,12 +60,21 @@ def covering(attestations: Iterable[Attestation], session: Session, terms: Terms
     return max(fitting, key=lambda one: one.statement.valid_until_us)
 
 
-def check_approval(session: Session, terms: Terms, now_us: int) -> None:
-    """Make sure that the session was approved where it must be, and not too long ago.
+def check_approval(session: Session, terms: Terms) -> None:
+    """Make sure that the session was approved where it must be.
 
     Raises:
         ApprovalMissing: it was not.
     """
-    lapsed = session.start_before_us is None or now_us >= session.start_before_us
-    if lapsed or (needs_second_person(session, terms) and not session.approved_by):
+    if needs_second_person(session, terms) and not session.approved_by:
+        raise ApprovalMissing
+
+
+def check_in_time(session: Session, now_us: int) -> None:
+    """Make sure that the session, once armed, was not left for too long.
+
+    Raises:
+        ApprovalMissing: it was.
+    """
+    if session.start_before_us is None or now_us >= session.start_before_us:
         raise ApprovalMissing

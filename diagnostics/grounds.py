@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.session import Session, SessionState
-from linewarden.diagnostics.states import Event, follow
+from linewarden.diagnostics.states import CAPTURING, Event, follow
 from linewarden.diagnostics.steps import Occasion, changed
 from linewarden.diagnostics.store.records import Change, StoredRecord
 
@@ -23,12 +23,12 @@ class Lost:
 def without_grounds(
     on: Occasion, sessions: Sequence[tuple[StoredRecord, Session]], waiting: Event, reason: StopReason
 ) -> Lost:
-    """Sessions that wait have the event `waiting`; those that run stop for `reason`; those that stop already go on."""
+    """Sessions that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
     ids, entries, changes = [], [], []
     for stored, session in sessions:
         if session.state is SessionState.STOPPING:
             continue
-        if session.state is SessionState.RUNNING:
+        if session.state in CAPTURING:
             after = stopped(session, reason)
             entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", {"session": session.id, "stop_reason": reason}))
         else:
@@ -43,7 +43,7 @@ def stopped(session: Session, reason: StopReason) -> Session:
     """The session with its one reason to stop.
 
     Raises:
-        StateConflict: it does not run.
+        StateConflict: it neither runs nor pauses.
     """
     return replace(session, state=follow(session.state, Event.STOPPED), stop_reason=reason)
 

@@ -6,7 +6,7 @@ notice.published                             a version of a notice: its hash and
 notice.received                              receipts: imported, or what became of mails
 notice.confirmed, notice.listed              a user confirmed a notice, or asked what runs
 attestation.made, attestation.withdrawn      that users were told, with the signed note
-capture.requested, .attested, .approved, .rejected, .started, .stopped, .sealed, .failed, .deleted
+capture.requested, .attested, .approved, .rejected, .started, .paused, .resumed, .stopped, .sealed, .failed, .deleted
                                              the way of a session
 capture.given_up                             its evidence is to be deleted before its time
 capture.opened                               the sealed file was handed out

@@ -8,7 +8,8 @@ from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.model import Notice, NoticeChannel, NoticeText, Receipt, ReceiptFact
 from linewarden.diagnostics.records import canonical
-from linewarden.diagnostics.session import Session, SessionState
+from linewarden.diagnostics.session import Session
+from linewarden.diagnostics.states import LIVE
 from linewarden.diagnostics.steps import Occasion, Step, changed, fresh
 
 #: Pseudonyms of one list of receipts that are named in one entry.
@@ -99,7 +100,7 @@ class NoticeDesk:
             NotTheCustomer: a person of another tenant asks.
         """
         on.by_customer()
-        live = self._books.sessions_in((SessionState.RUNNING, SessionState.STOPPING, SessionState.PAUSED), on.log)
+        live = self._books.sessions_in(LIVE, on.log)
         found = []
         for _stored, session in live:
             _at, attestation = self._books.attestation(on.log, session.attestation)

@@ -21,7 +21,8 @@ class Place:
     """What belongs to a tenant: interfaces, networks, named trunks, and hosts or domains that probes may ask.
 
     No networks at all means that everything on the interfaces is the tenant's. `files` is whether the tenant may bring
-    capture files, of which nobody can know where they were made.
+    capture files, of which nobody can know where they were made. `workers` are the interfaces at other hosts, by the
+    name of the capture worker there.
     """
 
     interfaces: frozenset[str] = frozenset()
@@ -29,18 +30,22 @@ class Place:
     trunks: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
     hosts: frozenset[str] = frozenset()
     files: bool = False
+    workers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def selector_of(place: Place, interface: str, wanted: Wanted) -> Selector:
+def selector_of(place: Place, interface: str, wanted: Wanted, worker: str = "") -> Selector:
     """The selector that takes what is wanted, within what is the tenant's. No interface means a capture file.
+
+    The interface is at the host of `worker`; the empty name is this host.
 
     Raises:
         SelectorNotPermitted: something wanted is not the tenant's. `detail` is the field.
         FilterInvalid: the filter expression cannot be one, or stands beside what it replaces.
     """
-    if not interface and not place.files:
+    if not interface and (not place.files or worker):
         raise SelectorNotPermitted("file")
-    if interface and interface not in place.interfaces:
+    check_worker(place, worker)
+    if interface and interface not in (place.workers[worker] if worker else place.interfaces):
         raise SelectorNotPermitted("interface")
     if wanted.raw_filter:
         _check_filter(place, wanted)
@@ -53,6 +58,16 @@ def selector_of(place: Place, interface: str, wanted: Wanted) -> Selector:
         raise SelectorNotPermitted("ports")
     hosts = tuple(networks) or place.networks
     return Selector(wanted.extensions, wanted.call_ids, hosts, wanted.ports, wanted.transport)
+
+
+def check_worker(place: Place, worker: str) -> None:
+    """Make sure that a capture worker is one of the tenant's; this host is everybody's.
+
+    Raises:
+        SelectorNotPermitted: it is not.
+    """
+    if worker and worker not in place.workers:
+        raise SelectorNotPermitted("worker")
 
 
 def may_probe(place: Place, target: str) -> bool:

@@ -1,17 +1,19 @@
 """What diagnostics need of the world, as protocols. `fakes` of the tests and the real adapters both keep to them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.capture.ticket import StartTicket
 from linewarden.diagnostics.places import Place
+from linewarden.diagnostics.probes.model import Findings, ProbeOrder
 from linewarden.diagnostics.session import Evidence, Reader, Tally
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A capture to be run: the ticket for the worker, and who can open what it makes."""
+    """A capture to be run: the ticket for the worker it names, and who can open what it makes."""
 
     ticket: StartTicket
     readers: tuple[Reader, ...]
@@ -33,8 +35,8 @@ class RunningWorker(Protocol):
         """What happened to the packets, at the last word from the worker."""
         ...
 
-    def heartbeat(self) -> None:
-        """Let it go on for another lease."""
+    def heartbeat(self, *, paused: bool) -> None:
+        """Let it go on for another lease, taking packets or not."""
         ...
 
     def stop(self, reason: StopReason) -> None:
@@ -47,7 +49,26 @@ class RunningWorker(Protocol):
 
 
 class WorkerLauncher(Protocol):
-    """Starts workers, and looks after the files they leave."""
+    """Starts workers on this host and others, and looks after the files they leave.
+
+    A worker of another host is known by its name; the empty name is this host.
+    """
+
+    def check_ready(self, worker: str) -> None:
+        """Make sure that something can be started there.
+
+        Raises:
+            DiagnosisUnavailable: that worker is not there.
+        """
+        ...
+
+    async def probe(self, order: ProbeOrder) -> Findings:
+        """Run a probe where its order says.
+
+        Raises:
+            DiagnosisUnavailable: that worker is not there, or left meanwhile.
+        """
+        ...
 
     async def launch(self, order: Order, /, input_fd: int | None = None) -> RunningWorker:
         """Start a worker. `input_fd` is where the capture file of an order for one comes in; it stays the caller's.
@@ -63,6 +84,10 @@ class WorkerLauncher(Protocol):
         Raises:
             ReaderUnusable: a public key is none.
         """
+        ...
+
+    def path(self, session: str) -> Path:
+        """Where the sealed evidence of a session is."""
         ...
 
     def delete(self, session: str) -> None:

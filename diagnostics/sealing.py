@@ -9,6 +9,7 @@ closes the file properly even when the server that started both is gone.
 """
 
 import argparse
+import errno
 import hashlib
 import json
 import os
@@ -39,6 +40,10 @@ class SealFailed(SealingError):
     """The evidence could not be written out. What lies on the disk does not open."""
 
 
+class DiskFull(SealFailed):
+    """There was no room for the evidence."""
+
+
 class SealBroken(SealingError):
     """The sealed file is not for this reader, or it was cut or changed, or it is not the evidence of the manifest."""
 
@@ -59,6 +64,13 @@ class Writable(Protocol):
         ...
 
 
+#: Exit statuses of the process beside 0.
+FAILED = 1
+DISK_FULL = 3
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 @dataclass(frozen=True, slots=True)
 class Seal:
     """A sealed file: its size in bytes and SHA-256 in hex, and what is in it."""
@@ -69,7 +81,7 @@ class Seal:
 
 
 def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket_digest: bytes) -> Seal:
-    """Encrypts a stream to its end for age or SSH public keys. Raises ReaderInvalid, SealFailed."""
+    """Encrypts a stream to its end for age or SSH public keys. Raises ReaderInvalid, DiskFull, SealFailed."""
     keys = [_recipient(text) for text in recipients]
     if not keys:
         raise ReaderInvalid("a sealed file needs at least one reader")
@@ -77,22 +89,34 @@ def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket
     try:
         pyrage.encrypt_io(plain, cipher, keys)
     except (OSError, pyrage.EncryptError) as error:
-        raise SealFailed("the evidence could not be sealed") from error
+        # age has an error of its own for what went wrong below it.
+        raise _failure(cipher.fault or error) from error
     return Seal(cipher.bytes, cipher.hash.hexdigest(), plain.chain.manifest())
 
 
 def seal_file(evidence: Readable, path: Path, recipients: Sequence[str], ticket_digest: bytes) -> Seal:
-    """Seals into a new file that only its owner may read, and makes it durable. Raises ReaderInvalid, SealFailed."""
+    """Seals into a new file that only its owner may read, and makes it durable.
+
+    Raises ReaderInvalid, DiskFull, SealFailed. Of a file that could not be sealed nothing stays.
+    """
     for text in recipients:
         _recipient(text)
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
-            made = seal(evidence, file, recipients, ticket_digest)
-            file.flush()
-            os.fsync(file.fileno())
+        # Unbuffered: age writes 64 KiB at a time, and a close must have nothing left to fail at.
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _failure(error) from error
+    try:
+        with os.fdopen(file, "wb", buffering=0) as target:
+            made = seal(evidence, target, recipients, ticket_digest)
+            os.fsync(target.fileno())
         _sync_folder(path.parent)
     except OSError as error:
-        raise SealFailed("the sealed file could not be written") from error
+        path.unlink(missing_ok=True)
+        raise _failure(error) from error
+    except SealFailed:
+        path.unlink(missing_ok=True)
+        raise
     return made
 
 
@@ -145,16 +169,34 @@ class _HashingWriter:
     def __init__(self, target: Writable) -> None:
         self.bytes = 0
         self.hash = hashlib.sha256()
+        self.fault: OSError | None = None
         self._target = target
 
     def write(self, data: bytes) -> int:
-        self._target.write(data)
+        try:
+            _write_all(self._target, data)
+        except OSError as error:
+            self.fault = error
+            raise
         self.hash.update(data)
         self.bytes += len(data)
         return len(data)
 
     def flush(self) -> None:
         """The target is the caller's to flush."""
+
+
+def _write_all(target: Writable, data: bytes) -> None:
+    """A file without a buffer may take a part only, above all where the disk becomes full."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[target.write(bytes(rest)) or len(rest) :]
+
+
+def _failure(error: Exception) -> SealFailed:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return DiskFull("there is no room for the sealed file")
+    return SealFailed("the evidence could not be sealed")
 
 
 def _recipient(text: str) -> Any:
@@ -190,7 +232,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Seals standard input; prints the seal as one JSON line. Exit status 0 sealed, 1 failed."""
+    """Seals standard input; prints the seal as one JSON line. Exit status 0 sealed, DISK_FULL or FAILED."""
     parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.sealing", description=__doc__)
     parser.add_argument("--recipient", action="append", required=True, help="a public key that may open the file")
     parser.add_argument("--ticket-digest", required=True, type=bytes.fromhex, help="what the chain begins with, in hex")
@@ -201,7 +243,7 @@ def main(arguments: list[str] | None = None) -> int:
             made = seal_file(evidence, options.file, options.recipient, options.ticket_digest)
     except SealingError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return DISK_FULL if isinstance(error, DiskFull) else FAILED
     sys.stdout.write(json.dumps(asdict(made)) + "\n")
     return 0
 

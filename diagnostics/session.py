@@ -100,7 +100,7 @@ class Tally:
 class Session:
     """One capture from request to deletion. Persons are pseudonyms; empty where nobody did that so far.
 
-    `interface` is empty when a capture file is taken into custody instead.
+    `interface` is empty when a capture file is taken into custody instead; it is at the host of `worker`, or this one.
     `ticket` is the digest of the order to capture, sealed: it could be guessed back from what the order says.
     """
 
@@ -113,6 +113,7 @@ class Session:
     limits: CaptureLimits
     interface: str
     private: Secret
+    worker: str = ""
     extends: str = ""
     attestation: str = ""
     approved_by: str = ""

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from linewarden.audit.keyring import Person
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
-from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopReason
+from linewarden.diagnostics.capture.model import CaptureLimits, Profile, Selector, StopReason
 from linewarden.diagnostics.capture.ticket import StartTicket, digest
 from linewarden.diagnostics.errors import AttestationMissing, CaseMissing, SelfApproval, StateConflict
 from linewarden.diagnostics.gates import (
     START_WITHIN_US,
     check_approval,
+    check_in_time,
     check_limits,
     covering,
     needs_second_person,
@@ -49,6 +50,7 @@ class Asked:
     readers: tuple[Reader, ...]
     extends: str = ""
     file: str = ""
+    worker: str = ""
 
 
 class SessionDesk:
@@ -91,7 +93,7 @@ class SessionDesk:
             return self._again(on, read(Session, stored.body), asked)
         terms = self._books.enabled_terms(on.log)
         check_limits(asked.limits, self._maxima)
-        selector_of(self._places.of(on.tenant), asked.interface, asked.wanted)
+        selector_of(self._places.of(on.tenant), asked.interface, asked.wanted, asked.worker)
         self._workers.check_readers(asked.readers)
         if asked.extends:
             _at, earlier = self._books.session(on.log, asked.extends)
@@ -103,6 +105,7 @@ class SessionDesk:
             "session": id,
             "state": session.state,
             "source": "interface" if session.interface else "file",
+            "worker": session.worker,
             "profile": session.profile,
             "limits": _limits(session),
             "purpose": session.purpose,
@@ -157,7 +160,7 @@ class SessionDesk:
 
         Raises:
             NotEnabled, RecordNotFound, StateConflict, AttestationMissing, ApprovalMissing, SelectorNotPermitted,
-            FilterInvalid, LimitTooHigh, ReaderUnusable: see `errors`.
+            FilterInvalid, LimitTooHigh, ReaderUnusable, DiagnosisUnavailable: see `errors`.
         """
         terms = self._books.enabled_terms(on.log)
         stored, session = self._books.session(on.log, id)
@@ -173,8 +176,8 @@ class SessionDesk:
             started_us=on.now_us,
             started_zone=on.zone,
         )
-        check_approval(session, terms, on.now_us)
-        self._check_attestation(on, session, terms)
+        check_in_time(session, on.now_us)
+        self._check_grounds(on, session, terms)
         check_limits(session.limits, self._maxima)
         order = self._order(on, session)
         after = replace(after, ticket=self._safe.seal(_keeper(on), {_DIGEST: digest(order.ticket).hex()}))
@@ -183,8 +186,32 @@ class SessionDesk:
         counted = _counted(on, terms, "sessions_started", f"profile_{session.profile}")
         return Step(on.log, step.entries, step.changes, (after, order), counted=counted)
 
+    def pause(self, on: Occasion, id: str) -> Step[Session]:
+        """Let a capture that runs take no packets; its time goes on.
+
+        Raises:
+            RecordNotFound, StateConflict: there is none that does.
+        """
+        stored, session = self._books.session(on.log, id)
+        after = replace(session, state=follow(session.state, Event.PAUSED))
+        return self._moved(on, stored, after, Event.PAUSED, {})
+
+    def resume(self, on: Occasion, id: str) -> Step[Session]:
+        """Let a paused capture go on; every gate is looked at as if for the first time.
+
+        Raises:
+            RecordNotFound, StateConflict: there is none that is paused.
+            NotEnabled, AttestationMissing, ApprovalMissing, SelectorNotPermitted: see `errors`.
+        """
+        terms = self._books.enabled_terms(on.log)
+        stored, session = self._books.session(on.log, id)
+        after = replace(session, state=follow(session.state, Event.RESUMED))
+        self._check_grounds(on, session, terms)
+        self._selector(on, session)
+        return self._moved(on, stored, after, Event.RESUMED, {"attestation": session.attestation})
+
     def stop(self, on: Occasion, id: str) -> Step[Session]:
-        """Stop a capture that runs.
+        """Stop a capture that runs or pauses.
 
         Raises:
             RecordNotFound, StateConflict: there is none that does.
@@ -261,14 +288,22 @@ class SessionDesk:
             limits=asked.limits,
             interface=asked.interface,
             private=secret,
+            worker=asked.worker,
             extends=asked.extends,
         )
 
     def _again(self, on: Occasion, session: Session, asked: Asked) -> Step[Session]:
         """The session that was asked for before, if this is what was asked for."""
         private = Private(on.case, asked.wanted, asked.readers, asked.file)
-        before = (session.requested_by, session.purpose, session.profile, session.limits, session.interface)
-        now = (on.sid, on.purpose, asked.profile, asked.limits, asked.interface)
+        before = (
+            session.requested_by,
+            session.purpose,
+            session.profile,
+            session.limits,
+            session.interface,
+            session.worker,
+        )
+        now = (on.sid, on.purpose, asked.profile, asked.limits, asked.interface, asked.worker)
         if before != now or session.extends != asked.extends or self.private(on.log, session) != private:
             raise StateConflict(session.state)
         return Step(on.log, (), (), session)
@@ -282,16 +317,15 @@ class SessionDesk:
             return session
         return attested(session, attestation, terms, on.now_us)
 
-    def _check_attestation(self, on: Occasion, session: Session, terms: Terms) -> None:
+    def _check_grounds(self, on: Occasion, session: Session, terms: Terms) -> None:
+        check_approval(session, terms)
         in_force = self._books.attestations_in_force(on.log, on.now_us)
         covering([one for one in in_force if one.id == session.attestation], session, terms)
 
     def _order(self, on: Occasion, session: Session) -> Order:
-        private = self.private(on.log, session)
-        if private is None:
-            raise StateConflict("erased")
-        selector = selector_of(self._places.of(on.tenant), session.interface, private.wanted)
+        private, selector = self._selector(on, session)
         self._workers.check_readers(private.readers)
+        self._workers.check_ready(session.worker)
         ticket = StartTicket(
             id=session.id,
             tenant=on.tenant,
@@ -300,12 +334,19 @@ class SessionDesk:
             profile=session.profile,
             limits=session.limits,
             start_before_ns=on.now_us * 1_000 + _START_PATIENCE_NS,
+            worker=session.worker,
             interface=session.interface,
             file="" if session.interface else _printable(private.file),
             selector=selector,
             raw_filter=private.wanted.raw_filter,
         )
         return Order(ticket, private.readers)
+
+    def _selector(self, on: Occasion, session: Session) -> tuple[Private, Selector]:
+        private = self.private(on.log, session)
+        if private is None:
+            raise StateConflict("erased")
+        return private, selector_of(self._places.of(on.tenant), session.interface, private.wanted, session.worker)
 
     @staticmethod
     def _moved(

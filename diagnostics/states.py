@@ -17,6 +17,8 @@ class Event(StrEnum):
     REJECTED = "rejected"
     GROUNDS_LOST = "grounds_lost"
     STARTED = "started"
+    PAUSED = "paused"
+    RESUMED = "resumed"
     STOPPED = "stopped"
     SEALED = "sealed"
     FAILED = "failed"
@@ -35,8 +37,10 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.ARMED, Event.REJECTED): State.REJECTED,
         (State.ARMED, Event.GROUNDS_LOST): State.PENDING_ATTESTATION,
         (State.ARMED, Event.STARTED): State.RUNNING,
+        (State.RUNNING, Event.PAUSED): State.PAUSED,
         (State.RUNNING, Event.STOPPED): State.STOPPING,
-        (State.RUNNING, Event.FAILED): State.FAILED,
+        (State.PAUSED, Event.RESUMED): State.RUNNING,
+        (State.PAUSED, Event.STOPPED): State.STOPPING,
         (State.STOPPING, Event.SEALED): State.SEALED,
         (State.STOPPING, Event.FAILED): State.FAILED,
         (State.SEALED, Event.DELETED): State.DELETED,
@@ -50,8 +54,11 @@ FINAL = frozenset({State.DELETED, State.REJECTED})
 #: Sessions that have not run and may yet.
 WAITING = frozenset({State.PENDING_ATTESTATION, State.PENDING_APPROVAL, State.ARMED})
 
+#: Sessions whose worker has no reason to stop.
+CAPTURING = frozenset({State.RUNNING, State.PAUSED})
+
 #: Sessions for which a worker may be alive.
-LIVE = frozenset({State.RUNNING, State.STOPPING})
+LIVE = CAPTURING | {State.STOPPING}
 
 
 def follow(state: State, event: Event) -> State:

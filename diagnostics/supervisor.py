@@ -23,7 +23,7 @@ from linewarden.diagnostics.model import Attestation
 from linewarden.diagnostics.ports import Order, Outcome, Rights, RunningWorker, Standing, WorkerLauncher
 from linewarden.diagnostics.records import canonical
 from linewarden.diagnostics.session import Session, SessionState, Tally
-from linewarden.diagnostics.states import LIVE
+from linewarden.diagnostics.states import CAPTURING, LIVE
 from linewarden.diagnostics.steps import Occasion, Safe, Step
 from linewarden.diagnostics.store.records import Lease
 
@@ -114,6 +114,12 @@ class Supervisor:
         if found is not None:
             found[0].worker.stop(reason)
 
+    def pause(self, log: int, session: str, *, paused: bool) -> None:
+        """Tell a worker of this process now what is recorded already; one of another process hears it within a tick."""
+        found = self._watched.get((log, session))
+        if found is not None:
+            found[0].worker.heartbeat(paused=paused)
+
     def tally(self, log: int, session: str) -> Tally | None:
         """The live counters of a capture of this process."""
         found = self._watched.get((log, session))
@@ -195,9 +201,10 @@ class Supervisor:
     async def _look(self, watched: Watched) -> None:
         """One look at the gates: all is well, or the worker is told to stop, or nothing can be known."""
         try:
-            reason = await self._reason_to_stop(watched)
+            session, attestation, enabled = await asyncio.to_thread(self._read, watched)
+            reason = await self._reason_to_stop(watched, session, attestation, enabled=enabled)
             if reason is None:
-                watched.worker.heartbeat()
+                watched.worker.heartbeat(paused=session.state is SessionState.PAUSED)
                 await asyncio.to_thread(self._renew, watched)
                 return
             watched.worker.stop(reason)
@@ -205,9 +212,10 @@ class Supervisor:
         except LogUnavailable:
             return
 
-    async def _reason_to_stop(self, watched: Watched) -> StopReason | None:
-        session, attestation, enabled = await asyncio.to_thread(self._read, watched)
-        if session.state is not SessionState.RUNNING:
+    async def _reason_to_stop(
+        self, watched: Watched, session: Session, attestation: Attestation, *, enabled: bool
+    ) -> StopReason | None:
+        if session.state not in CAPTURING:
             return session.stop_reason or StopReason.LEASE_LOST
         if attestation.withdrawn_us is not None:
             return StopReason.ATTESTATION_WITHDRAWN

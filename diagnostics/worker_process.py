@@ -23,7 +23,9 @@ from linewarden.diagnostics.capture.model import StopReason, WorkerState
 from linewarden.diagnostics.capture.ticket import KEY_BYTES, digest
 from linewarden.diagnostics.errors import DiagnosisUnavailable, ReaderUnusable
 from linewarden.diagnostics.ports import Order, Outcome
-from linewarden.diagnostics.sealing import ReaderInvalid, seal
+from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.diagnostics.probes.process import run_probe
+from linewarden.diagnostics.sealing import DISK_FULL, ReaderInvalid, seal
 from linewarden.diagnostics.session import Evidence, Reader, Tally
 
 #: How long a worker may take until it captures, seconds.
@@ -35,7 +37,7 @@ _SEALING = "linewarden.diagnostics.sealing"
 
 
 class LocalWorkers:
-    """Starts workers, and keeps sealed evidence in one folder."""
+    """Starts workers on this host, and keeps sealed evidence in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -65,6 +67,19 @@ class LocalWorkers:
             self.path(session).unlink(missing_ok=True)
         except OSError:
             raise DiagnosisUnavailable from None
+
+    def check_ready(self, worker: str) -> None:
+        """This host is always there. Workers of others are not started here.
+
+        Raises:
+            DiagnosisUnavailable: it is one of another host.
+        """
+        if worker:
+            raise DiagnosisUnavailable
+
+    async def probe(self, order: ProbeOrder) -> Findings:
+        """Run a probe in a process of its own."""
+        return await run_probe(order)
 
     async def launch(self, order: Order, /, input_fd: int | None = None) -> "LocalWorker":
         """Start a worker and its sealer. `input_fd` is where the capture file of an order for one comes in.
@@ -119,10 +134,10 @@ class LocalWorker:
         """What happened to the packets, at the last word from the worker."""
         return self._tally
 
-    def heartbeat(self) -> None:
-        """Let it go on for another lease."""
+    def heartbeat(self, *, paused: bool) -> None:
+        """Let it go on for another lease, taking packets or not."""
         with suppress(OSError, ValueError):  # it is gone: `ended` says how
-            self._capture.heartbeat()
+            self._capture.heartbeat(paused=paused)
 
     def stop(self, reason: StopReason) -> None:
         """Tell it to stop; the first reason counts. LEASE_LOST lets go of it, as if this process had ended."""
@@ -147,7 +162,10 @@ class LocalWorker:
         sealed = await self._seal()
         report = self._report
         if report is None:
-            return Outcome(StopReason.WORKER_LOST, self._tally, self._evidence(sealed))
+            # A worker whose evidence nobody takes has nothing to report; who knows why is the sealer.
+            full = self._sealer.returncode == DISK_FULL
+            reason = StopReason.DISK_LOW if full else StopReason.WORKER_LOST
+            return Outcome(reason, self._tally, self._evidence(sealed))
         # Two processes counted and hashed the same bytes; where they differ, the file is not what was captured.
         agreed = sealed is not None and sealed["manifest"] == report["manifest"]
         return Outcome(StopReason(report["stop_reason"]), self._tally, self._evidence(sealed) if agreed else None)

@@ -25,7 +25,7 @@ from linewarden.authz.service import AccessControl
 from linewarden.server.access import AccessService
 from linewarden.server.audit import AuditService
 from linewarden.server.callers import Callers
-from linewarden.server.diagnosing import Diagnosing, open_diagnostics
+from linewarden.server.diagnostics.wiring import Diagnosing, open_diagnostics
 from linewarden.server.door import Door
 from linewarden.server.gatekeeper import Gatekeeper
 from linewarden.server.operating import create_system_log

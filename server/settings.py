@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     )
     places_file: Path | None = Field(
         default=None,
-        description="Where each tenant may capture, TOML; see `server/places.py`. Empty: nobody captures anything.",
+        description="Where each tenant may capture, TOML; see `server/diagnostics/places.py`. Empty: nowhere.",
     )
     evidence_dir: Path = Field(
         default=Path("evidence"), description="Sealed captures; only their readers can open them."

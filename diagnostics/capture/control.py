@@ -1,6 +1,6 @@
 """The pipes to whoever started the worker: orders come in, states and counters go out, JSON lines both ways.
 
-    in     the ticket, then {"order": "heartbeat"} or {"order": "stop", "reason": "..."}
+    in     the ticket, then {"order": "heartbeat", "paused": false} or {"order": "stop", "reason": "..."}
     out    {"type": "state", ...}, {"type": "counters", ...}, {"type": "report", ...}
 
 A closed pipe means that nobody watches: the worker stops. What cannot be understood is taken as a reason to stop too.
@@ -38,7 +38,11 @@ _MAX_BACKLOG = MAX_TICKET_BYTES + _MAX_LINE
 
 
 class Orders:
-    """The lines that come in, and the lease they keep alive. `monotonic` is in seconds."""
+    """The lines that come in, and the lease they keep alive. `monotonic` is in seconds.
+
+    `paused` is whether the last heartbeat said that no packets are to be taken. Every heartbeat says whether: one that
+    is lost is made good by the next.
+    """
 
     def __init__(self, fd: int, monotonic: Callable[[], float]) -> None:
         """Reads from `fd`, which stays the caller's."""
@@ -47,6 +51,7 @@ class Orders:
         self._backlog = b""
         self._heard = monotonic()
         self._closed = False
+        self.paused = False
 
     def ticket(self, patience: float) -> str:
         """The first line. Raises TicketRefused when none comes within `patience` seconds."""
@@ -63,12 +68,20 @@ class Orders:
         self._receive(0)
         while b"\n" in self._backlog:
             line, _, self._backlog = self._backlog.partition(b"\n")
-            if (reason := _order(line)) is not None:
-                return reason
+            order = _order(line)
+            if isinstance(order, StopReason):
+                return order
+            self.paused = order
             self._heard = self._monotonic()
         if self._closed or self._monotonic() - self._heard > lease_seconds:
             return StopReason.LEASE_LOST
         return None
+
+    def wait(self, seconds: float) -> None:
+        """Waits for something to come, `seconds` at most."""
+        if self._closed:
+            return
+        select.select([self._fd], [], [], seconds)
 
     def _receive(self, timeout: float) -> None:
         ready, _, _ = select.select([] if self._closed else [self._fd], [], [], max(0.0, timeout))
@@ -135,16 +148,15 @@ class PipeSink:
                 raise EvidenceLost("nobody takes the evidence") from None
 
 
-def _order(line: bytes) -> StopReason | None:
-    """None for a heartbeat, the reason for an order to stop."""
+def _order(line: bytes) -> StopReason | bool:
+    """Whether to pause, for a heartbeat; the reason, for an order to stop."""
     try:
         order = json.loads(line)
     except (ValueError, RecursionError):
         raise OrderInvalid("not JSON") from None
-    if order == {"order": "heartbeat"}:
-        return None
-    if isinstance(order, dict) and order.keys() == {"order", "reason"} and order["order"] == "stop":
-        reason = next((reason for reason in ORDERED if reason == order["reason"]), None)
-        if reason is not None:
-            return reason
+    match order:
+        case {"order": "heartbeat", "paused": bool(paused), **rest} if not rest:
+            return paused
+        case {"order": "stop", "reason": str(reason), **rest} if not rest and reason in ORDERED:
+            return StopReason(reason)
     raise OrderInvalid("not an order")

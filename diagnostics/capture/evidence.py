@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from linewarden.diagnostics.capture import pcapng
-from linewarden.diagnostics.capture.model import Interface, SourceCounters, StopReason
+from linewarden.diagnostics.capture.model import Interface, SourceCounters
 from linewarden.diagnostics.capture.ticket import StartTicket, digest
 
 #: The size of a link in the chain, in bytes. Constant, so that any verifier cuts at the same places.
@@ -115,12 +115,15 @@ class EvidenceWriter:
         self._chain.add(data)
         self._sink.write(data)
 
-    def finish(self, counters: Sequence[SourceCounters], reason: StopReason, comment: str, now_ns: int) -> Manifest:
-        """Writes the statistics, one for each interface, and closes the chain."""
+    def add_statistics(self, counters: Sequence[SourceCounters], comment: str, now_ns: int) -> None:
+        """Writes what happened so far on each interface, and what happens now."""
         for number, source in enumerate(counters[: len(self._interfaces)]):
             counts = source.received, source.dropped, self._written[number]
-            text = f"stop reason: {reason}; {comment}"
-            self._buffer += pcapng.statistics(number, now_ns, (self._started_ns, now_ns), counts, text)
+            self._buffer += pcapng.statistics(number, now_ns, (self._started_ns, now_ns), counts, comment)
+
+    def finish(self, counters: Sequence[SourceCounters], comment: str, now_ns: int) -> Manifest:
+        """Writes the last statistics and closes the chain."""
+        self.add_statistics(counters, comment, now_ns)
         self.flush()
         return self._chain.manifest()
 
@@ -132,6 +135,7 @@ def _comments(ticket: StartTicket, filter_text: str) -> list[str]:
         f"who: {ticket.who}",
         f"why: {ticket.why}",
         f"source: {ticket.interface or ticket.file}",
+        f"worker: {ticket.worker or 'none: the host of the server'}",
         f"profile: {ticket.profile}",
         f"filter: {filter_text or 'none'}",
         f"extensions: {', '.join(ticket.selector.extensions) or 'any'}",

@@ -27,9 +27,9 @@ class WorkerProcess:
     process: subprocess.Popen[bytes]
     evidence_fd: int
 
-    def heartbeat(self) -> None:
-        """Renews the lease. Raises BrokenPipeError when the worker is gone."""
-        self.send(json.dumps({"order": "heartbeat"}))
+    def heartbeat(self, *, paused: bool = False) -> None:
+        """Renews the lease, taking packets or not. Raises BrokenPipeError when the worker is gone."""
+        self.send(json.dumps({"order": "heartbeat", "paused": paused}))
 
     def stop(self, reason: StopReason) -> None:
         """Orders the end. Raises BrokenPipeError when the worker is gone."""

@@ -51,6 +51,7 @@ class WorkerState(StrEnum):
     """Where the worker is on its way."""
 
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPING = "stopping"
     DONE = "done"
     REFUSED = "refused"

@@ -21,6 +21,14 @@ class Source(Protocol):
         """
         ...
 
+    def pause(self) -> None:
+        """Lets no more packets in until `resume`. Of an interface, what is in already can still be read."""
+        ...
+
+    def resume(self) -> None:
+        """Lets packets in again; those that passed meanwhile are not counted."""
+        ...
+
     def stop(self) -> None:
         """Lets no more packets in. What is in already can still be read."""
         ...

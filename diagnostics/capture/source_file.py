@@ -42,7 +42,7 @@ class FileSource:
         self._programs: dict[int, BpfProgram] = {}
         self._frames: Iterator[Frame] = iter(self._reader)
         self._passed: dict[int, int] = {}
-        self._stopped = False
+        self._stopped = self._paused = False
         self._broken: SourceUnusable | None = None
 
     @property
@@ -54,6 +54,8 @@ class FileSource:
         """The next packets, or None at the end. Raises SourceUnusable, FilterRefused."""
         if self._stopped:
             return None
+        if self._paused:
+            return []
         batch = self._batch(timeout)
         if not batch:
             return None
@@ -61,6 +63,14 @@ class FileSource:
         for frame in passed:
             self._passed[frame.interface] = self._passed.get(frame.interface, 0) + 1
         return passed
+
+    def pause(self) -> None:
+        """Reads no further until `resume`: the rest of the file waits."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Reads on."""
+        self._paused = False
 
     def stop(self) -> None:
         """Reads no further."""

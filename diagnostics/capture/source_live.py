@@ -59,9 +59,17 @@ class LiveSource:
             return [frame for frame in frames if frame is not None]
         return [_frame(packet) for packet in self._ring.read(timeout)]
 
-    def stop(self) -> None:
-        """Lets nothing more in. The kernel closes the last block within ring.RETIRE_MS."""
+    def pause(self) -> None:
+        """Lets nothing in. The kernel closes the last block within ring.RETIRE_MS."""
         _attach(self._socket, _DROP_ALL)
+
+    def resume(self) -> None:
+        """Puts the filter back."""
+        self._open_filter()
+
+    def stop(self) -> None:
+        """As `pause`, for good."""
+        self.pause()
 
     def counters(self) -> list[SourceCounters]:
         """What the kernel says, without the doubles of loopback that were left out here."""
@@ -83,16 +91,19 @@ class LiveSource:
             self._socket = _packet_socket(socket.SOCK_DGRAM)
         self._interface = Interface(name, LINKTYPE_SLL2 if self._cooked else LINKTYPE_ETHERNET)
         self._loopback = socket.if_nametoindex(_LOOPBACK) if name == _ANY else 0
-        program = self._program(filter_text)
+        self._filter = self._program(filter_text)
         _attach(self._socket, _DROP_ALL)
         if name == _LOOPBACK:
             self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         self._ring = PacketRing(self._socket)
-        if program:
-            _attach(self._socket, program)
+        self._open_filter()
+        _bind(self._socket, 0 if name == _ANY else socket.if_nametoindex(name))
+
+    def _open_filter(self) -> None:
+        if self._filter:
+            _attach(self._socket, self._filter)
         else:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-        _bind(self._socket, 0 if name == _ANY else socket.if_nametoindex(name))
 
     def _program(self, filter_text: str) -> bytes:
         """A cooked socket shows the kernel's filter the packet from its network header on."""

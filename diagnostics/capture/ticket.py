@@ -52,8 +52,9 @@ _RANGES = {
 class StartTicket:
     """One order to capture. `interface` is empty when a file is taken into custody; then `file` is its name.
 
-    `who` and `why` are written into the evidence. `raw_filter` is a libpcap expression, for those who may give one.
-    The worker must have started before `start_before_ns`.
+    `worker` is who is to carry it out, where that is another host than the server's. `who` and `why` are written into
+    the evidence. `raw_filter` is a libpcap expression, for those who may give one. The worker must have started before
+    `start_before_ns`.
     """
 
     id: str
@@ -63,6 +64,7 @@ class StartTicket:
     profile: Profile
     limits: CaptureLimits
     start_before_ns: int
+    worker: str = ""
     interface: str = ""
     file: str = ""
     selector: Selector = field(default_factory=Selector)
@@ -74,15 +76,15 @@ def sign_ticket(ticket: StartTicket, key: bytes) -> str:
 
     Raises TicketRefused when the worker would refuse it.
     """
-    body = _encode(ticket)
-    _parse(body)
+    body = encode(ticket)
+    parse(body)
     return _line(body, _mac(key, body))
 
 
 def open_ticket(line: str, key: bytes, now_ns: int) -> StartTicket:
     """The ticket in `line`. Raises TicketRefused when it is not signed with `key`, stale, or not well formed."""
     body = _verified(line, key)
-    ticket = _parse(body)
+    ticket = parse(body)
     if now_ns >= ticket.start_before_ns:
         raise TicketRefused("the ticket is stale")
     return ticket
@@ -90,10 +92,11 @@ def open_ticket(line: str, key: bytes, now_ns: int) -> StartTicket:
 
 def digest(ticket: StartTicket) -> bytes:
     """The SHA-256 over the ticket's body: what ties the evidence to the order."""
-    return hashlib.sha256(_DOMAIN + _encode(ticket)).digest()
+    return hashlib.sha256(_DOMAIN + encode(ticket)).digest()
 
 
-def _encode(ticket: StartTicket) -> bytes:
+def encode(ticket: StartTicket) -> bytes:
+    """The body of a ticket."""
     return json.dumps(_as_json(ticket), sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -132,7 +135,10 @@ def _as_json(ticket: StartTicket) -> dict[str, Any]:
         "ports": [list(ports) for ports in ticket.selector.ports],
         "transport": ticket.selector.transport.value,
     }
-    texts = {name: getattr(ticket, name) for name in ("id", "tenant", "who", "why", "interface", "file", "raw_filter")}
+    texts = {
+        name: getattr(ticket, name)
+        for name in ("id", "tenant", "who", "why", "worker", "interface", "file", "raw_filter")
+    }
     return {
         **texts,
         "v": 1,
@@ -143,7 +149,8 @@ def _as_json(ticket: StartTicket) -> dict[str, Any]:
     }
 
 
-def _parse(body: bytes) -> StartTicket:
+def parse(body: bytes) -> StartTicket:
+    """The ticket of a body, whoever may have made it. Raises TicketRefused when it is not well formed."""
     try:
         raw = json.loads(body, object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError):
@@ -159,6 +166,7 @@ def _parse(body: bytes) -> StartTicket:
         profile=Profile(fields.one_of("profile", [p.value for p in Profile])),
         limits=_limits(_Fields(fields.take("limits"), "limits")),
         start_before_ns=fields.integer("start_before_ns", 1, 2**63 - 1),
+        worker=fields.text("worker"),
         interface=fields.text("interface"),
         file=fields.text("file"),
         selector=_selector(_Fields(fields.take("selector"), "selector")),

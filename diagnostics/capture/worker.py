@@ -49,6 +49,7 @@ class Worker:
         self._world = world
         # What a capture file lost was lost before, and is told but not held against this capture.
         self._counts_losses = bool(ticket.interface)
+        self._paused = False
         self._known = 0
         self._delivered = self._written = self._not_selected = 0
         self._reason: StopReason | None = None
@@ -77,7 +78,9 @@ class Worker:
     def _capture(self) -> None:
         started = ticked = self._world.monotonic()
         while self._reason is None:
-            frames = self._source.read(_WAIT_SECONDS)
+            if self._paused is not self._world.orders.paused:
+                self._turn(paused=self._world.orders.paused)
+            frames = self._next()
             if frames is None:
                 # A file that breaks off where a packet ends looks whole: whoever sends it says so before it closes it.
                 ordered = self._world.orders.stop_ordered(self._limits.lease_seconds)
@@ -90,6 +93,29 @@ class Worker:
                 self._tick()
             if self._reason is None:
                 self._reason = self._outside_reason(now - started)
+
+    def _next(self) -> list[Frame] | None:
+        if self._paused:
+            self._world.orders.wait(_WAIT_SECONDS)
+            return []
+        return self._source.read(_WAIT_SECONDS)
+
+    def _turn(self, *, paused: bool) -> None:
+        """Pauses, or goes on. The evidence tells when: what is missing in between was not lost."""
+        self._paused = paused
+        if paused:
+            self._source.pause()
+            self._drain()
+            self._note("paused")
+            self._world.status.state(WorkerState.PAUSED)
+            return
+        self._note("resumed")
+        self._source.resume()
+        self._world.status.state(WorkerState.RUNNING)
+
+    def _note(self, what: str) -> None:
+        self._announce_interfaces()
+        self._writer.add_statistics(self._source.counters(), what, self._world.now_ns())
 
     def _outside_reason(self, seconds: float) -> StopReason | None:
         if self._world.ended():
@@ -162,8 +188,8 @@ class Worker:
     def _finish(self, reason: StopReason) -> StopReason:
         self._announce_interfaces()
         counters = self._counters()
-        comment = f"not selected: {counters.not_selected}; over limit: {counters.over_limit}"
-        manifest = self._writer.finish(self._source.counters(), reason, comment, self._world.now_ns())
+        comment = f"stop reason: {reason}; not selected: {counters.not_selected}; over limit: {counters.over_limit}"
+        manifest = self._writer.finish(self._source.counters(), comment, self._world.now_ns())
         self._source.close()
         self._world.status.report(_report(reason, self._detail, counters, manifest), self._limits.lease_seconds)
         self._world.status.state(WorkerState.DONE, reason)

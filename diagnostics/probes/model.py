@@ -19,13 +19,17 @@ class ProbeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeOrder:
-    """Whom to ask what. `port` 0 is the usual one; `transport` is `udp` or `tcp` and matters to SIP alone."""
+    """Whom to ask what. `port` 0 is the usual one; `transport` is `udp` or `tcp` and matters to SIP alone.
+
+    `worker` is the capture worker that is to ask, from its host; empty is the server's own host.
+    """
 
     kind: ProbeKind
     target: str
     port: int
     transport: str
     timeout_s: float
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 import hashlib
 import socket
 import ssl
-from collections.abc import Mapping
 from contextlib import suppress
+
+from cryptography import x509
 
 from linewarden.diagnostics.probes.model import Findings, ProbeOrder, clean
 
@@ -37,16 +38,31 @@ def _shown(order: ProbeOrder, context: ssl.SSLContext) -> dict[str, str]:
                 "cipher": (secure.cipher() or ("",))[0],
                 "sha256": hashlib.sha256(raw).hexdigest(),
             }
-            return values | _described(secure.getpeercert() or {})
+            return values | _described(raw)
 
 
-def _described(certificate: Mapping[str, object]) -> dict[str, str]:
-    """What stands in a certificate that was verified; of others Python tells nothing."""
-    values = {"not_before": certificate.get("notBefore"), "not_after": certificate.get("notAfter")}
-    names = certificate.get("subjectAltName")
-    if isinstance(names, tuple):
-        values["names"] = ", ".join(str(value) for _kind, value in names)
-    return {name: clean(str(value)) for name, value in values.items() if value}
+def _described(raw: bytes) -> dict[str, str]:
+    """What stands in a certificate, whether it holds or not: most faults are that its time is over."""
+    try:
+        certificate = x509.load_der_x509_certificate(raw)
+        names = _names(certificate)
+    except ValueError:
+        return {"certificate": "unreadable"}
+    values = {
+        "not_before": certificate.not_valid_before_utc.isoformat(),
+        "not_after": certificate.not_valid_after_utc.isoformat(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "names": ", ".join(names),
+    }
+    return {name: clean(value) for name, value in values.items() if value}
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(one.value) for one in found]
 
 
 def _untrusting() -> ssl.SSLContext:

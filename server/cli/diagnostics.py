@@ -14,7 +14,7 @@ from linewarden.diagnostics import model
 from linewarden.server.cli.calling import case_options, rpc
 from linewarden.server.cli.client import Connection, connecting, subject_option, tenant_option
 from linewarden.server.cli.output import output_option, write_rows
-from linewarden.server.diagnostics_words import CHANNELS, FACTS, RESPONSIBILITIES
+from linewarden.server.diagnostics.words import CHANNELS, FACTS, RESPONSIBILITIES
 from linewarden.v1 import diagnostics_pb2 as pb
 
 _TERMS = ("enabled", "approval_waived", "retention_days", "changed_by", "shares_usage")

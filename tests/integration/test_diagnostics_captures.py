@@ -71,7 +71,7 @@ async def ended(acme: Diagnosing, id: str, within_s: float = 20) -> pb.Session:
     """Wait until a session has ended."""
     async with asyncio.timeout(within_s):
         session = await acme.session(id)
-        while session.state in {pb.SESSION_STATE_RUNNING, pb.SESSION_STATE_STOPPING}:
+        while session.state in {pb.SESSION_STATE_RUNNING, pb.SESSION_STATE_PAUSED, pb.SESSION_STATE_STOPPING}:
             await asyncio.sleep(0.1)
             session = await acme.session(id)
     return session
@@ -133,6 +133,40 @@ async def test_a_capture_from_start_to_deletion(acme: Diagnosing, sqlite_site: S
     await acme.ask("DeleteSession", session_id=id)
     assert not file.exists()
     assert await acme.refused("StartSession", session_id=id) == "STATE_CONFLICT"
+
+
+async def test_a_paused_capture_takes_nothing(acme: Diagnosing, sqlite_site: Site) -> None:
+    """What is sent during a pause is not in the evidence; users are told of the capture all the while."""
+    id = await started(acme)
+    send(3)
+    assert (await acme.ask("PauseSession", session_id=id)).session.state == pb.SESSION_STATE_PAUSED
+    assert await acme.refused("PauseSession", session_id=id) == "STATE_CONFLICT"
+    await asyncio.sleep(0.7)
+    send(50)
+    assert [one.session_id for one in (await acme.ask("ListActiveNotices", "bob")).notices] == [id]
+    await asyncio.sleep(1.2)
+    assert await acme.refused("ResumeSession", "berta", session_id=id) == "SUBJECT_NOT_PERMITTED"
+    assert (await acme.ask("ResumeSession", session_id=id)).session.state == pb.SESSION_STATE_RUNNING
+    await asyncio.sleep(0.3)
+    send(4)
+    await asyncio.sleep(0.2)
+    await acme.ask("StopSession", session_id=id)
+    session = await ended(acme, id)
+    assert (session.state, session.counters.written) == (pb.SESSION_STATE_SEALED, 7)
+    assert session.counters.received == session.counters.delivered
+    plain = await evidence(acme, id)
+    assert plain.count(b"MESSAGE sip:bob@example") == 7
+    assert plain.index(b"paused") < plain.index(b"resumed")
+    kinds = [entry["kind"] for entry in sqlite_site.entries() if entry["kind"].startswith("capture.")]
+    assert kinds[-5:] == [f"capture.{word}" for word in ("paused", "resumed", "stopped", "sealed", "opened")]
+
+
+async def test_a_paused_capture_can_be_stopped(acme: Diagnosing) -> None:
+    """A pause needs no end before the end."""
+    id = await started(acme)
+    await acme.ask("PauseSession", session_id=id)
+    await acme.ask("StopSession", session_id=id)
+    assert (await ended(acme, id)).stop_reason == pb.CAPTURE_STOP_REASON_REQUESTED
 
 
 async def test_no_unmasked_byte_touches_the_disk(acme: Diagnosing, sqlite_site: Site) -> None:

@@ -308,7 +308,7 @@ async def test_a_full_disk_fails_the_session(acme: Diagnosing) -> None:
         except asyncio.InvalidStateError:
             break
     session = (await call.call).session
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
     assert not session.HasField("evidence")
 
 

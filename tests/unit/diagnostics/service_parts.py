@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -31,6 +32,7 @@ from linewarden.diagnostics.model import (
 from linewarden.diagnostics.notices import NoticeDesk
 from linewarden.diagnostics.places import Place
 from linewarden.diagnostics.ports import Order, Outcome, Standing
+from linewarden.diagnostics.probes.model import Findings, ProbeOrder
 from linewarden.diagnostics.session import Evidence, Reader, Session, Tally, Wanted
 from linewarden.diagnostics.sessions import Asked, SessionDesk
 from linewarden.diagnostics.steps import Occasion, R, Safe, Step
@@ -73,6 +75,7 @@ class ObedientWorker:
     """A worker that captures nothing and ends when it is told to, with that reason."""
 
     heartbeats: int = 0
+    paused: bool = False
     orders: list[StopReason] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     evidence: Evidence | None = EVIDENCE
@@ -81,9 +84,10 @@ class ObedientWorker:
         """Some packets."""
         return Tally(received=3, delivered=3, written=3)
 
-    def heartbeat(self) -> None:
+    def heartbeat(self, *, paused: bool) -> None:
         """Count it."""
         self.heartbeats += 1
+        self.paused = paused
 
     def stop(self, reason: StopReason) -> None:
         """End."""
@@ -102,7 +106,21 @@ class Workers:
 
     launched: list[ObedientWorker] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    away: set[str] = field(default_factory=set)
     broken: bool = False
+
+    def check_ready(self, worker: str) -> None:
+        """A worker that is away is not ready."""
+        if worker in self.away:
+            raise DiagnosisUnavailable
+
+    async def probe(self, _order: ProbeOrder) -> Findings:
+        """Nothing is found."""
+        return Findings(succeeded=False, values={})
+
+    def path(self, session: str) -> Path:
+        """Nowhere."""
+        return Path(session)
 
     def check_readers(self, readers: tuple[Reader, ...]) -> None:
         """Any key will do."""
@@ -142,7 +160,7 @@ class Everywhere:
 
     def of(self, _tenant: str) -> Place:
         """Loopback."""
-        return Place(frozenset({"lo"}))
+        return Place(frozenset({"lo"}), workers={"branch": frozenset({"eth0"})})
 
 
 class Office:

@@ -40,6 +40,7 @@ class _Script:
         self.dropped = dropped
         self.given = 0
         self.closed = False
+        self.calls: list[str] = []
         self.interfaces: Sequence[Interface] = (Interface("lo", 1),)
 
     def read(self, timeout: float) -> list[Frame] | None:
@@ -49,6 +50,12 @@ class _Script:
             raise batch
         self.given += len(batch or [])
         return batch
+
+    def pause(self) -> None:
+        self.calls.append("pause")
+
+    def resume(self) -> None:
+        self.calls.append("resume")
 
     def stop(self) -> None:
         """Nothing more is made up."""
@@ -70,6 +77,19 @@ class _Sink:
         self.data += data
 
 
+class _ScriptedOrders(Orders):
+    """Orders of which some come only while the capture is paused; a second passes with each wait."""
+
+    def __init__(self, fd: int, source: _Script, writer: int, while_paused: Sequence[bytes]) -> None:
+        super().__init__(fd, lambda: source.now)
+        self._source, self._writer, self._coming = source, writer, list(while_paused)
+
+    def wait(self, seconds: float) -> None:
+        self._source.now += max(seconds, 1.0)
+        if self._coming:
+            os.write(self._writer, self._coming.pop(0))
+
+
 class _Run:
     """One capture with a scripted source, and what came of it."""
 
@@ -81,6 +101,7 @@ class _Run:
         free: int | None = None,
         ended: bool = False,
         custody: bool = False,
+        while_paused: Sequence[bytes] = (),
         **limits: int,
     ) -> None:
         ticket = dataclasses.replace(TICKET, limits=dataclasses.replace(LIMITS, **limits))
@@ -92,7 +113,7 @@ class _Run:
         os.write(self.order_writer, orders)
         status_reader, status_writer = os.pipe()
         world = Surroundings(
-            orders=Orders(order_reader, lambda: source.now),
+            orders=_ScriptedOrders(order_reader, source, self.order_writer, while_paused),
             status=Status(status_writer),
             now_ns=lambda: 5_000,
             monotonic=lambda: source.now,
@@ -117,7 +138,8 @@ class _Run:
 
 
 STOP = b'{"order":"stop","reason":"%s"}\n'
-BEAT = b'{"order":"heartbeat"}\n'
+BEAT = b'{"order":"heartbeat","paused":false}\n'
+PAUSE = b'{"order":"heartbeat","paused":true}\n'
 
 
 @pytest.mark.parametrize(
@@ -168,6 +190,27 @@ def test_counters_add_up():
 def test_packets_in_flight_are_written():
     """What had come in when the order to stop came is written, unless a limit forbids it."""
     assert _Run(_Script([FRAME], [FRAME] * 5), STOP % b"requested").counters["written"] == 6
+
+
+def test_pause():
+    """A paused capture takes nothing, and the evidence says from when to when; what came in before is written."""
+    source = _Script([FRAME], [FRAME] * 2, [], [], [FRAME] * 4, None)
+    run = _Run(source, PAUSE, while_paused=[PAUSE, b"", BEAT])
+    assert run.reason is StopReason.REQUESTED
+    assert source.calls == ["pause", "resume"]
+    assert run.counters["written"] == 7
+    data = run.sink.data
+    assert data.index(b"paused") < data.index(b"resumed") < data.index(b"stop reason: requested")
+    states = [line["state"] for line in run.lines if line["type"] == "state"]
+    assert states == ["running", "paused", "running", "stopping", "done"]
+
+
+def test_pause_does_not_stop_the_clock():
+    """The limit of time and the lease go on while a capture is paused, and an order to stop is heard."""
+    assert _Run(_Script(), PAUSE, seconds=5).reason is StopReason.TIME
+    assert _Run(_Script(), PAUSE, lease_seconds=3).reason is StopReason.LEASE_LOST
+    stop = STOP % b"policy_changed"
+    assert _Run(_Script(), PAUSE, while_paused=[b"", stop]).reason is StopReason.POLICY_CHANGED
 
 
 def test_losses_of_a_file_do_not_stop_it():
@@ -243,6 +286,10 @@ def test_closed_pipe_ends_the_lease():
         STOP[:-1] % b"time",
         STOP[:-1] % b"worker_lost",
         b'{"order":"start"}',
+        b'{"order":"heartbeat"}',
+        b'{"order":"heartbeat","paused":1}',
+        b'{"order":"stop","reason":["requested"]}',
+        STOP[:-2] % b"requested" + b',"paused":true}',
         b"[" * 9_000,
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from linewarden.diagnostics.sealing import (
+    DiskFull,
     ReaderInvalid,
     SealBroken,
     SealFailed,
@@ -107,8 +108,8 @@ class _Full:
 
 
 def test_full_disk(identity: Any):
-    """A disk that is full is a fault of ours, told as such."""
-    with pytest.raises(SealFailed):
+    """A disk that is full is told as such."""
+    with pytest.raises(DiskFull):
         seal(io.BytesIO(EVIDENCE), _Full(), [str(identity.to_public())], DIGEST)
 
 

@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 
 from linewarden.audit.store.engine import open_engine
-from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.capture.model import Profile, StopReason
 from linewarden.diagnostics.ending import EndingDesk
-from linewarden.diagnostics.errors import ApprovalMissing, AttestationMissing, DiagnosisUnavailable
-from linewarden.diagnostics.session import SessionState
+from linewarden.diagnostics.errors import (
+    ApprovalMissing,
+    AttestationMissing,
+    DiagnosisUnavailable,
+    SelectorNotPermitted,
+    StateConflict,
+)
+from linewarden.diagnostics.session import Reader, SessionState, Wanted
+from linewarden.diagnostics.sessions import Asked
 from linewarden.diagnostics.supervisor import GRACE_US
 from tests.unit.diagnostics.service_parts import LIMITS, LOG, SECOND, Office
 
@@ -186,3 +193,68 @@ async def test_a_closing_process_lets_go_of_its_workers_and_says_so(office: Offi
     await office.supervisor.close()
     assert worker.orders == [StopReason.LEASE_LOST]
     assert office.session(session.id).stop_reason is StopReason.LEASE_LOST
+
+
+async def test_a_paused_worker_hears_so_until_it_is_resumed(office: Office) -> None:
+    """What is recorded of a pause reaches the worker with each heartbeat, whichever process recorded it."""
+    await office.permit()
+    session, worker = await office.running()
+    await office.take(office.sessions.pause(await office.on("admin"), session.id))
+    await until(lambda: worker.paused)
+    assert office.session(session.id).state is SessionState.PAUSED
+    await office.take(office.sessions.resume(await office.on("admin"), session.id))
+    await until(lambda: not worker.paused)
+    assert worker.orders == []
+
+
+async def test_every_gate_holds_for_a_pause_and_for_its_end(office: Office) -> None:
+    """A paused capture stops when its grounds are lost, and without them is not resumed."""
+    attestation = await office.permit()
+    session, worker = await office.running()
+    await office.take(office.sessions.pause(await office.on("admin"), session.id))
+    office.clock.us += 31 * 86_400 * SECOND
+    with pytest.raises(AttestationMissing):
+        office.sessions.resume(await office.on("admin"), session.id)
+    office.clock.us -= 31 * 86_400 * SECOND
+    await office.take(office.attestations.withdraw(await office.on("admin"), attestation))
+    await until(lambda: worker.orders)
+    ended = await office.ended(session.id)
+    assert (ended.state, ended.stop_reason) == (SessionState.SEALED, StopReason.ATTESTATION_WITHDRAWN)
+    with pytest.raises(StateConflict):
+        office.sessions.resume(await office.on("admin"), session.id)
+
+
+async def test_a_worker_that_is_away_starts_nothing(office: Office) -> None:
+    """A session for another host stays armed while the worker there is away, and can be started when it is back."""
+    await office.permit()
+    asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "eth0", (Reader("erik", "age1x"),), worker="branch")
+    session = await office.take(office.sessions.request(await office.on("admin"), "s-remote", asked))
+    await office.take(office.sessions.approve(await office.on("berta"), session.id))
+    office.workers.away.add("branch")
+    with pytest.raises(DiagnosisUnavailable):
+        office.sessions.start(await office.on("admin"), session.id)
+    assert office.session(session.id).state is SessionState.ARMED
+    office.workers.away.clear()
+    _running, order = await office.take(office.sessions.start(await office.on("admin"), session.id))
+    assert (order.ticket.worker, order.ticket.interface) == ("branch", "eth0")
+
+
+@pytest.mark.parametrize(
+    ("worker", "interface", "field"),
+    [
+        ("other", "eth0", "worker"),
+        ("branch", "eth1", "interface"),
+        ("branch", "lo", "interface"),
+        ("", "eth0", "interface"),
+        ("branch", "", "file"),
+    ],
+)
+async def test_workers_and_their_interfaces_are_the_tenants_or_refused(
+    office: Office, worker: str, interface: str, field: str
+) -> None:
+    """Only the interfaces stated of a worker can be asked for there, and files come in at the server alone."""
+    await office.permit()
+    asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, interface, (Reader("erik", "age1x"),), worker=worker)
+    with pytest.raises(SelectorNotPermitted) as caught:
+        office.sessions.request(await office.on("admin"), "s-1", asked)
+    assert caught.value.detail == field

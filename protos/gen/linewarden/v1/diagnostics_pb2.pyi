@@ -283,7 +283,7 @@ class Evidence(_message.Message):
     def __init__(self, plain_bytes: _Optional[int] = ..., plain_sha256: _Optional[str] = ..., chain: _Optional[str] = ..., ticket_digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., sealed_sha256: _Optional[str] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("id", "state", "purpose", "case_reference", "profile", "selector", "limits", "interface", "requested_by", "approved_by", "started_by", "attestation_id", "extends_session", "reader_names", "requested_at", "approved_at", "start_before", "started_at", "ended_at", "delete_at", "stop_reason", "counters", "evidence", "lossy", "file")
+    __slots__ = ("id", "state", "purpose", "case_reference", "profile", "selector", "limits", "interface", "requested_by", "approved_by", "started_by", "attestation_id", "extends_session", "reader_names", "requested_at", "approved_at", "start_before", "started_at", "ended_at", "delete_at", "stop_reason", "counters", "evidence", "lossy", "file", "worker")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
@@ -309,6 +309,7 @@ class Session(_message.Message):
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     LOSSY_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: SessionState
     purpose: _core_pb2.Purpose
@@ -334,7 +335,8 @@ class Session(_message.Message):
     evidence: Evidence
     lossy: bool
     file: str
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., case_reference: _Optional[str] = ..., profile: _Optional[_Union[CaptureProfile, str]] = ..., selector: _Optional[_Union[CaptureSelector, _Mapping]] = ..., limits: _Optional[_Union[CaptureLimits, _Mapping]] = ..., interface: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[str] = ..., started_by: _Optional[str] = ..., attestation_id: _Optional[str] = ..., extends_session: _Optional[str] = ..., reader_names: _Optional[_Iterable[str]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_reason: _Optional[_Union[CaptureStopReason, str]] = ..., counters: _Optional[_Union[CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., lossy: _Optional[bool] = ..., file: _Optional[str] = ...) -> None: ...
+    worker: str
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., case_reference: _Optional[str] = ..., profile: _Optional[_Union[CaptureProfile, str]] = ..., selector: _Optional[_Union[CaptureSelector, _Mapping]] = ..., limits: _Optional[_Union[CaptureLimits, _Mapping]] = ..., interface: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[str] = ..., started_by: _Optional[str] = ..., attestation_id: _Optional[str] = ..., extends_session: _Optional[str] = ..., reader_names: _Optional[_Iterable[str]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_reason: _Optional[_Union[CaptureStopReason, str]] = ..., counters: _Optional[_Union[CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., lossy: _Optional[bool] = ..., file: _Optional[str] = ..., worker: _Optional[str] = ...) -> None: ...
 
 class NoticeText(_message.Message):
     __slots__ = ("language", "text")
@@ -779,7 +781,7 @@ class ListAttestationsResponse(_message.Message):
     def __init__(self, attestations: _Optional[_Iterable[_Union[Attestation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RequestSessionRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "context", "profile", "selector", "limits", "interface", "readers", "extends_session", "file")
+    __slots__ = ("tenant", "request_id", "subject", "context", "profile", "selector", "limits", "interface", "readers", "extends_session", "file", "worker")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
@@ -791,6 +793,7 @@ class RequestSessionRequest(_message.Message):
     READERS_FIELD_NUMBER: _ClassVar[int]
     EXTENDS_SESSION_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     request_id: str
     subject: _core_pb2.Subject
@@ -802,7 +805,8 @@ class RequestSessionRequest(_message.Message):
     readers: _containers.RepeatedCompositeFieldContainer[EvidenceReader]
     extends_session: str
     file: str
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., profile: _Optional[_Union[CaptureProfile, str]] = ..., selector: _Optional[_Union[CaptureSelector, _Mapping]] = ..., limits: _Optional[_Union[CaptureLimits, _Mapping]] = ..., interface: _Optional[str] = ..., readers: _Optional[_Iterable[_Union[EvidenceReader, _Mapping]]] = ..., extends_session: _Optional[str] = ..., file: _Optional[str] = ...) -> None: ...
+    worker: str
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., profile: _Optional[_Union[CaptureProfile, str]] = ..., selector: _Optional[_Union[CaptureSelector, _Mapping]] = ..., limits: _Optional[_Union[CaptureLimits, _Mapping]] = ..., interface: _Optional[str] = ..., readers: _Optional[_Iterable[_Union[EvidenceReader, _Mapping]]] = ..., extends_session: _Optional[str] = ..., file: _Optional[str] = ..., worker: _Optional[str] = ...) -> None: ...
 
 class RequestSessionResponse(_message.Message):
     __slots__ = ("session",)
@@ -901,6 +905,46 @@ class StopSessionRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class StopSessionResponse(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: Session
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
+
+class PauseSessionRequest(_message.Message):
+    __slots__ = ("tenant", "request_id", "subject", "context", "session_id")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    request_id: str
+    subject: _core_pb2.Subject
+    context: _core_pb2.Context
+    session_id: str
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., session_id: _Optional[str] = ...) -> None: ...
+
+class PauseSessionResponse(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: Session
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
+
+class ResumeSessionRequest(_message.Message):
+    __slots__ = ("tenant", "request_id", "subject", "context", "session_id")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    request_id: str
+    subject: _core_pb2.Subject
+    context: _core_pb2.Context
+    session_id: str
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., session_id: _Optional[str] = ...) -> None: ...
+
+class ResumeSessionResponse(_message.Message):
     __slots__ = ("session",)
     SESSION_FIELD_NUMBER: _ClassVar[int]
     session: Session
@@ -1017,7 +1061,7 @@ class ReadEvidenceResponse(_message.Message):
     def __init__(self, content: _Optional[bytes] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class RunProbeRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "context", "kind", "target", "port", "transport", "timeout_ms")
+    __slots__ = ("tenant", "request_id", "subject", "context", "kind", "target", "port", "transport", "timeout_ms", "worker")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
@@ -1027,6 +1071,7 @@ class RunProbeRequest(_message.Message):
     PORT_FIELD_NUMBER: _ClassVar[int]
     TRANSPORT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     request_id: str
     subject: _core_pb2.Subject
@@ -1036,7 +1081,8 @@ class RunProbeRequest(_message.Message):
     port: int
     transport: Transport
     timeout_ms: int
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., kind: _Optional[_Union[ProbeKind, str]] = ..., target: _Optional[str] = ..., port: _Optional[int] = ..., transport: _Optional[_Union[Transport, str]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    worker: str
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., kind: _Optional[_Union[ProbeKind, str]] = ..., target: _Optional[str] = ..., port: _Optional[int] = ..., transport: _Optional[_Union[Transport, str]] = ..., timeout_ms: _Optional[int] = ..., worker: _Optional[str] = ...) -> None: ...
 
 class RunProbeResponse(_message.Message):
     __slots__ = ("probe_id", "succeeded", "findings")

@@ -126,6 +126,16 @@ class DiagnosticsServiceStub:
                 request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.StopSessionRequest.SerializeToString,
                 response_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.StopSessionResponse.FromString,
                 _registered_method=True)
+        self.PauseSession = channel.unary_unary(
+                '/linewarden.v1.DiagnosticsService/PauseSession',
+                request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.PauseSessionRequest.SerializeToString,
+                response_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.PauseSessionResponse.FromString,
+                _registered_method=True)
+        self.ResumeSession = channel.unary_unary(
+                '/linewarden.v1.DiagnosticsService/ResumeSession',
+                request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.ResumeSessionRequest.SerializeToString,
+                response_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.ResumeSessionResponse.FromString,
+                _registered_method=True)
         self.GetSession = channel.unary_unary(
                 '/linewarden.v1.DiagnosticsService/GetSession',
                 request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.GetSessionRequest.SerializeToString,
@@ -343,6 +353,27 @@ class DiagnosticsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseSession(self, request, context):
+        """PauseSession lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
+        looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeSession(self, request, context):
+        """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
+        the next packet is taken. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSession(self, request, context):
         """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
@@ -504,6 +535,16 @@ def add_DiagnosticsServiceServicer_to_server(servicer, server):
                     servicer.StopSession,
                     request_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.StopSessionRequest.FromString,
                     response_serializer=linewarden_dot_v1_dot_diagnostics__pb2.StopSessionResponse.SerializeToString,
+            ),
+            'PauseSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSession,
+                    request_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.PauseSessionRequest.FromString,
+                    response_serializer=linewarden_dot_v1_dot_diagnostics__pb2.PauseSessionResponse.SerializeToString,
+            ),
+            'ResumeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeSession,
+                    request_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.ResumeSessionRequest.FromString,
+                    response_serializer=linewarden_dot_v1_dot_diagnostics__pb2.ResumeSessionResponse.SerializeToString,
             ),
             'GetSession': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSession,
@@ -1012,6 +1053,60 @@ class DiagnosticsService:
             '/linewarden.v1.DiagnosticsService/StopSession',
             linewarden_dot_v1_dot_diagnostics__pb2.StopSessionRequest.SerializeToString,
             linewarden_dot_v1_dot_diagnostics__pb2.StopSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linewarden.v1.DiagnosticsService/PauseSession',
+            linewarden_dot_v1_dot_diagnostics__pb2.PauseSessionRequest.SerializeToString,
+            linewarden_dot_v1_dot_diagnostics__pb2.PauseSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linewarden.v1.DiagnosticsService/ResumeSession',
+            linewarden_dot_v1_dot_diagnostics__pb2.ResumeSessionRequest.SerializeToString,
+            linewarden_dot_v1_dot_diagnostics__pb2.ResumeSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

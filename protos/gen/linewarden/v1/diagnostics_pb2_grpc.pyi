@@ -137,6 +137,19 @@ class DiagnosticsServiceStub:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
+    PauseSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.PauseSessionRequest, _diagnostics_pb2.PauseSessionResponse]
+    """PauseSession lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
+    looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """
+    ResumeSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ResumeSessionRequest, _diagnostics_pb2.ResumeSessionResponse]
+    """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
+    the next packet is taken. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
     GetSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetSessionRequest, _diagnostics_pb2.GetSessionResponse]
     """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
@@ -288,6 +301,19 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """
+    PauseSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.PauseSessionRequest, _diagnostics_pb2.PauseSessionResponse]  # type: ignore[assignment]
+    """PauseSession lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
+    looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """
+    ResumeSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ResumeSessionRequest, _diagnostics_pb2.ResumeSessionResponse]  # type: ignore[assignment]
+    """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
+    the next packet is taken. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetSessionRequest, _diagnostics_pb2.GetSessionResponse]  # type: ignore[assignment]
     """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
@@ -539,6 +565,31 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseSession(
+        self,
+        request: _diagnostics_pb2.PauseSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.PauseSessionResponse, _abc.Awaitable[_diagnostics_pb2.PauseSessionResponse]]:
+        """PauseSession lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
+        looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeSession(
+        self,
+        request: _diagnostics_pb2.ResumeSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.ResumeSessionResponse, _abc.Awaitable[_diagnostics_pb2.ResumeSessionResponse]]:
+        """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
+        the next packet is taken. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod

@@ -20,7 +20,7 @@ from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import CaptureLimits
 from linewarden.diagnostics.mail import SmtpMailer
 from linewarden.diagnostics.notices import NoticeDesk
-from linewarden.diagnostics.probes.run import ProbeDesk
+from linewarden.diagnostics.probes.desk import ProbeDesk
 from linewarden.diagnostics.sessions import SessionDesk
 from linewarden.diagnostics.steps import Safe
 from linewarden.diagnostics.store.records import RecordStore
@@ -29,13 +29,13 @@ from linewarden.diagnostics.supervisor import Supervisor
 from linewarden.diagnostics.terms import TermsDesk
 from linewarden.diagnostics.usage import Usage
 from linewarden.diagnostics.worker_process import LocalWorkers
-from linewarden.server.custody import Custody
-from linewarden.server.diagnostics import Desks
-from linewarden.server.diagnostics_steps import PolicyRights, Steps
-from linewarden.server.diagnostics_words import LEASE_S
+from linewarden.server.diagnostics.custody import Custody
+from linewarden.server.diagnostics.desk_service import Desks
+from linewarden.server.diagnostics.findings import DiagnosticsService
+from linewarden.server.diagnostics.places import read_places
+from linewarden.server.diagnostics.steps import PolicyRights, Steps
+from linewarden.server.diagnostics.words import LEASE_S
 from linewarden.server.door import Door
-from linewarden.server.places import read_places
-from linewarden.server.sessions import DiagnosticsService
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage
 
@@ -108,10 +108,11 @@ def open_diagnostics(
         supervisor,
         usage,
         _mailer(settings),
+        ProbeDesk(books, safe, places, workers),
+        Custody(supervisor, settings.capture_max_bytes),
+        workers,
     )
-    steps, probes = Steps(control, directory, writer), ProbeDesk(books, safe, places)
-    custody = Custody(supervisor, settings.capture_max_bytes)
-    service = DiagnosticsService(door, steps, desks, probes, workers, custody, settings.max_stream_seconds)
+    service = DiagnosticsService(door, Steps(control, directory, writer), desks, settings.max_stream_seconds)
     return Diagnosing(service, supervisor, usage, clock)
 
 

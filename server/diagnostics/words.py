@@ -151,6 +151,7 @@ def asked_of(request: pb.RequestSessionRequest) -> Asked:
         readers=tuple(session.Reader(one.name, one.public_key) for one in request.readers),
         extends=request.extends_session,
         file=request.file,
+        worker=request.worker,
     )
 
 
@@ -173,6 +174,7 @@ def session_message(
             loss_budget=limits.loss_budget,
         ),
         interface=one.interface,
+        worker=one.worker,
         requested_by=names.get(one.requested_by, ""),
         approved_by=names.get(one.approved_by, ""),
         started_by=names.get(one.started_by, ""),

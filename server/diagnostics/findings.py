@@ -1,0 +1,151 @@
+"""DiagnosticsService: what became of sessions, their evidence, and probes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from linewarden.authz.model import Verb
+from linewarden.diagnostics.errors import DiagnosisUnavailable, StateConflict
+from linewarden.diagnostics.kinds import SESSION
+from linewarden.diagnostics.probes.model import ProbeOrder
+from linewarden.diagnostics.records import read
+from linewarden.diagnostics.session import Session, SessionState, Tally
+from linewarden.diagnostics.states import LIVE, WAITING
+from linewarden.server.access import ServicerContext
+from linewarden.server.diagnostics.desk_service import DEFAULT_PAGE_SIZE
+from linewarden.server.diagnostics.sessions import SessionService
+from linewarden.server.diagnostics.steps import of_session, of_tenant
+from linewarden.server.diagnostics.words import PROBES, TRANSPORTS, number, tally_message
+from linewarden.server.door import Entrance
+from linewarden.server.errors import StreamLimitExceeded, abort
+from linewarden.server.pages import read_token, write_token
+from linewarden.v1 import diagnostics_pb2 as pb
+
+_WATCH_S = 1.0
+_PART_BYTES = 256 * 1024
+
+
+class DiagnosticsService(SessionService):
+    """The whole service."""
+
+    async def GetSession(self, request: pb.GetSessionRequest, context: ServicerContext) -> pb.GetSessionResponse:
+        """Read one session."""
+
+        async def answer(entrance: Entrance) -> pb.GetSessionResponse:
+            await self._steps.look(entrance, request, of_session(request.session_id, Verb.VIEW_METADATA))
+            _at, session = await asyncio.to_thread(self._desks.books.session, entrance.log, request.session_id)
+            return pb.GetSessionResponse(session=await self._told(entrance.log, session))
+
+        return await self._serve(context, request, answer)
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: ServicerContext) -> pb.ListSessionsResponse:
+        """Read sessions."""
+
+        async def answer(entrance: Entrance) -> pb.ListSessionsResponse:
+            before = read_token(request.page_token)
+            await self._steps.look(entrance, request, of_tenant(entrance.tenant, Verb.VIEW_METADATA))
+            size, books = request.page_size or DEFAULT_PAGE_SIZE, self._desks.books
+            page = await asyncio.to_thread(books.page, entrance.log, Session, SESSION, before, size + 1)
+            shown = page[:size]
+            told = [await self._told(entrance.log, one) for _stored, one in shown]
+            token = write_token(shown[-1][0]) if len(page) > size else ""
+            return pb.ListSessionsResponse(sessions=told, next_page_token=token)
+
+        return await self._serve(context, request, answer)
+
+    async def WatchSession(
+        self, request: pb.WatchSessionRequest, context: ServicerContext
+    ) -> AsyncIterator[pb.WatchSessionResponse]:
+        """Stream counters until the session ends."""
+        log = await self._serve(context, request, lambda entrance: self._looked(entrance, request, Verb.VIEW_METADATA))
+        try:
+            async with asyncio.timeout(self._max_stream_s):
+                while True:
+                    look, over = await asyncio.to_thread(self._look, log, request.session_id)
+                    yield look
+                    if over:
+                        return
+                    await asyncio.sleep(_WATCH_S)
+        except TimeoutError:
+            await abort(context, StreamLimitExceeded("seconds"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status that says so
+            await abort(context, error)
+
+    async def ReadEvidence(
+        self, request: pb.ReadEvidenceRequest, context: ServicerContext
+    ) -> AsyncIterator[pb.ReadEvidenceResponse]:
+        """Stream the sealed file. That it is handed out is durable before its first byte leaves."""
+
+        async def answer(entrance: Entrance) -> Path:
+            access = of_session(request.session_id, Verb.CAPTURE_READ)
+            await self._steps.take(
+                entrance, request, [access], lambda on: self._desks.sessions.open(on, request.session_id)
+            )
+            return self._desks.workers.path(request.session_id)
+
+        path = await self._serve(context, request, answer)
+        try:
+            total = path.stat().st_size
+            with path.open("rb") as file:
+                while part := await asyncio.to_thread(file.read, _PART_BYTES):
+                    yield pb.ReadEvidenceResponse(content=part, total_bytes=total)
+        except OSError:
+            await abort(context, DiagnosisUnavailable())
+
+    async def DeleteSession(
+        self, request: pb.DeleteSessionRequest, context: ServicerContext
+    ) -> pb.DeleteSessionResponse:
+        """Delete the evidence: that it is given up is durable before it is gone, that it is gone is said after."""
+
+        async def answer(entrance: Entrance) -> pb.DeleteSessionResponse:
+            id, desk = request.session_id, self._desks.sessions
+            access = of_session(id, Verb.DELETE)
+            await self._steps.take(entrance, request, [access], lambda on: desk.give_up(on, id))
+            await asyncio.to_thread(self._desks.workers.delete, id)
+            with suppress(StateConflict):  # the sweep may have found it meanwhile
+                await self._steps.tell(entrance, request, lambda on: desk.delete(on, id))
+            _at, session = await asyncio.to_thread(self._desks.books.session, entrance.log, id)
+            return pb.DeleteSessionResponse(session=await self._told(entrance.log, session))
+
+        return await self._serve(context, request, answer)
+
+    async def RunProbe(self, request: pb.RunProbeRequest, context: ServicerContext) -> pb.RunProbeResponse:
+        """Run a probe between two entries: that it is run, and what came of it."""
+
+        async def answer(entrance: Entrance) -> pb.RunProbeResponse:
+            id = self._desks.sessions.new_id()
+            transport = TRANSPORTS.get(request.transport)
+            order = ProbeOrder(
+                PROBES[request.kind],
+                request.target,
+                request.port,
+                transport.value if transport else "any",
+                request.timeout_ms / 1_000,
+                request.worker,
+            )
+            access = of_tenant(entrance.tenant, Verb.RUN_PROBE)
+            await self._steps.take(entrance, request, [access], lambda on: self._desks.probes.begin(on, id, order))
+            findings = await self._desks.workers.probe(order)
+            await self._steps.tell(entrance, request, lambda on: self._desks.probes.end(on, id, order, findings))
+            return pb.RunProbeResponse(probe_id=id, succeeded=findings.succeeded, findings=findings.values)
+
+        return await self._serve(context, request, answer)
+
+    async def _looked(self, entrance: Entrance, request: Any, verb: Verb) -> int:
+        await self._steps.look(entrance, request, of_session(request.session_id, verb))
+        return entrance.log
+
+    def _look(self, log: int, id: str) -> tuple[pb.WatchSessionResponse, bool]:
+        _at, session = self._desks.books.session(log, id)
+        tally = session.tally
+        if session.state in LIVE:
+            lease = self._desks.books.store.lease(log, id)
+            live = self._desks.supervisor.tally(log, id)
+            tally = live or (read(Tally, lease.counters) if lease else tally)
+        look = pb.WatchSessionResponse(state=number(session.state), counters=tally_message(tally))
+        over = session.state not in LIVE | WAITING | {SessionState.DRAFT}
+        if session.stop_reason is not None:
+            look.stop_reason = number(session.stop_reason)
+        return look, over

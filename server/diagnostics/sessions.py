@@ -1,0 +1,158 @@
+"""DiagnosticsService: the way of a session, from the request to its end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from linewarden.authz.model import Verb
+from linewarden.diagnostics.capture.model import Profile, StopReason
+from linewarden.diagnostics.session import Session
+from linewarden.diagnostics.steps import Occasion, Step
+from linewarden.server.access import ServicerContext
+from linewarden.server.diagnostics.attesting import AttestationService
+from linewarden.server.diagnostics.custody import check_beginning, parts_of
+from linewarden.server.diagnostics.steps import of_session
+from linewarden.server.diagnostics.words import LEASE_S, asked_of, session_message
+from linewarden.server.door import Entrance
+from linewarden.server.errors import InvalidRequest, StreamLimitExceeded, Violation, abort
+from linewarden.v1 import diagnostics_pb2 as pb
+
+_ONE_SOURCE = Violation("interface", "interface.or_file", "either interface or file must be given")
+
+_Make = Callable[[Occasion], Step[Session]]
+
+
+class SessionService(AttestationService):
+    """Sessions on their way, beside what comes before them."""
+
+    async def RequestSession(
+        self, request: pb.RequestSessionRequest, context: ServicerContext
+    ) -> pb.RequestSessionResponse:
+        """Ask for a capture."""
+
+        async def answer(entrance: Entrance) -> pb.RequestSessionResponse:
+            if bool(request.interface) == bool(request.file):
+                raise InvalidRequest((_ONE_SOURCE,))
+            asked = asked_of(request)
+            id = self._desks.sessions.new_id(entrance.log, entrance.caller, request.request_id)
+            verbs = [Verb.CAPTURE_REQUEST]
+            verbs += [Verb.CAPTURE_MEDIA] if asked.profile is Profile.MEDIA else []
+            verbs += [Verb.CAPTURE_RAW_FILTER] if asked.wanted.raw_filter else []
+            session = await self._steps.take(
+                entrance,
+                request,
+                [of_session(id, verb) for verb in verbs],
+                lambda on: self._desks.sessions.request(on, id, asked),
+            )
+            return pb.RequestSessionResponse(session=await self._told(entrance.log, session))
+
+        return await self._serve(context, request, answer)
+
+    async def ApproveSession(
+        self, request: pb.ApproveSessionRequest, context: ServicerContext
+    ) -> pb.ApproveSessionResponse:
+        """Approve what somebody else asked for."""
+
+        async def answer(entrance: Entrance) -> pb.ApproveSessionResponse:
+            make: _Make = lambda on: self._desks.sessions.approve(on, request.session_id)  # noqa: E731
+            return pb.ApproveSessionResponse(session=await self._step(entrance, request, Verb.CAPTURE_APPROVE, make))
+
+        return await self._serve(context, request, answer)
+
+    async def RejectSession(
+        self, request: pb.RejectSessionRequest, context: ServicerContext
+    ) -> pb.RejectSessionResponse:
+        """Refuse a session for good."""
+
+        async def answer(entrance: Entrance) -> pb.RejectSessionResponse:
+            make: _Make = lambda on: self._desks.sessions.reject(on, request.session_id)  # noqa: E731
+            return pb.RejectSessionResponse(session=await self._step(entrance, request, Verb.CAPTURE_APPROVE, make))
+
+        return await self._serve(context, request, answer)
+
+    async def StartSession(self, request: pb.StartSessionRequest, context: ServicerContext) -> pb.StartSessionResponse:
+        """Start the capture. That it starts is durable before the first packet is taken."""
+
+        async def answer(entrance: Entrance) -> pb.StartSessionResponse:
+            access = of_session(request.session_id, Verb.CAPTURE_START)
+            session, order = await self._steps.take(
+                entrance, request, [access], lambda on: self._desks.sessions.start(on, request.session_id)
+            )
+            # The caller may go away; a capture that is recorded as running must not be left without its watcher.
+            await asyncio.shield(self._desks.supervisor.run(entrance.log, session, order))
+            return pb.StartSessionResponse(session=await self._told(entrance.log, session))
+
+        return await self._serve(context, request, answer)
+
+    async def UploadCapture(
+        self, request_iterator: AsyncIterator[pb.UploadCaptureRequest], context: ServicerContext
+    ) -> pb.UploadCaptureResponse:
+        """Start a session on a file that comes in. That it starts is durable before the file's first byte is read."""
+        try:
+            async with asyncio.timeout(LEASE_S):
+                first = await anext(request_iterator, pb.UploadCaptureRequest())
+        except TimeoutError:
+            await abort(context, StreamLimitExceeded("seconds"))
+        start, validate = first.start, self._validators["UploadCaptureRequest"]
+
+        async def answer(entrance: Entrance) -> pb.UploadCaptureResponse:
+            if violations := validate(first):
+                raise InvalidRequest(violations)
+            check_beginning(first.content)
+            access = of_session(start.session_id, Verb.CAPTURE_START)
+            session, order = await self._steps.take(
+                entrance, start, [access], lambda on: self._desks.sessions.start(on, start.session_id, with_file=True)
+            )
+            parts = parts_of(first, request_iterator, validate)
+            await self._desks.custody.bring(entrance.log, session, order, parts)
+            _at, session = await asyncio.to_thread(self._desks.books.session, entrance.log, session.id)
+            return pb.UploadCaptureResponse(session=await self._told(entrance.log, session))
+
+        return await self._serve(context, start, answer, "UploadCapture")
+
+    async def PauseSession(self, request: pb.PauseSessionRequest, context: ServicerContext) -> pb.PauseSessionResponse:
+        """Let the capture take no packets."""
+
+        async def answer(entrance: Entrance) -> pb.PauseSessionResponse:
+            make: _Make = lambda on: self._desks.sessions.pause(on, request.session_id)  # noqa: E731
+            told = await self._step(entrance, request, Verb.CAPTURE_STOP, make)
+            self._desks.supervisor.pause(entrance.log, request.session_id, paused=True)
+            return pb.PauseSessionResponse(session=told)
+
+        return await self._serve(context, request, answer)
+
+    async def ResumeSession(
+        self, request: pb.ResumeSessionRequest, context: ServicerContext
+    ) -> pb.ResumeSessionResponse:
+        """Let a paused capture go on. That it does is durable before the next packet is taken."""
+
+        async def answer(entrance: Entrance) -> pb.ResumeSessionResponse:
+            make: _Make = lambda on: self._desks.sessions.resume(on, request.session_id)  # noqa: E731
+            told = await self._step(entrance, request, Verb.CAPTURE_START, make)
+            self._desks.supervisor.pause(entrance.log, request.session_id, paused=False)
+            return pb.ResumeSessionResponse(session=told)
+
+        return await self._serve(context, request, answer)
+
+    async def StopSession(self, request: pb.StopSessionRequest, context: ServicerContext) -> pb.StopSessionResponse:
+        """Stop the capture."""
+
+        async def answer(entrance: Entrance) -> pb.StopSessionResponse:
+            make: _Make = lambda on: self._desks.sessions.stop(on, request.session_id)  # noqa: E731
+            told = await self._step(entrance, request, Verb.CAPTURE_STOP, make)
+            self._desks.supervisor.nudge(entrance.log, request.session_id, StopReason.REQUESTED)
+            return pb.StopSessionResponse(session=told)
+
+        return await self._serve(context, request, answer)
+
+    async def _step(self, entrance: Entrance, request: Any, verb: Verb, make: _Make) -> pb.Session:
+        session = await self._steps.take(entrance, request, [of_session(request.session_id, verb)], make)
+        return await self._told(entrance.log, session)
+
+    async def _told(self, log: int, session: Session) -> pb.Session:
+        return await asyncio.to_thread(self._message, log, session)
+
+    def _message(self, log: int, session: Session) -> pb.Session:
+        desk = self._desks.sessions
+        names = desk.names(log, [session])
+        return session_message(session, desk.private(log, session), names, desk.ticket_digest(log, session))
