@@ -12,8 +12,8 @@ are pseudonyms, and values are sealed in `enc` under the person they belong to (
     policy.read         a decision about reading the policy
     request.refused     a request that could not be decided, with the reason and the paths of wrong fields
     log.heartbeat       nothing happened since the entry before
-    server.started, server.stopped, key.created, key.revoked, tenant.created, credentials.refused
-                        in the system log
+    server.started, server.stopped, key.created, key.revoked, tenant.created, credentials.refused, worker.attended,
+    worker.left         in the system log
 
 Other rooms have kinds of their own, listed where they are made: those of diagnostics in `diagnostics.kinds`. An entry
 with `items` is a decision, whichever room asked for it.
@@ -46,6 +46,8 @@ KEY_CREATED = "key.created"
 KEY_REVOKED = "key.revoked"
 TENANT_CREATED = "tenant.created"
 CREDENTIALS_REFUSED = "credentials.refused"
+WORKER_ATTENDED = "worker.attended"
+WORKER_LEFT = "worker.left"
 
 _SEALING_RANDOMNESS = 28
 

@@ -35,6 +35,7 @@ from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_checkpoints, open_storage
 from linewarden.server.tenants import Tenants
 from linewarden.server.tls import server_credentials
+from linewarden.server.workers.door import open_worker_door
 from linewarden.v1 import (
     access_pb2,
     access_pb2_grpc,
@@ -73,9 +74,10 @@ def now_us() -> int:
 
 @dataclass
 class Running:
-    """A server that answers. `addresses` are host and port of each listener."""
+    """A server that answers. `addresses` are host and port of each listener; capture workers have one of their own."""
 
     addresses: tuple[str, ...]
+    worker_address: str
     _server: grpc.aio.Server
     _writer: Writer
     _storage: Storage
@@ -85,6 +87,7 @@ class Running:
     _diagnosing: Diagnosing
     _sweeping: "asyncio.Task[None]"
     _door: Door
+    _worker_door: grpc.aio.Server | None
 
     def tenants(self) -> list[str]:
         """The names of all tenants, the oldest first.
@@ -102,6 +105,8 @@ class Running:
         await self._door.close(min(grace_s, CLOSING_S))
         await self._server.stop(grace_s)
         await self._diagnosing.supervisor.close()
+        if self._worker_door is not None:
+            await self._worker_door.stop(None)
         try:
             await self._callers.record_refusals(self._writer)
             await self._writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STOPPED, now_us(), {}),)))
@@ -145,12 +150,28 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         reflection.enable_server_reflection(names, server)
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     await server.start()
+    worker_door, worker_address = None, ""
+    if settings.capture_listen:
+        worker_door, worker_address = await open_worker_door(settings, diagnosing.hub)
     _calm_collector()
     for name in ("", *_SERVICES):
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
     chores = asyncio.create_task(_chores(callers, writer))
     sweeping = asyncio.create_task(diagnosing.sweep())
-    return Running(addresses, server, writer, storage, health, chores, callers, diagnosing, sweeping, door)
+    return Running(
+        addresses,
+        worker_address,
+        server,
+        writer,
+        storage,
+        health,
+        chores,
+        callers,
+        diagnosing,
+        sweeping,
+        door,
+        worker_door,
+    )
 
 
 def _add_services(

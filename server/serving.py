@@ -36,8 +36,8 @@ async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Run
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     running = await start(settings)
-    ports = {"LINEWARDEN_LISTEN": ",".join(running.addresses)}
-    workers = [asyncio.create_task(_keep(("serve", "--worker"), config, ports)) for _ in range(settings.workers - 1)]
+    children = [_environment(running, number) for number in range(1, settings.workers)]
+    workers = [asyncio.create_task(_keep(("serve", "--worker"), config, one)) for one in children]
     housekeeper = asyncio.create_task(_keep(("housekeep",), config, {}))
     try:
         on_ready(running)
@@ -105,6 +105,15 @@ class _NoWriter:
     def append(self, unit: object) -> "asyncio.Future[int]":
         """Never called."""
         raise AssertionError(unit)
+
+
+def _environment(running: Running, number: int) -> dict[str, str]:
+    """What a child is told: the addresses it shares, and the one of its own where capture workers dial in."""
+    environment = {"LINEWARDEN_LISTEN": ",".join(running.addresses)}
+    if running.worker_address:
+        host, _, port = running.worker_address.rpartition(":")
+        environment["LINEWARDEN_CAPTURE_LISTEN"] = f"{host}:{int(port) + number}"
+    return environment
 
 
 async def _keep(command: tuple[str, ...], config: Path | None, environment: dict[str, str]) -> None:

@@ -35,6 +35,8 @@ _PATHS = (
     "tls_client_ca",
     "places_file",
     "evidence_dir",
+    "capture_worker_ca",
+    "capture_worker_ca_key",
 )
 
 Positive = Annotated[int, Field(gt=0)]
@@ -170,6 +172,18 @@ class Settings(BaseSettings):
     capture_min_disk_free: int = Field(
         default=256 * 1024 * 1024, ge=0, description="Bytes of disk that every capture must leave free."
     )
+    capture_listen: str = Field(
+        default="",
+        description="HOST:PORT where capture workers of other hosts dial in, for each of several `workers` the next; "
+        "empty: none do.",
+    )
+    capture_worker_ca: Path = Field(
+        default=Path("tls/capture-workers.crt"), description="Authority, PEM, whose certificates name capture workers."
+    )
+    capture_worker_ca_key: Path = Field(
+        default=Path("secrets/capture-workers.key"),
+        description="Its private key. Needed to enrol workers and never to serve: keep it elsewhere.",
+    )
     smtp_server: str = Field(default="", description="HOST:PORT of the mail server for notices; empty sends none.")
     smtp_sender: str = Field(default="", description="Address that notices come from; people may answer to it.")
     smtp_starttls: bool = Field(default=True, description="Encrypt mail on its way; off only for a server on loopback.")
@@ -196,6 +210,13 @@ class Settings(BaseSettings):
             raise ValueError("there is no address to serve on")
         for address in value:
             _host(address)
+        return value
+
+    @field_validator("capture_listen")
+    @classmethod
+    def _worker_address(cls, value: str) -> str:
+        if value:
+            _host(value)
         return value
 
     @field_validator("tls_client_ca", "places_file", mode="before")

@@ -62,9 +62,19 @@ def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredenti
     check_certificate(key, chain, now)
     if settings.tls_client_ca is None:
         return grpc.ssl_server_credentials([(key, chain)])
-    roots = settings.tls_client_ca.read_bytes()
-    _certificates(roots, "the file of the callers' authority")
-    return grpc.ssl_server_credentials([(key, chain)], roots, require_client_auth=True)
+    return grpc.ssl_server_credentials([(key, chain)], authority_of(settings.tls_client_ca), require_client_auth=True)
+
+
+def authority_of(file: Path) -> bytes:
+    """The authority in a file, PEM.
+
+    Raises:
+        ValueError: it holds something else.
+        OSError: it cannot be read.
+    """
+    roots = file.read_bytes()
+    _certificates(roots, "the file of an authority")
+    return roots
 
 
 def check_certificate(key: bytes, chain: bytes, now: datetime) -> None:
@@ -132,35 +142,40 @@ def _development_chain(now: datetime) -> tuple[bytes, bytes, bytes]:
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Linewarden development authority")])
     authority = (
-        _builder(issuer, issuer, authority_key, now)
+        certificate_builder(issuer, issuer, authority_key, now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign=False), critical=True)
+        .add_extension(key_usage(sign=False), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
     names = [x509.DNSName(name) for name in _NAMES] + [x509.IPAddress(ipaddress.ip_address(a)) for a in _ADDRESSES]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     certificate = (
-        _builder(subject, issuer, key, now)
+        certificate_builder(subject, issuer, key, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign=True), critical=True)
+        .add_extension(key_usage(sign=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     return (
-        private,
+        pem_of(key),
         authority.public_bytes(serialization.Encoding.PEM),
         certificate.public_bytes(serialization.Encoding.PEM),
     )
 
 
-def _builder(
+def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as PEM, not encrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime
 ) -> x509.CertificateBuilder:
+    """A certificate of a key that is valid from now on, to be extended and signed."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -173,7 +188,8 @@ def _builder(
     )
 
 
-def _usage(*, sign: bool) -> x509.KeyUsage:
+def key_usage(*, sign: bool) -> x509.KeyUsage:
+    """What a key is for: to sign handshakes, or else certificates."""
     return x509.KeyUsage(
         digital_signature=sign,
         content_commitment=False,

@@ -1,6 +1,7 @@
 """The command `linewarden`.
 
-For the operator: init, serve, tenant, key. For the administrator: policy. For the auditor: audit. As a backend: check.
+For the operator: init, serve, tenant, key, worker. For the administrator: policy. For the auditor: audit. As a backend:
+check.
 
 Data goes to stdout, messages to stderr. Exit codes: 0 done, or allowed; 1 denied, or not verified; 2 wrong usage or a
 request the server calls invalid; 3 unavailable; 4 refused for want of rights.
@@ -19,6 +20,7 @@ from linewarden.server.cli.key import key
 from linewarden.server.cli.policy import policy
 from linewarden.server.cli.serve import housekeep, init, serve
 from linewarden.server.cli.tenant import tenant
+from linewarden.server.cli.worker import worker
 
 
 @click.group(cls=failing_clearly(click.Group), context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,5 +31,5 @@ def main() -> None:
     os.umask(0o077)
 
 
-for command in (init, serve, housekeep, check, policy, audit, diagnostics, capture, usage, key, tenant):
+for command in (init, serve, housekeep, check, policy, audit, diagnostics, capture, usage, key, tenant, worker):
     main.add_command(command)

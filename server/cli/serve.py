@@ -58,6 +58,8 @@ def housekeep(config: Path | None) -> None:
 
 def _greet(settings: Settings, config: Path | None, running: Running) -> None:
     click.echo(f"linewarden: serving on {', '.join(running.addresses)}", err=True)
+    if running.worker_address:
+        click.echo(f"linewarden: capture workers dial in on {running.worker_address}", err=True)
     folder = config.parent if config else None
     if folder is None or not (folder / KEY_FILE).exists():
         return

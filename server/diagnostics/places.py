@@ -5,6 +5,8 @@
     networks = ["10.1.0.0/16"]           # absent: everything on the interfaces is acme's
     hosts = ["sip.acme.example"]         # hosts and domains that probes may ask
     files = true                         # acme may bring capture files; absent: it may not
+    [acme.workers]
+    branch = ["eth0"]                    # interfaces at the host of the capture worker called branch
     [acme.trunks]
     carrier = ["198.51.100.7"]
 
@@ -19,7 +21,7 @@ from typing import Any
 
 from linewarden.diagnostics.places import Place
 
-_KNOWN = {"interfaces", "networks", "hosts", "trunks", "files"}
+_KNOWN = {"interfaces", "networks", "hosts", "trunks", "files", "workers"}
 
 
 class StatedPlaces:
@@ -50,6 +52,9 @@ def _place(tenant: str, fields: Any) -> Place:
     if not isinstance(fields, dict) or not fields.keys() <= _KNOWN:
         raise ValueError(f"of tenant {tenant} only {', '.join(sorted(_KNOWN))} can be stated")
     trunks, files = fields.get("trunks", {}), fields.get("files", False)
+    workers = fields.get("workers", {})
+    if not isinstance(trunks, dict) or not isinstance(workers, dict):
+        raise ValueError("trunks and workers are tables")  # noqa: TRY004 - a file is wrong
     if files is not True and files is not False:
         raise ValueError("files is true or false")
     return Place(
@@ -58,6 +63,7 @@ def _place(tenant: str, fields: Any) -> Place:
         trunks={name: tuple(ip_network(text) for text in _texts(trunks, name)) for name in trunks},
         hosts=frozenset(_texts(fields, "hosts")),
         files=files,
+        workers={name: frozenset(_texts(workers, name)) for name in workers},
     )
 
 

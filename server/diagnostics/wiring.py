@@ -10,7 +10,9 @@ import structlog
 
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.directory import Directory
+from linewarden.audit.entry import encode
 from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.model import SYSTEM_LOG, Unit
 from linewarden.audit.note import Signer
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
@@ -20,6 +22,7 @@ from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import CaptureLimits
 from linewarden.diagnostics.mail import SmtpMailer
 from linewarden.diagnostics.notices import NoticeDesk
+from linewarden.diagnostics.orders import order_signer
 from linewarden.diagnostics.probes.desk import ProbeDesk
 from linewarden.diagnostics.sessions import SessionDesk
 from linewarden.diagnostics.steps import Safe
@@ -37,7 +40,9 @@ from linewarden.server.diagnostics.steps import PolicyRights, Steps
 from linewarden.server.diagnostics.words import LEASE_S
 from linewarden.server.door import Door
 from linewarden.server.settings import Settings
-from linewarden.server.storage import Storage
+from linewarden.server.storage import Storage, read_seed
+from linewarden.server.workers.fleet import Fleet
+from linewarden.server.workers.hub import Hub
 
 #: How often a process looks for sessions that nobody watches and days that are over, seconds.
 SWEEP_INTERVAL_S = 5.0
@@ -52,6 +57,7 @@ class Diagnosing:
     service: DiagnosticsService
     supervisor: Supervisor
     usage: Usage
+    hub: Hub
     now_us: Callable[[], int]
 
     async def sweep(self) -> None:
@@ -82,7 +88,9 @@ def open_diagnostics(
         ValueError, OSError: the file of places cannot be used.
     """
     books, safe = Books(RecordStore(storage.log)), Safe(directory)
-    workers, places = LocalWorkers(settings.evidence_dir), read_places(settings.places_file)
+    here, places = LocalWorkers(settings.evidence_dir), read_places(settings.places_file)
+    hub = _hub(settings, here, writer, clock)
+    workers = Fleet(here, hub)
     usage = Usage(UsageStore(storage.log))
     supervisor = Supervisor(
         books,
@@ -113,11 +121,19 @@ def open_diagnostics(
         workers,
     )
     service = DiagnosticsService(door, Steps(control, directory, writer), desks, settings.max_stream_seconds)
-    return Diagnosing(service, supervisor, usage, clock)
+    return Diagnosing(service, supervisor, usage, hub, clock)
 
 
 def _new_id() -> str:
     return secrets.token_hex(16)
+
+
+def _hub(settings: Settings, here: LocalWorkers, writer: Writer, clock: Callable[[], int]) -> Hub:
+    async def record(kind: str, worker: str) -> None:
+        await writer.append(Unit(SYSTEM_LOG, (encode(kind, clock(), {"worker": worker}),)))
+
+    signer = order_signer(settings.service_name, read_seed(settings.signing_key_file))
+    return Hub(signer, here.path, record, lambda: clock() * 1_000, time.monotonic)
 
 
 def _maxima(settings: Settings) -> CaptureLimits:

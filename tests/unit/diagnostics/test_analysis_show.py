@@ -19,8 +19,8 @@ from linewarden.diagnostics.analysis import (
     render_ladder,
     render_report,
 )
+from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
 from linewarden.diagnostics.analysis.model import Endpoint, Transport
-from linewarden.diagnostics.analysis.report import Arrow, Ladder
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -67,7 +67,7 @@ class _Source:
 def _ladder(*arrows: tuple[int, int, str], left_out: int = 0) -> Ladder:
     ends = [Endpoint(f"10.0.0.{at}", 5060) for at in range(10)]
     made = (
-        Arrow(at, ends[a], ends[b], text, Transport.UDP, resent=False, description=False)
+        Arrow(at, ends[a], ends[b], text, Transport.UDP, resent=False, description=False, is_request=True)
         for at, (a, b, text) in enumerate(arrows)
     )
     return Ladder("call", tuple(made), left_out)
@@ -176,8 +176,10 @@ def test_a_picture_has_columns_arrows_and_bars():
     root = ET.fromstring(draw_ladder(report.ladders[0], report.streams))
     texts = [element.text or "" for element in root.iter(SVG + "text")]
     assert {"10.0.0.1", "port 5060", "port 5062", "INVITE", "200 OK (SDP)", "BYE"} <= set(texts)
-    assert "> PCMU 3.0 s, 0.0 % lost, jitter 0.0 ms" in texts
-    assert len(list(root.iter(SVG + "polygon"))) == 4
+    assert "PCMU 3.0 s, 0.0 % lost, jitter 0.0 ms" in texts
+    assert "audio PCMU, at 10.0.0.2:4000" in [text.strip() for text in root.itertext()]
+    # The point of each of four arrows, and that of the bar.
+    assert len(list(root.iter(SVG + "polygon"))) == 5
     assert len([line for line in root.iter(SVG + "line") if line.get("stroke-dasharray")]) == 1
     assert len(list(root.iter(SVG + "g"))) == 1
 

@@ -1,0 +1,43 @@
+"""The address where workers of other hosts dial in: TLS with their certificates, and one service."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+
+from linewarden.server.registration import Registration
+from linewarden.server.settings import Settings
+from linewarden.server.tls import authority_of, check_certificate
+from linewarden.server.workers.hub import Hub
+from linewarden.v1 import worker_pb2_grpc
+
+_OPTIONS = [
+    # A link that is dead is found out within seconds, on both sides.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.max_receive_message_length", 2 << 20),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.so_reuseport", 0),
+]
+
+
+async def open_worker_door(settings: Settings, hub: Hub) -> tuple[grpc.aio.Server, str]:
+    """Listen for workers; the server and the address it listens on.
+
+    Raises:
+        ValueError: a certificate cannot be used.
+        OSError: a file cannot be read, or the address not listened on.
+    """
+    key, chain = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
+    check_certificate(key, chain, datetime.now(UTC))
+    authority = authority_of(settings.capture_worker_ca)
+    credentials = grpc.ssl_server_credentials([(key, chain)], authority, require_client_auth=True)
+    server = grpc.aio.server(options=_OPTIONS)
+    registration: Any = Registration(server)
+    worker_pb2_grpc.add_CaptureWorkerServiceServicer_to_server(hub, registration)
+    port = server.add_secure_port(settings.capture_listen, credentials)
+    if port == 0:
+        raise OSError("cannot listen for capture workers on that address")
+    await server.start()
+    return server, f"{settings.capture_listen.rpartition(':')[0]}:{port}"

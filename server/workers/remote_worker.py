@@ -1,0 +1,127 @@
+"""A capture that runs at another host, as the supervisor of this process knows it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.ports import Order, Outcome
+from linewarden.diagnostics.session import Tally
+from linewarden.server.diagnostics.words import number
+from linewarden.server.workers.delivery import Delivered, Delivery
+from linewarden.server.workers.words import evidence_of, reason_of, tally_of
+from linewarden.v1 import worker_pb2
+
+Say = Callable[[worker_pb2.AttendResponse], None]
+
+#: A worker that says nothing of a capture for so long is lost, seconds; it should say something every second.
+SILENCE_S = 30.0
+#: How often that is looked at, seconds.
+_LOOK_S = 1.0
+#: What age adds to a file: a header, and a little for each 64 KiB.
+_HEADER_BYTES = 1 << 20
+
+
+class RemoteWorker:
+    """One capture. `say` speaks to its worker, `path` is where its evidence is to lie."""
+
+    def __init__(self, order: Order, say: Say, path: Path, monotonic: Callable[[], float]) -> None:
+        loop = asyncio.get_running_loop()
+        self._session = order.ticket.id
+        self._most_bytes = order.ticket.limits.bytes + order.ticket.limits.bytes // 1_000 + _HEADER_BYTES
+        self._say = say
+        self._path = path
+        self._monotonic = monotonic
+        self._heard_at = monotonic()
+        self._tally = Tally()
+        self._stopped = False
+        self._delivered: Delivered | None = None
+        self._disk_full = False
+        self._over: asyncio.Future[Outcome] = loop.create_future()
+        #: Whether it has begun, once that is known.
+        self.begun: asyncio.Future[bool] = loop.create_future()
+
+    def tally(self) -> Tally:
+        """What happened to the packets, at the last word from the worker."""
+        return self._tally
+
+    def heartbeat(self, *, paused: bool) -> None:
+        """Let it go on for another lease, taking packets or not."""
+        beat = worker_pb2.CaptureHeartbeat(session_id=self._session, paused=paused)
+        self._say(worker_pb2.AttendResponse(heartbeat=beat))
+
+    def stop(self, reason: StopReason) -> None:
+        """Tell it to stop; the first reason counts."""
+        if self._stopped:
+            return
+        self._stopped = True
+        order = worker_pb2.StopCapture(session_id=self._session, reason=number(reason))
+        self._say(worker_pb2.AttendResponse(stop=order))
+
+    async def ended(self) -> Outcome:
+        """Wait until it has ended and its evidence is here, or it is lost."""
+        while not (await asyncio.wait({self._over}, timeout=_LOOK_S))[0]:
+            if self._monotonic() - self._heard_at > SILENCE_S:
+                self.lose()
+        outcome = self._over.result()
+        if outcome.evidence is None:
+            # Nobody vouches for a file without a record.
+            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+        return outcome
+
+    def hear_begun(self, *, begun: bool) -> None:
+        """The worker has begun, or will not."""
+        self._heard_at = self._monotonic()
+        if not self.begun.done():
+            self.begun.set_result(begun)
+
+    def hear_progress(self, message: worker_pb2.CaptureProgress) -> None:
+        """The worker says how it goes.
+
+        Raises:
+            ValueError: what it says makes no sense.
+        """
+        self._heard_at = self._monotonic()
+        self._tally = tally_of(message.counters)
+
+    def hear_ended(self, message: worker_pb2.CaptureEnded) -> None:
+        """The worker says how it ended. Evidence is what it says only if that is what was delivered.
+
+        Raises:
+            ValueError: what it says makes no sense.
+        """
+        self._tally = tally_of(message.counters)
+        stated = evidence_of(message.evidence, self._path.name) if message.HasField("evidence") else None
+        came = self._delivered
+        whole = stated is not None and came == Delivered(stated.sealed_bytes, stated.sealed_sha256)
+        reason = StopReason.DISK_LOW if self._disk_full else reason_of(message)
+        self._end(Outcome(reason, self._tally, stated if whole else None))
+
+    def lose(self) -> None:
+        """Nothing more will be heard of it."""
+        self.hear_begun(begun=False)
+        self._end(Outcome(StopReason.WORKER_LOST, self._tally, None))
+
+    def delivery(self) -> Delivery:
+        """Where its evidence is to be written.
+
+        Raises:
+            OSError: it cannot be begun, or was delivered already.
+        """
+        return Delivery(self._path, self._most_bytes)
+
+    def hear_part(self) -> None:
+        """A part of its evidence came in."""
+        self._heard_at = self._monotonic()
+
+    def hear_delivered(self, delivered: Delivered) -> None:
+        """Its evidence is here."""
+        self._delivered = delivered
+
+    def hear_no_room(self) -> None:
+        """There is no room for its evidence."""
+        self._disk_full = True
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self._over.done():
+            self._over.set_result(outcome)
