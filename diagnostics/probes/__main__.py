@@ -6,6 +6,7 @@ than it wants. It gives up its rights before the other side can say a word.
 Exit status: 0 there are findings, 2 the order is none.
 """
 
+import encodings.idna  # noqa: F401 - a look-up imports it, and after `confine` nothing may be readable any more
 import json
 import sys
 from collections.abc import Callable, Mapping

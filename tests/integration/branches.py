@@ -1,0 +1,126 @@
+"""A customer with a second host, as the integration tests of capture workers need one."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from linewarden.server.bootstrap import Running
+from linewarden.server.tls import make_development_certificates
+from linewarden.server.workers.attending import attend
+from linewarden.server.workers.certificates import make_authority
+from linewarden.server.workers.enrolment import Enrolment, enrol, read_enrolment
+from linewarden.v1 import diagnostics_pb2 as pb
+from tests.integration.conftest import Client, Site
+from tests.integration.diagnosing import Diagnosing
+
+PLACES = """
+[acme]
+interfaces = ["lo"]
+hosts = ["127.0.0.1"]
+[acme.workers]
+branch = ["lo", "eth7"]
+"""
+
+
+class Branch:
+    """A customer whose second host has a capture worker, and the server it dials in to."""
+
+    def __init__(self, site: Site, acme: Diagnosing, running: Running) -> None:
+        self.site = site
+        self.acme = acme
+        self.running = running
+        self.folder = Path(site.settings.data_dir)
+        self.welcomed = asyncio.Event()
+
+    @property
+    def evidence(self) -> Path:
+        """The folder of sealed evidence at the server."""
+        return self.folder / "evidence"
+
+    def enrol(self, name: str = "branch", **more: Any) -> Enrolment:
+        """Enrol a worker that may capture on lo."""
+        folder = self.folder / f"{name}-{os.urandom(3).hex()}"
+        usual: dict[str, Any] = {"servers": (f"localhost:{self.port}",), "interfaces": ("lo",)}
+        trust = self.folder / "tls/ca.crt"
+        enrol(self.site.settings, name, folder, trust=trust, **usual | more)
+        return read_enrolment(folder)
+
+    @property
+    def port(self) -> int:
+        """Where workers dial in."""
+        return int(self.running.worker_address.rpartition(":")[2])
+
+    @asynccontextmanager
+    async def attending(self, enrolment: Enrolment | None = None) -> AsyncIterator[asyncio.Event]:
+        """The worker in this process; the event ends it in order, cancelling its task ends it at once."""
+        stop = asyncio.Event()
+        self.welcomed.clear()
+        task = asyncio.create_task(attend(enrolment or self.enrol(), lambda _server: self.welcomed.set(), stop))
+        try:
+            async with asyncio.timeout(10):
+                await self.welcomed.wait()
+            yield stop
+        finally:
+            stop.set()
+            await task
+
+    async def armed(self, **more: Any) -> str:
+        """A session for the worker that may be started."""
+        return await self.acme.armed(**{"worker": "branch"} | more)
+
+    async def started(self, **more: Any) -> str:
+        """A session that runs at the worker's host."""
+        id = await self.armed(**more)
+        assert (await self.acme.ask("StartSession", session_id=id)).session.state == pb.SESSION_STATE_RUNNING
+        return id
+
+    async def attended(self, count: int) -> None:
+        """Wait until the worker was there so many times."""
+        await until(lambda: self.kinds().count("worker.attended") >= count)
+
+    def kinds(self) -> list[str]:
+        """The kinds of the system log's entries."""
+        return [entry["kind"] for entry in self.site.entries("")]
+
+
+def prepare(site: Site) -> dict[str, Any]:
+    """Certificates for the door of the workers, and the settings for it."""
+    folder = Path(site.settings.data_dir)
+    make_development_certificates(folder / "tls", datetime.now(UTC))
+    make_authority(site.settings.capture_worker_ca, site.settings.capture_worker_ca_key, datetime.now(UTC))
+    (folder / "branch.toml").write_text(PLACES)
+    return {"capture_listen": "localhost:0", "places_file": folder / "branch.toml"}
+
+
+async def until(holds: Callable[[], bool], within_s: float = 15) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(within_s):
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in other processes
+            await asyncio.sleep(0.05)
+
+
+def worker_process(enrolment: Enrolment) -> "subprocess.Popen[bytes]":
+    """A worker in a process of its own."""
+    command = [sys.executable, "-m", "linewarden.server", "worker", "run", str(enrolment.spool.parent)]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
+def capture_processes(session: str) -> list[str]:
+    """The sealers of a session, which live as long as its worker does."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{session}.pcapng.age".encode() in (process / "cmdline").read_bytes():
+                found.append(process.name)
+    return found
+
+
+def client_of(address: str, site: Site) -> Client:
+    """A caller of a server."""
+    return Client(address, site.token)

@@ -1,0 +1,330 @@
+"""Workers and servers that are not what they should be: strangers, liars, forged orders."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from linewarden.audit.note import Signer
+from linewarden.diagnostics.capture.model import CaptureLimits, Profile
+from linewarden.diagnostics.capture.ticket import StartTicket
+from linewarden.diagnostics.orders import sign_capture
+from linewarden.diagnostics.ports import Order
+from linewarden.diagnostics.session import Reader
+from linewarden.server.tls import certificate_builder, pem_of
+from linewarden.server.workers.attending import attend
+from linewarden.server.workers.certificates import issue, make_authority
+from linewarden.server.workers.enrolment import Enrolment
+from linewarden.server.workers.words import PROTOCOL
+from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import worker_pb2
+from linewarden.v1.worker_pb2_grpc import (
+    CaptureWorkerServiceServicer,
+    CaptureWorkerServiceStub,
+    add_CaptureWorkerServiceServicer_to_server,
+)
+from tests.integration.branches import Branch, prepare, until
+from tests.integration.conftest import Site
+from tests.integration.diagnosing import IDENTITY, customer
+from tests.integration.test_diagnostics_captures import ended
+
+
+@pytest.fixture
+async def branch(sqlite_site: Site) -> AsyncIterator[Branch]:
+    """A customer that has permitted captures, with a door for workers."""
+    async with customer(sqlite_site, **prepare(sqlite_site)) as (acme, running):
+        await acme.permit()
+        yield Branch(sqlite_site, acme, running)
+
+
+async def test_strangers_do_not_attend(branch: Branch) -> None:
+    """Without a certificate, with one of another authority, or with one that names no worker, nobody comes in."""
+    folder, now = branch.folder, datetime.now(UTC)
+    make_authority(folder / "other.crt", folder / "other.key", now)
+    other = issue("branch", (folder / "other.crt").read_bytes(), (folder / "other.key").read_bytes(), now)
+    trust = (folder / "tls/ca.crt").read_bytes()
+    for credentials in (grpc.ssl_channel_credentials(trust), grpc.ssl_channel_credentials(trust, *other)):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await _attend_once(branch.port, credentials)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "worker.attended" not in branch.kinds()
+
+
+async def test_a_callers_certificate_names_no_worker(branch: Branch) -> None:
+    """A certificate of the right authority without a worker's name is refused."""
+    trust = (branch.folder / "tls/ca.crt").read_bytes()
+    credentials = grpc.ssl_channel_credentials(trust, *_nameless(branch))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _attend_once(branch.port, credentials)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("said", ["nothing", "no hello", "another protocol"])
+async def test_a_worker_begins_with_hello(branch: Branch, said: str) -> None:
+    """Who does not begin as the contract says is refused, and not recorded as attending."""
+    first = {
+        "nothing": worker_pb2.AttendRequest(),
+        "no hello": worker_pb2.AttendRequest(begun=worker_pb2.CaptureBegun(session_id="x")),
+        "another protocol": worker_pb2.AttendRequest(hello=worker_pb2.WorkerHello(protocol=2)),
+    }[said]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _attend_once(branch.port, branch.enrol().credentials, first)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "worker.attended" not in branch.kinds()
+
+
+async def test_the_workers_door_has_no_other_service(branch: Branch) -> None:
+    """A worker's certificate opens nothing but the worker's own service, and that service is nowhere else."""
+    async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
+        call: Any = channel.unary_unary("/linewarden.v1.AccessService/Check")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"", metadata=branch.acme.client.metadata)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    stub: Any = CaptureWorkerServiceStub(branch.acme.client.channel)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _message in stub.Attend(iter([]), metadata=branch.acme.client.metadata):
+            pass
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+class Puppet:
+    """A worker that says what a test wants it to say."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.stub: Any = CaptureWorkerServiceStub(channel)
+        self.queue: asyncio.Queue[worker_pb2.AttendRequest] = asyncio.Queue()
+        call: Any = self.stub.Attend(self._said())
+        self.call = call
+        self.say(hello=worker_pb2.WorkerHello(protocol=PROTOCOL))
+
+    def say(self, **said: Any) -> None:
+        """Say something."""
+        self.queue.put_nowait(worker_pb2.AttendRequest(**said))
+
+    async def hear(self, kind: str) -> Any:
+        """Wait for a message of a kind."""
+        async with asyncio.timeout(10):
+            async for message in self.call:
+                if message.HasField(kind):
+                    return getattr(message, kind)
+        return pytest.fail(f"no {kind} came")
+
+    async def deliver(self, session: str, content: bytes) -> Any:
+        """Deliver bytes as evidence."""
+        part = worker_pb2.DeliverEvidenceRequest(session_id=session, content=content)
+        return await self.stub.DeliverEvidence(iter([part]), timeout=10)
+
+    async def _said(self) -> AsyncIterator[worker_pb2.AttendRequest]:
+        while True:
+            yield await self.queue.get()
+
+
+@asynccontextmanager
+async def puppet(branch: Branch) -> AsyncIterator[tuple[Puppet, str]]:
+    """A worker under a test's control, with a session that it has said to have begun."""
+    async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
+        made = Puppet(channel)
+        await made.hear("welcome")
+        id = await branch.armed()
+        starting = asyncio.create_task(branch.acme.ask("StartSession", session_id=id))
+        assert (await made.hear("start")).id == id
+        made.say(begun=worker_pb2.CaptureBegun(session_id=id))
+        await starting
+        yield made, id
+
+
+def _evidence_of(content: bytes, **more: Any) -> pb.Evidence:
+    usual: dict[str, Any] = {"plain_bytes": 1, "plain_sha256": "0" * 64, "chain": "0" * 64}
+    came = {"sealed_bytes": len(content), "sealed_sha256": hashlib.sha256(content).hexdigest()}
+    return pb.Evidence(**usual | came | more)
+
+
+def _ended(id: str, evidence: pb.Evidence | None) -> worker_pb2.CaptureEnded:
+    return worker_pb2.CaptureEnded(
+        session_id=id, stop_reason=pb.CAPTURE_STOP_REASON_TIME, counters=pb.CaptureCounters(), evidence=evidence
+    )
+
+
+@pytest.mark.parametrize("lie", ["not delivered", "another hash", "another size"])
+async def test_evidence_is_what_was_delivered(branch: Branch, lie: str) -> None:
+    """Where what a worker says of its evidence is not what came, there is none, and no file stays."""
+    async with puppet(branch) as (made, id):
+        if lie != "not delivered":
+            await made.deliver(id, b"sealed")
+        stated = {
+            "not delivered": _evidence_of(b"sealed"),
+            "another hash": _evidence_of(b"sealed", sealed_sha256="1" * 64),
+            "another size": _evidence_of(b"sealed", sealed_bytes=7),
+        }[lie]
+        made.say(ended=_ended(id, stated))
+        session = await ended(branch.acme, id)
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_TIME)
+    assert not branch.evidence.exists() or not list(branch.evidence.iterdir())
+
+
+async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(branch: Branch) -> None:
+    """A second file, one that is too long, and one for another session are refused; the first stays as it came."""
+    async with puppet(branch) as (made, id):
+        for other in ("another", "../../x"):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await made.deliver(other, b"x")
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        parts = (worker_pb2.DeliverEvidenceRequest(session_id=id, content=bytes(1 << 20)) for _ in range(9))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await made.stub.DeliverEvidence(parts, timeout=10)
+        await until(lambda: not list(branch.evidence.iterdir()))
+        assert list(branch.evidence.iterdir()) == []
+        came = await made.deliver(id, b"sealed")
+        assert (came.sealed_bytes, came.sealed_sha256) == (6, hashlib.sha256(b"sealed").hexdigest())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await made.deliver(id, b"other")
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        made.say(ended=_ended(id, _evidence_of(b"sealed")))
+        session = await ended(branch.acme, id)
+        assert (session.state, session.evidence.sealed_bytes) == (pb.SESSION_STATE_SEALED, 6)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"progress": worker_pb2.CaptureProgress(session_id="ID", counters=pb.CaptureCounters(rules={"alice": 1}))},
+        {"progress": worker_pb2.CaptureProgress(session_id="ID", counters=pb.CaptureCounters(received=1 << 60))},
+        {"ended": _ended("ID", pb.Evidence(plain_sha256="alice"))},
+        {"ended": worker_pb2.CaptureEnded(session_id="ID", counters=pb.CaptureCounters())},
+        {"hello": worker_pb2.WorkerHello(protocol=PROTOCOL)},
+        {},
+    ],
+    ids=["rule", "number", "hash", "reason", "hello", "nothing"],
+)
+async def test_a_worker_that_talks_nonsense_is_lost(branch: Branch, said: dict[str, Any]) -> None:
+    """Nothing of what makes no sense reaches a record; the link ends, and the session with it."""
+    async with puppet(branch) as (made, id):
+        for message in said.values():
+            if hasattr(message, "session_id"):
+                message.session_id = id
+        made.say(**said)
+        session = await ended(branch.acme, id)
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert not any("alice" in str(entry) for entry in branch.site.entries() if entry["kind"].startswith("capture."))
+
+
+async def test_a_worker_that_dials_in_again_takes_its_place(branch: Branch) -> None:
+    """The earlier stream ends, and what ran on it is lost; the new one gets the orders."""
+    async with puppet(branch) as (_made, id), branch.attending():
+        assert (await ended(branch.acme, id)).stop_reason == pb.CAPTURE_STOP_REASON_WORKER_LOST
+        where = {"target": "127.0.0.1", "port": branch.port, "timeout_ms": 2_000, "worker": "branch"}
+        assert (await branch.acme.ask("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, **where)).succeeded
+
+
+def _ticket(**more: Any) -> StartTicket:
+    limits = CaptureLimits(60, 1 << 20, 10_000, 65_535, 0, 1_000, 10)
+    usual: dict[str, Any] = {"id": "s1", "tenant": "acme", "who": "w", "why": "y", "profile": Profile.HEADERS,
+                             "limits": limits, "start_before_ns": time.time_ns() + 10**10, "worker": "branch",
+                             "interface": "lo"}  # fmt: skip
+    return StartTicket(**usual | more)
+
+
+@pytest.mark.parametrize("fault", ["another key", "another worker", "stale", "another interface", "no note", "a path"])
+async def test_a_worker_refuses_what_its_server_has_not_ordered(branch: Branch, fault: str) -> None:
+    """An order that is not signed by the server, or is for another worker, time or interface, starts nothing."""
+    enrolment = branch.enrol()
+    seed = bytes(32) if fault == "another key" else None
+    signer = Signer("test.example/log/orders", seed) if seed else _signer(branch)
+    ticket = {
+        "another worker": _ticket(worker="other"),
+        "stale": _ticket(start_before_ns=time.time_ns() - 1),
+        "another interface": _ticket(interface="eth7"),
+        "a path": _ticket(id="../x"),
+    }.get(fault, _ticket())
+    note = (
+        "alice" if fault == "no note" else sign_capture(Order(ticket, (Reader("", str(IDENTITY.to_public())),)), signer)
+    )
+    said = await _answer_of(
+        branch, enrolment, worker_pb2.AttendResponse(start=worker_pb2.SignedOrder(note=note, id="s1"))
+    )
+    assert said.refused.session_id == "s1"
+    assert not enrolment.spool.exists()
+
+
+async def test_a_worker_refuses_probes_that_are_not_ordered(branch: Branch) -> None:
+    """An order to probe must be signed as well."""
+    order = worker_pb2.AttendResponse(probe=worker_pb2.SignedOrder(note="alice", id="p1"))
+    said = await _answer_of(branch, branch.enrol(), order)
+    assert (said.probed.probe_id, said.probed.succeeded) == ("p1", False)
+
+
+def _signer(branch: Branch) -> Signer:
+    return branch.running._diagnosing.hub._signer
+
+
+async def _answer_of(
+    branch: Branch, enrolment: Enrolment, order: worker_pb2.AttendResponse
+) -> worker_pb2.AttendRequest:
+    """What a real worker says to an order of a server that a test plays."""
+    answer: asyncio.Future[worker_pb2.AttendRequest] = asyncio.get_running_loop().create_future()
+
+    class Server(CaptureWorkerServiceServicer):
+        async def Attend(self, request_iterator: Any, _context: Any) -> AsyncIterator[worker_pb2.AttendResponse]:  # noqa: N802
+            yield worker_pb2.AttendResponse(welcome=worker_pb2.WorkerWelcome(protocol=PROTOCOL))
+            yield order
+            async for message in request_iterator:
+                if not message.HasField("hello") and not answer.done():
+                    answer.set_result(message)
+
+        async def DeliverEvidence(self, _request_iterator: Any, _context: Any) -> Any:  # noqa: N802
+            raise AssertionError("nothing was captured")
+
+    settings = branch.site.settings
+    credentials = grpc.ssl_server_credentials(
+        [(settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())],
+        settings.capture_worker_ca.read_bytes(),
+        require_client_auth=True,
+    )
+    server = grpc.aio.server()
+    add_CaptureWorkerServiceServicer_to_server(Server(), server)  # type: ignore[no-untyped-call,unused-ignore]
+    port = server.add_secure_port("localhost:0", credentials)
+    await server.start()
+    stop = asyncio.Event()
+    attending = asyncio.create_task(
+        attend(replace(enrolment, servers=(f"localhost:{port}",)), lambda _server: None, stop)
+    )
+    try:
+        async with asyncio.timeout(10):
+            return await answer
+    finally:
+        stop.set()
+        await attending
+        await server.stop(None)
+
+
+async def _attend_once(
+    port: int, credentials: grpc.ChannelCredentials, first: worker_pb2.AttendRequest | None = None
+) -> None:
+    hello = first or worker_pb2.AttendRequest(hello=worker_pb2.WorkerHello(protocol=PROTOCOL))
+    async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
+        stub: Any = CaptureWorkerServiceStub(channel)
+        async for _message in stub.Attend(iter([hello]), timeout=10):
+            return
+
+
+def _nameless(branch: Branch) -> tuple[bytes, bytes]:
+    """A key and a certificate of the workers' authority that names no worker."""
+    settings, key = branch.site.settings, ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.load_pem_x509_certificate(settings.capture_worker_ca.read_bytes())
+    signing = serialization.load_pem_private_key(settings.capture_worker_ca_key.read_bytes(), None)
+    assert isinstance(signing, ec.EllipticCurvePrivateKey)
+    names = x509.SubjectAlternativeName([x509.DNSName("urn:linewarden:worker:branch")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "branch")])
+    certificate = certificate_builder(name, issuer.subject, key, datetime.now(UTC)).add_extension(names, critical=False)
+    return pem_of(key), certificate.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
