@@ -1,4 +1,4 @@
-"""What a capture shows: calls and who hung up, failed registrations, media streams with loss and jitter.
+"""What a capture shows: calls and who hung up, failed registrations, media streams with loss and jitter, and findings.
 
 Reads frames that were masked before they were stored, so payloads may be cut, bodies overwritten and fragments empty;
 what cannot be used is counted (`Omission`), never guessed. Input is hostile: every table has a bound in `Limits`, and

@@ -64,12 +64,14 @@ def _shown(report: Report, form: Form, call_id: str, width: int) -> str | None:
     """What was asked for; None where there is no such call."""
     if not call_id:
         return _json(report) if form is Form.JSON else render_report(report)
-    ladder, streams = report.ladder(call_id), report.streams_of(call_id)
+    ladder, streams, findings = report.ladder(call_id), report.streams_of(call_id), report.findings_of(call_id)
     if ladder is None:
         return None
     if form is Form.JSON:
         return _json(ladder)
-    return draw_ladder(ladder, streams) if form is Form.SVG else render_ladder(ladder, streams, width)
+    if form is Form.SVG:
+        return draw_ladder(ladder, streams, findings)
+    return render_ladder(ladder, streams, width, findings)
 
 
 def _json(value: object) -> str:

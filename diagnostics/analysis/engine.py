@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
 from linewarden.diagnostics.analysis.calls import follow_call, is_call
 from linewarden.diagnostics.analysis.caveats import warn_of
 from linewarden.diagnostics.analysis.dialogs import Dialog, group
+from linewarden.diagnostics.analysis.findings import find
 from linewarden.diagnostics.analysis.fragments import Fragments
 from linewarden.diagnostics.analysis.link import ip_offset
 from linewarden.diagnostics.analysis.media import Announcements
@@ -21,7 +23,7 @@ from linewarden.diagnostics.analysis.model import (
 )
 from linewarden.diagnostics.analysis.network import TCP, UDP, IpPacket, read_ip, read_tcp, read_udp
 from linewarden.diagnostics.analysis.registrations import follow_probes, follow_registration, follow_subscription
-from linewarden.diagnostics.analysis.report import Arrow, Capture, Ladder, Report
+from linewarden.diagnostics.analysis.report import Capture, Report
 from linewarden.diagnostics.analysis.sip import SipMessage, looks_like_sip, read_message
 from linewarden.diagnostics.analysis.streams import RtpStreams
 from linewarden.diagnostics.analysis.tcp import SipStreams
@@ -46,6 +48,7 @@ class Analyser:
         self._announcements = Announcements(limits.announcements, self._omitted)
         self._streams = RtpStreams(limits, self._announcements, self._omitted)
         self._messages: list[SipMessage] = []
+        self._described = 0
         self._frames = self._cut = 0
         self._first_ns: int | None = None
         self._last_ns: int | None = None
@@ -80,14 +83,17 @@ class Analyser:
         dialogs = group(self._messages, self._limits, self._omitted)
         streams = self._streams.reports(capture.dropped > 0)
         ladders = tuple(self._ladder(dialog, capture.dropped) for dialog in dialogs)
+        calls = tuple(follow_call(dialog) for dialog in dialogs if is_call(dialog))
+        registrations = tuple(filter(None, map(follow_registration, dialogs)))
         requests = Counter(message.method for message in self._messages if message.is_request)
         responses = Counter(message.status for message in self._messages if not message.is_request)
         ordered = sorted(self._messages, key=lambda message: message.time_ns)
         return Report(
             warnings=warn_of(capture, self._omitted),
             capture=capture,
-            calls=tuple(follow_call(dialog) for dialog in dialogs if is_call(dialog)),
-            registrations=tuple(filter(None, map(follow_registration, dialogs))),
+            findings=find(calls, registrations, streams, ladders),
+            calls=calls,
+            registrations=registrations,
             subscriptions=tuple(filter(None, map(follow_subscription, dialogs))),
             probes=follow_probes(ordered),
             streams=streams,
@@ -137,8 +143,15 @@ class Analyser:
             return
         self._omitted[Omission.SIP_CUT] += message.cut
         self._announcements.learn(message)
-        # Descriptions are the largest part of a message, and nobody asks for them again.
-        self._messages.append(replace(message, media=()) if message.media else message)
+        self._messages.append(self._without_media(message) if message.media else message)
+
+    def _without_media(self, message: SipMessage) -> SipMessage:
+        """Descriptions are the largest part of a message; nobody asks again for more than `sessions` has of them."""
+        self._described += 1
+        if self._described > self._limits.sessions:
+            self._omitted[Omission.SESSION_OVER_LIMIT] += 1
+            return replace(message, media=(), sessions=())
+        return replace(message, media=())
 
     def _ladder(self, dialog: Dialog, dropped: int) -> Ladder:
         shown = dialog.messages[: self._limits.messages_per_ladder]
@@ -149,6 +162,14 @@ class Analyser:
 
 
 def _arrow(message: SipMessage, resent: bool) -> Arrow:
-    source, destination = message.source, message.destination
-    label = message.label
-    return Arrow(message.time_ns, source, destination, label, message.transport, resent, message.described)
+    return Arrow(
+        time_ns=message.time_ns,
+        source=message.source,
+        destination=message.destination,
+        label=message.label,
+        transport=message.transport,
+        resent=resent,
+        description=message.described,
+        is_request=message.is_request,
+        sessions=message.sessions,
+    )

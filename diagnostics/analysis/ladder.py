@@ -2,27 +2,35 @@
 
 from collections.abc import Sequence
 
+from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
+from linewarden.diagnostics.analysis.findings import Finding
 from linewarden.diagnostics.analysis.model import Endpoint
-from linewarden.diagnostics.analysis.report import Arrow, Ladder
 from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clean, clip
 
 _TIME_WIDTH = 11
 _MAX_LABEL = 32
+
+#: Between two columns closer than this, labels would be cut too short to tell messages apart.
+_MIN_SPACING = 24
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def render_ladder(ladder: Ladder, streams: Sequence[StreamReport] = (), width: int = 80) -> str:
-    """The ladder in lines of at most `width` characters, at least 32; times in seconds after the first message."""
+def render_ladder(
+    ladder: Ladder, streams: Sequence[StreamReport] = (), width: int = 80, findings: Sequence[Finding] = ()
+) -> str:
+    """The ladder in lines of at most `width` characters, at least 32; times in seconds after the first message.
+
+    Below it stand the sessions that were described and the media that flowed.
+    """
     width = max(32, width)
     columns = participants(ladder)
-    spacing = _spacing(ladder, columns)
-    head = [*(clip(f"! {warning}", width) for warning in ladder.warnings), clip(f"Call-ID {ladder.call_id}", width), ""]
-    if _TIME_WIDTH + spacing * len(columns) <= width:
-        body = _wide(ladder, columns, spacing)
-    else:
-        body = _narrow(ladder, columns, width)
-    return "\n".join(line.rstrip() for line in [*head, *body, *_media(streams, width)]) + "\n"
+    spacing = _spacing(ladder, columns, width)
+    head = [*(f"! {warning}" for warning in ladder.warnings), f"Call-ID {ladder.call_id}"]
+    head += [f"* {finding.trouble}: {finding.text}" for finding in findings]
+    body = _wide(ladder, columns, spacing) if spacing else _narrow(ladder, columns, width)
+    below = [*_sessions(ladder, width), *_media(ladder, streams, width)]
+    return "\n".join(line.rstrip() for line in [*(clip(line, width) for line in head), "", *body, *below]) + "\n"
 
 
 def participants(ladder: Ladder) -> list[Endpoint]:
@@ -35,9 +43,14 @@ def caption(arrow: Arrow) -> str:
     return arrow.label + (" (SDP)" if arrow.description else "") + (" (again)" if arrow.resent else "")
 
 
-def _spacing(ladder: Ladder, columns: Sequence[Endpoint]) -> int:
+def _spacing(ladder: Ladder, columns: Sequence[Endpoint], width: int) -> int:
+    """How far columns stand apart: as labels need it or as the width allows; 0 where the columns do not fit."""
+    if not columns:
+        return 16
     longest = max((min(len(caption(arrow)), _MAX_LABEL) + 6 for arrow in ladder.arrows), default=0)
-    return max(longest, *(len(str(column)) + 2 for column in columns), 16) if columns else 16
+    heads = max(len(str(column)) + 2 for column in columns)
+    spacing = min(max(longest, heads, 16), (width - _TIME_WIDTH) // len(columns))
+    return spacing if spacing >= max(heads, min(longest, _MIN_SPACING)) else 0
 
 
 def _wide(ladder: Ladder, columns: Sequence[Endpoint], spacing: int) -> list[str]:
@@ -48,19 +61,29 @@ def _wide(ladder: Ladder, columns: Sequence[Endpoint], spacing: int) -> list[str
         for place in places.values():
             row[place] = "|"
         row[: _TIME_WIDTH - 1] = _time(ladder, arrow).rjust(_TIME_WIDTH - 1)
-        _draw(row, places[arrow.source], places[arrow.destination], clip(caption(arrow), _MAX_LABEL))
+        _draw(row, places[arrow.source], places[arrow.destination], arrow)
         lines.append("".join(row))
     return lines
 
 
-def _draw(row: list[str], begin: int, end: int, label: str) -> None:
+def _draw(row: list[str], begin: int, end: int, arrow: Arrow) -> None:
     if begin == end:
-        text = f"@ {label}"[: len(row) - begin - 2]
+        text = f"@ {clip(caption(arrow), _MAX_LABEL)}"[: len(row) - begin - 2]
         row[begin + 2 : begin + 2 + len(text)] = text
         return
     left, right = min(begin, end) + 1, max(begin, end)
+    # Two cells for the blanks around the label, one for the line and one for its point.
+    label = _label(arrow, min(_MAX_LABEL, right - left - 4))
     row[left:right] = f" {label} ".center(right - left, "-")
     row[right - 1 if end > begin else left] = ">" if end > begin else "<"
+
+
+def _label(arrow: Arrow, room: int) -> str:
+    """The caption, cut in the words of the message and not in what is added to them."""
+    added = caption(arrow)[len(arrow.label) :]
+    if len(added) > room // 2:
+        return clip(caption(arrow), room)
+    return clip(arrow.label, room - len(added)) + added
 
 
 def _narrow(ladder: Ladder, columns: Sequence[Endpoint], width: int) -> list[str]:
@@ -78,13 +101,35 @@ def _name(at: int) -> str:
 
 
 def _time(ladder: Ladder, arrow: Arrow) -> str:
-    return f"{(arrow.time_ns - ladder.arrows[0].time_ns) / 1e9:.3f}"
+    return _seconds(ladder, arrow.time_ns)
 
 
-def _media(streams: Sequence[StreamReport], width: int) -> list[str]:
-    if not streams:
-        return []
-    return ["", "Media", *(clip(f"{s.source} > {s.destination} {describe(s)}", width) for s in streams)]
+def _seconds(ladder: Ladder, time_ns: int) -> str:
+    return f"{(time_ns - ladder.arrows[0].time_ns) / 1e9 if ladder.arrows else 0:.3f}"
+
+
+def _sessions(ladder: Ladder, width: int) -> list[str]:
+    lines: list[str] = []
+    for arrow in ladder.arrows:
+        if arrow.sessions and not arrow.resent:
+            head = f"{_time(ladder, arrow):>9} {arrow.source} {arrow.label}"
+            lines += _entry(head, [str(session) for session in arrow.sessions], width)
+    return ["", "Sessions", *lines] if lines else []
+
+
+def _media(ladder: Ladder, streams: Sequence[StreamReport], width: int) -> list[str]:
+    lines: list[str] = []
+    for stream in streams:
+        head = f"{_seconds(ladder, stream.first_ns):>9} {stream.source} > {stream.destination}"
+        lines += _entry(head, [describe(stream)], width)
+    return ["", "Media", *lines] if lines else []
+
+
+def _entry(head: str, details: Sequence[str], width: int) -> list[str]:
+    """An entry in one line where it fits, else its details below it."""
+    if len(details) == 1 and len(head) + 2 + len(details[0]) <= width:
+        return [clip(f"{head}  {details[0]}", width)]
+    return [clip(head, width), *(clip(f"{'':12}{detail}", width) for detail in details)]
 
 
 def describe(stream: StreamReport) -> str:

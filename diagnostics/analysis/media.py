@@ -11,12 +11,14 @@ from linewarden.diagnostics.analysis.sip import SipMessage
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What the owner of an address said it would receive there."""
+    """What the owner of an address said it would receive there. `formats` are the payload types it ever asked for."""
 
+    at: tuple[str, int]
     call_id: str
     kind: str
     encrypted: bool
     codecs: dict[int, Codec]
+    formats: frozenset[int] = frozenset()
 
 
 class Announcements:
@@ -46,8 +48,9 @@ class Announcements:
         if before is None and len(self._by_address) >= self._limit:
             self._by_address.popitem(last=False)
             self._omitted[Omission.ANNOUNCEMENT_OVER_LIMIT] += 1
-        known = Announcement(call_id, media.kind, media.encrypted, dict(media.codecs))
+        formats = frozenset(media.formats)
+        known = Announcement(key, call_id, media.kind, media.encrypted, dict(media.codecs), formats)
         if before is not None and before.call_id == call_id:
             # A new offer may leave out numbers that packets under way still use.
-            known = replace(known, codecs={**before.codecs, **known.codecs})
+            known = replace(known, codecs={**before.codecs, **known.codecs}, formats=before.formats | formats)
         self._by_address[key] = known

@@ -4,46 +4,12 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from linewarden.diagnostics.analysis.arrows import Ladder
 from linewarden.diagnostics.analysis.calls import Call
-from linewarden.diagnostics.analysis.model import Endpoint, InterfaceCount, Omission, Transport
+from linewarden.diagnostics.analysis.findings import Finding
+from linewarden.diagnostics.analysis.model import Endpoint, InterfaceCount, Omission
 from linewarden.diagnostics.analysis.registrations import Probe, Registration, Subscription
 from linewarden.diagnostics.analysis.stream import StreamReport
-
-
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """One message in a ladder. `description` tells whether it carried SDP."""
-
-    time_ns: int
-    source: Endpoint
-    destination: Endpoint
-    label: str
-    transport: Transport
-    resent: bool
-    description: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ladder:
-    """The messages of one Call-ID in the order of time.
-
-    `left_out` more are not shown; `dropped` packets the capture itself lost, of this call or of others.
-    """
-
-    call_id: str
-    arrows: tuple[Arrow, ...]
-    left_out: int = 0
-    dropped: int = 0
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What must stand beside the ladder wherever it is shown."""
-        warnings = []
-        if self.dropped:
-            warnings.append(f"The capture lost {self.dropped} packets: messages may be missing.")
-        if self.left_out:
-            warnings.append(f"{self.left_out} more messages are not shown.")
-        return tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +38,7 @@ class Report:
 
     warnings: tuple[str, ...]
     capture: Capture
+    findings: tuple[Finding, ...]
     calls: tuple[Call, ...]
     registrations: tuple[Registration, ...]
     subscriptions: tuple[Subscription, ...]
@@ -86,6 +53,10 @@ class Report:
     def ladder(self, call_id: str) -> Ladder | None:
         """The ladder of a Call-ID."""
         return next((ladder for ladder in self.ladders if ladder.call_id == call_id), None)
+
+    def findings_of(self, call_id: str) -> tuple[Finding, ...]:
+        """What was found in a call."""
+        return tuple(finding for finding in self.findings if finding.call_id == call_id)
 
     def streams_of(self, call_id: str) -> tuple[StreamReport, ...]:
         """The media streams that a call announced."""

@@ -99,11 +99,15 @@ class SequenceOrder:
             self._settle(leaving, ahead)
 
     def _settle(self, bits: int, count: int) -> None:
-        for at in range(count - 1, -1, -1):
-            if bits >> at & 1:
-                self._end_run()
-            else:
-                self._run += 1
+        # In text, because Python walks thousands of lost packets slowly and a few such jumps would take minutes.
+        begin, *others = f"{bits:0{count}b}".split("1")
+        self._run += len(begin)
+        for missing in filter(None, others[:-1]):
+            self._end_run()
+            self._run = len(missing)
+        if others:
+            self._end_run()
+            self._run = len(others[-1])
 
     def _end_run(self) -> None:
         if self._run:

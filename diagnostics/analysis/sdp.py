@@ -3,17 +3,29 @@
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from linewarden.diagnostics.analysis.payload_types import Codec
+from linewarden.diagnostics.analysis.model import Endpoint
+from linewarden.diagnostics.analysis.payload_types import STATIC, Codec
 
 _MAX_BODY = 65_536
 _MAX_LINES = 1_024
 _MAX_MEDIA = 16
 _MAX_FORMATS = 32
+_MAX_NAME = 24
+
+#: What is kept of a description for every message: enough for a call with a picture, and small in a hostile capture.
+_MAX_SESSIONS = 2
+_MAX_NAMES = 8
+
+#: Stands behind the names where there are more.
+MORE = "…"
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One m= section. `address` is empty where no c= line applies; `port` 0 means that it is refused."""
+    """One m= section. `address` is empty where no c= line applies; `port` 0 means that it is refused.
+
+    `formats` are the payload types in the order of preference, `codecs` those that an rtpmap line names.
+    """
 
     kind: str
     address: str
@@ -22,11 +34,31 @@ class Media:
     rtcp_port: int | None = None
     direction: str = "sendrecv"
     codecs: tuple[tuple[int, Codec], ...] = ()
+    formats: tuple[int, ...] = ()
 
     @property
     def encrypted(self) -> bool:
         """Whether payload and control reports are SRTP's (RFC 3711)."""
         return "SAVP" in self.protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What an m= section comes down to. `codecs` are names in the order of preference, a number where none is known."""
+
+    kind: str
+    address: str
+    port: int
+    direction: str
+    encrypted: bool
+    codecs: tuple[str, ...]
+
+    def __str__(self) -> str:
+        # Port 0 refuses a medium in an answer, and in an offer asks for none of it (RFC 3264 sections 5.1 and 6).
+        where = f"at {Endpoint(self.address, self.port)}" if self.port else "port 0"
+        marks = [self.direction] if self.direction != "sendrecv" else []
+        marks += ["SRTP"] if self.encrypted else []
+        return ", ".join([" ".join([self.kind, *self.codecs]), *marks, where])
 
 
 class _Section:
@@ -58,12 +90,13 @@ class _Section:
         payload, _, coding = value.partition(" ")
         name, _, rest = coding.strip().partition("/")
         number, clock = _number(payload, 127), _number(rest.partition("/")[0], 1_000_000)
-        if number is not None and name and clock and len(self.codecs) < _MAX_FORMATS:
-            self.codecs[number] = Codec(name[:32].upper(), clock)
+        # A name is a token (RFC 8866 section 6.6); one of other letters would take four times the memory.
+        if number is not None and name and name.isascii() and clock and len(self.codecs) < _MAX_FORMATS:
+            self.codecs[number] = Codec(name[:_MAX_NAME].upper(), clock)
 
     def media(self) -> Media:
-        codecs = tuple(self.codecs.items())
-        return Media(self.kind, self.address, self.port, self.protocol, self.rtcp_port, self.direction, codecs)
+        codecs, formats = tuple(self.codecs.items()), tuple(self.formats)
+        return Media(self.kind, self.address, self.port, self.protocol, self.rtcp_port, self.direction, codecs, formats)
 
 
 def read_sdp(body: bytes) -> tuple[Media, ...]:
@@ -84,6 +117,18 @@ def read_sdp(body: bytes) -> tuple[Media, ...]:
         elif kind == "a" and sections:
             sections[-1].attribute(value)
     return tuple(section.media() for section in sections)
+
+
+def shorten(media: tuple[Media, ...]) -> tuple[Session, ...]:
+    """What is kept of a description, and shown."""
+    return tuple(_session(each) for each in media[:_MAX_SESSIONS])
+
+
+def _session(media: Media) -> Session:
+    named = {**STATIC, **dict(media.codecs)}
+    names = tuple(dict.fromkeys(named[kind].name if kind in named else str(kind) for kind in media.formats))
+    shown = (*names[:_MAX_NAMES], MORE) if len(names) > _MAX_NAMES else names
+    return Session(media.kind, media.address, media.port, media.direction, media.encrypted, shown)
 
 
 def find_sdp(body: bytes, content_type: str) -> bytes:

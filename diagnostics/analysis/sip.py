@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Transport
-from linewarden.diagnostics.analysis.sdp import Media, find_sdp, read_sdp
+from linewarden.diagnostics.analysis.sdp import Media, Session, find_sdp, read_sdp, shorten
 
 #: A header section longer than this is not read to its end.
 MAX_HEAD = 65_536
@@ -71,6 +71,7 @@ class SipMessage:
     credentials: Credentials | None = None
     described: bool = False
     media: tuple[Media, ...] = ()
+    sessions: tuple[Session, ...] = ()
     cut: bool = False
     body_mark: int = field(default=0, repr=False)
 
@@ -157,6 +158,7 @@ def read_message(datagram: Datagram, transport: Transport) -> SipMessage | None:
         credentials=_digest(_first(headers, "authorization") or _first(headers, "proxy-authorization")),
         described=bool(media),
         media=media,
+        sessions=shorten(media),
         cut=length is None or missing or len(datagram.data) < datagram.original_length,
         body_mark=hash(body),
     )

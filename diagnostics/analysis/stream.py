@@ -14,6 +14,8 @@ from linewarden.diagnostics.analysis.rtp import RtpHeader, SequenceOrder
 #: Packets whose codec is not known yet are kept this long, because media may come before its description.
 _MAX_PENDING = 128
 
+_UNNAMED = Codec("", 0)
+
 #: Distances between timestamps that are told apart; a codec has one or two, silence has many.
 _MAX_STEPS = 32
 
@@ -34,6 +36,7 @@ class StreamReport:
     `announced` tells whether a session description named the address; else the stream was found by its sequence.
     `call_id` is empty where no call announced it. `frame_ms` and what follows from it are None where the clock is not
     known; `jitter_reason` says why `jitter` is missing. `silences` are pauses in the timestamps without loss (DTX).
+    `unasked_types` are payload types that the receiver announced an address for, but never them.
     """
 
     source: Endpoint
@@ -45,6 +48,7 @@ class StreamReport:
     codec: str | None
     clock: int | None
     payload_types: tuple[tuple[int, int], ...]
+    unasked_types: tuple[int, ...]
     first_ns: int
     last_ns: int
     packets: int
@@ -76,15 +80,16 @@ class StreamReport:
 class Stream:
     """The running measurement of one stream."""
 
-    def __init__(self, datagram: Datagram, header: RtpHeader, announcement: Announcement | None) -> None:
+    def __init__(self, datagram: Datagram, header: RtpHeader) -> None:
         self.source = datagram.source
         self.destination = datagram.destination
         self.ssrc = header.ssrc
-        self.announcement = announcement
+        self.announcement: Announcement | None = None
         self.first_ns = self.last_ns = datagram.time_ns
         self._order: SequenceOrder | None = None
         self._codecs: dict[int, Codec] = {}
         self._types: Counter[int] = Counter()
+        self._wanted: frozenset[int] = frozenset()
         self._steps: Counter[int] = Counter()
         self._other_steps = self._other_step_sum = 0
         self._jitter: Jitter | None = None
@@ -104,8 +109,8 @@ class Stream:
             fresh = self._order.add(header.sequence)
         self._pause_ns = max(self._pause_ns, datagram.time_ns - self.last_ns)
         self.last_ns = max(self.last_ns, datagram.time_ns)
-        if announcement is not None:
-            self.announcement = announcement
+        if announcement is not None and announcement is not self.announcement:
+            self._follow(announcement)
         if fresh:
             self._take(datagram, header)
 
@@ -180,7 +185,8 @@ class Stream:
         """The measurement; `announcement` is what is known of the addresses at the end."""
         order = self._order or SequenceOrder(0)
         order.close()
-        self.announcement = self.announcement or announcement
+        if self.announcement is None:
+            self._follow(announcement)
         codec = self._main_codec()
         if self._pending and codec is not None and self._jitter is None and not self._jitter_reason:
             self._start_jitter(codec)
@@ -198,6 +204,7 @@ class Stream:
             codec=codec.name if codec else None,
             clock=codec.clock if codec else None,
             payload_types=tuple(sorted(self._types.items())),
+            unasked_types=self._unasked(),
             first_ns=self.first_ns,
             last_ns=self.last_ns,
             packets=order.received + order.duplicates,
@@ -225,6 +232,16 @@ class Stream:
             receiver=receiver,
             quality=rate(codec.name if codec else None, loss, self._frame_bytes, capture_lost=capture_lost),
         )
+
+    def _follow(self, announcement: Announcement | None) -> None:
+        self.announcement = announcement
+        if announcement is not None and announcement.at == self.destination:
+            self._wanted |= announcement.formats
+
+    def _unasked(self) -> tuple[int, ...]:
+        # Comfort noise is sent unasked by many, and harms nobody.
+        kinds = sorted(self._types.keys() - self._wanted) if self._wanted else []
+        return tuple(kind for kind in kinds if STATIC.get(kind, _UNNAMED).name != COMFORT_NOISE)
 
     def _main_codec(self) -> Codec | None:
         """The codec of most packets that carry speech."""

@@ -60,7 +60,7 @@ class RtpStreams:
         if len(self._streams) >= self._limits.streams:
             self._omitted[Omission.RTP_OVER_LIMIT] += len(seen)
             return
-        stream = self._streams[key] = Stream(*seen[0], announcement)
+        stream = self._streams[key] = Stream(*seen[0])
         for datagram, header in seen:
             stream.add(datagram, header, announcement)
 

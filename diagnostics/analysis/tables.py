@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from linewarden.diagnostics.analysis.attempts import Authentication
 from linewarden.diagnostics.analysis.calls import Call
+from linewarden.diagnostics.analysis.findings import Finding
 from linewarden.diagnostics.analysis.quality import Quality
 from linewarden.diagnostics.analysis.registrations import Probe, Registration, Subscription
 from linewarden.diagnostics.analysis.report import Capture, Report
@@ -12,6 +13,7 @@ from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clip
 
 _MAX_CELL = 36
+_MAX_SENTENCE = 100
 _MAX_LAST_CELL = 128
 _MAX_ROWS = 1_000
 
@@ -21,6 +23,7 @@ def render_report(report: Report) -> str:
     parts = [
         *(f"! {warning}" for warning in report.warnings),
         _capture(report.capture),
+        _table("Findings", _FINDING_HEAD, map(_finding, report.findings), _MAX_SENTENCE),
         _table("Calls", _CALL_HEAD, map(_call, report.calls)),
         _table("Registrations", _REGISTRATION_HEAD, map(_registration, report.registrations)),
         _table("Subscriptions", _SUBSCRIPTION_HEAD, map(_subscription, report.subscriptions)),
@@ -34,6 +37,7 @@ def render_report(report: Report) -> str:
     return "\n".join(part for part in parts if part) + "\n"
 
 
+_FINDING_HEAD = ("trouble", "what the capture shows", "call-id")
 _CALL_HEAD = (
     "setup",
     "caller",
@@ -47,8 +51,10 @@ _CALL_HEAD = (
     "auth",
     "call-id",
 )
-_REGISTRATION_HEAD = ("first", "account", "client", "registrar", "state", "status", "requests", "resent", "auth")
-_SUBSCRIPTION_HEAD = ("first", "subscriber", "target", "event", "status", "notified", "state")
+_REGISTRATION_HEAD = (
+    *("first", "account", "client", "registrar", "state", "status", "requests", "resent", "auth", "call-id"),
+)
+_SUBSCRIPTION_HEAD = ("first", "subscriber", "target", "event", "status", "notified", "state", "call-id")
 _PROBE_HEAD = ("source", "destination", "sent", "answered", "resent", "min ms", "mean ms", "max ms", "answers")
 _STREAM_HEAD = (
     *("start", "source", "destination", "ssrc", "codec", "packets", "lost", "lost %", "gaps", "dup", "order"),
@@ -63,24 +69,32 @@ def _capture(capture: Capture) -> str:
     return head + "\n" + _table("Interfaces", ("name", "received", "dropped"), rows)
 
 
+def _finding(finding: Finding) -> tuple[object, ...]:
+    return finding.trouble, finding.text, finding.call_id
+
+
 def _call(call: Call) -> tuple[object, ...]:
     return (
-        *(_time(call.setup_ns), call.caller, call.callee, call.state, call.final_status, call.post_dial_ms),
+        *(_time(call.setup_ns), call.caller, call.callee, call.state, _status(call), call.post_dial_ms),
         *(call.talk_ms, call.ended_by, call.retransmissions, _auth(call.authentication), call.call_id),
     )
+
+
+def _status(call: Call) -> str | None:
+    return None if call.final_status is None else f"{call.final_status} {call.final_reason}".rstrip()
 
 
 def _registration(found: Registration) -> tuple[object, ...]:
     return (
         *(_time(found.first_ns), found.account, found.client, found.registrar, found.state, found.final_status),
-        *(found.requests, found.retransmissions, _auth(found.authentication)),
+        *(found.requests, found.retransmissions, _auth(found.authentication), found.call_id),
     )
 
 
 def _subscription(found: Subscription) -> tuple[object, ...]:
     return (
         *(_time(found.first_ns), found.subscriber, found.target, found.event, found.final_status),
-        *(found.notifications, found.state),
+        *(found.notifications, found.state, found.call_id),
     )
 
 
@@ -103,13 +117,15 @@ def _stream(stream: StreamReport) -> tuple[object, ...]:
 
 
 def _auth(authentication: Authentication) -> str:
+    """The outcome, and how often what; `none_asked` and its like read as words."""
     counts = {
         "refused": authentication.refused,
         "forbidden": authentication.forbidden,
         "stale": authentication.stale,
         "wrong nonce": authentication.wrong_nonce,
     }
-    return " ".join([authentication.outcome, *(f"{name} {count}" for name, count in counts.items() if count)])
+    parts = [] if counts.get(authentication.outcome) else [authentication.outcome.replace("_", " ")]
+    return ", ".join([*parts, *(f"{name} {count}x" for name, count in counts.items() if count)])
 
 
 def _mos(quality: Quality) -> str | None:
@@ -136,9 +152,9 @@ def _time(time_ns: int | None) -> str:
         return f"{time_ns / 1e9:.3f}"
 
 
-def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """The rows under their title, or nothing where there are none."""
-    cells = [[*(_cell(value) for value in row[:-1]), _cell(row[-1], _MAX_LAST_CELL)] for row in rows]
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]], most: int = _MAX_CELL) -> str:
+    """The rows under their title, or nothing where there are none. `most` is the width of all cells but the last."""
+    cells = [[*(_cell(value, most) for value in row[:-1]), _cell(row[-1], _MAX_LAST_CELL)] for row in rows]
     if not cells:
         return ""
     more = len(cells) - _MAX_ROWS
@@ -149,5 +165,5 @@ def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) ->
     return "\n".join(["", title, *lines, *tail])
 
 
-def _cell(value: object, width: int = _MAX_CELL) -> str:
+def _cell(value: object, width: int) -> str:
     return "-" if value is None or value == "" else clip(str(value), width)

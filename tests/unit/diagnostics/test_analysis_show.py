@@ -4,6 +4,7 @@ import json
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from linewarden.diagnostics.analysis import (
 )
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
 from linewarden.diagnostics.analysis.model import Endpoint, Transport
+from linewarden.diagnostics.analysis.sdp import read_sdp, shorten
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -144,6 +146,65 @@ def test_a_narrow_ladder_names_its_ends():
     assert "A > B INVITE" in text
     assert text.startswith("! 3 more messages are not shown.")
     assert max(map(len, text.splitlines())) <= 40
+
+
+def test_a_ladder_of_two_keeps_its_columns_on_a_narrow_terminal():
+    """Long reasons are cut so that columns fit into 80 characters; that a message is a repetition is not cut away."""
+    shown = _ladder((0, 1, "INVITE"), (1, 0, "100 trying -- your call is important to us"))
+    again = replace(shown.arrows[1], resent=True, description=True)
+    lines = render_ladder(replace(shown, arrows=(*shown.arrows, again)), width=80).splitlines()
+    assert "A = " not in "".join(lines)
+    assert "100 trying -- your call" in lines[4]
+    assert "(SDP) (again)" in lines[5]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_ladder_says_what_was_described_and_what_flowed():
+    """Below the arrows stand the sessions with their codecs and the media with their figures, in lines that fit."""
+    report = analyse(_Source())
+    (shown,), streams = report.ladders, report.streams
+    wide, narrow = (render_ladder(shown, streams, width).splitlines() for width in (120, 60))
+    assert "    1.000 10.0.0.2:5062 200 OK  audio PCMU, at 10.0.0.2:4000" in wide
+    assert "    1.010 10.0.0.1:3000 > 10.0.0.2:4000  PCMU 150 packets, 0.0 % lost, jitter 0.0 ms" in wide
+    at = narrow.index("    1.010 10.0.0.1:3000 > 10.0.0.2:4000")
+    assert narrow[at + 1] == "            PCMU 150 packets, 0.0 % lost, jitter 0.0 ms"
+
+
+def test_a_session_reads_as_one_line():
+    """Port 0, directions other than both, and encryption are said; a codec under two numbers is named once."""
+    described = (
+        "v=0\r\nc=IN IP6 ::1\r\nm=audio 0 RTP/AVP 0 97\r\nm=video 4 RTP/SAVP 98 99\r\na=sendonly\r\n"
+        "a=rtpmap:98 H264/90000\r\na=rtpmap:99 H264/90000\r\nm=application 6 UDP 0\r\n"
+    )
+    assert [str(session) for session in shorten(read_sdp(described.encode()))] == [
+        "audio PCMU 97, port 0",
+        "video H264, sendonly, SRTP, at [::1]:4",
+    ]
+
+
+def test_a_status_has_its_reason():
+    """The table of calls says why a call was refused in the words of who refused it."""
+    frames = [
+        _frame(0, _sip("INVITE sip:b@h SIP/2.0", "1 INVITE")),
+        _frame(9, _sip("SIP/2.0 480 Wrong moon", "1 INVITE"), back=True),
+    ]
+    analyser = Analyser(Limits())
+    for frame in frames:
+        analyser.add(frame)
+    assert "480 Wrong moon" in render_report(analyser.finish([]))
+
+
+def test_media_on_one_host_are_told_apart_by_their_ports():
+    """In a picture of a call between two ports of one host, each bar names its ports."""
+    report = analyse(_Source())
+    here = Endpoint("10.0.0.0", 5060)
+    streams = [
+        replace(stream, source=here._replace(port=1), destination=here._replace(port=2)) for stream in report.streams
+    ]
+    texts = [
+        element.text for element in ET.fromstring(draw_ladder(_ladder((0, 0, "INVITE")), streams)).iter(SVG + "text")
+    ]
+    assert "1 > 2 PCMU 3.0 s, 0.0 % lost, jitter 0.0 ms" in texts
 
 
 EVIL = [

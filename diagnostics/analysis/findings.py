@@ -1,0 +1,185 @@
+"""What someone who looks for a fault should look at first, in one sentence each.
+
+A finding says what the capture shows, and not why: media in one direction only may be the network's doing, or that of a
+capture at a place where the other direction does not pass.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+
+from linewarden.diagnostics.analysis.arrows import Ladder
+from linewarden.diagnostics.analysis.attempts import Authentication, AuthOutcome
+from linewarden.diagnostics.analysis.calls import Call, CallState, Side
+from linewarden.diagnostics.analysis.model import Endpoint
+from linewarden.diagnostics.analysis.payload_types import NOT_SPEECH
+from linewarden.diagnostics.analysis.registrations import Registration, RegistrationState
+from linewarden.diagnostics.analysis.sdp import MORE, Session
+from linewarden.diagnostics.analysis.stream import StreamReport
+
+#: So many packets show that media flowed, and not only that a port was tried.
+_MIN_PACKETS = 10
+
+#: Sent again so often, a message was without answer for more than a second (RFC 3261 timers A, E and G).
+_MANY_AGAIN = 3
+
+#: A conversation does not end so soon after the answer, a call whose media fail does.
+_SHORT_MS = 3_000.0
+
+#: Unsupported Media Type, Not Acceptable Here, Not Acceptable: the description is what was refused.
+_REFUSES_MEDIA = frozenset({415, 488, 606})
+
+
+#: Findings of one kind in one call; a capture made to hurt has thousands of streams in one.
+_MOST = 10
+
+
+class Trouble(StrEnum):
+    """What kind of thing was found."""
+
+    AUTHENTICATION = "authentication failed"
+    REGISTRATION = "registration failed"
+    NO_RESPONSE = "no response"
+    REPEATED = "repeated messages"
+    UNACKNOWLEDGED = "no ACK"
+    SHORT = "short call"
+    REFUSED_MEDIA = "media refused"
+    CODEC = "codec mismatch"
+    ONE_WAY = "one-way media"
+    NO_MEDIA = "no media"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found, in the call or registration of a Call-ID."""
+
+    trouble: Trouble
+    call_id: str
+    text: str
+
+
+def find(
+    calls: Iterable[Call],
+    registrations: Iterable[Registration],
+    streams: Sequence[StreamReport],
+    ladders: Iterable[Ladder],
+) -> tuple[Finding, ...]:
+    """All findings, registrations first, then call by call."""
+    shown = {ladder.call_id: ladder for ladder in ladders}
+    media: dict[str, list[StreamReport]] = {}
+    for stream in streams:
+        media.setdefault(stream.call_id, []).append(stream)
+    found: list[Finding] = []
+    for registration in registrations:
+        found += _of_registration(registration)
+    for call in calls:
+        ladder, own = shown[call.call_id], media.get(call.call_id, [])
+        found += _of_signalling(call, ladder)
+        found += islice(_of_codecs(call, ladder, own), _MOST)
+        if call.answer_ns is not None:
+            found += islice(_of_media(call, ladder, own, any_media=bool(streams)), _MOST)
+    return tuple(found)
+
+
+def _of_registration(registration: Registration) -> Iterator[Finding]:
+    state, authentication = registration.state, registration.authentication
+    if authentication.failed:
+        yield Finding(
+            Trouble.AUTHENTICATION, registration.call_id, f"{registration.account}: {_refusals(authentication)}"
+        )
+    elif state not in {RegistrationState.REGISTERED, RegistrationState.REMOVED}:
+        status = f" ({registration.final_status})" if registration.final_status else ""
+        word = state.replace("_", " ")
+        text = f"{registration.account}: {word}{status}, {registration.requests} requests"
+        yield Finding(Trouble.REGISTRATION, registration.call_id, text)
+
+
+def _of_signalling(call: Call, ladder: Ladder) -> Iterator[Finding]:
+    if call.authentication.failed:
+        text = f"{call.caller}: {_refusals(call.authentication)}, {call.final_status} {call.final_reason}"
+        yield Finding(Trouble.AUTHENTICATION, call.call_id, text.rstrip())
+    if call.state is CallState.ATTEMPTED:
+        yield Finding(Trouble.NO_RESPONSE, call.call_id, f"{call.callee}: nothing came back")
+    if call.retransmissions >= _MANY_AGAIN:
+        again = Counter(arrow.label for arrow in ladder.arrows if arrow.resent)
+        text = ", ".join(f"{label} {count} times" for label, count in again.most_common(3)) or "the later messages"
+        yield Finding(Trouble.REPEATED, call.call_id, f"sent again: {text}")
+    if call.unacknowledged:
+        yield Finding(Trouble.UNACKNOWLEDGED, call.call_id, "the answer was not acknowledged")
+    if call.state is CallState.COMPLETED and call.talk_ms is not None and call.talk_ms < _SHORT_MS:
+        side = "" if call.ended_by in {None, Side.UNKNOWN} else f" by the {call.ended_by}"
+        yield Finding(Trouble.SHORT, call.call_id, f"ended{side} {call.talk_ms / 1000:.1f} s after the answer")
+
+
+def _refusals(authentication: Authentication) -> str:
+    if authentication.outcome is AuthOutcome.FORBIDDEN:
+        return "forbidden"
+    return f"credentials refused {authentication.refused} times"
+
+
+def _of_codecs(call: Call, ladder: Ladder, streams: Iterable[StreamReport]) -> Iterator[Finding]:
+    offer, answer = _speech(ladder, request=True), _speech(ladder, request=False)
+    if call.final_status in _REFUSES_MEDIA:
+        offered = f"offered {offer}: " if offer else ""
+        yield Finding(Trouble.REFUSED_MEDIA, call.call_id, f"{offered}{call.final_status} {call.final_reason}".rstrip())
+    if offer and answer and offer.port and answer.port and not _shared(offer, answer):
+        text = f"offered {' '.join(offer.codecs)}, answered {' '.join(answer.codecs)}"
+        yield Finding(Trouble.CODEC, call.call_id, text)
+    for stream in streams:
+        if stream.unasked_types:
+            kinds = " ".join(str(kind) for kind in stream.unasked_types)
+            text = f"{stream.destination} is sent payload type {kinds}, for which it did not ask"
+            yield Finding(Trouble.CODEC, call.call_id, text)
+
+
+def _speech(ladder: Ladder, *, request: bool) -> Session | None:
+    """The first audio session that a request, or an answer, of the call describes."""
+    for arrow in ladder.arrows:
+        if arrow.is_request is request:
+            for session in arrow.sessions:
+                if session.kind == "audio":
+                    return session
+    return None
+
+
+def _shared(offer: Session, answer: Session) -> bool:
+    """Whether a codec for speech is in both, or may be among those that were left out."""
+    both = {*offer.codecs} & {*answer.codecs}
+    return bool(both - NOT_SPEECH) or MORE in {*offer.codecs, *answer.codecs}
+
+
+def _of_media(call: Call, ladder: Ladder, streams: Sequence[StreamReport], *, any_media: bool) -> Iterator[Finding]:
+    sessions = [session for arrow in ladder.arrows for session in arrow.sessions]
+    if any_media and not streams and any(session.port for session in sessions):
+        yield Finding(Trouble.NO_MEDIA, call.call_id, "answered, and no media are in the capture")
+    flowing = [stream for stream in streams if stream.packets >= _MIN_PACKETS]
+    wanted: dict[tuple[str, int], str] = {}
+    for session in sessions:
+        # What was wanted at first counts: a call may be put on hold because nothing is heard.
+        wanted.setdefault((session.address, session.port), session.direction)
+    for stream in _one_way(flowing):
+        if wanted.get(stream.source) != "sendonly" and wanted.get(stream.destination) != "recvonly":
+            text = f"only from {stream.source} to {stream.destination}, {stream.packets} packets"
+            yield Finding(Trouble.ONE_WAY, call.call_id, text)
+
+
+def _one_way(streams: Sequence[StreamReport]) -> Iterator[StreamReport]:
+    """Streams of which one end only sends or the other only receives.
+
+    A gateway may send from one address and receive on another. Then there is one end of either kind, and only a stream
+    between the two is one-way.
+    """
+    sending = {_place(stream, stream.source) for stream in streams}
+    receiving = {_place(stream, stream.destination) for stream in streams}
+    deaf, mute = sending - receiving, receiving - sending
+    for stream in streams:
+        from_deaf, to_mute = _place(stream, stream.source) in deaf, _place(stream, stream.destination) in mute
+        if (from_deaf and (to_mute or not mute)) or (to_mute and not deaf):
+            yield stream
+
+
+def _place(stream: StreamReport, end: Endpoint) -> str:
+    """Ports may differ by direction, so a host counts; where both ends are on one, only ports tell them apart."""
+    return str(end) if stream.source.address == stream.destination.address else end.address

@@ -1,0 +1,54 @@
+"""Masked captures as sngrep reads them: the dialogs and messages that it keeps are ours.
+
+Sngrep reads pcapng through libpcap, and needs no terminal where it shows nothing (`-N`). It takes a frame whose payload
+was cut away for the last message that stood in its buffer, and does so with any capture that is cut. Hence the filter,
+which leaves it the ports of SIP and fragments.
+"""
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from linewarden.diagnostics.analysis import Report
+from tests.integration.test_peers_tshark import each_capture, made_call, masked, needs_captures, report_of
+
+needs_sngrep = pytest.mark.skipif(shutil.which("sngrep") is None, reason="install sngrep to compare with it")
+FRAGMENTS = "(ip[6:2] & 0x3fff != 0) or (ip6[6] == 44)"
+
+
+def _filter(report: Report) -> str:
+    ends = {end for ladder in report.ladders for arrow in ladder.arrows for end in (arrow.source, arrow.destination)}
+    ports = sorted({end.port for end in ends} or {5_060})
+    return " or ".join([*(f"port {port}" for port in ports), FRAGMENTS])
+
+
+def _messages(report: Report) -> Counter[tuple[str, str]]:
+    return Counter((ladder.call_id, arrow.label) for ladder in report.ladders for arrow in ladder.arrows)
+
+
+def _check(file: Path, folder: Path) -> None:
+    ours, kept = report_of(file), folder / "kept.pcap"
+    # A filter in one word would be an expression to look for in messages.
+    command = ["sngrep", "-N", "-I", str(file), "-O", str(kept), *_filter(ours).split()]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=True)
+    *_, dialogs = re.findall(r"Dialog count: (\d+)", done.stdout)
+    assert int(dialogs) == len(ours.ladders)
+    assert _messages(report_of(kept)) == _messages(ours)
+
+
+@needs_captures
+@needs_sngrep
+@each_capture
+def test_sngrep_finds_our_dialogs(path: Path, tmp_path: Path):
+    """Of every published capture, masked, sngrep counts as many dialogs as we and keeps the same messages."""
+    _check(masked(path, tmp_path), tmp_path)
+
+
+@needs_sngrep
+def test_sngrep_finds_a_made_call(tmp_path: Path):
+    """Of a call with a repeated BYE, masked, sngrep keeps one dialog and every message."""
+    _check(masked(made_call(tmp_path / "made.pcap", plain=True), tmp_path), tmp_path)
