@@ -1,5 +1,9 @@
-"""Which calls a capture is about, when it is about calls: by extension, by Call-ID, and their media."""
+"""Which calls a capture is about, when it is about calls: by extension, by Call-ID, and their media.
 
+When a call has ended its ports will be given to another, which nobody asked for: so they are forgotten with it.
+"""
+
+import re
 from collections import OrderedDict
 from typing import TypeVar
 
@@ -7,7 +11,9 @@ from linewarden.diagnostics.capture.model import Selector
 from linewarden.diagnostics.capture.sip import Message, call_id, parties, session
 
 _Key = TypeVar("_Key", str, bytes)
+_Value = TypeVar("_Value", str, None)
 
+_BYE = re.compile(rb"\d+\s+BYE")
 _MAX_CALLS = 4_096
 _MAX_ENDPOINTS = 8_192
 
@@ -20,18 +26,24 @@ class Dialogs:
         self._wanted = frozenset(selector.call_ids)
         self._all = not selector.by_dialog
         self._calls: OrderedDict[str, None] = OrderedDict()
-        self._media: OrderedDict[bytes, None] = OrderedDict()
+        self._media: OrderedDict[bytes, str] = OrderedDict()
 
-    def takes(self, message: Message) -> bool:
-        """Whether the message belongs to a selected call. Remembers the call and its media addresses."""
+    def takes(self, message: Message, *, finished: bool) -> bool:
+        """Whether the message belongs to a selected call. Remembers the call and its media addresses.
+
+        `finished` says whether all of the message has come.
+        """
         if self._all:
             return True
         call = call_id(message)
         if not call or not (call in self._wanted or call in self._calls or self._extensions & parties(message)):
             return False
-        _touch(self._calls, call, _MAX_CALLS)
-        for endpoint, _ in session(message):
-            _touch(self._media, endpoint, _MAX_ENDPOINTS)
+        _touch(self._calls, call, None, _MAX_CALLS)
+        for endpoint, _ in session(message, finished=finished):
+            _touch(self._media, endpoint, call, _MAX_ENDPOINTS)
+        if _ends_call(message):
+            for endpoint in [endpoint for endpoint, owner in self._media.items() if owner == call]:
+                del self._media[endpoint]
         return True
 
     def takes_media(self, source: bytes, destination: bytes) -> bool:
@@ -44,8 +56,13 @@ class Dialogs:
         return self._all
 
 
-def _touch(table: OrderedDict[_Key, None], key: _Key, bound: int) -> None:
-    table[key] = None
+def _ends_call(message: Message) -> bool:
+    """Whether the message agrees to the end of its call."""
+    return message.raw.startswith(b"SIP/2.0 2") and any(map(_BYE.fullmatch, message.values(b"cseq")))
+
+
+def _touch(table: OrderedDict[_Key, _Value], key: _Key, value: _Value, bound: int) -> None:
+    table[key] = value
     table.move_to_end(key)
     if len(table) > bound:
         table.popitem(last=False)

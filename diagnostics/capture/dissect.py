@@ -1,9 +1,11 @@
 """Where the headers of a frame end: link, network, transport. Nothing is copied, nothing is believed.
 
 Every length in a packet is clipped to the bytes at hand. Link types: Ethernet with up to three VLAN tags, Linux cooked
-v1 and v2, raw IP, BSD loopback. Tunnels are not opened: what they carry is payload.
+v1 and v2, raw IP, BSD loopback. Tunnels are not opened: what they carry is payload. So is what stands behind an option
+that is not known: an option can hold keys, cookies, or anything, and it would be kept as part of a header.
 """
 
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 LINKTYPE_NULL = 0
@@ -25,9 +27,15 @@ _IPV4 = b"\x08\x00"
 _IPV6 = b"\x86\xdd"
 _MAX_TAGS = 3
 _MAX_EXTENSIONS = 8
+_TRANSPORT_HEADERS = {UDP: 8, TCP: 20, ICMP: 8, ICMP6: 8}
+_CHECKSUMS = {UDP: 6, TCP: 16, ICMP: 2, ICMP6: 2}
 _FRAGMENT_HEADER = 44
-_AUTHENTICATION_HEADER = 51
-_EXTENSIONS = frozenset({0, 43, 60, _FRAGMENT_HEADER, _AUTHENTICATION_HEADER})
+_EXTENSIONS = frozenset({0, 60, _FRAGMENT_HEADER})
+#: Options by kind, with the lengths they may have: router alert; segment size, window, selective acks, timestamps.
+_IPV4_OPTIONS = {148: frozenset({4})}
+_TCP_OPTIONS = {2: {4}, 3: {3}, 4: {2}, 5: {10, 18, 26, 34}, 8: {10}}
+#: Router alert and jumbo length, without the two bytes of kind and length.
+_IPV6_OPTIONS = {5: 2, 194: 4}
 #: Address families of BSD loopback: AF_INET is 2 everywhere; AF_INET6 is 10, 24, 28 or 30.
 _FAMILIES = {2: _IPV4, 10: _IPV6, 24: _IPV6, 28: _IPV6, 30: _IPV6}
 #: Where the type of the payload stands in a link header, and where the header ends.
@@ -39,7 +47,8 @@ class Packet(NamedTuple):
     """An IP packet in a frame. Offsets count from the start of the frame.
 
     `transport` is where the transport header starts, `end` where the packet ends; both lie within the frame.
-    `datagram` names the whole that a fragment belongs to, and is empty when there are no others.
+    `datagram` names the whole that a fragment belongs to, and is empty when there are no others. `clipped` says that
+    the frame ends before the packet does.
     """
 
     protocol: int
@@ -49,6 +58,7 @@ class Packet(NamedTuple):
     destination: bytes
     datagram: bytes = b""
     first: bool = True
+    clipped: bool = False
 
 
 class Cut(NamedTuple):
@@ -73,17 +83,28 @@ def quoted_packet(data: bytes, start: int) -> Packet | Cut:
     return _ipv6(data, start) if data[start : start + 1] >= b"\x60" else _ipv4(data, start)
 
 
-def header_end(packet: Packet, data: bytes) -> int:
-    """Where the transport header ends; 0 when it is broken or not all at hand. A later fragment has none."""
+def header_end(packet: Packet, data: bytes) -> int | Cut:
+    """Where the transport header ends, or how far it could be read. A later fragment has none."""
     if not packet.first:
         return packet.transport
-    length = {UDP: 8, TCP: 20, ICMP: 8, ICMP6: 8}.get(packet.protocol, 0)
-    if packet.transport + length > packet.end:
-        return 0
-    if packet.protocol == TCP:
-        stated = 4 * (data[packet.transport + 12] >> 4)
-        return packet.transport + stated if stated >= length and packet.transport + stated <= packet.end else 0
-    return packet.transport + length
+    end = packet.transport + _TRANSPORT_HEADERS.get(packet.protocol, 0)
+    if end > packet.end:
+        return Cut(packet.transport, malformed=True)
+    if packet.protocol != TCP:
+        return end
+    stated = packet.transport + 4 * (data[packet.transport + 12] >> 4)
+    if not end <= stated <= packet.end:
+        return Cut(packet.transport, malformed=True)
+    return stated if _knows(_TCP_OPTIONS, data, end, stated) else Cut(end, malformed=True)
+
+
+def without_checksum(packet: Packet, data: bytes, end: int) -> bytes:
+    """The frame up to `end`, with zeros for the checksum of the transport.
+
+    It is a sum over the payload too: who has all the rest can tell from it a digit, or a letter of real-time text.
+    """
+    at = packet.transport + _CHECKSUMS.get(packet.protocol, end)
+    return data[:end] if not packet.first or at + 2 > end else data[:at] + b"\0\0" + data[at + 2 : end]
 
 
 def _network(link_type: int, data: bytes) -> tuple[bytes, int]:
@@ -116,6 +137,8 @@ def _ipv4(data: bytes, start: int) -> Packet | Cut:
     total = int.from_bytes(data[start + 2 : start + 4], "big") or len(data) - start
     if header < 20 or total < header or len(data) < start + header:
         return Cut(start, malformed=True)
+    if not _knows(_IPV4_OPTIONS, data, start + 20, start + header):
+        return Cut(start + 20, malformed=True)
     flags = int.from_bytes(data[start + 6 : start + 8], "big")
     identity = b""
     if flags & 0x3FFF:
@@ -128,6 +151,7 @@ def _ipv4(data: bytes, start: int) -> Packet | Cut:
         data[start + 16 : start + 20],
         identity,
         not flags & 0x1FFF,
+        start + total > len(data),
     )
 
 
@@ -137,6 +161,7 @@ def _ipv6(data: bytes, start: int) -> Packet | Cut:
         return Cut(min(start, len(data)), malformed=True)
     length = int.from_bytes(data[start + 4 : start + 6], "big")
     end = min(at + length, len(data)) if length else len(data)
+    clipped = at + length > len(data)
     source, destination = data[start + 8 : start + 24], data[start + 24 : start + 40]
     protocol, identity, first = data[start + 6], b"", True
     for _ in range(_MAX_EXTENSIONS):
@@ -149,13 +174,35 @@ def _ipv6(data: bytes, start: int) -> Packet | Cut:
             first = offset < 8
             # RFC 8200, 4.5: the next header is not part of what fragments have in common.
             identity = data[at + 4 : at + 8] + source + destination if offset & 0xFFF9 else b""
-        protocol, at = data[at], at + _extension_length(protocol, data[at + 1])
-        if at > end:
-            return Cut(end, malformed=True)
-    return Packet(protocol, at, end, source, destination, identity, first)
+            protocol, at = data[at], at + 8
+            continue
+        following = at + 8 * (data[at + 1] + 1)
+        if following > end or not _knows_ipv6(data, at + 2, following):
+            return Cut(at, malformed=True)
+        protocol, at = data[at], following
+    return Packet(protocol, at, end, source, destination, identity, first, clipped)
 
 
-def _extension_length(kind: int, length: int) -> int:
-    if kind == _FRAGMENT_HEADER:
-        return 8
-    return 4 * (length + 2) if kind == _AUTHENTICATION_HEADER else 8 * (length + 1)
+def _knows(known: Mapping[int, Container[int]], data: bytes, at: int, end: int) -> bool:
+    """Whether all options of IPv4 or TCP are known. Kind 0 ends them, 1 fills."""
+    while at < end:
+        kind = data[at]
+        if kind == 0:
+            return not any(data[at:end])
+        length = 1 if kind == 1 else data[at + 1] if at + 1 < end else 0
+        if kind != 1 and length not in known.get(kind, ()):
+            return False
+        at += length
+    return at == end
+
+
+def _knows_ipv6(data: bytes, at: int, end: int) -> bool:
+    """Whether all options of an extension header are known. Kind 0 is one byte; 1 fills any number, with zeros."""
+    while at < end:
+        kind, length = data[at], data[at + 1] if at + 1 < end else 0
+        if kind == 1 and any(data[at + 2 : at + 2 + length]):
+            return False
+        if kind > 1 and _IPV6_OPTIONS.get(kind) != length:
+            return False
+        at += 2 + length if kind else 1
+    return at == end

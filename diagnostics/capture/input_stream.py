@@ -10,7 +10,11 @@ _PIECE = 1 << 16
 
 
 class InputStream:
-    """Reads a descriptor, waiting no longer than `patience` seconds from the last `start_waiting` on."""
+    """Reads a descriptor for no longer than `patience` seconds from the last `start_waiting` on.
+
+    Bytes that go on coming do not help: a file of nothing but comments would keep the worker from hearing that it shall
+    stop.
+    """
 
     def __init__(self, fd: int, patience: float, monotonic: Callable[[], float]) -> None:
         """The descriptor stays the caller's."""
@@ -30,10 +34,10 @@ class InputStream:
         return self._monotonic() - self._since
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end. Raises SourceUnusable when nothing comes."""
+        """Up to so many bytes; none at the end. Raises SourceUnusable when patience ends."""
         if self._at == len(self._piece):
             left = self._patience - self.waited()
-            if not select.select([self._fd], [], [], max(0.0, left))[0]:
+            if left <= 0 or not select.select([self._fd], [], [], left)[0]:
                 raise SourceUnusable("the capture file stopped coming in")
             self._piece, self._at = os.read(self._fd, _PIECE), 0
         data = self._piece[self._at : self._at + size]

@@ -19,6 +19,7 @@ from linewarden.diagnostics.capture.dissect import (
     find_packet,
     header_end,
     quoted_packet,
+    without_checksum,
 )
 from linewarden.diagnostics.capture.media import (
     RTP_HEADER,
@@ -49,6 +50,8 @@ class _Kept(NamedTuple):
 
 
 _NOTHING: frozenset[Rule] = frozenset()
+#: To look a member up in its enumeration takes as long as to look a stream up in its table.
+_RTP_PAYLOAD = Rule.RTP_PAYLOAD
 
 
 class Masker:
@@ -81,10 +84,10 @@ class Masker:
             and data[39] >= 20
             and data[17] >= 40
             and not 192 <= data[43] <= 223
-            and self._media.follows(data[26:38], data[42:54])
+            and self._media.follows(data[26:38], header := data[42:54])
         ):
-            self.rules[Rule.RTP_PAYLOAD] = self.rules.get(Rule.RTP_PAYLOAD, 0) + 1
-            return data[:54]
+            self.rules[_RTP_PAYLOAD] = self.rules.get(_RTP_PAYLOAD, 0) + 1
+            return data[:40] + b"\0\0" + header
         return self._mask(link_type, data)
 
     def _mask(self, link_type: int, data: bytes) -> bytes | None:
@@ -110,22 +113,27 @@ class Masker:
 
     def _packet(self, packet: Packet, data: bytes) -> _Kept:
         at = header_end(packet, data)
-        if not at:
-            return self._cut(Cut(packet.transport, malformed=True), data)
+        if isinstance(at, Cut):
+            return self._cut(at, data)
         if self._blind:
-            return self._by_profile(data, at, selected=True)
+            return self._by_profile(packet, data, at, selected=True)
         payload = self._payload(packet, data, at)
         if self._profile is not Profile.SIGNALLING:
-            return self._by_profile(data, at, selected=payload.selected)
-        rules = payload.rules
-        if len(data) > packet.end and not rules:
-            rules = frozenset({Rule.TRAILER})
-        return _Kept(data[:at] + payload.data, rules, payload.selected)
+            return self._by_profile(packet, data, at, selected=payload.selected)
+        rules, end = payload.rules, at + len(payload.data)
+        whole = not (rules or packet.clipped or packet.datagram) and payload.data == data[at : packet.end]
+        header = data[:at] if whole else without_checksum(packet, data, at)
+        return _Kept(
+            header + payload.data,
+            rules if rules or end == len(data) else frozenset({Rule.TRAILER}),
+            payload.selected,
+        )
 
-    def _by_profile(self, data: bytes, at: int, *, selected: bool) -> _Kept:
+    def _by_profile(self, packet: Packet, data: bytes, at: int, *, selected: bool) -> _Kept:
         if self._profile is Profile.MEDIA:
             return _Kept(data, _NOTHING, selected)
-        return _Kept(data[:at], frozenset({Rule.BY_PROFILE}) if at < len(data) else _NOTHING, selected)
+        rules = frozenset({Rule.BY_PROFILE}) if at < len(data) else _NOTHING
+        return _Kept(without_checksum(packet, data, at), rules, selected)
 
     def _payload(self, packet: Packet, data: bytes, at: int) -> _Kept:
         if not packet.first:
@@ -155,7 +163,8 @@ class Masker:
         if data[packet.transport] in _ICMP_ERRORS[packet.protocol]:
             quoted = quoted_packet(data[: packet.end], at)
             if isinstance(quoted, Packet) and quoted.first and quoted.protocol in {UDP, TCP}:
-                kept = data[at : min(quoted.transport + _QUOTED_PORTS, packet.end)]
+                end = min(quoted.transport + _QUOTED_PORTS, packet.end)
+                kept = without_checksum(quoted, data, end)[at:]
         return self._dropped(Rule.ICMP_QUOTE if kept else Rule.OTHER_TRANSPORT)._replace(data=kept)
 
     def _udp(self, packet: Packet, data: bytes, at: int) -> _Kept:
@@ -186,7 +195,7 @@ class Masker:
     def _select(self, message: Message, finished: bool) -> bool:
         if finished:
             self._media.announce(session(message))
-        return self._dialogs.takes(message)
+        return self._dialogs.takes(message, finished=finished)
 
     def _datagram(self, packet: Packet, payload: bytes, ports: bytes) -> tuple[int, Rule | None]:
         """How much of a datagram that is not SIP may be kept, and by which rule the rest goes."""
@@ -212,7 +221,9 @@ class Masker:
         if not payload:
             return self._dropped()
         segment = self._streams.mask(path, int.from_bytes(data[start + 4 : start + 8], "big"), payload)
-        return self._dropped(Rule.TCP_OTHER) if segment is None else _Kept(*segment)
+        if segment is None:
+            return self._dropped(Rule.TCP_OTHER)
+        return _Kept(segment.data, segment.rules, segment.selected or self._dialogs.takes_all)
 
 
 def _foreign(payload: bytes) -> Rule:

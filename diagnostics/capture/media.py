@@ -64,10 +64,11 @@ class MediaStreams:
     def _proves(self, stream: bytes, header: bytes) -> bool:
         """Whether the datagram and the one before it make a sequence.
 
-        The running number of UDPTL stands where RTP has version and packet type: there these cannot stay the same.
+        The running number of UDPTL stands where RTP has version and packet type: there these cannot stay the same. Nor
+        may the marker appear, or UDPTL packets that are 128 apart would be alike.
         """
         first = self._candidates.get(stream)
-        if first is None or _kind(first) != _kind(header):
+        if first is None or _kind(first) != _kind(header) or header[1] > first[1]:
             return False
         if not 0 < (_number(header) - _number(first)) & 0xFFFF < _PROOF_GAP:
             return False

@@ -1,8 +1,10 @@
 """Reads capture files of the new kind (draft-ietf-opsawg-pcapng): several sections, interfaces, resolutions.
 
-Comments, names and decryption secrets of the file are left behind: nobody has masked them.
+Comments, resolved names and decryption secrets of the file are left behind: nobody has masked them. Nor can an
+interface be called anything but what interfaces are called.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ _MAX_INTERFACES = 256
 _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET = 1, 2, 3, 5, 6
 _NAME, _RESOLUTION, _OFFSET = 2, 9, 14
 _INTERFACE_DROPS, _SYSTEM_DROPS = 5, 7
+_MAX_OPTIONS = 1_024
+#: As Linux has it, and as Windows has it.
+_INTERFACE_NAME = re.compile(rb"[A-Za-z0-9_.:@-]{1,15}|\\Device\\NPF_(?:Loopback|\{[0-9A-Fa-f-]{36}\})")
 
 
 @dataclass(slots=True)
@@ -131,8 +136,8 @@ class PcapngReader:
         number = len(self.interfaces)
         (offset,) = self._unpack("q", options.get(_OFFSET, bytes(8)))
         self._section.append(_Seen(number, snaplen, _resolution(options.get(_RESOLUTION, b"\x06")), offset * 10**9))
-        name = options.get(_NAME, b"").decode("utf-8", "replace")[:64]
-        self.interfaces.append(Interface(name or f"interface {number}", link_type))
+        name = _INTERFACE_NAME.fullmatch(options.get(_NAME, b""))
+        self.interfaces.append(Interface(name[0].decode() if name else f"interface {number}", link_type))
         self._received.append(0)
         self._dropped.append(0)
 
@@ -144,15 +149,18 @@ class PcapngReader:
 
     def _options(self, data: bytes) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
-        while len(data) >= 4:
-            code, length = self._unpack("HH", data)
+        at = 0
+        for _ in range(_MAX_OPTIONS):
+            if len(data) - at < 4:
+                return found
+            code, length = self._unpack("HH", data[at : at + 4])
             if code == 0:
-                break
-            if length > len(data) - 4:
+                return found
+            if length > len(data) - at - 4:
                 raise SourceUnusable("an option in the capture file is too long")
-            found.setdefault(code, data[4 : 4 + length])
-            data = data[4 + (length + 3 & ~3) :]
-        return found
+            found.setdefault(code, data[at + 4 : at + 4 + length])
+            at += 4 + (length + 3 & ~3)
+        raise SourceUnusable("a block of the capture file has too many options")
 
 
 def _resolution(value: bytes) -> int:

@@ -5,11 +5,15 @@ Lines end at CR, LF or both: a reader that is laxer than the RFC must not find a
 
 import re
 from ipaddress import ip_address
+from itertools import islice
 from typing import NamedTuple
 
 from linewarden.diagnostics.capture.overwrite import Veil
 
 LINE = re.compile(rb"([^\r\n]*)(\r\n|\r|\n|\Z)")
+
+#: A body may have so many lines; what follows is covered.
+MAX_LINES = 2_048
 
 _OPEN_TYPES = frozenset(b"vosbctrzm")
 #: Attributes that carry no key and no text. Not here: crypto, key-mgmt, ice-pwd, acap (may hold crypto, RFC 5939).
@@ -37,18 +41,23 @@ class Announcement(NamedTuple):
 
 
 def show_sdp(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Uncovers the lines of a description that may be seen. The last line of an unfinished one may be a part only."""
-    for line in LINE.finditer(raw, begin, end):
-        whole = finished or bool(line[2])
+    """Uncovers the lines of a description that may be seen. The last line of an unfinished one may be a part only.
+
+    What is no line of a description ends it: a length that lies may have put the next message here.
+    """
+    described = True
+    for line in islice(LINE.finditer(raw, begin, end), MAX_LINES):
+        described = described and line[1][1:2] == b"=" and line[1][:1].islower()
         veil.show(line.end(1), line.end())
-        veil.show(line.start(), line.start() + _open_length(line[1], whole=whole))
+        if described:
+            veil.show(line.start(), line.start() + _open_length(line[1], whole=finished or bool(line[2])))
 
 
 def announcements(raw: bytes) -> list[Announcement]:
     """The media addresses of a description."""
     session = address = b""
     found: list[tuple[bytes, bytes, bool]] = []
-    for line in LINE.finditer(raw):
+    for line in islice(LINE.finditer(raw), MAX_LINES):
         if (connection := _CONNECTION.fullmatch(line[1])) is not None:
             address = _packed(connection[1])
             if found:
@@ -62,8 +71,6 @@ def announcements(raw: bytes) -> list[Announcement]:
 
 def _open_length(line: bytes, *, whole: bool) -> int:
     """How many bytes at the start of a line may be seen."""
-    if line[1:2] != b"=" or not line[:1].islower():
-        return 0
     if line[0] in _OPEN_TYPES:
         return len(line)
     attribute = _ATTRIBUTE.match(line)

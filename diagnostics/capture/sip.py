@@ -5,10 +5,9 @@ that it would not show at once.
 """
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from linewarden.diagnostics.capture.headers import canonical, hide_uri_secrets, known_name, show_value
+from linewarden.diagnostics.capture.headers import canonical, hide_in_request_uri, hide_secrets, known_name, show_value
 from linewarden.diagnostics.capture.model import Rule
 from linewarden.diagnostics.capture.multipart import show_multipart
 from linewarden.diagnostics.capture.overwrite import Veil
@@ -17,7 +16,11 @@ from linewarden.diagnostics.capture.sdp import LINE, Announcement, announcements
 #: A message may have so many header lines; what follows is covered.
 MAX_HEADERS = 512
 
-_REQUEST = re.compile(rb"[A-Z][A-Za-z0-9.!%*_+`'~-]{0,31} ([A-Za-z][A-Za-z0-9+.-]*:[^\s]{1,2048}) SIP/2\.0(\r\n|\r|\n)")
+#: Methods by name: before any other word the end of a body could stand, where a length lies.
+_REQUEST = re.compile(
+    rb"(?:ACK|BENOTIFY|BYE|CANCEL|INFO|INVITE|KDMQ|MESSAGE|NEGOTIATE|NOTIFY|OPTIONS|PING|PRACK|PUBLISH|REFER|REGISTER"
+    rb"|SERVICE|SUBSCRIBE|UPDATE) ([A-Za-z][A-Za-z0-9+.-]*:[^\s]{1,2048}) SIP/2\.0(\r\n|\r|\n)"
+)
 _RESPONSE = re.compile(rb"SIP/2\.0 [1-6]\d\d [^\r\n]{0,256}(\r\n|\r|\n)")
 _LENGTH = re.compile(rb"[ \t]*(\d{1,9})[ \t]*")
 _USER = re.compile(rb"(?:sips?|tel):([^@;>:?\s,\"]+)", re.IGNORECASE)
@@ -26,13 +29,22 @@ _PARTIES = frozenset({b"from", b"to", b"p-asserted-identity"})
 
 
 class Header(NamedTuple):
-    """One header with its folded lines. `name` is canonical; offsets count from the start of the message."""
+    """One header with its folded lines. `name` is canonical; offsets count from the start of the message.
+
+    `stop` is behind the line end that stands at `end`, as far as that has come.
+    """
 
     name: bytes
     begin: int
     value: int
     end: int
-    finished: bool
+    stop: int
+    folded: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether its line has ended, though a fold may follow."""
+        return self.stop > self.end
 
 
 class Message(NamedTuple):
@@ -81,23 +93,24 @@ def parse_message(raw: bytes) -> Message | None:
 def mask_message(message: Message, *, finished: bool) -> Masked:
     """The message under its mask. `finished` says that nothing more of it will come."""
     raw, veil = message.raw, Veil(message.raw)
-    _show_start(veil, raw)
+    start = _show_start(veil, raw)
     for header in message.headers:
         _show_header(veil, raw, header)
     if message.body >= 0:
-        veil.show(message.headers[-1].end if message.headers else 0, message.body)
+        veil.show(message.headers[-1].end if message.headers else start, message.body)
     rules = {Rule.SIP_HEADER} if veil.hidden(0, message.body if message.body >= 0 else len(raw)) else set()
     if message.body >= 0:
         rules |= _show_body(veil, message, finished=finished)
     return Masked(veil.bytes(), frozenset(rules))
 
 
-def session(message: Message) -> list[Announcement]:
-    """The media addresses the message announces."""
+def session(message: Message, *, finished: bool = True) -> list[Announcement]:
+    """The media addresses the message announces. Of an unfinished one the last line is not believed."""
     kind = _content_type(message)
     if message.body < 0 or message.length == -1 or not kind.startswith((b"application/sdp", b"multipart/")):
         return []
-    return announcements(message.raw[message.body : message.end])
+    body = message.raw[message.body : message.end]
+    return announcements(body if finished else body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1])
 
 
 def call_id(message: Message) -> str:
@@ -108,30 +121,33 @@ def call_id(message: Message) -> str:
 def parties(message: Message) -> set[str]:
     """The user parts of who calls and who is called."""
     line = LINE.match(message.raw)
-    texts = [line[1] if line else b"", *(message.raw[h.value : h.end] for h in message.headers if h.name in _PARTIES)]
+    headers = (h for h in message.headers if h.name in _PARTIES and h.finished)
+    texts = [line[1] if line else b"", *(message.raw[h.value : h.end] for h in headers)]
     return {user[1].decode("utf-8", "replace") for text in texts for user in _USER.finditer(text)}
 
 
 def _headers(raw: bytes, at: int) -> tuple[tuple[Header, ...], int]:
-    """The headers, and where the body starts; -1 when the empty line has not come, or too many headers have."""
+    """The headers, and where the body starts; -1 when the empty line has not come, or too many lines have."""
     found: list[Header] = []
-    for line in LINE.finditer(raw, at):
+    for number, line in enumerate(LINE.finditer(raw, at)):
         if not line[1] and line[2]:
             return tuple(found), line.end()
-        if line[1][:1] in {b" ", b"\t"} and found:
-            found[-1] = found[-1]._replace(end=line.end(1), finished=bool(line[2]))
-        elif len(found) == MAX_HEADERS or not line[1]:
+        if number == MAX_HEADERS or not line[1]:
             break
+        if line[1][:1] in {b" ", b"\t"} and found:
+            found[-1] = found[-1]._replace(end=line.end(1), stop=line.end(), folded=True)
         else:
             found.append(_header(raw, line))
     return tuple(found), -1
 
 
 def _header(raw: bytes, line: re.Match[bytes]) -> Header:
-    colon = raw.find(b":", *line.span(1))
-    value = colon + 1 if colon >= 0 else line.end(1)
-    name = canonical(raw[line.start() : colon]) if colon >= 0 else b""
-    return Header(name, line.start(), value, line.end(1), bool(line[2]))
+    begin, end = line.span(1)
+    # A line that is indented, though there is nothing it could continue, has no name that could be trusted.
+    colon = -1 if line[1][:1] in {b" ", b"\t"} else raw.find(b":", begin, end)
+    if colon < 0:
+        return Header(b"", begin, end, end, line.end())
+    return Header(canonical(raw[begin:colon]), begin, colon + 1, end, line.end())
 
 
 def _stated_length(values: list[bytes]) -> int | None:
@@ -141,13 +157,17 @@ def _stated_length(values: list[bytes]) -> int | None:
     return int(match[1]) if match and len(set(values)) == 1 else -1
 
 
-def _show_start(veil: Veil, raw: bytes) -> None:
+def _show_start(veil: Veil, raw: bytes) -> int:
+    """Uncovers the start line; where it ends."""
     line = _REQUEST.match(raw) or _RESPONSE.match(raw)
     if line is None:
-        return
+        return 0
     veil.show(0, line.end())
     if line.lastindex == 2:
-        hide_uri_secrets(veil, raw, *line.span(1), finished=True)
+        hide_in_request_uri(veil, raw, *line.span(1))
+    else:
+        hide_secrets(veil, raw, 0, line.start(1), finished=True)
+    return line.end()
 
 
 def _show_header(veil: Veil, raw: bytes, header: Header) -> None:
@@ -157,17 +177,10 @@ def _show_header(veil: Veil, raw: bytes, header: Header) -> None:
         show_value(veil, header.name, raw, header.value, header.end, finished=header.finished)
     elif header.name:
         veil.show(header.value - 1, header.value)
-    for line in _folds(raw, header):
-        veil.show(*line)
-
-
-def _folds(raw: bytes, header: Header) -> Iterator[tuple[int, int]]:
-    """The line ends of a header, each with the first character of the fold that follows."""
-    for line in LINE.finditer(raw, header.begin):
-        inside = line.end(1) < header.end
-        yield line.end(1), line.end() + inside
-        if not inside:
-            return
+    veil.show(header.end, header.stop)
+    if header.folded:
+        for line in LINE.finditer(raw, header.begin, header.end):
+            veil.show(line.end(1), line.end() + (line.end() < header.end))
 
 
 def _content_type(message: Message) -> bytes:

@@ -21,13 +21,14 @@ MAX_READ = 128 * 1024
 _MAX_START_LINE = 2_400
 _MAX_HISTORY = 16 * 1024
 _MAX_REMEMBERED = 64
+_MAX_MESSAGES = 512
 _MAX_STREAMS = 512
 _HALF = 1 << 31
 _WRAP = 1 << 32
 
 
 class Segment(NamedTuple):
-    """A segment as it may be stored, and whether a selected message is in it."""
+    """A segment as it may be stored, and whether something of a selected message is in it."""
 
     data: bytes
     rules: frozenset[Rule]
@@ -44,7 +45,7 @@ class SipStream:
         self._raw = b""
         self._read = 0
         self._lost = False
-        self._history: deque[tuple[int, bytes]] = deque()
+        self._history: deque[tuple[int, bytes, bool]] = deque()
         self._remembered = 0
 
     def mask(self, number: int, data: bytes) -> Segment:
@@ -53,13 +54,13 @@ class SipStream:
         if ahead > 0:
             self._next = number
             self._give_up()
-        old = self._repeat(number, min(len(data), max(0, -ahead)))
+        old, known = self._repeat(number, min(len(data), max(0, -ahead)))
         rules: set[Rule] = set()
         fresh, selected = self._advance(data[len(old) :], rules)
-        self._remember(fresh)
+        self._remember(fresh, selected=selected)
         if old:
             rules.add(Rule.SIP_HEADER)
-        return Segment(old + fresh, frozenset(rules), selected or bool(old and not fresh))
+        return Segment(old + fresh, frozenset(rules), selected or known)
 
     def _give_up(self) -> None:
         self._lost, self._raw, self._read = True, b"", 0
@@ -68,12 +69,15 @@ class SipStream:
         out, selected = bytearray(), False
         if self._lost and starts_message(data):
             self._lost = False
-        while data and not self._lost:
+        for _ in range(_MAX_MESSAGES):
+            if not data or self._lost:
+                break
             shown, taken, chosen = self._take(data, rules)
             out += shown
             data = data[taken:]
             selected = selected or chosen
         if data:
+            self._give_up()
             rules.add(Rule.SIP_LOST)
         return bytes(out) + covered(len(data)), selected
 
@@ -101,6 +105,7 @@ class SipStream:
 
     def _shown(self, message: Message, rules: set[Rule], *, finished: bool) -> tuple[bytes, bool]:
         if not self._select(message, finished):
+            rules.add(Rule.SIP_HEADER)
             return covered(len(message.raw)), False
         masked = mask_message(message, finished=finished)
         rules |= masked.rules
@@ -120,22 +125,23 @@ class SipStream:
         if len(whole) > MAX_MESSAGE or self._read > MAX_READ:
             self._give_up()
 
-    def _remember(self, shown: bytes) -> None:
-        self._history.append((self._next, shown))
+    def _remember(self, shown: bytes, *, selected: bool) -> None:
+        self._history.append((self._next, shown, selected))
         self._next = (self._next + len(shown)) % _WRAP
         self._remembered += len(shown)
         while self._remembered > _MAX_HISTORY or len(self._history) > _MAX_REMEMBERED:
             self._remembered -= len(self._history.popleft()[1])
 
-    def _repeat(self, number: int, length: int) -> bytes:
-        """So many bytes from `number` on, as they were stored; covered where that is forgotten."""
-        out = bytearray(covered(length))
-        for start, shown in self._history:
+    def _repeat(self, number: int, length: int) -> tuple[bytes, bool]:
+        """So many bytes from `number` on, as they were stored; covered where that is forgotten. And if selected."""
+        out, selected = bytearray(covered(length)), False
+        for start, shown, chosen in self._history:
             at = _distance(start, number)
             begin, end = max(0, at), min(length, at + len(shown))
             if begin < end:
                 out[begin:end] = shown[begin - at : end - at]
-        return bytes(out)
+                selected = selected or chosen
+        return bytes(out), selected
 
 
 class SipStreams:

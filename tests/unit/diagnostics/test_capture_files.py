@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,7 @@ def test_new_kind(order: str):
         section("<") + described("<", struct.pack("<HH", 2, 500)),
         section("<") + described("<", option("<", 14, b"\1")),
         section("<") + described("<") * 300,
+        section("<") + described("<", option("<", 1, b"") * 2_000),
         section("<") + block("<", 5, b""),
     ],
 )
@@ -152,6 +154,61 @@ def _source(raw: bytes, filter_text: str = "", patience: float = 5.0) -> FileSou
     os.write(writer, raw)
     os.close(writer)
     return FileSource(InputStream(reader, patience, time.monotonic), filter_text)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_texts_of_a_file_stay_behind(order: str):
+    """Comments, resolved names, TLS secrets, custom blocks, odd names of interfaces: none reaches the evidence."""
+    secret = b"secret of the file"
+    options = b"".join(option(order, code, secret) for code in (1, 2, 3, 4, 11, 12, 15, 2988, 2989, 19372))
+    raw = (
+        block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1) + options)
+        + described(order, options)
+        + block(order, 4, struct.pack(order + "HH", 1, 4 + len(secret)) + b"\x7f\0\0\1" + secret)
+        + block(order, 10, struct.pack(order + "II", 0x544C534B, len(secret)) + secret)
+        + block(order, 0xBAD, struct.pack(order + "I", 32473) + secret)
+        + block(order, 0x40000BAD, struct.pack(order + "I", 32473) + secret)
+        + block(order, 9, secret)
+        + enhanced(order, 0, TIME_NS, bytes(12) + b"\x88\xcc" + secret, 99)
+        + block(order, 6, struct.pack(order + "5I", 0, 0, 0, 4, 4) + b"abcd" + options)
+        + block(order, 5, struct.pack(order + "III", 0, 0, 0) + options[:24])
+        + section(order)
+        + described(order, option(order, 2, b"eth0.5"))
+    )
+    assert b"secret" not in custody(raw)[0]
+    reader = open_capture(io.BytesIO(raw))
+    assert len(list(reader)) == 2
+    assert [seen.name for seen in reader.interfaces] == ["interface 0", "eth0.5"]
+
+
+@pytest.mark.parametrize("name", [b"lo", b"wlan0@if3", b"\\Device\\NPF_Loopback", b"\\Device\\NPF_{%b}" % (b"0" * 36)])
+def test_names_of_interfaces(name: bytes):
+    """An interface that is called as interfaces are keeps its name."""
+    reader = open_capture(io.BytesIO(section("<") + described("<", option("<", 2, name))))
+    assert not list(reader)
+    assert reader.interfaces == [Interface(name.decode(), 1)]
+
+
+def test_sender_of_nothing_but_comments():
+    """A file that goes on for ever without a packet ends the capture after the lease as well."""
+    reader, writer = os.pipe()
+    sender = threading.Thread(target=_send_for_ever, args=(writer, section("<") + block("<", 99, bytes(1_000)) * 50))
+    sender.start()
+    began = time.monotonic()
+    source = FileSource(InputStream(reader, 0.2, time.monotonic), "")
+    with pytest.raises(SourceUnusable, match="stopped"):
+        list(_drain(source))
+    assert time.monotonic() - began < 5
+    os.close(reader)
+    sender.join()
+
+
+def _send_for_ever(fd: int, data: bytes) -> None:
+    try:
+        while True:
+            os.write(fd, data)
+    except BrokenPipeError:
+        os.close(fd)
 
 
 def test_packets_before_a_fault_are_kept():

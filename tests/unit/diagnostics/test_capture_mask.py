@@ -20,7 +20,14 @@ from linewarden.diagnostics.capture.model import Profile, Rule, Selector
 
 pytest.importorskip("scapy", reason="install linewarden[capture]: scapy makes the packets")
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+from scapy.layers.inet6 import (
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    PadN,
+    RouterAlert,
+)
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 
@@ -52,7 +59,7 @@ def rtp(number: int, *, source: int = 7, kind: int = 0, payload: bytes = SECRET)
 
 def udp(payload: bytes, network: Any = V4, **ports: Any) -> Any:
     """A datagram, without its link."""
-    return network / UDP(**(ports or RTP_PORTS)) / Raw(payload)
+    return network / UDP(**(ports or RTP_PORTS), chksum=0) / Raw(payload)
 
 
 def masker(profile: Profile = Profile.SIGNALLING, selector: Selector | None = None, snaplen: int = SNAPLEN) -> Masker:
@@ -119,6 +126,38 @@ def test_stream_goes_on_after_a_jump():
     numbers = [1, 2, 2, 3, 1, 5_000, 5_001, 65_535, 0, 1]
     lengths = [len(mask.mask(LINKTYPE_ETHERNET, _ethernet(udp(rtp(number)))) or b"") - 42 for number in numbers]
     assert lengths == [0, 12, 12, 12, 12, 0, 12, 0, 12, 12]
+
+
+@pytest.mark.parametrize("profile", [Profile.HEADERS, Profile.SIGNALLING])
+@pytest.mark.parametrize("link", LINKS)
+def test_digit_cannot_be_summed_up(link: str, profile: Profile):
+    """Packets that differ in a digit only, and in the checksum over it, are stored alike: whatever carries it."""
+    kind, frame = LINKS[link]
+    stored = set()
+    info = b"INFO sip:b@h SIP/2.0\r\nContent-Type: application/dtmf-relay\r\nContent-Length: 8\r\n\r\nSignal=%d"
+    for digit in range(10):
+        mask = masker(profile)
+        event = V4 / UDP(**RTP_PORTS) / Raw(rtp(2, kind=101, payload=bytes([digit, 10, 0, 160])))
+        error = V4 / ICMP(type=3, code=3) / event
+        packets = [
+            udp(rtp(1, kind=101)),
+            event,
+            error,
+            V6 / UDP(**RTP_PORTS) / Raw(b"\0" * 20 + bytes([digit])),
+            V4 / UDP(sport=5060, dport=5060) / Raw(info % digit),
+            V4 / TCP(seq=1, flags="PA") / Raw(info % digit),
+            V4 / TCP(sport=9, seq=1, flags="PA") / Raw(b"%d" % digit),
+            SPLIT(V4 / UDP() / Raw(info.replace(b"8", b"1000") % digit + b" " * 990), fragsize=64)[0],
+        ]
+        clipped = frame(V4 / UDP(**RTP_PORTS) / Raw(b"\r\n%d" % digit))[:-1]
+        stored.add((*(mask.mask(kind, frame(packet)) for packet in packets), mask.mask(kind, clipped)))
+    assert len(stored) == 1
+
+
+def test_checksum_of_what_is_stored_whole():
+    """A packet of which nothing was taken keeps its checksum, so that faults in it can be found."""
+    raw = _ethernet(V4 / UDP(sport=5060, dport=5060) / Raw(invite(SDP)))
+    assert masker().mask(LINKTYPE_ETHERNET, raw) == raw
 
 
 def test_events_lose_their_digits():
@@ -199,18 +238,26 @@ def test_rtcp_keeps_reports_and_loses_names():
 
 def test_link_padding_is_cut():
     """Bytes behind the packet, which may be left over from another, are not stored."""
-    raw = _ethernet(V4 / TCP(flags="A"))
+    raw = _ethernet(V4 / TCP(chksum=0, flags="A"))
     mask = masker()
     assert mask.mask(LINKTYPE_ETHERNET, raw + b"leftover") == raw
+    assert mask.rules == {Rule.TRAILER: 1}
+
+
+def test_bytes_behind_the_datagram_are_cut():
+    """Bytes that are in the packet but not in the datagram are not stored, and counted."""
+    mask = masker()
+    raw = bytes(V4 / UDP(len=10, chksum=0) / Raw(b"\r\nleftover"))
+    assert mask.mask(LINKTYPE_RAW, raw) == raw[:30]
     assert mask.rules == {Rule.TRAILER: 1}
 
 
 def test_icmp_error_quotes_ports_only():
     """An ICMP error keeps the quoted headers, so that one-way audio can be found, and no quoted speech."""
     quoted = bytes(udp(rtp(1)))
-    raw = _ethernet(V4 / ICMP(type=3, code=3) / Raw(quoted))
+    raw = _ethernet(V4 / ICMP(chksum=0, type=3, code=3) / Raw(quoted))
     assert masker().mask(LINKTYPE_ETHERNET, raw) == raw[: 14 + 20 + 8 + 28]
-    echo = _ethernet(V4 / ICMP(type=8) / Raw(SECRET))
+    echo = _ethernet(V4 / ICMP(chksum=0, type=8) / Raw(SECRET))
     assert masker().mask(LINKTYPE_ETHERNET, echo) == echo[: 14 + 20 + 8]
 
 
@@ -240,9 +287,9 @@ def test_tcp_sip_is_masked_and_other_streams_are_cut():
     """SIP over TCP is masked in place; TLS, on whatever port, keeps its TCP header."""
     sip = b"MESSAGE sip:b@h SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 6\r\n\r\nsecret"
     mask = masker()
-    raw = _ethernet(V4 / TCP(sport=5060, dport=5060, seq=1, flags="PA") / Raw(sip))
+    raw = _ethernet(V4 / TCP(chksum=0, sport=5060, dport=5060, seq=1, flags="PA") / Raw(sip))
     assert mask.mask(LINKTYPE_ETHERNET, raw) == raw[:-6] + b"xxxxxx"
-    tls = _ethernet(V4 / TCP(sport=5061, dport=5061, seq=1, flags="PA") / Raw(b"\x16\x03\x01" + SECRET))
+    tls = _ethernet(V4 / TCP(chksum=0, sport=5061, dport=5061, seq=1, flags="PA") / Raw(b"\x16\x03\x01" + SECRET))
     assert mask.mask(LINKTYPE_ETHERNET, tls) == tls[:54]
     assert mask.rules == {Rule.SIP_BODY: 1, Rule.TCP_OTHER: 1}
 
@@ -251,10 +298,10 @@ def test_reopened_connection_starts_anew():
     """After a SYN the same ports are another stream."""
     sip = b"OPTIONS sip:b@h SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 0\r\n\r\n"
     mask = masker()
-    first = _ethernet(V4 / TCP(sport=5060, dport=5060, seq=9000, flags="PA") / Raw(sip))
-    again = _ethernet(V4 / TCP(sport=5060, dport=5060, seq=1001, flags="PA") / Raw(sip))
+    first = _ethernet(V4 / TCP(chksum=0, sport=5060, dport=5060, seq=9000, flags="PA") / Raw(sip))
+    again = _ethernet(V4 / TCP(chksum=0, sport=5060, dport=5060, seq=1001, flags="PA") / Raw(sip))
     assert mask.mask(LINKTYPE_ETHERNET, first) == first
-    mask.mask(LINKTYPE_ETHERNET, _ethernet(V4 / TCP(sport=5060, dport=5060, seq=1000, flags="S")))
+    mask.mask(LINKTYPE_ETHERNET, _ethernet(V4 / TCP(chksum=0, sport=5060, dport=5060, seq=1000, flags="S")))
     assert mask.mask(LINKTYPE_ETHERNET, again) == again
 
 
@@ -264,13 +311,13 @@ def test_reopened_connection_starts_anew():
         _ethernet(ARP()),
         _ethernet(V4)[:30],
         _ethernet(V4 / UDP())[:38],
-        _ethernet(V4 / TCP())[:50],
+        _ethernet(V4 / TCP(chksum=0))[:50],
         b"",
         b"\x02",
         _ethernet(IP(ihl=4) / UDP() / Raw(SECRET)),
         _ethernet(IP(len=10) / UDP() / Raw(SECRET)),
-        _ethernet(V4 / TCP(dataofs=2) / Raw(SECRET)),
-        _ethernet(V4 / TCP(dataofs=15) / Raw(b"SECRET")),
+        _ethernet(V4 / TCP(chksum=0, dataofs=2) / Raw(SECRET)),
+        _ethernet(V4 / TCP(chksum=0, dataofs=15) / Raw(b"SECRET")),
         _ethernet(IP(proto=47) / Raw(SECRET)),
         _ethernet(V6 / Raw(SECRET)),
         bytes(Ether(**MACS, type=0x88CC) / Raw(SECRET)),
@@ -309,7 +356,7 @@ def test_selected_dialogs(profile: Profile):
         udp(invite(other, "2@h", user="carol"), sport=5060, dport=5060),
         udp(rtp(1), sport=1000, dport=50_000),
         udp(b"dns", sport=53, dport=53),
-        V4 / TCP(),
+        V4 / TCP(chksum=0),
         ARP(),
     ]
     later = udp(b"BYE sip:x@h SIP/2.0\r\nCall-ID: 1@h\r\n\r\n", sport=5060, dport=5060)
@@ -322,10 +369,93 @@ def test_selected_dialogs_in_one_segment():
     """Of several messages in a TCP segment only those of a selected call can be read."""
     mask = masker(selector=Selector(call_ids=("1@h",)))
     wanted, unwanted = invite(SDP), invite(SDP, "2@h", user="carol")
-    raw = _ethernet(V4 / TCP(seq=1, flags="PA") / Raw(wanted + unwanted))
+    raw = _ethernet(V4 / TCP(chksum=0, seq=1, flags="PA") / Raw(wanted + unwanted))
     assert mask.mask(LINKTYPE_ETHERNET, raw) == raw[: -len(unwanted)] + b"x" * len(unwanted)
-    alone = _ethernet(V4 / TCP(sport=9, seq=1, flags="PA") / Raw(unwanted))
+    assert mask.rules == {Rule.SIP_HEADER: 1}
+    alone = _ethernet(V4 / TCP(chksum=0, sport=9, seq=1, flags="PA") / Raw(unwanted))
     assert mask.mask(LINKTYPE_ETHERNET, alone) is None
+
+
+def test_streams_that_are_lost_are_stored():
+    """What of a TCP stream cannot be read is stored covered and counted, when no call was selected; blank lines too."""
+    mask = masker()
+    sip = b"OPTIONS sip:b@h SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 0\r\n\r\n"
+    number = 1
+    lost = b"\n" + SECRET + b"\n"
+    for payload, stored in ((sip, sip), (b"\r\n\r\n", b"\r\n\r\n"), (lost, b"\n" + b"x" * (len(lost) - 1))):
+        raw = _ethernet(V4 / TCP(chksum=0, seq=number, flags="PA") / Raw(payload))
+        assert mask.mask(LINKTYPE_ETHERNET, raw) == raw[:54] + stored
+        number += len(payload)
+    assert mask.rules == {Rule.SIP_LOST: 1}
+
+
+def test_repetition_of_another_call_is_not_stored():
+    """A segment of a call that was not selected is not stored when it comes again, either."""
+    mask = masker(selector=Selector(call_ids=("1@h",)))
+    wanted, unwanted = invite(SDP), invite(SDP, "2@h", user="carol")
+    first = _ethernet(V4 / TCP(chksum=0, seq=1, flags="PA") / Raw(wanted))
+    other = _ethernet(V4 / TCP(chksum=0, seq=1 + len(wanted), flags="PA") / Raw(unwanted))
+    assert [mask.mask(LINKTYPE_ETHERNET, raw) for raw in (first, other, other, first)] == [first, None, None, first]
+
+
+def test_media_of_a_call_that_ended():
+    """When a selected call has ended, what its ports are used for next is not stored."""
+    mask = masker(Profile.MEDIA, Selector(extensions=("bob",)))
+    speech = _ethernet(udp(rtp(1)))
+    agreed = b"SIP/2.0 200 OK\r\nCall-ID: %b\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n"
+    signals = [invite(SDP), invite(SDP.replace("40000", "50000"), "2@h"), agreed % b"2@h", agreed % b"1@h"]
+    stored = []
+    for signal in signals:
+        assert mask.mask(LINKTYPE_ETHERNET, _ethernet(udp(signal, sport=5060, dport=5060))) is not None
+        stored.append(mask.mask(LINKTYPE_ETHERNET, speech) is not None)
+    assert stored == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("packet", "kept"),
+    [
+        (IP(src="192.0.2.1", dst="192.0.2.2", options=b"\x94\x04\0\0") / UDP() / Raw(b"\r\n"), 24 + 8 + 2),
+        (IP(src="192.0.2.1", dst="192.0.2.2", options=b"\x1e\x08secret") / UDP() / Raw(b"\r\n"), 20),
+        (
+            V4
+            / TCP(chksum=0, flags="S", options=[("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 2)), ("WScale", 7)]),
+            20 + 40,
+        ),
+        (V4 / TCP(chksum=0, flags="A", options=[("NOP", None), ("NOP", None), ("SAck", (1, 2))]), 20 + 32),
+        (V4 / TCP(chksum=0, flags="S", options=[("MSS", 1460), (34, b"cookie"), ("NOP", None)]) / Raw(SECRET), 20 + 20),
+        (
+            V6 / IPv6ExtHdrHopByHop(options=[RouterAlert(), PadN(optdata=b"\0\0")]) / UDP() / Raw(b"\r\n"),
+            40 + 16 + 8 + 2,
+        ),
+        (V6 / IPv6ExtHdrDestOpt(options=[PadN(optdata=b"secret")]) / UDP() / Raw(b"\r\n"), 40),
+    ],
+)
+def test_options(packet: Any, kept: int):
+    """Headers stay with the options that are known; of others neither value nor what they precede is stored."""
+    raw = bytes(packet)
+    mask = masker()
+    assert mask.mask(LINKTYPE_RAW, raw) == raw[:kept]
+    assert mask.rules == ({Rule.MALFORMED: 1} if kept < len(raw) else {})
+
+
+def test_floods_fill_no_memory():
+    """However many streams, calls, fragments and announcements come, the tables stay within their bounds."""
+    mask = masker(selector=Selector(extensions=("bob",)))
+    message = invite(SDP, "CALL")
+    for number in range(10_000):
+        ends = struct.pack("!II", number, number)
+        source = b"\x45\0\0\0" + struct.pack("!HHBBH", number & 0xFFFF, 0x2000, 64, 17, 0) + ends
+        sip = message.replace(b"CALL", b"%d" % number).replace(b"192.0.2.2", b"192.0.%d.%d" % divmod(number, 256))
+        mask.mask(LINKTYPE_RAW, source + struct.pack("!HHHH", 5060, 5060, 0, 0) + sip)
+        mask.mask(LINKTYPE_RAW, source + struct.pack("!HHHH", 5060, 5060, 0, 0) + rtp(1, source=number))
+        segment = struct.pack("!HHIIBBHHH", 1, 2, 0, 0, 0x50, 0x18, 0, 0, 0)
+        mask.mask(LINKTYPE_RAW, b"\x45\0\0\0\0\0\0\0\x40\6\0\0" + ends + segment + sip)
+    assert len(mask._fragmented) == 1_024
+    assert len(mask._streams._streams) == 512
+    assert len(mask._media._candidates) <= 4_096
+    assert len(mask._media._rtp_announced) <= 8_192
+    assert len(mask._dialogs._calls) == 4_096
+    assert len(mask._dialogs._media) == 8_192
 
 
 class _LongWay(Masker):
@@ -354,7 +484,8 @@ def test_short_cut_agrees_with_the_long_way(packets: list[tuple[int, int, int, b
     """The short cut for RTP keeps exactly what the long way keeps, also of packets that are a little wrong."""
     short, long = masker(), _LongWay()
     for number, source, kind, payload, trailer, flips in packets:
-        raw = bytearray(_ethernet(udp(rtp(number, source=source, kind=kind, payload=payload))) + trailer)
+        raw = bytearray(_ethernet(V4 / UDP(**RTP_PORTS) / Raw(rtp(number, source=source, kind=kind, payload=payload))))
+        raw += trailer
         for at, value in flips:
             raw[at % len(raw)] = value
         assert short.mask(LINKTYPE_ETHERNET, bytes(raw)) == long.mask(LINKTYPE_ETHERNET, bytes(raw))
@@ -381,9 +512,9 @@ def test_mutated_packets_harm_nothing(data: st.DataObject):
     mask = masker(data.draw(st.sampled_from(list(Profile))))
     templates = [
         _ethernet(udp(invite(SDP), sport=5060, dport=5060)),
-        _ethernet(V4 / TCP(seq=1, flags="PA") / Raw(invite(SDP))),
+        _ethernet(V4 / TCP(chksum=0, seq=1, flags="PA") / Raw(invite(SDP))),
         bytes(ETHER / V6 / IPv6ExtHdrFragment(m=1, id=9, nh=17) / UDP() / Raw(invite(SDP))),
-        _ethernet(V4 / ICMP(type=3) / Raw(bytes(udp(rtp(1))))),
+        _ethernet(V4 / ICMP(chksum=0, type=3) / Raw(bytes(udp(rtp(1))))),
         _ethernet(udp(rtp(1))),
     ]
     for _ in range(6):

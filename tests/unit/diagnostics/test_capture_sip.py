@@ -1,5 +1,7 @@
 """SIP messages under the mask, whole, in pieces, and over TCP."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,11 +112,63 @@ def test_sdp_secret(text: str, end: str):
         "secret",
         ": secret",
         "Refer-To: <sip:c@h;method=INVITE?Authorization=secret>",
+        "Refer-To: <sip:c@h?Replaces=secret@h;to-tag=1>",
+        "Contact: <sip:a:\r\n secret@h>",
+        "Contact: <sip:a\r\n :secret@h>",
+        'From: sip:a:p"secret@h',
+        "From: <sip:a:p>secret@h>",
+        "To: <mailto:a@h?body=secret>",
+        "Alert-Info: <http://user:secret@h/ring>",
+        "Alert-Info: <https://h/secret>",
+        "Alert-Info: <data:audio/basic;base64,secret>",
+        "Contact: <secure:secret>",
+        'Security-Verify: digest;d-qop=auth;d-ver="secret"',
+        "P-Access-Network-Info: 3GPP-E-UTRAN-FDD; utran-cell-id-3gpp=secret",
+        "Contact: <sip:a@h;access_token=secret>",
+        "Contact: <sip:a@h>;token = secret",
+        "Route: <sip:h;lr;cookie=\r\n secret>",
+        "Contact: <tel:1;postd=secret>",
+        "Content-Disposition: attachment; filename=secret",
     ],
 )
 def test_header_secret(header: str):
     """No spelling of a header that can hold a secret shows it."""
     assert b"secret" not in _mask(_request("Via: SIP/2.0/UDP h", header, "Call-ID: 1@h"))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "OPTIONS sip:a:secret@h SIP/2.0",
+        "OPTIONS sip:a@h;token=secret SIP/2.0",
+        "OPTIONS https://h/secret SIP/2.0",
+        "SIP/2.0 302 Moved to sip:a:secret@h",
+    ],
+)
+@pytest.mark.parametrize("rest", ["\r\n", "To: <sip:a@h>\r\n\r\n"])
+def test_start_line_secret(start: str, rest: str):
+    """A start line shows no secret, neither alone nor with headers behind it."""
+    assert b"secret" not in _mask(f"{start}\r\n{rest}".encode())
+
+
+def test_indent_that_continues_nothing():
+    """A line that is indented though no header precedes it is covered: nobody knows what it belongs to."""
+    assert b"secret" not in _mask(b"OPTIONS sip:b@h SIP/2.0\r\n From: secret\r\nTo: sip:a@h\r\n\r\n")
+
+
+def test_parameters_that_are_known_stay():
+    """Of what fault finding needs nothing is covered: tags, branches, hosts, ports, transports, feature tags."""
+    raw = _request(
+        "Via: SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bK1;rport=5060;received=192.0.2.1",
+        "From: sip:h:5060;tag=1",
+        'Contact: "A" <sip:a@h:5060;transport=tcp;ob>;+sip.instance="<urn:uuid:1-2>";expires=3600;q=0.7',
+        'Path: <sip:h:5060;lr;received="sip:192.0.2.1:5060">',
+        'Reason: Q.850 ;cause=16;text="Terminated"',
+        "Refer-To: <sip:[2001:db8::1]:5060>",
+        "Alert-Info: <urn:alert:service:normal>",
+        "Content-Length: 0",
+    )
+    assert _mask(raw) == raw
 
 
 @pytest.mark.parametrize(
@@ -167,6 +221,18 @@ def test_not_sip():
     """What does not begin with a start line of SIP is no message."""
     for raw in (b"", b"GET / HTTP/1.1\r\n", b"SIP/2.0 200 OK", b"INVITE sip:b@h SIP/3.0\r\n", b"\x80\x00" * 20):
         assert parse_message(raw) is None
+
+
+def test_part_of_a_message_names_nobody():
+    """Of a message that was cut, neither the last header nor the last line is believed: the name may go on."""
+    raw = _request("Content-Type: application/sdp", body="m=audio 40000 RTP/AVP 0\r\nc=IN IP4 192.0.2.2")
+    part = parse_message(_request("Call-ID: 1", "From: <sip:10")[:-4])
+    described = parse_message(raw)
+    assert part is not None
+    assert described is not None
+    assert parties(part) == {"b"}
+    assert session(described, finished=False) == []
+    assert len(session(described)) == 1
 
 
 class _Wire:
@@ -248,6 +314,21 @@ def test_length_that_lies_covers_what_follows():
     assert wire.send(len(raw) + 10, good) == masked
 
 
+def test_length_that_lies_does_not_open_the_next_message():
+    """A description that claims the next message as its own ends where that begins."""
+    described = _request("Content-Type: application/sdp", "Content-Length: 9999", body="v=0\r\ns=-\r\n")
+    text = _request("Content-Type: text/plain", body="s=secret\r\n").replace(b"INVITE", b"MESSAGE")
+    assert b"secret" not in _Wire().send(0, described + text)
+
+
+def test_end_of_a_body_is_no_method():
+    """Where the end of a body was left over, by a length or a loss, it is not shown as part of a start line."""
+    for lengths in (["Content-Length: 3"], ["Content-Length: 6", "l: 4"]):
+        text, wire = _request("Content-Type: text/plain", *lengths, body="hi SECRET"), _Wire()
+        wire.send(0, text[:-6])
+        assert b"SECRET" not in wire.send(len(text) - 6, text[-6:] + _request("Call-ID: 1"))
+
+
 def test_endless_message_is_given_up():
     """A message in too many pieces is covered: neither memory nor time are spent on it without bound."""
     start = _request("Content-Type: application/sdp", f"Content-Length: {MAX_MESSAGE * 2}", body="v=0\r\n")
@@ -264,3 +345,38 @@ def test_endless_message_is_given_up():
 def test_other_streams_are_not_sip():
     """A stream that does not begin with a message, such as TLS, is left to the caller to drop."""
     assert SipStreams(lambda _m, _f: True).mask(b"path", 1, b"\x16\x03\x01\x02\x00") is None
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """What the processor spends on it, at best."""
+    times = []
+    for _ in range(2):
+        before = time.process_time()
+        work()
+        times.append(time.process_time() - before)
+    return min(times)
+
+
+def _repeated(head: str, unit: str, size: int = 64_000) -> bytes:
+    return (head + unit * (size // len(unit))).encode()
+
+
+HOSTILE = {
+    "many messages": _repeated("", "BYE a:b SIP/2.0\n\n", 256_000),
+    "many folds": _repeated("INVITE sip:b@h SIP/2.0\r\nTo: a", "\r\n "),
+    "many brackets": _repeated("INVITE sip:b@h SIP/2.0\r\nTo: ", "<a"),
+    "many schemes": _repeated("INVITE sip:b@h SIP/2.0\r\nTo: ", "sip:a "),
+    "many parameters": _repeated("INVITE sip:b@h SIP/2.0\r\nTo: ", ";="),
+    "many quotes": _repeated("INVITE sip:b@h SIP/2.0\r\nTo: ", ';tag="'),
+    "many lines": _repeated("INVITE sip:b@h SIP/2.0\r\nc: application/sdp\r\n\r\n", "\n"),
+    "many parts": _repeated("INVITE sip:b@h SIP/2.0\r\nc: multipart/mixed;boundary=b\r\n\r\n", "--b\n"),
+    "many blanks": _repeated("INVITE sip:b@h SIP/2.0\r\nc: multipart/mixed;boundary", " "),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_messages_take_no_time(name: str):
+    """What is made to be slow to read is read in time that grows with its length only."""
+    raw = HOSTILE[name]
+    assert _seconds(lambda: _Wire().send(0, raw)) < 0.3
+    assert _seconds(lambda: (message := parse_message(raw)) and mask_message(message, finished=True)) < 0.3
