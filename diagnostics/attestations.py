@@ -1,7 +1,8 @@
 """Attestations: that users were told, signed by the service for the attestor.
 
 The signed bytes are canonical JSON of everything that is not private, with the commitment to what is: so the signature
-reveals nothing that could be guessed, and whoever was shown the private texts can check them against it.
+reveals nothing that could be guessed, and whoever was shown the private texts can check them against it. Private is
+every text in the attestor's own words, the audience and the reference of the impact assessment among them.
 """
 
 import json
@@ -12,12 +13,12 @@ from linewarden.audit.note import Signer, sign_note
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import Profile, StopReason
-from linewarden.diagnostics.errors import AttestationInvalid, AttestationMissing, StateConflict
-from linewarden.diagnostics.gates import covering
+from linewarden.diagnostics.errors import AttestationInvalid, StateConflict
+from linewarden.diagnostics.gates import attested, lacking
 from linewarden.diagnostics.grounds import without_grounds
 from linewarden.diagnostics.model import Attestation, AttestedTexts, Notice, Statement
+from linewarden.diagnostics.notices import NoticeDesk
 from linewarden.diagnostics.session import SessionState
-from linewarden.diagnostics.sessions import attested
 from linewarden.diagnostics.states import LIVE, WAITING, Event
 from linewarden.diagnostics.steps import Occasion, Safe, Step, changed, fresh
 from linewarden.diagnostics.store.records import Change
@@ -37,10 +38,18 @@ class AttestationChanged:
 class AttestationDesk:
     """What the customer attests. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
-    def __init__(self, books: Books, safe: Safe, signer: Callable[[int], Signer], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        books: Books,
+        safe: Safe,
+        notices: NoticeDesk,
+        signer: Callable[[int], Signer],
+        new_id: Callable[[], str],
+    ) -> None:
         """`signer` is the key that signs for a log."""
         self._books = books
         self._safe = safe
+        self._notices = notices
         self._signer = signer
         self._new_id = new_id
 
@@ -51,25 +60,25 @@ class AttestationDesk:
             NotTheCustomer: a person of another tenant tries.
             NotEnabled: diagnostics are not enabled.
             RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
-            AttestationInvalid: the statement contradicts itself, the notice, or the clock.
+            AttestationInvalid: the statement contradicts itself, the notice, or the clock, or nobody was told.
         """
         on.by_customer()
-        terms = self._books.enabled_terms(on.log)
+        found, terms = self._books.enabled_terms(on.log)
         notice = self._books.current_notice(on.log, statement.notice_id, statement.notice_version)
-        _check(statement, notice, on.now_us)
+        attested_notice, _same = self._books.notice(on.log, statement.notice_id)
+        _check(statement, self._notices.opened(on.log, notice), on.now_us)
         attestation = self._signed(on, statement, notice)
         entries, changes, ids = [_made(on, attestation)], [_new(on, attestation)], []
         for stored, session in self._books.sessions_in((SessionState.PENDING_ATTESTATION,), on.log):
-            try:
-                covering([attestation] if attestation.in_force(on.now_us) else [], session, terms)
-            except AttestationMissing:
+            if not attestation.in_force(on.now_us) or lacking(attestation, session, terms):
                 continue
             after = attested(session, attestation, terms, on.now_us)
             fields = {"session": session.id, "attestation": attestation.id, "state": after.state}
             entries.append(on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
             changes.append(changed(stored, after.state, after))
             ids.append(session.id)
-        return Step(on.log, tuple(entries), tuple(changes), AttestationChanged(attestation, tuple(ids)))
+        result = AttestationChanged(attestation, tuple(ids))
+        return Step(on.log, tuple(entries), tuple(changes), result, relies=(found, attested_notice))
 
     def withdraw(self, on: Occasion, id: str) -> Step[AttestationChanged]:
         """Take an attestation back: what rests on it waits again, or stops.
@@ -132,9 +141,11 @@ def _check(statement: Statement, notice: Notice, now_us: int) -> None:
         "notified_until": not statement.notified_from_us <= statement.notified_until_us,
         "notified_from": statement.notified_from_us < notice.published_us,
         "valid_until": not max(now_us, statement.notified_until_us) < statement.valid_until_us <= now_us + LONGEST_US,
+        "informed_count": statement.informed_count == 0,
         "confirmed_count": statement.confirmed_count > statement.informed_count,
+        "audience": statement.texts.audience != notice.audience,
         "channels": not told <= set(notice.channels) or len(told) < len(statement.channels),
-        "dpia_reference": statement.promised.profile is Profile.MEDIA and not statement.dpia_reference,
+        "dpia_reference": statement.promised.profile is Profile.MEDIA and not statement.has_dpia,
     }
     for field, wrong in faults.items():
         if wrong:

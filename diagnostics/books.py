@@ -1,6 +1,7 @@
 """Records read with their types. Everything here asks the database, and belongs in a thread."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from linewarden.diagnostics import kinds
@@ -18,6 +19,14 @@ NO_TERMS = Terms(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """An attestation that captures may rest on, and the records that say so."""
+
+    attestation: Attestation
+    records: tuple[StoredRecord, ...]
+
+
 class Books:
     """Typed records of all tenants. Every method may raise LogUnavailable."""
 
@@ -29,16 +38,16 @@ class Books:
         stored = self.store.get(log, kinds.TERMS, kinds.TERMS_ID)
         return stored, NO_TERMS if stored is None else read(Terms, stored.body)
 
-    def enabled_terms(self, log: int) -> Terms:
+    def enabled_terms(self, log: int) -> tuple[StoredRecord, Terms]:
         """The terms of a tenant whose diagnostics are enabled.
 
         Raises:
             NotEnabled: they are not.
         """
-        _stored, terms = self.terms(log)
-        if not terms.enabled:
+        stored, terms = self.terms(log)
+        if stored is None or not terms.enabled:
             raise NotEnabled
-        return terms
+        return stored, terms
 
     def notice(self, log: int, id: str) -> tuple[StoredRecord, Notice]:
         """The current version of a notice.
@@ -47,6 +56,17 @@ class Books:
             RecordNotFound: there is none.
         """
         return self._known(log, kinds.NOTICE, id, Notice)
+
+    def notice_version(self, log: int, id: str, version: int) -> Notice:
+        """A notice in any version it ever had: what was replaced is kept beside the current one.
+
+        Raises:
+            RecordNotFound: there is no such notice, or it never had that version.
+        """
+        _stored, notice = self.notice(log, id)
+        if notice.version == version:
+            return notice
+        return self._known(log, kinds.NOTICE_VERSION, kinds.version_id(id, version), Notice)[1]
 
     def current_notice(self, log: int, id: str, version: int) -> Notice:
         """A notice, if that version is the current one.
@@ -68,11 +88,21 @@ class Books:
         """
         return self._known(log, kinds.ATTESTATION, id, Attestation)
 
-    def attestations_in_force(self, log: int, now_us: int) -> list[Attestation]:
+    def attestations_in_force(self, log: int, now_us: int) -> list[InForce]:
         """Attestations that captures may rest on now: of the current version of their notice, the newest first."""
-        stored = self.store.in_state(kinds.ATTESTATION, ["made"], log)
-        made = [read(Attestation, one.body) for one in stored]
-        return [one for one in made if one.in_force(now_us) and self._is_current(log, one)]
+        found = []
+        for stored in self.store.in_state(kinds.ATTESTATION, ["made"], log):
+            attestation = read(Attestation, stored.body)
+            notice = self.current_notice_of(log, attestation)
+            if attestation.in_force(now_us) and notice is not None:
+                found.append(InForce(attestation, (stored, notice)))
+        return found
+
+    def current_notice_of(self, log: int, attestation: Attestation) -> StoredRecord | None:
+        """The notice that is attested; None if it has another version by now."""
+        stored, notice = self.notice(log, attestation.statement.notice_id)
+        current = (attestation.statement.notice_version, attestation.notice_hash) == (notice.version, notice.hash)
+        return stored if current else None
 
     def session(self, log: int, id: str) -> tuple[StoredRecord, Session]:
         """A session.
@@ -87,15 +117,15 @@ class Books:
         found = self.store.in_state(kinds.SESSION, states, log)
         return [(stored, read(Session, stored.body)) for stored in found]
 
+    def sessions_due(self, now_us: int, most: int) -> list[tuple[StoredRecord, Session]]:
+        """Sessions of all tenants that the service must look at by now, the longest due first, at most so many."""
+        return [(stored, read(Session, stored.body)) for stored in self.store.due(kinds.SESSION, now_us, most)]
+
     def page(
         self, log: int, kind: type[T], name: str, before: tuple[int, str] | None, size: int
     ) -> list[tuple[StoredRecord, T]]:
         """Records of a kind, the newest first."""
         return [(stored, read(kind, stored.body)) for stored in self.store.page(log, name, before, size)]
-
-    def _is_current(self, log: int, attestation: Attestation) -> bool:
-        _stored, notice = self.notice(log, attestation.statement.notice_id)
-        return notice.hash == attestation.notice_hash
 
     def _known(self, log: int, kind: str, id: str, record: type[T]) -> tuple[StoredRecord, T]:
         stored = self.store.get(log, kind, id)

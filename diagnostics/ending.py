@@ -5,10 +5,12 @@ from dataclasses import replace
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.causes import Cause
 from linewarden.diagnostics.grounds import stopped
 from linewarden.diagnostics.ports import Outcome
-from linewarden.diagnostics.session import Session, SessionState, Tally
-from linewarden.diagnostics.states import CAPTURING, LIVE, Event, follow
+from linewarden.diagnostics.records import read
+from linewarden.diagnostics.session import Evidence, Session, SessionState, Tally
+from linewarden.diagnostics.states import CAPTURING, LIVE, WAITING, Event, follow
 from linewarden.diagnostics.steps import Occasion, Step, changed
 from linewarden.diagnostics.usage import Counted
 
@@ -41,17 +43,20 @@ class EndingDesk:
         if session.state not in LIVE:
             return None
         _at, terms = self._books.terms(on.log)
+        # What was promised when it started holds, unless the customer has come to want less.
+        days = min(terms.retention_days, session.retention_days or terms.retention_days)
         entries = []
         if session.state in CAPTURING:
             session = stopped(session, outcome.reason)
-            fields = {"session": id, "state": session.state, "stop_reason": outcome.reason}
+            fields = {"session": id, "state": session.state, "stop_reason": outcome.reason} | _detail(outcome.detail)
             entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", fields))
         event = Event.FAILED if outcome.evidence is None else Event.SEALED
         after = replace(
             session,
             state=follow(session.state, event),
             ended_us=on.now_us,
-            delete_us=on.now_us + terms.retention_days * _DAY_US,
+            delete_us=on.now_us + days * _DAY_US,
+            detail=outcome.detail,
             tally=outcome.tally,
             evidence=outcome.evidence,
         )
@@ -59,15 +64,21 @@ class EndingDesk:
         counted = Counted(on.now_us, (f"stopped_{after.stop_reason}",)) if terms.shares_usage else None
         return Step(on.log, tuple(entries), (changed(stored, after.state, after),), after, counted=counted)
 
-    def lose(self, on: Occasion, id: str) -> Step[Session] | None:
-        """Nobody watches the worker any more: it has stopped by itself, and what it left cannot be relied on."""
-        return self.end(on, id, Outcome(StopReason.LEASE_LOST, Tally(), None))
+    def lose(self, on: Occasion, id: str, evidence: Evidence | None = None) -> Step[Session] | None:
+        """Nobody watches the worker any more: it has stopped by itself. `evidence` is what was found of it.
+
+        What happened to the packets is known up to the last look, and called incomplete.
+        """
+        lease = self._books.store.lease(on.log, id)
+        tally = Tally() if lease is None else read(Tally, lease.counters)
+        detail = Cause.NOTHING_LEFT if evidence is None else ""
+        return self.end(on, id, Outcome(StopReason.LEASE_LOST, replace(tally, complete=False), evidence, detail))
 
     def lapse(self, on: Occasion, id: str) -> Step[Session] | None:
-        """An armed session was not started in time; None if it was, or time is left."""
+        """A session was not approved or not started in time; None if it was, or time is left."""
         stored, session = self._books.session(on.log, id)
-        lapsed = session.start_before_us is not None and on.now_us >= session.start_before_us
-        if session.state is not SessionState.ARMED or not lapsed:
+        lapsed = session.due_us is not None and on.now_us >= session.due_us
+        if session.state not in WAITING or not lapsed:
             return None
         after = replace(session, state=follow(session.state, Event.REJECTED))
         entry = on.entry(f"{kinds.CAPTURE}{Event.REJECTED}", {"session": id, "state": after.state, "reason": "lapsed"})
@@ -82,6 +93,11 @@ class EndingDesk:
         after = replace(session, state=follow(session.state, Event.DELETED))
         entry = on.entry(f"{kinds.CAPTURE}{Event.DELETED}", {"session": id, "state": after.state, "reason": "expired"})
         return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+
+
+def _detail(cause: str) -> dict[str, object]:
+    """What went wrong, where something did."""
+    return {"detail": cause} if cause else {}
 
 
 def _summary(session: Session) -> dict[str, object]:
@@ -101,7 +117,7 @@ def _summary(session: Session) -> dict[str, object]:
         "lossy": session.lossy,
         "sound": tally.sound,
         "delete": session.delete_us,
-    }
+    } | _detail(session.detail)
     if session.evidence is not None:
         evidence = session.evidence
         summary["evidence"] = {

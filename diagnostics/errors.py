@@ -6,7 +6,8 @@ DiagnosticsError
 ├── NotTheCustomer               a person of another tenant, where only the customer's own may act
 ├── RecordNotFound               no such notice, attestation or session
 ├── NoticeNotCurrent             the notice has another version by now
-├── AttestationInvalid           the statement contradicts itself or the clock; names the field
+├── ReceiptInvalid               a receipt is dated before its notice, or later than now; names the field
+├── AttestationInvalid           the statement contradicts itself, its notice or the clock; names the field
 ├── AttestationMissing           no attestation in force covers this
 ├── ApprovalMissing              nobody approved it, or the approval lapsed
 ├── SelfApproval                 the approver is the one who asked
@@ -14,6 +15,7 @@ DiagnosticsError
 ├── LimitTooHigh                 a limit passes its maximum or what was promised; names the limit
 ├── SelectorNotPermitted         interface, trunk or address is not one of the tenant's; names the field
 ├── FilterInvalid                the filter expression is none
+├── TooManyCaptures              the tenant has as many as it may; names of what
 ├── CaseMissing                  purpose or case is not stated
 ├── ReaderUnusable               the public key of a reader is none
 └── DiagnosisUnavailable         worker, mail server or evidence cannot be used now
@@ -50,8 +52,12 @@ class NoticeNotCurrent(DiagnosticsError):
     """The notice has another version by now."""
 
 
+class ReceiptInvalid(DiagnosticsError):
+    """A receipt is dated before its notice was published, or later than now. `detail` is the field."""
+
+
 class AttestationInvalid(DiagnosticsError):
-    """The statement contradicts itself or the clock. `detail` is the field."""
+    """The statement contradicts itself, its notice or the clock. `detail` is the field."""
 
 
 class AttestationMissing(DiagnosticsError):
@@ -80,6 +86,10 @@ class SelectorNotPermitted(DiagnosticsError):
 
 class FilterInvalid(DiagnosticsError):
     """The filter expression is none, or stands beside what it replaces."""
+
+
+class TooManyCaptures(DiagnosticsError):
+    """The tenant has as many captures as it may. `detail` is of what: running, waiting, stored."""
 
 
 class CaseMissing(DiagnosticsError):

@@ -1,13 +1,17 @@
 """What becomes of sessions whose grounds are gone: diagnostics disabled, an attestation withdrawn."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from linewarden.diagnostics import kinds
+from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.errors import AttestationMissing
+from linewarden.diagnostics.gates import Gates
 from linewarden.diagnostics.session import Session, SessionState
 from linewarden.diagnostics.states import CAPTURING, Event, follow
-from linewarden.diagnostics.steps import Occasion, changed
+from linewarden.diagnostics.steps import Occasion, Step, changed
 from linewarden.diagnostics.store.records import Change, StoredRecord
 
 
@@ -37,6 +41,35 @@ def without_grounds(
         ids.append(session.id)
         changes.append(changed(stored, after.state, after))
     return Lost(tuple(ids), tuple(entries), tuple(changes))
+
+
+class GroundsDesk:
+    """Sessions that wait, looked at again. The methods ask the database; they raise LogUnavailable."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._gates = Gates(books)
+
+    def recheck(self, on: Occasion, id: str) -> Step[Session] | None:
+        """A session that waits on grounds that are gone waits for others; None if all is well.
+
+        Where other grounds are there already it goes on at once, but for an approval it waits anew.
+        """
+        stored, session = self._books.session(on.log, id)
+        found, terms = self._books.terms(on.log)
+        waits = session.state in {SessionState.PENDING_APPROVAL, SessionState.ARMED}
+        if not waits or found is None or self._gates.stands(on.log, session, terms, on.now_us):
+            return None
+        after = replace(without_approval(session), state=follow(session.state, Event.GROUNDS_LOST))
+        fields = {"session": id, "reason": StopReason.ATTESTATION_EXPIRED}
+        entries = [on.entry(f"{kinds.CAPTURE}{Event.GROUNDS_LOST}", fields)]
+        relies: tuple[StoredRecord, ...] = (found,)
+        with suppress(AttestationMissing):
+            after, records = self._gates.grounded(on.log, after, terms, on.now_us)
+            relies = (found, *records)
+            fields = {"session": id, "attestation": after.attestation, "state": after.state}
+            entries.append(on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
+        return Step(on.log, tuple(entries), (changed(stored, after.state, after),), after, relies=relies)
 
 
 def stopped(session: Session, reason: StopReason) -> Session:

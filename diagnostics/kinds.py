@@ -3,8 +3,10 @@
 diagnostics.enabled, diagnostics.disabled    the terms, with the responsibilities accepted
 diagnostics.refused                          a step that was refused, with the reason
 notice.published                             a version of a notice: its hash and languages
+notice.dispatched                            mails are about to leave, to whom
 notice.received                              receipts: imported, or what became of mails
 notice.confirmed, notice.listed              a user confirmed a notice, or asked what runs
+notice.read                                  notices were listed, or one was shown
 attestation.made, attestation.withdrawn      that users were told, with the signed note
 capture.requested, .attested, .approved, .rejected, .started, .paused, .resumed, .stopped, .sealed, .failed, .deleted
                                              the way of a session
@@ -18,9 +20,11 @@ DIAGNOSTICS_ENABLED = "diagnostics.enabled"
 DIAGNOSTICS_DISABLED = "diagnostics.disabled"
 DIAGNOSTICS_REFUSED = "diagnostics.refused"
 NOTICE_PUBLISHED = "notice.published"
+NOTICE_DISPATCHED = "notice.dispatched"
 NOTICE_RECEIVED = "notice.received"
 NOTICE_CONFIRMED = "notice.confirmed"
 NOTICE_LISTED = "notice.listed"
+NOTICE_READ = "notice.read"
 ATTESTATION_MADE = "attestation.made"
 ATTESTATION_WITHDRAWN = "attestation.withdrawn"
 CAPTURE = "capture."
@@ -33,8 +37,15 @@ USAGE_KEPT = "usage.kept"
 #: Kinds of records.
 TERMS = "terms"
 NOTICE = "notice"
+NOTICE_VERSION = "notice_version"
+SENDING = "sending"
 ATTESTATION = "attestation"
 SESSION = "session"
 
 #: The one record of terms that a tenant has.
 TERMS_ID = "terms"
+
+
+def version_id(notice: str, version: int) -> str:
+    """The id of the record that keeps a version of a notice; no id of a notice has an @ in it."""
+    return f"{notice}@{version}"

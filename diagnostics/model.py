@@ -50,11 +50,25 @@ class ConsentMode(StrEnum):
 
 
 class ReceiptFact(StrEnum):
-    """What is known of one person and one notice. Each is counted apart."""
+    """What is known of one person and one notice. Each is counted apart.
+
+    CONFIRMED is what the person itself said, REPORTED what somebody else says of the person.
+    """
 
     INFORMED = "informed"
     CONFIRMED = "confirmed"
     FAILED = "failed"
+    REPORTED = "reported"
+
+
+class DeliveryOutcome(StrEnum):
+    """What became of one mail. Of one that is unanswered it is not known whether it left."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    UNANSWERED = "unanswered"
+    NOT_TRIED = "not_tried"
+    DOMAIN_NOT_PERMITTED = "domain_not_permitted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,10 @@ class NoticeText:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A version of a notice. `hash` is SHA-256, in hex, over the canonical JSON of audience, channels and texts."""
+    """A version of a notice. `hash` is SHA-256, in hex, over the canonical JSON of audience, channels and texts.
+
+    `private` is audience and texts, sealed; both are empty in a stored notice. Without it they were stored as they are.
+    """
 
     id: str
     version: int
@@ -99,26 +116,61 @@ class Notice:
     hash: str
     published_us: int
     published_by: str
+    private: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One person and what is known. `session` is empty for the notice in general, else the capture it is about."""
+    """One person and what is known. `session` is empty for the notice in general, else the capture it is about.
+
+    `channel` is None where the person spoke for itself: nobody knows how it came to read the notice.
+    """
 
     sid: str
     fact: ReceiptFact
     at_us: int
-    channel: NoticeChannel
+    channel: NoticeChannel | None
     session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptCounts:
-    """How many persons a version of a notice reached, how many confirmed it, how many it could not be delivered to."""
+    """Of how many persons each fact is known, for one version of a notice."""
 
     informed: int = 0
     confirmed: int = 0
     failed: int = 0
+    reported: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MailResult:
+    """What became of one mail. `reply_code` is the mail server's, 0 if there was none."""
+
+    outcome: DeliveryOutcome
+    reply_code: int = 0
+
+    @property
+    def fact(self) -> ReceiptFact:
+        """What is known of the person by that."""
+        return ReceiptFact.INFORMED if self.outcome is DeliveryOutcome.TAKEN else ReceiptFact.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Mails of one request, written down before the first one leaves, so that none leaves twice.
+
+    `results` has one for each of `persons`, in their order, once it is known what became of them.
+    """
+
+    notice: str
+    version: int
+    session: str
+    language: str
+    sender: str
+    persons: tuple[str, ...]
+    begun_us: int
+    results: tuple[MailResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +192,24 @@ class PromisedLimits:
 
 @dataclass(frozen=True, slots=True)
 class AttestedTexts:
-    """The texts of a statement that may speak of persons. They are kept sealed, and empty in a stored statement."""
+    """The texts of a statement in its maker's own words. They are kept sealed, and empty in a stored statement."""
 
     role: str = ""
     authority: str = ""
     exception: str = ""
     necessity: str = ""
+    audience: str = ""
+    dpia_reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is attested."""
+    """What is attested. `has_dpia` is whether there is a data protection impact assessment for full payload."""
 
     notice_id: str
     notice_version: int
     texts: AttestedTexts
     channels: tuple[ChannelEvidence, ...]
-    audience: str
     informed_count: int
     confirmed_count: int
     notified_from_us: int
@@ -166,8 +219,8 @@ class Statement:
     legal_basis: LegalBasis
     jurisdictions: tuple[str, ...]
     consent_mode: ConsentMode
-    dpia_reference: str
     promised: PromisedLimits
+    has_dpia: bool = False
 
 
 @dataclass(frozen=True, slots=True)

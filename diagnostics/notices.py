@@ -1,19 +1,28 @@
-"""Notices, and who received, read and confirmed them."""
+"""Notices, and who received, read and confirmed them.
+
+A version that is replaced is kept in a record of its own, written with the change that replaces it: what an attestation
+was made about can be shown for as long as the tenant's key exists. Audience and texts are sealed under that key.
+"""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
+from linewarden.diagnostics.errors import ReceiptInvalid
 from linewarden.diagnostics.model import Notice, NoticeChannel, NoticeText, Receipt, ReceiptFact
-from linewarden.diagnostics.records import canonical
+from linewarden.diagnostics.records import canonical, read
 from linewarden.diagnostics.session import Session
 from linewarden.diagnostics.states import LIVE
-from linewarden.diagnostics.steps import Occasion, Step, changed, fresh
+from linewarden.diagnostics.steps import Occasion, Safe, Step, changed, fresh
+from linewarden.diagnostics.store.records import Change, StoredRecord
 
 #: Pseudonyms of one list of receipts that are named in one entry.
 _RECEIPTS_PER_ENTRY = 250
+
+_PUBLISHED, _REPLACED = "published", "replaced"
+_FIELD = "told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +33,20 @@ class ActiveNotice:
     notice: Notice
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The part of a notice that is sealed."""
+
+    audience: str
+    texts: tuple[NoticeText, ...]
+
+
 class NoticeDesk:
     """What users are told. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, safe: Safe) -> None:
         self._books = books
+        self._safe = safe
 
     def publish(
         self, on: Occasion, id: str, texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str
@@ -42,16 +60,21 @@ class NoticeDesk:
         on.by_customer()
         self._books.enabled_terms(on.log)
         stored = self._books.store.get(on.log, kinds.NOTICE, id)
-        version = 1 if stored is None else self._books.notice(on.log, id)[1].version + 1
-        texts = tuple(sorted(texts, key=lambda one: one.language))
-        digest = notice_hash(texts, channels, audience)
-        notice = Notice(id, version, texts, tuple(sorted(channels)), audience, digest, on.now_us, on.sid)
-        fields = {"notice": id, "version": version, "hash": digest, "languages": [one.language for one in texts]}
-        entry = on.entry(kinds.NOTICE_PUBLISHED, fields | {"channels": notice.channels})
-        change = fresh(kinds.NOTICE, id, "published", on.now_us, notice)
-        if stored is not None:
-            change = changed(stored, "published", notice)
-        return Step(on.log, (entry,), (change,), notice)
+        before = None if stored is None else read(Notice, stored.body)
+        told = _Told(audience, tuple(sorted(texts, key=lambda one: one.language)))
+        notice = self._sealed(on, id, 1 if before is None else before.version + 1, told, tuple(sorted(channels)))
+        fields = {
+            "notice": id,
+            "version": notice.version,
+            "hash": notice.hash,
+            "languages": [one.language for one in told.texts],
+            "channels": notice.channels,
+        }
+        entry = on.entry(kinds.NOTICE_PUBLISHED, fields)
+        changes = [fresh(kinds.NOTICE, id, _PUBLISHED, on.now_us, notice)]
+        if stored is not None and before is not None:
+            changes = [changed(stored, _PUBLISHED, notice), _kept(before)]
+        return Step(on.log, (entry,), tuple(changes), replace(notice, texts=told.texts, audience=audience))
 
     def receive(self, on: Occasion, id: str, version: int, receipts: Sequence[Receipt]) -> Step[tuple[Notice, int]]:
         """Record receipts; those known already are passed over. The result is the notice and how many are new.
@@ -59,9 +82,14 @@ class NoticeDesk:
         Raises:
             NotTheCustomer: a person of another tenant tries.
             RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
+            ReceiptInvalid: one is dated before the notice, or later than now.
         """
         on.by_customer()
-        return self.delivered(on, self._books.current_notice(on.log, id, version), receipts)
+        notice = self._books.current_notice(on.log, id, version)
+        for number, receipt in enumerate(receipts):
+            if not notice.published_us <= receipt.at_us <= on.now_us:
+                raise ReceiptInvalid(f"receipts[{number}].at")
+        return self.delivered(on, self.opened(on.log, notice), receipts)
 
     def delivered(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> Step[tuple[Notice, int]]:
         """Record receipts of a notice that may have another version by now: what was sent was sent.
@@ -86,7 +114,7 @@ class NoticeDesk:
         if session:
             self._books.session(on.log, session)
         self._books.current_notice(on.log, id, version)
-        receipt = Receipt(on.sid, ReceiptFact.CONFIRMED, on.now_us, NoticeChannel.INTRANET, session)
+        receipt = Receipt(on.sid, ReceiptFact.CONFIRMED, on.now_us, None, session)
         known = self._books.store.receipts(on.log, id, version, session, ReceiptFact.CONFIRMED).get(on.sid)
         new = () if known is not None else (receipt,)
         fields = {"notice": id, "version": version, "session": session, "again": known is not None}
@@ -94,20 +122,61 @@ class NoticeDesk:
         return Step(on.log, (entry,), (), on.now_us if known is None else known, (id, version), new)
 
     def active(self, on: Occasion) -> Step[Sequence[ActiveNotice]]:
-        """The captures that run now, each with its notice. None that runs is left out.
+        """The captures that run now, each with its notice as it was attested. None that runs is left out.
 
         Raises:
             NotTheCustomer: a person of another tenant asks.
         """
         on.by_customer()
-        live = self._books.sessions_in(LIVE, on.log)
         found = []
-        for _stored, session in live:
+        for _stored, session in self._books.sessions_in(LIVE, on.log):
             _at, attestation = self._books.attestation(on.log, session.attestation)
-            _at, notice = self._books.notice(on.log, attestation.statement.notice_id)
+            statement = attestation.statement
+            notice = self.shown(on.log, statement.notice_id, statement.notice_version)
             found.append(ActiveNotice(session, notice))
         entry = on.entry(kinds.NOTICE_LISTED, {"sessions": [one.session.id for one in found]})
         return Step(on.log, (entry,), (), found)
+
+    def listed(
+        self, on: Occasion, before: tuple[int, str] | None, size: int
+    ) -> Step[tuple[list[tuple[StoredRecord, Notice]], bool]]:
+        """Notices in their current versions, the newest first, and whether there are more."""
+        page = self._books.page(on.log, Notice, kinds.NOTICE, before, size + 1)
+        shown = [(stored, self.opened(on.log, notice)) for stored, notice in page[:size]]
+        return Step(on.log, (_read(on, [notice for _stored, notice in shown]),), (), (shown, len(page) > size))
+
+    def look_up(self, on: Occasion, id: str, version: int) -> Step[tuple[Notice, int]]:
+        """A version of a notice, the current one for 0, and which one is current.
+
+        Raises:
+            RecordNotFound: there is no such notice, or it never had that version.
+        """
+        _stored, current = self._books.notice(on.log, id)
+        notice = self.shown(on.log, id, version or current.version)
+        return Step(on.log, (_read(on, [notice]),), (), (notice, current.version))
+
+    def shown(self, log: int, id: str, version: int) -> Notice:
+        """A version of a notice with what it says.
+
+        Raises:
+            RecordNotFound: there is no such notice, or it never had that version.
+        """
+        return self.opened(log, self._books.notice_version(log, id, version))
+
+    def opened(self, log: int, notice: Notice) -> Notice:
+        """The notice with audience and texts, as far as they are still readable."""
+        if notice.private is None:
+            return notice
+        value = self._safe.open(log, notice.private).get(_FIELD)
+        told = _Told("", ()) if value is None else read(_Told, value.encode())
+        return replace(notice, audience=told.audience, texts=told.texts)
+
+    def _sealed(self, on: Occasion, id: str, version: int, told: _Told, channels: tuple[NoticeChannel, ...]) -> Notice:
+        if on.keeper is None:
+            raise AssertionError("nobody keeps what is published")
+        private = self._safe.seal(on.keeper, {_FIELD: canonical(told).decode()})
+        digest = notice_hash(told.texts, channels, told.audience)
+        return Notice(id, version, (), channels, "", digest, on.now_us, on.sid, private)
 
     def _new(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> list[Receipt]:
         known: dict[tuple[str, ReceiptFact], set[str]] = {}
@@ -130,5 +199,14 @@ def notice_hash(texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], 
     return hashlib.sha256(canonical(content)).hexdigest()
 
 
+def _kept(replaced: Notice) -> Change:
+    id = kinds.version_id(replaced.id, replaced.version)
+    return fresh(kinds.NOTICE_VERSION, id, _REPLACED, replaced.published_us, replaced)
+
+
+def _read(on: Occasion, notices: Sequence[Notice]) -> bytes:
+    return on.entry(kinds.NOTICE_READ, {"notices": [[one.id, one.version] for one in notices]})
+
+
 def _in_entry(receipt: Receipt) -> list[str | int]:
-    return [receipt.sid, receipt.fact, receipt.channel, receipt.at_us, receipt.session]
+    return [receipt.sid, receipt.fact, receipt.channel or "", receipt.at_us, receipt.session]

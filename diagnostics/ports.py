@@ -1,5 +1,6 @@
 """What diagnostics need of the world, as protocols. `fakes` of the tests and the real adapters both keep to them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,7 +9,7 @@ from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.capture.ticket import StartTicket
 from linewarden.diagnostics.places import Place
 from linewarden.diagnostics.probes.model import Findings, ProbeOrder
-from linewarden.diagnostics.session import Evidence, Reader, Tally
+from linewarden.diagnostics.session import CaptureRight, Evidence, Reader, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a worker ended. No evidence means that there is none that can be relied on."""
+    """How a worker ended. No evidence means that there is none that can be relied on.
+
+    `detail` is what went wrong, if something did: one of `causes`.
+    """
 
     reason: StopReason
     tally: Tally
     evidence: Evidence | None
+    detail: str = ""
 
 
 class RunningWorker(Protocol):
@@ -51,7 +56,8 @@ class RunningWorker(Protocol):
 class WorkerLauncher(Protocol):
     """Starts workers on this host and others, and looks after the files they leave.
 
-    A worker of another host is known by its name; the empty name is this host.
+    A worker of another host is known by its name; the empty name is this host. A folder of evidence is known by its
+    id; the empty id is that of sessions from before folders had one, and is taken for any.
     """
 
     def check_ready(self, worker: str) -> None:
@@ -74,7 +80,7 @@ class WorkerLauncher(Protocol):
         """Start a worker. `input_fd` is where the capture file of an order for one comes in; it stays the caller's.
 
         Raises:
-            DiagnosisUnavailable: it did not start.
+            DiagnosisUnavailable: it did not start. `detail` is one of `causes`.
         """
         ...
 
@@ -86,15 +92,44 @@ class WorkerLauncher(Protocol):
         """
         ...
 
-    def path(self, session: str) -> Path:
-        """Where the sealed evidence of a session is."""
+    def check_filter(self, expression: str) -> None:
+        """Make sure that a filter expression compiles. Waits for a process.
+
+        Raises:
+            FilterInvalid: it does not.
+            DiagnosisUnavailable: nobody can tell here, or now.
+        """
         ...
 
-    def delete(self, session: str) -> None:
+    def folder(self) -> str:
+        """The id of the folder where this process puts evidence, wherever it is made.
+
+        Raises:
+            DiagnosisUnavailable: there is none that can be used.
+        """
+        ...
+
+    def find(self, session: str, folder: str) -> Path:
+        """Where the sealed evidence of a session is.
+
+        Raises:
+            DiagnosisUnavailable: it is in the folder of another server.
+        """
+        ...
+
+    def recover(self, session: str, folder: str) -> Evidence | None:
+        """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
+
+        Raises:
+            DiagnosisUnavailable: it is in the folder of another server, cannot be read, or is still being made.
+        """
+        ...
+
+    def delete(self, session: str, folder: str) -> None:
         """Delete the evidence of a session, if there is any.
 
         Raises:
-            DiagnosisUnavailable: it cannot be deleted.
+            DiagnosisUnavailable: it is in the folder of another server, or cannot be deleted.
         """
         ...
 
@@ -112,16 +147,8 @@ class Standing:
 class Rights(Protocol):
     """What the policy in force says, asked again while a capture runs."""
 
-    async def may_capture(self, log: int, session: str, standing: Standing, /) -> bool:
-        """Whether the person may start this capture now.
-
-        Raises:
-            LogUnavailable: the policy cannot be read.
-        """
-        ...
-
-    async def may_approve(self, log: int, session: str, standing: Standing, /) -> bool:
-        """Whether the person may approve this capture now.
+    async def may(self, log: int, session: str, standing: Standing, rights: Iterable[CaptureRight], /) -> bool:
+        """Whether the person has all these rights to this capture now. Nobody has any.
 
         Raises:
             LogUnavailable: the policy cannot be read.

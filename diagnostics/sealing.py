@@ -5,21 +5,24 @@ it comes, and a sealed file that was cut or changed does not open to its end. Th
 here a second time, from what really arrived: a manifest that two processes agree on goes into the log.
 
 `python -m linewarden.diagnostics.sealing` seals standard input: as a process of its own between worker and disk it
-closes the file properly even when the server that started both is gone.
+closes the file properly even when the server that started both is gone. What it then knows of the file it leaves in a
+file beside it, the seal, so that whoever finds both can tell that the evidence is whole. Until then it holds a lock on
+the file, so that nobody takes what is being made for what a crash left.
 """
 
 import argparse
 import errno
+import fcntl
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from linewarden.diagnostics.capture.evidence import Chain, Manifest
+from linewarden.diagnostics.seals import Seal, keep_seal, line_of, sync_folder
 
 pyrage: Any
 try:
@@ -71,15 +74,6 @@ DISK_FULL = 3
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """A sealed file: its size in bytes and SHA-256 in hex, and what is in it."""
-
-    bytes: int
-    sha256: str
-    manifest: Manifest
-
-
 def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket_digest: bytes) -> Seal:
     """Encrypts a stream to its end for age or SSH public keys. Raises ReaderInvalid, DiskFull, SealFailed."""
     keys = [_recipient(text) for text in recipients]
@@ -94,8 +88,10 @@ def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket
     return Seal(cipher.bytes, cipher.hash.hexdigest(), plain.chain.manifest())
 
 
-def seal_file(evidence: Readable, path: Path, recipients: Sequence[str], ticket_digest: bytes) -> Seal:
-    """Seals into a new file that only its owner may read, and makes it durable.
+def seal_file(
+    evidence: Readable, path: Path, recipients: Sequence[str], ticket_digest: bytes, seal_path: Path | None = None
+) -> Seal:
+    """Seals into a new file that only its owner may read, makes it durable, and leaves its seal at `seal_path`.
 
     Raises ReaderInvalid, DiskFull, SealFailed. Of a file that could not be sealed nothing stays.
     """
@@ -108,9 +104,12 @@ def seal_file(evidence: Readable, path: Path, recipients: Sequence[str], ticket_
         raise _failure(error) from error
     try:
         with os.fdopen(file, "wb", buffering=0) as target:
+            with suppress(OSError):  # not every disk has locks
+                fcntl.flock(target, fcntl.LOCK_EX | fcntl.LOCK_NB)
             made = seal(evidence, target, recipients, ticket_digest)
             os.fsync(target.fileno())
-        _sync_folder(path.parent)
+            sync_folder(path.parent)
+            _leave(made, seal_path)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise _failure(error) from error
@@ -118,6 +117,13 @@ def seal_file(evidence: Readable, path: Path, recipients: Sequence[str], ticket_
         path.unlink(missing_ok=True)
         raise
     return made
+
+
+def _leave(made: Seal, seal_path: Path | None) -> None:
+    """Whoever listens has the seal all the same; if nobody does, and there is no room, the evidence is not found."""
+    if seal_path is not None:
+        with suppress(OSError):
+            keep_seal(made, seal_path)
 
 
 def unseal(sealed: Readable, plain: Writable, identities: Sequence[str], ticket_digest: bytes) -> Manifest:
@@ -222,29 +228,21 @@ def _age() -> Any:
     return pyrage
 
 
-def _sync_folder(folder: Path) -> None:
-    """A new file survives a crash only when its folder is durable too."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Seals standard input; prints the seal as one JSON line. Exit status 0 sealed, DISK_FULL or FAILED."""
     parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.sealing", description=__doc__)
     parser.add_argument("--recipient", action="append", required=True, help="a public key that may open the file")
     parser.add_argument("--ticket-digest", required=True, type=bytes.fromhex, help="what the chain begins with, in hex")
+    parser.add_argument("--seal", type=Path, help="where to leave the seal beside the file")
     parser.add_argument("file", type=Path, help="the sealed file; must not exist")
     options = parser.parse_args(arguments)
     try:
         with os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as evidence:
-            made = seal_file(evidence, options.file, options.recipient, options.ticket_digest)
+            made = seal_file(evidence, options.file, options.recipient, options.ticket_digest, options.seal)
     except SealingError as error:
         sys.stderr.write(f"{error}\n")
         return DISK_FULL if isinstance(error, DiskFull) else FAILED
-    sys.stdout.write(json.dumps(asdict(made)) + "\n")
+    sys.stdout.write(line_of(made).decode())
     return 0
 
 

@@ -11,8 +11,17 @@ from linewarden.audit.keyring import Person, Sealed
 from linewarden.diagnostics.errors import NotTheCustomer
 from linewarden.diagnostics.model import Receipt, Secret
 from linewarden.diagnostics.records import canonical
-from linewarden.diagnostics.store.records import Change, StoredRecord, add_receipts, apply_changes
-from linewarden.diagnostics.usage import Counted
+from linewarden.diagnostics.session import Session
+from linewarden.diagnostics.store.records import (
+    Ceiling,
+    Change,
+    StoredRecord,
+    add_receipts,
+    apply_changes,
+    check_ceilings,
+    check_unchanged,
+)
+from linewarden.diagnostics.usage import Counted, Forgotten
 
 R = TypeVar("R")
 
@@ -63,7 +72,10 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[R]):
-    """Entries and changes that belong together, and what comes of them once they are durable."""
+    """Entries and changes that belong together, and what comes of them once they are durable.
+
+    `relies` are records that it was made from and does not change, `ceilings` what the changes may not lead beyond.
+    """
 
     log: int
     entries: tuple[bytes, ...]
@@ -71,15 +83,19 @@ class Step(Generic[R]):
     result: R
     notice: tuple[str, int] = ("", 0)
     receipts: tuple[Receipt, ...] = ()
-    counted: Counted | None = None
+    relies: tuple[StoredRecord, ...] = ()
+    ceilings: tuple[Ceiling, ...] = ()
+    counted: Counted | Forgotten | None = None
 
     def apply(self, connection: Any) -> None:
         """The effect, inside the append.
 
         Raises:
-            EffectRefused: something was changed since it was read: make the step again.
+            EffectRefused: something is no longer as it was read: make the step again.
         """
+        check_unchanged(connection, self.log, self.relies)
         apply_changes(connection, self.log, self.changes)
+        check_ceilings(connection, self.log, self.ceilings)
         add_receipts(connection, self.log, *self.notice, self.receipts)
         if self.counted is not None:
             self.counted.apply(connection, self.log)
@@ -87,12 +103,16 @@ class Step(Generic[R]):
 
 def fresh(kind: str, id: str, state: str, created_us: int, record: Any) -> Change:
     """A new record."""
-    return Change(kind, id, 0, created_us, state, canonical(record))
+    return Change(kind, id, 0, created_us, state, canonical(record), _due(record))
 
 
 def changed(stored: StoredRecord, state: str, record: Any) -> Change:
     """A record in the place of the one that was read."""
-    return Change(stored.kind, stored.id, stored.version, stored.created_us, state, canonical(record))
+    return Change(stored.kind, stored.id, stored.version, stored.created_us, state, canonical(record), _due(record))
+
+
+def _due(record: Any) -> int | None:
+    return record.due_us if isinstance(record, Session) else None
 
 
 class Safe:

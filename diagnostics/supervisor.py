@@ -2,58 +2,47 @@
 
 The worker goes on only while it hears that all is well. When the database is gone nothing can be known, so nothing is
 said, and the worker stops by its lease. Time that passes is measured by the monotonic clock: a wall clock that is set
-back prolongs nothing, one that is set forward ends an attestation early.
+back changes nothing, one that is set forward ends an attestation early.
 
-A process that dies leaves its sessions to the others: `sweep` finds those whose lease has ended.
+A process that dies leaves its sessions to the others: see `sweeper`.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
 
-from linewarden.audit.errors import EffectRefused, LogUnavailable
-from linewarden.audit.model import Unit
+from linewarden.audit.errors import LogUnavailable
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.ending import EndingDesk
 from linewarden.diagnostics.errors import DiagnosisUnavailable
-from linewarden.diagnostics.model import Attestation
 from linewarden.diagnostics.ports import Order, Outcome, Rights, RunningWorker, Standing, WorkerLauncher
+from linewarden.diagnostics.recorder import Recorder
 from linewarden.diagnostics.records import canonical
-from linewarden.diagnostics.session import Session, SessionState, Tally
-from linewarden.diagnostics.states import CAPTURING, LIVE
-from linewarden.diagnostics.steps import Occasion, Safe, Step
+from linewarden.diagnostics.session import CaptureRight, Session, SessionState, Tally, rights_needed
+from linewarden.diagnostics.states import CAPTURING
+from linewarden.diagnostics.steps import Safe
 from linewarden.diagnostics.store.records import Lease
 
 #: How often a capture that runs is looked at, seconds.
 TICK_S = 1.0
 
-#: How long after the end of a lease its session counts as lost: the holder may be about to say how it ended.
-GRACE_US = 60_000_000
-
-#: Who acts where no person does.
-SERVICE = "linewarden"
-
-
-class Appender(Protocol):
-    """What the supervisor needs of the writer."""
-
-    def append(self, unit: Unit) -> "asyncio.Future[int]":
-        """Append a unit; the result is the index of its first entry."""
-
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A capture of this process. `deadline` is the end of the attestation, on the monotonic clock."""
+    """A capture of this process. It was begun to be watched at `begun_us` of the wall clock, `begun` of the monotonic.
+
+    `rights` are what its starter must have all the while.
+    """
 
     log: int
     session: str
     worker: RunningWorker
     starter: Standing
+    rights: frozenset[CaptureRight]
     approver: Standing | None
-    deadline: float
+    begun_us: int
+    begun: float
     lease_us: int
 
 
@@ -66,7 +55,7 @@ class Supervisor:
         safe: Safe,
         rights: Rights,
         workers: WorkerLauncher,
-        appender: Appender,
+        recorder: Recorder,
         *,
         holder: str,
         now_us: Callable[[], int],
@@ -77,7 +66,7 @@ class Supervisor:
         self._safe = safe
         self._rights = rights
         self._workers = workers
-        self._appender = appender
+        self._recorder = recorder
         self._holder = holder
         self._now_us = now_us
         self._monotonic = monotonic
@@ -98,9 +87,9 @@ class Supervisor:
         self._starting.add(key)
         try:
             worker = await self._workers.launch(order, input_fd)
-        except DiagnosisUnavailable:
-            await self._finish(log, session.id, Outcome(StopReason.ERROR, Tally(), None))
-            raise
+        except DiagnosisUnavailable as error:
+            await self._finish(log, session.id, Outcome(StopReason.ERROR, Tally(), None, error.detail))
+            raise DiagnosisUnavailable from None
         finally:
             self._starting.discard(key)
         watched = await asyncio.to_thread(self._watch_list, log, session, worker, order)
@@ -139,42 +128,12 @@ class Supervisor:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def sweep(self) -> None:
-        """End what nobody watches, what was not started in time, and what was kept long enough.
-
-        Raises:
-            LogUnavailable: the database failed.
-        """
-        now_us = self._now_us()
-        states = {*LIVE, SessionState.ARMED, SessionState.SEALED, SessionState.FAILED}
-        for stored, session in await asyncio.to_thread(self._books.sessions_in, states):
-            if session.state in LIVE:
-                await self._sweep_live(stored.log, session, now_us)
-            elif session.state is SessionState.ARMED:
-                await self._record(stored.log, partial(self._ending.lapse, id=session.id))
-            elif session.delete_us is not None and now_us >= session.delete_us:
-                await self._sweep_kept(stored.log, session)
-
-    async def _sweep_live(self, log: int, session: Session, now_us: int) -> None:
-        key = (log, session.id)
-        if key in self._watched or key in self._starting:
-            return
-        lease = await asyncio.to_thread(self._books.store.lease, log, session.id)
-        until_us = lease.until_us if lease is not None else session.started_us or 0
-        if now_us >= until_us + GRACE_US:
-            await self._record(log, lambda on: self._ending.lose(on, session.id))
-
-    async def _sweep_kept(self, log: int, session: Session) -> None:
-        try:
-            await asyncio.to_thread(self._workers.delete, session.id)
-        except DiagnosisUnavailable:  # tried again by the next sweep; the session is not called deleted before it is
-            return
-        await self._record(log, lambda on: self._ending.expire(on, session.id))
+    def watches(self, log: int, session: str) -> bool:
+        """Whether a capture is watched by this process, or about to be."""
+        return (log, session) in self._watched or (log, session) in self._starting
 
     def _watch_list(self, log: int, session: Session, worker: RunningWorker, order: Order) -> Watched:
-        _stored, attestation = self._books.attestation(log, session.attestation)
         names = self._safe.names(log, [session.started_by, session.approved_by])
-        left_us = attestation.statement.valid_until_us - self._now_us()
 
         def standing(sid: str, zone: str) -> Standing:
             # A person that was erased has no name any more, and so no right either.
@@ -186,8 +145,10 @@ class Supervisor:
             session.id,
             worker,
             standing(session.started_by, session.started_zone),
+            rights_needed(session.profile, raw_filter=bool(order.ticket.raw_filter)),
             approver,
-            self._monotonic() + left_us / 1_000_000,
+            self._now_us(),
+            self._monotonic(),
             session.limits.lease_seconds * 1_000_000,
         )
 
@@ -201,40 +162,44 @@ class Supervisor:
     async def _look(self, watched: Watched) -> None:
         """One look at the gates: all is well, or the worker is told to stop, or nothing can be known."""
         try:
-            session, attestation, enabled = await asyncio.to_thread(self._read, watched)
-            reason = await self._reason_to_stop(watched, session, attestation, enabled=enabled)
+            session, grounds = await asyncio.to_thread(self._read, watched)
+            reason = grounds or await self._right_lost(watched)
             if reason is None:
                 watched.worker.heartbeat(paused=session.state is SessionState.PAUSED)
                 await asyncio.to_thread(self._renew, watched)
                 return
             watched.worker.stop(reason)
-            await self._record(watched.log, lambda on: self._ending.stop(on, watched.session, reason))
+            await self._recorder.record(watched.log, lambda on: self._ending.stop(on, watched.session, reason))
         except LogUnavailable:
             return
 
-    async def _reason_to_stop(
-        self, watched: Watched, session: Session, attestation: Attestation, *, enabled: bool
-    ) -> StopReason | None:
-        if session.state not in CAPTURING:
-            return session.stop_reason or StopReason.LEASE_LOST
-        if attestation.withdrawn_us is not None:
-            return StopReason.ATTESTATION_WITHDRAWN
-        if not attestation.in_force(self._now_us()) or self._monotonic() >= watched.deadline:
-            return StopReason.ATTESTATION_EXPIRED
-        return await self._right_lost(watched, enabled=enabled)
-
-    async def _right_lost(self, watched: Watched, *, enabled: bool) -> StopReason | None:
-        if not enabled or not await self._rights.may_capture(watched.log, watched.session, watched.starter):
-            return StopReason.POLICY_CHANGED
-        if watched.approver and not await self._rights.may_approve(watched.log, watched.session, watched.approver):
-            return StopReason.APPROVER_LEFT
-        return None
-
-    def _read(self, watched: Watched) -> tuple[Session, Attestation, bool]:
+    def _read(self, watched: Watched) -> tuple[Session, StopReason | None]:
+        """The session as it stands, and why it is to stop by what is recorded."""
         _at, session = self._books.session(watched.log, watched.session)
         _at, attestation = self._books.attestation(watched.log, session.attestation)
         _found, terms = self._books.terms(watched.log)
-        return session, attestation, terms.enabled
+        if session.state not in CAPTURING:
+            return session, session.stop_reason or StopReason.LEASE_LOST
+        if not terms.enabled:
+            return session, StopReason.POLICY_CHANGED
+        if attestation.withdrawn_us is not None:
+            return session, StopReason.ATTESTATION_WITHDRAWN
+        current = self._books.current_notice_of(watched.log, attestation) is not None
+        in_force = attestation.in_force(self._later_us(watched))
+        return session, None if current and in_force else StopReason.ATTESTATION_EXPIRED
+
+    async def _right_lost(self, watched: Watched) -> StopReason | None:
+        log, id = watched.log, watched.session
+        if not await self._rights.may(log, id, watched.starter, watched.rights):
+            return StopReason.POLICY_CHANGED
+        if watched.approver and not await self._rights.may(log, id, watched.approver, {CaptureRight.APPROVE}):
+            return StopReason.APPROVER_LEFT
+        return None
+
+    def _later_us(self, watched: Watched) -> int:
+        """What time it is, by the wall clock or by the time that has passed, whichever is later."""
+        passed_us = int((self._monotonic() - watched.begun) * 1_000_000)
+        return max(self._now_us(), watched.begun_us + passed_us)
 
     def _renew(self, watched: Watched) -> None:
         until_us = self._now_us() + watched.lease_us
@@ -246,20 +211,8 @@ class Supervisor:
         """Record the end, however long the database takes: evidence without a record would be worth nothing."""
         while True:
             try:
-                await self._record(log, lambda on: self._ending.end(on, session, outcome))
+                await self._recorder.record(log, lambda on: self._ending.end(on, session, outcome))
             except LogUnavailable:
                 await asyncio.sleep(self._tick_s)
             else:
                 return
-
-    async def _record(self, log: int, make: Callable[[Occasion], Step[Session] | None]) -> None:
-        while True:
-            on = Occasion(log, "", SERVICE, "", self._now_us())
-            step = await asyncio.to_thread(make, on)
-            if step is None:
-                return
-            try:
-                await self._appender.append(Unit(log, step.entries, effect=step.apply))
-            except EffectRefused:  # somebody else changed it meanwhile: look again
-                continue
-            return

@@ -12,6 +12,7 @@ from linewarden.diagnostics.model import Responsibility, Terms
 from linewarden.diagnostics.states import LIVE, WAITING, Event
 from linewarden.diagnostics.steps import Occasion, Step, changed, fresh
 from linewarden.diagnostics.store.records import Change, StoredRecord
+from linewarden.diagnostics.usage import Forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class TermsDesk:
     def share_usage(self, on: Occasion, *, share: bool) -> Step[TermsChanged]:
         """Opt in to, or out of, sharing anonymous counts. Has nothing to do with captures being permitted.
 
+        Whoever opts out takes along what was counted on days that are not closed yet.
+
         Raises:
             NotTheCustomer: a person of another tenant tries.
         """
@@ -83,7 +86,8 @@ class TermsDesk:
         stored, before = self._books.terms(on.log)
         terms = replace(before, shares_usage=share)
         entry = on.entry(kinds.USAGE_SHARED if share else kinds.USAGE_KEPT, {})
-        return Step(on.log, (entry,), (_change(stored, on, terms),), TermsChanged(terms))
+        gone = None if share else Forgotten()
+        return Step(on.log, (entry,), (_change(stored, on, terms),), TermsChanged(terms), counted=gone)
 
 
 def _change(stored: StoredRecord | None, on: Occasion, terms: Terms) -> Change:

@@ -1,8 +1,9 @@
 """Anonymous usage: counts that name nobody, of tenants that opted in, for days that are over.
 
 A day's count is published only when enough different tenants took part in it; what is below stays out, with no hint
-that there was anything. When a day is closed, its counts are written down once and the record of who contributed is
-deleted; a closed day is never counted again, so that two publications cannot be compared to find one tenant.
+that there was anything: a day on which nothing came together is not published either. When a day is closed, its counts
+are written down once and the record of who contributed is deleted; a closed day is never counted again, so that two
+publications cannot be compared to find one tenant.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,7 @@ from typing import Any
 
 import orjson
 
-from linewarden.diagnostics.store.usage import UsageStore, add_count
-
-#: So many tenants must have contributed to a count before it is published.
-THRESHOLD = 11
+from linewarden.diagnostics.store.usage import UsageStore, add_count, forget_counts
 
 _DAY_US = 86_400_000_000
 
@@ -32,10 +30,19 @@ class Counted:
             add_count(connection, self.now_us // _DAY_US, name, log)
 
 
-class Usage:
-    """The counts of one service."""
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Everything counted for a tenant on days that are not closed yet, taken away within the append that says so."""
 
-    def __init__(self, store: UsageStore, threshold: int = THRESHOLD) -> None:
+    def apply(self, connection: Any, log: int) -> None:
+        """The effect."""
+        forget_counts(connection, log)
+
+
+class Usage:
+    """The counts of one service. So many tenants must have contributed to a count before it is published."""
+
+    def __init__(self, store: UsageStore, threshold: int) -> None:
         self._store = store
         self._threshold = threshold
 

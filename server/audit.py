@@ -1,10 +1,10 @@
 """AuditService: who may read the log is decided by the policy, and the decision is the record of the read."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from linewarden.audit.checkpoints import Checkpoints, Signed
-from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ
+from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ, decode
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import EntryNotFound, RolledBack, VerificationFailed
 from linewarden.audit.merkle import leaf_hash, verify_inclusion
@@ -16,6 +16,7 @@ from linewarden.authz.model import Decision, ResourceType, Verb
 from linewarden.authz.service import AccessControl, masks_numbers
 from linewarden.server.access import ServicerContext, timestamp
 from linewarden.server.authority import authorize
+from linewarden.server.details import details_of, has_details
 from linewarden.server.door import Door, Entrance
 from linewarden.server.errors import InvalidRequest, SubjectNotPermitted, Violation, abort
 from linewarden.server.names import (
@@ -75,7 +76,8 @@ class AuditService(AuditServiceServicer):
                 page_size=request.page_size or _DEFAULT_PAGE_SIZE,
                 token=request.page_token,
             )
-            rows = [_row(row, masked=masked) for row in page.rows]
+            details = await in_thread(READ_TIMEOUT_S, self._details, entrance.log, page.rows)
+            rows = [_row(row, details.get(row.index, ""), masked=masked) for row in page.rows]
             return pb.QueryEntriesResponse(rows=rows, next_page_token=page.next_token, log_size=page.size)
 
         try:
@@ -133,6 +135,12 @@ class AuditService(AuditServiceServicer):
     async def _read(self, entrance: Entrance, request: Any, extra: dict[str, Any]) -> tuple[Decision, int]:
         log, verb = ResourceType.AUDIT_LOG, Verb.READ_ACCESS_LOG
         return await authorize(self._control, entrance, request, log, verb, AUDIT_READ, extra)
+
+    def _details(self, log: int, rows: Sequence[Row]) -> dict[int, str]:
+        """What entries say beside their rows, by index. Decisions say nothing, and are not read again."""
+        told = [row.index for row in rows if has_details(row.kind)]
+        found = self._log.entries_at(log, told) if told else {}
+        return {index: details_of(decode(data)) for index, data in found.items()}
 
     def _proved(self, log: int, index: int, masked: bool) -> pb.GetEntryResponse:
         entry = self._log.entry(log, index)
@@ -215,7 +223,7 @@ def _us(wanted: pb.EntryFilter, name: str) -> int | None:
     return int(time.seconds * 1_000_000 + time.nanos // 1_000)
 
 
-def _row(row: Row, *, masked: bool) -> pb.EntryRow:
+def _row(row: Row, details: str, *, masked: bool) -> pb.EntryRow:
     return pb.EntryRow(
         index=row.index,
         item=row.item,
@@ -235,4 +243,5 @@ def _row(row: Row, *, masked: bool) -> pb.EntryRow:
         reason=row.reason,
         purpose=PURPOSE_NUMBERS.get(row.purpose, 0),
         policy_revision=row.policy_revision,
+        details=details,
     )

@@ -104,7 +104,7 @@ class Running:
         self._sweeping.cancel()
         await self._door.close(min(grace_s, CLOSING_S))
         await self._server.stop(grace_s)
-        await self._diagnosing.supervisor.close()
+        await self._diagnosing.close()
         if self._worker_door is not None:
             await self._worker_door.stop(None)
         try:

@@ -106,6 +106,20 @@ class Door:
         finally:
             self._inside -= 1
 
+    async def check_still(
+        self, context: "grpc.aio.ServicerContext[Any, Any]", tenant: str, method: tuple[str, str]
+    ) -> None:
+        """Make sure, in the midst of a stream, that its key still opens this door.
+
+        Raises:
+            CredentialsInvalid, CallerNotPermitted: it does not.
+            LogUnavailable: the keys cannot be read.
+        """
+        await self._callers.refresh()
+        key, _guard = self._callers.authenticate(token_of(context.invocation_metadata()))
+        if not key.permits(tenant, *method):
+            raise CallerNotPermitted("not bound")
+
     async def _serve(
         self,
         token: str | None,

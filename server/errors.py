@@ -34,7 +34,11 @@ RETRY_MS = 200
 
 #: As much as is sure to fit into the metadata that callers take by default, 8 KiB; a status that does not fit is lost.
 _MAX_FIELDS = 24
-_DETAIL = {diagnostics.StateConflict: "state", diagnostics.LimitTooHigh: "limit"}
+_DETAIL = {
+    diagnostics.StateConflict: "state",
+    diagnostics.LimitTooHigh: "limit",
+    diagnostics.TooManyCaptures: "of",
+}
 _MAX_TEXT = 100
 _PREFIX = "ERROR_REASON_"
 
@@ -145,8 +149,11 @@ TABLE: dict[type[Exception], Told] = {
     diagnostics.NoticeNotCurrent: Told(
         grpc.StatusCode.FAILED_PRECONDITION, "NOTICE_NOT_CURRENT", "the notice has another version by now"
     ),
+    diagnostics.ReceiptInvalid: Told(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "fields break their rules"),
     diagnostics.AttestationInvalid: Told(
-        grpc.StatusCode.INVALID_ARGUMENT, "ATTESTATION_INVALID", "the statement contradicts itself or the clock"
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "ATTESTATION_INVALID",
+        "the statement contradicts itself, its notice or the clock",
     ),
     diagnostics.AttestationMissing: Told(
         grpc.StatusCode.FAILED_PRECONDITION, "ATTESTATION_MISSING", "no attestation in force covers this"
@@ -168,6 +175,9 @@ TABLE: dict[type[Exception], Told] = {
     ),
     diagnostics.FilterInvalid: Told(
         grpc.StatusCode.INVALID_ARGUMENT, "FILTER_INVALID", "the filter expression cannot be used"
+    ),
+    diagnostics.TooManyCaptures: Told(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CAPTURES", "the tenant has as many captures as it may"
     ),
     diagnostics.CaseMissing: Told(grpc.StatusCode.INVALID_ARGUMENT, "CASE_MISSING", "purpose and case must be stated"),
     diagnostics.ReaderUnusable: Told(
@@ -249,6 +259,8 @@ def _status(error: Exception) -> status_pb2.Status:
 def _fields(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, InvalidRequest):
         return [(one.field, one.message[:_MAX_TEXT]) for one in error.violations[:_MAX_FIELDS]]
+    if isinstance(error, diagnostics.ReceiptInvalid):
+        return [(error.detail, "must be between the publication of the notice and now")]
     if isinstance(error, authz.PolicyInvalid):
         return [(f"line {one.line}", one.message[:_MAX_TEXT]) for one in error.errors[:_MAX_FIELDS]]
     return []
@@ -259,7 +271,7 @@ def _metadata(error: Exception) -> dict[str, str]:
         return {"decision": error.decision}
     if isinstance(error, authz.PolicyRevisionMismatch):
         return {"revision": str(error.revision)}
-    if isinstance(error, diagnostics.DiagnosticsError) and error.detail:
+    if isinstance(error, diagnostics.DiagnosticsError) and error.detail and not _fields(error):
         return {_DETAIL.get(type(error), "field"): error.detail}
     if isinstance(error, authz.PolicyInvalid):
         return {"errors": str(len(error.errors))}

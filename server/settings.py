@@ -184,9 +184,35 @@ class Settings(BaseSettings):
         default=Path("secrets/capture-workers.key"),
         description="Its private key. Needed to enrol workers and never to serve: keep it elsewhere.",
     )
+    capture_max_running: Positive = Field(
+        default=4, description="Captures of one tenant that run at once; each is a process with 64 MiB of buffer."
+    )
+    capture_max_waiting: Positive = Field(
+        default=50, description="Captures of one tenant that wait for an attestation, approval or start."
+    )
+    capture_max_stored: int = Field(
+        default=10 << 30, ge=4_096, description="Bytes of evidence kept for one tenant, and of what may come."
+    )
     smtp_server: str = Field(default="", description="HOST:PORT of the mail server for notices; empty sends none.")
-    smtp_sender: str = Field(default="", description="Address that notices come from; people may answer to it.")
-    smtp_starttls: bool = Field(default=True, description="Encrypt mail on its way; off only for a server on loopback.")
+    smtp_sender: str = Field(
+        default="",
+        pattern=r"^[\x21-\x7e]*$",
+        description="Address that notices come from; people may answer to it.",
+    )
+    smtp_starttls: bool = Field(
+        default=True, description="Encrypt mail on its way; off only where the mail server is on loopback."
+    )
+    smtp_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Domains that notices may be sent to, with commas between them: the service is no relay; "
+        "empty is any.",
+    )
+    usage_threshold: int = Field(
+        default=11,
+        ge=3,
+        description="Tenants that must have contributed to a count before it is shown; of two, each would know the "
+        "other's.",
+    )
     reflection: bool = Field(
         default=False, description="Tell clients the contract over gRPC reflection; for development."
     )
@@ -212,9 +238,21 @@ class Settings(BaseSettings):
             _host(address)
         return value
 
-    @field_validator("capture_listen")
+    @field_validator("smtp_domains", mode="before")
     @classmethod
-    def _worker_address(cls, value: str) -> str:
+    def _split_domains(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("smtp_domains")
+    @classmethod
+    def _domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_HOST.fullmatch(domain) for domain in value):
+            raise ValueError("a domain is what stands behind the @ of an address, in ASCII")
+        return value
+
+    @field_validator("capture_listen", "smtp_server")
+    @classmethod
+    def _optional_address(cls, value: str) -> str:
         if value:
             _host(value)
         return value
@@ -228,6 +266,8 @@ class Settings(BaseSettings):
     def _safe(self) -> Self:
         if self.plaintext and not all(_is_loopback(_host(address)) for address in self.listen):
             raise ValueError("plaintext is for loopback addresses only")
+        if self.smtp_server and not self.smtp_starttls and not _is_loopback(_host(self.smtp_server)):
+            raise ValueError("mail without STARTTLS is for a mail server on loopback only")
         return self
 
     @classmethod

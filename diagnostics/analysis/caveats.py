@@ -17,6 +17,11 @@ def warn_of(capture: Capture, omitted: Mapping[Omission, int]) -> tuple[str, ...
         for interface in capture.interfaces
         if interface.dropped
     ]
+    warnings += [
+        f"The capture was paused on {interface.name or 'an interface'}: what is missing in between was not lost."
+        for interface in capture.interfaces
+        if interface.pauses
+    ]
     if capture.fault:
         warnings.append(f"The capture could not be read to its end: {capture.fault}.")
     if capture.frames and not any(interface.dropped is not None for interface in capture.interfaces):

@@ -81,7 +81,7 @@ class Analyser:
         self._keep_all(self._tcp.rest())
         capture = Capture(self._frames, self._cut, self._first_ns, self._last_ns, tuple(interfaces), fault)
         dialogs = group(self._messages, self._limits, self._omitted)
-        streams = self._streams.reports(capture.dropped > 0)
+        streams = self._streams.reports(capture.has_holes)
         ladders = tuple(self._ladder(dialog, capture.dropped) for dialog in dialogs)
         calls = tuple(follow_call(dialog) for dialog in dialogs if is_call(dialog))
         registrations = tuple(filter(None, map(follow_registration, dialogs)))

@@ -18,10 +18,9 @@ class EvidenceFile:
     def __init__(self, file: BinaryIO) -> None:
         """Raises SourceUnusable where the file is no capture."""
         magic = read_exactly(file, 4)
-        self._counts_losses = magic == MAGIC
-        if not self._counts_losses and not PcapReader.knows(magic):
+        if magic != MAGIC and not PcapReader.knows(magic):
             raise SourceUnusable("not a capture file")
-        self._reader = PcapngReader(file) if self._counts_losses else PcapReader(file, magic)
+        self._reader = PcapngReader(file) if magic == MAGIC else PcapReader(file, magic)
         self._fault = ""
 
     def __iter__(self) -> Iterator[Frame]:
@@ -34,9 +33,15 @@ class EvidenceFile:
 
     def interface_counts(self) -> Sequence[InterfaceCount]:
         """What the file says of each interface. A pcap file says nothing of losses."""
+        reader, counts = self._reader, self._reader.counters()
+        if not isinstance(reader, PcapngReader):
+            return [
+                InterfaceCount(one.name, counted.received)
+                for one, counted in zip(reader.interfaces, counts, strict=True)
+            ]
         return [
-            InterfaceCount(interface.name, counted.received, counted.dropped if self._counts_losses else None)
-            for interface, counted in zip(self._reader.interfaces, self._reader.counters(), strict=True)
+            InterfaceCount(one.name, counted.received, counted.dropped, paused)
+            for one, counted, paused in zip(reader.interfaces, counts, reader.pauses(), strict=True)
         ]
 
     def fault(self) -> str:

@@ -50,11 +50,12 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InterfaceCount:
-    """What one interface says of itself. None: the capture does not say."""
+    """What one interface says of itself. None: the capture does not say. `pauses` counts when it took nothing."""
 
     name: str
     received: int | None = None
     dropped: int | None = None
+    pauses: int = 0
 
 
 class CaptureSource(Protocol):

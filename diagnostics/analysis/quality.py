@@ -102,7 +102,11 @@ def rate(codec: str | None, loss: Loss, frame_bytes: int = 0, *, capture_lost: b
     published = _PUBLISHED.get(codec.removeprefix(_AAL2))
     if published is None:
         return Quality(reason=f"ITU-T G.113 Appendix I has no planning values for {codec}")
-    reason = "the capture lost packets, so the stream's own loss is not known" if capture_lost else _outside(loss)
+    reason = (
+        "the capture lost packets or was paused, so the stream's own loss is not known"
+        if capture_lost
+        else _outside(loss)
+    )
     if reason:
         return Quality(reason=reason)
     known = [impairment for impairment in published if not loss.lost or impairment.bpl is not None]

@@ -27,6 +27,11 @@ class Capture:
     fault: str = ""
 
     @property
+    def has_holes(self) -> bool:
+        """Whether packets that were there are missing, because the capture lost them or was paused."""
+        return self.dropped > 0 or any(interface.pauses for interface in self.interfaces)
+
+    @property
     def dropped(self) -> int:
         """Packets that the capture itself lost, on all interfaces that say so."""
         return sum(interface.dropped or 0 for interface in self.interfaces)

@@ -15,7 +15,7 @@ imported outside this folder, and inside it only `libpcap` does. `model`, `ticke
 Python and may be imported from outside.
 
 Not read, so that the payload is dropped and counted: SIP over TLS, WebSocket and SCTP, compressed SIP, media over TCP,
-everything in tunnels. What a capture of these needs is the profile MEDIA.
+everything in tunnels, IPv6 routing and authentication headers. What a capture of these needs is the profile MEDIA.
 
 Two promises bind every file. Below the profile MEDIA a byte leaves this process only when a rule says that it may:
 what no rule knows is cut or overwritten. And the process ends by itself: by limit, by lease, or when a pipe closes.

@@ -1,6 +1,7 @@
 """`python -m linewarden.diagnostics.capture`: reads a ticket, opens its source, gives up its rights, captures.
 
-Exit status: 0 the evidence is closed, 1 it was lost, 2 the worker refused to start.
+Exit status: 0 the evidence is closed, 1 it was lost, 2 the worker refused to start. With `--check-filter` alone nothing
+is captured; see `checking`.
 """
 
 import argparse
@@ -11,11 +12,12 @@ import time
 from contextlib import suppress
 from types import FrameType
 
+from linewarden.diagnostics.capture.checking import check
 from linewarden.diagnostics.capture.confine import confine
 from linewarden.diagnostics.capture.control import Orders, PipeSink, Status
 from linewarden.diagnostics.capture.errors import CaptureError, EvidenceLost, TicketRefused
 from linewarden.diagnostics.capture.evidence import EvidenceWriter
-from linewarden.diagnostics.capture.filters import filter_text
+from linewarden.diagnostics.capture.filters import CHECK_FILTER, filter_text
 from linewarden.diagnostics.capture.input_stream import InputStream
 from linewarden.diagnostics.capture.model import WorkerState
 from linewarden.diagnostics.capture.source import Source
@@ -29,6 +31,8 @@ _TICKET_PATIENCE_SECONDS = 10.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one capture."""
+    if (sys.argv[1:] if arguments is None else arguments) == [CHECK_FILTER]:
+        return check(sys.stdin.fileno())
     options = _options(arguments)
     ending: list[int] = []
     _end_on_signals(ending)

@@ -8,6 +8,12 @@ from ipaddress import IPv4Network, IPv6Network
 
 from linewarden.diagnostics.capture.model import Selector, Transport
 
+#: What the process is started with, alone, to check an expression, and its exit statuses.
+CHECK_FILTER = "--check-filter"
+COMPILES = 0
+REFUSED = 3
+NOT_CHECKED = 4
+
 #: Later fragments carry no ports: a filter on ports has to let them through, or large SIP messages lose their end.
 _LATER_FRAGMENT = "ip[6:2] & 0x1fff != 0 or ip6[6] = 44"
 

@@ -1,4 +1,4 @@
-"""Starts a worker as a child process: for whoever is to be its other end.
+"""Starts a worker as a child process: for whoever is to be its other end. Asks one whether a filter compiles.
 
 The worker inherits four pipes and nothing else: no descriptor, no environment beyond a bare one. Its evidence may be
 handed to another process, which can finish sealing when this one is gone.
@@ -7,17 +7,29 @@ handed to another process, which can finish sealing when this one is gone.
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
+from linewarden.diagnostics.capture.errors import FilterRefused
+from linewarden.diagnostics.capture.filters import CHECK_FILTER, COMPILES, REFUSED
 from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.capture.ticket import StartTicket, sign_ticket
 
 _MODULE = "linewarden.diagnostics.capture"
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+#: How long the check of a filter may take, and wait for others, seconds: whoever asks has about ten.
+_CHECK_S = 8.0
+#: How many run at once: they cost a processor each.
+_CHECKS = threading.BoundedSemaphore(2)
+#: How a check ends that was not for such an expression: by time, or because memory ran out.
+_BROKEN = frozenset({-signal.SIGXCPU, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS})
 
 
 @dataclass(slots=True)
@@ -66,7 +78,7 @@ def start_worker(
             [sys.executable, "-P", "-m", _MODULE, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+            env=_ENVIRONMENT,
             pass_fds=passed,
             # A Ctrl-C meant for the starter must not look like the loss of the worker.
             start_new_session=True,
@@ -83,6 +95,34 @@ def start_worker(
     with suppress(BrokenPipeError):
         worker.send(line)
     return worker
+
+
+def check_filter(expression: str) -> None:
+    """Has an expression compiled, in a process that can do nothing else. Waits for it.
+
+    Raises FilterRefused when it does not compile, or takes too much to do so; OSError when nobody can tell here or now.
+    """
+    if not _CHECKS.acquire(timeout=_CHECK_S):
+        raise TimeoutError("too many filters are checked")
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module; the expression is no argument
+            [sys.executable, "-P", "-m", _MODULE, CHECK_FILTER],
+            input=expression.encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_ENVIRONMENT,
+            timeout=_CHECK_S,
+            check=False,
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError("the check of the filter took too long") from None
+    finally:
+        _CHECKS.release()
+    if done.returncode == REFUSED or done.returncode in _BROKEN:
+        raise FilterRefused("the filter does not compile")
+    if done.returncode != COMPILES:
+        raise OSError("the filter could not be checked")
 
 
 def _widen(pipe: int) -> None:

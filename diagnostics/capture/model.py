@@ -66,7 +66,7 @@ class Rule(StrEnum):
     NOT_IP = "not_ip"
     """All that follows the link header of a frame that carries no IP."""
     MALFORMED = "malformed"
-    """All that follows the last header that could be read."""
+    """All that follows the last header that could be read, or an option that is not known."""
     FRAGMENT = "fragment"
     """The payload of an IP fragment that is not the first."""
     OTHER_TRANSPORT = "other_transport"
@@ -92,7 +92,7 @@ class Rule(StrEnum):
     TCP_OTHER = "tcp_other"
     """All of a segment in a stream that does not carry readable SIP, such as TLS."""
     SIP_HEADER = "sip_header"
-    """Values of SIP headers: credentials, nonces, passwords in URIs, headers that are not known."""
+    """Values of SIP headers: credentials, nonces, passwords in URIs, headers and parameters that are not known."""
     SIP_BODY = "sip_body"
     """Bodies that are not SDP: messages, digits, XML; and what follows the end of the message."""
     SDP_SECRET = "sdp_secret"  # noqa: S105 - the name of a rule

@@ -47,6 +47,11 @@ def packet(number: int, time_ns: int, data: bytes, original_length: int) -> byte
     )
 
 
+#: What the statistics at the beginning and at the end of a pause say.
+PAUSED = "paused"
+RESUMED = "resumed"
+
+
 def statistics(number: int, time_ns: int, span: tuple[int, int], counts: tuple[int, int, int], comment: str) -> bytes:
     """The block that ends an interface. `span` is start and end; `counts` is received, dropped, written.
 

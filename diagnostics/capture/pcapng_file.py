@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from linewarden.diagnostics.capture.errors import SourceUnusable
 from linewarden.diagnostics.capture.model import Frame, Interface, SourceCounters
 from linewarden.diagnostics.capture.pcap_file import MAX_PACKET, MAX_TIME_NS, Readable, read_exactly
+from linewarden.diagnostics.capture.pcapng import PAUSED
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 
@@ -19,7 +20,7 @@ _ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _MAX_BLOCK = 16 * 1024 * 1024
 _MAX_INTERFACES = 256
 _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET = 1, 2, 3, 5, 6
-_NAME, _RESOLUTION, _OFFSET = 2, 9, 14
+_COMMENT, _NAME, _RESOLUTION, _OFFSET = 1, 2, 9, 14
 _INTERFACE_DROPS, _SYSTEM_DROPS = 5, 7
 _MAX_OPTIONS = 1_024
 #: As Linux has it, and as Windows has it.
@@ -47,12 +48,17 @@ class PcapngReader:
         self._section: list[_Seen] = []
         self._received: list[int] = []
         self._dropped: list[int] = []
+        self._pauses: list[int] = []
         self._time_ns = 0
         self._begin_section()
 
     def counters(self) -> list[SourceCounters]:
         """What was read, and what the file says was lost before."""
         return [SourceCounters(read + lost, lost) for read, lost in zip(self._received, self._dropped, strict=True)]
+
+    def pauses(self) -> list[int]:
+        """How often the capture was paused, by interface, as evidence of ours says."""
+        return list(self._pauses)
 
     def __iter__(self) -> Iterator[Frame]:
         while kind := read_exactly(self._file, 4, end_allowed=True):
@@ -140,12 +146,14 @@ class PcapngReader:
         self.interfaces.append(Interface(name[0].decode() if name else f"interface {number}", link_type))
         self._received.append(0)
         self._dropped.append(0)
+        self._pauses.append(0)
 
     def _take_statistics(self, body: bytes) -> None:
         seen = self._interface(self._unpack("I", body)[0])
         options = self._options(body[12:])
         lost = [self._unpack("Q", options[code])[0] for code in (_INTERFACE_DROPS, _SYSTEM_DROPS) if code in options]
         self._dropped[seen.number] = max([self._dropped[seen.number], *lost])
+        self._pauses[seen.number] += options.get(_COMMENT) == PAUSED.encode()
 
     def _options(self, data: bytes) -> dict[int, bytes]:
         found: dict[int, bytes] = {}

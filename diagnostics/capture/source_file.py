@@ -6,9 +6,8 @@ from itertools import islice
 from linewarden.diagnostics.capture.bpf import BpfProgram
 from linewarden.diagnostics.capture.dissect import LINKTYPE_ETHERNET
 from linewarden.diagnostics.capture.errors import SourceUnusable
-from linewarden.diagnostics.capture.filters import with_vlan
 from linewarden.diagnostics.capture.input_stream import InputStream
-from linewarden.diagnostics.capture.libpcap import compile_filter
+from linewarden.diagnostics.capture.libpcap import compile_filter, compile_on_ethernet
 from linewarden.diagnostics.capture.model import Frame, Interface, SourceCounters
 from linewarden.diagnostics.capture.pcap_file import PcapReader, Readable, read_exactly
 from linewarden.diagnostics.capture.pcapng_file import MAGIC, PcapngReader
@@ -35,7 +34,7 @@ class FileSource:
         The filter is compiled once at once: libpcap must be loaded while the process may still look for it.
         """
         if filter_text:
-            compile_filter(with_vlan(filter_text), LINKTYPE_ETHERNET)
+            compile_on_ethernet(filter_text)
         self._file = file
         self._reader = open_capture(file)
         self._filter_text = filter_text
@@ -105,6 +104,10 @@ class FileSource:
         link_type = self.interfaces[frame.interface].link_type
         program = self._programs.get(link_type)
         if program is None:
-            text = with_vlan(self._filter_text) if link_type == LINKTYPE_ETHERNET else self._filter_text
-            program = self._programs[link_type] = BpfProgram(compile_filter(text, link_type))
+            program = self._programs[link_type] = BpfProgram(self._compiled(link_type))
         return program.takes(frame.data, frame.original_length)
+
+    def _compiled(self, link_type: int) -> bytes:
+        if link_type == LINKTYPE_ETHERNET:
+            return compile_on_ethernet(self._filter_text)
+        return compile_filter(self._filter_text, link_type)

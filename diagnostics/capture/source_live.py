@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 from linewarden.diagnostics.capture.dissect import LINKTYPE_ETHERNET, LINKTYPE_RAW, LINKTYPE_SLL2
 from linewarden.diagnostics.capture.errors import SourceUnusable
-from linewarden.diagnostics.capture.filters import with_vlan
-from linewarden.diagnostics.capture.libpcap import compile_filter
+from linewarden.diagnostics.capture.libpcap import compile_filter, compile_on_ethernet
 from linewarden.diagnostics.capture.model import Frame, Interface, SourceCounters
 from linewarden.diagnostics.capture.ring import PACKET_OUTGOING, PacketRing, RingPacket
 
@@ -111,7 +110,7 @@ class LiveSource:
             return b""
         if self._cooked:
             return compile_filter(filter_text, LINKTYPE_RAW)
-        return compile_filter(with_vlan(filter_text), LINKTYPE_ETHERNET)
+        return compile_on_ethernet(filter_text)
 
     def _cook(self, packet: RingPacket) -> Frame | None:
         address = self._ring.address(packet)

@@ -13,6 +13,7 @@ from linewarden.diagnostics.capture.errors import CaptureError, EvidenceLost
 from linewarden.diagnostics.capture.evidence import EvidenceWriter, Manifest
 from linewarden.diagnostics.capture.mask import Masker
 from linewarden.diagnostics.capture.model import Counters, Frame, StopReason, WorkerState
+from linewarden.diagnostics.capture.pcapng import PAUSED, RESUMED
 from linewarden.diagnostics.capture.source import Source
 from linewarden.diagnostics.capture.ticket import StartTicket
 
@@ -106,10 +107,10 @@ class Worker:
         if paused:
             self._source.pause()
             self._drain()
-            self._note("paused")
+            self._note(PAUSED)
             self._world.status.state(WorkerState.PAUSED)
             return
-        self._note("resumed")
+        self._note(RESUMED)
         self._source.resume()
         self._world.status.state(WorkerState.RUNNING)
 

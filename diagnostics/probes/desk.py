@@ -34,9 +34,10 @@ class ProbeDesk:
         """
         if not on.case or not on.purpose or on.keeper is None:
             raise CaseMissing
-        terms = self._books.enabled_terms(on.log)
+        found, terms = self._books.enabled_terms(on.log)
         in_force = self._books.attestations_in_force(on.log, on.now_us)
-        if all(one.statement.purpose != on.purpose for one in in_force):
+        grounds = [one for one in in_force if one.attestation.statement.purpose == on.purpose]
+        if not grounds:
             raise AttestationMissing
         place = self._places.of(on.tenant)
         check_worker(place, order.worker)
@@ -45,8 +46,9 @@ class ProbeDesk:
         self._workers.check_ready(order.worker)
         private = self._safe.seal(on.keeper, {"target": order.target, "case": on.case})
         fields = {"probe": id, "probe_kind": order.kind, "purpose": on.purpose, "worker": order.worker, "done": False}
+        relies = (found, *grounds[0].records)
         counted = Counted(on.now_us, (f"probe_{order.kind}",)) if terms.shares_usage else None
-        return Step(on.log, (on.entry(kinds.PROBE_RUN, fields, [private]),), (), None, counted=counted)
+        return Step(on.log, (on.entry(kinds.PROBE_RUN, fields, [private]),), (), None, relies=relies, counted=counted)
 
     def end(self, on: Occasion, id: str, order: ProbeOrder, findings: Findings) -> Step[None]:
         """Record what came of it: sealed, because findings may name addresses; with their hash inside the seal."""

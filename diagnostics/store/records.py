@@ -34,7 +34,10 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A record as it is to be. `replaces` is the version it was read at, 0 for a new one."""
+    """A record as it is to be. `replaces` is the version it was read at, 0 for a new one.
+
+    `due_us` is when the service must look at it by itself, if ever.
+    """
 
     kind: str
     id: str
@@ -42,6 +45,16 @@ class Change:
     created_us: int
     state: str
     body: bytes
+    due_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """So many records of a kind may be in one of these states, with the change that comes."""
+
+    kind: str
+    states: frozenset[str]
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,24 @@ class RecordStore:
         """
         condition = sa.and_(_record.c.kind == kind, _record.c.state.in_(list(states)))
         return self._select(condition if log is None else sa.and_(condition, _record.c.log == log), None)
+
+    def due(self, kind: str, now_us: int, most: int) -> list[StoredRecord]:
+        """Records of all tenants that the service must look at by now, the longest due first, at most so many.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        condition = sa.and_(_record.c.kind == kind, _record.c.due_us <= now_us)
+        return self._select(condition, most, (_record.c.due_us, _record.c.log, _record.c.id))
+
+    def count(self, log: int, kind: str, states: Iterable[str]) -> int:
+        """How many records of a kind are in one of these states.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        with self._store.reading() as connection:
+            return _count(connection, log, kind, states)
 
     def counts(self, log: int, notice: str, version: int) -> ReceiptCounts:
         """How many persons each fact is known of, whatever capture it was about.
@@ -142,7 +173,12 @@ class RecordStore:
             if not connection.execute(sa.update(_lease).where(key).values(values)).rowcount:
                 connection.execute(sa.insert(_lease), values | {"log": log, "session": session})
 
-    def _select(self, condition: sa.ColumnElement[bool], limit: int | None) -> list[StoredRecord]:
+    def _select(
+        self,
+        condition: sa.ColumnElement[bool],
+        limit: int | None,
+        order: Sequence[sa.ColumnElement[Any]] = (_record.c.created_us.desc(), _record.c.id.desc()),
+    ) -> list[StoredRecord]:
         columns = (
             _record.c.log,
             _record.c.kind,
@@ -152,7 +188,7 @@ class RecordStore:
             _record.c.state,
         )
         query = sa.select(*columns, _record.c.body).where(condition)
-        query = query.order_by(_record.c.created_us.desc(), _record.c.id.desc()).limit(limit)
+        query = query.order_by(*order).limit(limit)
         with self._store.reading() as connection:
             rows = connection.execute(query).all()
         return [
@@ -168,7 +204,7 @@ def apply_changes(connection: Any, log: int, changes: Sequence[Change]) -> None:
         EffectRefused: one of them was changed since it was read.
     """
     for change in changes:
-        values = {"version": change.replaces + 1, "state": change.state, "body": change.body}
+        values = {"version": change.replaces + 1, "state": change.state, "body": change.body, "due_us": change.due_us}
         key = sa.and_(_record.c.log == log, _record.c.kind == change.kind, _record.c.id == change.id)
         if change.replaces:
             known = sa.and_(key, _record.c.version == change.replaces)
@@ -180,6 +216,29 @@ def apply_changes(connection: Any, log: int, changes: Sequence[Change]) -> None:
                 connection.execute(sa.insert(_record), values | row)
         if not fresh:
             raise EffectRefused("the record was changed meanwhile")
+
+
+def check_unchanged(connection: Any, log: int, records: Iterable[StoredRecord]) -> None:
+    """Make sure, inside an append, that records are as they were read: what is appended relies on them.
+
+    Raises:
+        EffectRefused: one of them was changed.
+    """
+    for record in records:
+        key = sa.and_(_record.c.log == log, _record.c.kind == record.kind, _record.c.id == record.id)
+        if connection.scalar(sa.select(_record.c.version).where(key)) != record.version:
+            raise EffectRefused("a record was changed meanwhile")
+
+
+def check_ceilings(connection: Any, log: int, ceilings: Iterable[Ceiling]) -> None:
+    """Make sure, inside an append and after its changes, that there are not too many records of a kind.
+
+    Raises:
+        EffectRefused: there are.
+    """
+    for ceiling in ceilings:
+        if _count(connection, log, ceiling.kind, ceiling.states) > ceiling.most:
+            raise EffectRefused("there are too many of them")
 
 
 def add_receipts(connection: Any, log: int, notice: str, version: int, receipts: Sequence[Receipt]) -> None:
@@ -194,4 +253,10 @@ def add_receipts(connection: Any, log: int, notice: str, version: int, receipts:
         key = [getattr(_receipt.c, name) == value for name, value in row.items()]
         if connection.scalar(sa.select(sa.func.count()).select_from(_receipt).where(*key)):
             raise EffectRefused("the receipt was recorded meanwhile")
-        connection.execute(sa.insert(_receipt), row | {"channel": receipt.channel.value, "at_us": receipt.at_us})
+        channel = "" if receipt.channel is None else receipt.channel.value
+        connection.execute(sa.insert(_receipt), row | {"channel": channel, "at_us": receipt.at_us})
+
+
+def _count(connection: Any, log: int, kind: str, states: Iterable[str]) -> int:
+    condition = sa.and_(_record.c.log == log, _record.c.kind == kind, _record.c.state.in_(list(states)))
+    return int(connection.scalar(sa.select(sa.func.count()).select_from(_record).where(condition)))

@@ -16,8 +16,10 @@ record = sa.Table(
     sa.Column("created_us", BigInt, nullable=False),
     sa.Column("state", Name, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False, comment="canonical JSON; private values sealed"),
+    sa.Column("due_us", BigInt, nullable=True, comment="when the service must look at it; null: never"),
     sa.Index("diagnostics_record_created", "log", "kind", "created_us", "id"),
     sa.Index("diagnostics_record_state", "kind", "state"),
+    sa.Index("diagnostics_record_due", "kind", "due_us"),
 )
 
 receipt = sa.Table(
@@ -29,7 +31,7 @@ receipt = sa.Table(
     sa.Column("session", Name, primary_key=True, comment="empty for the notice in general"),
     sa.Column("sid", Name, primary_key=True),
     sa.Column("fact", Name, primary_key=True),
-    sa.Column("channel", Name, nullable=False),
+    sa.Column("channel", Name, nullable=False),  # empty where the person spoke for itself
     sa.Column("at_us", BigInt, nullable=False),
 )
 

@@ -31,18 +31,20 @@ class UsageStore:
                 self._close(connection, int(day), threshold)
 
     def closed(self) -> list[tuple[int, dict[str, int]]]:
-        """The closed days, oldest first.
+        """The closed days on which something passed the threshold, oldest first.
 
         Raises:
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
             rows = connection.execute(sa.select(_closed.c.day, _closed.c.counts).order_by(_closed.c.day)).all()
-        return [(int(day), orjson.loads(bytes(counts))) for day, counts in rows]
+        days = [(int(day), orjson.loads(bytes(counts))) for day, counts in rows]
+        return [(day, counts) for day, counts in days if counts]
 
     @staticmethod
     def _close(connection: sa.Connection, day: int, threshold: int) -> None:
         # A count that comes after its day was closed is lost: counting it would change what may be published already.
+        # So a day without counts is written down as well, although nobody is shown it.
         if not connection.scalar(sa.select(sa.func.count()).select_from(_closed).where(_closed.c.day == day)):
             of_day = sa.select(_count.c.name, sa.func.sum(_count.c.amount)).where(_count.c.day == day)
             enough = of_day.group_by(_count.c.name).having(sa.func.count() >= threshold)
@@ -57,3 +59,8 @@ def add_count(connection: Any, day: int, name: str, log: int) -> None:
     key = sa.and_(_count.c.day == day, _count.c.name == name, _count.c.log == log)
     if not connection.execute(sa.update(_count).where(key).values(amount=_count.c.amount + 1)).rowcount:
         connection.execute(sa.insert(_count), {"day": day, "name": name, "log": log, "amount": 1})
+
+
+def forget_counts(connection: Any, log: int) -> None:
+    """Delete what was counted for a tenant, inside an append. Only open days know who contributed."""
+    connection.execute(sa.delete(_count).where(_count.c.log == log))

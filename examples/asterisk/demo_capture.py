@@ -271,7 +271,7 @@ def _look_for_secrets(opened: bytes, phones: Phones, findings: Findings) -> None
 
 def _delete(desk: _Desk, session: str, findings: Findings) -> None:
     deleted = desk.ask("DeleteSession", PRIVACY_OFFICER, session_id=session).session
-    gone = not any((desk.site.service / "evidence").glob("*"))
+    gone = not any((desk.site.service / "evidence").glob(f"{session}*"))
     reason = desk.refused("ReadEvidence", PARTNER, session_id=session)
     findings.expect(
         deleted.state == pb.SESSION_STATE_DELETED and gone and reason == "STATE_CONFLICT",

@@ -24,7 +24,10 @@ from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 
 _COLUMNS = (
     "index", "time", "kind", "caller", "subject", "verb", "resource_type", "resource_id", "owner", "effect", "reason",
+    "details",
 )  # fmt: skip
+#: A table has few columns, or none would be wide enough to read.
+_TABLE = ("index", "time", "subject", "what")
 _EXPORT_DEADLINE_S = 3_600.0
 _PURPOSES = click.Choice([purpose.value for purpose in model.Purpose])
 
@@ -65,7 +68,11 @@ def query(connection: Connection, output: str, limit: int, **asked: Any) -> None
             request.page_token = page.next_page_token
             if not page.next_page_token or len(rows) >= limit:
                 break
-    write_rows(rows[:limit], _COLUMNS, output)
+    shown = rows[:limit]
+    if output == "table":
+        write_rows(map(_for_people, shown), _TABLE, output)
+    else:
+        write_rows(shown, _COLUMNS, output)
     if len(rows) > limit or request.page_token:
         click.echo(f"linewarden: there are more than {limit} rows; see --limit", err=True)
 
@@ -213,7 +220,16 @@ def _row(row: pb.EntryRow) -> dict[str, Any]:
         "reason": row.reason,
         "purpose": _word(PURPOSES, row.purpose),
         "policy_revision": row.policy_revision,
+        "details": row.details,
     }
+
+
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its time to the second, and in one text what happened, by whose call, how it was decided and why."""
+    owner = f"of {row['owner']}" if row["owner"] else ""
+    done = (row["kind"], row["verb"], row["resource_type"], row["resource_id"], owner, row["effect"], row["reason"])
+    parts = (*done, row["details"].replace("=", " "), f"via {row['caller']}" if row["caller"] else "")
+    return row | {"time": row["time"][:19].replace("T", " "), "what": " ".join(filter(None, parts))}
 
 
 def _word(words: Any, number: int) -> str:

@@ -1,6 +1,7 @@
 """Calling DiagnosticsService from the command line."""
 
 from collections.abc import Callable, Iterator
+from functools import update_wrapper
 from typing import Any, BinaryIO
 
 import click
@@ -15,14 +16,20 @@ from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 #: Bytes of a capture file in one message; half of what the contract allows.
 _PART_BYTES = 32 * 1024
 
+_PURPOSES = click.Choice([purpose.value for purpose in model.Purpose])
+_USUAL_PURPOSE = model.Purpose.SUPPORT.value
 _PURPOSE = click.option(
     "--purpose",
-    type=click.Choice([purpose.value for purpose in model.Purpose]),
-    default="support",
+    type=_PURPOSES,
+    default=_USUAL_PURPOSE,
     show_default=True,
     help="What it is for.",
 )
 _CASE = click.option("--case", required=True, help="The fault it is for.")
+_PURPOSE_IF_NEEDED = click.option(
+    "--purpose", type=_PURPOSES, help=f"What the look is for; {_USUAL_PURPOSE} where a case is given."
+)
+_CASE_IF_NEEDED = click.option("--case", default="", help="The fault it is for, if the right to look needs one.")
 
 
 def case_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,14 +37,29 @@ def case_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _PURPOSE(_CASE(command))
 
 
+def case_if_needed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options `--purpose` and `--case` for those whose right depends on them."""
+
+    def stating(*args: Any, case: str, purpose: str | None, **kwargs: Any) -> Any:
+        stated = purpose or (_USUAL_PURPOSE if case else "")
+        return command(*args, case=case, purpose=stated, **kwargs)
+
+    wrapped: Callable[..., Any] = update_wrapper(stating, command)
+    return _PURPOSE_IF_NEEDED(_CASE_IF_NEEDED(wrapped))
+
+
 def rpc(
     connection: Connection, method: str, tenant: str, subject: str, *, purpose: str = "", case: str = "", **fields: Any
 ) -> Any:
     """Call a method that has one answer."""
-    request = request_of(method, tenant, subject, purpose=purpose, case=case, **fields)
+    return answer_to(connection, method, request_of(method, tenant, subject, purpose=purpose, case=case, **fields))
+
+
+def answer_to(connection: Connection, method: str, request: Any, within_s: float = DEADLINE_S) -> Any:
+    """The one answer to a request."""
     with connection.channel() as channel:
         call = getattr(DiagnosticsServiceStub(channel), method)
-        return call(request, metadata=connection.metadata, timeout=DEADLINE_S)
+        return call(request, metadata=connection.metadata, timeout=within_s)
 
 
 def upload_of(start: pb.StartSessionRequest, file: BinaryIO) -> Iterator[pb.UploadCaptureRequest]:

@@ -16,6 +16,9 @@ from linewarden.v1 import core_pb2
 #: How long a call may take, seconds.
 DEADLINE_S = 30.0
 
+#: How long a call may take that brings many messages, seconds.
+STREAM_S = 3_600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:

@@ -1,9 +1,6 @@
 """`linewarden diagnostics`: what the customer permits, tells and attests."""
 
-import csv
 import json
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,14 @@ from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from linewarden.diagnostics import model
 from linewarden.server.cli.calling import case_options, rpc
 from linewarden.server.cli.client import Connection, connecting, subject_option, tenant_option
+from linewarden.server.cli.notices import active, confirm, notice, notices, publish
 from linewarden.server.cli.output import output_option, write_rows
-from linewarden.server.diagnostics.words import CHANNELS, FACTS, RESPONSIBILITIES
+from linewarden.server.cli.receipts import receipts, send
+from linewarden.server.diagnostics.words import RESPONSIBILITIES
 from linewarden.v1 import diagnostics_pb2 as pb
 
 _TERMS = ("enabled", "approval_waived", "retention_days", "changed_by", "shares_usage")
-_NOTICE = ("id", "version", "informed", "confirmed", "failed")
 _ATTESTATION = ("id", "attestor", "made_at", "withdrawn_at")
-_RECEIPTS_PER_CALL = 500
 
 
 @click.group()
@@ -92,179 +89,11 @@ def status(connection: Connection, tenant: str, subject: str, output: str) -> No
 @connecting
 @tenant_option
 @subject_option
-@click.argument("notice_id")
-@click.argument("files", nargs=-1, required=True, metavar="LANGUAGE=FILE…")
-@click.option("--audience", required=True, help="Who is told.")
-@click.option(
-    "--channel",
-    "channels",
-    multiple=True,
-    required=True,
-    type=click.Choice([one.value for one in model.NoticeChannel]),
-    help="How; may be repeated.",
-)
-@output_option
-def publish(
-    connection: Connection,
-    tenant: str,
-    subject: str,
-    notice_id: str,
-    files: tuple[str, ...],
-    audience: str,
-    channels: tuple[str, ...],
-    output: str,
-) -> None:
-    """Publish the notice NOTICE_ID, its text in each language from a file."""
-    texts = []
-    for stated in files:
-        language, separator, file = stated.partition("=")
-        if not separator:
-            raise click.BadParameter("a text is LANGUAGE=FILE", param_hint="LANGUAGE=FILE")
-        texts.append(pb.NoticeText(language=language, text=Path(file).read_text(encoding="utf-8")))
-    numbers = [number for number, word in CHANNELS.items() if word in channels]
-    answer = rpc(
-        connection,
-        "PublishNotice",
-        tenant,
-        subject,
-        notice_id=notice_id,
-        texts=texts,
-        audience=audience,
-        channels=numbers,
-    )
-    write_rows([_row(answer.notice)], _NOTICE, output)
-
-
-@diagnostics.command()
-@connecting
-@tenant_option
-@subject_option
-@click.option("--extension", "extensions", multiple=True, help="An extension of one's own; may be repeated.")
-@click.option("--language", default="", help="The language wanted.")
-@output_option
-def active(
-    connection: Connection, tenant: str, subject: str, extensions: tuple[str, ...], language: str, output: str
-) -> None:
-    """Say which captures run now, as any user may ask."""
-    answer = rpc(connection, "ListActiveNotices", tenant, subject, extensions=extensions, language=language)
-    columns = ("session_id", "coverage", "profile", "started_at", "ends_before", "notice_id")
-    write_rows([_row(one) for one in answer.notices], columns, output)
-
-
-@diagnostics.command()
-@connecting
-@tenant_option
-@subject_option
-@click.argument("notice_id")
-@click.argument("version", type=click.IntRange(1))
-@click.option("--session", default="", help="The capture it is about.")
-def confirm(connection: Connection, tenant: str, subject: str, notice_id: str, version: int, session: str) -> None:
-    """Confirm having read version VERSION of the notice NOTICE_ID."""
-    answer = rpc(
-        connection, "ConfirmNotice", tenant, subject, notice_id=notice_id, notice_version=version, session_id=session
-    )
-    click.echo(f"linewarden: confirmed since {answer.confirmed_at.ToJsonString()}", err=True)
-
-
-@diagnostics.command()
-@connecting
-@tenant_option
-@subject_option
-@click.argument("notice_id")
-@click.argument("version", type=click.IntRange(1))
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option(
-    "--channel",
-    required=True,
-    type=click.Choice([one.value for one in model.NoticeChannel]),
-    help="How the persons were told.",
-)
-@click.option("--session", default="", help="The capture it is about.")
-@output_option
-def receipts(
-    connection: Connection,
-    tenant: str,
-    subject: str,
-    notice_id: str,
-    version: int,
-    file: Path,
-    channel: str,
-    session: str,
-    output: str,
-) -> None:
-    """Record who received a notice, from FILE: CSV with the columns person, fact (informed, confirmed, failed), at."""
-    rows = list(_receipts(file))
-    answer = None
-    for start in range(0, len(rows), _RECEIPTS_PER_CALL):
-        answer = rpc(
-            connection,
-            "RecordReceipts",
-            tenant,
-            subject,
-            notice_id=notice_id,
-            notice_version=version,
-            session_id=session,
-            channel=next(number for number, word in CHANNELS.items() if word == channel),
-            receipts=rows[start : start + _RECEIPTS_PER_CALL],
-        )
-    if answer is None:
-        raise click.UsageError("the file has no rows")
-    write_rows([_row(answer.notice)], _NOTICE, output)
-
-
-@diagnostics.command()
-@connecting
-@tenant_option
-@subject_option
-@click.argument("notice_id")
-@click.argument("version", type=click.IntRange(1))
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--language", default="", help="The language wanted; otherwise all.")
-@click.option("--session", default="", help="The capture it is about.")
-@output_option
-def send(
-    connection: Connection,
-    tenant: str,
-    subject: str,
-    notice_id: str,
-    version: int,
-    file: Path,
-    language: str,
-    session: str,
-    output: str,
-) -> None:
-    """Send a notice by mail to those in FILE: CSV with the columns person, address."""
-    with file.open(newline="", encoding="utf-8") as stream:
-        people = [pb.Recipient(person=row["person"], address=row["address"]) for row in csv.DictReader(stream)]
-    rows: list[dict[str, Any]] = []
-    for start in range(0, len(people), 100):
-        answer = rpc(
-            connection,
-            "SendNotice",
-            tenant,
-            subject,
-            notice_id=notice_id,
-            notice_version=version,
-            session_id=session,
-            language=language,
-            recipients=people[start : start + 100],
-        )
-        rows += [_row(one) for one in answer.results]
-    write_rows(rows, ("person", "fact", "reply_code"), output)
-
-
-@diagnostics.command()
-@connecting
-@tenant_option
-@subject_option
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @output_option
 def attest(connection: Connection, tenant: str, subject: str, file: Path, output: str) -> None:
     """Attest what FILE states: an AttestationStatement as JSON, with the names of the contract."""
-    try:
-        statement = ParseDict(json.loads(file.read_text(encoding="utf-8")), pb.AttestationStatement())
-    except ParseError as error:
-        raise click.BadParameter(str(error), param_hint="FILE") from None
+    statement = _statement(file)
     answer = rpc(connection, "MakeAttestation", tenant, subject, statement=statement)
     write_rows([_row(answer.attestation)], _ATTESTATION, output)
     for id in answer.sessions_advanced:
@@ -316,6 +145,7 @@ def attestations(connection: Connection, tenant: str, subject: str, output: str)
 @click.option(
     "--timeout-ms", type=click.IntRange(100, 10_000), default=2_000, show_default=True, help="How long to wait."
 )
+@click.option("--worker", default="", help="The capture worker that asks; otherwise the server itself.")
 @output_option
 def probe(
     connection: Connection,
@@ -326,6 +156,7 @@ def probe(
     port: int,
     tcp: bool,
     timeout_ms: int,
+    worker: str,
     output: str,
     **case: Any,
 ) -> None:
@@ -340,6 +171,7 @@ def probe(
         target=target,
         port=port,
         timeout_ms=timeout_ms,
+        worker=worker,
         transport=pb.TRANSPORT_TCP if tcp else pb.TRANSPORT_UDP,
     )
     write_rows(
@@ -379,12 +211,20 @@ def _row(message: Any) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def _receipts(file: Path) -> Iterator[pb.Receipt]:
-    facts: dict[str, Any] = {word.value: number for number, word in FACTS.items()}
-    with file.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            if row.get("fact") not in facts or not row.get("person"):
-                raise click.UsageError("each row has a person and one of the facts informed, confirmed, failed")
-            receipt = pb.Receipt(person=row["person"], fact=facts[row["fact"]])
-            receipt.at.FromDatetime(datetime.fromisoformat(row["at"]))
-            yield receipt
+def _statement(file: Path) -> pb.AttestationStatement:
+    try:
+        stated = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise click.BadParameter(f"line {error.lineno}: it is not JSON: {error.msg}", param_hint="FILE") from None
+    except UnicodeDecodeError:
+        raise click.BadParameter("it is not UTF-8", param_hint="FILE") from None
+    if not isinstance(stated, dict):
+        raise click.BadParameter("it is not a JSON object", param_hint="FILE")
+    try:
+        return ParseDict(stated, pb.AttestationStatement())
+    except ParseError as error:
+        raise click.BadParameter(str(error), param_hint="FILE") from None
+
+
+for command in (publish, notices, notice, active, confirm, receipts, send):
+    diagnostics.add_command(command)

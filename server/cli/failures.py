@@ -1,5 +1,7 @@
 """From exceptions to exit codes and one clear line on stderr."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -16,10 +18,14 @@ USAGE = 2
 UNAVAILABLE = 3
 REFUSED = 4
 
+#: What a detail of an error may look like: a word of the contract or a number, and nothing that a terminal obeys.
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
 _EXIT_CODES = {
     grpc.StatusCode.INVALID_ARGUMENT: USAGE,
     grpc.StatusCode.NOT_FOUND: USAGE,
     grpc.StatusCode.ABORTED: USAGE,
+    grpc.StatusCode.FAILED_PRECONDITION: DENIED,
     grpc.StatusCode.UNAUTHENTICATED: REFUSED,
     grpc.StatusCode.PERMISSION_DENIED: REFUSED,
     grpc.StatusCode.DATA_LOSS: DENIED,
@@ -65,9 +71,18 @@ def _rpc_failure(error: grpc.RpcError) -> tuple[int, str]:
     message = error.details() or code.name
     if status is None:  # not from Linewarden: nobody answers there, or something else does
         return _EXIT_CODES.get(code, UNAVAILABLE), f"{code.name.lower()}: {message}"
+    message += _named(status.details)
     for detail in status.details:
         bad = error_details_pb2.BadRequest()
         if detail.Unpack(bad):
             for violation in bad.field_violations:
                 message += f"\n  {violation.field}: {violation.description}"
     return _EXIT_CODES.get(code, UNAVAILABLE), message
+
+
+def _named(details: Iterable[Any]) -> str:
+    """What the error is about, as its ErrorInfo names it: ` (limit: seconds)`."""
+    info = error_details_pb2.ErrorInfo()
+    pairs = [pair for detail in details if detail.Unpack(info) for pair in sorted(info.metadata.items())]
+    shown = [f"{name}: {value}" for name, value in pairs if _WORD.fullmatch(name) and _WORD.fullmatch(value)]
+    return f" ({', '.join(shown)})" if shown else ""

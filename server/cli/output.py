@@ -19,16 +19,30 @@ output_option = click.option(
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: str) -> None:
-    """Write rows to stdout. A table shows `columns`; the other forms hold everything."""
+    """Write rows to stdout. A table shows `columns` that hold something; the other forms hold everything.
+
+    Rows need not have the same fields: the columns are those of all rows together.
+    """
+    rows = list(rows)
     if form == "table":
-        _write_table(rows, columns)
+        _write_table(rows, columns or _all_columns(rows))
     elif form == "json":
-        click.echo(orjson.dumps(list(rows), option=orjson.OPT_INDENT_2).decode())
+        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
     elif form == "jsonl":
         for row in rows:
             click.echo(orjson.dumps(row).decode())
     else:
-        _write_csv(rows, columns)
+        _write_csv(rows, _all_columns(rows, columns))
+
+
+def write_block(parts: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Write one thing for people: beside each label its lines, folded where the terminal ends."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, lines in parts:
+        table.add_row(label, "\n".join(map(_cell, lines)))
+    _console().print(table)
 
 
 def progress(label: str) -> Progress:
@@ -38,24 +52,37 @@ def progress(label: str) -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
+def _all_columns(rows: Iterable[Mapping[str, Any]], first: Sequence[str] = ()) -> list[str]:
+    """The columns that come first, then the others of all rows in the order they are met."""
+    return list(dict.fromkeys([*first, *(name for row in rows for name in row)]))
+
+
 def _write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    table = Table(*(column.replace("_", " ") for column in columns), box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(_cell(row.get(column, "")) for column in columns))
+    cells = [[_cell(row.get(column, "")) for column in columns] for row in rows]
+    # Room is dear on a terminal: a column without a value in any row has none.
+    shown = [n for n in range(len(columns)) if not cells or any(line[n] for line in cells)]
+    table = Table(box=None, pad_edge=False)
+    for n in shown:
+        # An id is what the next command is given: cut in two, nobody could copy it.
+        table.add_column(columns[n].replace("_", " "), no_wrap=columns[n] == "id", overflow="fold")
+    for line in cells:
+        table.add_row(*(line[n] for n in shown))
+    _console().print(table)
+
+
+def _console() -> Console:
     # What is shown comes from other people: it is text, whatever markup it resembles.
     console = Console(highlight=False, soft_wrap=False, markup=False, emoji=False)
     if not console.is_terminal:  # a pipe has no width to cut to
         console.width = 10_000
-    console.print(table)
+    return console
 
 
 def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    writer = None
     text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=columns, restval="")
+    writer.writeheader()
     for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(text, fieldnames=[*columns, *(k for k in row if k not in columns)])
-            writer.writeheader()
         writer.writerow({name: _spreadsheet_cell(_cell(value)) for name, value in row.items()})
     click.echo(text.getvalue(), nl=False)
 
@@ -66,6 +93,9 @@ def _spreadsheet_cell(text: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, Mapping):
+        text = orjson.dumps(value).decode()
+    else:
+        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     # Controls and marks of direction would let a name write over its neighbours on a terminal.
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

@@ -6,16 +6,16 @@ from linewarden.authz.model import Verb
 from linewarden.diagnostics.kinds import ATTESTATION
 from linewarden.diagnostics.model import Attestation
 from linewarden.server.access import ServicerContext
-from linewarden.server.diagnostics.customer import CustomerService
 from linewarden.server.diagnostics.desk_service import DEFAULT_PAGE_SIZE, of_own
+from linewarden.server.diagnostics.notices import NoticeService
 from linewarden.server.diagnostics.words import attestation_message, statement_of
 from linewarden.server.door import Entrance
 from linewarden.server.pages import read_token, write_token
 from linewarden.v1 import diagnostics_pb2 as pb
 
 
-class AttestationService(CustomerService):
-    """Attestations, beside what the customer permits."""
+class AttestationService(NoticeService):
+    """Attestations, beside what they are about."""
 
     async def MakeAttestation(
         self, request: pb.MakeAttestationRequest, context: ServicerContext

@@ -15,9 +15,8 @@ from linewarden.authz.model import Verb
 from linewarden.authz.service import Access
 from linewarden.diagnostics.attestations import AttestationDesk
 from linewarden.diagnostics.books import Books
-from linewarden.diagnostics.mail import Mailer
 from linewarden.diagnostics.notices import NoticeDesk
-from linewarden.diagnostics.ports import WorkerLauncher
+from linewarden.diagnostics.ports import Rights, WorkerLauncher
 from linewarden.diagnostics.probes.desk import ProbeDesk
 from linewarden.diagnostics.sessions import SessionDesk
 from linewarden.diagnostics.steps import Safe
@@ -26,6 +25,7 @@ from linewarden.diagnostics.terms import TermsDesk
 from linewarden.diagnostics.usage import Usage
 from linewarden.server.access import ServicerContext
 from linewarden.server.diagnostics.custody import Custody
+from linewarden.server.diagnostics.mailing import Mailing
 from linewarden.server.diagnostics.steps import Steps, of_tenant
 from linewarden.server.door import Door, Entrance
 from linewarden.server.errors import abort
@@ -53,8 +53,9 @@ class Desks:
     sessions: SessionDesk
     supervisor: Supervisor
     usage: Usage
-    mailer: Mailer | None
+    mailing: Mailing
     probes: ProbeDesk
+    rights: Rights
     custody: Custody
     workers: WorkerLauncher
 
@@ -62,11 +63,12 @@ class Desks:
 class DeskService(DiagnosticsServiceServicer):
     """The part without methods of the contract."""
 
-    def __init__(self, door: Door, steps: Steps, desks: Desks, max_stream_s: float) -> None:
+    def __init__(self, door: Door, steps: Steps, desks: Desks, max_stream_s: float, now_us: Callable[[], int]) -> None:
         self._door = door
         self._steps = steps
         self._desks = desks
         self._max_stream_s = max_stream_s
+        self._now_us = now_us
         self._validators = {
             name: compile_validator(message)
             for name, message in pb.DESCRIPTOR.message_types_by_name.items()

@@ -4,22 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from linewarden.authz.model import Verb
 from linewarden.diagnostics.errors import DiagnosisUnavailable, StateConflict
 from linewarden.diagnostics.kinds import SESSION
+from linewarden.diagnostics.ports import Standing
 from linewarden.diagnostics.probes.model import ProbeOrder
 from linewarden.diagnostics.records import read
-from linewarden.diagnostics.session import Session, SessionState, Tally
+from linewarden.diagnostics.session import CaptureRight, Session, SessionState, Tally
 from linewarden.diagnostics.states import LIVE, WAITING
+from linewarden.diagnostics.steps import Occasion
 from linewarden.server.access import ServicerContext
-from linewarden.server.diagnostics.desk_service import DEFAULT_PAGE_SIZE
+from linewarden.server.diagnostics.desk_service import DEFAULT_PAGE_SIZE, SERVICE
 from linewarden.server.diagnostics.sessions import SessionService
 from linewarden.server.diagnostics.steps import of_session, of_tenant
 from linewarden.server.diagnostics.words import PROBES, TRANSPORTS, number, tally_message
 from linewarden.server.door import Entrance
-from linewarden.server.errors import StreamLimitExceeded, abort
+from linewarden.server.errors import StreamLimitExceeded, SubjectNotPermitted, abort
 from linewarden.server.pages import read_token, write_token
 from linewarden.v1 import diagnostics_pb2 as pb
 
@@ -59,10 +60,16 @@ class DiagnosticsService(SessionService):
         self, request: pb.WatchSessionRequest, context: ServicerContext
     ) -> AsyncIterator[pb.WatchSessionResponse]:
         """Stream counters until the session ends."""
-        log = await self._serve(context, request, lambda entrance: self._looked(entrance, request, Verb.VIEW_METADATA))
+
+        async def answer(entrance: Entrance) -> Occasion:
+            return await self._steps.look(entrance, request, of_session(request.session_id, Verb.VIEW_METADATA))
+
+        on = await self._serve(context, request, answer)
+        log, viewer = on.log, Standing(on.name, on.purpose, on.case, on.zone)
         try:
             async with asyncio.timeout(self._max_stream_s):
                 while True:
+                    await self._check_still(context, request, on.log, viewer)
                     look, over = await asyncio.to_thread(self._look, log, request.session_id)
                     yield look
                     if over:
@@ -80,10 +87,9 @@ class DiagnosticsService(SessionService):
 
         async def answer(entrance: Entrance) -> Path:
             access = of_session(request.session_id, Verb.CAPTURE_READ)
-            await self._steps.take(
-                entrance, request, [access], lambda on: self._desks.sessions.open(on, request.session_id)
-            )
-            return self._desks.workers.path(request.session_id)
+            id, desk = request.session_id, self._desks.sessions
+            session = await self._steps.take(entrance, request, [access], lambda on: desk.open(on, id))
+            return await asyncio.to_thread(self._desks.workers.find, id, session.folder)
 
         path = await self._serve(context, request, answer)
         try:
@@ -102,8 +108,8 @@ class DiagnosticsService(SessionService):
         async def answer(entrance: Entrance) -> pb.DeleteSessionResponse:
             id, desk = request.session_id, self._desks.sessions
             access = of_session(id, Verb.DELETE)
-            await self._steps.take(entrance, request, [access], lambda on: desk.give_up(on, id))
-            await asyncio.to_thread(self._desks.workers.delete, id)
+            given_up = await self._steps.take(entrance, request, [access], lambda on: desk.give_up(on, id))
+            await asyncio.to_thread(self._desks.workers.delete, id, given_up.folder)
             with suppress(StateConflict):  # the sweep may have found it meanwhile
                 await self._steps.tell(entrance, request, lambda on: desk.delete(on, id))
             _at, session = await asyncio.to_thread(self._desks.books.session, entrance.log, id)
@@ -133,9 +139,13 @@ class DiagnosticsService(SessionService):
 
         return await self._serve(context, request, answer)
 
-    async def _looked(self, entrance: Entrance, request: Any, verb: Verb) -> int:
-        await self._steps.look(entrance, request, of_session(request.session_id, verb))
-        return entrance.log
+    async def _check_still(
+        self, context: ServicerContext, request: pb.WatchSessionRequest, log: int, viewer: Standing
+    ) -> None:
+        """Make sure that whoever watches may still do so: a key or right that is gone ends a stream, too."""
+        await self._door.check_still(context, request.tenant, (SERVICE, f"{SERVICE}/WatchSession"))
+        if not await self._desks.rights.may(log, request.session_id, viewer, {CaptureRight.VIEW}):
+            raise SubjectNotPermitted("")
 
     def _look(self, log: int, id: str) -> tuple[pb.WatchSessionResponse, bool]:
         _at, session = self._desks.books.session(log, id)

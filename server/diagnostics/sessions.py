@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from linewarden.authz.model import Verb
+from linewarden.authz.service import Access
 from linewarden.diagnostics.capture.model import Profile, StopReason
-from linewarden.diagnostics.session import Session
+from linewarden.diagnostics.errors import RecordNotFound
+from linewarden.diagnostics.ports import Standing
+from linewarden.diagnostics.session import CaptureRight, Session
 from linewarden.diagnostics.steps import Occasion, Step
 from linewarden.server.access import ServicerContext
 from linewarden.server.diagnostics.attesting import AttestationService
@@ -74,9 +77,12 @@ class SessionService(AttestationService):
         """Start the capture. That it starts is durable before the first packet is taken."""
 
         async def answer(entrance: Entrance) -> pb.StartSessionResponse:
-            access = of_session(request.session_id, Verb.CAPTURE_START)
+            access, stands = await self._going_on(entrance, request.session_id)
             session, order = await self._steps.take(
-                entrance, request, [access], lambda on: self._desks.sessions.start(on, request.session_id)
+                entrance,
+                request,
+                access,
+                lambda on: self._desks.sessions.start(on, request.session_id, approver_stands=stands),
             )
             # The caller may go away; a capture that is recorded as running must not be left without its watcher.
             await asyncio.shield(self._desks.supervisor.run(entrance.log, session, order))
@@ -99,9 +105,12 @@ class SessionService(AttestationService):
             if violations := validate(first):
                 raise InvalidRequest(violations)
             check_beginning(first.content)
-            access = of_session(start.session_id, Verb.CAPTURE_START)
+            access, stands = await self._going_on(entrance, start.session_id)
             session, order = await self._steps.take(
-                entrance, start, [access], lambda on: self._desks.sessions.start(on, start.session_id, with_file=True)
+                entrance,
+                start,
+                access,
+                lambda on: self._desks.sessions.start(on, start.session_id, with_file=True, approver_stands=stands),
             )
             parts = parts_of(first, request_iterator, validate)
             await self._desks.custody.bring(entrance.log, session, order, parts)
@@ -127,8 +136,14 @@ class SessionService(AttestationService):
         """Let a paused capture go on. That it does is durable before the next packet is taken."""
 
         async def answer(entrance: Entrance) -> pb.ResumeSessionResponse:
-            make: _Make = lambda on: self._desks.sessions.resume(on, request.session_id)  # noqa: E731
-            told = await self._step(entrance, request, Verb.CAPTURE_START, make)
+            access, stands = await self._going_on(entrance, request.session_id)
+            session = await self._steps.take(
+                entrance,
+                request,
+                access,
+                lambda on: self._desks.sessions.resume(on, request.session_id, approver_stands=stands),
+            )
+            told = await self._told(entrance.log, session)
             self._desks.supervisor.pause(entrance.log, request.session_id, paused=False)
             return pb.ResumeSessionResponse(session=told)
 
@@ -145,6 +160,30 @@ class SessionService(AttestationService):
 
         return await self._serve(context, request, answer)
 
+    async def _going_on(self, entrance: Entrance, id: str) -> tuple[list[Access], bool]:
+        """What it needs to let a session run, and whether its approver may still approve.
+
+        The step is guarded by the policy's revision, so this is so when it is taken, or it is looked at again.
+        """
+        desk, log = self._desks.sessions, entrance.log
+        try:
+            _at, session = await asyncio.to_thread(self._desks.books.session, log, id)
+        except RecordNotFound:  # the step says so, and that is recorded
+            return [of_session(id, Verb.CAPTURE_START)], True
+        rights = await asyncio.to_thread(desk.rights, log, session)
+        access = [of_session(id, Verb(right)) for right in sorted(rights)]
+        return access, await self._approver_stands(log, session)
+
+    async def _approver_stands(self, log: int, session: Session) -> bool:
+        if not session.approved_by:
+            return True
+        desk = self._desks.sessions
+        names = await asyncio.to_thread(desk.names, log, [session])
+        private = await asyncio.to_thread(desk.private, log, session)
+        case = "" if private is None else private.case
+        standing = Standing(names.get(session.approved_by, ""), session.purpose, case, session.approved_zone)
+        return await self._desks.rights.may(log, session.id, standing, {CaptureRight.APPROVE})
+
     async def _step(self, entrance: Entrance, request: Any, verb: Verb, make: _Make) -> pb.Session:
         session = await self._steps.take(entrance, request, [of_session(request.session_id, verb)], make)
         return await self._told(entrance.log, session)
@@ -155,4 +194,6 @@ class SessionService(AttestationService):
     def _message(self, log: int, session: Session) -> pb.Session:
         desk = self._desks.sessions
         names = desk.names(log, [session])
-        return session_message(session, desk.private(log, session), names, desk.ticket_digest(log, session))
+        message = session_message(session, desk.private(log, session), names, desk.ticket_digest(log, session))
+        message.lacking.extend(desk.lacking(log, session, self._now_us()))
+        return message

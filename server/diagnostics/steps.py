@@ -1,7 +1,7 @@
 """Taking a step: the policy decides, the step is made, and both are appended together with what the step changes."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from linewarden.audit.directory import NOBODY, Directory
@@ -14,6 +14,7 @@ from linewarden.authz.service import Access, AccessControl
 from linewarden.diagnostics.errors import DiagnosticsError
 from linewarden.diagnostics.kinds import DIAGNOSTICS_REFUSED
 from linewarden.diagnostics.ports import Standing
+from linewarden.diagnostics.session import CaptureRight
 from linewarden.diagnostics.steps import Occasion, Step
 from linewarden.server.access import call_of
 from linewarden.server.door import Entrance
@@ -102,6 +103,14 @@ class Steps:
             zone=call.context.zone,
         )
 
+    async def refuse_early(self, entrance: Entrance, request: Any, access: Access) -> None:
+        """End what the policy does not permit before anybody is introduced for it; `take` decides the rest again.
+
+        Raises:
+            SubjectNotPermitted: the policy does not let this person do so; that is recorded.
+        """
+        await self._decide(entrance, request, (access,))
+
     async def people(self, log: int, names: Sequence[str], now_us: int) -> dict[str, str]:
         """The pseudonyms of persons, by name; those the log does not know yet are introduced to it."""
         return {name: one.sid for name, one in (await self._directory.meet(log, names, now_us)).items()}
@@ -141,29 +150,19 @@ class PolicyRights:
         self._policies = policies
         self._now_us = now_us
 
-    async def may_capture(self, log: int, session: str, standing: Standing) -> bool:
-        """Whether the person may start this capture now.
+    async def may(self, log: int, session: str, standing: Standing, rights: Iterable[CaptureRight]) -> bool:
+        """Whether the person has all these rights to this capture now. Nobody has any.
 
         Raises:
             LogUnavailable: the policy cannot be read.
         """
-        return await self._may(log, session, standing, Verb.CAPTURE_START)
-
-    async def may_approve(self, log: int, session: str, standing: Standing) -> bool:
-        """Whether the person may approve this capture now.
-
-        Raises:
-            LogUnavailable: the policy cannot be read.
-        """
-        return await self._may(log, session, standing, Verb.CAPTURE_APPROVE)
-
-    async def _may(self, log: int, session: str, standing: Standing, verb: Verb) -> bool:
         if not standing.name:
             return False
         snapshot = await self._policies.refresh(log)
         purpose = Purpose(standing.purpose) if standing.purpose else None
         context = Context(self._now_us(), purpose, standing.case, standing.zone)
-        return snapshot.decide(standing.name, verb, Resource(ResourceType.CAPTURE, session), context).allowed
+        item = Resource(ResourceType.CAPTURE, session)
+        return all(snapshot.decide(standing.name, Verb(right), item, context).allowed for right in rights)
 
 
 def of_tenant(tenant: str, verb: Verb) -> Access:

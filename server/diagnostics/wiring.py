@@ -20,21 +20,26 @@ from linewarden.authz.service import AccessControl
 from linewarden.diagnostics.attestations import AttestationDesk
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import CaptureLimits
-from linewarden.diagnostics.mail import SmtpMailer
+from linewarden.diagnostics.mail import Post, SmtpMailer
 from linewarden.diagnostics.notices import NoticeDesk
 from linewarden.diagnostics.orders import order_signer
 from linewarden.diagnostics.probes.desk import ProbeDesk
+from linewarden.diagnostics.recorder import Recorder
+from linewarden.diagnostics.requests import Maxima
+from linewarden.diagnostics.sendings import SendingDesk
 from linewarden.diagnostics.sessions import SessionDesk
 from linewarden.diagnostics.steps import Safe
 from linewarden.diagnostics.store.records import RecordStore
 from linewarden.diagnostics.store.usage import UsageStore
 from linewarden.diagnostics.supervisor import Supervisor
+from linewarden.diagnostics.sweeper import Sweeper
 from linewarden.diagnostics.terms import TermsDesk
 from linewarden.diagnostics.usage import Usage
 from linewarden.diagnostics.worker_process import LocalWorkers
 from linewarden.server.diagnostics.custody import Custody
 from linewarden.server.diagnostics.desk_service import Desks
 from linewarden.server.diagnostics.findings import DiagnosticsService
+from linewarden.server.diagnostics.mailing import Mailing
 from linewarden.server.diagnostics.places import read_places
 from linewarden.server.diagnostics.steps import PolicyRights, Steps
 from linewarden.server.diagnostics.words import LEASE_S
@@ -56,16 +61,23 @@ class Diagnosing:
 
     service: DiagnosticsService
     supervisor: Supervisor
+    mailing: Mailing
+    sweeper: Sweeper
     usage: Usage
     hub: Hub
     now_us: Callable[[], int]
+
+    async def close(self) -> None:
+        """Let mails and captures of this process come to an end that is recorded."""
+        await self.mailing.close()
+        await self.supervisor.close()
 
     async def sweep(self) -> None:
         """Go round until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_S)
             try:
-                await self.supervisor.sweep()
+                await self.sweeper.sweep()
                 await asyncio.to_thread(self.usage.close_days, self.now_us())
             except LogUnavailable:
                 structlog.get_logger().warning("diagnostics_not_swept")
@@ -91,13 +103,16 @@ def open_diagnostics(
     here, places = LocalWorkers(settings.evidence_dir), read_places(settings.places_file)
     hub = _hub(settings, here, writer, clock)
     workers = Fleet(here, hub)
-    usage = Usage(UsageStore(storage.log))
+    usage = Usage(UsageStore(storage.log), settings.usage_threshold)
+    notices, steps = NoticeDesk(books, safe), Steps(control, directory, writer)
+    mailing = Mailing(steps, SendingDesk(books, notices, _new_id), _post(settings), clock)
+    rights, recorder = PolicyRights(policies, clock), Recorder(writer, clock)
     supervisor = Supervisor(
         books,
         safe,
-        PolicyRights(policies, clock),
+        rights,
         workers,
-        writer,
+        recorder,
         holder=secrets.token_hex(8),
         now_us=clock,
         monotonic=time.monotonic,
@@ -110,18 +125,20 @@ def open_diagnostics(
         books,
         safe,
         TermsDesk(books),
-        NoticeDesk(books),
-        AttestationDesk(books, safe, signer, _new_id),
+        notices,
+        AttestationDesk(books, safe, notices, signer, _new_id),
         SessionDesk(books, safe, places, workers, _maxima(settings), _new_id),
         supervisor,
         usage,
-        _mailer(settings),
+        mailing,
         ProbeDesk(books, safe, places, workers),
+        rights,
         Custody(supervisor, settings.capture_max_bytes),
         workers,
     )
-    service = DiagnosticsService(door, Steps(control, directory, writer), desks, settings.max_stream_seconds)
-    return Diagnosing(service, supervisor, usage, hub, clock)
+    service = DiagnosticsService(door, steps, desks, settings.max_stream_seconds, clock)
+    sweeper = Sweeper(books, workers, recorder, supervisor.watches, clock, time.monotonic)
+    return Diagnosing(service, supervisor, mailing, sweeper, usage, hub, clock)
 
 
 def _new_id() -> str:
@@ -136,8 +153,8 @@ def _hub(settings: Settings, here: LocalWorkers, writer: Writer, clock: Callable
     return Hub(signer, here.path, record, lambda: clock() * 1_000, time.monotonic)
 
 
-def _maxima(settings: Settings) -> CaptureLimits:
-    return CaptureLimits(
+def _maxima(settings: Settings) -> Maxima:
+    limits = CaptureLimits(
         seconds=settings.capture_max_seconds,
         bytes=settings.capture_max_bytes,
         packets=settings.capture_max_packets,
@@ -146,10 +163,17 @@ def _maxima(settings: Settings) -> CaptureLimits:
         loss_budget=settings.capture_max_loss,
         lease_seconds=LEASE_S,
     )
+    return Maxima(
+        limits,
+        running=settings.capture_max_running,
+        waiting=settings.capture_max_waiting,
+        stored=settings.capture_max_stored,
+    )
 
 
-def _mailer(settings: Settings) -> SmtpMailer | None:
+def _post(settings: Settings) -> Post:
     if not settings.smtp_server:
-        return None
+        return Post(None)
     host, _, port = settings.smtp_server.rpartition(":")
-    return SmtpMailer(host.strip("[]"), int(port), settings.smtp_sender, starttls=settings.smtp_starttls)
+    mailer = SmtpMailer(host.strip("[]"), int(port), settings.smtp_sender, starttls=settings.smtp_starttls)
+    return Post(mailer, settings.smtp_domains)

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from linewarden.diagnostics import model, session
 from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopReason, Transport
 from linewarden.diagnostics.probes.model import ProbeKind
-from linewarden.diagnostics.sessions import Asked
+from linewarden.diagnostics.requests import Asked
 from linewarden.server.access import timestamp
 from linewarden.server.names import PURPOSE_NUMBERS, PURPOSES, by_number
 from linewarden.v1 import diagnostics_pb2 as pb
@@ -72,6 +72,7 @@ def notice_message(notice: model.Notice, counts: model.ReceiptCounts) -> pb.Noti
         informed=counts.informed,
         confirmed=counts.confirmed,
         failed=counts.failed,
+        reported=counts.reported,
     )
 
 
@@ -87,11 +88,17 @@ def statement_of(message: pb.AttestationStatement) -> model.Statement:
     return model.Statement(
         notice_id=message.notice_id,
         notice_version=message.notice_version,
-        texts=model.AttestedTexts(message.role, message.authority, message.exception, message.necessity),
+        texts=model.AttestedTexts(
+            message.role,
+            message.authority,
+            message.exception,
+            message.necessity,
+            message.audience,
+            message.dpia_reference,
+        ),
         channels=tuple(
             model.ChannelEvidence(CHANNELS[one.channel], one.evidence_sha256.hex()) for one in message.channels
         ),
-        audience=message.audience,
         informed_count=message.informed_count,
         confirmed_count=message.confirmed_count,
         notified_from_us=microseconds(message.notified_from),
@@ -101,8 +108,8 @@ def statement_of(message: pb.AttestationStatement) -> model.Statement:
         legal_basis=BASES[message.legal_basis],
         jurisdictions=tuple(message.jurisdictions),
         consent_mode=CONSENT_MODES[message.consent_mode],
-        dpia_reference=message.dpia_reference,
         promised=model.PromisedLimits(PROFILES[promised.profile], promised.seconds, promised.retention_days),
+        has_dpia=bool(message.dpia_reference),
     )
 
 
@@ -264,7 +271,7 @@ def _statement_message(statement: model.Statement) -> pb.AttestationStatement:
             pb.ChannelEvidence(channel=number(one.channel), evidence_sha256=bytes.fromhex(one.evidence_sha256))
             for one in statement.channels
         ],
-        audience=statement.audience,
+        audience=texts.audience,
         informed_count=statement.informed_count,
         confirmed_count=statement.confirmed_count,
         notified_from=timestamp(statement.notified_from_us),
@@ -276,7 +283,7 @@ def _statement_message(statement: model.Statement) -> pb.AttestationStatement:
         exception=texts.exception,
         consent_mode=number(statement.consent_mode),
         necessity=texts.necessity,
-        dpia_reference=statement.dpia_reference,
+        dpia_reference=texts.dpia_reference,
         promised=pb.PromisedLimits(
             profile=number(promised.profile), seconds=promised.seconds, retention_days=promised.retention_days
         ),

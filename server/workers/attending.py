@@ -17,10 +17,11 @@ import structlog
 
 from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.errors import DiagnosisUnavailable
+from linewarden.diagnostics.local_worker import LocalWorker
 from linewarden.diagnostics.orders import OrderRefused, open_capture, open_probe
 from linewarden.diagnostics.ports import Order
 from linewarden.diagnostics.probes.model import Findings, ProbeOrder
-from linewarden.diagnostics.worker_process import LocalWorker, LocalWorkers
+from linewarden.diagnostics.worker_process import LocalWorkers
 from linewarden.server.diagnostics.words import STOP_REASONS, tally_message
 from linewarden.server.workers.enrolment import Enrolment
 from linewarden.server.workers.outbox import Outbox
@@ -175,7 +176,7 @@ class _Attendance:
         finally:
             del self._captures[session]
             with suppress(DiagnosisUnavailable):
-                await asyncio.to_thread(self._workers.delete, session)
+                await asyncio.to_thread(self._workers.delete, session, "")
 
     def _checked(self, signed: worker_pb2.SignedOrder) -> Order:
         if len(self._captures) + self._starting > MOST_AT_ONCE:

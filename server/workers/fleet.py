@@ -4,7 +4,7 @@ from pathlib import Path
 
 from linewarden.diagnostics.ports import Order, RunningWorker
 from linewarden.diagnostics.probes.model import Findings, ProbeOrder
-from linewarden.diagnostics.session import Reader
+from linewarden.diagnostics.session import Evidence, Reader
 from linewarden.diagnostics.worker_process import LocalWorkers
 from linewarden.server.workers.hub import Hub
 
@@ -36,7 +36,7 @@ class Fleet:
         """Start a worker. `input_fd` is where the capture file of an order for one comes in; only this host takes any.
 
         Raises:
-            DiagnosisUnavailable: it did not start.
+            DiagnosisUnavailable: it did not start. `detail` is the cause.
         """
         if order.ticket.worker:
             return await self._elsewhere.launch(order)
@@ -50,14 +50,43 @@ class Fleet:
         """
         return await (self._elsewhere if order.worker else self._here).probe(order)
 
-    def path(self, session: str) -> Path:
-        """Where the sealed evidence of a session is."""
-        return self._here.path(session)
+    def check_filter(self, expression: str) -> None:
+        """Make sure that a filter expression compiles, here; libpcap is the same everywhere. Waits for a process.
 
-    def delete(self, session: str) -> None:
+        Raises:
+            FilterInvalid: it does not.
+            DiagnosisUnavailable: nobody can tell here, or now.
+        """
+        self._here.check_filter(expression)
+
+    def folder(self) -> str:
+        """The id of the folder where this process puts evidence.
+
+        Raises:
+            DiagnosisUnavailable: there is none that can be used.
+        """
+        return self._here.folder()
+
+    def find(self, session: str, folder: str) -> Path:
+        """Where the sealed evidence of a session is.
+
+        Raises:
+            DiagnosisUnavailable: it is in the folder of another server.
+        """
+        return self._here.find(session, folder)
+
+    def recover(self, session: str, folder: str) -> Evidence | None:
+        """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
+
+        Raises:
+            DiagnosisUnavailable: it is in the folder of another server, cannot be read, or is still being made.
+        """
+        return self._here.recover(session, folder)
+
+    def delete(self, session: str, folder: str) -> None:
         """Delete the evidence of a session, if there is any.
 
         Raises:
-            DiagnosisUnavailable: it cannot be deleted.
+            DiagnosisUnavailable: it is in the folder of another server, or cannot be deleted.
         """
-        self._here.delete(session)
+        self._here.delete(session, folder)

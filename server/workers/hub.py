@@ -12,6 +12,7 @@ import structlog
 from linewarden.audit.entry import WORKER_ATTENDED, WORKER_LEFT
 from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.note import Signer
+from linewarden.diagnostics.causes import Cause
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.orders import sign_capture, sign_probe
 from linewarden.diagnostics.ports import Order
@@ -78,7 +79,7 @@ class Hub(CaptureWorkerServiceServicer):
         """Have a capture run by the worker that its ticket names.
 
         Raises:
-            DiagnosisUnavailable: it is not there, or does not begin.
+            DiagnosisUnavailable: it is not there, or does not begin. `detail` is the cause.
         """
         link, session = self._link(order.ticket.worker), order.ticket.id
         capture = link.captures[session] = RemoteWorker(order, link.say, self._path(session), self._monotonic)
@@ -91,7 +92,7 @@ class Hub(CaptureWorkerServiceServicer):
         if not begun:
             # Should it begin all the same, it is unknown by then and told to stop.
             link.captures.pop(session, None)
-            raise DiagnosisUnavailable
+            raise DiagnosisUnavailable(Cause.ORDER if capture.begun.done() else Cause.SILENT)
         return capture
 
     async def probe(self, order: ProbeOrder) -> Findings:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from linewarden.diagnostics.capture.model import StopReason
+from linewarden.diagnostics.causes import Cause
 from linewarden.diagnostics.ports import Order, Outcome
 from linewarden.diagnostics.session import Tally
 from linewarden.server.diagnostics.words import number
@@ -90,17 +92,21 @@ class RemoteWorker:
         Raises:
             ValueError: what it says makes no sense.
         """
-        self._tally = tally_of(message.counters)
         stated = evidence_of(message.evidence, self._path.name) if message.HasField("evidence") else None
         came = self._delivered
         whole = stated is not None and came == Delivered(stated.sealed_bytes, stated.sealed_sha256)
         reason = StopReason.DISK_LOW if self._disk_full else reason_of(message)
-        self._end(Outcome(reason, self._tally, stated if whole else None))
+        self._tally = replace(tally_of(message.counters), complete=reason is not StopReason.WORKER_LOST)
+        if whole:
+            self._end(Outcome(reason, self._tally, stated))
+        else:
+            detail = Cause.NO_ROOM if self._disk_full else Cause.NOT_SEALED if stated is None else Cause.NOT_DELIVERED
+            self._end(Outcome(reason, self._tally, None, detail))
 
     def lose(self) -> None:
         """Nothing more will be heard of it."""
         self.hear_begun(begun=False)
-        self._end(Outcome(StopReason.WORKER_LOST, self._tally, None))
+        self._end(Outcome(StopReason.WORKER_LOST, replace(self._tally, complete=False), None, Cause.WORKER_LOST))
 
     def delivery(self) -> Delivery:
         """Where its evidence is to be written.

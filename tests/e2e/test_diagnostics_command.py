@@ -1,5 +1,7 @@
 """A capture from enabling to reading, with the installed command alone."""
 
+import csv
+import io
 import json
 import os
 import socket
@@ -24,7 +26,10 @@ allow admin enable_diagnostics,publish_notice,attest_notice,send_notice diagnost
 allow admin share_usage,view_metadata,run_probe diagnostics any
 allow admin capture_request,capture_start,capture_stop,capture_read,view_metadata,delete capture any
 allow berta capture_approve capture any
+bind //partner/ines role:partner_support
+allow role:partner_support view_metadata diagnostics,capture any if case if purpose=support
 """
+PARTNER = "//partner/ines"
 
 
 def _may_capture() -> bool:
@@ -40,7 +45,9 @@ def customer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose customer has permitted captures on loopback."""
     folder = tmp_path_factory.mktemp("diagnostics") / "service"
     assert linewarden("init", str(folder), "--tenant", "acme", "--policy", str(POLICY)).code == 0
-    (folder / "places.toml").write_text('[acme]\ninterfaces = ["lo"]\nfiles = true\n')
+    (folder / "places.toml").write_text(
+        '[acme]\ninterfaces = ["lo"]\nfiles = true\n[acme.workers]\nberlin = ["eth0"]\n'
+    )
     stated = {"LISTEN": "localhost:0", "PLACES_FILE": "places.toml", "CAPTURE_MIN_DISK_FREE": "0"}
     environment = os.environ | {f"LINEWARDEN_{name}": value for name, value in stated.items()}
     with (folder / "stderr").open("wb") as stderr:
@@ -98,7 +105,73 @@ def test_an_interface_of_others_is_refused(customer: Service, tmp_path: Path) ->
     """The refusal has its own exit code and one line that says no more than it must."""
     done = request(customer, tmp_path, "--interface", "eth7")
     assert (done.code, done.out) == (4, "")
-    assert done.err == "linewarden: that is not the tenant's to look at\n"
+    assert done.err == "linewarden: that is not the tenant's to look at (field: interface)\n"
+    there = request(customer, tmp_path, "--interface", "eth7", "--worker", "berlin")
+    assert (there.code, there.err) == (done.code, done.err)
+
+
+def test_a_limit_that_is_too_high_is_named(customer: Service, tmp_path: Path) -> None:
+    """Who asks for too much is told of which limit, and nothing else."""
+    done = request(customer, tmp_path, "--interface", "lo", "--seconds", "604800")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "linewarden: a limit passes its maximum or what was promised (limit: seconds)\n"
+
+
+def test_an_approver_sees_what_is_asked_for_at_another_host(customer: Service, tmp_path: Path) -> None:
+    """What was asked for a worker is shown with it, as a block for people and whole for programs."""
+    (session,) = rows(request(customer, tmp_path, "--interface", "eth0", "--worker", "berlin"))
+    assert session["worker"] == "berlin"
+    shown = customer.run("capture", "show", session["id"], subject="admin")
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert {"where interface eth0, host of the worker berlin", "state pending approval", f"what ports {PORT}"} <= {
+        *lines
+    }
+    assert "limits 5 min, 64 MiB, 1,000,000 packets" in lines
+    (whole,) = rows(customer.run("capture", "show", session["id"], "-o", "json", subject="admin"))
+    assert whole["limits"]["seconds"] == "300"
+
+
+def test_sessions_in_different_states_are_one_csv(customer: Service, tmp_path: Path) -> None:
+    """A list whose sessions have come to different points has all their fields as columns."""
+    (first,) = rows(request(customer, tmp_path))
+    rows(request(customer, tmp_path))
+    customer.run("capture", "approve", first["id"], subject="berta")
+    done = customer.run("capture", "list", "-o", "csv", subject="admin")
+    assert done.code == 0, done.err
+    listed = {row["id"]: row for row in csv.DictReader(io.StringIO(done.out))}
+    assert listed[first["id"]]["approved_at"]
+    assert {row["state"] for row in listed.values()} >= {"armed", "pending_approval"}
+    assert not any(None in row for row in listed.values())
+
+
+def test_a_partner_looks_for_its_case(customer: Service, tmp_path: Path) -> None:
+    """Whose right needs a case lists, shows and watches with it, and is refused without."""
+    (session,) = rows(request(customer, tmp_path))
+    customer.run("capture", "reject", session["id"], subject="berta")
+    for command in (("list",), ("show", session["id"]), ("watch", session["id"])):
+        assert customer.run("capture", *command, subject=PARTNER).code == 4
+        done = customer.run("capture", *command, "--case", "T-4711", subject=PARTNER)
+        assert (done.code, "rejected" in done.out) == (0, True), done.err
+        other = customer.run("capture", *command, "--case", "T-4711", "--purpose", "legal", subject=PARTNER)
+        assert other.code == 4
+
+
+def test_the_log_says_what_became_of_sessions(customer: Service, tmp_path: Path) -> None:
+    """Rows of a query name session, state, worker and what was wrong with a request, and hold no names."""
+    (session,) = rows(request(customer, tmp_path, "--interface", "eth0", "--worker", "berlin"))
+    customer.run("capture", "reject", session["id"], subject="berta")
+    request(customer, tmp_path, "--interface", "lo", "--seconds", "604800")
+    found = rows(customer.run("audit", "query", "--oldest-first", "--limit", "1000", "-o", "json"))
+    told = {(row["kind"], row["reason"], row["details"]) for row in found}
+    id = session["id"]
+    attestation = session["attestation_id"]
+    start = f"session={id} state=pending_approval source=interface worker=berlin profile=signalling"
+    assert ("capture.requested", "", f"{start} attestation={attestation}") in told
+    assert ("capture.rejected", "requested", f"session={id} state=rejected") in told
+    assert ("diagnostics.refused", "limit_too_high", "detail=seconds actions=capture_request") in told
+    assert {row["details"] for row in found if row["kind"] == "decision"} == {""}
+    table = customer.run("audit", "query", "--kind", "capture.rejected", "--limit", "1")
+    assert f"capture.rejected requested session {id} state rejected" in table.out
 
 
 def test_an_incomplete_enabling_is_a_wrong_request(customer: Service) -> None:
@@ -107,15 +180,19 @@ def test_an_incomplete_enabling_is_a_wrong_request(customer: Service) -> None:
 
 
 def test_a_list_of_receipts_and_a_confirmation(customer: Service, tmp_path: Path) -> None:
-    """A CSV file with times is recorded; the counts come back; users confirm for themselves."""
-    file = tmp_path / "receipts.csv"
-    file.write_text("person,fact,at\nbob,informed,2026-01-02T03:04:05Z\ncarol,failed,2026-01-02T03:04:05Z\n")
-    assert customer.run("diagnostics", "confirm", "faults", "1", subject="bob").code == 0
+    """A CSV file with times is recorded; the counts come back; users read a notice and confirm for themselves."""
+    file, now = tmp_path / "receipts.csv", datetime.now(UTC).isoformat()
+    file.write_text(f"person,fact,at\nbob,informed,{now}\ncarol,failed,{now}\ncarol,reported,{now}\n")
+    (listed,) = rows(customer.run("diagnostics", "notices", "-o", "json", subject="bob"))
+    shown = customer.run("diagnostics", "notice", listed["id"], "--version", listed["version"], subject="bob")
+    assert (shown.code, shown.out) == (0, "Calls of a fault are captured.\n")
+    assert customer.run("diagnostics", "confirm", listed["id"], listed["version"], subject="bob").code == 0
     arguments = ("diagnostics", "receipts", "faults", "1", str(file), "--channel", "paper", "-o", "json")
     (row,) = rows(customer.run(*arguments, subject="admin"))
-    assert (row["informed"], row["confirmed"], row["failed"]) == ("1", "1", "1")
-    file.write_text("person,fact,at\nbob,knew,2026-01-02T03:04:05Z\n")
-    assert customer.run(*arguments, subject="admin").code == 2
+    assert [row[fact] for fact in ("informed", "confirmed", "reported", "failed")] == ["1", "1", "1", "1"]
+    file.write_text("person,fact,at\nbob,informed,2026-01-02T03:04:05Z\n")
+    early = customer.run(*arguments, subject="admin")
+    assert (early.code, "receipts[0].at" in early.err) == (2, True)
 
 
 def test_usage_shows_what_would_be_sent(customer: Service) -> None:
@@ -133,6 +210,14 @@ def request(customer: Service, folder: Path, *source: str) -> Done:
         "capture", "request", *CASE, *(source or ("--interface", "lo")), "--port", PORT, "--disk-free", "0",
         "--reader", f"admin={identity.to_public()}", "-o", "json", subject="admin",
     )  # fmt: skip
+
+
+def send(packets: int) -> None:
+    """Send messages over loopback, and wait until a capture has had time to see them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(packets):
+            sender.sendto(OPTIONS, ("127.0.0.1", int(PORT)))
+    time.sleep(0.5)
 
 
 def capture_file(packets: int) -> bytes:
@@ -184,10 +269,12 @@ def test_a_capture_from_request_to_reading(customer: Service, tmp_path: Path) ->
     assert refused.code == 4
     assert rows(customer.run("capture", "approve", id, "-o", "json", subject="berta"))[0]["state"] == "armed"
     assert rows(customer.run("capture", "start", id, *CASE, "-o", "json", subject="admin"))[0]["state"] == "running"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for _ in range(5):
-            sender.sendto(OPTIONS, ("127.0.0.1", int(PORT)))
-    time.sleep(0.5)
+    send(5)
+    assert rows(customer.run("capture", "pause", id, *CASE, "-o", "json", subject="admin"))[0]["state"] == "paused"
+    send(3)
+    assert rows(customer.run("capture", "resume", id, *CASE, "-o", "json", subject="admin"))[0]["state"] == "running"
+    twice = customer.run("capture", "resume", id, *CASE, subject="admin")
+    assert "(state: running)" in twice.err
     customer.run("capture", "stop", id, *CASE, subject="admin")
     looks = [json.loads(line) for line in customer.run("capture", "watch", id, subject="admin").out.splitlines()]
     assert looks[-1]["state"] == "sealed"

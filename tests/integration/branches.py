@@ -43,6 +43,10 @@ class Branch:
         """The folder of sealed evidence at the server."""
         return self.folder / "evidence"
 
+    def files(self) -> list[str]:
+        """What lies there beside the id of the folder."""
+        return sorted(one.name for one in self.evidence.glob("*") if one.name != "folder-id")
+
     def enrol(self, name: str = "branch", **more: Any) -> Enrolment:
         """Enrol a worker that may capture on lo."""
         folder = self.folder / f"{name}-{os.urandom(3).hex()}"

@@ -3,13 +3,18 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
-from linewarden.v1 import access_pb2
+from linewarden.v1 import access_pb2, core_pb2
+from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import TENANT, Client, Site, check_request, processes, query_request
+from tests.integration.diagnosing import READER, RULES, Diagnosing, asked, statement
+from tests.unit.diagnostics.test_service_mail import Postbox
 
 #: Values that stand in requests alone, not in the policy; each is unlike anything else in the files.
 PERSONAL = (
@@ -50,6 +55,69 @@ async def use_everything(client: Client, stranger: Client) -> None:
         await client.change(add=[f"bind {HILDEGARD} rule:user"])
 
 
+#: What only diagnostics are told: texts in people's own words, addresses, extensions, files.
+TOLD = (
+    "ask-frau-knef-in-room-12", "those-around-wilhelmine", "hilde.privat@post.example", "nobody@privat.example",
+    "officer-zarah", "board-of-leander", "because-of-rosita", "paragraph-of-serrano", "dpia-for-dagover",
+    "ext-4711-77", "call-77-of-knef", "192.0.2.177", "knefs-fault.pcapng",
+)  # fmt: skip
+(TEXT, AUDIENCE, ADDRESS, UNKNOWN, ROLE, AUTHORITY, NECESSITY, EXCEPTION, DPIA, EXTENSION, CALL_ID, HOST, FILE) = TOLD
+
+
+async def use_diagnostics(client: Client) -> str:
+    """Everything around a capture, done and refused, with personal values in every field; returns what was told."""
+    acme = Diagnosing(client)
+    await client.change(add=RULES)
+    await acme.enable()
+    texts = [pb.NoticeText(language="en", text=TEXT)]
+    about: dict[str, Any] = {"notice_id": "faults", "notice_version": 1}
+    for _version in range(2):
+        publication = {"texts": texts, "channels": [pb.NOTICE_CHANNEL_EMAIL], "audience": AUDIENCE}
+        await acme.ask("PublishNotice", notice_id="faults", **publication)
+    about["notice_version"] = 2
+    recipients = [pb.Recipient(person=HILDEGARD, address=ADDRESS), pb.Recipient(person=OWNER, address=UNKNOWN)]
+    for _again in range(2):
+        await acme.ask("SendNotice", **about, recipients=recipients, request_id="sending-1")
+    now = datetime.now(UTC)
+    receipts = [pb.Receipt(person=person, fact=pb.RECEIPT_FACT_REPORTED) for person in (HILDEGARD, OWNER)]
+    for one in receipts:
+        one.at.FromDatetime(now)
+    listed: dict[str, Any] = {**about, "channel": pb.NOTICE_CHANNEL_PAPER, "receipts": receipts}
+    await acme.ask("RecordReceipts", **listed)
+    await acme.ask("ConfirmNotice", HILDEGARD, **about)
+    shown = (await acme.ask("GetNotice", HILDEGARD, **about)).notice
+    assert (shown.texts[0].text, shown.audience, shown.reported, shown.confirmed) == (TEXT, AUDIENCE, 2, 1)
+    words = {"role": ROLE, "authority": AUTHORITY, "necessity": NECESSITY, "exception": EXCEPTION}
+    stated = statement(notice_version=2, audience=AUDIENCE, dpia_reference=DPIA, **words)
+    await acme.ask("MakeAttestation", statement=stated)
+    case = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference=CASE)
+    selector = pb.CaptureSelector(extensions=[EXTENSION], call_ids=[CALL_ID], hosts=[HOST])
+    readers = [pb.EvidenceReader(name=OWNER, public_key=READER.public_key)]
+    wanted = asked(selector=selector, readers=readers, context=case)
+    await acme.ask("RequestSession", **wanted)
+    await acme.ask("RequestSession", **wanted | {"interface": "", "file": FILE})
+    await acme.ask("ListActiveNotices", HILDEGARD, extensions=[EXTENSION])
+    probe: dict[str, Any] = {"kind": pb.PROBE_KIND_REACHABILITY, "port": 9, "timeout_ms": 200, "context": case}
+    await acme.ask("RunProbe", **probe, target="127.0.0.1")
+    receipts[0].at.FromDatetime(now + timedelta(days=1))
+    nobody = [pb.EvidenceReader(name=OWNER, public_key=NUMBER)]
+    refused = (
+        ("RecordReceipts", "admin", listed),
+        ("SendNotice", "admin", {**about, "recipients": recipients, "session_id": "none"}),
+        ("SendNotice", "admin", {**about, "recipients": [pb.Recipient(person=OWNER, address=f"{ADDRESS}@x")]}),
+        ("GetNotice", f"//partner/{HILDEGARD}", about),
+        ("MakeAttestation", "admin", {"statement": statement(**words, notice_version=2, audience=f"{AUDIENCE}?")}),
+        ("RequestSession", "admin", wanted | {"readers": nobody}),
+        ("RequestSession", HILDEGARD, wanted),
+        ("RunProbe", "admin", {**probe, "target": HOST}),
+    )
+    told = ""
+    for method, subject, fields in refused:
+        request = acme.request(method, subject, **fields)
+        told += (await client.refused(getattr(acme.stub, method), request)).raw
+    return told
+
+
 async def talk_nonsense(address: str) -> None:
     """Bytes that are not even HTTP/2, as a port scanner sends them."""
     host, _, port = address.rpartition(":")
@@ -82,12 +150,45 @@ async def test_no_personal_value_and_no_address_is_written_anywhere(sqlite_site:
         server.terminate()
         assert await server.ended() == 0
     site.storage.close()
-    written = {name: _GREETING.sub(b"", content) for name, content in files_of(tmp_path)}
+    check_written(tmp_path)
+
+
+async def test_diagnostics_write_no_personal_value_and_no_address_anywhere(sqlite_site: Site, tmp_path: Path) -> None:
+    """Of notices, mails, receipts, attestations, requests and probes nothing stands in clear, refused or not."""
+    site, box = sqlite_site, Postbox()
+    places = site.settings.data_dir / "places.toml"
+    places.write_text('[acme]\ninterfaces = ["lo"]\nhosts = ["127.0.0.1"]\nfiles = true\n')
+    mail = await asyncio.start_server(box.talk, "127.0.0.1", 0)
+    stated = {
+        "PLACES_FILE": str(places),
+        "CAPTURE_MIN_DISK_FREE": "0",
+        "LOG_LEVEL": "debug",
+        "SMTP_SERVER": f"127.0.0.1:{mail.sockets[0].getsockname()[1]}",
+        "SMTP_SENDER": "notices@acme.example",
+        "SMTP_STARTTLS": "false",
+    }
+    async with processes(site, 1, **{f"LINEWARDEN_{name}": value for name, value in stated.items()}) as (server,):
+        async with Client(server.address, site.token) as client:
+            told = await use_diagnostics(client)
+            assert await client.export(tmp_path / "export")
+        await asyncio.sleep(0.6)  # the housekeeper indexes and signs
+        server.terminate()
+        assert await server.ended() == 0
+    mail.close()
+    site.storage.close()
+    assert [recipient for recipient, _body in box.taken] == [ADDRESS]
+    assert [value for value in (*PERSONAL, *TOLD) if value in told] == []
+    check_written(tmp_path)
+
+
+def check_written(folder: Path) -> None:
+    """Make sure that nothing personal stands in the files below a folder; settings and places are the operator's."""
+    written = {name: _GREETING.sub(b"", content) for name, content in files_of(folder)}
     assert b'"kind":"decision"' in b"".join(written.values())
     for name, content in written.items():
-        if name == "site/linewarden.toml":
+        if name in {"site/linewarden.toml", "site/places.toml"}:
             continue
-        found = [value for value in (*PERSONAL, NUMBER[1:]) if value.encode() in content]
+        found = [value for value in (*PERSONAL, *TOLD, NUMBER[1:]) if value.encode() in content]
         if "linewarden.db" in name and "index" not in name and "export" not in name:
             # The policy in force, and what it was, is the administrator's own text.
             found = [value for value in found if value != STRANGER]

@@ -35,9 +35,9 @@ from linewarden.v1.worker_pb2_grpc import (
     add_CaptureWorkerServiceServicer_to_server,
 )
 from tests.integration.branches import Branch, prepare, until
+from tests.integration.captures import ended
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import IDENTITY, customer
-from tests.integration.test_diagnostics_captures import ended
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ async def test_evidence_is_what_was_delivered(branch: Branch, lie: str) -> None:
         made.say(ended=_ended(id, stated))
         session = await ended(branch.acme, id)
     assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_TIME)
-    assert not branch.evidence.exists() or not list(branch.evidence.iterdir())
+    assert branch.files() == []
 
 
 async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(branch: Branch) -> None:
@@ -183,8 +183,7 @@ async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(b
         parts = (worker_pb2.DeliverEvidenceRequest(session_id=id, content=bytes(1 << 20)) for _ in range(9))
         with pytest.raises(grpc.aio.AioRpcError):
             await made.stub.DeliverEvidence(parts, timeout=10)
-        await until(lambda: not list(branch.evidence.iterdir()))
-        assert list(branch.evidence.iterdir()) == []
+        await until(lambda: not branch.files())
         came = await made.deliver(id, b"sealed")
         assert (came.sealed_bytes, came.sealed_sha256) == (6, hashlib.sha256(b"sealed").hexdigest())
         with pytest.raises(grpc.aio.AioRpcError) as caught:

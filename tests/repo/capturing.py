@@ -82,9 +82,13 @@ class Customer:
         self._ask("PublishNotice", notice_id="faults", texts=texts, channels=channels, audience="all")
         receipt = pb.Receipt(person="mallory", fact=pb.RECEIPT_FACT_INFORMED)
         receipt.at.GetCurrentTime()
-        about = {"notice_id": "faults", "notice_version": 1}
+        about: dict[str, Any] = {"notice_id": "faults", "notice_version": 1}
         self._ask("RecordReceipts", channel=pb.NOTICE_CHANNEL_EMAIL, receipts=[receipt], **about)
         self._ask("ConfirmNotice", "alice", **about)
+        self._ask("GetNotice", "alice", **about)
+        recipients = [pb.Recipient(person="mallory", address="mallory@post.example")]
+        # The mail server of this test is not there; that mails were about to leave is an entry all the same.
+        self._refused("SendNotice", grpc.StatusCode.UNAVAILABLE, recipients=recipients, **about)
         self._ask("ListActiveNotices", "alice")
 
     def _attest(self) -> str:

@@ -47,6 +47,20 @@ def serving(home: Path, **settings: str) -> Iterator[Service]:
             server.communicate(timeout=_WAIT_S)
 
 
+@contextmanager
+def attending(folder: Path) -> Iterator[None]:
+    """Run the capture worker of a folder; ends it by SIGTERM."""
+    call = [sys.executable, "-m", "linewarden.server", "worker", "run", str(folder)]
+    with subprocess.Popen(call, env=_environment(), stderr=subprocess.PIPE, text=True) as worker:
+        try:
+            if not any("attends to" in line for line in worker.stderr or ()):
+                raise AssertionError("the worker does not attend")
+            yield
+        finally:
+            worker.terminate()
+            worker.communicate(timeout=_WAIT_S)
+
+
 def _address(server: "subprocess.Popen[str]") -> str:
     for line in server.stderr or ():
         if match := re.search(r"serving on (\S+:\d+)", line):

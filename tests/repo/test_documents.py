@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,10 +14,11 @@ from buf.validate import validate_pb2
 from capturing import may_capture
 from documents import COMMANDS, README, commands, commands_page, reasons, with_made_parts
 from repository import ROOT, files, project, run_tool
-from running import Service, serving
+from running import Service, attending, serving
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.authz.words import MAX_LINE_BYTES
+from linewarden.server.workers.certificates import make_authority
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.error_reason_pb2 import ErrorReason
 
@@ -164,7 +166,7 @@ def test_the_log_is_verified_as_written(service: Service) -> None:
 @pytest.mark.skipif(not may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
 def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
     """Who types what the README says has a capture, opened and analysed, and all of it in the log."""
-    operator, customer, capture = (block for block in _blocks(README, "sh") if re.search("places|notice|reader", block))
+    operator, customer, capture = _capture_blocks()
     places, setting = operator.splitlines()
     (tmp_path / "var/linewarden").mkdir(parents=True)
     subprocess.run(["sh", "-ec", places], cwd=tmp_path, check=True)
@@ -178,6 +180,39 @@ def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
     assert "fault.pcapng is the evidence that was recorded" in done.stderr
     assert "OPTIONS" in done.stdout
     assert {"capture.sealed", "capture.opened"} <= set(done.stdout.split())
+
+
+def test_a_worker_at_another_host_works_as_written(tmp_path: Path) -> None:
+    """Who types what the README says has a worker that attends, and can ask from its host."""
+    operator, customer, _capture = _capture_blocks()
+    (enrolling,) = (block for block in _blocks(README, "sh") if "worker enrol" in block)
+    (tmp_path / "var/linewarden").mkdir(parents=True)
+    subprocess.run(["sh", "-ec", operator.splitlines()[0]], cwd=tmp_path, check=True)
+    written = tmp_path / "var/linewarden/linewarden.toml"
+    written.write_text("")
+    places, enrol = re.findall(r"^(printf .*|linewarden worker enrol .*)$", enrolling, re.MULTILINE)
+    subprocess.run(["sh", "-ec", enrolling.partition("printf")[0] + places], cwd=tmp_path, check=True)
+    stated = tomllib.loads(written.read_text())
+    written.unlink()
+    variables = "\n".join(line for line in _first_calls().splitlines() if line.startswith("export "))
+    settings = {"LINEWARDEN_PLACES_FILE": "places.toml", "LINEWARDEN_CAPTURE_LISTEN": stated["capture_listen"]}
+    authority = tmp_path / "var/linewarden/tls/capture-workers.crt"
+    make_authority(authority, tmp_path / "var/linewarden/secrets/capture-workers.key", datetime.now(UTC))
+    with serving(tmp_path, **settings) as service:
+        for block in (enrol, f"{variables}\n{customer}"):
+            told = service.run("bash", "-ec", block)
+            assert told.returncode == 0, told.stderr
+        with attending(tmp_path / "branch"):
+            probe = "linewarden diagnostics probe reachability 127.0.0.1 --as admin --case T-1 --worker branch --port"
+            asked = service.run("bash", "-c", f"{variables}\n{probe} {stated['capture_listen'].partition(':')[2]}")
+    assert asked.returncode == 0, asked.stderr
+    assert "connect_ms" in asked.stdout
+
+
+def _capture_blocks() -> list[str]:
+    """What the README tells operator, customer and partner to type for a first capture."""
+    blocks = (block for block in _blocks(README, "sh") if "worker enrol" not in block)
+    return [block for block in blocks if re.search("places|notice|reader", block)]
 
 
 def _first_calls() -> str:

@@ -50,7 +50,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """Logs with at least one entry of every kind."""
     home = tmp_path_factory.mktemp("format")
     (home / "places.toml").write_text(PLACES)
-    stated = {"HEARTBEAT_S": "1", "PLACES_FILE": str(home / "places.toml"), "CAPTURE_MIN_DISK_FREE": "0"}
+    stated = {"HEARTBEAT_S": "1", "PLACES_FILE": str(home / "places.toml"), "CAPTURE_MIN_DISK_FREE": "0",
+              "SMTP_SERVER": "localhost:9", "SMTP_SENDER": "notices@acme.example", "SMTP_STARTTLS": "0"}  # fmt: skip
     with serving(home, **{f"LINEWARDEN_{name}": value for name, value in stated.items()}) as service:
         _use_commands(service)
         version, statements = _use_rpcs(service)

@@ -1,6 +1,7 @@
 """Parts that the unit tests of sessions share: clocks that are set, workers that obey, a store on SQLite."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from linewarden.audit.writer import Writer
 from linewarden.diagnostics.attestations import AttestationDesk
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopReason
-from linewarden.diagnostics.errors import DiagnosisUnavailable
+from linewarden.diagnostics.causes import Cause
+from linewarden.diagnostics.errors import DiagnosisUnavailable, FilterInvalid
 from linewarden.diagnostics.model import (
     AttestedTexts,
     ChannelEvidence,
@@ -33,12 +35,15 @@ from linewarden.diagnostics.notices import NoticeDesk
 from linewarden.diagnostics.places import Place
 from linewarden.diagnostics.ports import Order, Outcome, Standing
 from linewarden.diagnostics.probes.model import Findings, ProbeOrder
-from linewarden.diagnostics.session import Evidence, Reader, Session, Tally, Wanted
-from linewarden.diagnostics.sessions import Asked, SessionDesk
+from linewarden.diagnostics.recorder import Recorder
+from linewarden.diagnostics.requests import Asked, Maxima
+from linewarden.diagnostics.session import CaptureRight, Evidence, Reader, Session, Tally, Wanted
+from linewarden.diagnostics.sessions import SessionDesk
 from linewarden.diagnostics.steps import Occasion, R, Safe, Step
 from linewarden.diagnostics.store import schema
 from linewarden.diagnostics.store.records import RecordStore
 from linewarden.diagnostics.supervisor import Supervisor
+from linewarden.diagnostics.sweeper import HOLD_S, Sweeper
 from linewarden.diagnostics.terms import TermsDesk
 
 LOG = 1
@@ -46,6 +51,7 @@ SECOND = 1_000_000
 LIMITS = CaptureLimits(
     seconds=600, bytes=1 << 20, packets=1_000, snaplen=65_535, disk_free_min=0, loss_budget=10, lease_seconds=10
 )
+MAXIMA = Maxima(LIMITS, running=3, waiting=5, stored=100 << 20)
 EVIDENCE = Evidence("x.age", 10, "aa", "bb", 20, "cc")
 
 
@@ -79,6 +85,7 @@ class ObedientWorker:
     orders: list[StopReason] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     evidence: Evidence | None = EVIDENCE
+    detail: str = ""
 
     def tally(self) -> Tally:
         """Some packets."""
@@ -97,7 +104,8 @@ class ObedientWorker:
     async def ended(self) -> Outcome:
         """Wait for an order."""
         await self.over.wait()
-        return Outcome(self.orders[0] if self.orders else StopReason.WORKER_LOST, self.tally(), self.evidence)
+        reason = self.orders[0] if self.orders else StopReason.WORKER_LOST
+        return Outcome(reason, self.tally(), self.evidence, self.detail)
 
 
 @dataclass
@@ -106,6 +114,8 @@ class Workers:
 
     launched: list[ObedientWorker] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    left: dict[str, Evidence] = field(default_factory=dict)
+    here: str = "folder-1"
     away: set[str] = field(default_factory=set)
     broken: bool = False
 
@@ -118,9 +128,24 @@ class Workers:
         """Nothing is found."""
         return Findings(succeeded=False, values={})
 
-    def path(self, session: str) -> Path:
+    def check_filter(self, expression: str) -> None:
+        """One that says nonsense is none."""
+        if "nonsense" in expression:
+            raise FilterInvalid
+
+    def folder(self) -> str:
+        """The folder of this process."""
+        return self.here
+
+    def find(self, session: str, folder: str) -> Path:
         """Nowhere."""
+        self._check(folder)
         return Path(session)
+
+    def recover(self, session: str, folder: str) -> Evidence | None:
+        """What the test has left there."""
+        self._check(folder)
+        return self.left.get(session)
 
     def check_readers(self, readers: tuple[Reader, ...]) -> None:
         """Any key will do."""
@@ -128,15 +153,18 @@ class Workers:
     async def launch(self, _order: Order, /, input_fd: int | None = None) -> ObedientWorker:  # noqa: ARG002 - unread
         """Launch one."""
         if self.broken:
-            raise DiagnosisUnavailable
+            raise DiagnosisUnavailable(Cause.INTERFACE)
         self.launched.append(ObedientWorker())
         return self.launched[-1]
 
-    def delete(self, session: str) -> None:
+    def delete(self, session: str, folder: str) -> None:
         """Note it."""
-        if self.broken:
-            raise DiagnosisUnavailable
+        self._check(folder)
         self.deleted.append(session)
+
+    def _check(self, folder: str) -> None:
+        if self.broken or folder != self.here:
+            raise DiagnosisUnavailable
 
 
 @dataclass
@@ -146,13 +174,10 @@ class Rights:
     capture: bool = True
     approve: bool = True
 
-    async def may_capture(self, _log: int, _session: str, standing: Standing) -> bool:
-        """Whether the starter may capture."""
-        return self.capture and bool(standing.name)
-
-    async def may_approve(self, _log: int, _session: str, standing: Standing) -> bool:
-        """Whether the approver may approve."""
-        return self.approve and bool(standing.name)
+    async def may(self, _log: int, _session: str, standing: Standing, rights: Iterable[CaptureRight]) -> bool:
+        """Whether the person may."""
+        right = self.approve if set(rights) == {CaptureRight.APPROVE} else self.capture
+        return right and bool(standing.name)
 
 
 class Everywhere:
@@ -177,11 +202,14 @@ class Office:
         self.directory = Directory(PersonStore(self.log), Keyring(bytes(32)), self.writer)
         self.books, self.safe = Books(RecordStore(self.log)), Safe(self.directory)
         ids = iter(range(1_000_000))
-        self.terms, self.notices = TermsDesk(self.books), NoticeDesk(self.books)
+        self.terms, self.notices = TermsDesk(self.books), NoticeDesk(self.books, self.safe)
         signer = Signer("test.example/origin-1", bytes(32))
-        self.attestations = AttestationDesk(self.books, self.safe, lambda _log: signer, lambda: f"a{next(ids)}")
-        self.sessions = SessionDesk(self.books, self.safe, Everywhere(), self.workers, LIMITS, lambda: f"s{next(ids)}")
+        self.attestations = AttestationDesk(
+            self.books, self.safe, self.notices, lambda _log: signer, lambda: f"a{next(ids)}"
+        )
+        self.sessions = SessionDesk(self.books, self.safe, Everywhere(), self.workers, MAXIMA, lambda: f"s{next(ids)}")
         self.supervisor = self.new_supervisor("first")
+        self.sweeper = self.new_sweeper(self.supervisor)
 
     def new_supervisor(self, holder: str) -> Supervisor:
         """The supervisor of another process on the same log."""
@@ -190,12 +218,24 @@ class Office:
             self.safe,
             self.rights,
             self.workers,
-            self.writer,
+            Recorder(self.writer, self.clock.now_us),
             holder=holder,
             now_us=self.clock.now_us,
             monotonic=self.clock.monotonic,
             tick_s=0.01,
         )
+
+    def new_sweeper(self, supervisor: Supervisor) -> Sweeper:
+        """What looks after the sessions that a supervisor does not watch."""
+        recorder = Recorder(self.writer, self.clock.now_us)
+        clock = self.clock
+        return Sweeper(self.books, self.workers, recorder, supervisor.watches, clock.now_us, clock.monotonic)
+
+    async def sweep(self) -> None:
+        """Two rounds of the first process, with time enough between them to believe that something has ended."""
+        await self.sweeper.sweep()
+        self.clock.seconds += HOLD_S + 1
+        await self.sweeper.sweep()
 
     async def close(self) -> None:
         """End the writer's thread."""
@@ -227,9 +267,8 @@ class Office:
         return Statement(
             notice_id="n",
             notice_version=1,
-            texts=AttestedTexts("officer", "board", "", "needed"),
+            texts=AttestedTexts("officer", "board", "", "needed", "all"),
             channels=(ChannelEvidence(NoticeChannel.EMAIL, "00" * 32),),
-            audience="all",
             informed_count=2,
             confirmed_count=1,
             notified_from_us=now,
@@ -239,7 +278,6 @@ class Office:
             legal_basis=LegalBasis.CONTRACT,
             jurisdictions=("DE",),
             consent_mode=ConsentMode.NONE,
-            dpia_reference="",
             promised=PromisedLimits(Profile.SIGNALLING, 600, 30),
         )
 

@@ -7,6 +7,9 @@ import sys
 import pytest
 
 from linewarden.diagnostics.analysis import EvidenceFile, analyse
+from linewarden.diagnostics.analysis.caveats import warn_of
+from linewarden.diagnostics.analysis.model import InterfaceCount
+from linewarden.diagnostics.analysis.report import Capture
 from linewarden.diagnostics.capture import pcapng
 from linewarden.diagnostics.capture.errors import SourceUnusable
 from linewarden.diagnostics.capture.model import Interface
@@ -71,3 +74,18 @@ def test_analysis_needs_no_scapy():
         f"sys.exit(any(name.partition('.')[0] in {forbidden!r} for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+
+
+def test_a_pause_is_told_and_takes_the_score_of_its_streams():
+    """What a paused capture did not take was not lost: the report says so, and judges no stream by it."""
+    evidence = pcapng.section("t", []) + pcapng.interface(Interface("lo", 1), "", 65_535)
+    for comment in (pcapng.PAUSED, pcapng.RESUMED, pcapng.PAUSED, pcapng.RESUMED, "stop reason: requested"):
+        evidence += pcapng.statistics(0, 5, (1, 5), (9, 0, 9), comment)
+    source = EvidenceFile(io.BytesIO(evidence))
+    assert list(source) == []
+    counts = source.interface_counts()
+    assert [(one.name, one.pauses, one.dropped) for one in counts] == [("lo", 2, 0)]
+    capture = Capture(0, 0, None, None, tuple(counts))
+    assert capture.has_holes
+    assert "paused on lo" in warn_of(capture, {})[0]
+    assert not Capture(0, 0, None, None, (InterfaceCount("lo", 9, 0),)).has_holes

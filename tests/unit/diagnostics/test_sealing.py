@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from linewarden.diagnostics.sealer_process import key_alone
 from linewarden.diagnostics.sealing import (
     DiskFull,
     ReaderInvalid,
@@ -20,6 +21,7 @@ from linewarden.diagnostics.sealing import (
     seal_file,
     unseal,
 )
+from linewarden.diagnostics.seals import keep_seal, line_of, parse_seal, read_seal
 
 pyrage: Any = pytest.importorskip("pyrage", reason="install linewarden[capture]")
 
@@ -124,3 +126,88 @@ def test_process(tmp_path: Path, identity: Any):
         assert dataclasses.asdict(unseal(file, io.BytesIO(), [str(identity)], DIGEST)) == made["manifest"]
     again = subprocess.run(command, input=EVIDENCE, capture_output=True, check=False, timeout=60)
     assert again.returncode == 1
+
+
+def test_process_leaves_its_seal(tmp_path: Path, identity: Any):
+    """The sealer leaves beside the file what it prints, for its owner only; of what it could not seal, nothing."""
+    path, left = tmp_path / "e.age", tmp_path / "e.seal"
+    command = [sys.executable, "-m", "linewarden.diagnostics.sealing", "--recipient", str(identity.to_public())]
+    command += ["--ticket-digest", DIGEST.hex(), "--seal", str(left), str(path)]
+    done = subprocess.run(command, input=EVIDENCE, capture_output=True, check=True, timeout=60)
+    assert left.read_bytes() == done.stdout
+    assert left.stat().st_mode & 0o777 == 0o600
+    assert read_seal(left) == parse_seal(done.stdout)
+    left.unlink()
+    assert subprocess.run(command, input=EVIDENCE, capture_output=True, check=False, timeout=60).returncode == 1
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_seal_without_a_listener(tmp_path: Path, identity: Any):
+    """A sealer whose starter is gone has left its seal before it finds that out."""
+    left = tmp_path / "e.seal"
+    command = [sys.executable, "-m", "linewarden.diagnostics.sealing", "--recipient", str(identity.to_public())]
+    command += ["--ticket-digest", DIGEST.hex(), "--seal", str(left), str(tmp_path / "e.age")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as sealer:
+        assert sealer.stdin is not None
+        assert sealer.stdout is not None
+        sealer.stdout.close()
+        sealer.stdin.write(EVIDENCE)
+        sealer.stdin.close()
+        sealer.wait(60)
+    made = read_seal(left)
+    assert made is not None
+    assert made.manifest.bytes == len(EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"{",
+        b"\xff",
+        b"null",
+        b'{"bytes": 1, "sha256": "", "manifest": {}}',
+        b'{"bytes": 1, "sha256": "", "manifest": 4}',
+    ],
+)
+def test_no_seal(tmp_path: Path, line: bytes):
+    """What a crash may have left of a seal is none."""
+    assert parse_seal(line) is None
+    (tmp_path / "e.seal").write_bytes(line)
+    assert read_seal(tmp_path / "e.seal") is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"bytes": "7"}, {"bytes": -1}, {"bytes": True}, {"sha256": "AA"}, {"sha256": None}, {"more": 1}]
+)
+def test_changed_seal(identity: Any, change: dict[str, Any]):
+    """A seal whose fields are not of their kind is none."""
+    made = _sealed(identity)[1]
+    fields = json.loads(line_of(made))
+    assert parse_seal(json.dumps(fields).encode()) == made
+    assert parse_seal(json.dumps(fields | change).encode()) is None
+    assert parse_seal(json.dumps(fields | {"manifest": fields["manifest"] | change}).encode()) is None
+
+
+def test_seal_that_finds_no_room(tmp_path: Path, identity: Any):
+    """A seal is there whole, or not at all."""
+    (tmp_path / "e.seal").mkdir()
+    with pytest.raises(OSError, match=r"e\.seal"):
+        keep_seal(_sealed(identity)[1], tmp_path / "e.seal")
+    assert [one.name for one in tmp_path.iterdir()] == ["e.seal"]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("ssh-ed25519 AAAA erik@example.org", "ssh-ed25519 AAAA"),
+        ("ssh-rsa AAAA  Erik Example, second floor ", "ssh-rsa AAAA"),
+        ("ssh-ed25519 AAAA", "ssh-ed25519 AAAA"),
+        ("age1qqq", "age1qqq"),
+    ],
+)
+def test_comment_of_a_key(given: str, shown: str):
+    """What other users of the host see of a reader is the key alone, not the name or address that SSH puts after it."""
+    assert key_alone(given) == shown

@@ -17,9 +17,10 @@ from linewarden.diagnostics.errors import (
     SelectorNotPermitted,
     StateConflict,
 )
+from linewarden.diagnostics.requests import Asked
 from linewarden.diagnostics.session import Reader, SessionState, Wanted
-from linewarden.diagnostics.sessions import Asked
-from linewarden.diagnostics.supervisor import GRACE_US
+from linewarden.diagnostics.store.records import Lease
+from linewarden.diagnostics.sweeper import GRACE_S
 from tests.unit.diagnostics.service_parts import LIMITS, LOG, SECOND, Office
 
 
@@ -54,12 +55,17 @@ async def test_a_worker_is_heard_of_as_long_as_all_is_well(office: Office) -> No
 
 
 @pytest.mark.parametrize("step_s", [-86_400 * 365, -30])
-async def test_a_wall_clock_set_back_prolongs_nothing(office: Office, step_s: int) -> None:
-    """The end of the attestation comes when its time has passed, whatever the wall clock says."""
+async def test_a_wall_clock_set_back_changes_nothing(office: Office, step_s: int) -> None:
+    """The end of the attestation comes when its time has passed, and not before, whatever the wall clock says."""
     await office.permit(valid_s=100)
+    office.clock.pass_time(50)
     session, worker = await office.running()
     office.clock.us += step_s * SECOND
-    office.clock.seconds += 101
+    office.clock.seconds += 49
+    heard = worker.heartbeats
+    await until(lambda: worker.heartbeats > heard + 2)
+    assert worker.orders == []
+    office.clock.seconds += 2
     await until(lambda: worker.orders)
     assert (await office.ended(session.id)).stop_reason is StopReason.ATTESTATION_EXPIRED
 
@@ -116,24 +122,41 @@ async def test_evidence_that_two_processes_disagree_on_is_a_failed_session(offic
 
 
 async def test_a_session_that_nobody_watches_is_found_and_ended(office: Office) -> None:
-    """Another process leaves a session alone while its lease lives, and ends it when the lease is long over."""
+    """Another process leaves a session alone while its lease is renewed, and ends it when that has stopped for long."""
     await office.permit()
     armed = await office.armed()
     await office.take(office.sessions.start(await office.on("admin"), armed.id))
-    other = office.new_supervisor("second")
-    await other.sweep()
-    assert office.session(armed.id).state is SessionState.RUNNING
-    office.clock.pass_time(GRACE_US / SECOND + 1)
+    other = office.new_sweeper(office.new_supervisor("second"))
+    silence_s = LIMITS.lease_seconds + GRACE_S + 1
+    for until_us in (1, 2, 3):
+        office.books.store.renew(LOG, armed.id, Lease("first", until_us, b"{}"))
+        await other.sweep()
+        office.clock.pass_time(silence_s)
     await other.sweep()
     after = office.session(armed.id)
     assert (after.state, after.stop_reason) == (SessionState.FAILED, StopReason.LEASE_LOST)
+
+
+@pytest.mark.parametrize("step_s", [-86_400, 86_400 * 365])
+async def test_a_clock_that_jumps_takes_no_session_away(office: Office, step_s: int) -> None:
+    """A process whose wall clock was set does not take the leases of others for ended."""
+    await office.permit()
+    armed = await office.armed()
+    await office.take(office.sessions.start(await office.on("admin"), armed.id))
+    office.books.store.renew(LOG, armed.id, Lease("first", office.clock.us + SECOND, b"{}"))
+    other = office.new_sweeper(office.new_supervisor("second"))
+    office.clock.us += step_s * SECOND
+    for _ in range(3):
+        await other.sweep()
+        office.clock.seconds += 20
+    assert office.session(armed.id).state is SessionState.RUNNING
 
 
 async def test_a_watched_session_survives_the_sweeps_of_its_own_process(office: Office) -> None:
     """A sweep never takes a session from the process that watches it."""
     await office.permit()
     session, _worker = await office.running()
-    await office.supervisor.sweep()
+    await office.sweep()
     assert office.session(session.id).state is SessionState.RUNNING
 
 
@@ -157,7 +180,7 @@ async def test_an_approval_lapses(office: Office) -> None:
     office.clock.pass_time(86_401)
     with pytest.raises(ApprovalMissing):
         office.sessions.start(await office.on("admin"), armed.id)
-    await office.supervisor.sweep()
+    await office.sweep()
     assert office.session(armed.id).state is SessionState.REJECTED
 
 
@@ -178,10 +201,10 @@ async def test_evidence_is_deleted_on_time_and_not_called_deleted_before_it_is(o
     await office.ended(session.id)
     office.clock.pass_time(7 * 86_400)
     office.workers.broken = True
-    await office.supervisor.sweep()
+    await office.sweep()
     assert office.session(session.id).state is SessionState.SEALED
     office.workers.broken = False
-    await office.supervisor.sweep()
+    await office.sweep()
     assert office.session(session.id).state is SessionState.DELETED
     assert office.workers.deleted == [session.id]
 

@@ -82,6 +82,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         'plaintext = true\nlisten = "[::]:1"',
         'plaintext = true\nlisten = "localhost.example.com:1"',
         'plaintext = true\nlisten = "127.1:1"',
+        'smtp_server = "mail.example.com"',
+        'smtp_starttls = false\nsmtp_server = "mail.example.com:25"',
+        'smtp_starttls = false\nsmtp_server = "192.0.2.7:25"',
+        'smtp_sender = "a b@example.com"',
+        'smtp_domains = "acme.example, @globex.example"',
+        "usage_threshold = 2",
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, text: str) -> None:
@@ -94,6 +100,20 @@ def test_wrong_settings_are_refused(tmp_path: Path, text: str) -> None:
 def test_plain_text_is_allowed_on_loopback(tmp_path: Path, listen: str) -> None:
     """Where every address is a loopback one, the server may go without TLS."""
     assert load_settings(_file(tmp_path, f'plaintext = true\nlisten = "{listen}"')).plaintext
+
+
+@pytest.mark.parametrize("server", ["localhost:25", "127.0.0.1:25", "[::1]:25", ""])
+def test_mail_may_go_unencrypted_over_loopback(tmp_path: Path, server: str) -> None:
+    """Where the mail server is on this machine, or there is none, mail needs no STARTTLS."""
+    assert not load_settings(_file(tmp_path, f'smtp_starttls = false\nsmtp_server = "{server}"')).smtp_starttls
+
+
+def test_domains_of_mail_are_a_list(tmp_path: Path) -> None:
+    """Domains stand with commas between them; none means any."""
+    assert load_settings(_file(tmp_path, 'smtp_domains = "acme.example, globex.example"')).smtp_domains == (
+        "acme.example", "globex.example",
+    )  # fmt: skip
+    assert load_settings(None).smtp_domains == load_settings(_file(tmp_path, 'smtp_domains = ""')).smtp_domains == ()
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:

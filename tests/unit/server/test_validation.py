@@ -79,8 +79,9 @@ class _Drawing:
             return timestamp_pb2.Timestamp(seconds=1_790_000_000)
         for field in message.fields:
             if field.is_repeated and field.message_type is not None and field.message_type.GetOptions().map_entry:
+                key, value = field.message_type.fields
                 for _ in range(self._size()):
-                    getattr(made, field.name)[self._value(field.message_type.fields[0])] = self._draw(_TEXTS)
+                    getattr(made, field.name)[self._value(key)] = self._draw(_OF_TYPE.get(value.type, _NUMBERS))
             elif field.is_repeated:
                 size = self._size() if field.message_type is None else min(self._size(), 2)
                 values = [self._value(field) for _ in range(min(size, 2))]

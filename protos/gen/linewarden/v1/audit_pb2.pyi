@@ -70,7 +70,7 @@ class QueryEntriesResponse(_message.Message):
     def __init__(self, rows: _Optional[_Iterable[_Union[EntryRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ...) -> None: ...
 
 class EntryRow(_message.Message):
-    __slots__ = ("index", "item", "time", "kind", "request_id", "caller", "subject_sid", "subject", "owner_sid", "owner", "resource_type", "resource_ref", "resource_id", "verb", "effect", "reason", "purpose", "policy_revision")
+    __slots__ = ("index", "item", "time", "kind", "request_id", "caller", "subject_sid", "subject", "owner_sid", "owner", "resource_type", "resource_ref", "resource_id", "verb", "effect", "reason", "purpose", "policy_revision", "details")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     ITEM_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +89,7 @@ class EntryRow(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     POLICY_REVISION_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
     index: int
     item: int
     time: _timestamp_pb2.Timestamp
@@ -107,7 +108,8 @@ class EntryRow(_message.Message):
     reason: str
     purpose: _core_pb2.Purpose
     policy_revision: int
-    def __init__(self, index: _Optional[int] = ..., item: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., request_id: _Optional[str] = ..., caller: _Optional[str] = ..., subject_sid: _Optional[str] = ..., subject: _Optional[str] = ..., owner_sid: _Optional[str] = ..., owner: _Optional[str] = ..., resource_type: _Optional[_Union[_core_pb2.ResourceType, str]] = ..., resource_ref: _Optional[str] = ..., resource_id: _Optional[str] = ..., verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., effect: _Optional[_Union[_access_pb2.Effect, str]] = ..., reason: _Optional[str] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., policy_revision: _Optional[int] = ...) -> None: ...
+    details: str
+    def __init__(self, index: _Optional[int] = ..., item: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., request_id: _Optional[str] = ..., caller: _Optional[str] = ..., subject_sid: _Optional[str] = ..., subject: _Optional[str] = ..., owner_sid: _Optional[str] = ..., owner: _Optional[str] = ..., resource_type: _Optional[_Union[_core_pb2.ResourceType, str]] = ..., resource_ref: _Optional[str] = ..., resource_id: _Optional[str] = ..., verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., effect: _Optional[_Union[_access_pb2.Effect, str]] = ..., reason: _Optional[str] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., policy_revision: _Optional[int] = ..., details: _Optional[str] = ...) -> None: ...
 
 class GetEntryRequest(_message.Message):
     __slots__ = ("tenant", "request_id", "subject", "index", "purpose")

@@ -100,6 +100,16 @@ class ReceiptFact(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECEIPT_FACT_INFORMED: _ClassVar[ReceiptFact]
     RECEIPT_FACT_CONFIRMED: _ClassVar[ReceiptFact]
     RECEIPT_FACT_FAILED: _ClassVar[ReceiptFact]
+    RECEIPT_FACT_REPORTED: _ClassVar[ReceiptFact]
+
+class DeliveryOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DELIVERY_OUTCOME_UNSPECIFIED: _ClassVar[DeliveryOutcome]
+    DELIVERY_OUTCOME_TAKEN: _ClassVar[DeliveryOutcome]
+    DELIVERY_OUTCOME_REFUSED: _ClassVar[DeliveryOutcome]
+    DELIVERY_OUTCOME_UNANSWERED: _ClassVar[DeliveryOutcome]
+    DELIVERY_OUTCOME_DOMAIN_NOT_PERMITTED: _ClassVar[DeliveryOutcome]
+    DELIVERY_OUTCOME_NOT_TRIED: _ClassVar[DeliveryOutcome]
 
 class Coverage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -177,6 +187,13 @@ RECEIPT_FACT_UNSPECIFIED: ReceiptFact
 RECEIPT_FACT_INFORMED: ReceiptFact
 RECEIPT_FACT_CONFIRMED: ReceiptFact
 RECEIPT_FACT_FAILED: ReceiptFact
+RECEIPT_FACT_REPORTED: ReceiptFact
+DELIVERY_OUTCOME_UNSPECIFIED: DeliveryOutcome
+DELIVERY_OUTCOME_TAKEN: DeliveryOutcome
+DELIVERY_OUTCOME_REFUSED: DeliveryOutcome
+DELIVERY_OUTCOME_UNANSWERED: DeliveryOutcome
+DELIVERY_OUTCOME_DOMAIN_NOT_PERMITTED: DeliveryOutcome
+DELIVERY_OUTCOME_NOT_TRIED: DeliveryOutcome
 COVERAGE_UNSPECIFIED: Coverage
 COVERAGE_CERTAIN: Coverage
 COVERAGE_POSSIBLE: Coverage
@@ -283,7 +300,7 @@ class Evidence(_message.Message):
     def __init__(self, plain_bytes: _Optional[int] = ..., plain_sha256: _Optional[str] = ..., chain: _Optional[str] = ..., ticket_digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., sealed_sha256: _Optional[str] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("id", "state", "purpose", "case_reference", "profile", "selector", "limits", "interface", "requested_by", "approved_by", "started_by", "attestation_id", "extends_session", "reader_names", "requested_at", "approved_at", "start_before", "started_at", "ended_at", "delete_at", "stop_reason", "counters", "evidence", "lossy", "file", "worker")
+    __slots__ = ("id", "state", "purpose", "case_reference", "profile", "selector", "limits", "interface", "requested_by", "approved_by", "started_by", "attestation_id", "extends_session", "reader_names", "requested_at", "approved_at", "start_before", "started_at", "ended_at", "delete_at", "stop_reason", "counters", "evidence", "lossy", "file", "worker", "lacking")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
@@ -310,6 +327,7 @@ class Session(_message.Message):
     LOSSY_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
+    LACKING_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: SessionState
     purpose: _core_pb2.Purpose
@@ -336,7 +354,8 @@ class Session(_message.Message):
     lossy: bool
     file: str
     worker: str
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., case_reference: _Optional[str] = ..., profile: _Optional[_Union[CaptureProfile, str]] = ..., selector: _Optional[_Union[CaptureSelector, _Mapping]] = ..., limits: _Optional[_Union[CaptureLimits, _Mapping]] = ..., interface: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[str] = ..., started_by: _Optional[str] = ..., attestation_id: _Optional[str] = ..., extends_session: _Optional[str] = ..., reader_names: _Optional[_Iterable[str]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_reason: _Optional[_Union[CaptureStopReason, str]] = ..., counters: _Optional[_Union[CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., lossy: _Optional[bool] = ..., file: _Optional[str] = ..., worker: _Optional[str] = ...) -> None: ...
+    lacking: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., case_reference: _Optional[str] = ..., profile: _Optional[_Union[CaptureProfile, str]] = ..., selector: _Optional[_Union[CaptureSelector, _Mapping]] = ..., limits: _Optional[_Union[CaptureLimits, _Mapping]] = ..., interface: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[str] = ..., started_by: _Optional[str] = ..., attestation_id: _Optional[str] = ..., extends_session: _Optional[str] = ..., reader_names: _Optional[_Iterable[str]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_reason: _Optional[_Union[CaptureStopReason, str]] = ..., counters: _Optional[_Union[CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., lossy: _Optional[bool] = ..., file: _Optional[str] = ..., worker: _Optional[str] = ..., lacking: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NoticeText(_message.Message):
     __slots__ = ("language", "text")
@@ -347,7 +366,7 @@ class NoticeText(_message.Message):
     def __init__(self, language: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Notice(_message.Message):
-    __slots__ = ("id", "version", "texts", "hash", "channels", "audience", "published_at", "informed", "confirmed", "failed")
+    __slots__ = ("id", "version", "texts", "hash", "channels", "audience", "published_at", "informed", "confirmed", "failed", "reported")
     ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
@@ -358,6 +377,7 @@ class Notice(_message.Message):
     INFORMED_FIELD_NUMBER: _ClassVar[int]
     CONFIRMED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
+    REPORTED_FIELD_NUMBER: _ClassVar[int]
     id: str
     version: int
     texts: _containers.RepeatedCompositeFieldContainer[NoticeText]
@@ -368,7 +388,8 @@ class Notice(_message.Message):
     informed: int
     confirmed: int
     failed: int
-    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., texts: _Optional[_Iterable[_Union[NoticeText, _Mapping]]] = ..., hash: _Optional[bytes] = ..., channels: _Optional[_Iterable[_Union[NoticeChannel, str]]] = ..., audience: _Optional[str] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., informed: _Optional[int] = ..., confirmed: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
+    reported: int
+    def __init__(self, id: _Optional[str] = ..., version: _Optional[int] = ..., texts: _Optional[_Iterable[_Union[NoticeText, _Mapping]]] = ..., hash: _Optional[bytes] = ..., channels: _Optional[_Iterable[_Union[NoticeChannel, str]]] = ..., audience: _Optional[str] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., informed: _Optional[int] = ..., confirmed: _Optional[int] = ..., failed: _Optional[int] = ..., reported: _Optional[int] = ...) -> None: ...
 
 class ChannelEvidence(_message.Message):
     __slots__ = ("channel", "evidence_sha256")
@@ -556,6 +577,56 @@ class PublishNoticeResponse(_message.Message):
     notice: Notice
     def __init__(self, notice: _Optional[_Union[Notice, _Mapping]] = ...) -> None: ...
 
+class ListNoticesRequest(_message.Message):
+    __slots__ = ("tenant", "request_id", "subject", "context", "page_size", "page_token")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    request_id: str
+    subject: _core_pb2.Subject
+    context: _core_pb2.Context
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListNoticesResponse(_message.Message):
+    __slots__ = ("notices", "next_page_token")
+    NOTICES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    notices: _containers.RepeatedCompositeFieldContainer[Notice]
+    next_page_token: str
+    def __init__(self, notices: _Optional[_Iterable[_Union[Notice, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetNoticeRequest(_message.Message):
+    __slots__ = ("tenant", "request_id", "subject", "context", "notice_id", "notice_version", "language")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_ID_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    request_id: str
+    subject: _core_pb2.Subject
+    context: _core_pb2.Context
+    notice_id: str
+    notice_version: int
+    language: str
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., notice_id: _Optional[str] = ..., notice_version: _Optional[int] = ..., language: _Optional[str] = ...) -> None: ...
+
+class GetNoticeResponse(_message.Message):
+    __slots__ = ("notice", "current_version")
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    notice: Notice
+    current_version: int
+    def __init__(self, notice: _Optional[_Union[Notice, _Mapping]] = ..., current_version: _Optional[int] = ...) -> None: ...
+
 class ListActiveNoticesRequest(_message.Message):
     __slots__ = ("tenant", "request_id", "subject", "context", "extensions", "language")
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -703,14 +774,16 @@ class Recipient(_message.Message):
     def __init__(self, person: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Delivery(_message.Message):
-    __slots__ = ("person", "fact", "reply_code")
+    __slots__ = ("person", "fact", "reply_code", "outcome")
     PERSON_FIELD_NUMBER: _ClassVar[int]
     FACT_FIELD_NUMBER: _ClassVar[int]
     REPLY_CODE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     person: str
     fact: ReceiptFact
     reply_code: int
-    def __init__(self, person: _Optional[str] = ..., fact: _Optional[_Union[ReceiptFact, str]] = ..., reply_code: _Optional[int] = ...) -> None: ...
+    outcome: DeliveryOutcome
+    def __init__(self, person: _Optional[str] = ..., fact: _Optional[_Union[ReceiptFact, str]] = ..., reply_code: _Optional[int] = ..., outcome: _Optional[_Union[DeliveryOutcome, str]] = ...) -> None: ...
 
 class MakeAttestationRequest(_message.Message):
     __slots__ = ("tenant", "request_id", "subject", "context", "statement")

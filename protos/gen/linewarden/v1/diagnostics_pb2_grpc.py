@@ -61,6 +61,16 @@ class DiagnosticsServiceStub:
                 request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.PublishNoticeRequest.SerializeToString,
                 response_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.PublishNoticeResponse.FromString,
                 _registered_method=True)
+        self.ListNotices = channel.unary_unary(
+                '/linewarden.v1.DiagnosticsService/ListNotices',
+                request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.ListNoticesRequest.SerializeToString,
+                response_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.ListNoticesResponse.FromString,
+                _registered_method=True)
+        self.GetNotice = channel.unary_unary(
+                '/linewarden.v1.DiagnosticsService/GetNotice',
+                request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.GetNoticeRequest.SerializeToString,
+                response_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.GetNoticeResponse.FromString,
+                _registered_method=True)
         self.ListActiveNotices = channel.unary_unary(
                 '/linewarden.v1.DiagnosticsService/ListActiveNotices',
                 request_serializer=linewarden_dot_v1_dot_diagnostics__pb2.ListActiveNoticesRequest.SerializeToString,
@@ -217,18 +227,38 @@ class DiagnosticsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PublishNotice(self, request, context):
-        """PublishNotice publishes the text that tells users, as a new version that replaces the one before. Needs
-        PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
+        replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNotices(self, request, context):
+        """ListNotices lists the notices in their current versions, the newest first, without their texts. Any user of the
+        tenant may. Needs VIEW_METADATA of diagnostics from persons of other tenants. Error reasons: PAGE_TOKEN_INVALID,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNotice(self, request, context):
+        """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
+        diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListActiveNotices(self, request, context):
-        """ListActiveNotices tells a user of the tenant which captures run now and what the notice says. Needs no right
-        beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
+        that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -245,7 +275,8 @@ class DiagnosticsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordReceipts(self, request, context):
-        """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE. Error reasons:
+        """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
+        was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
@@ -254,10 +285,13 @@ class DiagnosticsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendNotice(self, request, context):
-        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it. Needs
-        SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
-        DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
+        the caller has gone away. The same request with the same request_id sends nothing again, and has the same
+        results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
+        it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -295,8 +329,9 @@ class DiagnosticsServiceServicer:
         """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
         with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
         where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-        LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -324,7 +359,7 @@ class DiagnosticsServiceServicer:
     def StartSession(self, request, context):
         """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
-        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -337,8 +372,8 @@ class DiagnosticsServiceServicer:
         is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
         session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
-        LIMIT_TOO_HIGH, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -440,7 +475,8 @@ class DiagnosticsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUsage(self, request, context):
-        """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE. Error reasons:
+        """GetUsage shows exactly what would be sent for the closed days: counts to which enough tenants contributed, and no
+        day that has none. Needs SHARE_USAGE. Error reasons:
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
         LOG_UNAVAILABLE, OVERLOADED.
         """
@@ -470,6 +506,16 @@ def add_DiagnosticsServiceServicer_to_server(servicer, server):
                     servicer.PublishNotice,
                     request_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.PublishNoticeRequest.FromString,
                     response_serializer=linewarden_dot_v1_dot_diagnostics__pb2.PublishNoticeResponse.SerializeToString,
+            ),
+            'ListNotices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNotices,
+                    request_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.ListNoticesRequest.FromString,
+                    response_serializer=linewarden_dot_v1_dot_diagnostics__pb2.ListNoticesResponse.SerializeToString,
+            ),
+            'GetNotice': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNotice,
+                    request_deserializer=linewarden_dot_v1_dot_diagnostics__pb2.GetNoticeRequest.FromString,
+                    response_serializer=linewarden_dot_v1_dot_diagnostics__pb2.GetNoticeResponse.SerializeToString,
             ),
             'ListActiveNotices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListActiveNotices,
@@ -702,6 +748,60 @@ class DiagnosticsService:
             '/linewarden.v1.DiagnosticsService/PublishNotice',
             linewarden_dot_v1_dot_diagnostics__pb2.PublishNoticeRequest.SerializeToString,
             linewarden_dot_v1_dot_diagnostics__pb2.PublishNoticeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNotices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linewarden.v1.DiagnosticsService/ListNotices',
+            linewarden_dot_v1_dot_diagnostics__pb2.ListNoticesRequest.SerializeToString,
+            linewarden_dot_v1_dot_diagnostics__pb2.ListNoticesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNotice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linewarden.v1.DiagnosticsService/GetNotice',
+            linewarden_dot_v1_dot_diagnostics__pb2.GetNoticeRequest.SerializeToString,
+            linewarden_dot_v1_dot_diagnostics__pb2.GetNoticeResponse.FromString,
             options,
             channel_credentials,
             insecure,

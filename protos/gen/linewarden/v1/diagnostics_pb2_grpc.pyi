@@ -57,14 +57,26 @@ class DiagnosticsServiceStub:
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     PublishNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.PublishNoticeRequest, _diagnostics_pb2.PublishNoticeResponse]
-    """PublishNotice publishes the text that tells users, as a new version that replaces the one before. Needs
-    PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
+    replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
+    ListNotices: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListNoticesRequest, _diagnostics_pb2.ListNoticesResponse]
+    """ListNotices lists the notices in their current versions, the newest first, without their texts. Any user of the
+    tenant may. Needs VIEW_METADATA of diagnostics from persons of other tenants. Error reasons: PAGE_TOKEN_INVALID,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
+    GetNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetNoticeRequest, _diagnostics_pb2.GetNoticeResponse]
+    """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
+    diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ListActiveNotices: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListActiveNoticesRequest, _diagnostics_pb2.ListActiveNoticesResponse]
-    """ListActiveNotices tells a user of the tenant which captures run now and what the notice says. Needs no right
-    beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
+    that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ConfirmNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ConfirmNoticeRequest, _diagnostics_pb2.ConfirmNoticeResponse]
     """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
@@ -73,15 +85,19 @@ class DiagnosticsServiceStub:
     OVERLOADED.
     """
     RecordReceipts: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RecordReceiptsRequest, _diagnostics_pb2.RecordReceiptsResponse]
-    """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE. Error reasons:
+    """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
+    was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     SendNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.SendNoticeRequest, _diagnostics_pb2.SendNoticeResponse]
-    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it. Needs
-    SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
-    DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
+    the caller has gone away. The same request with the same request_id sends nothing again, and has the same
+    results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
+    it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
     """
     MakeAttestation: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.MakeAttestationRequest, _diagnostics_pb2.MakeAttestationResponse]
     """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
@@ -103,8 +119,9 @@ class DiagnosticsServiceStub:
     """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
     with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
     where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-    LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    OVERLOADED.
     """
     ApproveSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]
     """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
@@ -120,7 +137,7 @@ class DiagnosticsServiceStub:
     StartSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.StartSessionRequest, _diagnostics_pb2.StartSessionResponse]
     """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
-    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     UploadCapture: _grpc.StreamUnaryMultiCallable[_diagnostics_pb2.UploadCaptureRequest, _diagnostics_pb2.UploadCaptureResponse]
@@ -129,8 +146,8 @@ class DiagnosticsServiceStub:
     is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
     session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
-    LIMIT_TOO_HIGH, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     StopSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.StopSessionRequest, _diagnostics_pb2.StopSessionResponse]
     """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
@@ -188,7 +205,8 @@ class DiagnosticsServiceStub:
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetUsageRequest, _diagnostics_pb2.GetUsageResponse]
-    """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE. Error reasons:
+    """GetUsage shows exactly what would be sent for the closed days: counts to which enough tenants contributed, and no
+    day that has none. Needs SHARE_USAGE. Error reasons:
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
     LOG_UNAVAILABLE, OVERLOADED.
     """
@@ -222,14 +240,26 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     PublishNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.PublishNoticeRequest, _diagnostics_pb2.PublishNoticeResponse]  # type: ignore[assignment]
-    """PublishNotice publishes the text that tells users, as a new version that replaces the one before. Needs
-    PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
+    replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
+    ListNotices: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListNoticesRequest, _diagnostics_pb2.ListNoticesResponse]  # type: ignore[assignment]
+    """ListNotices lists the notices in their current versions, the newest first, without their texts. Any user of the
+    tenant may. Needs VIEW_METADATA of diagnostics from persons of other tenants. Error reasons: PAGE_TOKEN_INVALID,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
+    """
+    GetNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetNoticeRequest, _diagnostics_pb2.GetNoticeResponse]  # type: ignore[assignment]
+    """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
+    diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ListActiveNotices: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListActiveNoticesRequest, _diagnostics_pb2.ListActiveNoticesResponse]  # type: ignore[assignment]
-    """ListActiveNotices tells a user of the tenant which captures run now and what the notice says. Needs no right
-    beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
+    that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ConfirmNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ConfirmNoticeRequest, _diagnostics_pb2.ConfirmNoticeResponse]  # type: ignore[assignment]
     """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
@@ -238,15 +268,19 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     OVERLOADED.
     """
     RecordReceipts: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RecordReceiptsRequest, _diagnostics_pb2.RecordReceiptsResponse]  # type: ignore[assignment]
-    """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE. Error reasons:
+    """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
+    was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     SendNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.SendNoticeRequest, _diagnostics_pb2.SendNoticeResponse]  # type: ignore[assignment]
-    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it. Needs
-    SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
-    DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
+    the caller has gone away. The same request with the same request_id sends nothing again, and has the same
+    results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
+    it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
+    DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, OVERLOADED.
     """
     MakeAttestation: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.MakeAttestationRequest, _diagnostics_pb2.MakeAttestationResponse]  # type: ignore[assignment]
     """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
@@ -268,8 +302,9 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
     with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
     where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-    LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID,
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    OVERLOADED.
     """
     ApproveSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]  # type: ignore[assignment]
     """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
@@ -285,7 +320,7 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     StartSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.StartSessionRequest, _diagnostics_pb2.StartSessionResponse]  # type: ignore[assignment]
     """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
-    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     UploadCapture: _aio.StreamUnaryMultiCallable[_diagnostics_pb2.UploadCaptureRequest, _diagnostics_pb2.UploadCaptureResponse]  # type: ignore[assignment]
@@ -294,8 +329,8 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
     session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
-    LIMIT_TOO_HIGH, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     StopSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.StopSessionRequest, _diagnostics_pb2.StopSessionResponse]  # type: ignore[assignment]
     """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
@@ -353,7 +388,8 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetUsageRequest, _diagnostics_pb2.GetUsageResponse]  # type: ignore[assignment]
-    """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE. Error reasons:
+    """GetUsage shows exactly what would be sent for the closed days: counts to which enough tenants contributed, and no
+    day that has none. Needs SHARE_USAGE. Error reasons:
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
     LOG_UNAVAILABLE, OVERLOADED.
     """
@@ -408,9 +444,33 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.PublishNoticeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.PublishNoticeResponse, _abc.Awaitable[_diagnostics_pb2.PublishNoticeResponse]]:
-        """PublishNotice publishes the text that tells users, as a new version that replaces the one before. Needs
-        PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
+        replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListNotices(
+        self,
+        request: _diagnostics_pb2.ListNoticesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.ListNoticesResponse, _abc.Awaitable[_diagnostics_pb2.ListNoticesResponse]]:
+        """ListNotices lists the notices in their current versions, the newest first, without their texts. Any user of the
+        tenant may. Needs VIEW_METADATA of diagnostics from persons of other tenants. Error reasons: PAGE_TOKEN_INVALID,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetNotice(
+        self,
+        request: _diagnostics_pb2.GetNoticeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_diagnostics_pb2.GetNoticeResponse, _abc.Awaitable[_diagnostics_pb2.GetNoticeResponse]]:
+        """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
+        diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -419,9 +479,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.ListActiveNoticesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ListActiveNoticesResponse, _abc.Awaitable[_diagnostics_pb2.ListActiveNoticesResponse]]:
-        """ListActiveNotices tells a user of the tenant which captures run now and what the notice says. Needs no right
-        beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
+        that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -442,7 +502,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.RecordReceiptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.RecordReceiptsResponse, _abc.Awaitable[_diagnostics_pb2.RecordReceiptsResponse]]:
-        """RecordReceipts records who received the notice by other means, from a list. Needs SEND_NOTICE. Error reasons:
+        """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
+        was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
@@ -453,10 +514,13 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.SendNoticeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.SendNoticeResponse, _abc.Awaitable[_diagnostics_pb2.SendNoticeResponse]]:
-        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it. Needs
-        SEND_NOTICE. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER,
-        DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
+        the caller has gone away. The same request with the same request_id sends nothing again, and has the same
+        results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
+        it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
+        DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -502,8 +566,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
         with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
         where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-        LIMIT_TOO_HIGH, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID,
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -537,7 +602,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.StartSessionResponse, _abc.Awaitable[_diagnostics_pb2.StartSessionResponse]]:
         """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
-        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
+        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
@@ -552,8 +617,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
         session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
-        LIMIT_TOO_HIGH, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -677,7 +742,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.GetUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.GetUsageResponse, _abc.Awaitable[_diagnostics_pb2.GetUsageResponse]]:
-        """GetUsage shows exactly what would be sent for the closed days. Needs SHARE_USAGE. Error reasons:
+        """GetUsage shows exactly what would be sent for the closed days: counts to which enough tenants contributed, and no
+        day that has none. Needs SHARE_USAGE. Error reasons:
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
         LOG_UNAVAILABLE, OVERLOADED.
         """

@@ -1,0 +1,51 @@
+"""What an entry says beside the columns that every row has, in a few words and without anything personal.
+
+Only fields named here are told: of those their makers write words of the contract, ids, versions and names that the
+operator gave. Whatever else an entry holds is read with GetEntry.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from linewarden.audit.entry import POLICY_CHANGED, REQUEST_REFUSED
+
+#: The fields that are told, in their order, by the noun or the whole name of a kind.
+_TOLD: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        REQUEST_REFUSED: ("method", "fields"),
+        POLICY_CHANGED: ("revision",),
+        "diagnostics": ("detail", "actions", "approval_waived", "retention_days"),
+        "notice": ("notice", "version", "session", "languages", "channels"),
+        "attestation": ("attestation", "notice", "notice_version"),
+        "capture": (
+            "session", "state", "stop_reason", "source", "worker", "profile", "attestation", "extends", "lossy",
+        ),
+        "probe": ("probe", "probe_kind", "worker", "done", "succeeded"),
+    }
+)  # fmt: skip
+#: Lists of which the length is told.
+_COUNTED = ("added", "removed", "receipts", "persons", "sessions", "notices")
+
+
+def has_details(kind: str) -> bool:
+    """Whether entries of this kind say more than their rows."""
+    return bool(_fields(kind))
+
+
+def details_of(entry: Mapping[str, Any]) -> str:
+    """The details of an entry, as `name=value` with spaces between; empty values are left out."""
+    fields = _fields(entry["kind"])
+    told = [f"{name}={_text(entry[name])}" for name in fields if entry.get(name, "") not in ("", [], None)]
+    counted = [f"{name}={len(entry[name])}" for name in _COUNTED if fields and name in entry]
+    return " ".join(told + counted)
+
+
+def _fields(kind: str) -> tuple[str, ...]:
+    return _TOLD.get(kind) or _TOLD.get(kind.partition(".")[0], ())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

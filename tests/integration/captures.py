@@ -1,0 +1,137 @@
+"""Captures on loopback, as the integration tests need them, and a look at their processes, files and entries."""
+
+import asyncio
+import io
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linewarden.diagnostics.sealing import unseal
+from linewarden.v1 import core_pb2
+from linewarden.v1 import diagnostics_pb2 as pb
+from tests.integration.conftest import TENANT, Site, person
+from tests.integration.diagnosing import IDENTITY, Diagnosing
+
+PORT = 45_060
+SECRET = b"4711-0815-secret"
+MESSAGE = (
+    b"MESSAGE sip:bob@example SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nCall-ID: c1\r\nCSeq: 1 MESSAGE\r\n"
+    b"From: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\n" + SECRET
+)
+
+
+def may_capture() -> bool:
+    """Whether a raw socket can be opened here."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+live = pytest.mark.skipif(not may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
+
+
+def send(count: int = 20) -> None:
+    """Send SIP messages with a secret body over loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(count):
+            sender.sendto(MESSAGE, ("127.0.0.1", PORT))
+
+
+async def started(acme: Diagnosing, **more: Any) -> str:
+    """A session that runs."""
+    id = await acme.armed(**more)
+    session = (await acme.ask("StartSession", session_id=id)).session
+    assert session.state == pb.SESSION_STATE_RUNNING
+    return id
+
+
+async def ended(acme: Diagnosing, id: str, within_s: float = 20) -> pb.Session:
+    """Wait until a session has ended."""
+    async with asyncio.timeout(within_s):
+        session = await acme.session(id)
+        while session.state in {pb.SESSION_STATE_RUNNING, pb.SESSION_STATE_PAUSED, pb.SESSION_STATE_STOPPING}:
+            await asyncio.sleep(0.1)
+            session = await acme.session(id)
+    return session
+
+
+async def evidence(acme: Diagnosing, id: str) -> bytes:
+    """The evidence of a session, opened by its reader and compared with what is recorded of it."""
+    recorded = (await acme.session(id)).evidence
+    request = pb.ReadEvidenceRequest(
+        tenant=TENANT,
+        subject=person("admin"),
+        session_id=id,
+        context=core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711"),
+    )
+    parts = [part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=10)]
+    plain = io.BytesIO()
+    manifest = unseal(io.BytesIO(b"".join(parts)), plain, [str(IDENTITY)], bytes.fromhex(recorded.ticket_digest))
+    assert (manifest.chain, manifest.sha256) == (recorded.chain, recorded.plain_sha256)
+    return plain.getvalue()
+
+
+async def watch(acme: Diagnosing, id: str) -> list[pb.WatchSessionResponse]:
+    """All that the stream of a session says."""
+    request = pb.WatchSessionRequest(tenant=TENANT, subject=person("admin"), session_id=id)
+    return [one async for one in acme.stub.WatchSession(request, metadata=acme.client.metadata, timeout=20)]
+
+
+def ends(site: Site) -> list[dict[str, Any]]:
+    """The entries by which the latest capture ended: that it stopped, and what came of it."""
+    kinds = {"capture.stopped", "capture.sealed", "capture.failed"}
+    found = [entry for entry in site.entries() if entry["kind"] in kinds][-2:]
+    assert found[0]["kind"] == "capture.stopped"
+    return found
+
+
+def files_of(site: Site, session: str) -> list[str]:
+    """What lies in the folder of evidence of a session."""
+    return sorted(one.name for one in (Path(site.settings.data_dir) / "evidence").glob(f"{session}*"))
+
+
+async def gone(*processes: int) -> None:
+    """Wait until processes have ended."""
+    for _ in range(200):
+        if not any(alive(one) for one in processes):
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("a process is still there")
+
+
+def alive(process: int) -> bool:
+    """Whether a process is still there."""
+    return Path(f"/proc/{process}").exists()
+
+
+def ours(parent: int | None = None) -> dict[int, str]:
+    """The processes that this one, or another, has started, with their arguments."""
+    lines: dict[int, str] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            above = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        if above == (parent or os.getpid()):
+            lines[int(folder.name)] = line
+    return lines
+
+
+def worker_of(session: str, parent: int | None = None) -> int:
+    """The process id of a session's worker: the one whose evidence our sealer of that session reads."""
+    lines = ours(parent)
+    assert any(session in line for line in lines.values())
+    (worker,) = [one for one, line in lines.items() if "linewarden.diagnostics.capture" in line]
+    return worker
+
+
+def sealer_of(session: str, parent: int | None = None) -> int:
+    """The process id of a session's sealer."""
+    (sealer,) = [one for one, line in ours(parent).items() if f"{session}.pcapng.age" in line]
+    return sealer

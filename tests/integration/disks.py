@@ -1,0 +1,34 @@
+"""A disk that is soon full, for tests that may mount one, and a look at what lies on disks."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A disk of 1 MiB at a folder; the test is skipped where none can be mounted."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def holding(folder: Path, secret: bytes) -> list[str]:
+    """The files below a folder that hold a secret."""
+    found = []
+    for file in folder.rglob("*"):
+        try:
+            held = file.is_file() and secret in file.read_bytes()
+        except FileNotFoundError:  # it was deleted meanwhile
+            continue
+        found += [str(file)] if held else []
+    return found

@@ -1,0 +1,64 @@
+"""Rows for people and programs."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from linewarden.server.cli.output import write_block, write_rows
+
+ROWS: list[dict[str, Any]] = [
+    {"id": "1", "state": "armed"},
+    {"id": "2", "ended": "now", "counters": {"written": 5}},
+    {"state": "new"},
+]
+
+
+def test_rows_of_a_csv_need_not_have_the_same_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    """The header has the fields of all rows, the named ones first, whichever row brings them; nothing is lost."""
+    write_rows(ROWS, ("state",), "csv")
+    header, *lines = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert header == ["state", "id", "ended", "counters"]
+    assert lines == [["armed", "1", "", ""], ["", "2", "now", '{"written":5}'], ["new", "", "", ""]]
+
+
+def test_a_csv_without_rows_has_its_header(capsys: pytest.CaptureFixture[str]) -> None:
+    """A program reads no rows, and not no file."""
+    write_rows([], ("id", "state"), "csv")
+    assert capsys.readouterr().out == "id,state\r\n"
+
+
+def test_rows_of_a_table_need_not_have_the_same_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table shows the named fields that some row has, and all there are where none are named."""
+    write_rows(ROWS, ("id", "ended", "worker"), "table")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["id", "ended"], ["1"], ["2", "now"], []]
+    write_rows(ROWS, (), "table")
+    assert capsys.readouterr().out.split("\n")[0].split() == ["id", "state", "ended", "counters"]
+
+
+def test_json_holds_rows_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is added to a row that has less than others."""
+    write_rows(ROWS, ("id",), "json")
+    assert json.loads(capsys.readouterr().out) == ROWS
+
+
+def test_an_id_is_never_cut_and_nothing_is_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a narrow terminal other cells are folded; the id stands in one piece, for the next command."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "50")
+    write_rows([{"id": "f" * 32, "state": "pending_attestation"}], ("id", "state"), "table")
+    shown = capsys.readouterr().out
+    assert "f" * 32 in shown
+    assert "…" not in shown
+    assert "".join(line.split()[-1] for line in shown.splitlines()[1:]) == "pending_attestation"
+
+
+def test_a_block_is_text_whatever_it_resembles(capsys: pytest.CaptureFixture[str]) -> None:
+    """Markup and controls in what others named do nothing to the terminal, and begin no line of their own."""
+    write_block([("case", ["[bold]T\x1b[2J\nstate armed"]), ("readers", ["ines", "otto"])])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["case     [bold]T\ufffd[2J\ufffdstate armed", "readers  ines", "         otto"]

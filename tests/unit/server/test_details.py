@@ -1,0 +1,41 @@
+"""What the rows of a query say of entries that are no decisions."""
+
+from typing import Any
+
+import pytest
+
+from linewarden.server.details import details_of, has_details
+
+FRAME = {"v": 1, "time": 1, "caller": "desk", "request_id": "r", "actor": {"sid": "p-1"}, "enc": [{"sid": "p-1"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "told"),
+    [
+        ("capture.requested", {"session": "s1", "state": "armed", "worker": ""}, "session=s1 state=armed"),
+        ("capture.stopped", {"stop_reason": "time", "session": "s1"}, "session=s1 stop_reason=time"),
+        ("capture.sealed", {"session": "s1", "lossy": True, "counters": {"written": 1}}, "session=s1 lossy=yes"),
+        ("diagnostics.refused", {"reason": "limit_too_high", "detail": "seconds"}, "detail=seconds"),
+        ("notice.published", {"notice": "n", "languages": ["de", "en"]}, "notice=n languages=de,en"),
+        ("notice.received", {"notice": "n", "receipts": [["p-2", "informed", "email", 1, ""]]}, "notice=n receipts=1"),
+        ("notice.listed", {"sessions": []}, "sessions=0"),
+        ("attestation.made", {"attestation": "a", "note": "signed"}, "attestation=a"),
+        ("probe.run", {"probe": "p", "probe_kind": "dns_sip", "done": True, "succeeded": False},
+         "probe=p probe_kind=dns_sip done=yes succeeded=no"),
+        ("policy.changed", {"revision": 4, "added": [["4.1", "bind sid:p-1 role:user"]], "removed": []},
+         "revision=4 added=1 removed=0"),
+        ("request.refused", {"method": "A/Check", "reason": "invalid_request", "fields": ["verb"]},
+         "method=A/Check fields=verb"),
+    ],
+)  # fmt: skip
+def test_details_name_what_the_columns_have_no_room_for(kind: str, fields: dict[str, Any], told: str) -> None:
+    """Ids, states and words are told in one order; empty values, persons and what is sealed are not."""
+    assert has_details(kind)
+    assert details_of({**FRAME, "kind": kind, **fields}) == told
+
+
+def test_an_unknown_kind_tells_nothing() -> None:
+    """A field is told only where somebody has seen to it that it holds nothing personal."""
+    for kind in ("decision", "audit.read", "person.introduced", "fax.sent"):
+        assert not has_details(kind)
+        assert details_of({**FRAME, "kind": kind, "session": "s1", "receipts": [1]}) == ""
