@@ -10,7 +10,8 @@ from pathlib import Path
 
 from linewarden.audit.keyring import new_key_encryption_key
 from linewarden.server.operating import create_key, create_tenant, load_first_policy
-from linewarden.server.settings import Settings, load_settings, settings_file
+from linewarden.server.settings import Settings, load_settings
+from linewarden.server.settings_text import settings_file
 from linewarden.server.storage import open_storage
 from linewarden.server.tls import make_development_certificates, write_new
 

@@ -67,7 +67,7 @@ def _parts(session: pb.Session) -> Iterator[_Part]:
     yield "where", [_place(session)]
     yield "what", _selector(session.selector) if readable else [_GONE]
     yield "limits", _limits(session.limits)
-    yield "readers", list(session.reader_names) if readable else [_GONE]
+    yield "readers", [_reader(one) for one in session.readers] if readable else [_GONE]
     yield "attestation", [session.attestation_id or _lacking(session.lacking)]
     yield "extends", [session.extends_session] if session.extends_session else []
     yield from _way(session)
@@ -84,6 +84,8 @@ def _way(session: pb.Session) -> Iterator[_Part]:
         yield "start before", [_at(session.start_before)]
     if session.stop_reason:
         yield "stopped for", [_word(pb.CaptureStopReason, session.stop_reason, "stop_reason")]
+    if session.cause:
+        yield "cause", [session.cause]
     if session.HasField("ended_at"):
         yield "ended", [_at(session.ended_at)]
     if session.HasField("delete_at"):
@@ -108,6 +110,12 @@ def _place(session: pb.Session) -> str:
         return f"the capture file {session.file}" if session.file else f"a capture file whose name {_GONE}"
     host = f"host of the worker {session.worker}" if session.worker else "the server's own host"
     return f"interface {session.interface}, {host}"
+
+
+def _reader(reader: pb.EvidenceReader) -> str:
+    """The name is only what the request says: the key is who can open it, and its end tells keys apart."""
+    key = reader.public_key.split(" ")[1 if reader.public_key.startswith("ssh-") else 0]
+    return f"{reader.name}, key …{key[-16:]}"
 
 
 def _selector(selector: pb.CaptureSelector) -> list[str]:

@@ -190,6 +190,7 @@ def session_message(
         requested_at=timestamp(one.requested_us),
         counters=tally_message(one.tally),
         lossy=one.lossy,
+        cause=one.detail,
     )
     if one.stop_reason is not None:
         message.stop_reason = number(one.stop_reason)
@@ -221,6 +222,7 @@ def _add_private(message: pb.Session, private: session.Private) -> None:
     message.case_reference = private.case
     message.file = private.file
     message.reader_names.extend(one.name for one in private.readers)
+    message.readers.extend(pb.EvidenceReader(name=one.name, public_key=one.public_key) for one in private.readers)
     message.selector.CopyFrom(
         pb.CaptureSelector(
             extensions=wanted.extensions,

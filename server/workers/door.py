@@ -31,6 +31,8 @@ async def open_worker_door(settings: Settings, hub: Hub) -> tuple[grpc.aio.Serve
     """
     key, chain = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
     check_certificate(key, chain, datetime.now(UTC))
+    if not settings.capture_worker_ca.exists():
+        raise ValueError("capture_listen is set and no capture worker was ever enrolled: see `linewarden worker enrol`")
     authority = authority_of(settings.capture_worker_ca)
     credentials = grpc.ssl_server_credentials([(key, chain)], authority, require_client_auth=True)
     server = grpc.aio.server(options=_OPTIONS)

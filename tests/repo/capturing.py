@@ -44,7 +44,8 @@ def made_kinds() -> set[str]:
 
 def needs_capture() -> set[str]:
     """The kinds that only come of a capture that ran."""
-    return {f"{kinds.CAPTURE}{Event.SEALED}", kinds.CAPTURE_OPENED}
+    ran = {f"{kinds.CAPTURE}{event}" for event in (Event.SEALED, Event.PAUSED, Event.RESUMED)}
+    return {*ran, kinds.CAPTURE_OPENED}
 
 
 class Customer:
@@ -124,8 +125,8 @@ class Customer:
     def _capture(self) -> None:
         id = self._request("lo")
         self._ask("ApproveSession", "berta", session_id=id)
-        self._ask("StartSession", session_id=id)
-        self._ask("StopSession", session_id=id)
+        for step in ("StartSession", "PauseSession", "ResumeSession", "StopSession"):
+            self._ask(step, session_id=id)
         self._await_end(id)
         request = self._message("ReadEvidence", _SOMEONE, session_id=id)
         assert list(self._stub.ReadEvidence(request, metadata=self._metadata, timeout=10))

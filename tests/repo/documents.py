@@ -9,7 +9,7 @@ from contract import elements
 from repository import ROOT
 
 from linewarden.server.cli import main as linewarden
-from linewarden.server.settings import settings_table
+from linewarden.server.settings_text import settings_table
 
 README = ROOT / "README.md"
 COMMANDS = ROOT / "docs" / "commands.md"

@@ -14,10 +14,11 @@ _WAIT_S = 30
 
 @dataclass(frozen=True)
 class Service:
-    """A server that runs; `home` is where its commands are given."""
+    """A server that runs; `home` is where its commands are given, `said` what it says of capture workers."""
 
     home: Path
     address: str
+    said: str = ""
 
     def run(self, *call: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a program in the server's home, with this environment's commands on its path."""
@@ -41,7 +42,9 @@ def serving(home: Path, **settings: str) -> Iterator[Service]:
     call = [*command, "serve", "--config", "var/linewarden/linewarden.toml"]
     with subprocess.Popen(call, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
-            yield Service(home, _address(server))
+            address = _address(server)
+            more = "LINEWARDEN_CAPTURE_LISTEN" in settings and server.stderr
+            yield Service(home, address, server.stderr.readline().strip() if more and server.stderr else "")
         finally:
             server.terminate()
             server.communicate(timeout=_WAIT_S)

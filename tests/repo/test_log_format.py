@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import grpc
 import pytest
 from capturing import PLACES, STATEMENTS, Customer, made_kinds, may_capture, needs_capture
 from repository import ROOT
-from running import Service, serving
+from running import Service, attending, serving
 
 from linewarden.audit import entry as entries
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
+from linewarden.server.workers.certificates import make_authority
 from linewarden.v1 import access_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
@@ -26,6 +28,7 @@ _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
 #: The heading over what all entries of diagnostics have.
 _DIAGNOSTICS = "diagnostics"
+_AUTHORITY = ("var/linewarden/tls/capture-workers.crt", "var/linewarden/secrets/capture-workers.key")
 _PERSONAL = ("mallory", "zacharias", "+4930555", "default/101/msg1", "T-4711")
 
 
@@ -51,9 +54,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     home = tmp_path_factory.mktemp("format")
     (home / "places.toml").write_text(PLACES)
     stated = {"HEARTBEAT_S": "1", "PLACES_FILE": str(home / "places.toml"), "CAPTURE_MIN_DISK_FREE": "0",
+              "CAPTURE_LISTEN": "localhost:0",
               "SMTP_SERVER": "localhost:9", "SMTP_SENDER": "notices@acme.example", "SMTP_STARTTLS": "0"}  # fmt: skip
+    make_authority(home / _AUTHORITY[0], home / _AUTHORITY[1], datetime.now(UTC))
     with serving(home, **{f"LINEWARDEN_{name}": value for name, value in stated.items()}) as service:
         _use_commands(service)
+        _use_worker(service)
         version, statements = _use_rpcs(service)
         exported = _linewarden(service, "audit", "export", "exported", "--as", "auditor")
     engine = open_engine(f"sqlite:///{home}/var/linewarden/linewarden.db")
@@ -232,6 +238,14 @@ def _use_commands(service: Service) -> None:
     _linewarden(service, "key", "create", "other", "--tenant", "example", "--method", "AccessService")
     id = json.loads(_linewarden(service, "key", "list", "-o", "json"))[-1]["id"]
     _linewarden(service, "key", "revoke", id)
+
+
+def _use_worker(service: Service) -> None:
+    port = service.said.partition("dial in on localhost:")[2]
+    _linewarden(service, "worker", "enrol", "branch", "branch", "--server", f"localhost:{port}",
+                "--config", "var/linewarden/linewarden.toml")  # fmt: skip
+    with attending(service.home / "branch"):
+        pass
 
 
 def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]:

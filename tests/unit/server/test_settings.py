@@ -16,9 +16,8 @@ from linewarden.server.settings import (
     ENV_PREFIX,
     Settings,
     load_settings,
-    settings_file,
-    settings_table,
 )
+from linewarden.server.settings_text import settings_file, settings_table
 
 
 def _file(folder: Path, text: str) -> Path:

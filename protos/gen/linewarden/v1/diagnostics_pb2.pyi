@@ -300,7 +300,7 @@ class Evidence(_message.Message):
     def __init__(self, plain_bytes: _Optional[int] = ..., plain_sha256: _Optional[str] = ..., chain: _Optional[str] = ..., ticket_digest: _Optional[str] = ..., sealed_bytes: _Optional[int] = ..., sealed_sha256: _Optional[str] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("id", "state", "purpose", "case_reference", "profile", "selector", "limits", "interface", "requested_by", "approved_by", "started_by", "attestation_id", "extends_session", "reader_names", "requested_at", "approved_at", "start_before", "started_at", "ended_at", "delete_at", "stop_reason", "counters", "evidence", "lossy", "file", "worker", "lacking")
+    __slots__ = ("id", "state", "purpose", "case_reference", "profile", "selector", "limits", "interface", "requested_by", "approved_by", "started_by", "attestation_id", "extends_session", "reader_names", "requested_at", "approved_at", "start_before", "started_at", "ended_at", "delete_at", "stop_reason", "counters", "evidence", "lossy", "file", "worker", "lacking", "cause", "readers")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
@@ -328,6 +328,8 @@ class Session(_message.Message):
     FILE_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
     LACKING_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    READERS_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: SessionState
     purpose: _core_pb2.Purpose
@@ -355,7 +357,9 @@ class Session(_message.Message):
     file: str
     worker: str
     lacking: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., case_reference: _Optional[str] = ..., profile: _Optional[_Union[CaptureProfile, str]] = ..., selector: _Optional[_Union[CaptureSelector, _Mapping]] = ..., limits: _Optional[_Union[CaptureLimits, _Mapping]] = ..., interface: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[str] = ..., started_by: _Optional[str] = ..., attestation_id: _Optional[str] = ..., extends_session: _Optional[str] = ..., reader_names: _Optional[_Iterable[str]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_reason: _Optional[_Union[CaptureStopReason, str]] = ..., counters: _Optional[_Union[CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., lossy: _Optional[bool] = ..., file: _Optional[str] = ..., worker: _Optional[str] = ..., lacking: _Optional[_Iterable[str]] = ...) -> None: ...
+    cause: str
+    readers: _containers.RepeatedCompositeFieldContainer[EvidenceReader]
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[SessionState, str]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., case_reference: _Optional[str] = ..., profile: _Optional[_Union[CaptureProfile, str]] = ..., selector: _Optional[_Union[CaptureSelector, _Mapping]] = ..., limits: _Optional[_Union[CaptureLimits, _Mapping]] = ..., interface: _Optional[str] = ..., requested_by: _Optional[str] = ..., approved_by: _Optional[str] = ..., started_by: _Optional[str] = ..., attestation_id: _Optional[str] = ..., extends_session: _Optional[str] = ..., reader_names: _Optional[_Iterable[str]] = ..., requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_reason: _Optional[_Union[CaptureStopReason, str]] = ..., counters: _Optional[_Union[CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[Evidence, _Mapping]] = ..., lossy: _Optional[bool] = ..., file: _Optional[str] = ..., worker: _Optional[str] = ..., lacking: _Optional[_Iterable[str]] = ..., cause: _Optional[str] = ..., readers: _Optional[_Iterable[_Union[EvidenceReader, _Mapping]]] = ...) -> None: ...
 
 class NoticeText(_message.Message):
     __slots__ = ("language", "text")
