@@ -117,9 +117,9 @@ class Books:
         found = self.store.in_state(kinds.SESSION, states, log)
         return [(stored, read(Session, stored.body)) for stored in found]
 
-    def sessions_due(self, now_us: int, most: int) -> list[tuple[StoredRecord, Session]]:
-        """Sessions of all tenants that the service must look at by now, the longest due first, at most so many."""
-        return [(stored, read(Session, stored.body)) for stored in self.store.due(kinds.SESSION, now_us, most)]
+    def sessions_due(self, now_us: int, after: tuple[int, str], most: int) -> list[tuple[StoredRecord, Session]]:
+        """Sessions of all tenants that the service must look at by now, by log and id after that one, so many."""
+        return [(stored, read(Session, stored.body)) for stored in self.store.due(kinds.SESSION, now_us, after, most)]
 
     def page(
         self, log: int, kind: type[T], name: str, before: tuple[int, str] | None, size: int

@@ -28,8 +28,9 @@ ELSEWHERE_S = 86_400.0
 #: How long evidence is due before it is deleted, seconds: a clock that jumped is set right by then, or never.
 HOLD_S = 600.0
 
-#: So many sessions are looked at in one round.
-_MOST = 500
+#: So many sessions are read at once.
+_PAGE = 500
+_FIRST = (-1, "")
 
 _Key = tuple[int, str]
 
@@ -63,17 +64,23 @@ class Sweeper:
             LogUnavailable: the database failed.
         """
         seen: dict[_Key, tuple[object, float]] = {}
-        for stored, session in await asyncio.to_thread(self._books.sessions_due, self._now_us(), _MOST):
-            if session.state in LIVE:
-                await self._live(stored.log, session, seen)
-            elif session.state in WAITING:
-                await self._recorder.record(stored.log, partial(self._ending.lapse, id=session.id))
-            else:
-                await self._kept(stored.log, session, seen)
+        now_us, after = self._now_us(), _FIRST
+        while page := await asyncio.to_thread(self._books.sessions_due, now_us, after, _PAGE):
+            for stored, session in page:
+                await self._due(stored.log, session, seen)
+                after = (stored.log, stored.id)
         self._since = seen
         waiting = {SessionState.PENDING_APPROVAL, SessionState.ARMED}
         for stored, session in await asyncio.to_thread(self._books.sessions_in, waiting):
             await self._recorder.record(stored.log, partial(self._grounds.recheck, id=session.id))
+
+    async def _due(self, log: int, session: Session, seen: dict[_Key, tuple[object, float]]) -> None:
+        if session.state in LIVE:
+            await self._live(log, session, seen)
+        elif session.state in WAITING:
+            await self._recorder.record(log, partial(self._ending.lapse, id=session.id))
+        else:
+            await self._kept(log, session, seen)
 
     async def _live(self, log: int, session: Session, seen: dict[_Key, tuple[object, float]]) -> None:
         if self._watched(log, session.id):

@@ -53,7 +53,8 @@ class Storage:
 
     def close(self) -> None:
         """Let go of all connections."""
-        self.log.close_writer()
+        self.log.close()
+        self.index.close()
         for engine in self.engines:
             engine.dispose()
 

@@ -8,6 +8,7 @@ no gate.
 import fcntl
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -20,6 +21,7 @@ class FileGate:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._close = weakref.finalize(self, os.close, self._file)
         # The file's lock is the process's: its threads need one among themselves.
         self._threads = threading.Lock()
 
@@ -33,9 +35,24 @@ class FileGate:
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
+    def close(self) -> None:
+        """Let go of the file. Nobody may hold the lock, or ask for it again."""
+        self._close()
 
-def gate_for(engine: sa.Engine) -> "FileGate | type[AbstractContextManager[None]]":
+
+class NoGate:
+    """What stands in front of a database that has locks of its own."""
+
+    def __call__(self) -> AbstractContextManager[None]:
+        """Nothing to wait for."""
+        return nullcontext()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def gate_for(engine: sa.Engine) -> FileGate | NoGate:
     """The gate that fits the database."""
     if engine.dialect.name == "sqlite":
         return FileGate(Path(f"{engine.url.database}.lock"))
-    return nullcontext
+    return NoGate()

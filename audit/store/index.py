@@ -117,6 +117,10 @@ class IndexStore:
         self._engine = engine
         self._gate = gate_for(engine)
 
+    def close(self) -> None:
+        """Let go of everything; the store can be used no more."""
+        self._gate.close()
+
     def prepare(self) -> None:
         """Make the tables; throw away those of another version.
 

@@ -79,6 +79,11 @@ class LogStore:
             connection.invalidate()
             connection.close()
 
+    def close(self) -> None:
+        """Let go of everything; the store can be used no more."""
+        self.close_writer()
+        self._gate.close()
+
     def create(self, tenant: str, origin_id: str, now_us: int) -> int:
         """Create the log of a tenant, the empty name meaning the system; returns its number. Existing logs stay.
 

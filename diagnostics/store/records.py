@@ -103,14 +103,16 @@ class RecordStore:
         condition = sa.and_(_record.c.kind == kind, _record.c.state.in_(list(states)))
         return self._select(condition if log is None else sa.and_(condition, _record.c.log == log), None)
 
-    def due(self, kind: str, now_us: int, most: int) -> list[StoredRecord]:
-        """Records of all tenants that the service must look at by now, the longest due first, at most so many.
+    def due(self, kind: str, now_us: int, after: tuple[int, str], most: int) -> list[StoredRecord]:
+        """Records of all tenants that the service must look at by now, by log and id after that one, at most so many.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        condition = sa.and_(_record.c.kind == kind, _record.c.due_us <= now_us)
-        return self._select(condition, most, (_record.c.due_us, _record.c.log, _record.c.id))
+        log, id = after
+        later = sa.or_(_record.c.log > log, sa.and_(_record.c.log == log, _record.c.id > id))
+        condition = sa.and_(_record.c.kind == kind, _record.c.due_us <= now_us, later)
+        return self._select(condition, most, (_record.c.log, _record.c.id))
 
     def count(self, log: int, kind: str, states: Iterable[str]) -> int:
         """How many records of a kind are in one of these states.

@@ -195,16 +195,19 @@ def test_a_worker_at_another_host_works_as_written(tmp_path: Path) -> None:
     stated = tomllib.loads(written.read_text())
     written.unlink()
     variables = "\n".join(line for line in _first_calls().splitlines() if line.startswith("export "))
-    settings = {"LINEWARDEN_PLACES_FILE": "places.toml", "LINEWARDEN_CAPTURE_LISTEN": stated["capture_listen"]}
+    stated_host, _, stated_port = stated["capture_listen"].partition(":")
+    # Any free port stands in for the one of the README, which somebody may be using.
+    settings = {"LINEWARDEN_PLACES_FILE": "places.toml", "LINEWARDEN_CAPTURE_LISTEN": f"{stated_host}:0"}
     authority = tmp_path / "var/linewarden/tls/capture-workers.crt"
     make_authority(authority, tmp_path / "var/linewarden/secrets/capture-workers.key", datetime.now(UTC))
     with serving(tmp_path, **settings) as service:
-        for block in (enrol, f"{variables}\n{customer}"):
+        port = service.said.rpartition(":")[2]
+        for block in (enrol.replace(f":{stated_port}", f":{port}"), f"{variables}\n{customer}"):
             told = service.run("bash", "-ec", block)
             assert told.returncode == 0, told.stderr
         with attending(tmp_path / "branch"):
             probe = "linewarden diagnostics probe reachability 127.0.0.1 --as admin --case T-1 --worker branch --port"
-            asked = service.run("bash", "-c", f"{variables}\n{probe} {stated['capture_listen'].partition(':')[2]}")
+            asked = service.run("bash", "-c", f"{variables}\n{probe} {port}")
     assert asked.returncode == 0, asked.stderr
     assert "connect_ms" in asked.stdout
 

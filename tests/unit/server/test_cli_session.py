@@ -33,7 +33,10 @@ def asked_for(**more: Any) -> pb.Session:
         "interface": "eth0",
         "worker": "berlin",
         "requested_by": "//partner/ines",
-        "reader_names": ["ines", "otto"],
+        "readers": [
+            pb.EvidenceReader(name="ines", public_key="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP0 root@host"),
+            pb.EvidenceReader(name="otto", public_key="age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqp"),
+        ],
     }
     session = pb.Session(**usual | more)
     session.requested_at.FromJsonString(WHEN)
@@ -83,8 +86,8 @@ def test_an_approver_sees_all_that_is_asked_for(capsys: pytest.CaptureFixture[st
         "65,535 bytes of each packet",
         "ends when more than 1,000 packets are lost",
         "ends when less than 512 MiB of disk are free",
-        "readers ines",
-        "otto",
+        "readers ines, key …lZDI1NTE5AAAAIP0",
+        "otto, key …qqqqqqqqqqqqqqqp",
         "attestation none yet",
     ]
 
