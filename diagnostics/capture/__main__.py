@@ -27,6 +27,7 @@ from linewarden.diagnostics.capture.ticket import KEY_BYTES, StartTicket, open_t
 from linewarden.diagnostics.capture.worker import Surroundings, Worker
 
 _TICKET_PATIENCE_SECONDS = 10.0
+_SMALL = 64
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,7 +60,19 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--evidence-fd", type=int, required=True, help="the pipe that takes the evidence")
     parser.add_argument("--input-fd", type=int, help="the capture file to take into custody")
     parser.add_argument("--disk-fd", type=int, help="the folder whose free space is watched")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for name in ("key_fd", "evidence_fd", "input_fd", "disk_fd"):
+        setattr(options, name, _lowered(getattr(options, name)))
+    return options
+
+
+def _lowered(fd: int | None) -> int | None:
+    """The same descriptor under a small number: `select` takes none above 1,023, and a busy server has more."""
+    if fd is None or fd < _SMALL:
+        return fd
+    low = os.dup(fd)
+    os.close(fd)
+    return low
 
 
 def _worker(

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import resource
 import secrets
 import shutil
 import signal
@@ -206,6 +207,25 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def test_a_server_with_many_descriptors_captures_all_the_same():
+    """A worker whose pipes have numbers above 1,023, as those of a busy server have, takes a file in."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2_000:
+        pytest.skip("needs 2,000 open files: raise the limit (ulimit -n)")
+    spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
+    try:
+        reader, writer = os.pipe()
+        session = Session(_ticket(), input_fd=reader)
+        os.close(reader)
+        os.write(writer, struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1))
+        os.write(writer, struct.pack("<IIII", 1, 2, 60, 60) + bytes(60))
+        os.close(writer)
+        assert session.end() == 0, session.lines
+    finally:
+        for fd in spare:
+            os.close(fd)
+    assert len(session.frames()) == 1
 
 
 @live
