@@ -50,7 +50,7 @@ check: lint type test ## What continuous integration runs
 lint: $(READY) ## Style, layers, and the contract's own lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
 
 .PHONY: type

@@ -13,7 +13,8 @@ are pseudonyms, and values are sealed in `enc` under the person they belong to (
     request.refused     a request that could not be decided, with the reason and the paths of wrong fields
     log.heartbeat       nothing happened since the entry before
     server.started, server.stopped, key.created, key.revoked, tenant.created, credentials.refused, worker.attended,
-    worker.left         in the system log
+    worker.left, worker.enrolled
+                        in the system log
 
 Other rooms have kinds of their own, listed where they are made: those of diagnostics in `diagnostics.kinds`. An entry
 with `items` is a decision, whichever room asked for it.
@@ -48,6 +49,7 @@ TENANT_CREATED = "tenant.created"
 CREDENTIALS_REFUSED = "credentials.refused"
 WORKER_ATTENDED = "worker.attended"
 WORKER_LEFT = "worker.left"
+WORKER_ENROLLED = "worker.enrolled"
 
 _SEALING_RANDOMNESS = 28
 

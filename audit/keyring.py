@@ -6,12 +6,16 @@ person unreadable, in the log, in its exports and in old backups, while no byte 
 
 A reference to an item is a MAC under the owner's own key, so that it dies with it; a hash, or a MAC under a key shared
 by all, could be tried out against every phone number in hours.
+
+Rows that the server believes, such as statements of a policy, are sealed: a MAC under a key derived from the
+key-encryption key says that the service wrote them. Whoever can write the database, and has not that key, cannot make
+one.
 """
 
 import hmac
 import os
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +30,10 @@ from linewarden.audit.errors import VerificationFailed
 
 _NONCE = 12
 _OPENING = 16
+
+#: Sums of MACs are counted modulo this.
+SUMS = 1 << 256
+
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -90,14 +98,56 @@ class Person:
         return blake2b(f"{type}\0{id}".encode(), digest_size=8, key=self._reference_key).hexdigest()
 
 
+class Seals:
+    """MACs over rows of the database, under a key that is not in it.
+
+    All are keyed BLAKE2b, as in `Person.reference`: a million rows take half the time of HMAC-SHA256. `purpose`, of at
+    most 16 bytes, keeps those of different rows apart.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def mac(self, purpose: bytes, fields: Sequence[object], data: bytes = b"") -> bytes:
+        """32 bytes over fields, which are texts, whole numbers, None and lists of these, and bytes that follow."""
+        return blake2b(orjson.dumps(fields) + b"\0" + data, digest_size=32, key=self._key, person=purpose).digest()
+
+    def sum(self, purpose: bytes, rows: Iterable[str]) -> int:
+        """The sum of a MAC of each row, modulo 2²⁵⁶: of a set, whatever its order, and changed as the set is.
+
+        It is never stored in clear. Out of sums, or MACs, that are known, another set with the same sum could be put
+        together (Wagner, A Generalized Birthday Problem, 2002); hidden as in `masked` it is the MSet-Add-Hash of
+        Clarke et al., Incremental Multiset Hash Functions, 2003.
+        """
+        begun = blake2b(digest_size=32, key=self._key, person=purpose)
+        total = 0
+        for row in rows:
+            one = begun.copy()
+            one.update(row.encode("utf-8", "surrogatepass"))
+            total += int.from_bytes(one.digest())
+        return total % SUMS
+
+    def masked(self, purpose: bytes, total: int, nonce: bytes) -> bytes:
+        """A sum as it may be stored: with a number added that follows from the key and a fresh random nonce."""
+        return ((total + self._mask(purpose, nonce)) % SUMS).to_bytes(32)
+
+    def unmasked(self, purpose: bytes, stored: bytes, nonce: bytes) -> int:
+        """The sum that was stored so."""
+        return (int.from_bytes(stored) - self._mask(purpose, nonce)) % SUMS
+
+    def _mask(self, purpose: bytes, nonce: bytes) -> int:
+        return int.from_bytes(self.mac(purpose + b" mask", (), nonce))
+
+
 class Keyring:
-    """What the key-encryption key is good for: wrapping persons' keys, and finding persons and items by name."""
+    """What the key-encryption key is good for: wrapping persons' keys, finding persons and items by name, seals."""
 
     def __init__(self, key_encryption_key: bytes) -> None:
         if len(key_encryption_key) != 32:
             raise ValueError("the key-encryption key has 32 bytes")
         self._wrap = AESGCM(_derive(key_encryption_key, b"linewarden/v1/wrap"))
         self._lookup = _derive(key_encryption_key, b"linewarden/v1/look-up")
+        self.seals = Seals(_derive(key_encryption_key, b"linewarden/v1/seal"))
 
     def wrap(self, log: int, sid: str, keys: bytes) -> bytes:
         """Encrypt a person's keys for storage."""

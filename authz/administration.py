@@ -46,8 +46,7 @@ class Recorded:
     def apply(self, connection: Any) -> None:
         """The effect, inside the append."""
         added = (statement.text for statement in self.change.added)
-        removed = (statement.id for statement in self.change.removed)
-        apply_change(connection, self.log, self.revision, self.hash, added, removed)
+        apply_change(connection, self.log, self.revision, self.hash, added, self.change.removed)
 
 
 def replacement(revision: int, hash: bytes, stored: Sequence[StoredStatement], wanted: Sequence[Statement]) -> Change:

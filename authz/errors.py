@@ -4,10 +4,13 @@ AuthzError
 ├── PolicyInvalid           statements that are wrong, each with its line
 ├── PolicyRevisionMismatch  the policy is not at the revision the change expects
 ├── PolicyDiverged          a change removes what the compiled policy does not hold
+├── PolicyNotOurs           stored statements are not those that the service wrote
 └── CasbinUnsuitable        not the Casbin, or not the model, that decisions can rest on
 """
 
 from dataclasses import dataclass
+
+from linewarden.audit.errors import LogUnavailable
 
 
 class AuthzError(Exception):
@@ -40,6 +43,14 @@ class PolicyRevisionMismatch(AuthzError):
 
 class PolicyDiverged(AuthzError):
     """A change removes a statement that the compiled policy does not hold: compile it anew."""
+
+
+class PolicyNotOurs(AuthzError, LogUnavailable):
+    """What is stored as the policy of `log` is not what the service wrote: nothing may be answered by it."""
+
+    def __init__(self, text: str, log: int = -1) -> None:
+        super().__init__(text)
+        self.log = log
 
 
 class CasbinUnsuitable(AuthzError):

@@ -104,6 +104,10 @@ class Books:
         current = (attestation.statement.notice_version, attestation.notice_hash) == (notice.version, notice.hash)
         return stored if current else None
 
+    def knows(self, log: int, kind: str, id: str) -> bool:
+        """Whether there is a record of that kind and id."""
+        return self.store.get(log, kind, id) is not None
+
     def session(self, log: int, id: str) -> tuple[StoredRecord, Session]:
         """A session.
 

@@ -12,7 +12,7 @@ DiagnosticsError
 ├── ApprovalMissing              nobody approved it, or the approval lapsed
 ├── SelfApproval                 the approver is the one who asked
 ├── StateConflict                the state does not permit this; names the state
-├── LimitTooHigh                 a limit passes its maximum or what was promised; names the limit
+├── LimitTooHigh                 a limit passes its maximum; names the limit
 ├── SelectorNotPermitted         interface, trunk or address is not one of the tenant's; names the field
 ├── FilterInvalid                the filter expression is none
 ├── TooManyCaptures              the tenant has as many as it may; names of what
@@ -77,7 +77,7 @@ class StateConflict(DiagnosticsError):
 
 
 class LimitTooHigh(DiagnosticsError):
-    """A limit passes its maximum, or what users were promised. `detail` is the limit."""
+    """A limit passes its maximum. `detail` is the limit."""
 
 
 class SelectorNotPermitted(DiagnosticsError):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
 from linewarden.diagnostics.books import Books, InForce
-from linewarden.diagnostics.capture.model import CaptureLimits, Profile
+from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopReason
 from linewarden.diagnostics.errors import ApprovalMissing, AttestationMissing, LimitTooHigh
 from linewarden.diagnostics.model import Attestation, Terms
 from linewarden.diagnostics.session import Session, SessionState
@@ -81,6 +81,11 @@ def attested(session: Session, attestation: Attestation, terms: Terms, now_us: i
     return replace(after, state=follow(after.state, Event.APPROVED), start_before_us=now_us + START_WITHIN_US)
 
 
+def promised(session: Session, terms: Terms) -> Terms:
+    """The terms as they were promised when the session started: laxer ones since then do not touch it."""
+    return replace(terms, retention_days=min(terms.retention_days, session.retention_days or terms.retention_days))
+
+
 def check_approval(session: Session, terms: Terms, *, approver_stands: bool) -> None:
     """Make sure that the session was approved where it must be, by somebody who still may.
 
@@ -132,13 +137,17 @@ class Gates:
             case _:
                 return session, covering(own, session, terms).records
 
-    def stands(self, log: int, session: Session, terms: Terms, now_us: int) -> bool:
-        """Whether the session has the grounds it rests on."""
-        try:
-            _same, _records = self.grounded(log, replace(session, state=SessionState.ARMED), terms, now_us)
-        except AttestationMissing:
-            return False
-        return True
+    def why_gone(self, log: int, session: Session, terms: Terms, now_us: int) -> StopReason | None:
+        """Why a session has lost the grounds it rests on; None if it has them."""
+        _stored, attestation = self._books.attestation(log, session.attestation)
+        laxer = bool(lacking(attestation, session, promised(session, terms)))
+        gone = {
+            StopReason.ATTESTATION_WITHDRAWN: attestation.withdrawn_us is not None,
+            StopReason.NOTICE_REPLACED: self._books.current_notice_of(log, attestation) is None,
+            StopReason.ATTESTATION_EXPIRED: not attestation.in_force(now_us),
+            StopReason.POLICY_CHANGED: not terms.enabled or laxer,
+        }
+        return next((reason for reason, is_so in gone.items() if is_so), None)
 
     def lacking(self, log: int, session: Session, now_us: int) -> tuple[str, ...]:
         """What attestations in force lack for a session that waits for one; `attestation` if there is none."""

@@ -57,11 +57,13 @@ class GroundsDesk:
         """
         stored, session = self._books.session(on.log, id)
         found, terms = self._books.terms(on.log)
-        waits = session.state in {SessionState.PENDING_APPROVAL, SessionState.ARMED}
-        if not waits or found is None or self._gates.stands(on.log, session, terms, on.now_us):
+        if found is None or session.state not in {SessionState.PENDING_APPROVAL, SessionState.ARMED}:
+            return None
+        reason = self._gates.why_gone(on.log, session, terms, on.now_us)
+        if reason is None:
             return None
         after = replace(without_approval(session), state=follow(session.state, Event.GROUNDS_LOST))
-        fields = {"session": id, "reason": StopReason.ATTESTATION_EXPIRED}
+        fields = {"session": id, "reason": reason}
         entries = [on.entry(f"{kinds.CAPTURE}{Event.GROUNDS_LOST}", fields)]
         relies: tuple[StoredRecord, ...] = (found,)
         with suppress(AttestationMissing):

@@ -8,7 +8,8 @@ notice.received                              receipts: imported, or what became 
 notice.confirmed, notice.listed              a user confirmed a notice, or asked what runs
 notice.read                                  notices were listed, or one was shown
 attestation.made, attestation.withdrawn      that users were told, with the signed note
-capture.requested, .attested, .approved, .rejected, .started, .paused, .resumed, .stopped, .sealed, .failed, .deleted
+capture.requested, .attested, .approved, .rejected, .started, .paused, .resumed, .stopped, .sealed, .failed,
+.deleted, .grounds_lost
                                              the way of a session
 capture.given_up                             its evidence is to be deleted before its time
 capture.opened                               the sealed file was handed out

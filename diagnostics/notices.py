@@ -70,7 +70,7 @@ class NoticeDesk:
             "languages": [one.language for one in told.texts],
             "channels": notice.channels,
         }
-        entry = on.entry(kinds.NOTICE_PUBLISHED, fields)
+        entry = on.entry(kinds.NOTICE_PUBLISHED, fields, [self._safe.seal(on.tenant_itself, {"audience": audience})])
         changes = [fresh(kinds.NOTICE, id, _PUBLISHED, on.now_us, notice)]
         if stored is not None and before is not None:
             changes = [changed(stored, _PUBLISHED, notice), _kept(before)]
@@ -172,9 +172,7 @@ class NoticeDesk:
         return replace(notice, audience=told.audience, texts=told.texts)
 
     def _sealed(self, on: Occasion, id: str, version: int, told: _Told, channels: tuple[NoticeChannel, ...]) -> Notice:
-        if on.keeper is None:
-            raise AssertionError("nobody keeps what is published")
-        private = self._safe.seal(on.keeper, {_FIELD: canonical(told).decode()})
+        private = self._safe.seal(on.tenant_itself, {_FIELD: canonical(told).decode()})
         digest = notice_hash(told.texts, channels, told.audience)
         return Notice(id, version, (), channels, "", digest, on.now_us, on.sid, private)
 

@@ -2,15 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
-from linewarden.audit.keyring import Person
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopReason
 from linewarden.diagnostics.errors import AttestationMissing, CaseMissing, SelfApproval, StateConflict, TooManyCaptures
 from linewarden.diagnostics.gates import START_WITHIN_US, Gates, check_limits
-from linewarden.diagnostics.model import Terms
+from linewarden.diagnostics.model import Secret, Terms
 from linewarden.diagnostics.places import selector_of
 from linewarden.diagnostics.ports import Places, WorkerLauncher
 from linewarden.diagnostics.records import canonical, read
@@ -180,7 +179,7 @@ class RequestDesk:
 
     def _drafted(self, on: Occasion, id: str, asked: Asked) -> Session:
         private = Private(on.case, asked.wanted, asked.readers, asked.file)
-        secret = self._safe.seal(keeper_of(on), {_FIELD: canonical(private).decode()})
+        secret = self._safe.seal(on.tenant_itself, {_FIELD: canonical(private).decode()})
         return Session(
             id=id,
             state=follow(SessionState.DRAFT, Event.SUBMITTED),
@@ -215,13 +214,6 @@ class RequestDesk:
             return session, ()
 
 
-def keeper_of(on: Occasion) -> Person:
-    """The tenant, under whose key is sealed what belongs to no single person."""
-    if on.keeper is None:
-        raise AssertionError("nobody keeps what is asked for")
-    return on.keeper
-
-
 def moved(
     on: Occasion,
     stored: StoredRecord,
@@ -229,16 +221,16 @@ def moved(
     event: Event,
     fields: Mapping[str, object],
     relies: tuple[StoredRecord, ...] = (),
+    sealed: Sequence[Secret] = (),
 ) -> Step[Session]:
     """The step of one session by one event."""
-    entry = on.entry(f"{kinds.CAPTURE}{event}", {"session": after.id, "state": after.state, **fields})
+    entry = on.entry(f"{kinds.CAPTURE}{event}", {"session": after.id, "state": after.state, **fields}, sealed)
     return Step(on.log, (entry,), (changed(stored, after.state, after),), after, relies=relies)
 
 
 def limits_in_entry(session: Session) -> dict[str, int]:
     """The limits of a session as they stand in entries."""
-    limits = session.limits
-    return {"seconds": limits.seconds, "bytes": limits.bytes, "packets": limits.packets, "snaplen": limits.snaplen}
+    return asdict(session.limits)
 
 
 def counted(on: Occasion, terms: Terms, *names: str) -> Counted | None:
@@ -252,6 +244,7 @@ def _requested(session: Session) -> dict[str, object]:
         "state": session.state,
         "source": "interface" if session.interface else "file",
         "worker": session.worker,
+        "interface": session.interface,
         "profile": session.profile,
         "limits": limits_in_entry(session),
         "purpose": session.purpose,

@@ -6,19 +6,18 @@ from linewarden.diagnostics import kinds
 from linewarden.diagnostics.capture.model import Selector, StopReason
 from linewarden.diagnostics.capture.ticket import StartTicket, digest
 from linewarden.diagnostics.errors import CaseMissing, StateConflict, TooManyCaptures
-from linewarden.diagnostics.gates import check_approval, check_in_time, check_limits
+from linewarden.diagnostics.gates import check_approval, check_in_time, check_limits, promised
 from linewarden.diagnostics.grounds import stopped
-from linewarden.diagnostics.model import Terms
 from linewarden.diagnostics.places import selector_of
 from linewarden.diagnostics.ports import Order
-from linewarden.diagnostics.requests import RequestDesk, counted, keeper_of, limits_in_entry, moved
+from linewarden.diagnostics.requests import RequestDesk, counted, limits_in_entry, moved
 from linewarden.diagnostics.session import CaptureRight, Private, Session, SessionState, rights_needed
 from linewarden.diagnostics.states import LIVE, WAITING, Event, follow
 from linewarden.diagnostics.steps import Occasion, Step, changed
 from linewarden.diagnostics.store.records import Ceiling
 
-#: The worker must have begun within this time of its order; covers the start of its process.
-_START_PATIENCE_NS = 30_000_000_000
+#: The worker must have begun within this time of its order, seconds; covers the start of its process.
+START_PATIENCE_S = 30
 
 _LONGEST_TEXT = 256
 _DIGEST = "ticket"
@@ -41,11 +40,14 @@ class SessionDesk(RequestDesk):
         """
         found, terms = self._books.enabled_terms(on.log)
         stored, session = self._books.session(on.log, id)
-        if with_file is bool(session.interface):
-            raise StateConflict("interface" if session.interface else "file")
-        if session.state not in WAITING:
-            raise StateConflict(session.state)
+        self._check_startable(session, with_file=with_file)
         session, relies = self._gates.grounded(on.log, session, terms, on.now_us)
+        check_approval(session, terms, approver_stands=approver_stands)
+        check_in_time(session, on.now_us)
+        check_limits(session.limits, self._maxima.limits)
+        self._check_room(on.log, session)
+        order = self._order(on, session)
+        sealed = self._safe.seal(on.tenant_itself, {_DIGEST: digest(order.ticket).hex()})
         after = replace(
             session,
             state=follow(session.state, Event.STARTED),
@@ -53,22 +55,16 @@ class SessionDesk(RequestDesk):
             started_us=on.now_us,
             started_zone=on.zone,
             retention_days=terms.retention_days,
+            folder=self._workers.folder(),
+            ticket=sealed,
         )
-        check_in_time(session, on.now_us)
-        check_approval(session, terms, approver_stands=approver_stands)
-        check_limits(session.limits, self._maxima.limits)
-        self._check_room(on.log, session)
-        order = self._order(on, session)
-        secret = self._safe.seal(keeper_of(on), {_DIGEST: digest(order.ticket).hex()})
-        after = replace(after, ticket=secret, folder=self._workers.folder())
-        fields = {"attestation": session.attestation, "profile": session.profile, "limits": limits_in_entry(session)}
-        step = moved(on, stored, after, Event.STARTED, fields)
+        step = moved(on, stored, after, Event.STARTED, _started(after), (found, *relies), sealed=[sealed])
         return Step(
             on.log,
             step.entries,
             step.changes,
             (after, order),
-            relies=(found, *relies),
+            relies=step.relies,
             ceilings=(Ceiling(kinds.SESSION, frozenset(LIVE), self._maxima.running),),
             counted=counted(on, terms, "sessions_started", f"profile_{session.profile}"),
         )
@@ -93,7 +89,7 @@ class SessionDesk(RequestDesk):
         found, terms = self._books.enabled_terms(on.log)
         stored, session = self._books.session(on.log, id)
         after = replace(session, state=follow(session.state, Event.RESUMED))
-        _same, relies = self._gates.grounded(on.log, session, _promised(session, terms), on.now_us)
+        _same, relies = self._gates.grounded(on.log, session, promised(session, terms), on.now_us)
         check_approval(session, terms, approver_stands=approver_stands)
         self._selector(on, session)
         return moved(on, stored, after, Event.RESUMED, {"attestation": session.attestation}, (found, *relies))
@@ -158,6 +154,15 @@ class SessionDesk(RequestDesk):
         """What the chain of the evidence begins with, in hex; empty if there is none, or it can no longer be read."""
         return "" if session.ticket is None else self._safe.open(log, session.ticket).get(_DIGEST, "")
 
+    @staticmethod
+    def _check_startable(session: Session, *, with_file: bool) -> None:
+        """Make sure that it waits for this kind of start: one that comes with a capture file, or without."""
+        takes_file = not session.interface
+        if with_file != takes_file:
+            raise StateConflict("file" if takes_file else "interface")
+        if session.state not in WAITING:
+            raise StateConflict(session.state)
+
     def _check_room(self, log: int, session: Session) -> None:
         """Make sure that the tenant may have one more capture, and keep what it could make."""
         if self._books.store.count(log, kinds.SESSION, LIVE) >= self._maxima.running:
@@ -178,7 +183,7 @@ class SessionDesk(RequestDesk):
             why=_printable(private.case),
             profile=session.profile,
             limits=session.limits,
-            start_before_ns=on.now_us * 1_000 + _START_PATIENCE_NS,
+            start_before_ns=on.now_us * 1_000 + START_PATIENCE_S * 1_000_000_000,
             worker=session.worker,
             interface=session.interface,
             file="" if session.interface else _printable(private.file),
@@ -195,11 +200,16 @@ class SessionDesk(RequestDesk):
         return private, selector_of(place, session.interface, private.wanted, session.worker)
 
 
-def _promised(session: Session, terms: Terms) -> Terms:
-    """The terms as they were promised when the session started: laxer ones since then do not touch it."""
-    return replace(terms, retention_days=min(terms.retention_days, session.retention_days or terms.retention_days))
-
-
 def _printable(text: str) -> str:
     """The text as the evidence may hold it."""
     return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_TEXT] or "?"
+
+
+def _started(session: Session) -> dict[str, object]:
+    return {
+        "attestation": session.attestation,
+        "profile": session.profile,
+        "limits": limits_in_entry(session),
+        "worker": session.worker,
+        "interface": session.interface,
+    }

@@ -53,6 +53,13 @@ class Occasion:
         """The pseudonym of the actor; empty for the service itself."""
         return "" if self.actor is None else self.actor.sid
 
+    @property
+    def tenant_itself(self) -> Person:
+        """The tenant as a person: under its key is sealed what belongs to nobody else."""
+        if self.keeper is None:
+            raise AssertionError("what the service does by itself is private to nobody")
+        return self.keeper
+
     def by_customer(self) -> None:
         """Make sure that the actor is one of the customer's own.
 

@@ -16,6 +16,7 @@ from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.ending import EndingDesk
 from linewarden.diagnostics.errors import DiagnosisUnavailable
+from linewarden.diagnostics.gates import Gates
 from linewarden.diagnostics.ports import Order, Outcome, Rights, RunningWorker, Standing, WorkerLauncher
 from linewarden.diagnostics.recorder import Recorder
 from linewarden.diagnostics.records import canonical
@@ -72,6 +73,7 @@ class Supervisor:
         self._monotonic = monotonic
         self._tick_s = tick_s
         self._ending = EndingDesk(books)
+        self._gates = Gates(books)
         self._watched: dict[tuple[int, str], tuple[Watched, asyncio.Task[None]]] = {}
         self._starting: set[tuple[int, str]] = set()
 
@@ -176,17 +178,10 @@ class Supervisor:
     def _read(self, watched: Watched) -> tuple[Session, StopReason | None]:
         """The session as it stands, and why it is to stop by what is recorded."""
         _at, session = self._books.session(watched.log, watched.session)
-        _at, attestation = self._books.attestation(watched.log, session.attestation)
-        _found, terms = self._books.terms(watched.log)
         if session.state not in CAPTURING:
             return session, session.stop_reason or StopReason.LEASE_LOST
-        if not terms.enabled:
-            return session, StopReason.POLICY_CHANGED
-        if attestation.withdrawn_us is not None:
-            return session, StopReason.ATTESTATION_WITHDRAWN
-        current = self._books.current_notice_of(watched.log, attestation) is not None
-        in_force = attestation.in_force(self._later_us(watched))
-        return session, None if current and in_force else StopReason.ATTESTATION_EXPIRED
+        _found, terms = self._books.terms(watched.log)
+        return session, self._gates.why_gone(watched.log, session, terms, self._later_us(watched))
 
     async def _right_lost(self, watched: Watched) -> StopReason | None:
         log, id = watched.log, watched.session

@@ -11,7 +11,7 @@ from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.patience import READ_TIMEOUT_S
 from linewarden.server.credentials import ApiKey, KeySet
-from linewarden.server.errors import CredentialsInvalid
+from linewarden.server.errors import CredentialsInvalid, KeysNotOurs
 
 #: A token no key fits may be newer than the keys in memory. It waits for the keys as they are after it came; they are
 #: read at most this often for such tokens, seconds, however many come.
@@ -25,13 +25,20 @@ class Appender(Protocol):
         """Append a unit."""
 
 
+_NONE = KeySet(-1, ())
+
+
 class Callers:
-    """Authenticates tokens against the keys in memory."""
+    """Authenticates tokens against the keys in memory.
+
+    Where what is stored turns out not to be what the service wrote, nobody is authenticated until it is again.
+    """
 
     def __init__(self, load: Callable[[], KeySet], now_us: Callable[[], int]) -> None:
         self._load = load
         self._now_us = now_us
-        self._keys = KeySet(-1, ())
+        self._keys = _NONE
+        self._ours = True
         self._loaded_at = float("-inf")
         self._lock = asyncio.Lock()
         self._refused: Counter[str] = Counter()
@@ -49,6 +56,7 @@ class Callers:
 
         Raises:
             CredentialsInvalid: there is none, or it is wrong, revoked or expired.
+            KeysNotOurs: the stored keys are not those that the service wrote.
             LogUnavailable: the keys cannot be read.
         """
         try:
@@ -66,6 +74,7 @@ class Callers:
         """Read the keys again.
 
         Raises:
+            KeysNotOurs: the stored keys are not those that the service wrote.
             LogUnavailable: the keys cannot be read.
         """
         await self._within_patience(self._renew(time.monotonic(), wait=False))
@@ -92,11 +101,15 @@ class Callers:
         if wait and self._loaded_at < asked_at:
             await asyncio.sleep(self._loaded_at + RELOAD_INTERVAL_S - time.monotonic())
         async with self._lock:
-            if self._loaded_at >= asked_at:
-                return
-            loaded_at = time.monotonic()
-            self._keys = await asyncio.to_thread(self._load)
-            self._loaded_at = loaded_at
+            if self._loaded_at < asked_at:
+                loaded_at = time.monotonic()
+                try:
+                    self._keys, self._ours = await asyncio.to_thread(self._load), True
+                except KeysNotOurs:
+                    self._keys, self._ours = _NONE, False
+                self._loaded_at = loaded_at
+        if not self._ours:
+            raise KeysNotOurs("the stored keys are not those that the service wrote")
 
     @staticmethod
     async def _within_patience(renewal: Awaitable[None]) -> None:

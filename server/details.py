@@ -15,13 +15,17 @@ _TOLD: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         REQUEST_REFUSED: ("method", "fields"),
         POLICY_CHANGED: ("revision",),
-        "diagnostics": ("detail", "actions", "approval_waived", "retention_days"),
+        "diagnostics": (
+            "detail", "actions", "session", "notice", "attestation", "approval_waived", "retention_days",
+        ),
         "notice": ("notice", "version", "session", "languages", "channels"),
         "attestation": ("attestation", "notice", "notice_version"),
         "capture": (
-            "session", "state", "stop_reason", "source", "worker", "profile", "attestation", "extends", "lossy",
+            "session", "state", "stop_reason", "detail", "source", "worker", "interface", "profile", "attestation",
+            "extends", "lossy",
         ),
         "probe": ("probe", "probe_kind", "worker", "done", "succeeded"),
+        "worker": ("worker", "interfaces"),
     }
 )  # fmt: skip
 #: Lists of which the length is told.
@@ -34,7 +38,10 @@ def has_details(kind: str) -> bool:
 
 
 def details_of(entry: Mapping[str, Any]) -> str:
-    """The details of an entry, as `name=value` with spaces between; empty values are left out."""
+    """The details of an entry, as `name=value` with spaces between; empty values are left out.
+
+    A value has no spaces: those of a text, such as the cause of a failure, are `_`.
+    """
     fields = _fields(entry["kind"])
     told = [f"{name}={_text(entry[name])}" for name in fields if entry.get(name, "") not in ("", [], None)]
     counted = [f"{name}={len(entry[name])}" for name in _COUNTED if fields and name in entry]
@@ -48,4 +55,5 @@ def _fields(kind: str) -> tuple[str, ...]:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return "_".join(text.split())

@@ -165,7 +165,7 @@ class Door:
 
     async def _refuse(self, key: ApiKey, log: int, error: Exception, method: tuple[str, str]) -> NoReturn:
         """Record a refusal, then raise it. Values of the request are not recorded: nobody vouches for them."""
-        fields: dict[str, Any] = {"caller": key.caller, "method": "/".join(method), "reason": reason_of(error)}
+        fields: dict[str, Any] = {"caller": key.caller, "method": method[1], "reason": reason_of(error)}
         if isinstance(error, InvalidRequest):
             fields["fields"] = [violation.field for violation in error.violations[:32]]
         entry = encode(REQUEST_REFUSED, self._now_us(), fields)

@@ -4,6 +4,7 @@
     ├── InvalidRequest        fields that break their rules, by path
     ├── VerbNotApplicable     the verb does not fit the type of the resource
     ├── CredentialsInvalid    no key, or an unknown, wrong, expired or revoked one
+    ├── KeysNotOurs           stored API keys are not those that the service wrote
     ├── CallerNotPermitted    the key is not bound to this tenant and method
     ├── SubjectNotPermitted   policy does not let this person administer or audit
     └── StreamLimitExceeded   the stream had as many messages or as much time as it may
@@ -72,6 +73,10 @@ class CredentialsInvalid(ServerError):
     """No key, or an unknown, wrong, expired or revoked one."""
 
 
+class KeysNotOurs(ServerError, audit.LogUnavailable):
+    """What is stored as API keys is not what the service wrote: nobody can be told from anybody."""
+
+
 class CallerNotPermitted(ServerError):
     """The key is not bound to this tenant and method."""
 
@@ -98,6 +103,7 @@ class Told:
 
 
 _INTERNAL = Told(grpc.StatusCode.UNAVAILABLE, "INTERNAL", "a fault of the service; nothing was allowed")
+_EVENTS = {KeysNotOurs: "keys_not_ours", authz.PolicyNotOurs: "policy_not_ours"}
 _UNAVAILABLE = "the record could not be made durable in time; nothing was allowed"
 
 #: From the most special class to the most general.
@@ -167,9 +173,7 @@ TABLE: dict[type[Exception], Told] = {
     diagnostics.StateConflict: Told(
         grpc.StatusCode.FAILED_PRECONDITION, "STATE_CONFLICT", "the state of the record does not permit this"
     ),
-    diagnostics.LimitTooHigh: Told(
-        grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_TOO_HIGH", "a limit passes its maximum or what was promised"
-    ),
+    diagnostics.LimitTooHigh: Told(grpc.StatusCode.INVALID_ARGUMENT, "LIMIT_TOO_HIGH", "a limit passes its maximum"),
     diagnostics.SelectorNotPermitted: Told(
         grpc.StatusCode.PERMISSION_DENIED, "SELECTOR_NOT_PERMITTED", "that is not the tenant's to look at"
     ),
@@ -188,6 +192,8 @@ TABLE: dict[type[Exception], Told] = {
     ),
     diagnostics.DiagnosticsError: _INTERNAL,
     # Of these the server is itself the cause, or nobody outside may hear of them.
+    KeysNotOurs: _INTERNAL,
+    authz.PolicyNotOurs: _INTERNAL,
     audit.RevisionMoved: _INTERNAL,
     audit.EffectRefused: _INTERNAL,
     audit.EntryTooLarge: _INTERNAL,
@@ -282,4 +288,6 @@ def _note(error: Exception) -> None:
     """Our own faults go into the text log, by the names of classes and places alone."""
     if told(error) is _INTERNAL:
         where = place_of(error.__traceback__)
-        structlog.get_logger().error("internal_fault", error=type(error).__name__, where=where)
+        event = _EVENTS.get(type(error), "internal_fault")
+        log = getattr(error, "log", None)
+        structlog.get_logger().error(event, error=type(error).__name__, where=where, log=log)

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from linewarden.audit.entry import KEY_CREATED, KEY_REVOKED, TENANT_CREATED, encode
+from linewarden.audit.entry import KEY_CREATED, KEY_REVOKED, TENANT_CREATED, WORKER_ENROLLED, encode
 from linewarden.audit.errors import AuditError, EffectRefused
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
@@ -87,6 +87,16 @@ def revoke_key(log: LogStore, id: str, now_us: int) -> None:
     """
     entry = encode(KEY_REVOKED, now_us, {"key": id})
     _append(log, Unit(SYSTEM_LOG, (entry,), effect=revocation(id, now_us), moves_revision=True))
+
+
+def record_enrolment(log: LogStore, worker: str, expires_us: int, now_us: int) -> None:
+    """Record that a capture worker gets a certificate; before it does.
+
+    Raises:
+        LogUnavailable: the database failed.
+    """
+    create_system_log(log, now_us)
+    _append(log, Unit(SYSTEM_LOG, (encode(WORKER_ENROLLED, now_us, {"worker": worker, "expires": expires_us}),)))
 
 
 def _append(log: LogStore, unit: Unit) -> None:

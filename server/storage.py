@@ -23,6 +23,9 @@ from linewarden.server.schema import migrate
 from linewarden.server.settings import Settings
 from linewarden.server.store.keys import KeyStore
 
+#: A file beside the anchors: the database was sealed, so that one without seals is not taken as it is again.
+SEALED_FILE = "sealed"
+
 #: So often may others be first to make a table before something else must be wrong.
 _RACES = 10
 
@@ -63,17 +66,21 @@ def open_storage(settings: Settings) -> Storage:
     """Open and check the database, and bring its schema to the newest version.
 
     Raises:
-        UnsafeDatabase: it does not promise what the log needs.
+        UnsafeDatabase: it does not promise what the log needs, or its seals were taken away.
         LogUnavailable: it failed.
-        ValueError, OSError: the key-encryption key cannot be read.
+        ValueError, OSError: the key-encryption key cannot be read, or `anchor_dir` cannot be written.
     """
     keyring = load_key_encryption_key(settings.kek_file)
     main = open_engine(settings.database_url)
     check_promises(main)
     # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
     searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
-    log = LogStore(main)
+    sealed = settings.anchor_dir / SEALED_FILE
+    log = LogStore(main, keyring.seals, adopts=not sealed.exists())
     _settled(lambda: migrate(log))
+    # Not before: a start that is broken off must be able to begin again.
+    sealed.parent.mkdir(parents=True, exist_ok=True)
+    sealed.touch()
     index = IndexStore(searchable)
     _settled(index.prepare)
     engines = (main,) if searchable is main else (main, searchable)

@@ -165,6 +165,11 @@ def _development_chain(now: datetime) -> tuple[bytes, bytes, bytes]:
     )
 
 
+def expiry(now: datetime) -> datetime:
+    """When a certificate that is made now ends."""
+    return now - _SKEW + VALIDITY
+
+
 def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     """A private key as PEM, not encrypted."""
     return key.private_bytes(
@@ -183,7 +188,7 @@ def certificate_builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _SKEW)
-        .not_valid_after(now - _SKEW + VALIDITY)
+        .not_valid_after(expiry(now))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

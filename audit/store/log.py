@@ -4,18 +4,20 @@ What a crash leaves behind: a transaction is there whole or not at all, so a log
 the frontier over just these.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from linewarden.audit.errors import AuditError, EntryNotFound, LogUnavailable, RevisionMoved, RolledBack, TenantUnknown
-from linewarden.audit.merkle import Frontier, leaf_hash
-from linewarden.audit.model import SYSTEM_LOG, Guard, Head, Unit
+from linewarden.audit.errors import AuditError, EntryNotFound, LogUnavailable, RolledBack, TenantUnknown
+from linewarden.audit.keyring import Seals
+from linewarden.audit.merkle import leaf_hash
+from linewarden.audit.model import Head, Unit
 from linewarden.audit.store.gate import gate_for
+from linewarden.audit.store.heads import ADOPTS, COLUMNS, SEALS, LockedHead, Revisions, create, opened
 from linewarden.audit.store.schema import INDEX_BITS, log_entry, log_head, position_of
 
 _WRITER_TIMEOUT_MS = 2_000
@@ -24,42 +26,40 @@ _WRITER_TIMEOUT_MS = 2_000
 _RACES = 10
 
 
-@dataclass(slots=True)
-class _LockedHead:
-    """A head row under lock, and what this transaction has made of it."""
-
-    frontier: Frontier
-    revision: int
-
-
 class LogStore:
     """All logs of one database. Appending is for one thread at a time; reading is for any.
 
     A statement that is executed for every batch is compiled once and handed to the driver as text: SQLAlchemy's own
     execution costs 150 µs a batch more, about as much as a small batch itself.
+
+    Heads are sealed with `seals`, and so are the rows that effects write. Without, they are under a key that nobody
+    knows afterwards: another store believes none of them. `adopts` is for the migration to seals, see there.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, seals: Seals | None = None, *, adopts: bool = False) -> None:
         self._engine = engine
+        self.seals = seals or Seals(os.urandom(32))
+        self._options = {SEALS: self.seals, ADOPTS: adopts}
         self._gate = gate_for(engine)
         self._writer: sa.Connection | None = None
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
-        columns = (log_head.c.log, log_head.c.size, log_head.c.frontier, log_head.c.revision)
-        lock = sa.select(*columns).where(log_head.c.log == sa.bindparam("key")).with_for_update()
-        self._lock_head = self._text(lock)
-        self._read_revision = self._text(sa.select(log_head.c.revision).where(log_head.c.log == sa.bindparam("key")))
+        read = sa.select(*COLUMNS).where(log_head.c.log == sa.bindparam("key"))
+        self._read_head = self._text(read)
+        self._lock_head = self._text(read.with_for_update())
         self._insert = self._text(sa.insert(log_entry))
         self._update = self._text(
             sa.update(log_head)
             .where(log_head.c.log == sa.bindparam("key"))
-            .values(size=sa.bindparam("n"), frontier=sa.bindparam("f"), revision=sa.bindparam("r"))
+            .values(
+                size=sa.bindparam("n"), frontier=sa.bindparam("f"), revision=sa.bindparam("r"), seal=sa.bindparam("s")
+            )
         )
 
     def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
         """Append each unit or say why not; what was appended is durable when this returns.
 
-        The answer is, for each unit in order, the index of its first entry, or RevisionMoved, TenantUnknown or
-        EffectRefused. Units refused leave no trace.
+        The answer is, for each unit in order, the index of its first entry, or RevisionMoved, TenantUnknown,
+        EffectRefused, or LogUnavailable where the head is not one that the service wrote. Units refused leave no trace.
 
         Raises:
             LogUnavailable: the transaction failed; whether it took place is not known.
@@ -101,16 +101,16 @@ class LogStore:
 
     def _create(self, tenant: str, origin_id: str, now_us: int) -> int:
         with self.writing() as connection:
-            return _create(connection, tenant, origin_id, now_us)
+            return create(connection, tenant, origin_id, now_us)
 
     @staticmethod
     def creation(tenant: str, origin_id: str, now_us: int) -> Callable[[sa.Connection], None]:
         """The effect that creates a log, for an entry that says so."""
 
-        def create(connection: sa.Connection) -> None:
-            _create(connection, tenant, origin_id, now_us)
+        def effect(connection: sa.Connection) -> None:
+            create(connection, tenant, origin_id, now_us)
 
-        return create
+        return effect
 
     def heads(self) -> list[Head]:
         """The heads of all logs, in the order of their numbers."""
@@ -191,7 +191,7 @@ class LogStore:
         """
         try:
             with self._gate(), self._engine.connect() as plain:
-                connection = plain.execution_options(writes=True)
+                connection = plain.execution_options(writes=True, **self._options)
                 with connection.begin():
                     yield connection
         except (SQLAlchemyError, OSError) as error:
@@ -215,12 +215,13 @@ class LogStore:
         self, connection: sa.Connection, cursor: Any, units: Sequence[Unit], hashes: list[list[bytes]]
     ) -> list[int | AuditError]:
         # Heads are locked in the order of their numbers, so that two writers cannot wait for each other.
-        heads: dict[int, _LockedHead] = {}
+        heads: dict[int, LockedHead] = {}
         for log in sorted({unit.log for unit in units}):
             cursor.execute(self._lock_head, {"key": log})
-            for _log, size, frontier, revision in cursor.fetchall():
-                heads[log] = _LockedHead(Frontier.from_bytes(size, bytes(frontier)), revision)
-        revisions = _Revisions(heads, lambda log: self._revision(cursor, log))
+            for row in cursor.fetchall():
+                with suppress(LogUnavailable):  # said below of each of its units; the others are appended
+                    heads[log] = LockedHead.of(opened(self.seals, row))
+        revisions = Revisions(heads, lambda log: self._revision(cursor, log))
         rows: list[dict[str, object]] = []
         results: list[int | AuditError] = []
         for unit, digests in zip(units, hashes, strict=True):
@@ -231,20 +232,20 @@ class LogStore:
                 results.append(refused)
         if rows:
             cursor.executemany(self._insert, rows)
-        for log, head in heads.items():
-            change = {"key": log, "n": head.frontier.size, "f": head.frontier.to_bytes(), "r": head.revision}
-            cursor.execute(self._update, change)
+        for head in heads.values():
+            cursor.execute(self._update, head.parameters(self.seals))
         return results
 
     def _admit(
         self,
         connection: sa.Connection,
         cursor: Any,
-        heads: dict[int, _LockedHead],
-        revisions: "_Revisions",
+        heads: dict[int, LockedHead],
+        revisions: Revisions,
         unit: Unit,
     ) -> None:
         if unit.log not in heads:
+            self._revision(cursor, unit.log)
             raise TenantUnknown("there is no such log")
         revisions.check(unit.guards)
         if unit.effect is not None:
@@ -264,13 +265,13 @@ class LogStore:
     def _revision(self, cursor: Any, log: int) -> int:
         # Read without a lock: a change that was acknowledged before the guarded request was sent was committed before
         # this statement began, so it is seen. What is not seen yet was not acknowledged yet.
-        cursor.execute(self._read_revision, {"key": log})
+        cursor.execute(self._read_head, {"key": log})
         rows = cursor.fetchall()
-        return int(rows[0][0]) if rows else -1
+        return opened(self.seals, rows[0]).revision if rows else -1
 
     def _writing_connection(self) -> sa.Connection:
         if self._writer is None:
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT", **self._options)
             if self._engine.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SET statement_timeout = {_WRITER_TIMEOUT_MS}")
             self._writer = connection
@@ -305,18 +306,7 @@ class LogStore:
         return str(statement.compile(dialect=self._engine.dialect))  # type: ignore[attr-defined]
 
 
-def _create(connection: sa.Connection, tenant: str, origin_id: str, now_us: int) -> int:
-    log = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
-    if log is not None:
-        return int(log)
-    highest = connection.scalar(sa.select(sa.func.max(log_head.c.log)))
-    log = 0 if highest is None else int(highest) + 1
-    row = {"log": log, "tenant": tenant, "origin_id": origin_id, "created_us": now_us}
-    connection.execute(sa.insert(log_head), row | {"size": 0, "frontier": b"", "revision": 0})
-    return log
-
-
-def _extend(head: _LockedHead, unit: Unit, digests: list[bytes], rows: list[dict[str, object]]) -> int:
+def _extend(head: LockedHead, unit: Unit, digests: list[bytes], rows: list[dict[str, object]]) -> int:
     first = index = head.frontier.size
     for entry, digest in zip(unit.entries, digests, strict=True):
         head.frontier.append(digest)
@@ -325,26 +315,3 @@ def _extend(head: _LockedHead, unit: Unit, digests: list[bytes], rows: list[dict
     if unit.moves_revision:
         head.revision += 1
     return first
-
-
-class _Revisions:
-    """The revisions that guards speak of: of locked heads as they now are, of others as they are committed."""
-
-    def __init__(self, heads: dict[int, _LockedHead], read: Callable[[int], int]) -> None:
-        self._heads = heads
-        self._read = read
-        self._others: dict[int, int] = {}
-
-    def check(self, guards: tuple[Guard, ...]) -> None:
-        """Raises RevisionMoved unless all guards hold."""
-        for guard in guards:
-            if self._of(guard.log) != guard.revision:
-                raise RevisionMoved("the keys changed" if guard.log == SYSTEM_LOG else "the policy changed")
-
-    def _of(self, log: int) -> int:
-        head = self._heads.get(log)
-        if head is not None:
-            return head.revision
-        if log not in self._others:
-            self._others[log] = self._read(log)
-        return self._others[log]

@@ -20,6 +20,7 @@ log_head = sa.Table(
     sa.Column("frontier", sa.LargeBinary, nullable=False, comment="32 bytes for each bit set in size, largest first"),
     sa.Column("revision", BigInt, nullable=False, comment="of the policy; in the system log, of the keys"),
     sa.Column("created_us", BigInt, nullable=False),
+    sa.Column("seal", sa.LargeBinary, comment="see `heads`; without one the head is not believed"),
 )
 
 log_entry = sa.Table(

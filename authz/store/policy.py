@@ -4,15 +4,25 @@ A statement is never changed: it is added in one revision and removed in another
 revision can be read, and a process that knows one revision reads only what changed since. The id of a statement is
 the revision that added it and its place among the added: it says nothing about the text, which may name persons, and
 can therefore stand in the log.
+
+Each version has a seal over the set of statements in force; what is read is compared with the seal of exactly the
+revision that the head of the log names.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
+from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.keyring import SUMS, Seals
+from linewarden.audit.store.heads import COLUMNS, opened, seals_of
 from linewarden.audit.store.log import LogStore
-from linewarden.audit.store.schema import BigInt, Name
+from linewarden.audit.store.schema import BigInt, Name, log_head
+from linewarden.authz.errors import PolicyNotOurs
+from linewarden.authz.store.seal import EMPTY, NONCE_BYTES, Version, open_version, seal_version, sum_of
 
 metadata = sa.MetaData()
 
@@ -22,6 +32,7 @@ _version = sa.Table(
     sa.Column("log", BigInt, primary_key=True, autoincrement=False),
     sa.Column("revision", BigInt, primary_key=True, autoincrement=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("seal", sa.LargeBinary, comment="see `seal`; without one the policy is not believed"),
 )
 
 _statement = sa.Table(
@@ -54,12 +65,13 @@ class StoredStatement:
 
 @dataclass(frozen=True, slots=True)
 class PolicyDelta:
-    """What leads from the policy of one revision to that of `revision`."""
+    """What leads from the policy of one revision to that of `revision`, whose statements have the sum `total`."""
 
     revision: int
     hash: bytes
     added: Sequence[StoredStatement]
     removed: Sequence[StoredStatement]
+    total: int
 
 
 class PolicyStore:
@@ -68,61 +80,116 @@ class PolicyStore:
     def __init__(self, store: LogStore) -> None:
         self._store = store
 
-    def since(self, log: int, revision: int) -> PolicyDelta:
-        """What changed since `revision`; 0 is the empty policy.
+    def since(self, log: int, revision: int, total: int = EMPTY) -> PolicyDelta:
+        """What changed since `revision`, whose statements had that `total`; 0 is the empty policy.
 
         Raises:
+            PolicyNotOurs: it does not lead to the policy that the service wrote.
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
             # Bounded by the version read first: a change that commits between the statements belongs to the next look.
-            now, hash = _latest(connection, log)
+            version = self._latest(connection, log)
+            now = version.revision
             gone = sa.and_(_statement.c.removed_in.is_not(None), _statement.c.removed_in <= now)
             new = sa.and_(_statement.c.added_in > revision, _statement.c.added_in <= now)
             added = _select(connection, log, sa.and_(new, sa.not_(gone)))
             old = sa.and_(_statement.c.added_in <= revision, _statement.c.removed_in > revision)
             removed = _select(connection, log, sa.and_(old, _statement.c.removed_in <= now))
-        return PolicyDelta(now, hash, added, removed)
+        seals = self._store.seals
+        total += sum_of(seals, log, added) - sum_of(seals, log, removed)
+        if version.total != total % SUMS:
+            raise PolicyNotOurs("statements of the policy are not those that the service wrote", log)
+        return PolicyDelta(now, version.hash, added, removed, version.total)
 
     def version(self, log: int) -> tuple[int, bytes]:
         """The revision and the hash of the policy in force.
 
         Raises:
+            PolicyNotOurs: they are not those that the service wrote.
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
-            return _latest(connection, log)
+            version = self._latest(connection, log)
+        return version.revision, version.hash
 
     def page(self, log: int, revision: int, after: tuple[int, int], limit: int) -> list[StoredStatement]:
         """Statements in force at `revision`, in the order of their ids, beyond the id `after`.
 
+        With the first page the whole policy is looked at; the pages after it are as they are stored.
+
         Raises:
+            PolicyNotOurs: the policy is not the one that the service wrote.
             LogUnavailable: the database failed.
         """
+        if after == (0, 0):
+            now = self.since(log, 0)
+            if now.revision == revision:
+                return list(now.added[:limit])
         beyond = sa.tuple_(_statement.c.added_in, _statement.c.ordinal) > sa.tuple_(*map(sa.literal, after))
         with self._store.reading() as connection:
             return list(_select(connection, log, sa.and_(_in_force(revision), beyond), limit))
 
+    def _latest(self, connection: sa.Connection, log: int) -> Version:
+        # In one statement, so that head and version are of one moment in every database.
+        of_head = sa.and_(_version.c.log == log_head.c.log, _version.c.revision == log_head.c.revision)
+        both = sa.select(*COLUMNS, _version.c.hash, _version.c.seal).select_from(log_head.outerjoin(_version, of_head))
+        row = connection.execute(both.where(log_head.c.log == log)).one_or_none()
+        if row is None:
+            raise PolicyNotOurs("the log of the policy has no head", log)
+        try:
+            head = opened(self._store.seals, row[:-2])
+        except LogUnavailable as fault:
+            raise PolicyNotOurs("the head of the policy's log is not one that the service wrote", log) from fault
+        return _opened(self._store.seals, log, head.origin_id, head.revision, row[-2:])
+
 
 def apply_change(
-    connection: sa.Connection, log: int, revision: int, hash: bytes, added: Iterable[str], removed: Iterable[str]
+    connection: sa.Connection,
+    log: int,
+    revision: int,
+    hash: bytes,
+    added: Iterable[str],
+    removed: Sequence[StoredStatement],
 ) -> None:
-    """Store what makes `revision`, inside an append, under the lock of the log. `removed` are ids."""
-    connection.execute(sa.insert(_version), {"log": log, "revision": revision, "hash": hash})
-    rows = [{"log": log, "added_in": revision, "ordinal": n, "text": text} for n, text in enumerate(added, 1)]
+    """Store what makes `revision`, inside an append, under the lock of the log.
+
+    Raises:
+        PolicyNotOurs: the version before is not one that the service wrote.
+    """
+    seals = seals_of(connection)
+    new = [StoredStatement(revision, n, text) for n, text in enumerate(added, 1)]
+    # What is removed was read before, and verified; if it was not ours, the sum is that of no statements there are.
+    before = _version_at(connection, log, revision - 1)
+    total = (before.total + sum_of(seals, log, new) - sum_of(seals, log, removed)) % SUMS
+    seal = seal_version(seals, Version(before.origin, revision, hash, total), os.urandom(NONCE_BYTES))
+    connection.execute(sa.insert(_version), {"log": log, "revision": revision, "hash": hash, "seal": seal})
+    rows = [{"log": log, "added_in": one.added_in, "ordinal": one.ordinal, "text": one.text} for one in new]
     if rows:
         connection.execute(sa.insert(_statement), rows)
-    keys = [dict(zip(("a", "o"), map(int, id.split(".")), strict=True)) for id in removed]
+    keys = [{"a": one.added_in, "o": one.ordinal} for one in removed]
     if keys:
         key = sa.and_(_statement.c.added_in == sa.bindparam("a"), _statement.c.ordinal == sa.bindparam("o"))
         gone = sa.update(_statement).where(_statement.c.log == log, key).values(removed_in=revision)
         connection.execute(gone, keys)
 
 
-def _latest(connection: sa.Connection, log: int) -> tuple[int, bytes]:
-    newest = sa.select(_version.c.revision, _version.c.hash).where(_version.c.log == log)
-    row = connection.execute(newest.order_by(_version.c.revision.desc()).limit(1)).one_or_none()
-    return (0, NO_POLICY_HASH) if row is None else (int(row.revision), bytes(row.hash))
+def _version_at(connection: sa.Connection, log: int, revision: int) -> Version:
+    """A version, inside an append, which has verified the head."""
+    at = sa.and_(_version.c.log == log_head.c.log, _version.c.revision == revision)
+    both = sa.select(log_head.c.origin_id, _version.c.hash, _version.c.seal)
+    origin, *row = connection.execute(
+        both.select_from(log_head.outerjoin(_version, at)).where(log_head.c.log == log)
+    ).one()
+    return _opened(seals_of(connection), log, origin, revision, row)
+
+
+def _opened(seals: Seals, log: int, origin: str, revision: int, row: Sequence[Any]) -> Version:
+    """The version of a row's hash and seal. Revision 0 has no row."""
+    found = Version(origin, 0, NO_POLICY_HASH, EMPTY) if revision == 0 else open_version(seals, origin, revision, *row)
+    if found is None:
+        raise PolicyNotOurs("the seal of the policy is not one that the service made", log)
+    return found
 
 
 def _in_force(revision: int) -> sa.ColumnElement[bool]:

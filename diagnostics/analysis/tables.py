@@ -55,7 +55,8 @@ _REGISTRATION_HEAD = (
     *("first", "account", "client", "registrar", "state", "status", "requests", "resent", "auth", "call-id"),
 )
 _SUBSCRIPTION_HEAD = ("first", "subscriber", "target", "event", "status", "notified", "state", "call-id")
-_PROBE_HEAD = ("source", "destination", "sent", "answered", "resent", "min ms", "mean ms", "max ms", "answers")
+#: Of times the least, mean and most in one column: with a column each, two addresses do not fit a terminal.
+_PROBE_HEAD = ("source", "destination", "sent", "answered", "resent", "rtt ms", "answers")
 _STREAM_HEAD = (
     *("start", "source", "destination", "ssrc", "codec", "packets", "lost", "lost %", "gaps", "dup", "order"),
     *("jitter ms", "max ms", "pause ms", "talk ms", "rtt ms", "mos"),
@@ -65,7 +66,7 @@ _STREAM_HEAD = (
 def _capture(capture: Capture) -> str:
     span = f"{_time(capture.first_ns)} to {_time(capture.last_ns)}" if capture.frames else "no time"
     rows = ((each.name, each.received, each.dropped) for each in capture.interfaces)
-    head = f"{capture.frames} frames, {capture.cut} of them cut, {span}"
+    head = f"{capture.frames} frame{'' if capture.frames == 1 else 's'}, {capture.cut} of them cut, {span}"
     return head + "\n" + _table("Interfaces", ("name", "received", "dropped"), rows)
 
 
@@ -100,9 +101,10 @@ def _subscription(found: Subscription) -> tuple[object, ...]:
 
 def _probe(probe: Probe) -> tuple[object, ...]:
     answers = " ".join(f"{status}x{count}" for status, count in probe.statuses)
+    times = [str(one) for one in (probe.min_ms, probe.mean_ms, probe.max_ms) if one is not None]
     return (
         *(probe.source, probe.destination, probe.requests, probe.answered, probe.retransmissions),
-        *(probe.min_ms, probe.mean_ms, probe.max_ms, answers),
+        *("/".join(times), answers),
     )
 
 

@@ -26,6 +26,7 @@ ORDERED = frozenset(
         StopReason.DISK_LOW,
         StopReason.ATTESTATION_WITHDRAWN,
         StopReason.ATTESTATION_EXPIRED,
+        StopReason.NOTICE_REPLACED,
         StopReason.APPROVER_LEFT,
         StopReason.POLICY_CHANGED,
         StopReason.ERROR,

@@ -78,6 +78,8 @@ def start_worker(
             [sys.executable, "-P", "-m", _MODULE, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # What a fault of it says could be captured data.
+            stderr=subprocess.DEVNULL,
             env=_ENVIRONMENT,
             pass_fds=passed,
             # A Ctrl-C meant for the starter must not look like the loss of the worker.

@@ -40,6 +40,7 @@ class StopReason(StrEnum):
     LOSS_BUDGET = "loss_budget"
     ATTESTATION_WITHDRAWN = "attestation_withdrawn"
     ATTESTATION_EXPIRED = "attestation_expired"
+    NOTICE_REPLACED = "notice_replaced"
     APPROVER_LEFT = "approver_left"
     LEASE_LOST = "lease_lost"
     WORKER_LOST = "worker_lost"

@@ -32,7 +32,7 @@ class ProbeDesk:
             SelectorNotPermitted: the target, or the worker that is to ask, is not the tenant's.
             DiagnosisUnavailable: that worker is not there.
         """
-        if not on.case or not on.purpose or on.keeper is None:
+        if not on.case or not on.purpose:
             raise CaseMissing
         found, terms = self._books.enabled_terms(on.log)
         in_force = self._books.attestations_in_force(on.log, on.now_us)
@@ -44,7 +44,7 @@ class ProbeDesk:
         if not may_probe(place, order.target):
             raise SelectorNotPermitted("target")
         self._workers.check_ready(order.worker)
-        private = self._safe.seal(on.keeper, {"target": order.target, "case": on.case})
+        private = self._safe.seal(on.tenant_itself, {"target": order.target, "case": on.case})
         fields = {"probe": id, "probe_kind": order.kind, "purpose": on.purpose, "worker": order.worker, "done": False}
         relies = (found, *grounds[0].records)
         counted = Counted(on.now_us, (f"probe_{order.kind}",)) if terms.shares_usage else None
@@ -52,9 +52,9 @@ class ProbeDesk:
 
     def end(self, on: Occasion, id: str, order: ProbeOrder, findings: Findings) -> Step[None]:
         """Record what came of it: sealed, because findings may name addresses; with their hash inside the seal."""
-        if on.keeper is None:
-            raise CaseMissing
         found = canonical(findings.values)
-        private = self._safe.seal(on.keeper, {"findings": found.decode(), "sha256": hashlib.sha256(found).hexdigest()})
+        private = self._safe.seal(
+            on.tenant_itself, {"findings": found.decode(), "sha256": hashlib.sha256(found).hexdigest()}
+        )
         fields = {"probe": id, "probe_kind": order.kind, "done": True, "succeeded": findings.succeeded}
         return Step(on.log, (on.entry(kinds.PROBE_RUN, fields, [private]),), (), None)

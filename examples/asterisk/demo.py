@@ -50,9 +50,19 @@ BATCH = 500
 
 COLLEAGUE = Person("carol@acme.example", "his colleague")
 SUPERVISOR = Person("alice@acme.example", "sales supervisor", purpose="quality")
-IDLE = Person("alice@acme.example", "no purpose stated")
+IDLE = Person("alice@acme.example", "the same, without a purpose")
 UNKNOWN = Person("mallory@elsewhere.example", "unknown")
-PEOPLE = (OWNER, COLLEAGUE, SUPERVISOR, IDLE, PARTNER, AUDITOR, UNKNOWN)
+
+#: Who asks, by the heads of the table.
+PEOPLE = {
+    "bob": OWNER,
+    "carol": COLLEAGUE,
+    "alice": SUPERVISOR,
+    "alice*": IDLE,
+    "ines": PARTNER,
+    "erik": AUDITOR,
+    "mallory": UNKNOWN,
+}
 
 ASKED = (
     ("recording", "play"),
@@ -62,6 +72,9 @@ ASKED = (
     ("fax", "download"),
     ("cdr", "view_metadata"),
 )
+#: Words for those who see this for the first time.
+WISHES = {"view_metadata": "see"}
+ITEMS = {"cdr": "call record"}
 
 
 @dataclass(frozen=True)
@@ -101,8 +114,11 @@ def make_company(folder: Path) -> Sequence[Item]:
     now = datetime.now(UTC).replace(microsecond=0)
     generate(folder, seed=SEED, now=now)
     items, problems = split(read_tree(folder))
-    counts = Counter(item.type for item in items)
-    console.print("  " + ", ".join(f"{count} {type}" for type, count in sorted(counts.items())))
+    counts = Counter(ITEMS.get(item.type, item.type) for item in items)
+    console.print("  A small company has called for 120 days. What its Asterisk keeps of that:")
+    console.print(
+        "  " + ", ".join(f"{count} {type}s" for type, count in sorted(counts.items())).replace("faxs", "faxes")
+    )
     for problem in problems:
         console.print(f"  [yellow]passed over:[/] {problem.text}")
     return items
@@ -129,7 +145,7 @@ def wait_for_address(server: "subprocess.Popen[str]", log: TextIO) -> str:
     for line in server.stderr or ():
         log.write(line)
         if match := re.search(r"serving on (\S+:\d+)", line):
-            console.print(f"  server: TLS on {match[1]}, SQLite, process {server.pid}\n")
+            console.print(f"  Linewarden serves beside it: TLS on {match[1]}, SQLite, process {server.pid}\n")
             return match[1]
     raise SystemExit(f"the server did not start; see {FOLDER / 'server.log'}")
 
@@ -138,13 +154,13 @@ def ask(site: Site, items: Sequence[Item]) -> list[Answer]:
     """Ask for every person about every item, in batches."""
     stub = AccessServiceStub(site.channel)
     answers: list[Answer] = []
-    for person in PEOPLE:
+    for number, person in enumerate(PEOPLE.values()):
         pairs = [(verb, item) for type, verb in ASKED for item in items if item.type == type]
         for start in range(0, len(pairs), BATCH):
             part = pairs[start : start + BATCH]
             request = access_pb2.CheckBatchRequest(
                 tenant=TENANT,
-                request_id=f"demo-{PEOPLE.index(person)}-{start}",
+                request_id=f"demo-{number}-{start}",
                 subject=person.subject(),
                 context=person.context(),
                 items=[access_pb2.CheckItem(verb=VERB_NUMBERS[verb], resource=resource(item)) for verb, item in part],
@@ -179,32 +195,42 @@ def explanation(decision: access_pb2.Decision) -> str:
     return "; ".join(dict.fromkeys(parts)) or "no rule speaks of it"
 
 
+def wish(verb: str, type: str) -> str:
+    """What somebody wants to do, in words."""
+    return f"{WISHES.get(verb, verb)} a {ITEMS.get(type, type)}"
+
+
+def table_of(*titles: str) -> Table:
+    """A table that keeps to the width of a terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
+
 def show_answers(answers: Sequence[Answer]) -> None:
     """Who was allowed what, in numbers, and examples with their reasons."""
     console.rule("[bold]Who may")
-    counts = Table(box=None, pad_edge=False, header_style="bold")
-    counts.add_column("person")
-    counts.add_column("is")
+    console.print("  A backend asks for each of these people, about every item:\n")
+    for name, person in PEOPLE.items():
+        console.print(f"    {name:8} {person.what}")
+    console.print("\n  How many of the items each may …\n")
+    counts = table_of("", "all", *PEOPLE)
+    for column in counts.columns[1:]:
+        column.justify = "right"
     for type, verb in ASKED:
-        counts.add_column(f"{verb.removesuffix('_metadata')}\n{type}", justify="right")
-    for person in PEOPLE:
-        cells = []
-        for type, verb in ASKED:
-            asked = [a for a in answers if a.person is person and a.item.type == type and a.verb == verb]
-            allowed = sum(a.effect == "allow" for a in asked)
-            cells.append(f"[{'green' if allowed else 'red'}]{allowed}[/]/{len(asked)}")
-        counts.add_row(person.short, person.what, *cells)
+        asked = [a for a in answers if (a.item.type, a.verb) == (type, verb)]
+        allowed = [sum(a.effect == "allow" for a in asked if a.person is person) for person in PEOPLE.values()]
+        cells = [f"[{'green' if count else 'red'}]{count}[/]" for count in allowed]
+        counts.add_row(f"  {wish(verb, type)}", str(len(asked) // len(PEOPLE)), *cells)
     console.print(counts)
-    console.print()
-    examples = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("person", "asks to", "answer", "why"):
-        examples.add_column(title, overflow="fold", no_wrap=title != "why")
+    console.print("\n  Each answer says why; one of each kind:\n")
+    examples = table_of("  person", "asks to", "answer", "why")
+    names = {person: name for name, person in PEOPLE.items()}
     for answer in one_of_each(answers):
         colour = "green" if answer.effect == "allow" else "red"
-        wish = f"{answer.verb.removesuffix('_metadata')} a {answer.item.type}"
-        examples.add_row(
-            f"{answer.person.short}, {answer.person.what}", wish, f"[{colour}]{answer.effect}[/]", answer.why
-        )
+        asked_to = wish(answer.verb, answer.item.type)
+        examples.add_row(f"  {names[answer.person]}", asked_to, f"[{colour}]{answer.effect}[/]", answer.why)
     console.print(examples)
     console.print()
 
@@ -272,15 +298,14 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
         if not page.next_page_token:
             break
         request.page_token = page.next_page_token
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("entry", "time", "who", "verb", "item", "of", "outcome"):
-        table.add_column(title, overflow="ellipsis", no_wrap=True, max_width=30)
+    table = table_of("  entry", "time", "who", "wanted to", "of", "answer")
     for row in rows[:: max(1, len(rows) // 8)]:
-        time = row.time.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
         verb = next(word for word, number in VERB_NUMBERS.items() if number == row.verb)
-        outcome = EFFECTS[row.effect].value
-        who, owner = row.subject.partition("@")[0], row.owner.partition("@")[0]
-        table.add_row(f"{row.index}.{row.item}", time, who, verb, row.resource_id, owner, outcome)
+        wanted = wish(verb, next(word for word, number in TYPE_NUMBERS.items() if number == row.resource_type))
+        who, owner = row.subject.partition("@")[0], row.owner.partition("@")[0] or "nobody known"
+        time = row.time.ToDatetime().strftime("%H:%M:%S")
+        table.add_row(f"  {row.index}.{row.item}", time, who, wanted, owner, EFFECTS[row.effect].value)
+    console.print("  Every answer was in the log before it was given. The auditor reads them there:\n")
     console.print(table)
     console.print(f"  … {len(rows)} decisions in all\n")
     logged = Counter((row.subject, row.resource_id, EFFECTS[row.effect].value) for row in rows)
@@ -309,7 +334,8 @@ def export_and_verify(site: Site, findings: Findings) -> None:
     console.rule("[bold]And the proof")
     export = FOLDER / "export"
     key = command("audit", "export", str(export), *site.options(AUDITOR)).stdout.strip()
-    console.print(f"  exported to {os.path.relpath(export)}; the verifier key is {key.split('+')[0]}…")
+    console.print(f"  The auditor exports the log to {os.path.relpath(export)}. Whoever has these files and the")
+    console.print("  public key can check them, without the server and without trusting it.\n")
     verified = command("audit", "verify", str(export), "--verifier-key", key, check=False)
     findings.expect(verified.returncode == 0, "the exported log verifies offline, with the public key alone")
     bundle = min(path for path in (export / "tile/entries").rglob("*") if path.is_file())
@@ -317,7 +343,8 @@ def export_and_verify(site: Site, findings: Findings) -> None:
     content[len(content) // 2] ^= 1
     bundle.write_bytes(bytes(content))
     changed = command("audit", "verify", str(export), "--verifier-key", key, check=False)
-    findings.expect(changed.returncode == 1, f"one flipped byte: {changed.stderr.strip() or 'not found!'}")
+    found = changed.stderr.strip().rpartition("linewarden: ")[2] or "not found!"
+    findings.expect(changed.returncode == 1, f"one flipped byte: {found}")
 
 
 if __name__ == "__main__":

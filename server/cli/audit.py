@@ -1,5 +1,10 @@
 """`linewarden audit`: query, prove, export and verify the log."""
 
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +13,8 @@ import click
 from linewarden.audit.verify import verify_entry, verify_export
 from linewarden.authz import model
 from linewarden.server.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
-from linewarden.server.cli.output import output_option, progress, write_rows
+from linewarden.server.cli.history import history_of
+from linewarden.server.cli.output import output_option, progress, write_block, write_rows
 from linewarden.server.names import (
     EFFECT_NUMBERS,
     EFFECTS,
@@ -28,6 +34,11 @@ _COLUMNS = (
 )  # fmt: skip
 #: A table has few columns, or none would be wide enough to read.
 _TABLE = ("index", "time", "subject", "what")
+#: The options of a query that leave rows out.
+_FILTERS = (
+    "from_time", "until_time", "kinds", "caller", "actor", "data_subject", "type", "id", "verb", "effect", "purpose",
+    "request_id",
+)  # fmt: skip
 _EXPORT_DEADLINE_S = 3_600.0
 _PURPOSES = click.Choice([purpose.value for purpose in model.Purpose])
 
@@ -55,25 +66,29 @@ def audit() -> None:
 @click.option("--request-id", default="", help="The id the caller chose.")
 @click.option("--oldest-first", is_flag=True, help="In the order of the log; otherwise newest first.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The most rows.")
+@click.option(
+    "--session",
+    default="",
+    help="The whole history of one capture, oldest first: every entry and decision about it, and the attestation and "
+    "notice that it rests on. Takes no other filter, and longer: it reads all of the tenant's diagnostics.",
+)
 @output_option
-def query(connection: Connection, output: str, limit: int, **asked: Any) -> None:
+def query(connection: Connection, output: str, limit: int, session: str, **asked: Any) -> None:
     """Find entries, complete up to the last request that was answered."""
-    request = _query_request(min(limit, 1_000), **asked)
-    rows: list[dict[str, Any]] = []
+    if session and any(asked[name] for name in _FILTERS):
+        raise click.UsageError("--session takes no other filter")
+    # One row more than is shown tells whether there are more, without another read, which would be another entry.
+    request = _query_request(1_000 if session else min(limit + 1, 1_000), **asked)
     with connection.channel() as channel:
-        stub = AuditServiceStub(channel)
-        while True:
-            page = stub.QueryEntries(request, metadata=connection.metadata, timeout=DEADLINE_S)
-            rows += map(_row, page.rows)
-            request.page_token = page.next_page_token
-            if not page.next_page_token or len(rows) >= limit:
-                break
-    shown = rows[:limit]
+        read = partial(_read, connection, AuditServiceStub(channel))
+        found = history_of(session, request, read) if session else read(request)
+        rows = [_row(row) for row in islice(found, limit)]
+        is_more = next(found, None) is not None
     if output == "table":
-        write_rows(map(_for_people, shown), _TABLE, output)
+        write_rows((_for_people(row, session) for row in rows), _TABLE, output)
     else:
-        write_rows(shown, _COLUMNS, output)
-    if len(rows) > limit or request.page_token:
+        write_rows(rows, _COLUMNS, output)
+    if is_more:
         click.echo(f"linewarden: there are more than {limit} rows; see --limit", err=True)
 
 
@@ -103,8 +118,12 @@ def entry(
         entry_file.write_bytes(answer.entry)
     if proof_file:
         proof_file.write_text(answer.proof, encoding="utf-8")
-    row = {"index": index, "entry": answer.entry.decode(), "disclosed": dict(answer.disclosed), "proof": answer.proof}
-    write_rows([row], ("index", "entry", "disclosed"), output)
+    disclosed = dict(answer.disclosed)
+    if output == "table":
+        write_block(_entry_parts(index, answer.entry, disclosed))
+    else:
+        row = {"index": index, "entry": answer.entry.decode(), "disclosed": disclosed, "proof": answer.proof}
+        write_rows([row], ("index", "entry", "disclosed"), output)
     click.echo(f"linewarden: the proof holds; verifier key {answer.verifier_key}", err=True)
 
 
@@ -165,14 +184,31 @@ def verify(folder: Path, verifier_key: str, old_checkpoint: Path | None, output:
             old_checkpoint=old_checkpoint.read_text(encoding="utf-8") if old_checkpoint else None,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    row = {
-        "verified": True,
-        "origin": report.origin,
-        "entries": report.size,
-        "root": report.root.hex(),
-        "kinds": dict(report.kinds),
-    }
-    write_rows([row], tuple(row), output)
+    origin, size, root, kinds = report.origin, report.size, report.root.hex(), dict(report.kinds)
+    if output == "table":
+        counts = [f"{count:,} {kind}" for kind, count in sorted(kinds.items())]
+        write_block(
+            (
+                ("verified", ["yes"]),
+                ("origin", [origin]),
+                ("entries", [f"{size:,}"]),
+                ("root", [root]),
+                ("kinds", counts),
+            )
+        )
+    else:
+        row = {"verified": True, "origin": origin, "entries": size, "root": root, "kinds": kinds}
+        write_rows([row], tuple(row), output)
+
+
+def _read(connection: Connection, stub: AuditServiceStub, wanted: pb.QueryEntriesRequest) -> Iterator[pb.EntryRow]:
+    """The rows of all pages; a page is asked for when it is needed."""
+    more = True
+    while more:
+        page = stub.QueryEntries(wanted, metadata=connection.metadata, timeout=DEADLINE_S)
+        yield from page.rows
+        wanted.page_token = page.next_page_token
+        more = bool(page.next_page_token)
 
 
 def _query_request(page_size: int, **asked: Any) -> pb.QueryEntriesRequest:
@@ -200,6 +236,28 @@ def _query_request(page_size: int, **asked: Any) -> pb.QueryEntriesRequest:
     )
 
 
+def _entry_parts(index: int, data: bytes, disclosed: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """An entry for people: what of it can still be read, then its fields as they are stored, sealed ones last."""
+    fields: dict[str, Any] = json.loads(data)
+    for name in sorted(disclosed, key=_in_order):
+        yield name, [disclosed[name]]
+    made = datetime.fromtimestamp(fields["time"] / 1e6, UTC)
+    yield "", [""]
+    yield "index", [str(index)]
+    yield "kind", [fields["kind"]]
+    yield "time", [f"{fields['time']}: {made:%Y-%m-%d %H:%M:%S.%f} UTC"]
+    for name in sorted(fields, key=lambda one: (one == "enc", one)):
+        if name not in {"kind", "time"} and fields[name] not in ("", [], {}):
+            value = fields[name]
+            lines = value if isinstance(value, list) else [value]
+            yield name, [one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in lines]
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """What sorts names with numbers in them by the numbers: `items.2.id` before `items.10.id`."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in name.split(".")]
+
+
 def _row(row: pb.EntryRow) -> dict[str, Any]:
     return {
         "index": row.index,
@@ -224,11 +282,16 @@ def _row(row: pb.EntryRow) -> dict[str, Any]:
     }
 
 
-def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its time to the second, and in one text what happened, by whose call, how it was decided and why."""
+def _for_people(row: dict[str, Any], session: str) -> dict[str, Any]:
+    """The row with its time to the second, and in one text what happened, by whose call, how it was decided and why.
+
+    In the history of a session it goes without saying which session it is.
+    """
     owner = f"of {row['owner']}" if row["owner"] else ""
-    done = (row["kind"], row["verb"], row["resource_type"], row["resource_id"], owner, row["effect"], row["reason"])
-    parts = (*done, row["details"].replace("=", " "), f"via {row['caller']}" if row["caller"] else "")
+    item = "" if session and row["resource_id"] == session else row["resource_id"]
+    details = " ".join(one for one in row["details"].split(" ") if not session or one != f"session={session}")
+    done = (row["kind"], row["verb"], row["resource_type"], item, owner, row["effect"], row["reason"])
+    parts = (*done, details.replace("=", " "), f"via {row['caller']}" if row["caller"] else "")
     return row | {"time": row["time"][:19].replace("T", " "), "what": " ".join(filter(None, parts))}
 
 

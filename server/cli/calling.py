@@ -1,5 +1,6 @@
 """Calling DiagnosticsService from the command line."""
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import update_wrapper
 from typing import Any, BinaryIO
@@ -18,6 +19,17 @@ _PART_BYTES = 32 * 1024
 
 _PURPOSES = click.Choice([purpose.value for purpose in model.Purpose])
 _USUAL_PURPOSE = model.Purpose.SUPPORT.value
+
+
+def _asked_for(ctx: click.Context, param: click.Parameter, purpose: str | None) -> str | None:
+    """The purpose stated; on a terminal the person is asked. That evidence was read for a purpose must be meant."""
+    if purpose or ctx.resilient_parsing:
+        return purpose
+    if not sys.stdin.isatty():
+        raise click.MissingParameter(ctx=ctx, param=param)
+    return str(click.prompt("What for", type=_PURPOSES, err=True))
+
+
 _PURPOSE = click.option(
     "--purpose",
     type=_PURPOSES,
@@ -25,16 +37,32 @@ _PURPOSE = click.option(
     show_default=True,
     help="What it is for.",
 )
-_CASE = click.option("--case", required=True, help="The fault it is for.")
-_PURPOSE_IF_NEEDED = click.option(
-    "--purpose", type=_PURPOSES, help=f"What the look is for; {_USUAL_PURPOSE} where a case is given."
+_PURPOSE_MEANT = click.option(
+    "--purpose",
+    type=_PURPOSES,
+    callback=_asked_for,
+    help="What it is for: recorded, and never assumed. A terminal asks for it; elsewhere it is required.",
 )
-_CASE_IF_NEEDED = click.option("--case", default="", help="The fault it is for, if the right to look needs one.")
+_PURPOSE_IF_NEEDED = click.option(
+    "--purpose", type=_PURPOSES, help=f"What it is for; {_USUAL_PURPOSE} where a case is given."
+)
+_CASE = click.option("--case", required=True, help="The fault it is for.")
+_CASE_IF_NEEDED = click.option(
+    "--case", default="", help="The fault it is for, if the right to do this needs one. Selects nothing."
+)
+
+#: What gives a command its options.
+Options = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def case_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options `--purpose` and `--case`."""
     return _PURPOSE(_CASE(command))
+
+
+def meant_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options `--purpose` and `--case`, and no purpose that nobody stated."""
+    return _PURPOSE_MEANT(_CASE(command))
 
 
 def case_if_needed(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,6 +81,16 @@ def rpc(
 ) -> Any:
     """Call a method that has one answer."""
     return answer_to(connection, method, request_of(method, tenant, subject, purpose=purpose, case=case, **fields))
+
+
+def pages(connection: Connection, method: str, tenant: str, subject: str, **stated: str) -> Iterator[Any]:
+    """The pages of a list, one call after the other to the last."""
+    token, more = "", True
+    while more:
+        page = rpc(connection, method, tenant, subject, page_token=token, **stated)
+        yield page
+        token = page.next_page_token
+        more = bool(token)
 
 
 def answer_to(connection: Connection, method: str, request: Any, within_s: float = DEADLINE_S) -> Any:

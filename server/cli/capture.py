@@ -4,9 +4,17 @@ from typing import Any, BinaryIO
 
 import click
 
-from linewarden.server.cli.calling import case_if_needed, case_options, request_of, rpc, upload_of
+from linewarden.server.cli.calling import (
+    Options,
+    case_if_needed,
+    case_options,
+    pages,
+    request_of,
+    rpc,
+    upload_of,
+)
 from linewarden.server.cli.client import STREAM_S, Connection, connecting, subject_option, tenant_option
-from linewarden.server.cli.evidence import analyse, delete, fetch, open_evidence, verify
+from linewarden.server.cli.evidence import analyse, fetch, open_evidence, verify
 from linewarden.server.cli.failures import DENIED, fail
 from linewarden.server.cli.output import output_option, write_rows
 from linewarden.server.cli.session import row_of, session_argument, show_session, write_session, write_sessions
@@ -95,74 +103,20 @@ def request(connection: Connection, tenant: str, subject: str, output: str, **st
     write_session(answer.session, output)
 
 
-@capture.command()
-@connecting
-@tenant_option
-@subject_option
-@session_argument
-@output_option
-def approve(connection: Connection, tenant: str, subject: str, session_id: str, output: str) -> None:
-    """Approve what somebody else asked for."""
-    write_session(rpc(connection, "ApproveSession", tenant, subject, session_id=session_id).session, output)
+def _step(name: str, method: str, case: Options, does: str) -> click.Command:
+    """A command that takes a session one step further, and shows how it then stands."""
 
+    @click.command(name, help=does)
+    @connecting
+    @tenant_option
+    @subject_option
+    @case
+    @session_argument
+    @output_option
+    def step(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **stated: str) -> None:
+        write_session(rpc(connection, method, tenant, subject, session_id=session_id, **stated).session, output)
 
-@capture.command()
-@connecting
-@tenant_option
-@subject_option
-@session_argument
-@output_option
-def reject(connection: Connection, tenant: str, subject: str, session_id: str, output: str) -> None:
-    """Refuse a session for good, before it runs."""
-    write_session(rpc(connection, "RejectSession", tenant, subject, session_id=session_id).session, output)
-
-
-@capture.command()
-@connecting
-@tenant_option
-@subject_option
-@case_options
-@session_argument
-@output_option
-def start(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
-    """Start an armed session."""
-    write_session(rpc(connection, "StartSession", tenant, subject, session_id=session_id, **case).session, output)
-
-
-@capture.command()
-@connecting
-@tenant_option
-@subject_option
-@case_options
-@session_argument
-@output_option
-def pause(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
-    """Let a session that runs take no packets until it is resumed; its limit of time goes on."""
-    write_session(rpc(connection, "PauseSession", tenant, subject, session_id=session_id, **case).session, output)
-
-
-@capture.command()
-@connecting
-@tenant_option
-@subject_option
-@case_options
-@session_argument
-@output_option
-def resume(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
-    """Let a paused session go on."""
-    write_session(rpc(connection, "ResumeSession", tenant, subject, session_id=session_id, **case).session, output)
-
-
-@capture.command()
-@connecting
-@tenant_option
-@subject_option
-@case_options
-@session_argument
-@output_option
-def stop(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
-    """Stop a session that runs; what was captured is sealed."""
-    write_session(rpc(connection, "StopSession", tenant, subject, session_id=session_id, **case).session, output)
+    return step
 
 
 @capture.command("import")
@@ -196,16 +150,9 @@ def import_file(
 @case_if_needed
 @output_option
 def list_sessions(connection: Connection, tenant: str, subject: str, output: str, **case: str) -> None:
-    """List sessions, the newest first."""
-    sessions: list[pb.Session] = []
-    token = ""
-    while True:
-        page = rpc(connection, "ListSessions", tenant, subject, page_token=token, **case)
-        sessions += page.sessions
-        token = page.next_page_token
-        if not token:
-            break
-    write_sessions(sessions, output)
+    """List all sessions, the newest first. `--case` is what somebody states whose right needs one, and selects none."""
+    found = pages(connection, "ListSessions", tenant, subject, **case)
+    write_sessions([one for page in found for one in page.sessions], output)
 
 
 @capture.command()
@@ -235,7 +182,19 @@ def watch(connection: Connection, tenant: str, subject: str, session_id: str, **
             write_rows([row_of(look)], (), "jsonl")
 
 
-for command in (fetch, open_evidence, verify, analyse, delete):
+_STEPS = (
+    _step("approve", "ApproveSession", case_if_needed, "Approve what somebody else asked for."),
+    _step("reject", "RejectSession", case_if_needed, "Refuse a session for good, before it runs."),
+    _step("start", "StartSession", case_options, "Start an armed session."),
+    _step("pause", "PauseSession", case_if_needed,
+          "Let a session that runs take no packets until it is resumed; its limit of time goes on."),
+    _step("resume", "ResumeSession", case_options, "Let a paused session go on."),
+    _step("stop", "StopSession", case_if_needed, "Stop a session that runs; what was captured is sealed."),
+    _step("delete", "DeleteSession", case_if_needed,
+          "Delete the evidence of a session before its time; the record stays."),
+)  # fmt: skip
+
+for command in (*_STEPS, fetch, open_evidence, verify, analyse):
     capture.add_command(command)
 
 

@@ -8,7 +8,7 @@ import click
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 
 from linewarden.diagnostics import model
-from linewarden.server.cli.calling import case_options, rpc
+from linewarden.server.cli.calling import case_options, pages, rpc
 from linewarden.server.cli.client import Connection, connecting, subject_option, tenant_option
 from linewarden.server.cli.notices import active, confirm, notice, notices, publish
 from linewarden.server.cli.output import output_option, write_rows
@@ -120,15 +120,8 @@ def withdraw(connection: Connection, tenant: str, subject: str, attestation_id: 
 @output_option
 def attestations(connection: Connection, tenant: str, subject: str, output: str) -> None:
     """List attestations, the newest first."""
-    rows: list[dict[str, Any]] = []
-    token = ""
-    while True:
-        page = rpc(connection, "ListAttestations", tenant, subject, page_token=token)
-        rows += [_row(one) for one in page.attestations]
-        token = page.next_page_token
-        if not token:
-            break
-    write_rows(rows, _ATTESTATION, output)
+    found = pages(connection, "ListAttestations", tenant, subject)
+    write_rows([_row(one) for page in found for one in page.attestations], _ATTESTATION, output)
 
 
 @diagnostics.command()

@@ -1,9 +1,10 @@
-"""What `linewarden capture` does with evidence: fetch, open, verify, analyse, delete.
+"""What `linewarden capture` does with evidence: fetch, open, verify, analyse.
 
 A file of the name that was given is whole and, where it was opened, checked; or it is not there. Until then its bytes
 are in a file beside it that is nobody else's to read. Evidence passes through memory in parts: it may be a gibibyte.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -20,11 +22,11 @@ import click
 from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Form, analyse_apart
 from linewarden.diagnostics.capture.evidence import CHUNK, Manifest
 from linewarden.diagnostics.sealing import Readable, SealingError, Writable, check, unseal
-from linewarden.server.cli.calling import case_if_needed, case_options, request_of, rpc
+from linewarden.server.cli.calling import case_if_needed, meant_options, request_of, rpc
 from linewarden.server.cli.client import STREAM_S, Connection, connecting, subject_option, tenant_option
 from linewarden.server.cli.failures import DENIED, USAGE, fail
-from linewarden.server.cli.output import output_option, progress
-from linewarden.server.cli.session import session_argument, write_session
+from linewarden.server.cli.output import progress
+from linewarden.server.cli.session import session_argument
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 
@@ -39,19 +41,15 @@ _NO_CIPHER = b"\0\0\0\x04none"
 
 _new_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 _old_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-_identity = click.option(
-    "--identity",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="File with the reader's age or SSH private key, not encrypted.",
-)
+_key_file = click.Path(path_type=Path, dir_okay=False, exists=True)
+_KEY = "File with the reader's age or SSH private key, not encrypted"
 
 
 @click.command()
 @connecting
 @tenant_option
 @subject_option
-@case_options
+@meant_options
 @session_argument
 @_new_file
 def fetch(connection: Connection, tenant: str, subject: str, session_id: str, file: Path, **case: str) -> None:
@@ -65,10 +63,10 @@ def fetch(connection: Connection, tenant: str, subject: str, session_id: str, fi
 @connecting
 @tenant_option
 @subject_option
-@case_options
+@meant_options
 @session_argument
 @_new_file
-@_identity
+@click.option("--identity", required=True, type=_key_file, help=f"{_KEY}.")
 def open_evidence(
     connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path, **case: str
 ) -> None:
@@ -90,28 +88,26 @@ def open_evidence(
 @case_if_needed
 @session_argument
 @_old_file
-@_identity
+@click.option("--identity", type=_key_file, help=f"{_KEY}; with it the inside is compared too.")
 def verify(
-    connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path, **case: str
+    connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path | None, **case: str
 ) -> None:
-    """Compare the sealed FILE with what is recorded of a session. Exit code 1: it differs."""
-    keys = identities(identity)
+    """Compare the sealed FILE with what is recorded of a session. Exit code 1: it differs.
+
+    Size and SHA-256 of the sealed file need no key. Only a reader can compare what is inside, with --identity.
+    """
+    keys = identities(identity) if identity else []
     recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session.evidence
-    with file.open("rb") as sealed, Path(os.devnull).open("wb") as nowhere:
-        _check(sealed, nowhere, keys, recorded)
-    click.echo("linewarden: this is the evidence that was recorded", err=True)
-
-
-@click.command()
-@connecting
-@tenant_option
-@subject_option
-@case_options
-@session_argument
-@output_option
-def delete(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
-    """Delete the evidence of a session before its time; the record stays."""
-    write_session(rpc(connection, "DeleteSession", tenant, subject, session_id=session_id, **case).session, output)
+    with file.open("rb") as sealed:
+        _check_sealed(sealed, recorded)
+        if keys:
+            sealed.seek(0)
+            with Path(os.devnull).open("wb") as nowhere:
+                _check(sealed, nowhere, keys, recorded)
+    compared = (
+        "the sealed file and its inside were compared" if keys else "the sealed file was compared, not its inside"
+    )
+    click.echo(f"linewarden: this is the evidence that was recorded ({compared})", err=True)
 
 
 @click.command()
@@ -206,6 +202,16 @@ def _fetch(connection: Connection, asked: pb.ReadEvidenceRequest, target: Writab
         for part in parts:
             target.write(part.content)
             bar.update(task, total=part.total_bytes, advance=len(part.content))
+
+
+def _check_sealed(sealed: BufferedReader, recorded: pb.Evidence) -> None:
+    """End with what differs, if the sealed file is not the one that is recorded, or none is."""
+    if not recorded.sealed_sha256:
+        fail(DENIED, "no evidence is recorded of this session")
+    if os.fstat(sealed.fileno()).st_size != recorded.sealed_bytes:
+        fail(DENIED, "the size of the sealed file is not the one that is recorded")
+    if hashlib.file_digest(sealed, "sha256").hexdigest() != recorded.sealed_sha256:
+        fail(DENIED, "the SHA-256 of the sealed file is not the one that is recorded")
 
 
 def _check(sealed: Readable, plain: Writable, keys: list[str], recorded: pb.Evidence) -> None:

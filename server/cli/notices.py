@@ -8,14 +8,19 @@ import click
 from google.protobuf.json_format import MessageToDict
 
 from linewarden.diagnostics.model import NoticeChannel
-from linewarden.server.cli.calling import rpc
+from linewarden.server.cli.calling import pages, rpc
 from linewarden.server.cli.client import Connection, connecting, subject_option, tenant_option
 from linewarden.server.cli.output import output_option, write_rows
+from linewarden.server.cli.session import second_of, word_of
 from linewarden.server.diagnostics.words import CHANNELS
 from linewarden.v1 import diagnostics_pb2 as pb
 
 _NOTICE = ("id", "version", "audience", "published_at", "informed", "confirmed", "reported", "failed")
 _ACTIVE = ("session_id", "coverage", "profile", "started_at", "ends_before", "notice_id", "notice_version")
+#: What a table shows of these: words instead of names of the contract, and times to the second.
+_ACTIVE_TABLE = ("id", "since", "what")
+
+_COVERAGES = {pb.COVERAGE_CERTAIN: "covers you", pb.COVERAGE_POSSIBLE: "may cover you"}
 
 channel_type = click.Choice([one.value for one in NoticeChannel])
 
@@ -66,15 +71,8 @@ def publish(
 @output_option
 def notices(connection: Connection, tenant: str, subject: str, output: str) -> None:
     """List the notices in their current versions, as any user may ask."""
-    rows: list[dict[str, Any]] = []
-    token = ""
-    while True:
-        page = rpc(connection, "ListNotices", tenant, subject, page_token=token)
-        rows += [_row(one) for one in page.notices]
-        token = page.next_page_token
-        if not token:
-            break
-    write_rows(rows, _NOTICE, output)
+    found = pages(connection, "ListNotices", tenant, subject)
+    write_rows([_row(one) for page in found for one in page.notices], _NOTICE, output)
 
 
 @click.command()
@@ -111,9 +109,13 @@ def active(
 ) -> None:
     """Say which captures run now and what their notices say, as any user may ask."""
     answer = rpc(connection, "ListActiveNotices", tenant, subject, extensions=extensions, language=language)
-    write_rows([_row(one) for one in answer.notices], _ACTIVE, output)
     if output != "table":
+        write_rows([_row(one) for one in answer.notices], _ACTIVE, output)
         return
+    if not answer.notices:
+        click.echo("linewarden: nothing runs", err=True)
+        return
+    write_rows(map(_running, answer.notices), _ACTIVE_TABLE, output)
     for id, version in sorted({(one.notice_id, one.notice_version) for one in answer.notices}):
         click.echo(f"\n{id}, version {version}:")
         _write_texts(next(one.texts for one in answer.notices if (one.notice_id, one.notice_version) == (id, version)))
@@ -144,6 +146,16 @@ def _row(message: Any) -> dict[str, Any]:
     if isinstance(message, pb.Notice) and not message.texts:
         del row["texts"]
     return row
+
+
+def _running(one: pb.ActiveNotice) -> dict[str, str]:
+    words = (_COVERAGES.get(one.coverage, ""), word_of(pb.CaptureProfile, one.profile, "profile"))
+    told = f"notice {one.notice_id}, version {one.notice_version}"
+    return {
+        "id": one.session_id,
+        "since": second_of(one.started_at),
+        "what": ", ".join(filter(None, (*words, f"until {second_of(one.ends_before)}", told))),
+    }
 
 
 def _write_texts(texts: Iterable[pb.NoticeText]) -> None:

@@ -95,7 +95,10 @@ def _spreadsheet_cell(text: str) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, Mapping):
         text = orjson.dumps(value).decode()
+    elif isinstance(value, list | tuple):
+        nested = any(isinstance(one, Mapping | list | tuple) for one in value)
+        text = orjson.dumps(value).decode() if nested else ", ".join(map(str, value))
     else:
-        text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        text = str(value)
     # Controls and marks of direction would let a name write over its neighbours on a terminal.
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

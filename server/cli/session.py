@@ -12,6 +12,8 @@ from linewarden.server.names import PURPOSES
 from linewarden.v1 import diagnostics_pb2 as pb
 
 _COLUMNS = ("id", "state", "profile", "requested_by", "approved_by", "worker", "stop_reason", "lossy")
+#: A table has few columns, or an id would leave the others no room to be read.
+_TABLE = ("id", "state", "what")
 _PREFIXES = {"state": "SESSION_STATE_", "profile": "CAPTURE_PROFILE_", "stop_reason": "CAPTURE_STOP_REASON_"}
 _KEPT = {
     pb.CAPTURE_PROFILE_HEADERS: "headers of link, network and transport",
@@ -34,7 +36,10 @@ def write_session(session: pb.Session, output: str) -> None:
 
 def write_sessions(sessions: Sequence[pb.Session], output: str) -> None:
     """Write sessions as rows."""
-    write_rows(map(row_of, sessions), _COLUMNS, output)
+    if output == "table":
+        write_rows(map(_for_people, sessions), _TABLE, output)
+    else:
+        write_rows(map(row_of, sessions), _COLUMNS, output)
 
 
 def show_session(session: pb.Session, output: str) -> None:
@@ -55,12 +60,27 @@ def row_of(message: Any) -> dict[str, Any]:
     }
 
 
+def _for_people(session: pb.Session) -> dict[str, str]:
+    """The session with, in one text, what it is, by whose doing, and how it ended; nothing of what is not so."""
+    reason = word_of(pb.CaptureStopReason, session.stop_reason, "stop_reason")
+    said = (
+        word_of(pb.CaptureProfile, session.profile, "profile"),
+        f"for {session.requested_by}" if session.requested_by else "",
+        f"approved by {session.approved_by}" if session.approved_by else "",
+        f"at {session.worker}" if session.worker else "",
+        f"stopped: {reason}" if session.stop_reason else "",
+        "lossy" if session.lossy else "",
+    )
+    state = word_of(pb.SessionState, session.state, "state")
+    return {"id": session.id, "state": state, "what": ", ".join(filter(None, said))}
+
+
 def _parts(session: pb.Session) -> Iterator[_Part]:
     readable = session.HasField("selector")
     purpose = PURPOSES.get(session.purpose, "no purpose")
-    profile = _word(pb.CaptureProfile, session.profile, "profile")
+    profile = word_of(pb.CaptureProfile, session.profile, "profile")
     yield "session", [session.id]
-    yield "state", [_word(pb.SessionState, session.state, "state")]
+    yield "state", [word_of(pb.SessionState, session.state, "state")]
     yield "asked for", [_by(session.requested_by, session.requested_at)]
     yield "purpose", [f"{purpose}, case {session.case_reference if readable else _GONE}"]
     yield "profile", [f"{profile}: {_KEPT[session.profile]}" if session.profile in _KEPT else profile]
@@ -83,7 +103,7 @@ def _way(session: pb.Session) -> Iterator[_Part]:
     elif session.HasField("start_before"):
         yield "start before", [_at(session.start_before)]
     if session.stop_reason:
-        yield "stopped for", [_word(pb.CaptureStopReason, session.stop_reason, "stop_reason")]
+        yield "stopped for", [word_of(pb.CaptureStopReason, session.stop_reason, "stop_reason")]
     if session.cause:
         yield "cause", [session.cause]
     if session.HasField("ended_at"):
@@ -160,7 +180,8 @@ def _counters(counters: pb.CaptureCounters) -> list[str]:
     return [*lines, f"masked by rule: {rules}"] if rules else lines
 
 
-def _word(enum: Any, number: int, field: str) -> str:
+def word_of(enum: Any, number: int, field: str) -> str:
+    """The word of a session for a number of the contract."""
     return str(enum.Name(number)).removeprefix(_PREFIXES[field]).lower().replace("_", " ")
 
 
@@ -168,8 +189,13 @@ def _by(person: str, at: Timestamp) -> str:
     return f"by {person}, {_at(at)}" if person else _at(at)
 
 
+def second_of(time: Timestamp) -> str:
+    """A time to the second, UTC."""
+    return f"{time.ToDatetime():%Y-%m-%d %H:%M:%S}"
+
+
 def _at(time: Timestamp) -> str:
-    return f"{time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC"
+    return f"{second_of(time)} UTC"
 
 
 def _duration(seconds: int) -> str:

@@ -2,12 +2,15 @@
 
 import asyncio
 import signal
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from linewarden.server import log
-from linewarden.server.cli.operator import configured, settings_from
+from linewarden.server.bootstrap import now_us
+from linewarden.server.cli.operator import configured, opened_storage, settings_from
+from linewarden.server.operating import record_enrolment
 from linewarden.server.workers.attending import attend
 from linewarden.server.workers.enrolment import enrol, read_enrolment
 
@@ -41,7 +44,12 @@ def enrol_worker(
     """Make the FOLDER of a worker called NAME: take it to the worker's host, and run it there."""
     settings = settings_from(config)
     trust = server_ca or settings.tls_certificate.with_name("ca.crt")
-    enrol(settings, name, folder, servers, interfaces, trust)
+    with opened_storage(config) as storage:
+
+        def record(expires: datetime) -> None:
+            record_enrolment(storage.log, name, int(expires.timestamp()) * 1_000_000, now_us())
+
+        enrol(settings, name, folder, servers, interfaces, trust, record)
     click.echo(f"linewarden: take {folder} to the worker's host, and there: linewarden worker run FOLDER", err=True)
 
 
@@ -65,8 +73,6 @@ def run(folder: Path, log_level: str, log_format: str) -> None:
     """Attend to the servers that FOLDER names, until told to stop by SIGTERM or SIGINT. Captures need CAP_NET_RAW."""
     log.configure(log_level, log_format)
     enrolment = read_enrolment(folder)
-    for left in enrolment.spool.glob("*"):
-        left.unlink()  # of captures that ended with an earlier process: nobody would know of them
 
     async def until_told() -> None:
         stop = asyncio.Event()

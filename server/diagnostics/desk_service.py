@@ -17,7 +17,6 @@ from linewarden.diagnostics.attestations import AttestationDesk
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.notices import NoticeDesk
 from linewarden.diagnostics.ports import Rights, WorkerLauncher
-from linewarden.diagnostics.probes.desk import ProbeDesk
 from linewarden.diagnostics.sessions import SessionDesk
 from linewarden.diagnostics.steps import Safe
 from linewarden.diagnostics.supervisor import Supervisor
@@ -26,6 +25,7 @@ from linewarden.diagnostics.usage import Usage
 from linewarden.server.access import ServicerContext
 from linewarden.server.diagnostics.custody import Custody
 from linewarden.server.diagnostics.mailing import Mailing
+from linewarden.server.diagnostics.probing import Probing
 from linewarden.server.diagnostics.steps import Steps, of_tenant
 from linewarden.server.door import Door, Entrance
 from linewarden.server.errors import abort
@@ -54,7 +54,7 @@ class Desks:
     supervisor: Supervisor
     usage: Usage
     mailing: Mailing
-    probes: ProbeDesk
+    probing: Probing
     rights: Rights
     custody: Custody
     workers: WorkerLauncher

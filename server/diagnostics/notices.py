@@ -8,6 +8,7 @@ from linewarden.authz.model import Verb
 from linewarden.authz.service import Access
 from linewarden.diagnostics.model import DeliveryOutcome, MailResult, Notice, NoticeText, Receipt
 from linewarden.diagnostics.notices import ActiveNotice
+from linewarden.diagnostics.sessions import START_PATIENCE_S
 from linewarden.diagnostics.steps import FOREIGN, Occasion, Step
 from linewarden.diagnostics.store.records import StoredRecord
 from linewarden.server.access import ServicerContext, subject_name, timestamp
@@ -159,7 +160,7 @@ class NoticeService(CustomerService):
             profile=number(session.profile),
             purpose=PURPOSE_NUMBERS[session.purpose],
             started_at=timestamp(started_us),
-            ends_before=timestamp(started_us + session.limits.seconds * 1_000_000),
+            ends_before=timestamp(started_us + (START_PATIENCE_S + session.limits.seconds) * 1_000_000),
             notice_id=notice.id,
             notice_version=notice.version,
             texts=texts_in(notice, request.language),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 from linewarden.authz.model import Verb
@@ -57,7 +58,7 @@ class SessionService(AttestationService):
         """Approve what somebody else asked for."""
 
         async def answer(entrance: Entrance) -> pb.ApproveSessionResponse:
-            make: _Make = lambda on: self._desks.sessions.approve(on, request.session_id)  # noqa: E731
+            make = partial(self._desks.sessions.approve, id=request.session_id)
             return pb.ApproveSessionResponse(session=await self._step(entrance, request, Verb.CAPTURE_APPROVE, make))
 
         return await self._serve(context, request, answer)
@@ -68,7 +69,7 @@ class SessionService(AttestationService):
         """Refuse a session for good."""
 
         async def answer(entrance: Entrance) -> pb.RejectSessionResponse:
-            make: _Make = lambda on: self._desks.sessions.reject(on, request.session_id)  # noqa: E731
+            make = partial(self._desks.sessions.reject, id=request.session_id)
             return pb.RejectSessionResponse(session=await self._step(entrance, request, Verb.CAPTURE_APPROVE, make))
 
         return await self._serve(context, request, answer)
@@ -123,7 +124,7 @@ class SessionService(AttestationService):
         """Let the capture take no packets."""
 
         async def answer(entrance: Entrance) -> pb.PauseSessionResponse:
-            make: _Make = lambda on: self._desks.sessions.pause(on, request.session_id)  # noqa: E731
+            make = partial(self._desks.sessions.pause, id=request.session_id)
             told = await self._step(entrance, request, Verb.CAPTURE_STOP, make)
             self._desks.supervisor.pause(entrance.log, request.session_id, paused=True)
             return pb.PauseSessionResponse(session=told)
@@ -153,7 +154,7 @@ class SessionService(AttestationService):
         """Stop the capture."""
 
         async def answer(entrance: Entrance) -> pb.StopSessionResponse:
-            make: _Make = lambda on: self._desks.sessions.stop(on, request.session_id)  # noqa: E731
+            make = partial(self._desks.sessions.stop, id=request.session_id)
             told = await self._step(entrance, request, Verb.CAPTURE_STOP, make)
             self._desks.supervisor.nudge(entrance.log, request.session_id, StopReason.REQUESTED)
             return pb.StopSessionResponse(session=told)
@@ -163,7 +164,7 @@ class SessionService(AttestationService):
     async def _going_on(self, entrance: Entrance, id: str) -> tuple[list[Access], bool]:
         """What it needs to let a session run, and whether its approver may still approve.
 
-        The step is guarded by the policy's revision, so this is so when it is taken, or it is looked at again.
+        Should the approver lose that right in this very moment, the first look of the supervisor finds out.
         """
         desk, log = self._desks.sessions, entrance.log
         try:

@@ -12,7 +12,7 @@ from linewarden.authz.model import Context, Purpose, Resource, ResourceType, Ver
 from linewarden.authz.policies import Policies
 from linewarden.authz.service import Access, AccessControl
 from linewarden.diagnostics.errors import DiagnosticsError
-from linewarden.diagnostics.kinds import DIAGNOSTICS_REFUSED
+from linewarden.diagnostics.kinds import ATTESTATION, DIAGNOSTICS_REFUSED, NOTICE, SESSION
 from linewarden.diagnostics.ports import Standing
 from linewarden.diagnostics.session import CaptureRight
 from linewarden.diagnostics.steps import Occasion, Step
@@ -29,10 +29,20 @@ _ATTEMPTS = 20
 class Steps:
     """Takes the steps of requests."""
 
-    def __init__(self, control: AccessControl, directory: Directory, writer: Writer) -> None:
+    def __init__(
+        self,
+        control: AccessControl,
+        directory: Directory,
+        writer: Writer,
+        known: Callable[[int, str, str], bool],
+        now_us: Callable[[], int],
+    ) -> None:
+        """`known` is whether a log has a record of that kind and id."""
         self._control = control
         self._directory = directory
         self._writer = writer
+        self._known = known
+        self._now_us = now_us
 
     async def take(
         self, entrance: Entrance, request: Any, accesses: Sequence[Access], make: Callable[[Occasion], Step[R]]
@@ -50,7 +60,7 @@ class Steps:
             try:
                 step = await asyncio.to_thread(make, on)
             except DiagnosticsError as refused:
-                await self._refuse(on, guards, decision, accesses, refused)
+                await self._refuse(on, request, guards, decision, accesses, refused)
                 raise
             try:
                 entries = (*decision, *step.entries)
@@ -67,7 +77,8 @@ class Steps:
             LogUnavailable: see `Writer.append`.
         """
         for _ in range(_ATTEMPTS):
-            step = await asyncio.to_thread(make, await self.occasion(entrance, request))
+            later = entrance._replace(now_us=self._now_us())
+            step = await asyncio.to_thread(make, await self.occasion(later, request))
             try:
                 await self._writer.append(Unit(entrance.log, step.entries, effect=step.apply))
             except EffectRefused:
@@ -131,6 +142,7 @@ class Steps:
     async def _refuse(
         self,
         on: Occasion,
+        request: Any,
         guards: tuple[Guard, ...],
         decision: tuple[bytes, ...],
         accesses: Sequence[Access],
@@ -140,7 +152,13 @@ class Steps:
         fields: dict[str, Any] = {"reason": reason_of(refused), "actions": [one.verb for one in accesses]}
         if refused.detail:
             fields["detail"] = refused.detail
+        fields |= await asyncio.to_thread(self._about, on.log, request)
         await self._writer.append(Unit(on.log, (*decision, on.entry(DIAGNOSTICS_REFUSED, fields)), guards))
+
+    def _about(self, log: int, request: Any) -> dict[str, str]:
+        """The records that a request names, as far as there are such: nobody vouches for what else it says."""
+        named = {kind: getattr(request, f"{kind}_id", "") for kind in (SESSION, NOTICE, ATTESTATION)}
+        return {kind: id for kind, id in named.items() if id and self._known(log, kind, id)}
 
 
 class PolicyRights:

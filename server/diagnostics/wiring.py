@@ -20,6 +20,7 @@ from linewarden.authz.service import AccessControl
 from linewarden.diagnostics.attestations import AttestationDesk
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import CaptureLimits
+from linewarden.diagnostics.local_workers import LocalWorkers
 from linewarden.diagnostics.mail import Post, SmtpMailer
 from linewarden.diagnostics.notices import NoticeDesk
 from linewarden.diagnostics.orders import order_signer
@@ -35,12 +36,12 @@ from linewarden.diagnostics.supervisor import Supervisor
 from linewarden.diagnostics.sweeper import Sweeper
 from linewarden.diagnostics.terms import TermsDesk
 from linewarden.diagnostics.usage import Usage
-from linewarden.diagnostics.worker_process import LocalWorkers
 from linewarden.server.diagnostics.custody import Custody
 from linewarden.server.diagnostics.desk_service import Desks
-from linewarden.server.diagnostics.findings import DiagnosticsService
 from linewarden.server.diagnostics.mailing import Mailing
 from linewarden.server.diagnostics.places import read_places
+from linewarden.server.diagnostics.probing import Probing
+from linewarden.server.diagnostics.service import DiagnosticsService
 from linewarden.server.diagnostics.steps import PolicyRights, Steps
 from linewarden.server.diagnostics.words import LEASE_S
 from linewarden.server.door import Door
@@ -62,14 +63,16 @@ class Diagnosing:
     service: DiagnosticsService
     supervisor: Supervisor
     mailing: Mailing
+    probing: Probing
     sweeper: Sweeper
     usage: Usage
     hub: Hub
     now_us: Callable[[], int]
 
     async def close(self) -> None:
-        """Let mails and captures of this process come to an end that is recorded."""
+        """Let mails, probes and captures of this process come to an end that is recorded."""
         await self.mailing.close()
+        await self.probing.close()
         await self.supervisor.close()
 
     async def sweep(self) -> None:
@@ -104,8 +107,9 @@ def open_diagnostics(
     hub = _hub(settings, here, writer, clock)
     workers = Fleet(here, hub)
     usage = Usage(UsageStore(storage.log), settings.usage_threshold)
-    notices, steps = NoticeDesk(books, safe), Steps(control, directory, writer)
+    notices, steps = NoticeDesk(books, safe), Steps(control, directory, writer, books.knows, clock)
     mailing = Mailing(steps, SendingDesk(books, notices, _new_id), _post(settings), clock)
+    probing = Probing(steps, ProbeDesk(books, safe, places, workers), workers)
     rights, recorder = PolicyRights(policies, clock), Recorder(writer, clock)
     supervisor = Supervisor(
         books,
@@ -131,14 +135,14 @@ def open_diagnostics(
         supervisor,
         usage,
         mailing,
-        ProbeDesk(books, safe, places, workers),
+        probing,
         rights,
         Custody(supervisor, settings.capture_max_bytes),
         workers,
     )
     service = DiagnosticsService(door, steps, desks, settings.max_stream_seconds, clock)
     sweeper = Sweeper(books, workers, recorder, supervisor.watches, clock, time.monotonic)
-    return Diagnosing(service, supervisor, mailing, sweeper, usage, hub, clock)
+    return Diagnosing(service, supervisor, mailing, probing, sweeper, usage, hub, clock)
 
 
 def _new_id() -> str:

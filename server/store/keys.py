@@ -1,16 +1,26 @@
-"""API keys in the database. A change is an entry of the system log and moves its revision."""
+"""API keys in the database. A change is an entry of the system log and moves its revision.
 
-from collections.abc import Callable
+Each revision has a seal over all keys. What is read is compared with the seal of exactly the revision that the head of
+the system log names, and so is what a change begins with.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from hmac import compare_digest
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from linewarden.audit.errors import EffectRefused
-from linewarden.audit.model import SYSTEM_LOG
+from linewarden.audit.errors import EffectRefused, LogUnavailable
+from linewarden.audit.keyring import Seals
+from linewarden.audit.model import SYSTEM_LOG, Head
+from linewarden.audit.store.heads import COLUMNS, opened, seals_of
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.schema import BigInt, Name, log_head
 from linewarden.server.credentials import ApiKey, KeySet
+from linewarden.server.errors import KeysNotOurs
 
 metadata = sa.MetaData()
 
@@ -27,6 +37,15 @@ _key = sa.Table(
     sa.Column("revoked_us", BigInt),
 )
 
+_seal = sa.Table(
+    "api_key_seal",
+    metadata,
+    sa.Column("revision", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("seal", sa.LargeBinary, nullable=False, comment="over all keys as of this revision"),
+)
+
+_PURPOSE = b"keys"
+
 
 class KeyStore:
     """All keys of one database."""
@@ -38,29 +57,30 @@ class KeyStore:
         """All keys and the revision they are of.
 
         Raises:
+            KeysNotOurs: they are not those that the service wrote.
             LogUnavailable: the database failed.
         """
-        # The revision is read first: keys newer than it cost one more look, older ones would be a stale answer.
         with self._store.reading() as connection:
-            revision = connection.scalar(sa.select(log_head.c.revision).where(log_head.c.log == SYSTEM_LOG))
-            rows = connection.execute(sa.select(_key).order_by(_key.c.created_us)).mappings().all()
-        return KeySet(int(revision or 0), map(_from_row, rows))
+            head, rows = _verified(connection, self._store.seals)
+        return KeySet(0 if head is None else head.revision, map(_from_row, rows))
 
     def all(self) -> list[ApiKey]:
         """All keys, oldest first.
 
         Raises:
+            KeysNotOurs: they are not those that the service wrote.
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
-            rows = connection.execute(sa.select(_key).order_by(_key.c.created_us)).mappings().all()
-        return [_from_row(row) for row in rows]
+            _, rows = _verified(connection, self._store.seals)
+        return sorted(map(_from_row, rows), key=lambda key: key.created_us)
 
 
 def insertion(key: ApiKey) -> Callable[[sa.Connection], None]:
-    """The effect that stores a key."""
+    """The effect that stores a key; KeysNotOurs if what is stored is not ours. One such effect an append."""
 
     def insert(connection: sa.Connection) -> None:
+        head = _verified_head(connection)
         row = {
             "id": key.id,
             "secret_hash": key.secret_hash,
@@ -71,29 +91,87 @@ def insertion(key: ApiKey) -> Callable[[sa.Connection], None]:
             "expires_us": key.expires_us,
         }
         connection.execute(sa.insert(_key), row)
+        _seal_anew(connection, head)
 
     return insert
 
 
 def revocation(id: str, now_us: int) -> Callable[[sa.Connection], None]:
-    """The effect that revokes a key; EffectRefused if there is none that is not revoked."""
+    """The effect that revokes a key; EffectRefused if there is none that is not revoked. Otherwise as `insertion`."""
 
     def revoke(connection: sa.Connection) -> None:
+        head = _verified_head(connection)
         valid = sa.and_(_key.c.id == id, _key.c.revoked_us.is_(None))
         if connection.execute(sa.update(_key).where(valid).values(revoked_us=now_us)).rowcount != 1:
             raise EffectRefused("there is no such key, or it is revoked already")
+        _seal_anew(connection, head)
 
     return revoke
 
 
+def seal_of(seals: Seals, head: Head, rows: Sequence[Sequence[object]]) -> bytes:
+    """The seal over all keys as of the revision of a head; a row is its columns in order, bytes as hexadecimal."""
+    ordered = sorted(map(list, rows), key=lambda row: str(row[0]))
+    return seals.mac(_PURPOSE, (head.origin_id, head.revision, ordered))
+
+
+def _seal_anew(connection: sa.Connection, before: Head) -> None:
+    """Seal what has become of the keys, for the revision after that of the head."""
+    seals, head = seals_of(connection), replace(before, revision=before.revision + 1)
+    seal = seal_of(seals, head, list(map(_plain, connection.execute(sa.select(_key)))))
+    connection.execute(sa.insert(_seal), {"revision": head.revision, "seal": seal})
+
+
+def _verified(connection: sa.Connection, seals: Seals) -> tuple[Head | None, list[Any]]:
+    """The head of the system log, if there is one, and the rows of the keys. Inside an append, those before it."""
+    # In one statement, so that head, seal and keys are of one moment in every database.
+    source = log_head.outerjoin(_seal, _seal.c.revision == log_head.c.revision).outerjoin(_key, sa.true())
+    parts = (*COLUMNS, _seal.c.seal.label("keys_seal"), *_key.c)
+    query = sa.select(*parts).select_from(source).where(log_head.c.log == SYSTEM_LOG)
+    found = connection.execute(query).all()
+    if not found:
+        return None, []
+    first, ends = found[0], len(COLUMNS)
+    try:
+        head = opened(seals, first[:ends])
+    except LogUnavailable as fault:
+        raise KeysNotOurs("the head of the system log is not one that the service wrote") from fault
+    rows = [row[ends + 1 :] for row in found if row[ends + 1] is not None]
+    if not _is_ours(seals, head, first.keys_seal, rows):
+        raise KeysNotOurs("the stored keys are not those that the service wrote")
+    return head, rows
+
+
+def _verified_head(connection: sa.Connection) -> Head:
+    """The head that a change of keys begins with; an append has found that there is one."""
+    head, _ = _verified(connection, seals_of(connection))
+    assert head is not None
+    return head
+
+
+def _is_ours(seals: Seals, head: Head, seal: bytes, rows: Sequence[Any]) -> bool:
+    if head.revision == 0:
+        return not rows
+    # SQLite keeps in a column what it was given: whoever writes past us may have put a number where bytes belong.
+    with suppress(TypeError, AttributeError):
+        return compare_digest(seal_of(seals, head, list(map(_plain, rows))), seal)
+    return False
+
+
+def _plain(row: Any) -> list[object]:
+    id, secret_hash, *others = row
+    return [id, secret_hash.hex(), *others]
+
+
 def _from_row(row: Any) -> ApiKey:
+    id, secret_hash, caller, tenants, methods, created_us, expires_us, revoked_us = row
     return ApiKey(
-        id=row["id"],
-        secret_hash=bytes(row["secret_hash"]),
-        caller=row["caller"],
-        tenants=frozenset(orjson.loads(row["tenants"])),
-        methods=frozenset(orjson.loads(row["methods"])),
-        created_us=row["created_us"],
-        expires_us=row["expires_us"],
-        revoked_us=row["revoked_us"],
+        id=id,
+        secret_hash=bytes(secret_hash),
+        caller=caller,
+        tenants=frozenset(orjson.loads(tenants)),
+        methods=frozenset(orjson.loads(methods)),
+        created_us=created_us,
+        expires_us=expires_us,
+        revoked_us=revoked_us,
     )

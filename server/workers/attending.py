@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,10 +19,10 @@ import structlog
 from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.local_worker import LocalWorker
+from linewarden.diagnostics.local_workers import LocalWorkers
 from linewarden.diagnostics.orders import OrderRefused, open_capture, open_probe
 from linewarden.diagnostics.ports import Order
 from linewarden.diagnostics.probes.model import Findings, ProbeOrder
-from linewarden.diagnostics.worker_process import LocalWorkers
 from linewarden.server.diagnostics.words import STOP_REASONS, tally_message
 from linewarden.server.workers.enrolment import Enrolment
 from linewarden.server.workers.outbox import Outbox
@@ -54,6 +55,7 @@ async def attend(enrolment: Enrolment, on_attending: Callable[[str], None], stop
 
     `on_attending` is called with a server that welcomes the worker, each time.
     """
+    _clear(enrolment.spool)
     workers = LocalWorkers(enrolment.spool)
     attendants = [_Attendant(enrolment, workers, server, on_attending) for server in enrolment.servers]
     keeping = [asyncio.create_task(one.keep()) for one in attendants]
@@ -62,6 +64,14 @@ async def attend(enrolment: Enrolment, on_attending: Callable[[str], None], stop
     for task in keeping:
         task.cancel()
     await asyncio.gather(*keeping, return_exceptions=True)
+
+
+def _clear(spool: Path) -> None:
+    """Delete what an earlier process left of captures that ended with it: nobody would know of it."""
+    for left in spool.glob("*.pcapng.age*"):
+        left.unlink()
+    for left in spool.glob("*.seal*"):
+        left.unlink()
 
 
 class _Attendant:

@@ -8,7 +8,7 @@ spool/           sealed evidence on its way
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from linewarden.audit.note import Verifier
 from linewarden.diagnostics.orders import order_signer
 from linewarden.server.settings import Settings
 from linewarden.server.storage import read_seed
-from linewarden.server.tls import write_new
+from linewarden.server.tls import expiry, write_new
 from linewarden.server.workers.certificates import check_name, issue, make_authority, worker_in
 
 _CONFIG = "worker.toml"
@@ -48,9 +48,17 @@ class Enrolment:
 
 
 def enrol(
-    settings: Settings, name: str, folder: Path, servers: Sequence[str], interfaces: Sequence[str], trust: Path
+    settings: Settings,
+    name: str,
+    folder: Path,
+    servers: Sequence[str],
+    interfaces: Sequence[str],
+    trust: Path,
+    record: Callable[[datetime], None] = lambda _expires: None,
 ) -> None:
     """Make the folder of a worker. The first worker makes the authority of them all; `trust` is for `server-ca.crt`.
+
+    `record` is called with the end of the certificate before there is one.
 
     Raises:
         ValueError: the worker cannot be called so, or a file holds something else than it should.
@@ -59,6 +67,7 @@ def enrol(
     """
     check_name(name)
     now = datetime.now(UTC)
+    record(expiry(now))
     make_authority(settings.capture_worker_ca, settings.capture_worker_ca_key, now)
     key, certificate = issue(
         name, settings.capture_worker_ca.read_bytes(), settings.capture_worker_ca_key.read_bytes(), now

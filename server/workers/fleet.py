@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from linewarden.diagnostics.local_workers import LocalWorkers
 from linewarden.diagnostics.ports import Order, RunningWorker
 from linewarden.diagnostics.probes.model import Findings, ProbeOrder
 from linewarden.diagnostics.session import Evidence, Reader
-from linewarden.diagnostics.worker_process import LocalWorkers
 from linewarden.server.workers.hub import Hub
 
 

@@ -37,7 +37,7 @@ _HELLO = Violation("hello", "hello.first", "must be the first message, in a prot
 _SESSION = Violation("session_id", "session_id.known", "must be that of a capture whose evidence is to come")
 _LENGTH = Violation("content", "content.length", "must not pass the limit of the capture")
 
-Recorder = Callable[[str, str], Awaitable[None]]
+Record = Callable[[str, str], Awaitable[None]]
 
 
 class Hub(CaptureWorkerServiceServicer):
@@ -51,7 +51,7 @@ class Hub(CaptureWorkerServiceServicer):
         self,
         signer: Signer,
         path: Callable[[str], Path],
-        record: Recorder,
+        record: Record,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:

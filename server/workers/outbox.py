@@ -26,6 +26,8 @@ class Outbox(Generic[M]):
 
     def put(self, message: M) -> None:
         """Say something; nothing once it is closed."""
+        if self._closed:
+            return
         self._waiting.append(message)
         if len(self._waiting) > MOST_WAITING:
             self._closed = True

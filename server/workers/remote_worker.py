@@ -11,7 +11,7 @@ from linewarden.diagnostics.ports import Order, Outcome
 from linewarden.diagnostics.session import Tally
 from linewarden.server.diagnostics.words import number
 from linewarden.server.workers.delivery import Delivered, Delivery
-from linewarden.server.workers.words import evidence_of, reason_of, tally_of
+from linewarden.server.workers.words import evidence_said, reason_of, tally_of
 from linewarden.v1 import worker_pb2
 
 Say = Callable[[worker_pb2.AttendResponse], None]
@@ -92,7 +92,7 @@ class RemoteWorker:
         Raises:
             ValueError: what it says makes no sense.
         """
-        stated = evidence_of(message.evidence, self._path.name) if message.HasField("evidence") else None
+        stated = evidence_said(message.evidence, self._path.name) if message.HasField("evidence") else None
         came = self._delivered
         whole = stated is not None and came == Delivered(stated.sealed_bytes, stated.sealed_sha256)
         reason = StopReason.DISK_LOW if self._disk_full else reason_of(message)

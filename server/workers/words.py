@@ -63,7 +63,7 @@ def reason_of(message: worker_pb2.CaptureEnded) -> StopReason:
     return STOP_REASONS[message.stop_reason]
 
 
-def evidence_of(message: pb.Evidence, file: str) -> Evidence:
+def evidence_said(message: pb.Evidence, file: str) -> Evidence:
     """What was sealed, as a worker says, and lies in `file` of the folder of evidence.
 
     Raises:

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from linewarden.audit.keyring import Seals
 from linewarden.audit.store import schema
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
+
+SEALS = Seals(bytes(32))
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 @pytest.fixture
 def store(engine: sa.Engine) -> Iterator[LogStore]:
     """A store with the system log, and the logs 1 and 2 of two tenants."""
-    store = LogStore(engine)
+    store = LogStore(engine, SEALS)
     for number, tenant in enumerate(("", "acme", "globex")):
         assert store.create(tenant, f"origin-{number}", 1) == number
     yield store

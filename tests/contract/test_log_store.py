@@ -13,6 +13,7 @@ from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.schema import log_entry, log_head
+from tests.contract.conftest import SEALS
 
 
 def test_entries_are_numbered_without_gaps_and_read_back_as_hashed(store: LogStore) -> None:
@@ -63,7 +64,7 @@ def test_a_guard_refuses_what_was_decided_under_another_revision(store: LogStore
 def test_a_guard_on_another_log_is_read_as_committed(store: LogStore, engine: sa.Engine) -> None:
     """A change of keys that another process committed refuses what was begun under the old keys."""
     assert store.append([Unit(1, (b"a",), (Guard(SYSTEM_LOG, 0),))]) == [0]
-    other = LogStore(engine)
+    other = LogStore(engine, SEALS)
     other.append([Unit(SYSTEM_LOG, (b"key revoked",), moves_revision=True)])
     other.close_writer()
     (result,) = store.append([Unit(1, (b"b",), (Guard(SYSTEM_LOG, 0),))])
@@ -111,7 +112,7 @@ def test_two_stores_share_one_log_without_gaps_or_overlaps(store: LogStore, data
 
     def write(name: bytes) -> None:
         engine = open_engine(database_url)
-        other = LogStore(engine)
+        other = LogStore(engine, SEALS)
         for n in range(count):
             (result,) = other.append([Unit(1, (name + str(n).encode(),))])
             assert isinstance(result, int)

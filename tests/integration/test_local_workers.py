@@ -20,7 +20,7 @@ from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.local_worker import LocalWorker, _tally
 from linewarden.diagnostics.ports import Order
 from linewarden.diagnostics.session import Reader, Tally
-from linewarden.diagnostics.worker_process import LocalWorkers
+from linewarden.diagnostics.local_workers import LocalWorkers
 from tests.integration.captures import live
 from tests.integration.disks import holding, small_disk
 

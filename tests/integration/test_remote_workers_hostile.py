@@ -327,3 +327,32 @@ def _nameless(branch: Branch) -> tuple[bytes, bytes]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "branch")])
     certificate = certificate_builder(name, issuer.subject, key, datetime.now(UTC)).add_extension(names, critical=False)
     return pem_of(key), certificate.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+async def test_a_probe_whose_worker_leaves_has_its_end_in_the_log(branch: Branch) -> None:
+    """Of a probe that was begun the log tells the end, also where nobody knows what was found."""
+    async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
+        made = Puppet(channel)
+        await made.hear("welcome")
+        where = {"target": "127.0.0.1", "timeout_ms": 9_000, "worker": "branch"}
+        asking = asyncio.create_task(branch.acme.refused("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, **where))
+        await made.hear("probe")
+        made.call.cancel()
+        assert await asking == "DIAGNOSIS_UNAVAILABLE"
+    first, last = (entry for entry in branch.site.entries() if entry["kind"] == "probe.run")
+    assert (first["done"], last["done"], last["succeeded"]) == (False, True, False)
+    assert last["time"] > first["time"]
+
+
+async def test_a_probe_whose_caller_leaves_has_its_end_in_the_log(branch: Branch) -> None:
+    """What was found is recorded, whoever waits for it."""
+    async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
+        made = Puppet(channel)
+        await made.hear("welcome")
+        where = {"target": "127.0.0.1", "timeout_ms": 9_000, "worker": "branch"}
+        asking = asyncio.create_task(branch.acme.ask("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, **where))
+        id = (await made.hear("probe")).id
+        asking.cancel()
+        await asyncio.sleep(0.2)
+        made.say(probed=worker_pb2.ProbeDone(probe_id=id, succeeded=True, findings={"connect_ms": "1"}))
+        await until(lambda: [e.get("done") for e in branch.site.entries() if e["kind"] == "probe.run"] == [False, True])

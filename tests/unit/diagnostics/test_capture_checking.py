@@ -13,7 +13,7 @@ from linewarden.diagnostics.capture import checking, launch
 from linewarden.diagnostics.capture.errors import FilterRefused
 from linewarden.diagnostics.capture.launch import check_filter
 from linewarden.diagnostics.errors import DiagnosisUnavailable, FilterInvalid
-from linewarden.diagnostics.worker_process import LocalWorkers
+from linewarden.diagnostics.local_workers import LocalWorkers
 
 pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
 
@@ -131,7 +131,7 @@ def test_the_process_is_confined_and_sees_no_argument(tmp_path: Path, monkeypatc
 def test_the_server_loads_no_libpcap():
     """Whoever asks for a check loads nothing of scapy."""
     code = (
-        "import sys; from linewarden.diagnostics.worker_process import LocalWorkers; from pathlib import Path; "
+        "import sys; from linewarden.diagnostics.local_workers import LocalWorkers; from pathlib import Path; "
         "LocalWorkers(Path('.')).check_filter('udp'); sys.exit(any('scapy' in name for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

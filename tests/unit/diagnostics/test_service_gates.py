@@ -121,7 +121,7 @@ async def test_another_version_of_the_notice_stops_what_rests_on_the_one_before(
     session, _worker = await office.running()
     await publish(office)
     ended = await office.ended(session.id)
-    assert (ended.state, ended.stop_reason) == (SessionState.SEALED, StopReason.ATTESTATION_EXPIRED)
+    assert (ended.state, ended.stop_reason) == (SessionState.SEALED, StopReason.NOTICE_REPLACED)
 
 
 @pytest.mark.parametrize("lost", ["expired", "superseded"])

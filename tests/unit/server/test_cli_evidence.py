@@ -2,9 +2,12 @@
 
 import hashlib
 import io
+import os
+import pty
 import shutil
 import stat
 import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,9 +57,13 @@ class Server(DiagnosticsServiceServicer):
 
     def run(self, *arguments: str) -> Result:
         """Give a command on evidence."""
+        purpose = () if arguments[0] == "verify" else ("--purpose", "support")
+        return CliRunner().invoke(main, self.call(*arguments, *purpose), env={"LINEWARDEN_KEY": "lw_1_1"})
+
+    def call(self, command: str, *arguments: str) -> list[str]:
+        """The words of such a command, for a case and without a purpose."""
         options = ["--server", self.address, "--plaintext", "--tenant", "acme", "--as", "ines", "--case", "T-1"]
-        environment = {"LINEWARDEN_KEY": "lw_1_1"}
-        return CliRunner().invoke(main, ["capture", arguments[0], *options, "s1", *arguments[1:]], env=environment)
+        return ["capture", command, *options, "s1", *arguments]
 
 
 @pytest.fixture
@@ -140,6 +147,59 @@ def test_evidence_is_never_in_memory_as_a_whole(server: Server, tmp_path: Path) 
             assert tracemalloc.get_traced_memory()[1] < 16 * MEBIBYTE
         finally:
             tracemalloc.stop()
+
+
+def test_an_auditor_verifies_without_a_key(server: Server, tmp_path: Path) -> None:
+    """Size and SHA-256 of the sealed file are compared by whoever has it, and it is said what was not compared."""
+    sealed = tmp_path / "a.age"
+    assert server.run("fetch", str(sealed)).exit_code == 0
+    done = server.run("verify", str(sealed))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "the sealed file was compared, not its inside" in done.stderr
+    inside = server.run("verify", str(sealed), "--identity", str(tmp_path / "identity"))
+    assert (inside.exit_code, "the sealed file and its inside were compared" in inside.stderr) == (0, True)
+
+
+@pytest.mark.parametrize("differs", ["size", "content", "nothing"])
+def test_a_file_that_is_not_the_recorded_one_is_found_without_a_key(
+    server: Server, tmp_path: Path, differs: str
+) -> None:
+    """A file that was cut or changed, and a session of which nothing is recorded, end with 1 and say which."""
+    sealed, content = tmp_path / "a.age", bytearray(b"".join(server.parts))
+    if differs == "size":
+        content.pop()
+    elif differs == "content":
+        content[-1] ^= 1
+    else:
+        server.recorded = pb.Evidence()
+    sealed.write_bytes(content)
+    word = {"size": "the size", "content": "the SHA-256", "nothing": "no evidence is recorded"}[differs]
+    for key in ((), ("--identity", str(tmp_path / "identity"))):
+        done = server.run("verify", str(sealed), *key)
+        assert (done.exit_code, word in done.stderr) == (1, True)
+
+
+def test_a_purpose_is_never_assumed_where_evidence_is_read(server: Server, tmp_path: Path) -> None:
+    """Off a terminal a reading without a purpose is a wrong usage, and nothing is asked of the server."""
+    for command, key in (("fetch", ()), ("open", ("--identity", str(tmp_path / "identity")))):
+        call = server.call(command, str(tmp_path / "a"), *key)
+        done = CliRunner().invoke(main, call, env={"LINEWARDEN_KEY": "lw_1_1"})
+        assert (done.exit_code, server.asked) == (2, [])
+        assert "--purpose" in done.stderr
+
+
+def test_a_terminal_asks_for_the_purpose(server: Server, tmp_path: Path) -> None:
+    """Who sits at a terminal is asked until the purpose is one, and that purpose goes to the server."""
+    terminal, own = pty.openpty()
+    os.write(terminal, b"curiosity\nlegal\n")
+    call = [sys.executable, "-m", "linewarden.server", *server.call("fetch", str(tmp_path / "a.age"))]
+    environment = os.environ | {"LINEWARDEN_KEY": "lw_1_1"}
+    done = subprocess.run(call, stdin=own, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    os.close(own)
+    os.close(terminal)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("What for") == 2
+    assert [one.context.purpose for one in server.asked] == [core_pb2.PURPOSE_LEGAL]
 
 
 def test_a_look_states_purpose_and_case(server: Server, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
 import grpc
 import pytest
 from click.testing import CliRunner, Result
@@ -24,6 +25,7 @@ class Server(DiagnosticsServiceServicer):
 
     asked: list[Any] = field(default_factory=list)
     address: str = ""
+    running: tuple[str, ...] = ("5e" * 16, "6f" * 16)
 
     def GetNotice(self, request: Any, context: Any) -> pb.GetNoticeResponse:  # noqa: N802, ARG002
         """The notice in its second version of three."""
@@ -35,7 +37,13 @@ class Server(DiagnosticsServiceServicer):
         """Two captures with one notice."""
         self.asked.append(request)
         texts = [pb.NoticeText(language="en", text=TEXT)]
-        notices = [pb.ActiveNotice(session_id=id, notice_id="n", notice_version=2, texts=texts) for id in ("s1", "s2")]
+        about: dict[str, Any] = {"notice_id": "n", "notice_version": 2, "texts": texts}
+        running = pb.ActiveNotice(coverage=pb.COVERAGE_POSSIBLE, profile=pb.CAPTURE_PROFILE_SIGNALLING, **about)
+        running.started_at.FromJsonString("2026-01-02T03:04:05.678901Z")
+        running.ends_before.FromJsonString("2026-01-02T03:14:05.678901Z")
+        notices = [pb.ActiveNotice(session_id=id) for id in self.running]
+        for one in notices:
+            one.MergeFrom(running)
         return pb.ListActiveNoticesResponse(notices=notices)
 
     def RecordReceipts(self, request: Any, context: Any) -> pb.RecordReceiptsResponse:  # noqa: N802, ARG002
@@ -81,13 +89,31 @@ def test_a_notice_is_shown_as_text(server: Server) -> None:
 
 
 def test_whoever_asks_what_runs_can_read_and_confirm_it(server: Server) -> None:
-    """Beside each capture stand id and version to confirm, and what that version says, once."""
+    """Beside each capture stand id and version to confirm, since when and until when, and what that version says."""
     done = server.run("active")
-    first = done.stdout.splitlines()[1].split()
-    assert first[0] == "s1"
-    assert first[-2:] == ["n", "2"]
+    shown = " ".join(done.stdout.split())
+    words = "2026-01-02 03:04:05 may cover you, signalling, until 2026-01-02 03:14:05, notice n, version 2"
+    assert f"{'5e' * 16} {words} {'6f' * 16} {words}" in shown
     assert done.stdout.count("Calls are captured.") == 1
     assert "\nn, version 2:\n" in done.stdout
+
+
+def test_what_runs_fits_a_terminal(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 80 columns id and time stand whole, and there are no names of the contract."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = click.unstyle(server.run("active").stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [*lines[1].split()][:3] == ["5e" * 16, "2026-01-02", "03:04:05"]
+    assert "COVERAGE" not in "".join(lines)
+
+
+def test_that_nothing_runs_is_said(server: Server) -> None:
+    """People are told in words, programs get no rows, and no script takes the words for data."""
+    server.running = ()
+    done = server.run("active")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "linewarden: nothing runs\n")
+    assert server.run("active", "-o", "json").stdout == "[]\n"
 
 
 def test_lists_are_brought_with_their_times(server: Server, tmp_path: Path) -> None:

@@ -24,6 +24,13 @@ def test_rows_of_a_csv_need_not_have_the_same_fields(capsys: pytest.CaptureFixtu
     assert lines == [["armed", "1", "", ""], ["", "2", "now", '{"written":5}'], ["new", "", "", ""]]
 
 
+def test_a_cell_of_a_csv_is_text_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is nested in a list is JSON, that every program reads, and a list of words is a list of words."""
+    write_rows([{"readers": [{"name": "ines"}], "names": ["a", "b"], "ports": [[1, 2]]}], (), "csv")
+    _header, (readers, names, ports) = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert (json.loads(readers), names, json.loads(ports)) == ([{"name": "ines"}], "a, b", [[1, 2]])
+
+
 def test_a_csv_without_rows_has_its_header(capsys: pytest.CaptureFixture[str]) -> None:
     """A program reads no rows, and not no file."""
     write_rows([], ("id", "state"), "csv")

@@ -1,8 +1,11 @@
 """What an approver is shown of a session."""
 
+import csv
+import io
 import json
 from typing import Any
 
+import click
 import pytest
 
 from linewarden.server.cli.session import show_session, write_sessions
@@ -148,10 +151,26 @@ def test_programs_get_the_session_as_it_is(capsys: pytest.CaptureFixture[str]) -
     assert row["selector"]["extensions"] == ["101", "102"]
 
 
-def test_a_list_names_the_worker(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where one of the sessions is at another host, the table says at which."""
-    write_sessions([asked_for(), asked_for(worker="")], "table")
-    header, first, second = capsys.readouterr().out.splitlines()
-    assert "worker" in header
-    assert "berlin" in first
-    assert "berlin" not in second
+def test_a_list_is_read_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 80 columns id and state stand whole, no word is cut in two, and nothing is said of what is not so."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    waits = asked_for(state=pb.SESSION_STATE_PENDING_ATTESTATION, worker="")
+    write_sessions([waits, sealed()], "table")
+    shown = click.unstyle(capsys.readouterr().out)
+    assert max(map(len, shown.splitlines())) <= 80
+    first, second = shown.split(ID)[1:]
+    assert [line.split() for line in first.splitlines()] == [
+        ["pending", "attestation", "signalling,", "for"], ["//partner/ines"],
+    ]  # fmt: skip
+    said = " ".join(second.split())
+    assert "approved by admin" in said
+    assert said.endswith("at berlin, stopped: loss budget, lossy")
+
+
+def test_programs_get_every_field_of_a_list(capsys: pytest.CaptureFixture[str]) -> None:
+    """As CSV a list has the fields of the message, the id first, and readers that a program can read."""
+    write_sessions([asked_for(), asked_for(worker="")], "csv")
+    first, second = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (first["id"], next(iter(first)), first["worker"], second["worker"]) == (ID, "id", "berlin", "")
+    assert [one["name"] for one in json.loads(first["readers"])] == ["ines", "otto"]

@@ -16,6 +16,15 @@ FRAME = {"v": 1, "time": 1, "caller": "desk", "request_id": "r", "actor": {"sid"
         ("capture.stopped", {"stop_reason": "time", "session": "s1"}, "session=s1 stop_reason=time"),
         ("capture.sealed", {"session": "s1", "lossy": True, "counters": {"written": 1}}, "session=s1 lossy=yes"),
         ("diagnostics.refused", {"reason": "limit_too_high", "detail": "seconds"}, "detail=seconds"),
+        ("capture.failed", {"stop_reason": "error", "session": "s1", "detail": "the sealer was lost"},
+         "session=s1 stop_reason=error detail=the_sealer_was_lost"),
+        ("capture.started", {"session": "s1", "interface": "eth0", "worker": "berlin"},
+         "session=s1 worker=berlin interface=eth0"),
+        ("diagnostics.refused", {"reason": "state_conflict", "detail": "armed", "actions": ["capture_stop"],
+         "session": "s1"}, "detail=armed actions=capture_stop session=s1"),
+        ("diagnostics.refused", {"actions": ["send_notice"], "notice": "n", "attestation": "a"},
+         "actions=send_notice notice=n attestation=a"),
+        ("worker.enrolled", {"worker": "berlin", "expires": 1}, "worker=berlin"),
         ("notice.published", {"notice": "n", "languages": ["de", "en"]}, "notice=n languages=de,en"),
         ("notice.received", {"notice": "n", "receipts": [["p-2", "informed", "email", 1, ""]]}, "notice=n receipts=1"),
         ("notice.listed", {"sessions": []}, "sessions=0"),
@@ -29,7 +38,7 @@ FRAME = {"v": 1, "time": 1, "caller": "desk", "request_id": "r", "actor": {"sid"
     ],
 )  # fmt: skip
 def test_details_name_what_the_columns_have_no_room_for(kind: str, fields: dict[str, Any], told: str) -> None:
-    """Ids, states and words are told in one order; empty values, persons and what is sealed are not."""
+    """Ids, states and words are told in one order, without spaces; empty values, persons and what is sealed are not."""
     assert has_details(kind)
     assert details_of({**FRAME, "kind": kind, **fields}) == told
 

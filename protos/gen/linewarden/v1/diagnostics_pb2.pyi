@@ -50,6 +50,7 @@ class CaptureStopReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAPTURE_STOP_REASON_WORKER_LOST: _ClassVar[CaptureStopReason]
     CAPTURE_STOP_REASON_POLICY_CHANGED: _ClassVar[CaptureStopReason]
     CAPTURE_STOP_REASON_ERROR: _ClassVar[CaptureStopReason]
+    CAPTURE_STOP_REASON_NOTICE_REPLACED: _ClassVar[CaptureStopReason]
 
 class Transport(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -155,6 +156,7 @@ CAPTURE_STOP_REASON_LEASE_LOST: CaptureStopReason
 CAPTURE_STOP_REASON_WORKER_LOST: CaptureStopReason
 CAPTURE_STOP_REASON_POLICY_CHANGED: CaptureStopReason
 CAPTURE_STOP_REASON_ERROR: CaptureStopReason
+CAPTURE_STOP_REASON_NOTICE_REPLACED: CaptureStopReason
 TRANSPORT_UNSPECIFIED: Transport
 TRANSPORT_ANY: Transport
 TRANSPORT_UDP: Transport

@@ -328,10 +328,10 @@ class DiagnosticsServiceServicer:
     def RequestSession(self, request, context):
         """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
         with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
-        where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-        LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
-        OVERLOADED.
+        where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
+        FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -358,9 +358,10 @@ class DiagnosticsServiceServicer:
 
     def StartSession(self, request, context):
         """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
-        DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
-        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
+        ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
+        DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -370,7 +371,7 @@ class DiagnosticsServiceServicer:
         """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
         and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
         is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
-        session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        session with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
@@ -400,7 +401,7 @@ class DiagnosticsServiceServicer:
 
     def ResumeSession(self, request, context):
         """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
-        the next packet is taken. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
         LOG_UNAVAILABLE, OVERLOADED.
@@ -447,9 +448,9 @@ class DiagnosticsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSession(self, request, context):
-        """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the
-        capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
+        Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -118,10 +118,10 @@ class DiagnosticsServiceStub:
     RequestSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RequestSessionRequest, _diagnostics_pb2.RequestSessionResponse]
     """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
     with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
-    where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-    LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
-    OVERLOADED.
+    where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
+    FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ApproveSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]
     """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
@@ -136,15 +136,16 @@ class DiagnosticsServiceStub:
     """
     StartSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.StartSessionRequest, _diagnostics_pb2.StartSessionResponse]
     """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
-    DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
-    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
+    ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
+    DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     UploadCapture: _grpc.StreamUnaryMultiCallable[_diagnostics_pb2.UploadCaptureRequest, _diagnostics_pb2.UploadCaptureResponse]
     """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
     and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
     is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
-    session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    session with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
@@ -162,7 +163,7 @@ class DiagnosticsServiceStub:
     """
     ResumeSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ResumeSessionRequest, _diagnostics_pb2.ResumeSessionResponse]
     """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
-    the next packet is taken. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
     LOG_UNAVAILABLE, OVERLOADED.
@@ -189,9 +190,9 @@ class DiagnosticsServiceStub:
     LOG_UNAVAILABLE, OVERLOADED.
     """
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.DeleteSessionRequest, _diagnostics_pb2.DeleteSessionResponse]
-    """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the
-    capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
+    Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RunProbe: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RunProbeRequest, _diagnostics_pb2.RunProbeResponse]
     """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
@@ -301,10 +302,10 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     RequestSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RequestSessionRequest, _diagnostics_pb2.RequestSessionResponse]  # type: ignore[assignment]
     """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
     with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
-    where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-    LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
-    OVERLOADED.
+    where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
+    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
+    FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     ApproveSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]  # type: ignore[assignment]
     """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
@@ -319,15 +320,16 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     """
     StartSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.StartSessionRequest, _diagnostics_pb2.StartSessionResponse]  # type: ignore[assignment]
     """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
-    DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
-    SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
+    ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
+    DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     UploadCapture: _aio.StreamUnaryMultiCallable[_diagnostics_pb2.UploadCaptureRequest, _diagnostics_pb2.UploadCaptureResponse]  # type: ignore[assignment]
     """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
     and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
     is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
-    session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    session with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
@@ -345,7 +347,7 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     """
     ResumeSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ResumeSessionRequest, _diagnostics_pb2.ResumeSessionResponse]  # type: ignore[assignment]
     """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
-    the next packet is taken. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+    the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
     LOG_UNAVAILABLE, OVERLOADED.
@@ -372,9 +374,9 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     LOG_UNAVAILABLE, OVERLOADED.
     """
     DeleteSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.DeleteSessionRequest, _diagnostics_pb2.DeleteSessionResponse]  # type: ignore[assignment]
-    """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the
-    capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
+    Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
     """
     RunProbe: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RunProbeRequest, _diagnostics_pb2.RunProbeResponse]  # type: ignore[assignment]
     """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
@@ -565,10 +567,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.RequestSessionResponse, _abc.Awaitable[_diagnostics_pb2.RequestSessionResponse]]:
         """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
         with the same request_id makes no second session. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
-        where they are asked for. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
-        LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED, FILTER_INVALID, CASE_MISSING, READER_INVALID,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
-        OVERLOADED.
+        where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
+        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
+        FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -601,9 +603,10 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.StartSessionResponse, _abc.Awaitable[_diagnostics_pb2.StartSessionResponse]]:
         """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
-        DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING,
-        SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
+        ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
+        DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -615,7 +618,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
         and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
         is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
-        session with the reason ERROR. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        session with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
@@ -651,7 +654,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.ResumeSessionResponse, _abc.Awaitable[_diagnostics_pb2.ResumeSessionResponse]]:
         """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
-        the next packet is taken. Needs CAPTURE_START. Error reasons: DIAGNOSTICS_NOT_ENABLED,
+        the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
         LOG_UNAVAILABLE, OVERLOADED.
@@ -708,9 +711,9 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _diagnostics_pb2.DeleteSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.DeleteSessionResponse, _abc.Awaitable[_diagnostics_pb2.DeleteSessionResponse]]:
-        """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the
-        capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
+        Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
         """
 
     @_abc_1.abstractmethod

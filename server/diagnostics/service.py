@@ -131,10 +131,7 @@ class DiagnosticsService(SessionService):
                 request.timeout_ms / 1_000,
                 request.worker,
             )
-            access = of_tenant(entrance.tenant, Verb.RUN_PROBE)
-            await self._steps.take(entrance, request, [access], lambda on: self._desks.probes.begin(on, id, order))
-            findings = await self._desks.workers.probe(order)
-            await self._steps.tell(entrance, request, lambda on: self._desks.probes.end(on, id, order, findings))
+            findings = await self._desks.probing.probe(entrance, request, id, order)
             return pb.RunProbeResponse(probe_id=id, succeeded=findings.succeeded, findings=findings.values)
 
         return await self._serve(context, request, answer)

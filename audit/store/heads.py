@@ -1,0 +1,130 @@
+"""Heads of logs, sealed with each append.
+
+The head says under which revision of policy and keys answers are given, and whose the log is. Were it not sealed,
+whoever can write the database could set a revision back and put the rows of that revision beside it, or exchange two
+tenants. A whole head of an earlier time keeps its seal, but is that of a shorter log, which the last checkpoint tells.
+
+A connection of a `LogStore` carries what its rows are sealed with, so that effects and migrations can seal theirs, and
+whether a migration may seal rows that have no seal yet.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Any
+
+import sqlalchemy as sa
+
+from linewarden.audit.errors import LogUnavailable, RevisionMoved
+from linewarden.audit.keyring import Seals
+from linewarden.audit.merkle import Frontier
+from linewarden.audit.model import SYSTEM_LOG, Guard, Head
+from linewarden.audit.store.schema import log_head
+
+#: The options of a connection that hold its seals, and whether it may adopt rows without one.
+SEALS, ADOPTS = "linewarden_seals", "linewarden_adopts"
+
+#: What a head is read by; `opened` takes them in this order.
+COLUMNS = (
+    log_head.c.log,
+    log_head.c.tenant,
+    log_head.c.origin_id,
+    log_head.c.size,
+    log_head.c.revision,
+    log_head.c.frontier,
+    log_head.c.seal,
+)
+
+_PURPOSE = b"head"
+
+
+def seals_of(connection: sa.Connection) -> Seals:
+    """What rows that are written through a store's connection are sealed with."""
+    seals: Seals = connection.get_execution_options()[SEALS]
+    return seals
+
+
+def may_adopt(connection: sa.Connection) -> bool:
+    """Whether rows that were written before there were seals may be sealed as they are."""
+    return bool(connection.get_execution_options()[ADOPTS])
+
+
+def seal_of(seals: Seals, head: Head) -> bytes:
+    """The seal of a head."""
+    return seals.mac(_PURPOSE, (head.log, head.tenant, head.origin_id, head.size, head.revision), head.frontier)
+
+
+def opened(seals: Seals, row: Any) -> Head:
+    """The head in a row.
+
+    Raises:
+        LogUnavailable: it is not one that this service wrote.
+    """
+    head, seal = Head(*row[:-1]), row[-1]
+    # SQLite keeps in a column what it was given: whoever writes past us may have put a number where bytes belong.
+    with suppress(TypeError):
+        if compare_digest(seal_of(seals, head), seal):
+            return head
+    raise LogUnavailable("the head of a log is not one that the service wrote")
+
+
+def create(connection: sa.Connection, tenant: str, origin_id: str, now_us: int) -> int:
+    """Create a log unless there is one; returns its number."""
+    log = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
+    if log is not None:
+        return int(log)
+    highest = connection.scalar(sa.select(sa.func.max(log_head.c.log)))
+    head = Head(0 if highest is None else int(highest) + 1, tenant, origin_id, 0, 0, b"")
+    row = {"log": head.log, "tenant": tenant, "origin_id": origin_id, "created_us": now_us}
+    row |= {"size": 0, "frontier": b"", "revision": 0, "seal": seal_of(seals_of(connection), head)}
+    connection.execute(sa.insert(log_head), row)
+    return head.log
+
+
+@dataclass(slots=True)
+class LockedHead:
+    """A head row under lock, and what this transaction has made of it."""
+
+    found: Head
+    frontier: Frontier
+    revision: int
+
+    @classmethod
+    def of(cls, head: Head) -> "LockedHead":
+        """The head as it was found."""
+        return cls(head, Frontier.from_bytes(head.size, head.frontier), head.revision)
+
+    def parameters(self, seals: Seals) -> dict[str, object]:
+        """What its row becomes."""
+        log, frontier = self.found.log, self.frontier.to_bytes()
+        made = Head(log, self.found.tenant, self.found.origin_id, self.frontier.size, self.revision, frontier)
+        return {"key": log, "n": made.size, "f": frontier, "r": made.revision, "s": seal_of(seals, made)}
+
+
+class Revisions:
+    """The revisions that guards speak of: of locked heads as they now are, of others as they are committed."""
+
+    def __init__(self, heads: dict[int, LockedHead], read: Callable[[int], int]) -> None:
+        self._heads = heads
+        self._read = read
+        self._others: dict[int, int] = {}
+
+    def check(self, guards: tuple[Guard, ...]) -> None:
+        """Make sure that all guards hold.
+
+        Raises:
+            RevisionMoved: one does not.
+            LogUnavailable: a head is not one that the service wrote.
+        """
+        for guard in guards:
+            if self._of(guard.log) != guard.revision:
+                raise RevisionMoved("the keys changed" if guard.log == SYSTEM_LOG else "the policy changed")
+
+    def _of(self, log: int) -> int:
+        head = self._heads.get(log)
+        if head is not None:
+            return head.revision
+        if log not in self._others:
+            self._others[log] = self._read(log)
+        return self._others[log]

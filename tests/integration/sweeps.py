@@ -1,0 +1,27 @@
+"""What a server finds out of sessions that nobody watches any more, without the minute that it lets pass before."""
+
+from dataclasses import dataclass
+
+from linewarden.diagnostics.sweeper import GRACE_S, Sweeper
+from linewarden.server.bootstrap import Running
+from linewarden.server.diagnostics.words import LEASE_S
+
+
+@dataclass
+class Clock:
+    """A monotonic clock that moves when it is told to."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.seconds
+
+
+async def sweep_until_lost(running: Running) -> None:
+    """Two rounds of a server's sweeper on a clock of our own, between which a lease that nobody renews is lost."""
+    own, clock = running._diagnosing.sweeper, Clock()
+    sweeper = Sweeper(own._books, own._workers, own._recorder, own._watched, own._now_us, clock)
+    await sweeper.sweep()
+    clock.seconds = LEASE_S + GRACE_S
+    await sweeper.sweep()

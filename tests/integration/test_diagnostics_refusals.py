@@ -1,0 +1,150 @@
+"""Bad input and faults around captures: for each what a caller is told, and one state, one reason, one set of entries.
+
+The cases are data: see refusals.toml. Whatever the fault, no byte that should be masked is on the disk or in evidence.
+"""
+
+import asyncio
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from linewarden.v1 import diagnostics_pb2 as pb
+from tests.integration.captures import ended, evidence, files_of, live
+from tests.integration.conftest import DATA, Site, make_site, refusal_of
+from tests.integration.disks import holding
+from tests.integration.scenes import SECRET, Scene, scene
+
+CASES = tomllib.loads((DATA / "refusals.toml").read_text(encoding="utf-8"))["case"]
+
+#: Entries that any request makes, whatever comes of it.
+USUAL = {"decision", "person.introduced", "policy.changed", "log.heartbeat"}
+SAID = ("kind", "reason", "stop_reason", "detail", "fields")
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def parameters() -> list[Any]:
+    """The cases; those with a capture need the right to make one."""
+    return [
+        pytest.param(case, id=case["name"], marks=[live] if "start" in case.get("given", ()) else []) for case in CASES
+    ]
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The folder of the server that all cases share which need none of their own."""
+    folder = tmp_path_factory.mktemp("shared") / "site"
+    with make_site(folder, f"sqlite:///{folder}/linewarden.db") as site:
+        yield site
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(shared_site: Site) -> AsyncIterator[Scene]:
+    """A customer on that server."""
+    async with scene(shared_site) as made:
+        yield made
+
+
+@pytest.fixture
+def own_site(case: dict[str, Any], tmp_path: Path) -> Iterator[Site | None]:
+    """The folder of a server for a case alone, if it needs one."""
+    if "server" not in case:
+        yield None
+        return
+    folder = tmp_path / "site"
+    with make_site(folder, f"sqlite:///{folder}/linewarden.db") as site:
+        yield site
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(case: dict[str, Any], own_site: Site | None, shared: Scene) -> AsyncIterator[Scene]:
+    """The stage of a case, come as far as the case begins."""
+    if own_site is not None:
+        async with scene(own_site, case["server"]) as made:
+            yield await prepared(made, case)
+        return
+    await shared.begin_anew()
+    async with shared.undoing:
+        yield await prepared(shared, case)
+
+
+async def prepared(made: Scene, case: dict[str, Any]) -> Scene:
+    """Take the steps of a case."""
+    for step in case.get("given", ()):
+        await made.steps[step]()
+    return made
+
+
+@pytest.mark.parametrize("case", parameters())
+async def test_a_refusal_or_fault_has_one_reason_state_and_entry(case: dict[str, Any], stage: Scene) -> None:
+    """What the case says, exactly: reason of the call, state and stop reason of the session, entries of the log."""
+    before, sessions = len(stage.site.entries()), await ids(stage)
+    runs = "start" in case.get("given", ())
+    stage.clock.ahead_s += case.get("clock_s", 0)
+    if "happens" in case:
+        await stage.events[case["happens"]]()
+    if "call" in case:
+        assert await told(stage, case) == (case.get("reason", ""), case.get("told", {}))
+    if runs:
+        stage.send()
+        await ended(stage.acme, stage.session)
+    assert await ids(stage) == sessions
+    await check(stage, case, before, case["entries"])
+    if later := case.get("later"):
+        await reached(stage, later["state"])
+        await check(stage, later, before, case["entries"] + later["entries"])
+    if runs:
+        await check_evidence(stage)
+    assert holding(stage.site.settings.data_dir, SECRET) == []
+
+
+async def ids(stage: Scene) -> list[str]:
+    """All sessions there are."""
+    return [one.id for one in (await stage.acme.ask("ListSessions", page_size=100)).sessions]
+
+
+async def told(stage: Scene, case: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The reason why the call of a case is refused, and what the error names; nothing where it is answered."""
+    try:
+        await stage.call(case["call"], case.get("by", "admin"), case.get("set", {}))
+    except grpc.aio.AioRpcError as error:
+        refusal = refusal_of(error)
+        return refusal.reason, {name: value for name, value in refusal.metadata.items() if name != "decision"}
+    return "", {}
+
+
+async def check(stage: Scene, case: dict[str, Any], before: int, entries: list[dict[str, Any]]) -> None:
+    """Compare state, stop reason and entries with what a case says, and see that the entries are about its session."""
+    if "state" in case:
+        session = await stage.acme.session(stage.session)
+        state = pb.SessionState.Name(session.state).removeprefix("SESSION_STATE_").lower()
+        reason = pb.CaptureStopReason.Name(session.stop_reason).removeprefix("CAPTURE_STOP_REASON_").lower()
+        assert (state, reason) == (case["state"], case.get("stop_reason", "unspecified"))
+    new = [entry for entry in stage.site.entries()[before:] if entry["kind"] not in USUAL]
+    assert [{name: entry[name] for name in SAID if name in entry} for entry in new] == entries
+    assert {entry["session"] for entry in new if "session" in entry} <= {stage.session}
+
+
+async def check_evidence(stage: Scene) -> None:
+    """What was sealed opens and is masked; where nothing was sealed, nothing stays."""
+    session = await stage.acme.session(stage.session)
+    if session.state != pb.SESSION_STATE_SEALED:
+        assert not session.HasField("evidence")
+        assert files_of(stage.site, stage.session) == []
+        return
+    plain = await evidence(stage.acme, stage.session)
+    assert plain.count(b"MESSAGE sip:bob@example") >= 5
+    assert SECRET not in plain
+
+
+async def reached(stage: Scene, state: str) -> None:
+    """Wait until the sweeper has brought the session into a state."""
+    wanted = pb.SessionState.Value(f"SESSION_STATE_{state.upper()}")
+    async with asyncio.timeout(15):
+        while (await stage.acme.session(stage.session)).state != wanted:  # noqa: ASYNC110 - the server does it
+            await asyncio.sleep(0.2)
