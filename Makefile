@@ -63,7 +63,7 @@ protos: $(READY) ## Generate protos/gen from the contract
 	@PYTHON=../$(BIN)/python sh protos/generate.sh
 
 .PHONY: docs
-docs: $(READY) ## Write the parts of README.md and docs/ that are made from the code
+docs: $(READY) ## Write the parts of docs/ that are made from the code
 	@$(BIN)/python tests/repo/documents.py
 
 .PHONY: bench

@@ -15,6 +15,8 @@ from linewarden.diagnostics.steps import Occasion, Step, changed
 from linewarden.diagnostics.usage import Counted
 
 _DAY_US = 86_400_000_000
+#: What start and end of a worker may take beside the time of the capture, seconds.
+_ENDING_S = 120
 
 
 class EndingDesk:
@@ -45,6 +47,7 @@ class EndingDesk:
         _at, terms = self._books.terms(on.log)
         # What was promised when it started holds, unless the customer has come to want less.
         days = min(terms.retention_days, session.retention_days or terms.retention_days)
+        ended_us = _ended_us(session, on.now_us)
         entries = []
         if session.state in CAPTURING:
             session = stopped(session, outcome.reason)
@@ -54,8 +57,8 @@ class EndingDesk:
         after = replace(
             session,
             state=follow(session.state, event),
-            ended_us=on.now_us,
-            delete_us=on.now_us + days * _DAY_US,
+            ended_us=ended_us,
+            delete_us=ended_us + days * _DAY_US,
             detail=outcome.detail,
             tally=outcome.tally,
             evidence=outcome.evidence,
@@ -93,6 +96,14 @@ class EndingDesk:
         after = replace(session, state=follow(session.state, Event.DELETED))
         entry = on.entry(f"{kinds.CAPTURE}{Event.DELETED}", {"session": id, "state": after.state, "reason": "expired"})
         return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+
+
+def _ended_us(session: Session, now_us: int) -> int:
+    """When a capture ended, as far as the clock can be right: neither before it began nor after all its time."""
+    if session.started_us is None:
+        return now_us
+    longest_us = (session.limits.seconds + _ENDING_S) * 1_000_000
+    return min(max(now_us, session.started_us), session.started_us + longest_us)
 
 
 def _detail(cause: str) -> dict[str, object]:

@@ -25,7 +25,8 @@ GRACE_S = 60.0
 #: How long a lost session waits for a server that has the folder of its evidence, seconds; then it has failed.
 ELSEWHERE_S = 86_400.0
 
-#: How long evidence is due before it is deleted, seconds: a clock that jumped is set right by then, or never.
+#: How long evidence is due before it is deleted, and a request before it lapses, seconds: a clock that jumped is set
+#: right by then, or never.
 HOLD_S = 600.0
 
 #: So many sessions are read at once.
@@ -78,7 +79,8 @@ class Sweeper:
         if session.state in LIVE:
             await self._live(log, session, seen)
         elif session.state in WAITING:
-            await self._recorder.record(log, partial(self._ending.lapse, id=session.id))
+            if self._unchanged(log, session.id, session.due_us, seen) >= HOLD_S:
+                await self._recorder.record(log, partial(self._ending.lapse, id=session.id))
         else:
             await self._kept(log, session, seen)
 

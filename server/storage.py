@@ -72,15 +72,23 @@ def open_storage(settings: Settings) -> Storage:
     """
     keyring = load_key_encryption_key(settings.kek_file)
     main = open_engine(settings.database_url)
+    try:
+        return _opened(settings, keyring, main)
+    except BaseException:
+        main.dispose()
+        raise
+
+
+def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     check_promises(main)
     # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
     searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
     sealed = settings.anchor_dir / SEALED_FILE
     log = LogStore(main, keyring.seals, adopts=not sealed.exists())
     _settled(lambda: migrate(log))
-    # Not before: a start that is broken off must be able to begin again.
-    sealed.parent.mkdir(parents=True, exist_ok=True)
-    sealed.touch()
+    if not sealed.exists():  # not before: a start that is broken off must be able to begin again
+        sealed.parent.mkdir(parents=True, exist_ok=True)
+        sealed.touch()
     index = IndexStore(searchable)
     _settled(index.prepare)
     engines = (main,) if searchable is main else (main, searchable)

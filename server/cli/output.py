@@ -58,7 +58,7 @@ def _all_columns(rows: Iterable[Mapping[str, Any]], first: Sequence[str] = ()) -
 
 
 def _write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    cells = [[_cell(row.get(column, "")) for column in columns] for row in rows]
+    cells = [[_table_cell(column, row.get(column, "")) for column in columns] for row in rows]
     # Room is dear on a terminal: a column without a value in any row has none.
     shown = [n for n in range(len(columns)) if not cells or any(line[n] for line in cells)]
     table = Table(box=None, pad_edge=False)
@@ -68,6 +68,13 @@ def _write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> N
     for line in cells:
         table.add_row(*(line[n] for n in shown))
     _console().print(table)
+
+
+def _table_cell(column: str, value: Any) -> str:
+    """The value for people: yes and no, and times to the second."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return _cell(value)[:19].replace("T", " ") if column.endswith("_at") else _cell(value)
 
 
 def _console() -> Console:

@@ -153,3 +153,26 @@ def test_missing_entries_are_told_rather_than_skipped(store: LogStore, engine: s
 def test_the_promises_of_a_fresh_database_hold(engine: sa.Engine) -> None:
     """What the tests run on is a database that the server would serve from."""
     check_promises(engine)
+
+
+@pytest.mark.parametrize(
+    "values", [{"revision": 7}, {"size": 1}, {"tenant": "initech"}, {"origin_id": "other"}, {"seal": None}], ids=str
+)
+def test_a_head_that_others_wrote_is_not_appended_to(store: LogStore, engine: sa.Engine, values: Any) -> None:
+    """A head changed past the service costs its log all appends, and those that are guarded by it; no other's."""
+    with engine.begin() as connection:
+        connection.execute(sa.update(log_head).where(log_head.c.log == 2).values(**values))
+    results = store.append([Unit(2, (b"a",)), Unit(1, (b"b",)), Unit(1, (b"c",), (Guard(2, 0),))])
+    assert isinstance(results[0], LogUnavailable)
+    assert results[1] == 0
+    assert isinstance(results[2], LogUnavailable)
+    assert store.head(1).size == 1
+
+
+def test_a_store_without_the_key_appends_to_no_log_of_another(store: LogStore, engine: sa.Engine) -> None:
+    """Heads are sealed under the key of the service: whoever comes with another makes no entry."""
+    other = LogStore(engine)
+    (result,) = other.append([Unit(1, (b"x",))])
+    other.close_writer()
+    assert isinstance(result, LogUnavailable)
+    assert store.append([Unit(1, (b"y",))]) == [0]

@@ -13,9 +13,8 @@ from linewarden.diagnostics.sealing import unseal
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import TENANT, Site, person
-from tests.integration.diagnosing import IDENTITY, Diagnosing
+from tests.integration.diagnosing import IDENTITY, PORT, Diagnosing
 
-PORT = 45_060
 SECRET = b"4711-0815-secret"
 MESSAGE = (
     b"MESSAGE sip:bob@example SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nCall-ID: c1\r\nCSeq: 1 MESSAGE\r\n"

@@ -1,5 +1,6 @@
 """A customer with diagnostics, as the integration tests of it need one."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,8 @@ RULES = (
 )
 
 RESPONSIBILITIES = [number for number in pb.Responsibility.values() if number]
+#: What is captured; another port in each run, because loopback is everybody's.
+PORT = 40_000 + os.getpid() % 5_000
 CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
 IDENTITY: Any = pyrage.x25519.Identity.generate()
 READER = pb.EvidenceReader(name="erik", public_key=str(IDENTITY.to_public()))
@@ -116,7 +119,7 @@ def asked(**more: Any) -> dict[str, Any]:
     """What a request for a capture says."""
     usual = {
         "profile": pb.CAPTURE_PROFILE_SIGNALLING,
-        "selector": pb.CaptureSelector(ports=[pb.PortRange(low=45_060, high=45_060)]),
+        "selector": pb.CaptureSelector(ports=[pb.PortRange(low=PORT, high=PORT)]),
         "limits": LIMITS,
         "interface": "lo",
         "readers": [READER],

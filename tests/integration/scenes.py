@@ -63,6 +63,14 @@ networks = ["192.0.2.0/24"]
 _DISK_FREE = 1
 
 
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @dataclass
 class Clock:
     """The wall clock, and by how much it is wrong."""
@@ -85,7 +93,7 @@ class Scene:
     session: str = ""
     attestation: str = ""
     version: int = 1
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
     undoing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -257,14 +265,6 @@ async def _process(site: Site) -> AsyncIterator[tuple[Diagnosing, Server]]:
     async with processes(site, 1, **stated) as (server,), Client(server.address, site.token) as client:
         await client.change(add=[*RULES, *_MORE])
         yield Diagnosing(client), server
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _written_out(value: Any) -> Any:

@@ -195,7 +195,7 @@ async def test_a_filter_that_does_not_compile(acme: Diagnosing, sqlite_site: Sit
     refused = [entry for entry in sqlite_site.entries() if entry["kind"] == "diagnostics.refused"]
     assert refused[-1]["reason"] == "filter_invalid"
     assert not (await acme.ask("ListSessions")).sessions
-    right = asked(selector=pb.CaptureSelector(raw_filter="udp port 45060"))
+    right = asked(selector=pb.CaptureSelector(raw_filter="udp port 5060"))
     assert (await acme.ask("RequestSession", **right)).session.state == pb.SESSION_STATE_PENDING_APPROVAL
 
 

@@ -160,7 +160,7 @@ async def test_a_file_passes_every_gate_of_a_capture(acme: Diagnosing) -> None:
     session = (await acme.ask("RequestSession", **for_file())).session
     waiting = Upload(acme, session.id)
     await waiting.send(capture_file(1), last=True)
-    assert await waiting.refused() == "STATE_CONFLICT"
+    assert await waiting.refused() == "APPROVAL_MISSING"
     id = await armed(acme)
     await acme.ask("WithdrawAttestation", attestation_id=(await acme.session(id)).attestation_id)
     ungrounded = Upload(acme, id)

@@ -15,6 +15,16 @@ from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, statement
 
+#: Another tenant has a trunk of its own on the interface that both share.
+SHARED_PLACES = """
+[acme]
+interfaces = ["lo"]
+[globex]
+interfaces = ["lo"]
+[globex.trunks]
+northern = ["198.51.100.7"]
+"""
+
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
@@ -26,6 +36,12 @@ async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
 def kinds(site: Site) -> list[str]:
     """The kinds of all entries, in order."""
     return [entry["kind"] for entry in site.entries()]
+
+
+def refusals(site: Site, since: int) -> list[tuple[str, str]]:
+    """The reasons of all refusals recorded since then, each with the field that it names."""
+    found = [entry for entry in site.entries()[since:] if entry["kind"].endswith(".refused")]
+    return [(entry["reason"], entry.get("detail") or ",".join(entry.get("fields", ()))) for entry in found]
 
 
 async def test_the_whole_way_to_an_armed_session_is_in_the_log(acme: Diagnosing, sqlite_site: Site) -> None:
@@ -90,12 +106,21 @@ async def test_a_session_without_attestation_waits_and_goes_on_when_one_is_made(
 
 
 async def test_nothing_starts_before_it_is_enabled(acme: Diagnosing, sqlite_site: Site) -> None:
-    """Without enablement nothing can be published, attested, requested or probed; each try is an entry."""
-    assert await acme.refused("RequestSession", **asked()) == "DIAGNOSTICS_NOT_ENABLED"
-    assert await acme.refused("MakeAttestation", statement=statement()) == "DIAGNOSTICS_NOT_ENABLED"
+    """Without enablement nothing can be published, attested, requested, started or probed; each try is an entry."""
+    tries: dict[str, tuple[str, dict[str, Any]]] = {
+        "PublishNotice": ("publish_notice", {"notice_id": "x", "texts": [pb.NoticeText(language="en", text="x")],
+                                             "channels": [1], "audience": "x"}),
+        "MakeAttestation": ("attest_notice", {"statement": statement()}),
+        "RequestSession": ("capture_request", asked()),
+        "StartSession": ("capture_start", {"session_id": "none"}),
+        "RunProbe": ("run_probe", {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "timeout_ms": 500}),
+    }  # fmt: skip
+    for method, (_action, fields) in tries.items():
+        assert await acme.refused(method, **fields) == "DIAGNOSTICS_NOT_ENABLED", method
     refused = [entry for entry in sqlite_site.entries() if entry["kind"] == "diagnostics.refused"]
-    assert [entry["reason"] for entry in refused] == ["diagnostics_not_enabled"] * 2
-    assert refused[0]["actions"] == ["capture_request"]
+    assert [entry["reason"] for entry in refused] == ["diagnostics_not_enabled"] * len(tries)
+    assert [entry["actions"] for entry in refused] == [[action] for action, _fields in tries.values()]
+    assert not {"notice.published", "attestation.made", "capture.requested", "probe.run"} & set(kinds(sqlite_site))
 
 
 async def test_every_responsibility_must_be_accepted(acme: Diagnosing) -> None:
@@ -143,7 +168,7 @@ async def test_nobody_approves_what_they_asked_for(acme: Diagnosing) -> None:
     await acme.permit()
     session = (await acme.ask("RequestSession", **asked())).session
     assert await acme.refused("ApproveSession", "admin", session_id=session.id) == "SELF_APPROVAL"
-    assert await acme.refused("StartSession", session_id=session.id) == "STATE_CONFLICT"
+    assert await acme.refused("StartSession", session_id=session.id) == "APPROVAL_MISSING"
     answer = await acme.ask("ApproveSession", "berta", session_id=session.id)
     assert answer.session.state == pb.SESSION_STATE_ARMED
 
@@ -165,45 +190,73 @@ async def test_a_waived_approval_arms_at_once_but_never_for_media(acme: Diagnosi
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("change", "reason", "detail"),
     [
-        ({"limits": {"seconds": 3_601}}, "LIMIT_TOO_HIGH"),
-        ({"limits": {"bytes": 1 << 40}}, "LIMIT_TOO_HIGH"),
-        ({"limits": {"loss_budget": 1 << 30}}, "LIMIT_TOO_HIGH"),
-        ({"limits": {"snaplen": 0}}, "INVALID_REQUEST"),
-        ({"interface": "eth9"}, "SELECTOR_NOT_PERMITTED"),
-        ({"interface": "-i any; rm"}, "INVALID_REQUEST"),
-        ({"selector": {"trunks": ["globex"]}}, "SELECTOR_NOT_PERMITTED"),
-        ({"selector": {"hosts": ["not an address"]}}, "INVALID_REQUEST"),
-        ({"selector": {"hosts": ["999.1.1.1"]}}, "SELECTOR_NOT_PERMITTED"),
-        ({"selector": {"raw_filter": "udp"}}, "SUBJECT_NOT_PERMITTED"),
-        ({"selector": {"raw_filter": "x" * 100_000}}, "INVALID_REQUEST"),
-        ({"context": {"purpose": core_pb2.PURPOSE_SUPPORT}}, "CASE_MISSING"),
-        ({"context": {"case_reference": "T-1"}}, "CASE_MISSING"),
-        ({"readers": []}, "INVALID_REQUEST"),
-        ({"readers": [{"name": "erik", "public_key": "age1nonsense"}]}, "READER_INVALID"),
-        ({"extends_session": "unknown"}, "DIAGNOSTICS_RECORD_NOT_FOUND"),
+        ({"limits": {"seconds": 3_601}}, "LIMIT_TOO_HIGH", "seconds"),
+        ({"limits": {"bytes": 1 << 40}}, "LIMIT_TOO_HIGH", "bytes"),
+        ({"limits": {"loss_budget": 1 << 30}}, "LIMIT_TOO_HIGH", "loss_budget"),
+        ({"limits": {"snaplen": 0}}, "INVALID_REQUEST", "limits.snaplen"),
+        ({"interface": "eth9"}, "SELECTOR_NOT_PERMITTED", "interface"),
+        ({"interface": "-i any; rm"}, "INVALID_REQUEST", "interface"),
+        ({"selector": {"trunks": ["northern"]}}, "SELECTOR_NOT_PERMITTED", "trunks"),
+        ({"selector": {"trunks": ["unknown"]}}, "SELECTOR_NOT_PERMITTED", "trunks"),
+        ({"selector": {"hosts": ["not an address"]}}, "INVALID_REQUEST", "selector.hosts[0]"),
+        ({"selector": {"hosts": ["999.1.1.1"]}}, "SELECTOR_NOT_PERMITTED", "hosts"),
+        ({"selector": {"raw_filter": "udp"}}, "SUBJECT_NOT_PERMITTED", None),
+        ({"selector": {"raw_filter": "x" * 100_000}}, "INVALID_REQUEST", "selector.raw_filter"),
+        ({"context": {"purpose": core_pb2.PURPOSE_SUPPORT}}, "CASE_MISSING", ""),
+        ({"context": {"case_reference": "T-1"}}, "CASE_MISSING", ""),
+        ({"readers": []}, "INVALID_REQUEST", "readers"),
+        ({"readers": [{"name": "erik", "public_key": "age1nonsense"}]}, "READER_INVALID", ""),
+        ({"extends_session": "unknown"}, "DIAGNOSTICS_RECORD_NOT_FOUND", ""),
     ],
 )
-async def test_bad_requests_for_a_capture(acme: Diagnosing, change: dict[str, Any], reason: str) -> None:
-    """Limits above the maximum, selectors of others, filters and readers that are none: one reason each, no session."""
-    await acme.permit()
+async def test_bad_requests_for_a_capture(
+    sqlite_site: Site, change: dict[str, Any], reason: str, detail: str | None
+) -> None:
+    """What is too much, another's or nothing at all: one reason and one entry each, which names the field; no session.
+
+    `detail` is the field in the entry; None where the decision of the policy is the entry.
+    """
     fields = asked()
     for name, value in change.items():
         stated = {one.name: getattr(LIMITS, one.name) for one in LIMITS.DESCRIPTOR.fields} if name == "limits" else {}
         kind = {"limits": pb.CaptureLimits, "selector": pb.CaptureSelector, "context": core_pb2.Context}.get(name)
         fields[name] = value if kind is None else kind(**stated | value)
-    assert await acme.refused("RequestSession", **fields) == reason
-    assert not (await acme.ask("ListSessions")).sessions
+    places = sqlite_site.settings.data_dir / "shared.toml"
+    places.write_text(SHARED_PLACES)
+    async with customer(sqlite_site, places_file=places) as (acme, _running):
+        await acme.permit()
+        before = len(sqlite_site.entries())
+        assert await acme.refused("RequestSession", **fields) == reason
+        assert refusals(sqlite_site, before) == ([] if detail is None else [(reason.lower(), detail)])
+        assert not (await acme.ask("ListSessions")).sessions
 
 
-@pytest.mark.parametrize("expression", ["-w /etc/passwd", " -h", "port 5060\n", "(udp", "udp) or (tcp"])
-async def test_filters_that_are_none(acme: Diagnosing, expression: str) -> None:
-    """With the right to give a filter, options in disguise, control characters and what compiles not are refused."""
+@pytest.mark.parametrize(
+    ("expression", "reason", "detail"),
+    [
+        ("-w /etc/passwd", "FILTER_INVALID", ""),
+        (" -h", "FILTER_INVALID", ""),
+        ("   ", "FILTER_INVALID", ""),
+        ("port 5060\n", "INVALID_REQUEST", "selector.raw_filter"),
+        ("(udp", "FILTER_INVALID", ""),
+        ("udp) or (tcp", "FILTER_INVALID", ""),
+    ],
+)
+async def test_filters_that_are_none(
+    acme: Diagnosing, sqlite_site: Site, expression: str, reason: str, detail: str
+) -> None:
+    """With the right to give a filter, what is no filter is refused, with one reason and one entry.
+
+    Options in disguise and what does not compile are filters that are none; control characters are in no request.
+    """
     await acme.permit()
     await acme.client.change(add=["allow admin capture_raw_filter capture any"])
+    before = len(sqlite_site.entries())
     wanted = asked(selector=pb.CaptureSelector(raw_filter=expression))
-    assert await acme.refused("RequestSession", **wanted) in {"FILTER_INVALID", "INVALID_REQUEST"}
+    assert await acme.refused("RequestSession", **wanted) == reason
+    assert refusals(sqlite_site, before) == [(reason.lower(), detail)]
     assert not (await acme.ask("ListSessions")).sessions
 
 
@@ -218,7 +271,7 @@ async def test_a_withdrawn_attestation_takes_the_approval_with_it(acme: Diagnosi
     assert await acme.refused("StartSession", session_id=id) == "ATTESTATION_MISSING"
     assert await acme.refused("WithdrawAttestation", attestation_id=attestation.id) == "STATE_CONFLICT"
     await acme.attest()
-    assert await acme.refused("StartSession", session_id=id) == "STATE_CONFLICT"
+    assert await acme.refused("StartSession", session_id=id) == "APPROVAL_MISSING"
 
 
 async def test_a_new_version_of_the_notice_needs_a_new_attestation(acme: Diagnosing) -> None:

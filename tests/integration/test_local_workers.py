@@ -18,9 +18,9 @@ from linewarden.diagnostics.capture.ticket import StartTicket
 from linewarden.diagnostics.causes import Cause
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.local_worker import LocalWorker, _tally
+from linewarden.diagnostics.local_workers import LocalWorkers
 from linewarden.diagnostics.ports import Order
 from linewarden.diagnostics.session import Reader, Tally
-from linewarden.diagnostics.local_workers import LocalWorkers
 from tests.integration.captures import live
 from tests.integration.disks import holding, small_disk
 

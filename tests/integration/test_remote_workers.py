@@ -13,7 +13,8 @@ from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.branches import Branch, capture_processes, client_of, prepare, until, worker_process
 from tests.integration.captures import SECRET, ended, evidence, live, send
 from tests.integration.conftest import Site, processes
-from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer
+from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, open_again
+from tests.integration.sweeps import sweep_until_lost
 
 
 @pytest.fixture
@@ -177,7 +178,10 @@ async def test_a_worker_that_is_told_to_stop_delivers_first(branch: Branch) -> N
 
 @live
 async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site: Site) -> None:
-    """When the server is killed, the worker stops capturing and keeps nothing; the next server records the loss."""
+    """When the server is killed, the worker stops capturing and keeps nothing; the next server records the loss.
+
+    The next server takes the session for lost after more than a minute; here that time passes on the sweeper's clock.
+    """
     settings = prepare(sqlite_site)
     async with customer(sqlite_site, **settings) as (acme, running):
         await acme.permit()
@@ -201,6 +205,19 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
         await until(lambda: not list(enrolment.spool.iterdir()), 25)
         worker.send_signal(signal.SIGTERM)
         await asyncio.to_thread(worker.wait, 20)
+    before = len(sqlite_site.entries())
+    async with open_again(sqlite_site, **settings) as (acme, running):
+        assert (await acme.session(id)).state == pb.SESSION_STATE_RUNNING
+        await sweep_until_lost(running)
+        session = await acme.session(id)
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+    assert not session.HasField("evidence")
+    assert Branch(sqlite_site, acme, running).files() == []
+    since = [entry for entry in sqlite_site.entries()[before:] if entry["kind"].startswith("capture.")]
+    assert [entry["kind"] for entry in since] == ["capture.stopped", "capture.failed"]
+    assert {(entry["session"], entry["stop_reason"], entry["detail"]) for entry in since} == {
+        (id, "lease_lost", "the server was lost, and no whole evidence was found")
+    }
 
 
 async def _watch(acme: Diagnosing, id: str, most: int) -> AsyncIterator[pb.WatchSessionResponse]:

@@ -68,6 +68,8 @@ class Customer:
         self._refused("ApproveSession", grpc.StatusCode.PERMISSION_DENIED, session_id=early)
         self._refused("StopSession", grpc.StatusCode.FAILED_PRECONDITION, session_id=early)
         self._ask("WithdrawAttestation", attestation_id=attestation)
+        self._refused("WithdrawAttestation", grpc.StatusCode.FAILED_PRECONDITION, attestation_id=attestation)
+        self._refused("ConfirmNotice", grpc.StatusCode.FAILED_PRECONDITION, notice_id="faults", notice_version=2)
         self._ask("RejectSession", "berta", session_id=early)
         self._attest()
         self._probe()

@@ -1,4 +1,4 @@
-"""The parts of README.md and docs/ that are made from the code. `make docs` writes them; the tests compare them."""
+"""The parts of docs/ that are made from the code. `make docs` writes them; the tests compare them."""
 
 import inspect
 import re
@@ -13,6 +13,7 @@ from linewarden.server.settings_text import settings_table
 
 README = ROOT / "README.md"
 COMMANDS = ROOT / "docs" / "commands.md"
+REFERENCE = ROOT / "docs" / "reference.md"
 
 _WIDTH = 100
 _REASON = re.compile(r"ERROR_REASON_(\w+) is ([A-Z_]+): (.+?)(?: \{ \"reason\".*)?$")
@@ -64,13 +65,13 @@ def reasons_table() -> str:
 
 
 def with_made_parts(text: str) -> str:
-    """The README with its made parts written anew: each stands between `<!-- name -->` and `<!-- /name -->`."""
+    """The reference with its made parts written anew: each stands between `<!-- name -->` and `<!-- /name -->`."""
     for name, made in (("settings", settings_table()), ("commands", commands_table()), ("reasons", reasons_table())):
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, found, rest = text.partition(start)
         _old, closed, after = rest.partition(end)
         if not (found and closed):
-            raise ValueError(f"README.md has no part {name}")
+            raise ValueError(f"docs/reference.md has no part {name}")
         text = f"{before}{start}\n{made}\n{end}{after}"
     return text
 
@@ -86,5 +87,5 @@ def _commands(command: click.Command, context: click.Context) -> Iterator[tuple[
 
 
 if __name__ == "__main__":
-    README.write_text(with_made_parts(README.read_text(encoding="utf-8")), encoding="utf-8")
+    REFERENCE.write_text(with_made_parts(REFERENCE.read_text(encoding="utf-8")), encoding="utf-8")
     COMMANDS.write_text(commands_page(), encoding="utf-8")

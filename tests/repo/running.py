@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_WAIT_S = 30
+#: A block of the README is some fifteen commands, and the machine may be busy.
+_WAIT_S = 180
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Service:
 def serving(home: Path, **settings: str) -> Iterator[Service]:
     """Make a service and serve, as `make run` does; ends it by SIGTERM. `settings` are variables of its environment."""
     command = [sys.executable, "-m", "linewarden.server"]
-    subprocess.run([*command, "init", "var/linewarden"], cwd=home, env=_environment(), check=True, timeout=_WAIT_S)
+    subprocess.run(
+        [*command, "init", "var/linewarden", "--keep"], cwd=home, env=_environment(), check=True, timeout=_WAIT_S
+    )
     environment = _environment() | {"LINEWARDEN_LISTEN": "localhost:0"} | settings
     call = [*command, "serve", "--config", "var/linewarden/linewarden.toml"]
     with subprocess.Popen(call, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as server:

@@ -2,23 +2,21 @@
 
 import re
 import shlex
-import subprocess
-import tomllib
+import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import pytest
 from buf.validate import validate_pb2
 from capturing import may_capture
-from documents import COMMANDS, README, commands, commands_page, reasons, with_made_parts
+from documents import COMMANDS, README, REFERENCE, commands, commands_page, reasons, with_made_parts
 from repository import ROOT, files, project, run_tool
-from running import Service, attending, serving
+from running import Service, serving
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.authz.words import MAX_LINE_BYTES
-from linewarden.server.workers.certificates import make_authority
+from linewarden.server.settings import Settings
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.error_reason_pb2 import ErrorReason
 
@@ -41,9 +39,17 @@ def _typed() -> Iterator[list[str]]:
             yield shlex.split(code)
 
 
-def test_the_readme_is_that_of_the_code() -> None:
-    """Settings, commands and error reasons stand in the README as the code has them: `make docs` writes them."""
-    assert README.read_text(encoding="utf-8") == with_made_parts(README.read_text(encoding="utf-8"))
+def test_the_reference_is_that_of_the_code() -> None:
+    """Settings, commands and error reasons stand in docs/reference.md as the code has them: `make docs` writes them."""
+    assert REFERENCE.read_text(encoding="utf-8") == with_made_parts(REFERENCE.read_text(encoding="utf-8"))
+
+
+def test_the_settings_that_the_readme_names_are_settings() -> None:
+    """What the README tells the operator to decide on first can be decided on."""
+    (named,) = re.findall(r"Those to\ndecide on first:\n\n(.*?)\n\n", README.read_text(encoding="utf-8"), re.DOTALL)
+    names = [name for line in re.findall(r"^- (.*?):", named, re.MULTILINE) for name in re.findall(r"`(\w+)`", line)]
+    assert len(names) > 5
+    assert set(names) <= set(Settings.model_fields)
 
 
 def test_the_page_of_commands_is_that_of_the_code() -> None:
@@ -61,7 +67,7 @@ def test_every_command_and_option_has_help() -> None:
 
 
 def test_every_error_reason_is_documented() -> None:
-    """Each reason that can be sent stands with status and meaning in the table that the README is made from."""
+    """Each reason that can be sent stands with status and meaning in the table that the reference is made from."""
     names = [name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()]  # noqa: SIM118 - no dict
     assert list(reasons()) == [name for name in names if name != "UNSPECIFIED"]
 
@@ -112,7 +118,7 @@ def test_the_changelog_speaks_of_this_version() -> None:
     assert "\n## [Unreleased]" in text
 
 
-def test_the_limits_of_the_readme_are_those_of_the_contract() -> None:
+def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
     """The numbers in the table of limits are those that requests are checked with."""
     subject, resource = core_pb2.Subject.DESCRIPTOR, core_pb2.Resource.DESCRIPTOR
     check, batch = access_pb2.CheckRequest.DESCRIPTOR, access_pb2.CheckBatchRequest.DESCRIPTOR
@@ -129,7 +135,7 @@ def test_the_limits_of_the_readme_are_those_of_the_contract() -> None:
         "a line of a policy file": f"{MAX_LINE_BYTES:,} bytes",
         "an entry": f"{MAX_ENTRY_BYTES // 1024} KiB; a larger batch becomes several entries",
     }
-    text = README.read_text(encoding="utf-8")
+    text = REFERENCE.read_text(encoding="utf-8")
     assert [row for row in (f"| {what} | {most} |" for what, most in rows.items()) if row not in text] == []
 
 
@@ -156,66 +162,72 @@ def test_the_first_calls_work_as_written(service: Service) -> None:
 
 def test_the_log_is_verified_as_written(service: Service) -> None:
     """The commands of the README export and verify a real log, and each of them succeeds."""
-    variables = "\n".join(line for line in _first_calls().splitlines() if line.startswith("export "))
     verifying = next(block for block in _blocks(README, "sh") if "audit verify" in block)
-    done = service.run("bash", "-ec", f"{variables}\n{verifying}")
+    done = service.run("bash", "-ec", f"{_variables()}\n{verifying}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("True") == 2
+    assert len(re.findall("^verified +yes *$", done.stdout, re.MULTILINE)) == 2
 
 
 @pytest.mark.skipif(not may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
 def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
-    """Who types what the README says has a capture, opened and analysed, and all of it in the log."""
-    operator, customer, capture = _capture_blocks()
-    places, setting = operator.splitlines()
-    (tmp_path / "var/linewarden").mkdir(parents=True)
-    subprocess.run(["sh", "-ec", places], cwd=tmp_path, check=True)
-    stated = tomllib.loads(setting.split("'")[1])
-    variables = "\n".join(line for line in _first_calls().splitlines() if line.startswith("export "))
-    with serving(tmp_path, LINEWARDEN_PLACES_FILE=stated["places_file"]) as service:
-        told = service.run("bash", "-ec", f"{variables}\n{customer}")
+    """Who types what the README says has a capture opened, analysed and verified, and all of it in the log."""
+    operator, customer, capture, auditor = _capture_blocks()
+    _operate(tmp_path, operator)
+    with serving(tmp_path) as service:
+        told = service.run("bash", "-ec", f"{_variables()}\n{customer}")
         assert told.returncode == 0, told.stderr
-        done = service.run("bash", "-c", f"{variables}\n{capture}")
-    assert "COVERAGE_POSSIBLE" in done.stdout, done.stderr
-    assert "fault.pcapng is the evidence that was recorded" in done.stderr
+        done = service.run("bash", "-c", f"{_variables()}\n{capture}\n{auditor}")
+    assert "may cover you" in done.stdout, done.stderr
+    assert "var/fault.pcapng is the evidence that was recorded" in done.stderr
+    assert "the sealed file was compared, not its inside" in done.stderr
     assert "OPTIONS" in done.stdout
-    assert {"capture.sealed", "capture.opened"} <= set(done.stdout.split())
+    assert {"notice.published", "capture.sealed", "capture.opened"} <= set(done.stdout.split())
+    assert {path.name for path in tmp_path.iterdir()} == {"var"}
 
 
 def test_a_worker_at_another_host_works_as_written(tmp_path: Path) -> None:
-    """Who types what the README says has a worker that attends, and can ask from its host."""
-    operator, customer, _capture = _capture_blocks()
-    (enrolling,) = (block for block in _blocks(README, "sh") if "worker enrol" in block)
-    (tmp_path / "var/linewarden").mkdir(parents=True)
-    subprocess.run(["sh", "-ec", operator.splitlines()[0]], cwd=tmp_path, check=True)
-    written = tmp_path / "var/linewarden/linewarden.toml"
-    written.write_text("")
-    places, enrol = re.findall(r"^(printf .*|linewarden worker enrol .*)$", enrolling, re.MULTILINE)
-    subprocess.run(["sh", "-ec", enrolling.partition("printf")[0] + places], cwd=tmp_path, check=True)
-    stated = tomllib.loads(written.read_text())
-    written.unlink()
-    variables = "\n".join(line for line in _first_calls().splitlines() if line.startswith("export "))
-    stated_host, _, stated_port = stated["capture_listen"].partition(":")
-    # Any free port stands in for the one of the README, which somebody may be using.
-    settings = {"LINEWARDEN_PLACES_FILE": "places.toml", "LINEWARDEN_CAPTURE_LISTEN": f"{stated_host}:0"}
-    authority = tmp_path / "var/linewarden/tls/capture-workers.crt"
-    make_authority(authority, tmp_path / "var/linewarden/secrets/capture-workers.key", datetime.now(UTC))
-    with serving(tmp_path, **settings) as service:
-        port = service.said.rpartition(":")[2]
-        for block in (enrol.replace(f":{stated_port}", f":{port}"), f"{variables}\n{customer}"):
-            told = service.run("bash", "-ec", block)
-            assert told.returncode == 0, told.stderr
-        with attending(tmp_path / "branch"):
-            probe = "linewarden diagnostics probe reachability 127.0.0.1 --as admin --case T-1 --worker branch --port"
-            asked = service.run("bash", "-c", f"{variables}\n{probe} {port}")
-    assert asked.returncode == 0, asked.stderr
-    assert "connect_ms" in asked.stdout
+    """Who pastes what the README says has a worker that attends, asks from its host, and captures there."""
+    operator, customer, capture, _auditor = _capture_blocks()
+    enrolling, working = (block for block in _blocks(README, "sh") if re.search("linewarden worker", block))
+    with socket.socket() as free:  # stands in for the port of the README, which somebody may be using
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    _operate(tmp_path, operator, enrolling.replace("localhost:8444", f"localhost:{port}"))
+    if not may_capture():  # what does not need the right is executed all the same
+        asking, _capturing = working.split("session=", maxsplit=1)
+        working = f'{asking}kill "$worker"\n'
+    with serving(tmp_path) as service:
+        key = next(line for line in capture.splitlines() if line.startswith("ssh-keygen"))
+        told = service.run("bash", "-ec", f"{_variables()}\n{customer}\n{key}")
+        assert told.returncode == 0, told.stderr
+        reach = working.replace("--port 8443", f"--port {service.address.rpartition(':')[2]}")
+        asked = service.run("bash", "-c", f"{_variables()}\n{reach}")
+    assert "connect_ms" in asked.stdout, asked.stderr
+    if may_capture():
+        assert "var/branch.pcapng is the evidence that was recorded" in asked.stderr
+        assert "OPTIONS" in asked.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"var"}
+
+
+def _operate(home: Path, *blocks: str) -> None:
+    """Make a service, and do to it what the README tells the operator to."""
+    service = Service(home, "")
+    made = service.run("linewarden", "init", "var/linewarden")
+    assert made.returncode == 0, made.stderr
+    for block in blocks:
+        done = service.run("bash", "-ec", block)
+        assert done.returncode == 0, done.stderr
 
 
 def _capture_blocks() -> list[str]:
-    """What the README tells operator, customer and partner to type for a first capture."""
-    blocks = (block for block in _blocks(README, "sh") if "worker enrol" not in block)
-    return [block for block in blocks if re.search("places|notice|reader", block)]
+    """What the README tells operator, customer, partner and auditor to type for a first capture."""
+    blocks = (block for block in _blocks(README, "sh") if "linewarden worker" not in block)
+    return [block for block in blocks if re.search("places|notice|reader|capture verify", block)]
+
+
+def _variables() -> str:
+    """What the first calls set, for those that follow."""
+    return "\n".join(line for line in _first_calls().splitlines() if line.startswith("export "))
 
 
 def _first_calls() -> str:

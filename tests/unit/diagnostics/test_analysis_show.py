@@ -269,3 +269,17 @@ def test_an_empty_capture_is_a_report_too():
     assert render_report(report).startswith("0 frames")
     assert render_ladder(Ladder("x", ()))
     ET.fromstring(draw_ladder(Ladder("x", ())))
+
+
+def test_one_question_and_its_answer_fit_a_terminal():
+    """What a probe leaves is read in 80 columns, its times in one of them; and one frame is one frame."""
+    analyser = Analyser(Limits())
+    analyser.add(_frame(0, _sip("OPTIONS sip:b@h SIP/2.0", "1 OPTIONS")))
+    assert "\n1 frame, 0 of them cut" in render_report(analyser.finish([]))
+    analyser = Analyser(Limits())
+    analyser.add(_frame(0, _sip("OPTIONS sip:b@h SIP/2.0", "1 OPTIONS")))
+    analyser.add(_frame(12, _sip("SIP/2.0 200 OK", "1 OPTIONS"), back=True))
+    table = render_report(analyser.finish([])).partition("\nOPTIONS\n")[2].splitlines()[:2]
+    assert table[0].split() == ["source", "destination", "sent", "answered", "resent", "rtt", "ms", "answers"]
+    assert table[1].split()[-2:] == ["12.0/12.0/12.0", "200x1"]
+    assert max(map(len, table)) <= 80

@@ -289,3 +289,18 @@ def test_more_rights_for_more() -> None:
     assert rights_needed(Profile.SIGNALLING, raw_filter=False) == start
     assert rights_needed(Profile.MEDIA, raw_filter=False) == start | {CaptureRight.MEDIA}
     assert rights_needed(Profile.HEADERS, raw_filter=True) == start | {CaptureRight.RAW_FILTER}
+
+
+@pytest.mark.parametrize("step_s", [25 * DAY_S, -365 * DAY_S])
+async def test_a_clock_that_is_wrong_at_the_end_keeps_nothing_longer_or_shorter(office: Office, step_s: int) -> None:
+    """The time to keep is counted from a capture's end, and that lies within its time, whatever the clock says then."""
+    await office.permit()
+    session, worker = await office.running()
+    started_us = office.clock.us
+    office.clock.us += step_s * SECOND
+    worker.stop(StopReason.REQUESTED)
+    ended = await office.ended(session.id)
+    assert ended.ended_us is not None
+    assert ended.delete_us is not None
+    assert 0 <= ended.ended_us - started_us <= (LIMITS.seconds + 120) * SECOND
+    assert ended.delete_us == ended.ended_us + 7 * DAY_S * SECOND

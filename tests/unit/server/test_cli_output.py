@@ -45,6 +45,16 @@ def test_rows_of_a_table_need_not_have_the_same_fields(capsys: pytest.CaptureFix
     assert capsys.readouterr().out.split("\n")[0].split() == ["id", "state", "ended", "counters"]
 
 
+def test_a_table_is_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """People read yes and no and times to the second; what only looks like a time, and the other forms, stay whole."""
+    time = "2026-11-26T17:07:50.906871Z"
+    row = {"enabled": False, "changed_at": time, "name": time}
+    write_rows([row], (), "table")
+    assert capsys.readouterr().out.splitlines()[1].split() == ["no", "2026-11-26", "17:07:50", time]
+    write_rows([row], (), "json")
+    assert json.loads(capsys.readouterr().out) == [row]
+
+
 def test_json_holds_rows_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is added to a row that has less than others."""
     write_rows(ROWS, ("id",), "json")

@@ -1,0 +1,85 @@
+"""What the store of policies promises on every database."""
+
+import random
+
+import pytest
+import sqlalchemy as sa
+
+from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.model import Guard, Unit
+from linewarden.audit.store.log import LogStore
+from linewarden.authz.errors import PolicyNotOurs
+from linewarden.authz.store import policy
+from linewarden.authz.store.policy import PolicyDelta, PolicyStore, StoredStatement, apply_change
+
+
+def change(store: LogStore, log: int, now: PolicyDelta, added: list[str], removed: list[StoredStatement]) -> object:
+    """Append a change of the policy as the service does."""
+    revision, hash = now.revision + 1, bytes((now.revision,)) * 32
+    (result,) = store.append(
+        [
+            Unit(
+                log,
+                (b"changed",),
+                (Guard(log, now.revision),),
+                effect=lambda connection: apply_change(connection, log, revision, hash, added, removed),
+                moves_revision=True,
+            )
+        ]
+    )
+    return result
+
+
+def test_changes_lead_to_the_same_policy_as_a_whole_look(store: LogStore, engine: sa.Engine) -> None:
+    """Whatever is added and removed, the changes since any revision are verified and lead to what is in force."""
+    policy.metadata.create_all(engine)
+    policies, chosen = PolicyStore(store), random.Random(7)
+    seen = [policies.since(1, 0)]
+    held = [dict[str, str]()]
+    for turn in range(25):
+        now = policies.since(1, 0)
+        removed = chosen.sample(list(now.added), min(len(now.added), chosen.randrange(4)))
+        assert isinstance(change(store, 1, now, [f"s{turn}.{n}" for n in range(chosen.randrange(5))], removed), int)
+        seen.append(policies.since(1, 0))
+        held.append({one.id: one.text for one in seen[-1].added})
+    for known, before in zip(seen, held, strict=True):
+        delta = policies.since(1, known.revision, known.total)
+        after = before | {one.id: one.text for one in delta.added}
+        assert {id: text for id, text in after.items() if id not in {one.id for one in delta.removed}} == held[-1]
+        assert (delta.total, delta.hash) == (seen[-1].total, seen[-1].hash)
+
+
+def test_changes_are_verified_from_what_is_known(store: LogStore, engine: sa.Engine) -> None:
+    """Whoever knows another policy than was in force at a revision is not led to the newest one."""
+    policy.metadata.create_all(engine)
+    policies = PolicyStore(store)
+    for turn in range(2):
+        change(store, 1, policies.since(1, 0), [f"s{turn}"], [])
+    with pytest.raises(PolicyNotOurs):
+        policies.since(1, 1, policies.since(1, 0).total)
+
+
+def test_a_change_does_not_begin_with_a_version_that_others_wrote(store: LogStore, engine: sa.Engine) -> None:
+    """What the service did not seal is not sealed together with its next change; nothing is recorded."""
+    policy.metadata.create_all(engine)
+    policies = PolicyStore(store)
+    change(store, 1, policies.since(1, 0), ["a", "b"], [])
+    now = policies.since(1, 0)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE policy_version SET seal = NULL")
+    assert isinstance(change(store, 1, now, ["c"], []), PolicyNotOurs)
+    assert store.head(1).size == 1
+
+
+def test_seals_of_logs_are_apart(store: LogStore, engine: sa.Engine) -> None:
+    """The same statements at the same revision of two tenants have seals that cannot be exchanged."""
+    policy.metadata.create_all(engine)
+    policies = PolicyStore(store)
+    for log in (1, 2):
+        change(store, log, policies.since(log, 0), ["a"], [])
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM policy_version WHERE log = 1")
+        connection.exec_driver_sql("UPDATE policy_version SET log = 1 WHERE log = 2")
+    for log in (1, 2):
+        with pytest.raises(LogUnavailable):
+            policies.since(log, 0)

@@ -1,0 +1,113 @@
+"""Whoever can write the database, and has not the key-encryption key: what they do to it, and what is told then."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import grpc
+import sqlalchemy as sa
+
+from linewarden.audit.store.engine import open_engine
+from linewarden.v1 import access_pb2
+from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Refusal, Site, check_request
+
+ALLOW, DENY = access_pb2.EFFECT_ALLOW, access_pb2.EFFECT_DENY
+FORGED = "allow mallory play recording any"
+
+#: In the second revision of the tenant this is added, and the first statement of the first removed.
+ADDED = "bind dora role:user"
+REMOVED = "bind bob role:user"
+
+_UNDO = (
+    "DELETE FROM policy_statement WHERE log = 1 AND added_in = 2",
+    "UPDATE policy_statement SET removed_in = NULL WHERE log = 1",
+)
+
+#: What somebody does to the policy of log 1 at revision 2; log 2 is the other tenant's, at revision 1.
+CHANGES: dict[str, Sequence[str]] = {
+    "a statement put beside": (f"INSERT INTO policy_statement VALUES (1, 1, 99, NULL, '{FORGED}')",),
+    "a statement put into the newest revision": (f"INSERT INTO policy_statement VALUES (1, 2, 99, NULL, '{FORGED}')",),
+    "a deny deleted": ("DELETE FROM policy_statement WHERE log = 1 AND substr(text, 1, 4) = 'deny'",),
+    "a deny marked as removed": (
+        "UPDATE policy_statement SET removed_in = 2 WHERE log = 1 AND substr(text, 1, 4) = 'deny'",
+    ),
+    "what was removed back in force": ("UPDATE policy_statement SET removed_in = NULL WHERE log = 1",),
+    "a statement changed": (f"UPDATE policy_statement SET text = '{FORGED}' WHERE log = 1 AND ordinal = 5",),
+    "a statement moved to another revision": (
+        "UPDATE policy_statement SET added_in = 2, ordinal = 99 WHERE log = 1 AND added_in = 1 AND ordinal = 5",
+    ),
+    "a statement moved to another tenant": (
+        "UPDATE policy_statement SET log = 1, ordinal = 99 WHERE log = 2 AND ordinal = 1",
+    ),
+    "two texts exchanged": (
+        "UPDATE policy_statement SET text = 'x' WHERE log = 1 AND added_in = 1 AND ordinal = 4",
+        "UPDATE policy_statement SET text = 'bind alice role:supervisor' WHERE log = 1 AND ordinal = 5",
+        "UPDATE policy_statement SET text = 'bind admin role:admin' WHERE log = 1 AND text = 'x'",
+    ),
+    "all statements deleted": ("DELETE FROM policy_statement WHERE log = 1",),
+    "no seal": ("UPDATE policy_version SET seal = NULL WHERE log = 1",),
+    "no version": ("DELETE FROM policy_version WHERE log = 1 AND revision = 2",),
+    "another hash": ("UPDATE policy_version SET hash = (SELECT hash FROM policy_version WHERE log = 2) WHERE log = 1",),
+    "an older seal with older rows under the newest revision": (
+        *_UNDO,
+        "DELETE FROM policy_version WHERE log = 1 AND revision = 2",
+        "UPDATE policy_version SET revision = 2 WHERE log = 1",
+    ),
+    "an older seal with older rows and the head set back": (
+        *_UNDO,
+        "DELETE FROM policy_version WHERE log = 1 AND revision = 2",
+        "UPDATE log_head SET revision = 1 WHERE log = 1",
+    ),
+    "the policy of another tenant": (
+        "DELETE FROM policy_statement WHERE log = 1",
+        "DELETE FROM policy_version WHERE log = 1",
+        "UPDATE policy_statement SET log = 1 WHERE log = 2",
+        "UPDATE policy_version SET log = 1 WHERE log = 2",
+        "UPDATE log_head SET revision = 1 WHERE log = 1",
+    ),
+    "tenants exchanged": (
+        "UPDATE log_head SET tenant = 'x' WHERE log = 1",
+        f"UPDATE log_head SET tenant = '{TENANT}' WHERE log = 2",
+        f"UPDATE log_head SET tenant = '{OTHER_TENANT}' WHERE log = 1",
+    ),
+}  # fmt: skip
+
+
+@contextmanager
+def database(site: Site) -> Iterator[sa.Connection]:
+    """The database in the hands of somebody who can write it."""
+    engine = open_engine(site.settings.database_url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def written(site: Site, statements: Sequence[str]) -> None:
+    """Write past the service; each statement must find something."""
+    with database(site) as connection:
+        for statement in statements:
+            assert connection.exec_driver_sql(statement).rowcount > 0, statement
+
+
+async def effect(client: Client, subject: str) -> int:
+    """The answer to whether that person may play a recording of nobody."""
+    return (await client.check(subject, "play", "recording", "1")).decision.effect
+
+
+def told(answer: object) -> str:
+    """What came of a request: the status of an error, or the effect."""
+    if isinstance(answer, grpc.aio.AioRpcError):
+        return answer.code().name
+    assert isinstance(answer, access_pb2.CheckResponse)
+    return access_pb2.Effect.Name(answer.decision.effect).removeprefix("EFFECT_")
+
+
+async def refused(client: Client, tenant: str = TENANT) -> Refusal:
+    """What is told instead of an answer."""
+    request = check_request("carol", "play", "voicemail", "1", owner="carol")
+    request.tenant = tenant
+    refusal = await client.refused(client.access.Check, request)
+    assert refusal.code is grpc.StatusCode.UNAVAILABLE
+    assert "policy" not in refusal.raw
+    return refusal

@@ -1,0 +1,160 @@
+"""A policy that somebody wrote past the service: nobody gets an answer by it."""
+
+import asyncio
+import time
+
+import pytest
+
+from linewarden.authz.errors import PolicyNotOurs
+from linewarden.authz.policies import REFUSED_S
+from linewarden.server.bootstrap import now_us
+from linewarden.server.operating import create_tenant
+from tests.integration.conftest import OTHER_TENANT, Client, Server, Site, check_request, serving
+from tests.integration.past_the_service import (
+    ADDED,
+    ALLOW,
+    CHANGES,
+    DENY,
+    FORGED,
+    REMOVED,
+    database,
+    effect,
+    refused,
+    told,
+    written,
+)
+
+#: Columns that get values of a kind which the service never writes.
+ODD = (
+    "log_head.seal",
+    "log_head.frontier",
+    "log_head.revision",
+    "policy_version.seal",
+    "policy_version.hash",
+    "policy_statement.text",
+)
+
+#: These take the other tenant's policy away as well.
+_OF_BOTH = {"a statement moved to another tenant", "the policy of another tenant", "tenants exchanged"}
+
+
+async def answered(client: Client, tenant: str) -> None:
+    """Ask for another tenant; there is an answer."""
+    request = check_request("carol", "play", "voicemail", "1", owner="carol")
+    request.tenant = tenant
+    answer = await client.call(client.access.Check, request)
+    assert answer.decision.effect == ALLOW
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_policy_that_others_wrote_is_refused_at_the_start(site: Site, change: str) -> None:
+    """Whatever was done to the rows while no server ran, the tenant gets no answer; the other tenant gets its own."""
+    _, token = site.key(tenants=("*",))
+    async with serving(site) as running, Client(running.addresses[0], token) as client:
+        await client.change(add=[ADDED], remove=[REMOVED])
+    written(site, CHANGES[change])
+    async with serving(site) as running, Client(running.addresses[0], token) as client:
+        await refused(client)
+        if change in _OF_BOTH:
+            await refused(client, OTHER_TENANT)
+        else:
+            await answered(client, OTHER_TENANT)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_policy_that_others_write_is_not_believed_by_a_running_server(site: Site, change: str) -> None:
+    """A server goes by what it has verified, or does not answer; it changes no policy that is not its own."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        await client.change(add=[ADDED], remove=[REMOVED])
+        assert await effect(client, "mallory") == DENY
+        written(site, CHANGES[change])
+        asked = check_request("mallory", "play", "recording", "1")
+        answers = await asyncio.gather(client.call(client.access.Check, asked), return_exceptions=True)
+        assert told(answers[0]) in {"DENY", "UNAVAILABLE"}
+        change_more = client.change(add=["bind eve role:user"])
+        answers = await asyncio.gather(change_more, return_exceptions=True)
+        assert told(answers[0]) == "UNAVAILABLE"
+
+
+@pytest.mark.slow
+async def test_what_others_put_into_the_next_revision_is_not_believed(site: Site) -> None:
+    """A row that waits for the next change is noticed when that change is read, by every server; and its end, too."""
+    async with (
+        serving(site) as one,
+        serving(site) as two,
+        Client(one.addresses[0], site.token) as first,
+        Client(two.addresses[0], site.token) as second,
+    ):
+        assert await effect(second, "mallory") == DENY
+        written(site, [f"INSERT INTO policy_statement VALUES (1, 2, 99, NULL, '{FORGED}')"])
+        await first.change(add=[ADDED])
+        for client in (first, second):
+            assert (await refused(client)).reason == "INTERNAL"
+        written(site, ["DELETE FROM policy_statement WHERE ordinal = 99"])
+        await asyncio.sleep(REFUSED_S)
+        for client in (first, second):
+            assert await effect(client, "mallory") == DENY
+
+
+async def test_the_text_log_says_so_without_values(sqlite_site: Site) -> None:
+    """Whoever runs the server reads that a policy is not ours and of which log, and nothing that stands in it."""
+    written(sqlite_site, CHANGES["a statement put beside"])
+    server = Server(sqlite_site)
+    try:
+        async with Client(await server.ready(), sqlite_site.token) as client:
+            await refused(client)
+        assert "policy_not_ours" in server.stderr()
+        assert "PolicyNotOurs" in server.stderr()
+        assert "mallory" not in server.stderr()
+    finally:
+        server.kill()
+
+
+async def test_a_policy_that_others_wrote_is_not_shown(sqlite_site: Site) -> None:
+    """GetPolicy does not show as the tenant's policy what the service did not write."""
+    async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
+        assert await effect(client, "mallory") == DENY
+        written(sqlite_site, CHANGES["a statement put beside"])
+    with pytest.raises(PolicyNotOurs):
+        sqlite_site.storage.policies.page(1, 1, (0, 0), 10)
+
+
+@pytest.mark.parametrize("value", ["5", "'text'", "1e9", "99999999999999999999", "x'00'"])
+@pytest.mark.parametrize("column", ODD)
+async def test_odd_values_cost_nobody_else_anything(sqlite_site: Site, column: str, value: str) -> None:
+    """SQLite keeps any value in any column; an odd one costs the tenant its answers, and no other."""
+    _, token = sqlite_site.key(tenants=("*",))
+    table, _, name = column.partition(".")
+    more = " AND ordinal = 5" if table == "policy_statement" else ""
+    async with serving(sqlite_site) as running, Client(running.addresses[0], token) as client:
+        await client.change(add=[ADDED], remove=[REMOVED])
+        written(sqlite_site, [f"UPDATE {table} SET {name} = {value} WHERE log = 1{more}"])
+        await answered(client, OTHER_TENANT)
+    async with serving(sqlite_site) as running, Client(running.addresses[0], token) as client:
+        await refused(client)
+        await answered(client, OTHER_TENANT)
+
+
+async def test_a_refused_policy_is_not_read_for_every_request(sqlite_site: Site) -> None:
+    """Requests of a tenant whose policy is not ours are refused at once, and cost others nothing."""
+    written(sqlite_site, CHANGES["a statement put beside"])
+    async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
+        await refused(client)
+        started = time.monotonic()
+        for _ in range(20):
+            await refused(client)
+        assert time.monotonic() - started < REFUSED_S
+
+
+def test_a_log_with_the_number_of_one_that_is_gone_does_not_take_over_its_policy(sqlite_site: Site) -> None:
+    """Where a log was deleted and another got its number, the earlier one's sealed rows are nothing to it."""
+    with database(sqlite_site) as connection:
+        connection.exec_driver_sql("DELETE FROM log_head WHERE log = 2")
+        connection.exec_driver_sql("DELETE FROM log_entry WHERE position >= 2199023255552")
+    log = create_tenant(sqlite_site.storage.log, "initech", now_us())
+    assert log == 2
+    assert sqlite_site.storage.policies.since(log, 0).added == []
+    with database(sqlite_site) as connection:
+        connection.exec_driver_sql("UPDATE log_head SET revision = 1 WHERE log = 2")
+    with pytest.raises(PolicyNotOurs):
+        sqlite_site.storage.policies.since(log, 0)

@@ -1,0 +1,49 @@
+"""Databases from before there were seals: sealed as they are, once."""
+
+import pytest
+
+from linewarden.audit.errors import UnsafeDatabase
+from linewarden.server.storage import SEALED_FILE, open_storage
+from tests.integration.conftest import Client, Site, serving
+from tests.integration.past_the_service import ADDED, ALLOW, CHANGES, REMOVED, database, refused, written
+
+_UNSEALED = (
+    "ALTER TABLE log_head DROP COLUMN seal",
+    "ALTER TABLE policy_version DROP COLUMN seal",
+    "DROP TABLE api_key_seal",
+    "UPDATE alembic_version SET version_num = '0003'",
+)
+
+
+def unsealed(site: Site) -> None:
+    """Make the database one from before there were seals."""
+    site.storage.log.close_writer()
+    with database(site) as connection:
+        for statement in _UNSEALED:
+            connection.exec_driver_sql(statement)
+
+
+async def test_a_database_from_before_is_sealed_once(site: Site) -> None:
+    """An upgrade seals what is there, and serves; what is changed afterwards is noticed."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        await client.change(add=[ADDED], remove=[REMOVED])
+    unsealed(site)
+    (site.settings.anchor_dir / SEALED_FILE).unlink()
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        answer = await client.check("dora", "play", "voicemail", "1", owner="dora")
+        assert answer.decision.effect == ALLOW
+        await client.change(add=["bind eve role:user"])
+        site.key()
+    assert (site.settings.anchor_dir / SEALED_FILE).exists()
+    written(site, CHANGES["a statement put beside"])
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        await refused(client)
+
+
+def test_a_database_whose_seals_were_taken_away_is_not_sealed_again(site: Site) -> None:
+    """Whoever takes the seals away to have other rows sealed stops the service instead."""
+    unsealed(site)
+    written(site, CHANGES["a statement put beside"])
+    for _ in range(2):
+        with pytest.raises(UnsafeDatabase, match="seals"):
+            open_storage(site.settings)
