@@ -1,4 +1,4 @@
-"""The settings as they are written down: a table for the README, and a commented file for a service of one's own."""
+"""The settings as they are written down: a table for the reference, and a commented file for a service of one's own."""
 
 import json
 from collections.abc import Mapping

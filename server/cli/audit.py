@@ -70,7 +70,7 @@ def audit() -> None:
     "--session",
     default="",
     help="The whole history of one capture, oldest first: every entry and decision about it, and the attestation and "
-    "notice that it rests on. Takes no other filter, and longer: it reads all of the tenant's diagnostics.",
+    "notice that it rests on. Takes no other filter, and longer: it is picked out of all of the tenant's diagnostics.",
 )
 @output_option
 def query(connection: Connection, output: str, limit: int, session: str, **asked: Any) -> None:
