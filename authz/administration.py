@@ -102,16 +102,20 @@ def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
         raise PolicyInvalid(tuple(errors))
 
 
-async def record(directory: Directory, log: int, change: Change, now_us: int, caller: str) -> Recorded:
-    """The entries and the effect of a change.
+async def record(
+    directory: Directory, log: int, change: Change, now_us: int, caller: str, person: str = ""
+) -> Recorded:
+    """The entries and the effect of a change, by a person of that name; the operator is none.
 
     Raises:
         LogUnavailable: a person could not be introduced.
     """
     names = {name for statement in change.added for name in persons_of(statement)}
-    persons = await directory.meet(log, {*names, NOBODY}, now_us)
+    persons = await directory.meet(log, {*names, NOBODY, *([person] if person else ())}, now_us)
     revision = change.revision + 1
-    frame = {"caller": caller, "revision": revision}
+    frame: dict[str, Any] = {"caller": caller, "revision": revision}
+    if person:
+        frame["actor"] = {"sid": persons[person].sid}
     parts = list(_parts(change, persons, frame, now_us))
     hash = hashlib.sha256(change.hash + b"".join(map(leaf_hash, parts))).digest()
     return Recorded(tuple(parts), revision, hash, log, change)

@@ -129,7 +129,7 @@ class PolicyService(PolicyServiceServicer):
             guards += (Guard(entrance.log, change.revision),)
             await self._writer.append(Unit(entrance.log, decision, guards))
             return change, core_pb2.PolicyVersion(revision=change.revision, hash=change.hash)
-        recorded = await record(self._directory, entrance.log, change, entrance.now_us, entrance.caller)
+        recorded = await record(self._directory, entrance.log, change, entrance.now_us, entrance.caller, call.subject)
         # Decision and change stand on two looks at the policy; both must be at what is in force.
         guards += (Guard(entrance.log, change.revision),)
         entries = decision + recorded.entries
