@@ -13,7 +13,7 @@ from linewarden.audit.note import Signer, sign_note
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.books import Books
 from linewarden.diagnostics.capture.model import Profile, StopReason
-from linewarden.diagnostics.errors import AttestationInvalid, StateConflict
+from linewarden.diagnostics.errors import AttestationInvalid, NoticeNotCurrent, StateConflict
 from linewarden.diagnostics.gates import attested, lacking
 from linewarden.diagnostics.grounds import without_grounds
 from linewarden.diagnostics.model import Attestation, AttestedTexts, Notice, Statement
@@ -64,8 +64,9 @@ class AttestationDesk:
         """
         on.by_customer()
         found, terms = self._books.enabled_terms(on.log)
-        notice = self._books.current_notice(on.log, statement.notice_id, statement.notice_version)
-        attested_notice, _same = self._books.notice(on.log, statement.notice_id)
+        attested_notice, notice = self._books.notice(on.log, statement.notice_id)
+        if notice.version != statement.notice_version:
+            raise NoticeNotCurrent
         _check(statement, self._notices.opened(on.log, notice), on.now_us)
         attestation = self._signed(on, statement, notice)
         entries, changes, ids = [_made(on, attestation)], [_new(on, attestation)], []

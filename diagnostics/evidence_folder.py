@@ -115,12 +115,8 @@ class EvidenceFolder:
         return None
 
     def _is_being_made(self, session: str) -> bool:
-        with suppress(OSError), self.path(session).open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        path = self.path(session)
+        return any(_is_locked(one) for one in (path, path.with_name(f"{path.name}.part")))
 
     def _agrees(self, session: str, seal: Seal) -> bool:
         """Whether the file is what the sealer wrote; it may have been changed since, or never became durable."""
@@ -171,6 +167,15 @@ class EvidenceFolder:
             part.unlink(missing_ok=True)
         sync_folder(self._folder)
         return made
+
+
+def _is_locked(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def evidence_of(path: Path, seal: Seal) -> Evidence:

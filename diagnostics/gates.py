@@ -13,7 +13,7 @@ from linewarden.diagnostics.capture.model import CaptureLimits, Profile, StopRea
 from linewarden.diagnostics.errors import ApprovalMissing, AttestationMissing, LimitTooHigh
 from linewarden.diagnostics.model import Attestation, Terms
 from linewarden.diagnostics.session import Session, SessionState
-from linewarden.diagnostics.states import Event, follow
+from linewarden.diagnostics.states import CAPTURING, Event, follow
 from linewarden.diagnostics.store.records import StoredRecord
 
 #: An approved session must be started within this time: what was approved is a capture now, not one some day.
@@ -141,6 +141,8 @@ class Gates:
         """Why a session has lost the grounds it rests on; None if it has them."""
         _stored, attestation = self._books.attestation(log, session.attestation)
         laxer = bool(lacking(attestation, session, promised(session, terms)))
+        if session.state in CAPTURING and not session.approved_by:
+            laxer |= needs_second_person(session, terms)
         gone = {
             StopReason.ATTESTATION_WITHDRAWN: attestation.withdrawn_us is not None,
             StopReason.NOTICE_REPLACED: self._books.current_notice_of(log, attestation) is None,

@@ -42,9 +42,11 @@ NOTICE_VERSION = "notice_version"
 SENDING = "sending"
 ATTESTATION = "attestation"
 SESSION = "session"
+ROOM = "room"
 
-#: The one record of terms that a tenant has.
+#: The one record of terms that a tenant has, and the one that each start changes, so that two have an order.
 TERMS_ID = "terms"
+ROOM_ID = "room"
 
 
 def version_id(notice: str, version: int) -> str:

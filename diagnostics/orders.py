@@ -22,8 +22,8 @@ from linewarden.diagnostics.session import Reader
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CAPTURE = "capture"
 _PROBE = "probe"
-#: A probe must have been begun within this time of its order.
-_PROBE_PATIENCE_NS = 30_000_000_000
+#: An order must have been begun within this time.
+PATIENCE_NS = 30_000_000_000
 
 
 class OrderRefused(Exception):
@@ -51,7 +51,7 @@ def sign_probe(id: str, order: ProbeOrder, now_ns: int, signer: Signer) -> str:
         "transport": order.transport,
         "timeout_s": order.timeout_s,
     }
-    frame = {"kind": _PROBE, "worker": order.worker, "id": id, "begin_before_ns": now_ns + _PROBE_PATIENCE_NS}
+    frame = {"kind": _PROBE, "worker": order.worker, "id": id, "begin_before_ns": now_ns + PATIENCE_NS}
     return _sign(frame | {"probe": asked}, signer)
 
 

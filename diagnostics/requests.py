@@ -128,7 +128,8 @@ class RequestDesk:
             raise SelfApproval
         if session.state not in {SessionState.PENDING_ATTESTATION, SessionState.PENDING_APPROVAL}:
             raise StateConflict(session.state)
-        session, relies = self._gates.grounded(on.log, session, terms, on.now_us)
+        found_on, relies = self._gates.grounded(on.log, session, terms, on.now_us)
+        first, session = attested_entry(on, session, found_on), found_on
         after = replace(
             session,
             state=follow(session.state, Event.APPROVED),
@@ -137,7 +138,9 @@ class RequestDesk:
             approved_zone=on.zone,
             start_before_us=on.now_us + START_WITHIN_US,
         )
-        return moved(on, stored, after, Event.APPROVED, {"attestation": after.attestation}, (found, *relies))
+        return moved(
+            on, stored, after, Event.APPROVED, {"attestation": after.attestation}, (found, *relies), first=first
+        )
 
     def reject(self, on: Occasion, id: str) -> Step[Session]:
         """Refuse a session for good, before it runs.
@@ -222,10 +225,19 @@ def moved(
     fields: Mapping[str, object],
     relies: tuple[StoredRecord, ...] = (),
     sealed: Sequence[Secret] = (),
+    first: tuple[bytes, ...] = (),
 ) -> Step[Session]:
-    """The step of one session by one event."""
+    """The step of one session by one event; `first` are the entries of what comes with it and before it."""
     entry = on.entry(f"{kinds.CAPTURE}{event}", {"session": after.id, "state": after.state, **fields}, sealed)
-    return Step(on.log, (entry,), (changed(stored, after.state, after),), after, relies=relies)
+    return Step(on.log, (*first, entry), (changed(stored, after.state, after),), after, relies=relies)
+
+
+def attested_entry(on: Occasion, before: Session, after: Session) -> tuple[bytes, ...]:
+    """The entry of a session that found an attestation to rest on, if it did."""
+    if before.state is not SessionState.PENDING_ATTESTATION:
+        return ()
+    fields = {"session": after.id, "attestation": after.attestation, "state": after.state}
+    return (on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields),)
 
 
 def limits_in_entry(session: Session) -> dict[str, int]:

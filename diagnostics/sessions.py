@@ -10,11 +10,11 @@ from linewarden.diagnostics.gates import check_approval, check_in_time, check_li
 from linewarden.diagnostics.grounds import stopped
 from linewarden.diagnostics.places import selector_of
 from linewarden.diagnostics.ports import Order
-from linewarden.diagnostics.requests import RequestDesk, counted, limits_in_entry, moved
+from linewarden.diagnostics.requests import RequestDesk, attested_entry, counted, limits_in_entry, moved
 from linewarden.diagnostics.session import CaptureRight, Private, Session, SessionState, rights_needed
 from linewarden.diagnostics.states import LIVE, WAITING, Event, follow
-from linewarden.diagnostics.steps import Occasion, Step, changed
-from linewarden.diagnostics.store.records import Ceiling
+from linewarden.diagnostics.steps import Occasion, Step, changed, fresh
+from linewarden.diagnostics.store.records import Ceiling, Change
 
 #: The worker must have begun within this time of its order, seconds; covers the start of its process.
 START_PATIENCE_S = 30
@@ -41,11 +41,12 @@ class SessionDesk(RequestDesk):
         found, terms = self._books.enabled_terms(on.log)
         stored, session = self._books.session(on.log, id)
         self._check_startable(session, with_file=with_file)
-        session, relies = self._gates.grounded(on.log, session, terms, on.now_us)
+        found_on, relies = self._gates.grounded(on.log, session, terms, on.now_us)
+        first, session = attested_entry(on, session, found_on), found_on
         check_approval(session, terms, approver_stands=approver_stands)
         check_in_time(session, on.now_us)
         check_limits(session.limits, self._maxima.limits)
-        self._check_room(on.log, session)
+        room = self._check_room(on, session)
         order = self._order(on, session)
         sealed = self._safe.seal(on.tenant_itself, {_DIGEST: digest(order.ticket).hex()})
         after = replace(
@@ -58,11 +59,11 @@ class SessionDesk(RequestDesk):
             folder=self._workers.folder(),
             ticket=sealed,
         )
-        step = moved(on, stored, after, Event.STARTED, _started(after), (found, *relies), sealed=[sealed])
+        step = moved(on, stored, after, Event.STARTED, _started(after), (found, *relies), [sealed], first)
         return Step(
             on.log,
             step.entries,
-            step.changes,
+            (*step.changes, room),
             (after, order),
             relies=step.relies,
             ceilings=(Ceiling(kinds.SESSION, frozenset(LIVE), self._maxima.running),),
@@ -163,14 +164,23 @@ class SessionDesk(RequestDesk):
         if session.state not in WAITING:
             raise StateConflict(session.state)
 
-    def _check_room(self, log: int, session: Session) -> None:
-        """Make sure that the tenant may have one more capture, and keep what it could make."""
+    def _check_room(self, on: Occasion, session: Session) -> Change:
+        """Make sure that the tenant may have one more capture, and keep what it could make.
+
+        The change says that there was a start: of two that were looked at together, one is looked at again.
+        """
+        log = on.log
         if self._books.store.count(log, kinds.SESSION, LIVE) >= self._maxima.running:
             raise TooManyCaptures("running")
         kept = self._books.sessions_in({SessionState.SEALED, *LIVE}, log)
         stored = sum(one.evidence.sealed_bytes if one.evidence else one.limits.bytes for _at, one in kept)
         if stored + session.limits.bytes > self._maxima.stored:
             raise TooManyCaptures("stored")
+        known = self._books.store.get(log, kinds.ROOM, kinds.ROOM_ID)
+        last = {"session": session.id}
+        if known is None:
+            return fresh(kinds.ROOM, kinds.ROOM_ID, "", on.now_us, last)
+        return changed(known, "", last)
 
     def _order(self, on: Occasion, session: Session) -> Order:
         private, selector = self._selector(on, session)

@@ -21,12 +21,18 @@ from linewarden.diagnostics.ports import Order, Outcome, Rights, RunningWorker, 
 from linewarden.diagnostics.recorder import Recorder
 from linewarden.diagnostics.records import canonical
 from linewarden.diagnostics.session import CaptureRight, Session, SessionState, Tally, rights_needed
-from linewarden.diagnostics.states import CAPTURING
+from linewarden.diagnostics.states import CAPTURING, LIVE
 from linewarden.diagnostics.steps import Safe
 from linewarden.diagnostics.store.records import Lease
 
 #: How often a capture that runs is looked at, seconds.
 TICK_S = 1.0
+
+#: How long after its time a capture is stopped that has not stopped by itself, seconds.
+OVERDUE_S = 15
+
+#: How long captures may take to come to an end when the process stops, seconds: long enough to kill, seal and deliver.
+CLOSE_S = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ class Supervisor:
         for watched, _task in list(self._watched.values()):
             watched.worker.stop(StopReason.LEASE_LOST)
         if tasks:
-            await asyncio.wait(tasks)
+            # What is not over by then is found by whoever sweeps next.
+            await asyncio.wait(tasks, timeout=CLOSE_S)
 
     def watches(self, log: int, session: str) -> bool:
         """Whether a capture is watched by this process, or about to be."""
@@ -165,13 +172,15 @@ class Supervisor:
         """One look at the gates: all is well, or the worker is told to stop, or nothing can be known."""
         try:
             session, grounds = await asyncio.to_thread(self._read, watched)
-            reason = grounds or await self._right_lost(watched)
+            reason = grounds or await self._right_lost(watched) or self._overdue(watched, session)
             if reason is None:
                 watched.worker.heartbeat(paused=session.state is SessionState.PAUSED)
+            else:
+                watched.worker.stop(reason)
+                await self._recorder.record(watched.log, lambda on: self._ending.stop(on, watched.session, reason))
+            if session.state in LIVE:
+                # Also while it stops: a long delivery of evidence must not look like a server that is gone.
                 await asyncio.to_thread(self._renew, watched)
-                return
-            watched.worker.stop(reason)
-            await self._recorder.record(watched.log, lambda on: self._ending.stop(on, watched.session, reason))
         except LogUnavailable:
             return
 
@@ -190,6 +199,11 @@ class Supervisor:
         if watched.approver and not await self._rights.may(log, id, watched.approver, {CaptureRight.APPROVE}):
             return StopReason.APPROVER_LEFT
         return None
+
+    def _overdue(self, watched: Watched, session: Session) -> StopReason | None:
+        """A worker stops by itself when its time is over. One that does not, for it hangs or lies, is stopped."""
+        passed_s = self._monotonic() - watched.begun
+        return StopReason.TIME if passed_s > session.limits.seconds + OVERDUE_S else None
 
     def _later_us(self, watched: Watched) -> int:
         """What time it is, by the wall clock or by the time that has passed, whichever is later."""

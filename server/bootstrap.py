@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,6 +50,9 @@ from linewarden.v1 import (
 
 #: Objects made before the collector looks at the youngest, and how many looks pass before it looks at older ones.
 COLLECTOR_THRESHOLDS = (50_000, 50, 50)
+
+#: Threads for what blocks. They wait most of their time.
+THREADS = 32
 
 #: Failed authentications are entered this often, seconds, as counts.
 REFUSALS_INTERVAL_S = 60.0
@@ -124,6 +128,8 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         LogUnavailable: it failed.
         ValueError, OSError: keys, certificates or addresses cannot be used.
     """
+    # More than Python gives by itself: what waits for a process or a disk must not hold up who looks after captures.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "linewarden"))
     storage = await asyncio.to_thread(open_storage, settings)
     await asyncio.to_thread(create_system_log, storage.log, clock())
     writer = Writer(

@@ -22,6 +22,7 @@ from linewarden.diagnostics.capture.ticket import MAX_TICKET_BYTES
 ORDERED = frozenset(
     {
         StopReason.REQUESTED,
+        StopReason.TIME,
         StopReason.BYTES,
         StopReason.DISK_LOW,
         StopReason.ATTESTATION_WITHDRAWN,

@@ -104,7 +104,8 @@ def check_filter(expression: str) -> None:
 
     Raises FilterRefused when it does not compile, or takes too much to do so; OSError when nobody can tell here or now.
     """
-    if not _CHECKS.acquire(timeout=_CHECK_S):
+    # Nobody waits for a turn: waiting would take a thread from those who look after captures.
+    if not _CHECKS.acquire(blocking=False):
         raise TimeoutError("too many filters are checked")
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module; the expression is no argument

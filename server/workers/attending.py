@@ -6,6 +6,8 @@ deleted: nobody would know of it.
 """
 
 import asyncio
+import fcntl
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -20,7 +22,7 @@ from linewarden.diagnostics.capture.model import StopReason
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.local_worker import LocalWorker
 from linewarden.diagnostics.local_workers import LocalWorkers
-from linewarden.diagnostics.orders import OrderRefused, open_capture, open_probe
+from linewarden.diagnostics.orders import PATIENCE_NS, OrderRefused, open_capture, open_probe
 from linewarden.diagnostics.ports import Order
 from linewarden.diagnostics.probes.model import Findings, ProbeOrder
 from linewarden.server.diagnostics.words import STOP_REASONS, tally_message
@@ -46,6 +48,7 @@ _SOUND_S = 60.0
 _KEEPALIVE = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", 1 << 20),
 ]
 
@@ -55,15 +58,32 @@ async def attend(enrolment: Enrolment, on_attending: Callable[[str], None], stop
 
     `on_attending` is called with a server that welcomes the worker, each time.
     """
+    lock = _locked(enrolment.spool.parent)
     _clear(enrolment.spool)
-    workers = LocalWorkers(enrolment.spool)
-    attendants = [_Attendant(enrolment, workers, server, on_attending) for server in enrolment.servers]
+    host = _Host(LocalWorkers(enrolment.spool))
+    attendants = [_Attendant(enrolment, host, server, on_attending) for server in enrolment.servers]
     keeping = [asyncio.create_task(one.keep()) for one in attendants]
     await stop.wait()
     await asyncio.gather(*(one.finish() for one in attendants))
     for task in keeping:
         task.cancel()
     await asyncio.gather(*keeping, return_exceptions=True)
+    os.close(lock)
+
+
+def _locked(folder: Path) -> int:
+    """The lock on a worker's folder, whose spool another process of the same worker would empty.
+
+    Raises:
+        OSError: there is such a process.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise OSError("the worker of this folder runs already") from None
+    return lock
 
 
 def _clear(spool: Path) -> None:
@@ -74,14 +94,33 @@ def _clear(spool: Path) -> None:
         left.unlink()
 
 
+class _Host:
+    """What all links of this host share: its workers, and the orders that were carried out."""
+
+    def __init__(self, workers: LocalWorkers) -> None:
+        self.workers = workers
+        self._begun_ns = time.time_ns()
+        self._seen: dict[str, int] = {}
+
+    def take(self, id: str, begin_before_ns: int) -> None:
+        """Take an order on; each once, however often and over which link it comes.
+
+        Raises:
+            OrderRefused: it was taken already, or is from before this process began.
+        """
+        now_ns = time.time_ns()
+        self._seen = {one: until for one, until in self._seen.items() if until > now_ns}
+        if id in self._seen or begin_before_ns < self._begun_ns + PATIENCE_NS:
+            raise OrderRefused("the order was taken already")
+        self._seen[id] = begin_before_ns
+
+
 class _Attendant:
     """This host's link to one process of the server, made again whenever it is lost."""
 
-    def __init__(
-        self, enrolment: Enrolment, workers: LocalWorkers, server: str, on_attending: Callable[[str], None]
-    ) -> None:
+    def __init__(self, enrolment: Enrolment, host: _Host, server: str, on_attending: Callable[[str], None]) -> None:
         self._enrolment = enrolment
-        self._workers = workers
+        self._host = host
         self._server = server
         self._on_attending = on_attending
         self._attendance: _Attendance | None = None
@@ -93,7 +132,7 @@ class _Attendant:
             begun = time.monotonic()
             try:
                 async with grpc.aio.secure_channel(self._server, self._enrolment.credentials, _KEEPALIVE) as channel:
-                    self._attendance = _Attendance(self._enrolment, self._workers, CaptureWorkerServiceStub(channel))
+                    self._attendance = _Attendance(self._enrolment, self._host, CaptureWorkerServiceStub(channel))
                     await self._attendance.run(lambda: self._on_attending(self._server))
             except grpc.aio.AioRpcError as error:
                 structlog.get_logger().warning("link_lost", code=error.code().name)
@@ -112,9 +151,10 @@ class _Attendance:
     """One stream to the server."""
 
     # The generated types of a stub are those of a channel that blocks.
-    def __init__(self, enrolment: Enrolment, workers: LocalWorkers, stub: Any) -> None:
+    def __init__(self, enrolment: Enrolment, host: _Host, stub: Any) -> None:
         self._enrolment = enrolment
-        self._workers = workers
+        self._host = host
+        self._workers = host.workers
         self._stub = stub
         self._outbox: Outbox[worker_pb2.AttendRequest] = Outbox()
         self._captures: dict[str, LocalWorker] = {}
@@ -194,8 +234,7 @@ class _Attendance:
         order = open_capture(signed.note, self._enrolment.verifier, self._enrolment.name, time.time_ns())
         if order.ticket.interface not in self._enrolment.interfaces:
             raise OrderRefused("the interface is none that may be captured here")
-        if order.ticket.id in self._captures:
-            raise OrderRefused("the session runs here already")
+        self._host.take(order.ticket.id, order.ticket.start_before_ns)
         return order
 
     async def _follow(self, session: str, capture: LocalWorker) -> None:
@@ -241,7 +280,10 @@ class _Attendance:
     def _checked_probe(self, signed: worker_pb2.SignedOrder) -> ProbeOrder:
         if self._probing > MOST_AT_ONCE:
             raise OrderRefused("too many probes run here")
-        return open_probe(signed.note, self._enrolment.verifier, self._enrolment.name, time.time_ns())[1]
+        now_ns = time.time_ns()
+        id, order = open_probe(signed.note, self._enrolment.verifier, self._enrolment.name, now_ns)
+        self._host.take(id, now_ns + PATIENCE_NS)
+        return order
 
     async def _abandon(self) -> None:
         for capture in self._captures.values():

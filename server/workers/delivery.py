@@ -1,5 +1,6 @@
 """A sealed file as it comes in from another host: whole, durable and under its name, or not there at all."""
 
+import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -38,6 +39,8 @@ class Delivery:
         self._part.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         self._file = os.fdopen(os.open(self._part, flags, 0o600), "wb", buffering=0)
+        # As a sealer does: whoever looks for what a dead process left sees that this one is at work.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def add(self, content: bytes) -> None:
         """Takes the next part.

@@ -16,6 +16,8 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Without this, gRPC stops asking after two pings that no data followed.
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", 2 << 20),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.so_reuseport", 0),

@@ -23,7 +23,7 @@ from linewarden.server.validation import Validator, compile_validator
 from linewarden.server.workers.certificates import worker_in
 from linewarden.server.workers.delivery import TooLong
 from linewarden.server.workers.link import Link
-from linewarden.server.workers.remote_worker import RemoteWorker
+from linewarden.server.workers.remote_worker import SILENCE_S, RemoteWorker
 from linewarden.server.workers.words import PROTOCOL
 from linewarden.v1 import worker_pb2
 from linewarden.v1.worker_pb2_grpc import CaptureWorkerServiceServicer
@@ -32,6 +32,9 @@ from linewarden.v1.worker_pb2_grpc import CaptureWorkerServiceServicer
 START_S = 20.0
 #: How much longer than its timeout a probe may take at another host, seconds.
 _PROBE_MARGIN_S = 10.0
+
+#: So often may a worker dial in within so many seconds.
+_RATE, _RATE_S = 10, 60.0
 
 _HELLO = Violation("hello", "hello.first", "must be the first message, in a protocol that is spoken here")
 _SESSION = Violation("session_id", "session_id.known", "must be that of a capture whose evidence is to come")
@@ -61,6 +64,7 @@ class Hub(CaptureWorkerServiceServicer):
         self._now_ns = now_ns
         self._monotonic = monotonic
         self._links: dict[str, Link] = {}
+        self._attended: dict[str, list[float]] = {}
         self._validate: dict[str, Validator] = {
             name: compile_validator(message)
             for name, message in worker_pb2.DESCRIPTOR.message_types_by_name.items()
@@ -120,6 +124,7 @@ class Hub(CaptureWorkerServiceServicer):
         """Connect a worker for as long as the stream lives."""
         try:
             link = Link(self._named(context))
+            self._check_rate(link.name)
             await self._greeted(request_iterator)
             await self._record(WORKER_ATTENDED, link.name)
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker gets a status that says so
@@ -140,10 +145,10 @@ class Hub(CaptureWorkerServiceServicer):
     ) -> worker_pb2.DeliverEvidenceResponse:
         """Take a sealed file in."""
         try:
-            worker, first = self._named(context), await anext(aiter(request_iterator), None)
+            worker, first = self._named(context), await _next(request_iterator)
             capture = self._awaited(worker, first)
             return await self._deliver(capture, first, request_iterator)
-        except OSError:
+        except (OSError, TimeoutError):
             await abort(context, DiagnosisUnavailable())
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker gets a status that says so
             await abort(context, error)
@@ -171,6 +176,18 @@ class Hub(CaptureWorkerServiceServicer):
             first = worker_pb2.AttendRequest()
         if first.hello.protocol != PROTOCOL:
             raise InvalidRequest((_HELLO,))
+
+    def _check_rate(self, worker: str) -> None:
+        """Make sure that a worker does not come again and again: each time is two entries of the system log.
+
+        Raises:
+            DiagnosisUnavailable: it has.
+        """
+        now = self._monotonic()
+        recent = [at for at in self._attended.get(worker, ()) if now - at < _RATE_S]
+        if len(recent) >= _RATE:
+            raise DiagnosisUnavailable
+        self._attended[worker] = [*recent, now]
 
     def _attach(self, link: Link) -> None:
         before = self._links.get(link.name)
@@ -216,7 +233,7 @@ class Hub(CaptureWorkerServiceServicer):
             if message.session_id != first.session_id:
                 raise InvalidRequest((_SESSION,))
             yield message.content
-            message = await anext(aiter(rest), None)
+            message = await _next(rest)
 
     async def _deliver(
         self, capture: RemoteWorker, first: Any, rest: AsyncIterator[Any]
@@ -224,15 +241,29 @@ class Hub(CaptureWorkerServiceServicer):
         delivery = await asyncio.to_thread(capture.delivery)
         try:
             async for content in self._contents(first, rest):
-                capture.hear_part()
+                capture.hear_part(len(content))
                 await asyncio.to_thread(delivery.add, content)
+            if capture.over:
+                raise InvalidRequest((_SESSION,))
             came = await asyncio.to_thread(delivery.finish)
         except TooLong:
             raise InvalidRequest((_LENGTH,)) from None
+        except TimeoutError:
+            raise
         except OSError:
             capture.hear_no_room()
             raise
         finally:
             await asyncio.to_thread(delivery.abandon)
+            capture.end_delivery()
+        if capture.over:  # lost in this very moment
+            await asyncio.to_thread(self._path(first.session_id).unlink, missing_ok=True)
+            raise InvalidRequest((_SESSION,))
         capture.hear_delivered(came)
         return worker_pb2.DeliverEvidenceResponse(sealed_bytes=came.bytes, sealed_sha256=came.sha256)
+
+
+async def _next(requests: AsyncIterator[Any]) -> Any:
+    """The next message, None at the end. Raises TimeoutError when none comes."""
+    async with asyncio.timeout(SILENCE_S):
+        return await anext(aiter(requests), None)

@@ -18,6 +18,10 @@ Say = Callable[[worker_pb2.AttendResponse], None]
 
 #: A worker that says nothing of a capture for so long is lost, seconds; it should say something every second.
 SILENCE_S = 30.0
+#: Once it is told to stop, words count no more: it has so long to begin with its evidence, and to end, seconds.
+STOPPING_S = 60.0
+#: What comes of the evidence earns time at this rate, bytes a second. A link that is slower than that delivers nothing.
+_SLOWEST = 16_384
 #: How often that is looked at, seconds.
 _LOOK_S = 1.0
 #: What age adds to a file: a header, and a little for each 64 KiB.
@@ -34,9 +38,10 @@ class RemoteWorker:
         self._say = say
         self._path = path
         self._monotonic = monotonic
-        self._heard_at = monotonic()
+        self._until = monotonic() + SILENCE_S
         self._tally = Tally()
         self._stopped = False
+        self._delivering = False
         self._delivered: Delivered | None = None
         self._disk_full = False
         self._over: asyncio.Future[Outcome] = loop.create_future()
@@ -57,13 +62,14 @@ class RemoteWorker:
         if self._stopped:
             return
         self._stopped = True
+        self._until = self._monotonic() + STOPPING_S
         order = worker_pb2.StopCapture(session_id=self._session, reason=number(reason))
         self._say(worker_pb2.AttendResponse(stop=order))
 
     async def ended(self) -> Outcome:
         """Wait until it has ended and its evidence is here, or it is lost."""
         while not (await asyncio.wait({self._over}, timeout=_LOOK_S))[0]:
-            if self._monotonic() - self._heard_at > SILENCE_S:
+            if self._monotonic() > self._until:
                 self.lose()
         outcome = self._over.result()
         if outcome.evidence is None:
@@ -73,7 +79,7 @@ class RemoteWorker:
 
     def hear_begun(self, *, begun: bool) -> None:
         """The worker has begun, or will not."""
-        self._heard_at = self._monotonic()
+        self._hear_word()
         if not self.begun.done():
             self.begun.set_result(begun)
 
@@ -83,7 +89,7 @@ class RemoteWorker:
         Raises:
             ValueError: what it says makes no sense.
         """
-        self._heard_at = self._monotonic()
+        self._hear_word()
         self._tally = tally_of(message.counters)
 
     def hear_ended(self, message: worker_pb2.CaptureEnded) -> None:
@@ -97,28 +103,46 @@ class RemoteWorker:
         whole = stated is not None and came == Delivered(stated.sealed_bytes, stated.sealed_sha256)
         reason = StopReason.DISK_LOW if self._disk_full else reason_of(message)
         self._tally = replace(tally_of(message.counters), complete=reason is not StopReason.WORKER_LOST)
+        said = message.cause if message.cause in set(Cause) else ""
         if whole:
-            self._end(Outcome(reason, self._tally, stated))
+            self._end(Outcome(reason, self._tally, stated, said))
         else:
-            detail = Cause.NO_ROOM if self._disk_full else Cause.NOT_SEALED if stated is None else Cause.NOT_DELIVERED
-            self._end(Outcome(reason, self._tally, None, detail))
+            here = Cause.NO_ROOM if self._disk_full else Cause.NOT_SEALED if stated is None else Cause.NOT_DELIVERED
+            self._end(Outcome(reason, self._tally, None, said or here))
 
     def lose(self) -> None:
         """Nothing more will be heard of it."""
         self.hear_begun(begun=False)
         self._end(Outcome(StopReason.WORKER_LOST, replace(self._tally, complete=False), None, Cause.WORKER_LOST))
 
+    @property
+    def over(self) -> bool:
+        """Whether its end is known: what comes of it afterwards is no evidence."""
+        return self._over.done()
+
     def delivery(self) -> Delivery:
-        """Where its evidence is to be written.
+        """Where its evidence is to be written, once.
 
         Raises:
-            OSError: it cannot be begun, or was delivered already.
+            OSError: it cannot be begun, was begun already, or the capture is over.
         """
+        if self._delivering or self.over:
+            raise FileExistsError("the evidence is there already, or wanted no more")
+        self._delivering = True
         return Delivery(self._path, self._most_bytes)
 
-    def hear_part(self) -> None:
-        """A part of its evidence came in."""
-        self._heard_at = self._monotonic()
+    def end_delivery(self) -> None:
+        """Nothing more comes. What came whole is there, and nothing else is."""
+        self._delivering = False
+
+    def hear_part(self, size: int) -> None:
+        """So many bytes of its evidence came in."""
+        now = self._monotonic()
+        self._until = min(max(self._until, now) + size / _SLOWEST, now + STOPPING_S)
+
+    def _hear_word(self) -> None:
+        if not self._stopped:
+            self._until = self._monotonic() + SILENCE_S
 
     def hear_delivered(self, delivered: Delivered) -> None:
         """Its evidence is here."""

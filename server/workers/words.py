@@ -43,7 +43,10 @@ def tally_of(counters: pb.CaptureCounters) -> Tally:
 def ended_message(session: str, outcome: Outcome) -> worker_pb2.CaptureEnded:
     """How a capture ended."""
     message = worker_pb2.CaptureEnded(
-        session_id=session, stop_reason=number(outcome.reason), counters=tally_message(outcome.tally)
+        session_id=session,
+        stop_reason=number(outcome.reason),
+        counters=tally_message(outcome.tally),
+        cause=outcome.detail,
     )
     if (evidence := outcome.evidence) is not None:
         message.evidence.CopyFrom(

@@ -19,8 +19,9 @@ from cryptography.x509.oid import NameOID
 from linewarden.audit.note import Signer
 from linewarden.diagnostics.capture.model import CaptureLimits, Profile
 from linewarden.diagnostics.capture.ticket import StartTicket
-from linewarden.diagnostics.orders import sign_capture
+from linewarden.diagnostics.orders import sign_capture, sign_probe
 from linewarden.diagnostics.ports import Order
+from linewarden.diagnostics.probes.model import ProbeKind, ProbeOrder
 from linewarden.diagnostics.session import Reader
 from linewarden.server.tls import certificate_builder, pem_of
 from linewarden.server.workers.attending import attend
@@ -271,15 +272,24 @@ async def _answer_of(
     branch: Branch, enrolment: Enrolment, order: worker_pb2.AttendResponse
 ) -> worker_pb2.AttendRequest:
     """What a real worker says to an order of a server that a test plays."""
-    answer: asyncio.Future[worker_pb2.AttendRequest] = asyncio.get_running_loop().create_future()
+    (answer,) = await _answers_of(branch, enrolment, [order], 1)
+    return answer
+
+
+async def _answers_of(
+    branch: Branch, enrolment: Enrolment, orders: list[worker_pb2.AttendResponse], count: int
+) -> list[worker_pb2.AttendRequest]:
+    """So many things that a real worker says to orders of a server that a test plays."""
+    answers: asyncio.Queue[worker_pb2.AttendRequest] = asyncio.Queue()
 
     class Server(CaptureWorkerServiceServicer):
         async def Attend(self, request_iterator: Any, _context: Any) -> AsyncIterator[worker_pb2.AttendResponse]:  # noqa: N802
             yield worker_pb2.AttendResponse(welcome=worker_pb2.WorkerWelcome(protocol=PROTOCOL))
-            yield order
+            for order in orders:
+                yield order
             async for message in request_iterator:
-                if not message.HasField("hello") and not answer.done():
-                    answer.set_result(message)
+                if not message.HasField("hello"):
+                    answers.put_nowait(message)
 
         async def DeliverEvidence(self, _request_iterator: Any, _context: Any) -> Any:  # noqa: N802
             raise AssertionError("nothing was captured")
@@ -300,7 +310,7 @@ async def _answer_of(
     )
     try:
         async with asyncio.timeout(10):
-            return await answer
+            return [await answers.get() for _ in range(count)]
     finally:
         stop.set()
         await attending
@@ -356,3 +366,85 @@ async def test_a_probe_whose_caller_leaves_has_its_end_in_the_log(branch: Branch
         await asyncio.sleep(0.2)
         made.say(probed=worker_pb2.ProbeDone(probe_id=id, succeeded=True, findings={"connect_ms": "1"}))
         await until(lambda: [e.get("done") for e in branch.site.entries() if e["kind"] == "probe.run"] == [False, True])
+
+
+async def test_two_deliveries_of_one_capture_do_not_meet(branch: Branch) -> None:
+    """While evidence comes in, no other comes for the same capture."""
+    async with puppet(branch) as (made, id):
+        more: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def parts() -> AsyncIterator[worker_pb2.DeliverEvidenceRequest]:
+            while content := await more.get():
+                yield worker_pb2.DeliverEvidenceRequest(session_id=id, content=content)
+
+        first: Any = made.stub.DeliverEvidence(parts(), timeout=20)
+        more.put_nowait(b"sea")
+        await until(lambda: branch.evidence.exists() and bool(list(branch.evidence.glob("*.part"))))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await made.deliver(id, b"other")
+        more.put_nowait(b"led")
+        more.put_nowait(b"")
+        assert (await first).sealed_bytes == 6
+        made.say(ended=_ended(id, _evidence_of(b"sealed")))
+        assert (await ended(branch.acme, id)).state == pb.SESSION_STATE_SEALED
+    assert (branch.evidence / f"{id}.pcapng.age").read_bytes() == b"sealed"
+
+
+async def test_evidence_that_comes_after_the_end_is_none(branch: Branch) -> None:
+    """When a capture is recorded as ended, nothing is taken for its evidence any more, and no file stays."""
+    async with puppet(branch) as (made, id):
+        made.say(ended=_ended(id, None))
+        assert (await ended(branch.acme, id)).state == pb.SESSION_STATE_FAILED
+        with pytest.raises(grpc.aio.AioRpcError):
+            await made.deliver(id, b"sealed")
+    assert list(branch.evidence.glob("*.age*")) == []
+
+
+async def test_a_worker_that_talks_and_never_ends_is_stopped_and_lost(branch: Branch) -> None:
+    """A capture ends when its time is over, and is lost a while after it was told to stop, whatever its worker says."""
+    link = branch.running._diagnosing.hub
+    async with puppet(branch) as (made, id):
+        (worker,) = link._links["branch"].captures.values()
+        await branch.acme.ask("StopSession", session_id=id)
+        assert (await made.hear("stop")).session_id == id
+        until_s = worker._until
+        for _ in range(5):
+            made.say(progress=worker_pb2.CaptureProgress(session_id=id, counters=pb.CaptureCounters()))
+            await asyncio.sleep(0.1)
+        assert worker._until == until_s
+        worker._until = 0.0
+        session = await ended(branch.acme, id)
+    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_REQUESTED)
+
+
+async def test_an_order_is_taken_once(branch: Branch) -> None:
+    """The same signed order begins nothing a second time, over whichever link it comes."""
+    enrolment = branch.enrol()
+    note = worker_pb2.SignedOrder(note=sign_probe("p1", _probe(), time.time_ns(), _signer(branch)), id="p1")
+    order = worker_pb2.AttendResponse(probe=note)
+    said = await _answers_of(branch, enrolment, [order, order], 2)
+    assert sorted(one.probed.findings.get("error", "") for one in said)[1] == "refused"
+
+
+async def test_a_worker_that_comes_again_and_again_is_refused(branch: Branch) -> None:
+    """Each link is two entries that stay: a worker cannot fill the system log with them."""
+    enrolment = branch.enrol()
+    for _ in range(10):
+        await _attend_once(branch.port, enrolment.credentials)
+    for _ in range(4):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await _attend_once(branch.port, enrolment.credentials)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert branch.kinds().count("worker.attended") == 10
+
+
+async def test_one_process_attends_for_a_folder(branch: Branch) -> None:
+    """A second process of the same worker is refused before it empties the spool of the first."""
+    enrolment = branch.enrol()
+    async with branch.attending(enrolment):
+        with pytest.raises(OSError, match="runs already"):
+            await attend(enrolment, lambda _server: None, asyncio.Event())
+
+
+def _probe() -> ProbeOrder:
+    return ProbeOrder(ProbeKind.REACHABILITY, "127.0.0.1", 9, "tcp", 0.5, "branch")

@@ -82,6 +82,7 @@ class ObedientWorker:
 
     heartbeats: int = 0
     paused: bool = False
+    patient: bool = False
     orders: list[StopReason] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     evidence: Evidence | None = EVIDENCE
@@ -99,7 +100,8 @@ class ObedientWorker:
     def stop(self, reason: StopReason) -> None:
         """End."""
         self.orders.append(reason)
-        self.over.set()
+        if not self.patient:
+            self.over.set()
 
     async def ended(self) -> Outcome:
         """Wait for an order."""

@@ -1,5 +1,6 @@
 """What must hold before a capture runs and while it does: promises, grounds, approvals, and how many there may be."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -304,3 +305,38 @@ async def test_a_clock_that_is_wrong_at_the_end_keeps_nothing_longer_or_shorter(
     assert ended.delete_us is not None
     assert 0 <= ended.ended_us - started_us <= (LIMITS.seconds + 120) * SECOND
     assert ended.delete_us == ended.ended_us + 7 * DAY_S * SECOND
+
+
+async def test_two_starts_at_once_do_not_pass_what_may_be_kept(office: Office) -> None:
+    """Each start is made from the one before: of two that both saw room, one is looked at again."""
+    await office.permit()
+    office.sessions._maxima = replace(MAXIMA, stored=LIMITS.bytes)
+    first, second = [await office.armed() for _ in range(2)]
+    on = await office.on("admin")
+    racing = [office.sessions.start(on, one.id) for one in (first, second)]
+    await office.take(racing[0])
+    with pytest.raises(EffectRefused):
+        await office.take(racing[1])
+    with pytest.raises(TooManyCaptures):
+        office.sessions.start(on, second.id)
+
+
+async def test_every_change_of_state_has_its_entry(office: Office) -> None:
+    """What finds its attestation and is approved in one step has two entries."""
+    await office.permit(valid_s=100)
+    pending = await asked(office)
+    office.clock.pass_time(101)
+    await office.sweep()
+    assert office.session(pending.id).state is SessionState.PENDING_ATTESTATION
+    on = await office.on("admin")
+    longer = replace(office.statement(), promised=replace(office.statement().promised, seconds=900))
+    await office.take(office.terms.disable(on))
+    await keep_for(office, 7)
+    waiting = await asked(office, "s-2")
+    assert waiting.state is SessionState.PENDING_ATTESTATION
+    step = office.attestations.make(on, longer)
+    made = await office.take(replace(step, entries=step.entries[:1], changes=step.changes[:1]))
+    assert made.attestation.id
+    approved = office.sessions.approve(await office.on("berta"), waiting.id)
+    kinds = [json.loads(entry)["kind"] for entry in approved.entries]
+    assert kinds == ["capture.attested", "capture.approved"]

@@ -17,9 +17,11 @@ from linewarden.diagnostics.errors import (
     SelectorNotPermitted,
     StateConflict,
 )
+from linewarden.diagnostics.model import Responsibility
 from linewarden.diagnostics.requests import Asked
 from linewarden.diagnostics.session import Reader, SessionState, Wanted
 from linewarden.diagnostics.store.records import Lease
+from linewarden.diagnostics.supervisor import OVERDUE_S
 from linewarden.diagnostics.sweeper import GRACE_S
 from tests.unit.diagnostics.service_parts import LIMITS, LOG, SECOND, Office
 
@@ -281,3 +283,47 @@ async def test_workers_and_their_interfaces_are_the_tenants_or_refused(
     with pytest.raises(SelectorNotPermitted) as caught:
         office.sessions.request(await office.on("admin"), "s-1", asked)
     assert caught.value.detail == field
+
+
+async def test_a_worker_that_does_not_stop_in_time_is_stopped(office: Office) -> None:
+    """A worker that hangs, or lies, past its limit of time is told to stop for that reason."""
+    await office.permit()
+    session, worker = await office.running()
+    office.clock.pass_time(LIMITS.seconds + OVERDUE_S - 1)
+    heard = worker.heartbeats
+    await until(lambda: worker.heartbeats > heard + 2)
+    assert worker.orders == []
+    office.clock.pass_time(2)
+    await until(lambda: worker.orders)
+    assert (await office.ended(session.id)).stop_reason is StopReason.TIME
+
+
+async def test_a_long_end_is_not_taken_for_a_server_that_is_gone(office: Office) -> None:
+    """While a worker that was told to stop brings its evidence, its lease is renewed, and no sweep takes it away."""
+    await office.permit()
+    session, worker = await office.running()
+    worker.patient = True
+    await office.take(office.sessions.stop(await office.on("admin"), session.id))
+    await until(lambda: worker.orders)
+    other = office.new_sweeper(office.new_supervisor("second"))
+    for _ in range(4):
+        await other.sweep()
+        before = office.clock.us
+        office.clock.pass_time(LIMITS.lease_seconds + GRACE_S - 5)
+        await until(lambda at=before: (office.books.store.lease(LOG, session.id) or Lease("", 0, b"")).until_us > at)
+    assert office.session(session.id).state is SessionState.STOPPING
+    worker.over.set()
+    assert (await office.ended(session.id)).state is SessionState.SEALED
+
+
+async def test_a_waiver_that_is_taken_back_stops_what_nobody_approved(office: Office) -> None:
+    """A capture that runs without a second person needs the waiver all the while."""
+    await office.permit()
+    on = await office.on("admin")
+    await office.take(office.terms.enable(on, Responsibility, approval_waived=True, retention_days=7))
+    asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", (Reader("erik", "age1x"),))
+    session = await office.take(office.sessions.request(on, "s-waived", asked))
+    started, order = await office.take(office.sessions.start(on, session.id))
+    await office.supervisor.run(LOG, started, order)
+    await office.take(office.terms.enable(on, Responsibility, approval_waived=False, retention_days=7))
+    assert (await office.ended(session.id)).stop_reason is StopReason.POLICY_CHANGED

@@ -95,16 +95,18 @@ class CaptureProgress(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., counters: _Optional[_Union[_diagnostics_pb2.CaptureCounters, _Mapping]] = ...) -> None: ...
 
 class CaptureEnded(_message.Message):
-    __slots__ = ("session_id", "stop_reason", "counters", "evidence")
+    __slots__ = ("session_id", "stop_reason", "counters", "evidence", "cause")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     stop_reason: _diagnostics_pb2.CaptureStopReason
     counters: _diagnostics_pb2.CaptureCounters
     evidence: _diagnostics_pb2.Evidence
-    def __init__(self, session_id: _Optional[str] = ..., stop_reason: _Optional[_Union[_diagnostics_pb2.CaptureStopReason, str]] = ..., counters: _Optional[_Union[_diagnostics_pb2.CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[_diagnostics_pb2.Evidence, _Mapping]] = ...) -> None: ...
+    cause: str
+    def __init__(self, session_id: _Optional[str] = ..., stop_reason: _Optional[_Union[_diagnostics_pb2.CaptureStopReason, str]] = ..., counters: _Optional[_Union[_diagnostics_pb2.CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[_diagnostics_pb2.Evidence, _Mapping]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class ProbeDone(_message.Message):
     __slots__ = ("probe_id", "succeeded", "findings")
