@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -308,9 +309,8 @@ async def test_a_long_end_is_not_taken_for_a_server_that_is_gone(office: Office)
     other = office.new_sweeper(office.new_supervisor("second"))
     for _ in range(4):
         await other.sweep()
-        before = office.clock.us
         office.clock.pass_time(LIMITS.lease_seconds + GRACE_S - 5)
-        await until(lambda at=before: (office.books.store.lease(LOG, session.id) or Lease("", 0, b"")).until_us > at)
+        await until(partial(_leased_beyond, office, session.id, office.clock.us))
     assert office.session(session.id).state is SessionState.STOPPING
     worker.over.set()
     assert (await office.ended(session.id)).state is SessionState.SEALED
@@ -327,3 +327,8 @@ async def test_a_waiver_that_is_taken_back_stops_what_nobody_approved(office: Of
     await office.supervisor.run(LOG, started, order)
     await office.take(office.terms.enable(on, Responsibility, approval_waived=False, retention_days=7))
     assert (await office.ended(session.id)).stop_reason is StopReason.POLICY_CHANGED
+
+
+def _leased_beyond(office: Office, id: str, us: int) -> bool:
+    lease = office.books.store.lease(LOG, id)
+    return lease is not None and lease.until_us > us
