@@ -71,8 +71,8 @@ bench: $(READY) ## Measure, and write benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/run.py
 
 .PHONY: bench-capture
-bench-capture: $(READY) ## Capture 50,000 packets/s, masked and sealed; needs root
-	@$(BIN)/python benchmarks/capture.py --rate 50000 --seconds 10 --compare
+bench-capture: $(READY) ## Capture 50,000 packets/s, write benchmarks/CAPTURE.md; needs root
+	@$(BIN)/python benchmarks/capture.py --rate 50000 --seconds 10 --compare --write
 
 .PHONY: format
 format: $(READY) ## Format the code

@@ -21,12 +21,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from machine import machine
+from results import table
 
 from linewarden.diagnostics.capture.launch import WorkerProcess, start_worker
 from linewarden.diagnostics.capture.model import CaptureLimits, Profile, Selector, StopReason, Transport
 from linewarden.diagnostics.capture.ticket import KEY_BYTES, StartTicket, digest
+
+_PAGE = Path(__file__).with_name("CAPTURE.md")
+_HEAD = """\
+# Capturing
+
+Written by `make bench-capture`; {when:%Y-%m-%d %H:%M} UTC. G.711-sized RTP on loopback, {rate:,} packets a second for
+{seconds} seconds (scapy: at most 5), from two processes on the same machine. Linewarden masks what it captures and
+seals it for a reader; tcpdump writes it as it is, scapy counts it, and sees every packet of loopback twice.
+"""
 
 PORT = 40_000
 SENDERS = 2
@@ -171,6 +184,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--profile", choices=[p.value for p in Profile], default="signalling")
     parser.add_argument("--compare", action="store_true", help="also scapy, and tcpdump where it is installed")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/CAPTURE.md as well")
     options = parser.parse_args()
     # Bound and never read: the kernel throws away what does not fit, at no cost to the measurement.
     sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -185,6 +199,23 @@ def main() -> None:
         print(
             "  ".join(f"{name} {round(value, 2) if isinstance(value, float) else value}" for name, value in row.items())
         )
+    if options.write:
+        _PAGE.write_text(_page(rows, options.rate, options.seconds), encoding="utf-8")
+
+
+def _page(rows: list[dict[str, Any]], rate: int, seconds: int) -> str:
+    """The figures as Markdown. Received is what the kernel says passed the filter, or what a tool says it got."""
+    heads = ("tool", "sent", "received", "lost", "sealed_mb", "all_cpu_s")
+    cells = [[_cell(row.get(head, "")) for head in heads] for row in rows]
+    names = ("tool", "sent", "received", "lost", "masked and sealed, MB", "processor time with the senders', s")
+    facts = [["", ""], *([name, value] for name, value in machine().items())]
+    return "\n".join(
+        (_HEAD.format(when=datetime.now(UTC), rate=rate, seconds=seconds), table([names, *cells]), table(facts))
+    )
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ class Scene:
     clock: Clock = field(default_factory=Clock)
     server: Server | None = None
     session: str = ""
+    running: Running | None = None
     attestation: str = ""
     version: int = 1
     port: int = field(default_factory=free_port)
@@ -237,9 +238,9 @@ async def scene(site: Site, kind: str = "") -> AsyncIterator[Scene]:
         if kind == "small disk":
             stack.enter_context(small_disk(Path(site.settings.evidence_dir)))
         places = _NARROW if kind == "narrow" else _WIDE
-        acme, _running = await stack.enter_async_context(_serving(site, clock, places))
+        acme, running = await stack.enter_async_context(_serving(site, clock, places))
         await acme.client.change(add=[*RULES, *_MORE])
-        yield Scene(site, acme, clock)
+        yield Scene(site, acme, clock, running=running)
 
 
 @asynccontextmanager

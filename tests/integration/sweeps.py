@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from linewarden.diagnostics.sweeper import GRACE_S, Sweeper
+from linewarden.diagnostics.sweeper import GRACE_S, HOLD_S, Sweeper
 from linewarden.server.bootstrap import Running
 from linewarden.server.diagnostics.words import LEASE_S
 
@@ -19,9 +19,19 @@ class Clock:
 
 
 async def sweep_until_lost(running: Running) -> None:
-    """Two rounds of a server's sweeper on a clock of our own, between which a lease that nobody renews is lost."""
+    """Two rounds of a server's sweeper, between which a lease that nobody renews is lost."""
+    await _sweep(running, LEASE_S + GRACE_S)
+
+
+async def sweep_until_believed(running: Running) -> None:
+    """Two rounds of a server's sweeper, between which it comes to believe that something is due."""
+    await _sweep(running, HOLD_S)
+
+
+async def _sweep(running: Running, seconds: float) -> None:
+    """Two rounds on a clock of our own."""
     own, clock = running._diagnosing.sweeper, Clock()
     sweeper = Sweeper(own._books, own._workers, own._recorder, own._watched, own._now_us, clock)
     await sweeper.sweep()
-    clock.seconds = LEASE_S + GRACE_S
+    clock.seconds = seconds
     await sweeper.sweep()

@@ -283,7 +283,6 @@ def test_closed_pipe_ends_the_lease():
         b"{}",
         b"[]",
         b"\xff",
-        STOP[:-1] % b"time",
         STOP[:-1] % b"worker_lost",
         b'{"order":"start"}',
         b'{"order":"heartbeat"}',
