@@ -17,6 +17,7 @@ import pytest
 
 from linewarden.diagnostics.sealing import pyrage
 from tests.e2e.conftest import COMMAND, POLICY, Done, Service, address_of, linewarden
+from tests.rights import live
 
 CASE = ("--case", "T-4711", "--purpose", "support")
 PORT = "45070"
@@ -30,14 +31,6 @@ bind //partner/ines role:partner_support
 allow role:partner_support view_metadata diagnostics,capture any if case if purpose=support
 """
 PARTNER = "//partner/ines"
-
-
-def _may_capture() -> bool:
-    try:
-        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
-    except (AttributeError, OSError):
-        return False
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +254,7 @@ def test_a_file_that_is_none_leaves_the_session_armed(customer: Service, tmp_pat
     assert shown["state"] == "armed"
 
 
-@pytest.mark.skipif(not _may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
+@live
 def test_a_capture_from_request_to_reading(customer: Service, tmp_path: Path) -> None:
     """Requested, approved, started, stopped, fetched, verified, opened: each by its own command, and in the log."""
     (session,) = rows(request(customer, tmp_path))

@@ -22,18 +22,6 @@ MESSAGE = (
 )
 
 
-def may_capture() -> bool:
-    """Whether a raw socket can be opened here."""
-    try:
-        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
-    except (AttributeError, OSError):
-        return False
-    return True
-
-
-live = pytest.mark.skipif(not may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
-
-
 def send(count: int = 20) -> None:
     """Send SIP messages with a secret body over loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

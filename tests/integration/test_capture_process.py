@@ -26,21 +26,11 @@ from linewarden.diagnostics.capture.launch import WorkerProcess, start_worker
 from linewarden.diagnostics.capture.model import CaptureLimits, Frame, Profile, Selector, StopReason, Transport
 from linewarden.diagnostics.capture.source_file import open_capture
 from linewarden.diagnostics.capture.ticket import KEY_BYTES, StartTicket, digest, sign_ticket
+from tests.rights import live
 
 TESTDATA = Path(__file__).parents[1] / "testdata" / "capture"
 SIPP_MEDIA = Path("/usr/share/sip-tester")
 LIMITS = CaptureLimits(30, 10**9, 10**6, 65_535, 0, 10**6, 20)
-
-
-def _may_capture() -> bool:
-    try:
-        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
-    except (AttributeError, OSError):
-        return False
-    return True
-
-
-live = pytest.mark.skipif(not _may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
 
 
 def _ticket(**changes: Any) -> StartTicket:

@@ -9,10 +9,11 @@ import pytest
 
 from linewarden.server.bootstrap import Running
 from linewarden.v1 import diagnostics_pb2 as pb
-from tests.integration.captures import SECRET, ended, evidence, live, send, started, watch
+from tests.integration.captures import SECRET, ended, evidence, send, started, watch
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, asked, customer, open_again
 from tests.integration.disks import holding
+from tests.rights import live
 
 pytestmark = live
 

@@ -20,7 +20,6 @@ from tests.integration.captures import (
     evidence,
     files_of,
     gone,
-    live,
     sealer_of,
     send,
     started,
@@ -29,6 +28,7 @@ from tests.integration.captures import (
 from tests.integration.conftest import Client, Site, processes, refusal_of
 from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, customer, open_again
 from tests.integration.disks import holding, small_disk
+from tests.rights import live
 
 pytestmark = live
 

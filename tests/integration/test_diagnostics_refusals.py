@@ -14,11 +14,12 @@ import pytest
 import pytest_asyncio
 
 from linewarden.v1 import diagnostics_pb2 as pb
-from tests.integration.captures import ended, evidence, files_of, live
+from tests.integration.captures import ended, evidence, files_of
 from tests.integration.conftest import DATA, Site, make_site, refusal_of
 from tests.integration.disks import holding
 from tests.integration.scenes import SECRET, Scene, scene
 from tests.integration.sweeps import sweep_until_believed
+from tests.rights import live
 
 CASES = tomllib.loads((DATA / "refusals.toml").read_text(encoding="utf-8"))["case"]
 

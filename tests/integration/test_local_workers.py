@@ -21,8 +21,8 @@ from linewarden.diagnostics.local_worker import LocalWorker, _tally
 from linewarden.diagnostics.local_workers import LocalWorkers
 from linewarden.diagnostics.ports import Order
 from linewarden.diagnostics.session import Reader, Tally
-from tests.integration.captures import live
 from tests.integration.disks import holding, small_disk
+from tests.rights import live
 
 pyrage: Any = pytest.importorskip("pyrage", reason="install linewarden[capture]")
 

@@ -24,11 +24,12 @@ from linewarden.server.workers.enrolment import Enrolment
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.branches import Branch, prepare
 from tests.integration.calls import HEADERS, Call, Ports, make_call, needs_sipp, windows
-from tests.integration.captures import ended, evidence, live, started
+from tests.integration.captures import ended, evidence, started
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import Diagnosing, customer
 from tests.integration.disks import holding
 from tests.integration.scenes import free_port
+from tests.rights import live
 
 LADDER = ["INVITE", "401 Unauthorized", "ACK", "INVITE", "200 OK", "ACK", "INFO", "200 OK", "BYE", "200 OK"]
 

@@ -11,10 +11,11 @@ import pytest
 
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.branches import Branch, capture_processes, client_of, prepare, until, worker_process
-from tests.integration.captures import SECRET, ended, evidence, live, send
+from tests.integration.captures import SECRET, ended, evidence, send
 from tests.integration.conftest import Site, processes
 from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, open_again
 from tests.integration.sweeps import sweep_until_lost
+from tests.rights import live
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A customer that uses all of diagnostics, so that its log has an entry of every kind."""
 
-import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from linewarden.diagnostics.states import Event
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+from tests.rights import may_capture
 
 #: What the policy of the template lacks: a second administrator, and somebody who may read evidence.
 STATEMENTS = ("bind berta role:tenant_admin", "allow admin capture_read capture any if case")
@@ -24,15 +24,6 @@ _SOMEONE = core_pb2.Subject(id="admin")
 _READER = pb.EvidenceReader(name="zacharias", public_key=str(pyrage.x25519.Identity.generate().to_public()))
 _LIMITS = pb.CaptureLimits(seconds=60, bytes=1 << 20, packets=9_000, snaplen=65_535, disk_free_min=0, loss_budget=9)
 _SELECTOR = pb.CaptureSelector(ports=[pb.PortRange(low=45_072, high=45_072)])
-
-
-def may_capture() -> bool:
-    """Whether this process may open the socket that a capture needs."""
-    try:
-        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
-    except (AttributeError, OSError):
-        return False
-    return True
 
 
 def made_kinds() -> set[str]:

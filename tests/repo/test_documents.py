@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 import pytest
 from buf.validate import validate_pb2
-from capturing import may_capture
 from documents import COMMANDS, README, REFERENCE, commands, commands_page, reasons, with_made_parts
 from repository import ROOT, files, project, run_tool
 from running import Service, serving
@@ -19,6 +18,7 @@ from linewarden.authz.words import MAX_LINE_BYTES
 from linewarden.server.settings import Settings
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.error_reason_pb2 import ErrorReason
+from tests.rights import live, may_capture
 
 _DOCUMENTS = [path for path in files() if path.suffix == ".md"]
 _TARGETS = re.compile(r"^([a-z][a-z-]*):.*## ", re.MULTILINE)
@@ -168,7 +168,7 @@ def test_the_log_is_verified_as_written(service: Service) -> None:
     assert len(re.findall("^verified +yes *$", done.stdout, re.MULTILINE)) == 2
 
 
-@pytest.mark.skipif(not may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
+@live
 def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
     """Who types what the README says has a capture opened, analysed and verified, and all of it in the log."""
     operator, customer, capture, auditor = _capture_blocks()

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from capturing import PLACES, STATEMENTS, Customer, made_kinds, may_capture, needs_capture
+from capturing import PLACES, STATEMENTS, Customer, made_kinds, needs_capture
 from repository import ROOT
 from running import Service, attending, serving
 
@@ -23,6 +23,7 @@ from linewarden.server.workers.certificates import make_authority
 from linewarden.v1 import access_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
+from tests.rights import may_capture
 
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
