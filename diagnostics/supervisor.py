@@ -35,11 +35,12 @@ OVERDUE_S = 15
 CLOSE_S = 80.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Watched:
     """A capture of this process. It was begun to be watched at `begun_us` of the wall clock, `begun` of the monotonic.
 
-    `rights` are what its starter must have all the while.
+    `rights` are what its starter must have all the while. `turns` counts how often it was paused or resumed here: a
+    look that began before the last of them knows an older state, and must not say it to the worker.
     """
 
     log: int
@@ -51,6 +52,7 @@ class Watched:
     begun_us: int
     begun: float
     lease_us: int
+    turns: int = 0
 
 
 class Supervisor:
@@ -115,6 +117,7 @@ class Supervisor:
         """Tell a worker of this process now what is recorded already; one of another process hears it within a tick."""
         found = self._watched.get((log, session))
         if found is not None:
+            found[0].turns += 1
             found[0].worker.heartbeat(paused=paused)
 
     def tally(self, log: int, session: str) -> Tally | None:
@@ -170,11 +173,13 @@ class Supervisor:
 
     async def _look(self, watched: Watched) -> None:
         """One look at the gates: all is well, or the worker is told to stop, or nothing can be known."""
+        turns = watched.turns
         try:
             session, grounds = await asyncio.to_thread(self._read, watched)
             reason = grounds or await self._right_lost(watched) or self._overdue(watched, session)
             if reason is None:
-                watched.worker.heartbeat(paused=session.state is SessionState.PAUSED)
+                if turns == watched.turns:
+                    watched.worker.heartbeat(paused=session.state is SessionState.PAUSED)
             else:
                 watched.worker.stop(reason)
                 await self._recorder.record(watched.log, lambda on: self._ending.stop(on, watched.session, reason))

@@ -82,6 +82,7 @@ class ObedientWorker:
 
     heartbeats: int = 0
     paused: bool = False
+    heard: list[bool] = field(default_factory=list)
     patient: bool = False
     orders: list[StopReason] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,6 +97,7 @@ class ObedientWorker:
         """Count it."""
         self.heartbeats += 1
         self.paused = paused
+        self.heard.append(paused)
 
     def stop(self, reason: StopReason) -> None:
         """End."""

@@ -233,6 +233,30 @@ async def test_a_paused_worker_hears_so_until_it_is_resumed(office: Office) -> N
     assert worker.orders == []
 
 
+async def test_a_look_that_began_before_a_pause_does_not_end_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What such a look read is old: the worker must not hear it after it was told to pause, not for one tick."""
+    await office.permit()
+    session, worker = await office.running()
+    read, go_on = asyncio.Event(), asyncio.Event()
+    may = office.rights.may
+
+    async def slowly(*asked: Any) -> bool:
+        read.set()
+        await go_on.wait()
+        return await may(*asked)
+
+    monkeypatch.setattr(office.rights, "may", slowly)
+    await asyncio.wait_for(read.wait(), 10)
+    await office.take(office.sessions.pause(await office.on("admin"), session.id))
+    before = len(worker.heard)
+    office.supervisor.pause(LOG, session.id, paused=True)
+    go_on.set()
+    await until(lambda: len(worker.heard) > before + 2)
+    assert all(worker.heard[before:])
+
+
 async def test_every_gate_holds_for_a_pause_and_for_its_end(office: Office) -> None:
     """A paused capture stops when its grounds are lost, and without them is not resumed."""
     attestation = await office.permit()
