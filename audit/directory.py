@@ -47,6 +47,10 @@ class Directory:
         """The person, if this process has met it."""
         return self._known.get((log, name))
 
+    def forget(self, log: int) -> None:
+        """Forget the persons of a log that an operator recovered: some may be of the part that is lost."""
+        self._known = {key: person for key, person in list(self._known.items()) if key[0] != log}
+
     async def meet(self, log: int, names: Iterable[str], now_us: int) -> dict[str, Person]:
         """The persons of these names; those the log does not know yet are introduced to it.
 

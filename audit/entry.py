@@ -12,6 +12,9 @@ are pseudonyms, and values are sealed in `enc` under the person they belong to (
     policy.read         a decision about reading the policy
     request.refused     a request that could not be decided, with the reason and the paths of wrong fields
     log.heartbeat       nothing happened since the entry before
+    log.recovered       an operator accepted an older state of the log; the first entry under a new origin
+    clock.stepped       the wall clock was set: the time that was expected, and the one it showed
+    clock.corrected     an operator took the time back to that of the wall clock
     server.started, server.stopped, key.created, key.revoked, tenant.created, credentials.refused, worker.attended,
     worker.left, worker.enrolled
                         in the system log
@@ -41,6 +44,9 @@ AUDIT_READ = "audit.read"
 AUDIT_EXPORTED = "audit.exported"
 REQUEST_REFUSED = "request.refused"
 HEARTBEAT = "log.heartbeat"
+LOG_RECOVERED = "log.recovered"
+CLOCK_STEPPED = "clock.stepped"
+CLOCK_CORRECTED = "clock.corrected"
 SERVER_STARTED = "server.started"
 SERVER_STOPPED = "server.stopped"
 KEY_CREATED = "key.created"
@@ -52,6 +58,7 @@ WORKER_LEFT = "worker.left"
 WORKER_ENROLLED = "worker.enrolled"
 
 _SEALING_RANDOMNESS = 28
+_TIME_KEY = b'"time":'
 
 #: Of the longest names, sealed, this many fit into an entry.
 _PERSONS_PER_INTRODUCTION = 24
@@ -124,6 +131,22 @@ def encode_decisions(header: AccessHeader, items: Sequence[AccessItem]) -> list[
             raise
     middle = len(items) // 2
     return encode_decisions(header, items[:middle]) + encode_decisions(header, items[middle:])
+
+
+def time_of(data: bytes) -> int:
+    """The time that an entry states, microseconds; 0 if it states none.
+
+    Read without parsing: keys are sorted, and no key that comes after `time` holds an object with a time in it. A quote
+    within a value is escaped, so that the pattern stands in no value.
+    """
+    at = data.rfind(_TIME_KEY)
+    if at < 0:
+        return 0
+    start = at + len(_TIME_KEY)
+    try:
+        return int(data[start : data.index(b",", start)])
+    except ValueError:
+        return 0
 
 
 def decode(data: bytes) -> dict[str, Any]:

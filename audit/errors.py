@@ -2,14 +2,16 @@
 
 AuditError
 ├── LogUnavailable      the record could not be made durable in time; whether it exists is not known
-│   └── LogOverloaded   too much waits already; nothing was recorded
+│   ├── LogOverloaded   too much waits already; nothing was recorded
+│   └── RolledBack      the log is older than, or differs from, what was seen of it before
+├── ClockBehind         the log has an entry of a later time: decide again by a newer clock; nothing was recorded
 ├── RevisionMoved       a guard did not hold: decide again and append again; nothing was recorded
 ├── EffectRefused       the change that came with the entries was refused; nothing was recorded
 ├── TenantUnknown       there is no such tenant
 ├── EntryNotFound       the log has no entry at that index
 ├── EntryTooLarge       an entry passes MAX_ENTRY_BYTES
 ├── PageTokenInvalid    a page token that does not belong to the query
-├── RolledBack          the database is older than, or differs from, what was signed before
+├── LogDamaged          a stored entry is not the one that was hashed when it was appended
 ├── UnsafeDatabase      the database does not promise what the log needs
 └── VerificationFailed  proof, checkpoint, signature or export do not hold together
 """
@@ -25,6 +27,23 @@ class LogUnavailable(AuditError):
 
 class LogOverloaded(LogUnavailable):
     """Too many entries wait already. Nothing was recorded."""
+
+
+class RolledBack(LogUnavailable):
+    """The log is older than, or differs from, what was seen of it before. It gives no answers until it is recovered.
+
+    `log` is its number; `expected` and `found` are numbers of entries.
+    """
+
+    def __init__(self, what: str, log: int = -1, *, expected: int = 0, found: int = 0) -> None:
+        super().__init__(f"log {log} {what}: {expected} entries expected, {found} found")
+        self.log = log
+        self.expected = expected
+        self.found = found
+
+
+class ClockBehind(AuditError):
+    """The log has an entry whose time is later by more than clocks may differ. Nothing was recorded."""
 
 
 class RevisionMoved(AuditError):
@@ -51,8 +70,8 @@ class PageTokenInvalid(AuditError):
     """The page token is not one of this query."""
 
 
-class RolledBack(AuditError):
-    """The database is older than, or differs from, what was signed before."""
+class LogDamaged(AuditError):
+    """A stored entry is not the one that was hashed when it was appended."""
 
 
 class UnsafeDatabase(AuditError):

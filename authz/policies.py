@@ -47,6 +47,11 @@ class Policies:
         loaded = self._loaded.get(log)
         return None if loaded is None else loaded.snapshot
 
+    def forget(self, log: int) -> None:
+        """Forget the policy of a log that an operator recovered."""
+        self._loaded.pop(log, None)
+        self._refused.pop(log, None)
+
     async def load(self, log: int) -> Snapshot:
         """The newest snapshot; concurrent callers share one load.
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from linewarden.audit.directory import NOBODY, Appender, Directory
 from linewarden.audit.entry import DECISION, AccessHeader, AccessItem, encode_decisions
 from linewarden.audit.keyring import Person
-from linewarden.audit.model import Guard, Unit
+from linewarden.audit.model import Guard, Unit, id_text
 from linewarden.authz.kept import Kept
 from linewarden.authz.model import Context, Decision, Effect, Finding, Obligation, Reason, Resource, Verb
 from linewarden.authz.policies import Policies
@@ -209,8 +209,8 @@ _recorded = Kept(_record)
 
 def _ids(first: int, entries: Sequence[tuple[bytes, int]]) -> tuple[str, ...]:
     if len(entries) == 1 and entries[0][1] == 1:
-        return (str(first),)
-    return tuple(f"{index}.{item}" for index, (_, count) in enumerate(entries, first) for item in range(count))
+        return (id_text(first),)
+    return tuple(f"{id_text(id)}.{item}" for id, (_, count) in enumerate(entries, first) for item in range(count))
 
 
 def masks_numbers(decision: Decision) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from linewarden.audit.errors import EffectRefused
+from linewarden.audit.errors import ClockBehind, EffectRefused
 from linewarden.audit.model import Unit
 from linewarden.diagnostics.session import Session
 from linewarden.diagnostics.steps import Occasion, Step
@@ -39,6 +39,6 @@ class Recorder:
                 return
             try:
                 await self._appender.append(Unit(log, step.entries, effect=step.apply))
-            except EffectRefused:
+            except (EffectRefused, ClockBehind):
                 continue
             return

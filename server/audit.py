@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
-from linewarden.audit.checkpoints import Checkpoints, Signed
+from linewarden.audit.anchors import Signed
+from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ, decode
 from linewarden.audit.entryproof import EntryProof
-from linewarden.audit.errors import EntryNotFound, RolledBack, VerificationFailed
+from linewarden.audit.errors import EntryNotFound, LogDamaged, VerificationFailed
 from linewarden.audit.merkle import leaf_hash, verify_inclusion
+from linewarden.audit.model import index_in
 from linewarden.audit.patience import LONG_TIMEOUT_S, READ_TIMEOUT_S, in_thread
 from linewarden.audit.reading import Query, Reading, Row
 from linewarden.audit.store.log import LogStore
@@ -62,17 +64,17 @@ class AuditService(AuditServiceServicer):
         async def answer(entrance: Entrance) -> pb.QueryEntriesResponse:
             query = _query(request)
             stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, entrance.log, query)
-            decision, index = await self._read(entrance, request, {"query": stated})
+            decision, id = await self._read(entrance, request, {"query": stated})
             masked = masks_numbers(decision)
             if masked and (query.subject or query.data_subject or query.resource_id):
                 # Who may not see names could otherwise try them out.
-                raise SubjectNotPermitted(str(index))
+                raise SubjectNotPermitted(id)
             page = await in_thread(
                 LONG_TIMEOUT_S,
                 self._reading.query,
                 entrance.log,
                 query,
-                size=index,
+                size=index_in(id),
                 page_size=request.page_size or _DEFAULT_PAGE_SIZE,
                 token=request.page_token,
             )
@@ -89,8 +91,8 @@ class AuditService(AuditServiceServicer):
         """Read one entry with its proof."""
 
         async def answer(entrance: Entrance) -> pb.GetEntryResponse:
-            decision, index = await self._read(entrance, request, {"query": {"index": request.index}})
-            if request.index >= index:
+            decision, id = await self._read(entrance, request, {"query": {"index": request.index}})
+            if request.index >= index_in(id):
                 raise EntryNotFound("the log has no entry at that index")
             return await in_thread(LONG_TIMEOUT_S, self._proved, entrance.log, request.index, masks_numbers(decision))
 
@@ -132,7 +134,7 @@ class AuditService(AuditServiceServicer):
         except Exception as error:  # noqa: BLE001 - see QueryEntries
             await abort(context, error)
 
-    async def _read(self, entrance: Entrance, request: Any, extra: dict[str, Any]) -> tuple[Decision, int]:
+    async def _read(self, entrance: Entrance, request: Any, extra: dict[str, Any]) -> tuple[Decision, str]:
         log, verb = ResourceType.AUDIT_LOG, Verb.READ_ACCESS_LOG
         return await authorize(self._control, entrance, request, log, verb, AUDIT_READ, extra)
 
@@ -149,7 +151,7 @@ class AuditService(AuditServiceServicer):
         try:
             verify_inclusion(index, signed.checkpoint.size, leaf_hash(entry), path, signed.checkpoint.root)
         except VerificationFailed as error:
-            raise RolledBack("the stored entry is not the one that was signed for") from error
+            raise LogDamaged("the stored entry is not the one that was signed for") from error
         return pb.GetEntryResponse(
             entry=entry,
             proof=str(EntryProof(index, tuple(path), signed.note)),
@@ -182,7 +184,7 @@ class AuditService(AuditServiceServicer):
                         continues=start > 0,
                     )
         except VerificationFailed as error:
-            raise RolledBack("the stored entries are not those that were signed for") from error
+            raise LogDamaged("the stored entries are not those that were signed for") from error
         note = signed.note.encode()
         key = self._verifier_key(log)
         yield pb.ExportLogResponse(path="checkpoint", content=note, log_size=size, entries_sent=size, verifier_key=key)

@@ -17,8 +17,8 @@ async def authorize(
     verb: Verb,
     kind: str,
     extra: dict[str, Any],
-) -> tuple[Decision, int]:
-    """The permission for the request's subject and the index of its record, which is of `kind` and says `extra`.
+) -> tuple[Decision, str]:
+    """The permission for the request's subject and the id of its record, which is of `kind` and says `extra`.
 
     Raises:
         SubjectNotPermitted: policy does not let this person do so; that is recorded.
@@ -29,7 +29,7 @@ async def authorize(
     )
     if not answers.decisions[0].allowed:
         raise SubjectNotPermitted(answers.ids[0])
-    return answers.decisions[0], int(answers.ids[0])
+    return answers.decisions[0], answers.ids[0]
 
 
 def own_resource(tenant: str, type: ResourceType, verb: Verb) -> Access:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,8 +18,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from linewarden.audit.clock import Clock
 from linewarden.audit.entry import SERVER_STARTED, SERVER_STOPPED, encode
-from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.errors import LogUnavailable, RolledBack
 from linewarden.audit.model import SYSTEM_LOG, Unit
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
@@ -33,9 +35,10 @@ from linewarden.server.operating import create_system_log
 from linewarden.server.policy import PolicyService
 from linewarden.server.registration import Registration
 from linewarden.server.settings import Settings
-from linewarden.server.storage import Storage, open_checkpoints, open_storage
+from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
 from linewarden.server.tls import server_credentials
+from linewarden.server.watch import Watch
 from linewarden.server.workers.door import open_worker_door
 from linewarden.v1 import (
     access_pb2,
@@ -90,6 +93,8 @@ class Running:
     _callers: Callers
     _diagnosing: Diagnosing
     _sweeping: "asyncio.Task[None]"
+    _watching: "asyncio.Task[None]"
+    _clock: Clock
     _door: Door
     _worker_door: grpc.aio.Server | None
 
@@ -106,6 +111,7 @@ class Running:
         await self._health.enter_graceful_shutdown()
         self._chores.cancel()
         self._sweeping.cancel()
+        self._watching.cancel()
         await self._door.close(min(grace_s, CLOSING_S))
         await self._server.stop(grace_s)
         await self._diagnosing.close()
@@ -113,7 +119,7 @@ class Running:
             await self._worker_door.stop(None)
         try:
             await self._callers.record_refusals(self._writer)
-            await self._writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STOPPED, now_us(), {}),)))
+            await self._writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STOPPED, self._clock(), {}),)))
         except LogUnavailable:
             structlog.get_logger().warning("stop_not_recorded")
         await self._writer.close()
@@ -132,6 +138,9 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "linewarden"))
     storage = await asyncio.to_thread(open_storage, settings)
     await asyncio.to_thread(create_system_log, storage.log, clock())
+    # Before the first record is made: it takes the time on from the latest of all logs.
+    await Watch(storage.continuity, _no_health).look()
+    clock = clock_of(storage, clock)
     writer = Writer(
         storage.log,
         batch_limit=settings.batch_limit,
@@ -139,9 +148,10 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         timeout_s=settings.append_timeout_ms / 1_000,
         on_fault=_log_fault,
     )
-    await writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STARTED, clock(), {}),)))
     callers = Callers(storage.keys.load, clock)
-    await callers.refresh()
+    with suppress(RolledBack):  # it is said, and every answer is refused, until the operator acts
+        await writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STARTED, clock(), {}),)))
+        await callers.refresh()
     server = grpc.aio.server(
         interceptors=(Gatekeeper(callers),),
         options=_options(settings),
@@ -160,8 +170,9 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     if settings.capture_listen:
         worker_door, worker_address = await open_worker_door(settings, diagnosing.hub)
     _calm_collector()
-    for name in ("", *_SERVICES):
-        await health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    watch = Watch(storage.continuity, lambda serving: _set_health(health, serving=serving))
+    await watch.look()
+    watching = asyncio.create_task(watch.run())
     chores = asyncio.create_task(_chores(callers, writer))
     sweeping = asyncio.create_task(diagnosing.sweep())
     return Running(
@@ -175,9 +186,26 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         callers,
         diagnosing,
         sweeping,
+        watching,
+        clock,
         door,
         worker_door,
     )
+
+
+async def _set_health(health: health_aio.HealthServicer, *, serving: bool) -> None:
+    status = health_pb2.HealthCheckResponse
+    for name in ("", *_SERVICES):
+        await health.set(name, status.SERVING if serving else status.NOT_SERVING)
+
+
+async def _no_health(_serving: bool) -> None:
+    """Health is told once the server listens."""
+
+
+def clock_of(storage: Storage, wall_us: Callable[[], int]) -> Clock:
+    """The clock of the logs in a database."""
+    return Clock(wall_us, lambda: time.monotonic_ns() // 1_000, lambda: storage.log.marks.latest_us)
 
 
 def _add_services(
@@ -191,13 +219,19 @@ def _add_services(
     directory = storage.directory(writer)
     policies = Policies(storage.policies)
     control = AccessControl(policies, directory, writer)
+
+    def forget(log: int) -> None:
+        policies.forget(log)
+        directory.forget(log)
+
+    storage.log.marks.on_recovered = forget
     indexer = storage.indexer(directory)
     limit = settings.max_concurrent_requests or sys.maxsize
     door = Door(callers, Tenants(storage.log), policies, writer, clock, limit)
     access = AccessService(
         door, control, settings.decision_ttl_s * 1_000_000, settings.max_stream_messages, settings.max_stream_seconds
     )
-    checkpoints = open_checkpoints(settings, storage, indexer)
+    checkpoints = storage.checkpoints(indexer)
     audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
     policy = PolicyService(door, control, storage.policies, directory, writer)
     registration: Any = Registration(server)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import grpc
 
 from linewarden.audit.entry import REQUEST_REFUSED, encode
-from linewarden.audit.errors import LogOverloaded, LogUnavailable, RevisionMoved, TenantUnknown
+from linewarden.audit.errors import ClockBehind, LogOverloaded, LogUnavailable, RevisionMoved, TenantUnknown
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
@@ -148,7 +148,7 @@ class Door:
             entrance = Entrance(key.caller, guard, tenant, log, request.request_id, self._now_us())
             try:
                 return await answer(entrance)
-            except RevisionMoved:
+            except (RevisionMoved, ClockBehind):
                 await self._callers.refresh()
                 await self._policies.refresh(log)
             except (InvalidRequest, VerbNotApplicable) as refused:

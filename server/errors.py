@@ -33,6 +33,9 @@ DOMAIN = "linewarden"
 #: When a caller that was told UNAVAILABLE may come again, milliseconds.
 RETRY_MS = 200
 
+#: The same where an operator must act first.
+RECOVERY_MS = 10_000
+
 #: As much as is sure to fit into the metadata that callers take by default, 8 KiB; a status that does not fit is lost.
 _MAX_FIELDS = 24
 _DETAIL = {
@@ -138,7 +141,12 @@ TABLE: dict[type[Exception], Told] = {
     ),
     audit.EntryNotFound: Told(grpc.StatusCode.NOT_FOUND, "ENTRY_NOT_FOUND", "the log has no entry at this index"),
     audit.RolledBack: Told(
-        grpc.StatusCode.DATA_LOSS, "LOG_ROLLED_BACK", "the log is not the one that was signed for before"
+        grpc.StatusCode.UNAVAILABLE,
+        "LOG_ROLLED_BACK",
+        "the log is older than it was seen before; nothing was allowed",
+    ),
+    audit.LogDamaged: Told(
+        grpc.StatusCode.DATA_LOSS, "LOG_DAMAGED", "a stored entry is not the one that was hashed when it was appended"
     ),
     diagnostics.NotEnabled: Told(
         grpc.StatusCode.FAILED_PRECONDITION, "DIAGNOSTICS_NOT_ENABLED", "the customer has not enabled diagnostics"
@@ -195,6 +203,7 @@ TABLE: dict[type[Exception], Told] = {
     KeysNotOurs: _INTERNAL,
     authz.PolicyNotOurs: _INTERNAL,
     audit.RevisionMoved: _INTERNAL,
+    audit.ClockBehind: _INTERNAL,
     audit.EffectRefused: _INTERNAL,
     audit.EntryTooLarge: _INTERNAL,
     audit.UnsafeDatabase: _INTERNAL,
@@ -252,7 +261,8 @@ def _status(error: Exception) -> status_pb2.Status:
             bad.field_violations.add(field=field, description=description)
         details.append(bad)
     if what.status is grpc.StatusCode.UNAVAILABLE:
-        wait = duration_pb2.Duration(nanos=RETRY_MS * 1_000_000)
+        wait = duration_pb2.Duration()
+        wait.FromMilliseconds(RECOVERY_MS if isinstance(error, audit.RolledBack) else RETRY_MS)
         details.append(error_details_pb2.RetryInfo(retry_delay=wait))
     status = status_pb2.Status(code=what.status.value[0], message=what.text)
     for detail in details:

@@ -22,7 +22,10 @@ import structlog
 
 #: Names of fields that stand for nothing personal.
 FIELDS = frozenset(
-    ("count", "entries", "error", "log", "logger", "pid", "port", "revision", "signal", "size", "where", "workers")
+    (
+        *("advice", "count", "entries", "error", "expected", "found", "log", "logger", "pid", "port", "revision"),
+        *("signal", "size", "where", "workers"),
+    )
 )
 
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")

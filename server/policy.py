@@ -7,7 +7,7 @@ from typing import Any
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import POLICY_READ
 from linewarden.audit.errors import PageTokenInvalid
-from linewarden.audit.model import Guard, Unit
+from linewarden.audit.model import Guard, Unit, id_text
 from linewarden.audit.patience import LONG_TIMEOUT_S, in_thread
 from linewarden.audit.writer import Writer
 from linewarden.authz.administration import Change, amendment, check_tenant, record, replacement
@@ -116,8 +116,8 @@ class PolicyService(PolicyServiceServicer):
         guards: tuple[Guard, ...] = (Guard(entrance.log, answers.revision), entrance.guard)
         decision = tuple(data for data, _ in decided)
         if not answers.decisions[0].allowed:
-            index = await self._writer.append(Unit(entrance.log, decision, guards))
-            raise SubjectNotPermitted(str(index))
+            id = await self._writer.append(Unit(entrance.log, decision, guards))
+            raise SubjectNotPermitted(id_text(id))
         try:
             change = await in_thread(LONG_TIMEOUT_S, self._plan, entrance.log, request, plan)
         except (PolicyInvalid, PolicyRevisionMismatch):

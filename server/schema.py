@@ -5,6 +5,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 
 from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.store import schema as audit_schema
@@ -19,6 +20,9 @@ METADATA = (audit_schema.metadata, policy_schema.metadata, diagnostics_schema.me
 #: Processes that start at once on an empty PostgreSQL make the same tables; all but one fail, and find them made.
 _ATTEMPTS = 5
 
+#: The first version of the schema with generations of logs.
+_MARKS_SINCE = 5
+
 
 def migrate(store: LogStore) -> None:
     """Bring the schema to the newest version; does nothing where it is.
@@ -30,6 +34,13 @@ def migrate(store: LogStore) -> None:
         with suppress(LogUnavailable):
             return _upgrade(store)
     return _upgrade(store)
+
+
+def knows_marks(store: LogStore) -> bool:
+    """Whether the schema, if there is one yet, is of a version that compares heads with marks."""
+    with store.reading() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    return found is None or int(found) >= _MARKS_SINCE
 
 
 def _upgrade(store: LogStore) -> None:

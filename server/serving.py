@@ -16,9 +16,9 @@ from pathlib import Path
 import structlog
 
 from linewarden.audit.housekeeping import Housekeeper
-from linewarden.server.bootstrap import Running, free_port, now_us, start
+from linewarden.server.bootstrap import Running, clock_of, free_port, now_us, start
 from linewarden.server.settings import Settings
-from linewarden.server.storage import open_checkpoints, open_storage
+from linewarden.server.storage import open_storage
 
 #: How soon a child that ended by itself is replaced, and how long one may take to end when told to, seconds.
 RESPAWN_S = 1.0
@@ -78,10 +78,10 @@ def keep_house(settings: Settings) -> None:
     housekeeper = Housekeeper(
         storage.log,
         indexer,
-        open_checkpoints(settings, storage, indexer),
+        storage.checkpoints(indexer),
         checkpoint_s=settings.checkpoint_interval_s,
         heartbeat_s=settings.heartbeat_s,
-        now_us=now_us,
+        clock=clock_of(storage, now_us),
         on_fault=_log_fault,
     )
     try:

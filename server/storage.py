@@ -1,5 +1,6 @@
 """The opened database of a process with everything that reads and writes it, apart from the event loop's writer."""
 
+import asyncio
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,23 +9,30 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from linewarden.audit.anchors import Anchors
 from linewarden.audit.checkpoints import Checkpoints
+from linewarden.audit.continuity import Continuity
 from linewarden.audit.directory import Appender, Directory
 from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
+from linewarden.audit.model import Unit
 from linewarden.audit.reading import Reading
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.index import IndexStore
 from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.persons import PersonStore
 from linewarden.authz.store.policy import PolicyStore
-from linewarden.server.schema import migrate
+from linewarden.server.schema import knows_marks, migrate
 from linewarden.server.settings import Settings
 from linewarden.server.store.keys import KeyStore
 
 #: A file beside the anchors: the database was sealed, so that one without seals is not taken as it is again.
 SEALED_FILE = "sealed"
+
+#: A file beside the anchors: the newest head that was seen of each log.
+MARKS_FILE = "marks"
 
 #: So often may others be first to make a table before something else must be wrong.
 _RACES = 10
@@ -40,6 +48,8 @@ class Storage:
     policies: PolicyStore
     keys: KeyStore
     keyring: Keyring
+    anchors: Anchors
+    continuity: Continuity
     engines: tuple[sa.Engine, ...]
 
     def directory(self, appender: Appender) -> Directory:
@@ -49,6 +59,10 @@ class Storage:
     def indexer(self, directory: Directory) -> Indexer:
         """What fills the index."""
         return Indexer(self.log, self.index, directory, self.keyring)
+
+    def checkpoints(self, indexer: Indexer) -> Checkpoints:
+        """What signs for the logs."""
+        return Checkpoints(self.log, indexer, self.anchors)
 
     def reading(self, indexer: Indexer, directory: Directory) -> Reading:
         """Queries."""
@@ -68,7 +82,7 @@ def open_storage(settings: Settings) -> Storage:
     Raises:
         UnsafeDatabase: it does not promise what the log needs, or its seals were taken away.
         LogUnavailable: it failed.
-        ValueError, OSError: the key-encryption key cannot be read, or `anchor_dir` cannot be written.
+        ValueError, OSError: the key-encryption key or the signing key cannot be read, or `anchor_dir` be written.
     """
     keyring = load_key_encryption_key(settings.kek_file)
     main = open_engine(settings.database_url)
@@ -84,7 +98,8 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
     searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
     sealed = settings.anchor_dir / SEALED_FILE
-    log = LogStore(main, keyring.seals, adopts=not sealed.exists())
+    log = LogStore(main, keyring.seals, adopts=not sealed.exists(), marks=Marks(settings.anchor_dir / MARKS_FILE))
+    adopts = not knows_marks(log)
     _settled(lambda: migrate(log))
     if not sealed.exists():  # not before: a start that is broken off must be able to begin again
         sealed.parent.mkdir(parents=True, exist_ok=True)
@@ -92,17 +107,22 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     index = IndexStore(searchable)
     _settled(index.prepare)
     engines = (main,) if searchable is main else (main, searchable)
-    return Storage(log, index, PersonStore(log), PolicyStore(log), KeyStore(log), keyring, engines)
+    persons = PersonStore(log)
+    anchors = Anchors(settings.anchor_dir, settings.service_name, read_seed(settings.signing_key_file))
+    indexer = Indexer(log, index, Directory(persons, keyring, _NoAppender()), keyring)
+    continuity = Continuity(log, anchors, indexer.node, adopts=adopts)
+    log.admit = continuity.admit
+    if adopts:
+        continuity.look()
+    return Storage(log, index, persons, PolicyStore(log), KeyStore(log), keyring, anchors, continuity, engines)
 
 
-def open_checkpoints(settings: Settings, storage: Storage, indexer: Indexer) -> Checkpoints:
-    """What signs for the logs.
+class _NoAppender:
+    """Reading the tree introduces no person."""
 
-    Raises:
-        ValueError, OSError: the signing key cannot be read.
-    """
-    seed = read_seed(settings.signing_key_file)
-    return Checkpoints(storage.log, indexer, settings.anchor_dir, settings.service_name, seed)
+    def append(self, unit: Unit) -> "asyncio.Future[int]":
+        """Never called."""
+        raise AssertionError(unit)
 
 
 def read_seed(path: Path) -> bytes:

@@ -1,12 +1,26 @@
-"""What this process may do, for the tests that need a right to run."""
+"""What this process may do, for the tests that need a right or a system library to run."""
 
 import socket
 
 import pytest
 
+from linewarden.diagnostics.capture.errors import FilterRefused
+from linewarden.diagnostics.capture.libpcap import load
+
+
+def has_libpcap() -> bool:
+    """Whether filters can be compiled here."""
+    try:
+        load()
+    except FilterRefused:
+        return False
+    return True
+
 
 def may_capture() -> bool:
-    """Whether this process may open the socket that a live capture needs."""
+    """Whether this process can compile a filter, and may open the socket that a live capture needs."""
+    if not has_libpcap():
+        return False
     try:
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
     except (AttributeError, OSError):
@@ -14,4 +28,7 @@ def may_capture() -> bool:
     return True
 
 
-live = pytest.mark.skipif(not may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux")
+live = pytest.mark.skipif(
+    not may_capture(), reason="a live capture needs root or CAP_NET_RAW, on Linux, and libpcap0.8"
+)
+filters = pytest.mark.skipif(not has_libpcap(), reason="filters need libpcap: install libpcap0.8")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from hmac import compare_digest
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,10 +34,16 @@ COLUMNS = (
     log_head.c.size,
     log_head.c.revision,
     log_head.c.frontier,
+    log_head.c.time_us,
+    log_head.c.generation,
+    log_head.c.origin_start,
+    log_head.c.former_origin,
     log_head.c.seal,
 )
 
 _PURPOSE = b"head"
+#: The fields of a head in their order.
+fields_of = attrgetter(*Head.__slots__)
 
 
 def seals_of(connection: sa.Connection) -> Seals:
@@ -52,7 +59,8 @@ def may_adopt(connection: sa.Connection) -> bool:
 
 def seal_of(seals: Seals, head: Head) -> bytes:
     """The seal of a head."""
-    return seals.mac(_PURPOSE, (head.log, head.tenant, head.origin_id, head.size, head.revision), head.frontier)
+    log, tenant, origin, size, revision, frontier, *others = fields_of(head)
+    return seals.mac(_PURPOSE, (log, tenant, origin, size, revision, *others), frontier)
 
 
 def opened(seals: Seals, row: Any) -> Head:
@@ -89,17 +97,28 @@ class LockedHead:
     found: Head
     frontier: Frontier
     revision: int
+    time_us: int
 
     @classmethod
     def of(cls, head: Head) -> "LockedHead":
         """The head as it was found."""
-        return cls(head, Frontier.from_bytes(head.size, head.frontier), head.revision)
+        return cls(head, Frontier.from_bytes(head.size, head.frontier), head.revision, head.time_us)
 
-    def parameters(self, seals: Seals) -> dict[str, object]:
-        """What its row becomes."""
-        log, frontier = self.found.log, self.frontier.to_bytes()
-        made = Head(log, self.found.tenant, self.found.origin_id, self.frontier.size, self.revision, frontier)
-        return {"key": log, "n": made.size, "f": frontier, "r": made.revision, "s": seal_of(seals, made)}
+    def made(self) -> Head:
+        """The head as this transaction leaves it."""
+        found, frontier = self.found, self.frontier
+        return Head(
+            found.log, found.tenant, found.origin_id, frontier.size, self.revision, frontier.to_bytes(), self.time_us,
+            found.generation, found.origin_start, found.former_origin,
+        )  # fmt: skip
+
+
+def parameters(seals: Seals, head: Head) -> dict[str, object]:
+    """What the row of a head becomes by an append."""
+    return {
+        "key": head.log, "n": head.size, "f": head.frontier, "r": head.revision, "t": head.time_us,
+        "s": seal_of(seals, head),
+    }  # fmt: skip
 
 
 class Revisions:

@@ -5,22 +5,51 @@ the frontier over just these.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from linewarden.audit.errors import AuditError, EntryNotFound, LogUnavailable, RolledBack, TenantUnknown
+from linewarden.audit.entry import time_of
+from linewarden.audit.errors import (
+    AuditError,
+    ClockBehind,
+    EntryNotFound,
+    LogDamaged,
+    LogUnavailable,
+    RolledBack,
+    TenantUnknown,
+)
 from linewarden.audit.keyring import Seals
-from linewarden.audit.merkle import leaf_hash
-from linewarden.audit.model import Head, Unit
+from linewarden.audit.merkle import Frontier, leaf_hash
+from linewarden.audit.model import INDEX_BITS, Head, Unit, entry_id
+from linewarden.audit.store.files import DatabaseFiles
 from linewarden.audit.store.gate import gate_for
-from linewarden.audit.store.heads import ADOPTS, COLUMNS, SEALS, LockedHead, Revisions, create, opened
-from linewarden.audit.store.schema import INDEX_BITS, log_entry, log_head, position_of
+from linewarden.audit.store.heads import (
+    ADOPTS,
+    COLUMNS,
+    SEALS,
+    LockedHead,
+    Revisions,
+    create,
+    fields_of,
+    opened,
+    parameters,
+    seal_of,
+)
+from linewarden.audit.store.marks import Marks
+from linewarden.audit.store.schema import log_entry, log_head, position_of
 
 _WRITER_TIMEOUT_MS = 2_000
+
+#: So much may the clocks of processes differ, and a record wait, before a time counts as one of a clock that was set
+#: back, microseconds.
+CLOCK_TOLERANCE_US = 5_000_000
+
+#: What an append changes of a head, with the names of `heads.parameters`.
+_APPENDED = {"size": "n", "frontier": "f", "revision": "r", "time_us": "t", "seal": "s"}
 
 #: So often may others create a log at the same moment before something else must be wrong.
 _RACES = 10
@@ -34,16 +63,26 @@ class LogStore:
 
     Heads are sealed with `seals`, and so are the rows that effects write. Without, they are under a key that nobody
     knows afterwards: another store believes none of them. `adopts` is for the migration to seals, see there.
+
+    Every head is compared with `marks`. Before the first append to a log, `admit` hears its number: it verifies that
+    the log continues what was seen of it before, and raises RolledBack if not.
     """
 
-    def __init__(self, engine: sa.Engine, seals: Seals | None = None, *, adopts: bool = False) -> None:
+    def __init__(
+        self, engine: sa.Engine, seals: Seals | None = None, *, adopts: bool = False, marks: Marks | None = None
+    ) -> None:
         self._engine = engine
+        self.marks = marks or Marks()
+        self.admit: Callable[[int], None] = lambda _log: None
+        self._files = DatabaseFiles.of(engine)
         self.seals = seals or Seals(os.urandom(32))
         self._options = {SEALS: self.seals, ADOPTS: adopts}
         self._gate = gate_for(engine)
         self._writer: sa.Connection | None = None
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
         read = sa.select(*COLUMNS).where(log_head.c.log == sa.bindparam("key"))
+        growth = sa.and_(log_entry.c.position >= sa.bindparam("a"), log_entry.c.position < sa.bindparam("b"))
+        self._read_growth = self._text(sa.select(log_entry.c.leaf_hash).where(growth).order_by(log_entry.c.position))
         self._read_head = self._text(read)
         self._lock_head = self._text(read.with_for_update())
         self._insert = self._text(sa.insert(log_entry))
@@ -51,23 +90,29 @@ class LogStore:
             sa.update(log_head)
             .where(log_head.c.log == sa.bindparam("key"))
             .values(
-                size=sa.bindparam("n"), frontier=sa.bindparam("f"), revision=sa.bindparam("r"), seal=sa.bindparam("s")
+                size=sa.bindparam("n"),
+                frontier=sa.bindparam("f"),
+                revision=sa.bindparam("r"),
+                time_us=sa.bindparam("t"),
+                seal=sa.bindparam("s"),
             )
         )
 
     def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
         """Append each unit or say why not; what was appended is durable when this returns.
 
-        The answer is, for each unit in order, the index of its first entry, or RevisionMoved, TenantUnknown,
-        EffectRefused, or LogUnavailable where the head is not one that the service wrote. Units refused leave no trace.
+        The answer is, for each unit in order, the id of its first entry (see `model.entry_id`), or RevisionMoved,
+        TenantUnknown, EffectRefused, ClockBehind, RolledBack, or LogUnavailable where the head is not one that the
+        service wrote. Units refused leave no trace.
 
         Raises:
             LogUnavailable: the transaction failed; whether it took place is not known.
         """
         hashes = [[leaf_hash(entry) for entry in unit.entries] for unit in units]
+        refused = self._admit_logs(units)
         try:
             with self._gate():
-                return self._append(units, hashes)
+                return self._append(units, hashes, refused)
         except (SQLAlchemyError, self._engine.dialect.dbapi.Error, OSError) as error:  # type: ignore[union-attr]
             self.close_writer()
             raise LogUnavailable("the log's database failed") from error
@@ -83,6 +128,7 @@ class LogStore:
         """Let go of everything; the store can be used no more."""
         self.close_writer()
         self._gate.close()
+        self.marks.close()
 
     def create(self, tenant: str, origin_id: str, now_us: int) -> int:
         """Create the log of a tenant, the empty name meaning the system; returns its number. Existing logs stay.
@@ -102,6 +148,40 @@ class LogStore:
     def _create(self, tenant: str, origin_id: str, now_us: int) -> int:
         with self.writing() as connection:
             return create(connection, tenant, origin_id, now_us)
+
+    def amend(
+        self,
+        log: int,
+        amendment: Callable[[Head], tuple[Head, bytes]],
+        effect: Callable[[sa.Connection, Head, Head], None],
+    ) -> Head:
+        """Change the head of a log as no append may, with an entry that says so; for acts of the operator.
+
+        The head is not compared with what was seen of the log. `amendment` makes of it the one to go on with, and the
+        entry; `effect` runs in the same transaction, and gets the head before and the one after.
+
+        Raises:
+            TenantUnknown: there is no such log.
+            LogUnavailable: the head is not one that the service wrote, or the database failed.
+        """
+        with self.writing() as connection:
+            query = sa.select(*COLUMNS).where(log_head.c.log == log).with_for_update()
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                raise TenantUnknown("there is no such log")
+            before = opened(self.seals, row)
+            changed, entry = amendment(before)
+            locked, rows = LockedHead.of(changed), list[dict[str, object]]()
+            locked.time_us = max(changed.time_us, time_of(entry))
+            _extend(locked, Unit(log, (entry,)), [leaf_hash(entry)], rows)
+            after = locked.made()
+            connection.execute(sa.insert(log_entry), rows)
+            row_of = {**dict(zip(Head.__slots__, fields_of(after), strict=True)), "seal": seal_of(self.seals, after)}
+            connection.execute(sa.update(log_head).where(log_head.c.log == log).values(row_of))
+            effect(connection, before, after)
+        self.check_files()
+        self.marks.note(after, new=True)
+        return after
 
     @staticmethod
     def creation(tenant: str, origin_id: str, now_us: int) -> Callable[[sa.Connection], None]:
@@ -136,6 +216,52 @@ class LogStore:
             return head
         raise TenantUnknown("there is no such tenant")
 
+    def verified_head(self, log: int) -> Head:
+        """The head of one log, compared with its seal and with what was seen of it.
+
+        Raises:
+            TenantUnknown: there is no such log.
+            RolledBack: it is older than, or differs from, what was seen.
+            LogUnavailable: it is not one that the service wrote, or the database failed.
+        """
+        seen = self.marks.seen(log)  # before the row is read: another thread may append meanwhile
+        with self.reading() as connection:
+            row = connection.execute(sa.select(*COLUMNS).where(log_head.c.log == log)).one_or_none()
+        if row is None:
+            raise TenantUnknown("there is no such log")
+        head = opened(self.seals, row)
+        self.marks.check(head, seen)
+        self._remember(head, seen)
+        return head
+
+    def admitted_head(self, log: int) -> Head:
+        """As `verified_head`, of a log that is admitted first if this process has not met it."""
+        if self.marks.seen(log) is None:
+            self.admit(log)
+        return self.verified_head(log)
+
+    def opened(self, row: Any) -> Head:
+        """The head in a row of `heads.COLUMNS`. Raises as `verified_head` does."""
+        head = opened(self.seals, row)
+        seen = self.marks.seen(head.log)
+        try:
+            self.marks.check(head, seen)
+        except RolledBack:
+            self.verified_head(head.log)  # the row may only have been read before another thread appended
+        else:
+            self._remember(head, seen)
+        return head
+
+    def check_files(self) -> None:
+        """Make sure that the files of the database are those that were opened; open them again if not.
+
+        Raises:
+            LogUnavailable: they were replaced or removed since.
+        """
+        if not self._files.are_same():
+            self._forget_files()
+            raise LogUnavailable("the database file was replaced or removed")
+
     def entry(self, log: int, index: int) -> bytes:
         """The bytes of one entry.
 
@@ -154,7 +280,7 @@ class LogStore:
         """The bytes of single entries, by index; what is not there is left out.
 
         Raises:
-            RolledBack: an entry is not the one that was hashed when it was appended.
+            LogDamaged: an entry is not the one that was hashed when it was appended.
             LogUnavailable: the database failed.
         """
         keys = [position_of(log, index) for index in indexes]
@@ -162,7 +288,7 @@ class LogStore:
         with self.reading() as connection:
             rows = connection.execute(sa.select(*columns).where(log_entry.c.position.in_(keys))).all()
         if any(leaf_hash(bytes(entry)) != bytes(digest) for _, digest, entry in rows):
-            raise RolledBack("a stored entry is not the one that was hashed")
+            raise LogDamaged("a stored entry is not the one that was hashed")
         return {position & (1 << INDEX_BITS) - 1: bytes(entry) for position, _, entry in rows}
 
     def leaf_hashes(self, log: int, start: int, stop: int) -> Iterator[bytes]:
@@ -197,59 +323,106 @@ class LogStore:
         except (SQLAlchemyError, OSError) as error:
             raise LogUnavailable("the log's database failed") from error
 
-    def _append(self, units: Sequence[Unit], hashes: list[list[bytes]]) -> list[int | AuditError]:
+    def _admit_logs(self, units: Sequence[Unit]) -> dict[int, AuditError]:
+        """Verify the logs that this process appends to for the first time; returns those that are refused."""
+        refused: dict[int, AuditError] = {}
+        for log in {unit.log for unit in units}:
+            if self.marks.seen(log) is None:
+                try:
+                    self.admit(log)
+                except TenantUnknown:
+                    continue  # said below, of each of its units
+                except AuditError as error:
+                    refused[log] = error
+        return refused
+
+    def _append(
+        self, units: Sequence[Unit], hashes: list[list[bytes]], refused: dict[int, AuditError]
+    ) -> list[int | AuditError]:
         connection = self._writing_connection()
         cursor: Any = connection.connection.cursor()
         cursor.execute(self._begin)
         try:
-            results = self._append_locked(connection, cursor, units, hashes)
+            self._files.remember()
+            results, heads = self._append_locked(connection, cursor, units, hashes, refused)
             cursor.execute("COMMIT")
         except BaseException:
             self._roll_back(cursor)
             raise
         finally:
             cursor.close()
+        # The commit may have gone into a file that has no name any more.
+        self.check_files()
+        for head in heads:
+            self.marks.note(head, new=self.marks.seen(head.log) is None)
         return results
 
     def _append_locked(
-        self, connection: sa.Connection, cursor: Any, units: Sequence[Unit], hashes: list[list[bytes]]
-    ) -> list[int | AuditError]:
+        self,
+        connection: sa.Connection,
+        cursor: Any,
+        units: Sequence[Unit],
+        hashes: list[list[bytes]],
+        refused: dict[int, AuditError],
+    ) -> tuple[list[int | AuditError], list[Head]]:
         # Heads are locked in the order of their numbers, so that two writers cannot wait for each other.
         heads: dict[int, LockedHead] = {}
-        for log in sorted({unit.log for unit in units}):
+        for log in sorted({unit.log for unit in units} - refused.keys()):
             cursor.execute(self._lock_head, {"key": log})
             for row in cursor.fetchall():
-                with suppress(LogUnavailable):  # said below of each of its units; the others are appended
-                    heads[log] = LockedHead.of(opened(self.seals, row))
+                try:
+                    heads[log] = LockedHead.of(self._continuing(cursor, row))
+                except LogUnavailable as error:  # of this log; the others are appended
+                    refused[log] = error
         revisions = Revisions(heads, lambda log: self._revision(cursor, log))
         rows: list[dict[str, object]] = []
         results: list[int | AuditError] = []
         for unit, digests in zip(units, hashes, strict=True):
             try:
-                self._admit(connection, cursor, heads, revisions, unit)
+                self._check_unit(connection, cursor, heads, revisions, unit, refused)
                 results.append(_extend(heads[unit.log], unit, digests, rows))
-            except AuditError as refused:
-                results.append(refused)
+            except AuditError as error:
+                results.append(error)
         if rows:
             cursor.executemany(self._insert, rows)
-        for head in heads.values():
-            cursor.execute(self._update, head.parameters(self.seals))
-        return results
+        made = [head.made() for head in heads.values()]
+        for head in made:
+            cursor.execute(self._update, parameters(self.seals, head))
+        return results, made
 
-    def _admit(
+    def _continuing(self, cursor: Any, row: Any) -> Head:
+        """The head in a row, verified to continue what was seen of the log; entries of others are hashed for that."""
+        head = opened(self.seals, row)
+        seen = self.marks.seen(head.log)
+        self.marks.check(head, seen)
+        if seen is not None and head.size > seen.size and head.generation == seen.generation:
+            cursor.execute(
+                self._read_growth, {"a": position_of(head.log, seen.size), "b": position_of(head.log, head.size)}
+            )
+            check_growth(seen, head, (bytes(leaf) for (leaf,) in cursor.fetchall()))
+        return head
+
+    def _check_unit(
         self,
         connection: sa.Connection,
         cursor: Any,
         heads: dict[int, LockedHead],
         revisions: Revisions,
         unit: Unit,
+        refused: dict[int, AuditError],
     ) -> None:
+        if unit.log in refused:
+            raise refused[unit.log]
         if unit.log not in heads:
-            self._revision(cursor, unit.log)
             raise TenantUnknown("there is no such log")
+        head = heads[unit.log]
+        time_us = max(map(time_of, unit.entries), default=0)
+        if 0 < time_us < head.time_us - CLOCK_TOLERANCE_US:
+            raise ClockBehind(f"the log has an entry that is {(head.time_us - time_us) / 1e6:.0f} s later")
         revisions.check(unit.guards)
         if unit.effect is not None:
             self._run_effect(connection, cursor, unit.effect)
+        head.time_us = max(head.time_us, time_us)
 
     @staticmethod
     def _run_effect(connection: sa.Connection, cursor: Any, effect: Callable[[Any], None]) -> None:
@@ -267,10 +440,11 @@ class LogStore:
         # this statement began, so it is seen. What is not seen yet was not acknowledged yet.
         cursor.execute(self._read_head, {"key": log})
         rows = cursor.fetchall()
-        return opened(self.seals, rows[0]).revision if rows else -1
+        return self.opened(rows[0]).revision if rows else -1
 
     def _writing_connection(self) -> sa.Connection:
         if self._writer is None:
+            self._files.before_opening()
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT", **self._options)
             if self._engine.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SET statement_timeout = {_WRITER_TIMEOUT_MS}")
@@ -284,11 +458,9 @@ class LogStore:
             cursor.execute("ROLLBACK")
 
     def _heads(self, condition: sa.ColumnElement[bool]) -> list[Head]:
-        columns = (log_head.c.log, log_head.c.tenant, log_head.c.origin_id, log_head.c.size, log_head.c.revision)
-        query = sa.select(*columns, log_head.c.frontier).where(condition).order_by(log_head.c.log)
+        query = sa.select(*COLUMNS).where(condition).order_by(log_head.c.log)
         with self.reading() as connection:
-            rows = connection.execute(query).all()
-        return [Head(log, tenant, origin, size, revision, bytes(f)) for log, tenant, origin, size, revision, f in rows]
+            return [Head(*row[:-1]) for row in connection.execute(query)]
 
     def _column(self, column: sa.Column[bytes], log: int, start: int, stop: int) -> Iterator[bytes]:
         step = 2_000
@@ -302,6 +474,16 @@ class LogStore:
                 raise LogUnavailable("the log's database misses entries below the size it states")
             yield from map(bytes, values)
 
+    def _remember(self, head: Head, seen: Head | None) -> None:
+        """Remember a head that another process made, once it is verified to continue the one seen before."""
+        if seen is not None and head.size > seen.size and head.generation == seen.generation:
+            check_growth(seen, head, self.leaf_hashes(head.log, seen.size, head.size))
+            self.marks.note(head)
+
+    def _forget_files(self) -> None:
+        self.close_writer()
+        self._engine.dispose()
+
     def _text(self, statement: sa.Executable) -> str:
         return str(statement.compile(dialect=self._engine.dialect))  # type: ignore[attr-defined]
 
@@ -314,4 +496,17 @@ def _extend(head: LockedHead, unit: Unit, digests: list[bytes], rows: list[dict[
         index += 1
     if unit.moves_revision:
         head.revision += 1
-    return first
+    return entry_id(head.found.generation, first)
+
+
+def check_growth(seen: Head, head: Head, leaves: Iterable[bytes]) -> None:
+    """Verify that a head continues an earlier one of its log by these leaf hashes.
+
+    Raises:
+        RolledBack: it does not.
+    """
+    frontier = Frontier.from_bytes(seen.size, seen.frontier)
+    for leaf in leaves:
+        frontier.append(leaf)
+    if frontier.to_bytes() != head.frontier:
+        raise RolledBack("has another history than was seen before", head.log, expected=seen.size, found=head.size)

@@ -2,6 +2,8 @@
 
 import sqlalchemy as sa
 
+from linewarden.audit.model import INDEX_BITS
+
 #: BIGINT everywhere; SQLite wants the word INTEGER for a key that is the row id itself.
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -20,6 +22,10 @@ log_head = sa.Table(
     sa.Column("frontier", sa.LargeBinary, nullable=False, comment="32 bytes for each bit set in size, largest first"),
     sa.Column("revision", BigInt, nullable=False, comment="of the policy; in the system log, of the keys"),
     sa.Column("created_us", BigInt, nullable=False),
+    sa.Column("time_us", BigInt, nullable=False, server_default="0", comment="the latest that an entry states"),
+    sa.Column("generation", BigInt, nullable=False, server_default="0", comment="recoveries of the log so far"),
+    sa.Column("origin_start", BigInt, nullable=False, server_default="0", comment="the first entry of this origin"),
+    sa.Column("former_origin", sa.Text, nullable=False, server_default="", comment="the origin before the recovery"),
     sa.Column("seal", sa.LargeBinary, comment="see `heads`; without one the head is not believed"),
 )
 
@@ -42,10 +48,7 @@ person = sa.Table(
     sa.UniqueConstraint("log", "sid", name="person_sid"),
 )
 
-#: Places for 2**23 logs of 2**40 entries in one signed 64-bit key.
-INDEX_BITS = 40
-
 
 def position_of(log: int, index: int) -> int:
-    """The primary key of entry `index` of `log`."""
+    """The primary key of entry `index` of `log`: one signed 64-bit key has places for 2**23 logs of 2**40 entries."""
     return log << INDEX_BITS | index

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.spelling import from_base64_hash
 
 # A log that names more kinds than this is made to fill the memory of whoever reads it.
 _MAX_KINDS = 1_000
 _KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_KIND_LENGTH = 100
+_RECOVERED = "log.recovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,33 @@ class Report:
     kinds: Mapping[str, int]
     first_time_us: int | None
     last_time_us: int | None
+    recoveries: tuple["Recovery", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """An older state of the log that its operator accepted, as the entry at `index` states it.
+
+    `size` and `root` are of what was accepted; `lost` is how many entries the last checkpoint before had beyond that.
+    """
+
+    index: int
+    time_us: int
+    origin: str
+    former_origin: str
+    size: int
+    root: bytes
+    lost: int
+    account: str
+    reason: str
 
 
 class Tally:
     """Counts of the entries seen so far."""
 
     def __init__(self) -> None:
+        self.recoveries: list[Recovery] = []
+        self._entries = 0
         self._kinds: dict[str, int] = {}
         self._first: int | None = None
         self._last: int | None = None
@@ -50,6 +73,9 @@ class Tally:
             raise VerificationFailed("has no `kind`")
         if kind not in self._kinds:
             self._admit(kind)
+        if kind == _RECOVERED:
+            self.recoveries.append(_recovery(self._entries, time, entry))
+        self._entries += 1
         self._kinds[kind] += 1
         if self._first is None or time < self._first:
             self._first = time
@@ -58,7 +84,8 @@ class Tally:
 
     def report(self, origin: str, size: int, root: bytes) -> Report:
         """The counts, with what the checkpoint says."""
-        return Report(origin, size, root, dict(sorted(self._kinds.items())), self._first, self._last)
+        kinds = dict(sorted(self._kinds.items()))
+        return Report(origin, size, root, kinds, self._first, self._last, tuple(self.recoveries))
 
     def _admit(self, kind: str) -> None:
         if len(kind) > _MAX_KIND_LENGTH or not _KIND.fullmatch(kind):
@@ -66,6 +93,20 @@ class Tally:
         if len(self._kinds) == _MAX_KINDS:
             raise VerificationFailed(f"has a kind beyond the {_MAX_KINDS} before it")
         self._kinds[kind] = 0
+
+
+def _recovery(index: int, time_us: int, entry: Mapping[str, Any]) -> Recovery:
+    try:
+        size, anchor = entry["size"], entry.get("anchor", {"size": 0})
+        texts = [entry[name] for name in ("origin", "former_origin", "account", "reason")]
+        root = from_base64_hash(entry["root"], "the root of a recovery")
+        if size != index or type(anchor["size"]) is not int or not all(type(text) is str for text in texts):
+            raise VerificationFailed("does not state the recovery that it is")
+    except (KeyError, TypeError):
+        raise VerificationFailed("does not state the recovery that it is") from None
+    origin, former, account, reason = texts
+    lost = max(0, anchor["size"] - size)
+    return Recovery(index, time_us, origin, former, size, root, lost, account, reason)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

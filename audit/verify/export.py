@@ -16,7 +16,7 @@ from linewarden.audit.tiles import (
     tile_path,
     tile_width,
 )
-from linewarden.audit.verify.content import Report, Tally
+from linewarden.audit.verify.content import Recovery, Report, Tally
 from linewarden.audit.verify.files import ExportFiles
 
 _CHECKPOINT = "checkpoint"
@@ -32,8 +32,9 @@ def verify_export(
     """Check that a directory is the whole log that its signed checkpoint speaks of, and nothing else.
 
     Every hash of every tile is computed again from the entries, so that any byte that differs anywhere is found. An
-    `old_checkpoint`, kept from earlier or taken from an older export, must be of a prefix of this log. `progress` hears
-    how many entries of how many are done. Memory: one bundle and one tile of each level.
+    `old_checkpoint`, kept from earlier or taken from an older export, must be of a prefix of this log; it may be of an
+    origin that the log had before it was recovered. `progress` hears how many entries of how many are done. Memory: one
+    bundle and one tile of each level.
 
     Raises:
         VerificationFailed: it is not so; the text says which file, and which entry of the log.
@@ -44,11 +45,12 @@ def verify_export(
     for path in files.paths():
         if path != _CHECKPOINT and not is_path_of(path, checkpoint.size):
             raise VerificationFailed(f"{path!r} does not belong to a log of {checkpoint.size} entries")
-    tally, stack = Tally(), TileStack()
+    tally, stack, is_prefix = Tally(), TileStack(), True
     leaves: list[bytes] = []
     while stack.size + len(leaves) < checkpoint.size:
         leaves = _check_bundle(files, stack.size, checkpoint.size, tally)
-        _check_prefix(stack, leaves, older)
+        is_prefix &= _fits(stack, leaves, older)
+        _check_recoveries(stack, leaves, tally.recoveries)
         if len(leaves) == TILE_WIDTH:
             for level, number, tile in stack.push(leaves):
                 _check_tile(files, level, number, tile)
@@ -58,6 +60,9 @@ def verify_export(
         _check_tile(files, level, number, tile)
     if stack.root(leaves) != checkpoint.root:
         raise VerificationFailed(f"{_CHECKPOINT}: the root is not that of the {checkpoint.size} entries in the export")
+    _check_origins(checkpoint, older, tally.recoveries)
+    if older is not None and not is_prefix:
+        raise VerificationFailed(f"the first {older.size} entries are not those of the older checkpoint")
     return tally.report(checkpoint.origin, checkpoint.size, checkpoint.root)
 
 
@@ -72,22 +77,47 @@ def _checkpoint(files: ExportFiles, verifier: Verifier) -> Checkpoint:
 
 
 def _older(note: str, verifier: Verifier, newer: Checkpoint) -> Checkpoint:
+    origin = note.partition("\n")[0]
     try:
-        older = open_checkpoint(note, verifier)
+        older = open_checkpoint(note, Verifier(origin, verifier.public_key))
     except VerificationFailed as error:
         raise VerificationFailed(f"the older checkpoint: {error}") from None
-    if older.size > newer.size:
+    if older.origin == newer.origin and older.size > newer.size:
         raise VerificationFailed(f"the older checkpoint has {older.size} entries, the export only {newer.size}")
     if older.size == newer.size and older.root != newer.root:
         raise VerificationFailed(f"the older checkpoint states another root for the same {older.size} entries")
     return older
 
 
-def _check_prefix(stack: TileStack, leaves: Sequence[bytes], older: Checkpoint | None) -> None:
+def _fits(stack: TileStack, leaves: Sequence[bytes], older: Checkpoint | None) -> bool:
+    """Whether the older checkpoint, if it ends in these leaves, has the root of the entries up to there."""
     if older is None or not 0 <= older.size - stack.size < len(leaves):
+        return True
+    return stack.root(leaves[: older.size - stack.size]) == older.root
+
+
+def _check_recoveries(stack: TileStack, leaves: Sequence[bytes], recoveries: Sequence[Recovery]) -> None:
+    for recovery in recoveries:
+        start = recovery.size - stack.size
+        if 0 <= start < len(leaves) and stack.root(leaves[:start]) != recovery.root:
+            raise VerificationFailed(f"entry {recovery.index} states a root that is not of the entries before it")
+
+
+def _check_origins(checkpoint: Checkpoint, older: Checkpoint | None, recoveries: Sequence[Recovery]) -> None:
+    """Check that recoveries lead from one origin to the next, and where an older checkpoint belongs among them."""
+    origins = [*(one.former_origin for one in recoveries), checkpoint.origin]
+    if origins[1:] != [one.origin for one in recoveries]:
+        raise VerificationFailed("the recoveries in the log do not lead to the origin of its checkpoint")
+    if older is None or older.origin == checkpoint.origin:
         return
-    if stack.root(leaves[: older.size - stack.size]) != older.root:
-        raise VerificationFailed(f"the first {older.size} entries are not those of the older checkpoint")
+    left = next((one for one in recoveries if one.former_origin == older.origin), None)
+    if left is None:
+        raise VerificationFailed("the older checkpoint is of an origin that this log never had")
+    if older.size > left.size:
+        lost = older.size - left.size
+        raise VerificationFailed(
+            f"the older checkpoint has {older.size} entries, but the log was recovered at {left.size}: {lost} are lost"
+        )
 
 
 def _check_bundle(files: ExportFiles, first: int, size: int, tally: Tally) -> list[bytes]:

@@ -16,9 +16,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.errors import LogUnavailable, RolledBack
 from linewarden.audit.keyring import SUMS, Seals
-from linewarden.audit.store.heads import COLUMNS, opened, seals_of
+from linewarden.audit.model import Head
+from linewarden.audit.store.heads import COLUMNS, seals_of
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.schema import BigInt, Name, log_head
 from linewarden.authz.errors import PolicyNotOurs
@@ -138,7 +139,9 @@ class PolicyStore:
         if row is None:
             raise PolicyNotOurs("the log of the policy has no head", log)
         try:
-            head = opened(self._store.seals, row[:-2])
+            head = self._store.opened(row[:-2])
+        except RolledBack:
+            raise
         except LogUnavailable as fault:
             raise PolicyNotOurs("the head of the policy's log is not one that the service wrote", log) from fault
         return _opened(self._store.seals, log, head.origin_id, head.revision, row[-2:])
@@ -174,14 +177,27 @@ def apply_change(
         connection.execute(gone, keys)
 
 
-def _version_at(connection: sa.Connection, log: int, revision: int) -> Version:
-    """A version, inside an append, which has verified the head."""
+def carry_over(connection: sa.Connection, before: Head, after: Head) -> None:
+    """Seal the policy in force for the head that an operator's recovery makes, inside its transaction.
+
+    Raises:
+        PolicyNotOurs: the policy is not one that the service wrote.
+    """
+    version = _version_at(connection, before.log, before.revision, before.origin_id)
+    carried = version._replace(origin=after.origin_id, revision=after.revision)
+    seal = seal_version(seals_of(connection), carried, os.urandom(NONCE_BYTES))
+    row = {"log": after.log, "revision": after.revision, "hash": carried.hash, "seal": seal}
+    connection.execute(sa.insert(_version), row)
+
+
+def _version_at(connection: sa.Connection, log: int, revision: int, origin: str = "") -> Version:
+    """A version under an origin, by default that of the head, which the append has verified."""
     at = sa.and_(_version.c.log == log_head.c.log, _version.c.revision == revision)
     both = sa.select(log_head.c.origin_id, _version.c.hash, _version.c.seal)
-    origin, *row = connection.execute(
+    found, *row = connection.execute(
         both.select_from(log_head.outerjoin(_version, at)).where(log_head.c.log == log)
     ).one()
-    return _opened(seals_of(connection), log, origin, revision, row)
+    return _opened(seals_of(connection), log, origin or found, revision, row)
 
 
 def _opened(seals: Seals, log: int, origin: str, revision: int, row: Sequence[Any]) -> Version:

@@ -1,7 +1,7 @@
 """The command `linewarden`.
 
-For the operator: init, serve, tenant, key, worker. For the administrator: policy. For the auditor: audit. As a backend:
-check.
+For the operator: init, serve, tenant, key, worker, recover. For the administrator: policy. For the auditor: audit. As
+a backend: check.
 
 Data goes to stdout, messages to stderr. Exit codes: 0 done, or allowed; 1 denied, or not verified; 2 wrong usage or a
 request the server calls invalid; 3 unavailable; 4 refused for want of rights.
@@ -18,6 +18,7 @@ from linewarden.server.cli.diagnostics import diagnostics, usage
 from linewarden.server.cli.failures import failing_clearly
 from linewarden.server.cli.key import key
 from linewarden.server.cli.policy import policy
+from linewarden.server.cli.recover import recover_command
 from linewarden.server.cli.serve import housekeep, init, serve
 from linewarden.server.cli.tenant import tenant
 from linewarden.server.cli.worker import worker
@@ -31,5 +32,6 @@ def main() -> None:
     os.umask(0o077)
 
 
-for command in (init, serve, housekeep, check, policy, audit, diagnostics, capture, usage, key, tenant, worker):
+_OPERATOR = (init, serve, housekeep, key, tenant, worker, recover_command)
+for command in (*_OPERATOR, check, policy, audit, diagnostics, capture, usage):
     main.add_command(command)

@@ -185,6 +185,12 @@ def verify(folder: Path, verifier_key: str, old_checkpoint: Path | None, output:
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     origin, size, root, kinds = report.origin, report.size, report.root.hex(), dict(report.kinds)
+    recoveries = [
+        f"at entry {one.index} by {one.account}, {one.lost} entries of the last checkpoint lost: {one.reason}"
+        for one in report.recoveries
+    ]
+    for one in recoveries:
+        click.echo(f"linewarden: the log was recovered {one}", err=True)
     if output == "table":
         counts = [f"{count:,} {kind}" for kind, count in sorted(kinds.items())]
         write_block(
@@ -194,10 +200,18 @@ def verify(folder: Path, verifier_key: str, old_checkpoint: Path | None, output:
                 ("entries", [f"{size:,}"]),
                 ("root", [root]),
                 ("kinds", counts),
+                *((("recovered", recoveries),) if recoveries else ()),
             )
         )
     else:
-        row = {"verified": True, "origin": origin, "entries": size, "root": root, "kinds": kinds}
+        row = {
+            "verified": True,
+            "origin": origin,
+            "entries": size,
+            "root": root,
+            "kinds": kinds,
+            "recoveries": recoveries,
+        }
         write_rows([row], tuple(row), output)
 
 

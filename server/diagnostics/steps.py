@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from linewarden.audit.directory import NOBODY, Directory
 from linewarden.audit.errors import EffectRefused, LogUnavailable
-from linewarden.audit.model import Guard, Unit
+from linewarden.audit.model import Guard, Unit, id_text
 from linewarden.audit.writer import Writer
 from linewarden.authz.model import Context, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.policies import Policies
@@ -135,8 +135,8 @@ class Steps:
         guards = (Guard(entrance.log, answers.revision), entrance.guard)
         decision = tuple(data for data, _count in entries)
         if not all(one.allowed for one in answers.decisions):
-            index = await self._writer.append(Unit(entrance.log, decision, guards))
-            raise SubjectNotPermitted(str(index))
+            id = await self._writer.append(Unit(entrance.log, decision, guards))
+            raise SubjectNotPermitted(id_text(id))
         return guards, decision
 
     async def _refuse(

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from linewarden.audit.errors import EffectRefused, LogUnavailable
+from linewarden.audit.errors import EffectRefused, LogUnavailable, RolledBack
 from linewarden.audit.keyring import Seals
 from linewarden.audit.model import SYSTEM_LOG, Head
 from linewarden.audit.store.heads import COLUMNS, opened, seals_of
@@ -61,7 +61,7 @@ class KeyStore:
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
-            head, rows = _verified(connection, self._store.seals)
+            head, rows = _verified(connection, self._store.seals, self._store.opened)
         return KeySet(0 if head is None else head.revision, map(_from_row, rows))
 
     def all(self) -> list[ApiKey]:
@@ -72,7 +72,7 @@ class KeyStore:
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
-            _, rows = _verified(connection, self._store.seals)
+            _, rows = _verified(connection, self._store.seals, self._store.opened)
         return sorted(map(_from_row, rows), key=lambda key: key.created_us)
 
 
@@ -109,6 +109,21 @@ def revocation(id: str, now_us: int) -> Callable[[sa.Connection], None]:
     return revoke
 
 
+def carry_over(connection: sa.Connection, before: Head, after: Head) -> None:
+    """Seal the keys for the head that an operator's recovery of the system log makes, inside its transaction.
+
+    Raises:
+        KeysNotOurs: they are not those that the service wrote.
+    """
+    seals = seals_of(connection)
+    seal = connection.scalar(sa.select(_seal.c.seal).where(_seal.c.revision == before.revision))
+    rows = connection.execute(sa.select(_key)).all()
+    if not _is_ours(seals, before, seal or b"", rows):
+        raise KeysNotOurs("the stored keys are not those that the service wrote")
+    row = {"revision": after.revision, "seal": seal_of(seals, after, list(map(_plain, rows)))}
+    connection.execute(sa.insert(_seal), row)
+
+
 def seal_of(seals: Seals, head: Head, rows: Sequence[Sequence[object]]) -> bytes:
     """The seal over all keys as of the revision of a head; a row is its columns in order, bytes as hexadecimal."""
     ordered = sorted(map(list, rows), key=lambda row: str(row[0]))
@@ -122,7 +137,9 @@ def _seal_anew(connection: sa.Connection, before: Head) -> None:
     connection.execute(sa.insert(_seal), {"revision": head.revision, "seal": seal})
 
 
-def _verified(connection: sa.Connection, seals: Seals) -> tuple[Head | None, list[Any]]:
+def _verified(
+    connection: sa.Connection, seals: Seals, open_head: Callable[[Any], Head]
+) -> tuple[Head | None, list[Any]]:
     """The head of the system log, if there is one, and the rows of the keys. Inside an append, those before it."""
     # In one statement, so that head, seal and keys are of one moment in every database.
     source = log_head.outerjoin(_seal, _seal.c.revision == log_head.c.revision).outerjoin(_key, sa.true())
@@ -133,7 +150,9 @@ def _verified(connection: sa.Connection, seals: Seals) -> tuple[Head | None, lis
         return None, []
     first, ends = found[0], len(COLUMNS)
     try:
-        head = opened(seals, first[:ends])
+        head = open_head(first[:ends])
+    except RolledBack:
+        raise
     except LogUnavailable as fault:
         raise KeysNotOurs("the head of the system log is not one that the service wrote") from fault
     rows = [row[ends + 1 :] for row in found if row[ends + 1] is not None]
@@ -144,7 +163,8 @@ def _verified(connection: sa.Connection, seals: Seals) -> tuple[Head | None, lis
 
 def _verified_head(connection: sa.Connection) -> Head:
     """The head that a change of keys begins with; an append has found that there is one."""
-    head, _ = _verified(connection, seals_of(connection))
+    seals = seals_of(connection)
+    head, _ = _verified(connection, seals, lambda row: opened(seals, row))
     assert head is not None
     return head
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from linewarden.audit.anchors import Anchors
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import HEARTBEAT, AccessHeader, AccessItem, encode, encode_decisions
-from linewarden.audit.errors import PageTokenInvalid, RolledBack
+from linewarden.audit.errors import LogDamaged, PageTokenInvalid, RolledBack
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring
 from linewarden.audit.merkle import leaf_hash, node_hash, verify_consistency, verify_inclusion
@@ -80,7 +81,7 @@ def test_proofs_hold_wherever_the_index_ends(store: LogStore, indexer: Indexer, 
     entries = _beats(600)
     store.append([Unit(1, entries)])
     indexer.catch_up(1, indexed)
-    checkpoints = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))
+    checkpoints = Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32)))
     leaves = [leaf_hash(entry) for entry in entries]
     for size in (1, 2, 255, 256, 257, 512, 600):
         root = _root(leaves[:size])
@@ -91,7 +92,7 @@ def test_proofs_hold_wherever_the_index_ends(store: LogStore, indexer: Indexer, 
 
 def test_a_checkpoint_is_of_the_whole_log_and_of_its_key(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
     """What is signed is the root over every entry; what is signed next has it as a prefix."""
-    checkpoints = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))
+    checkpoints = Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32)))
     entries = _beats(20)
     for start in range(0, 20, 5):
         store.append([Unit(1, entries[start : start + 5])])
@@ -106,9 +107,9 @@ def test_a_checkpoint_is_of_the_whole_log_and_of_its_key(store: LogStore, indexe
 def test_another_process_goes_on_from_the_anchor(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
     """The last checkpoint is checked by whoever signs next, not only by who signed it."""
     store.append([Unit(1, _beats(5))])
-    Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32)).sign(1)
+    Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32))).sign(1)
     store.append([Unit(1, _beats(7))])
-    signed = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32)).sign(1)
+    signed = Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32))).sign(1)
     assert signed.checkpoint.size == 12
 
 
@@ -119,8 +120,8 @@ def test_a_changed_entry_is_not_signed_for(
     store.append([Unit(1, _beats(5))])
     with engine.begin() as connection:
         connection.execute(sa.update(log_entry).where(log_entry.c.position == (1 << 40) + 3).values(entry=b"{}"))
-    with pytest.raises(RolledBack):
-        Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32)).sign(1)
+    with pytest.raises(LogDamaged):
+        Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32))).sign(1)
 
 
 def test_a_log_shorter_than_its_anchor_is_not_signed_for(
@@ -128,15 +129,16 @@ def test_a_log_shorter_than_its_anchor_is_not_signed_for(
 ) -> None:
     """A restored old database is refused, by the process that signed before and by a fresh one."""
     store.append([Unit(1, _beats(5))])
-    old = store.head(1)
+    row = sa.select(log_head).where(log_head.c.log == 1)
+    with engine.connect() as connection:
+        old = connection.execute(row).one()
     store.append([Unit(1, _beats(2))])
-    checkpoints = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))
+    checkpoints = Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32)))
     checkpoints.sign(1)
     with engine.begin() as connection:
         connection.execute(sa.delete(log_entry).where(log_entry.c.position >= (1 << 40) + old.size))
-        values = {"size": old.size, "frontier": old.frontier}
-        connection.execute(sa.update(log_head).where(log_head.c.log == 1).values(**values))
-    for signer in (checkpoints, Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))):
+        connection.execute(sa.update(log_head).where(log_head.c.log == 1).values(**old._mapping))
+    for signer in (checkpoints, Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32)))):
         with pytest.raises(RolledBack):
             signer.sign(1)
 
@@ -221,7 +223,7 @@ def test_a_large_log_is_proved_from_kept_nodes(store: LogStore, indexer: Indexer
     entries = _beats(size)
     store.append([Unit(1, entries[start : start + 5_000]) for start in range(0, size, 5_000)])
     indexer.catch_up(1, size)
-    checkpoints = Checkpoints(store, indexer, tmp_path / "anchors", "test", bytes(32))
+    checkpoints = Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32)))
     root = checkpoints.sign(1).checkpoint.root
     for n in (0, 255, 40_000, 65_535, 65_536, size - 1):
         verify_inclusion(n, size, leaf_hash(entries[n]), checkpoints.inclusion(1, n, size), root)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,9 +226,9 @@ def make_site(folder: Path, database_url: str, **settings: Any) -> Iterator[Site
 
 
 @asynccontextmanager
-async def serving(site: Site, **settings: Any) -> AsyncIterator[Running]:
-    """A server in this process; drained at the end."""
-    running = await start(site.settings.model_copy(update=settings))
+async def serving(site: Site, *, clock: Callable[[], int] = now_us, **settings: Any) -> AsyncIterator[Running]:
+    """A server in this process, with that wall clock; drained at the end."""
+    running = await start(site.settings.model_copy(update=settings), clock=clock)
     try:
         yield running
     finally:

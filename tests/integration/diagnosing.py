@@ -167,6 +167,6 @@ async def open_again(site: Site, **settings: Any) -> AsyncIterator[tuple[Diagnos
     data = Path(site.settings.data_dir)
     places = data / "places.toml"
     places.write_text('[acme]\ninterfaces = ["lo"]\nhosts = ["127.0.0.1", "localhost"]\nfiles = true\n')
-    usual = {"places_file": places, "evidence_dir": data / "evidence", "capture_min_disk_free": 0}
+    usual: dict[str, Any] = {"places_file": places, "evidence_dir": data / "evidence", "capture_min_disk_free": 0}
     async with serving(site, **usual | settings) as running, Client(running.addresses[0], site.token) as client:
         yield Diagnosing(client), running

@@ -1,11 +1,12 @@
 """docs/log-format.md is true of the logs that a real server writes."""
 
+import asyncio
 import base64
 import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,15 @@ from repository import ROOT
 from running import Service, attending, serving
 
 from linewarden.audit import entry as entries
+from linewarden.audit.clock import Clock
+from linewarden.audit.housekeeping import Housekeeper
+from linewarden.audit.model import Unit
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
+from linewarden.server.bootstrap import now_us
+from linewarden.server.recovery import correct_clock, recover, rolled_back
+from linewarden.server.settings import load_settings
+from linewarden.server.storage import Storage, open_storage
 from linewarden.server.workers.certificates import make_authority
 from linewarden.v1 import access_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
@@ -63,6 +71,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         _use_worker(service)
         version, statements = _use_rpcs(service)
         exported = _linewarden(service, "audit", "export", "exported", "--as", "auditor")
+    _use_recovery(home)
     engine = open_engine(f"sqlite:///{home}/var/linewarden/linewarden.db")
     store = LogStore(engine)
     logs = {log: list(store.entries(log, 0, store.head(log).size)) for log in (_SYSTEM, _TENANT)}
@@ -284,6 +293,54 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
         asked = policy_pb2.GetPolicyRequest(tenant="example", subject=core_pb2.Subject(id="auditor"))
         read = policy.GetPolicy(asked, metadata=key, timeout=10)
         return version, {one.id: one.text for one in read.statements}
+
+
+def _use_recovery(home: Path) -> None:
+    """What an operator does after accidents: a clock that was set, and a database older than its mark."""
+    settings = load_settings(home / "var/linewarden/linewarden.toml")
+    for accident in (_step_the_clock, _set_the_clock_ahead, _mark_ahead):
+        storage = open_storage(settings)
+        accident(storage)
+        storage.close()
+    storage = open_storage(settings)
+    assert set(rolled_back(storage)) == {_TENANT}
+    recover(storage, _TENANT, "the disk of the database was lost", now_us())
+    storage.close()
+
+
+def _step_the_clock(storage: Storage) -> None:
+    wall = iter([now_us(), *[now_us() - 3_600_000_000] * 100])
+    clock = Clock(lambda: next(wall), now_us, lambda: 0)
+    indexer = storage.indexer(storage.directory(Unused()))
+    checkpoints = storage.checkpoints(indexer)
+    keeper = Housekeeper(
+        storage.log, indexer, checkpoints, checkpoint_s=1, heartbeat_s=600, clock=clock, on_fault=_raise
+    )
+    keeper.round()
+    keeper.round()
+
+
+def _set_the_clock_ahead(storage: Storage) -> None:
+    ahead = entries.encode(entries.HEARTBEAT, now_us() + 86_400_000_000, {})
+    storage.log.append([Unit(_TENANT, (ahead,))])
+    assert correct_clock(storage, "a wrong time server", now_us()) == ["example"]
+
+
+def _mark_ahead(storage: Storage) -> None:
+    head = storage.log.admitted_head(_TENANT)
+    storage.log.marks.note(replace(head, size=head.size + 5))
+
+
+def _raise(_log: int, fault: Exception) -> None:
+    raise fault
+
+
+class Unused:
+    """Keeping house introduces no person."""
+
+    def append(self, unit: Unit) -> "asyncio.Future[int]":
+        """Never called."""
+        raise AssertionError(unit)
 
 
 def _check_request(zone: str = "") -> access_pb2.CheckRequest:

@@ -12,7 +12,7 @@ from alembic import op
 from linewarden.audit.errors import UnsafeDatabase
 from linewarden.audit.keyring import SUMS, Seals
 from linewarden.audit.model import SYSTEM_LOG, Head
-from linewarden.audit.store.heads import may_adopt, seal_of, seals_of
+from linewarden.audit.store.heads import may_adopt, seals_of
 from linewarden.authz.store.policy import StoredStatement
 from linewarden.authz.store.seal import NONCE_BYTES, Version, seal_version, sum_of
 from linewarden.server.store import keys
@@ -60,7 +60,8 @@ def upgrade() -> None:
     for head in heads:
         if head.revision:
             _seal_revision(connection, seals, head)
-        seal = {"log": head.log, "seal": seal_of(seals, head)}
+        fields = (head.log, head.tenant, head.origin_id, head.size, head.revision)
+        seal = {"log": head.log, "seal": seals.mac(b"head", fields, head.frontier)}
         connection.execute(sa.text("UPDATE log_head SET seal = :seal WHERE log = :log"), seal)
 
 

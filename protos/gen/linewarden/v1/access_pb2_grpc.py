@@ -61,7 +61,7 @@ class AccessServiceServicer:
     def Check(self, request, context):
         """Check decides one access.
         Error reasons: INVALID_REQUEST, VERB_NOT_APPLICABLE, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class AccessServiceStub:
     Check: _grpc.UnaryUnaryMultiCallable[_access_pb2.CheckRequest, _access_pb2.CheckResponse]
     """Check decides one access.
     Error reasons: INVALID_REQUEST, VERB_NOT_APPLICABLE, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     CheckBatch: _grpc.UnaryUnaryMultiCallable[_access_pb2.CheckBatchRequest, _access_pb2.CheckBatchResponse]
     """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
@@ -59,7 +59,7 @@ class AccessServiceAsyncStub(AccessServiceStub):
     Check: _aio.UnaryUnaryMultiCallable[_access_pb2.CheckRequest, _access_pb2.CheckResponse]  # type: ignore[assignment]
     """Check decides one access.
     Error reasons: INVALID_REQUEST, VERB_NOT_APPLICABLE, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     CheckBatch: _aio.UnaryUnaryMultiCallable[_access_pb2.CheckBatchRequest, _access_pb2.CheckBatchResponse]  # type: ignore[assignment]
     """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
@@ -83,7 +83,7 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_access_pb2.CheckResponse, _abc.Awaitable[_access_pb2.CheckResponse]]:
         """Check decides one access.
         Error reasons: INVALID_REQUEST, VERB_NOT_APPLICABLE, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod

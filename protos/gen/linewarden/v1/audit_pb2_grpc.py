@@ -65,7 +65,7 @@ class AuditServiceServicer:
         """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
         the service says of its log; proofs come from GetEntry and ExportLog.
         Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,7 +81,7 @@ class AuditServiceServicer:
 
     def GetCheckpoint(self, request, context):
         """GetCheckpoint reads a signed statement of the log's size and root.
-        Needs READ_ACCESS_LOG. Error reasons: LOG_ROLLED_BACK, and those of QueryEntries.
+        Needs READ_ACCESS_LOG. Error reasons: LOG_DAMAGED, and those of QueryEntries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,7 +89,7 @@ class AuditServiceServicer:
 
     def ExportLog(self, request, context):
         """ExportLog streams the log as the files of a C2SP tlog-tiles directory.
-        Needs EXPORT_ACCESS_LOG. Error reasons: LOG_ROLLED_BACK, and those of QueryEntries.
+        Needs EXPORT_ACCESS_LOG. Error reasons: LOG_DAMAGED, and those of QueryEntries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,7 +37,7 @@ class AuditServiceStub:
     """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
     the service says of its log; proofs come from GetEntry and ExportLog.
     Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     GetEntry: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetEntryRequest, _audit_pb2.GetEntryResponse]
     """GetEntry reads one entry with the proof that it is in the log.
@@ -45,11 +45,11 @@ class AuditServiceStub:
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]
     """GetCheckpoint reads a signed statement of the log's size and root.
-    Needs READ_ACCESS_LOG. Error reasons: LOG_ROLLED_BACK, and those of QueryEntries.
+    Needs READ_ACCESS_LOG. Error reasons: LOG_DAMAGED, and those of QueryEntries.
     """
     ExportLog: _grpc.UnaryStreamMultiCallable[_audit_pb2.ExportLogRequest, _audit_pb2.ExportLogResponse]
     """ExportLog streams the log as the files of a C2SP tlog-tiles directory.
-    Needs EXPORT_ACCESS_LOG. Error reasons: LOG_ROLLED_BACK, and those of QueryEntries.
+    Needs EXPORT_ACCESS_LOG. Error reasons: LOG_DAMAGED, and those of QueryEntries.
     """
 
 @_typing.type_check_only
@@ -61,7 +61,7 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
     the service says of its log; proofs come from GetEntry and ExportLog.
     Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     GetEntry: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetEntryRequest, _audit_pb2.GetEntryResponse]  # type: ignore[assignment]
     """GetEntry reads one entry with the proof that it is in the log.
@@ -69,11 +69,11 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """GetCheckpoint reads a signed statement of the log's size and root.
-    Needs READ_ACCESS_LOG. Error reasons: LOG_ROLLED_BACK, and those of QueryEntries.
+    Needs READ_ACCESS_LOG. Error reasons: LOG_DAMAGED, and those of QueryEntries.
     """
     ExportLog: _aio.UnaryStreamMultiCallable[_audit_pb2.ExportLogRequest, _audit_pb2.ExportLogResponse]  # type: ignore[assignment]
     """ExportLog streams the log as the files of a C2SP tlog-tiles directory.
-    Needs EXPORT_ACCESS_LOG. Error reasons: LOG_ROLLED_BACK, and those of QueryEntries.
+    Needs EXPORT_ACCESS_LOG. Error reasons: LOG_DAMAGED, and those of QueryEntries.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -88,7 +88,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
         the service says of its log; proofs come from GetEntry and ExportLog.
         Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -108,7 +108,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.GetCheckpointResponse, _abc.Awaitable[_audit_pb2.GetCheckpointResponse]]:
         """GetCheckpoint reads a signed statement of the log's size and root.
-        Needs READ_ACCESS_LOG. Error reasons: LOG_ROLLED_BACK, and those of QueryEntries.
+        Needs READ_ACCESS_LOG. Error reasons: LOG_DAMAGED, and those of QueryEntries.
         """
 
     @_abc_1.abstractmethod
@@ -118,7 +118,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.ExportLogResponse], _abc.AsyncIterator[_audit_pb2.ExportLogResponse]]:
         """ExportLog streams the log as the files of a C2SP tlog-tiles directory.
-        Needs EXPORT_ACCESS_LOG. Error reasons: LOG_ROLLED_BACK, and those of QueryEntries.
+        Needs EXPORT_ACCESS_LOG. Error reasons: LOG_DAMAGED, and those of QueryEntries.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

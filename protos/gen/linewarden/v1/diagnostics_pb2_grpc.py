@@ -201,8 +201,8 @@ class DiagnosticsServiceServicer:
     def EnableDiagnostics(self, request, context):
         """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
         accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,7 +211,7 @@ class DiagnosticsServiceServicer:
     def DisableDiagnostics(self, request, context):
         """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,8 +219,8 @@ class DiagnosticsServiceServicer:
 
     def GetDiagnostics(self, request, context):
         """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics.
-        Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,8 +229,8 @@ class DiagnosticsServiceServicer:
     def PublishNotice(self, request, context):
         """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
         replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -239,8 +239,8 @@ class DiagnosticsServiceServicer:
     def ListNotices(self, request, context):
         """ListNotices lists the notices in their current versions, the newest first, without their texts. Any user of the
         tenant may. Needs VIEW_METADATA of diagnostics from persons of other tenants. Error reasons: PAGE_TOKEN_INVALID,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,7 +249,8 @@ class DiagnosticsServiceServicer:
     def GetNotice(self, request, context):
         """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
         diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+        OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,7 +259,7 @@ class DiagnosticsServiceServicer:
     def ListActiveNotices(self, request, context):
         """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
         that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -268,7 +269,7 @@ class DiagnosticsServiceServicer:
         """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
         no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
         NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
-        OVERLOADED.
+        LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -278,7 +279,7 @@ class DiagnosticsServiceServicer:
         """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
         was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -290,8 +291,8 @@ class DiagnosticsServiceServicer:
         results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
         it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -300,8 +301,8 @@ class DiagnosticsServiceServicer:
     def MakeAttestation(self, request, context):
         """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
         it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
-        NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -310,7 +311,7 @@ class DiagnosticsServiceServicer:
     def WithdrawAttestation(self, request, context):
         """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -319,7 +320,7 @@ class DiagnosticsServiceServicer:
     def ListAttestations(self, request, context):
         """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
         PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,7 +332,7 @@ class DiagnosticsServiceServicer:
         where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
         FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -341,7 +342,7 @@ class DiagnosticsServiceServicer:
         """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
         ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -350,7 +351,7 @@ class DiagnosticsServiceServicer:
     def RejectSession(self, request, context):
         """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -361,7 +362,7 @@ class DiagnosticsServiceServicer:
         FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
         ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
         DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -374,7 +375,8 @@ class DiagnosticsServiceServicer:
         session with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+        OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -383,7 +385,7 @@ class DiagnosticsServiceServicer:
     def StopSession(self, request, context):
         """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -393,7 +395,7 @@ class DiagnosticsServiceServicer:
         """PauseSession lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
         looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -403,8 +405,8 @@ class DiagnosticsServiceServicer:
         """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
         the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -412,8 +414,8 @@ class DiagnosticsServiceServicer:
 
     def GetSession(self, request, context):
         """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -422,7 +424,7 @@ class DiagnosticsServiceServicer:
     def ListSessions(self, request, context):
         """ListSessions reads sessions, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
         PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -440,8 +442,8 @@ class DiagnosticsServiceServicer:
     def ReadEvidence(self, request, context):
         """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated. Needs
         CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING, DIAGNOSIS_UNAVAILABLE,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -450,7 +452,8 @@ class DiagnosticsServiceServicer:
     def DeleteSession(self, request, context):
         """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
         Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+        OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -460,7 +463,7 @@ class DiagnosticsServiceServicer:
         """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
         Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
         DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -469,7 +472,7 @@ class DiagnosticsServiceServicer:
     def ShareUsage(self, request, context):
         """ShareUsage opts the tenant in to, or out of, sharing anonymous counts. Needs SHARE_USAGE. Error reasons:
         NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -477,9 +480,8 @@ class DiagnosticsServiceServicer:
 
     def GetUsage(self, request, context):
         """GetUsage shows exactly what would be sent for the closed days: counts to which enough tenants contributed, and no
-        day that has none. Needs SHARE_USAGE. Error reasons:
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        day that has none. Needs SHARE_USAGE. Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,52 +43,53 @@ class DiagnosticsServiceStub:
     EnableDiagnostics: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.EnableDiagnosticsRequest, _diagnostics_pb2.EnableDiagnosticsResponse]
     """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
     accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     DisableDiagnostics: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.DisableDiagnosticsRequest, _diagnostics_pb2.DisableDiagnosticsResponse]
     """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     GetDiagnostics: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetDiagnosticsRequest, _diagnostics_pb2.GetDiagnosticsResponse]
     """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics.
-    Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     PublishNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.PublishNoticeRequest, _diagnostics_pb2.PublishNoticeResponse]
     """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
     replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     ListNotices: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListNoticesRequest, _diagnostics_pb2.ListNoticesResponse]
     """ListNotices lists the notices in their current versions, the newest first, without their texts. Any user of the
     tenant may. Needs VIEW_METADATA of diagnostics from persons of other tenants. Error reasons: PAGE_TOKEN_INVALID,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     GetNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetNoticeRequest, _diagnostics_pb2.GetNoticeResponse]
     """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
     diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+    OVERLOADED.
     """
     ListActiveNotices: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListActiveNoticesRequest, _diagnostics_pb2.ListActiveNoticesResponse]
     """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
     that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ConfirmNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ConfirmNoticeRequest, _diagnostics_pb2.ConfirmNoticeResponse]
     """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
     no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
     NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
-    OVERLOADED.
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     RecordReceipts: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RecordReceiptsRequest, _diagnostics_pb2.RecordReceiptsResponse]
     """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
     was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     SendNotice: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.SendNoticeRequest, _diagnostics_pb2.SendNoticeResponse]
     """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
@@ -96,24 +97,24 @@ class DiagnosticsServiceStub:
     results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
     it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     MakeAttestation: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.MakeAttestationRequest, _diagnostics_pb2.MakeAttestationResponse]
     """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
     it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
-    NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     WithdrawAttestation: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.WithdrawAttestationRequest, _diagnostics_pb2.WithdrawAttestationResponse]
     """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ListAttestations: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListAttestationsRequest, _diagnostics_pb2.ListAttestationsResponse]
     """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
     PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     RequestSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RequestSessionRequest, _diagnostics_pb2.RequestSessionResponse]
     """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
@@ -121,25 +122,25 @@ class DiagnosticsServiceStub:
     where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
     FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ApproveSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]
     """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
     ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     RejectSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RejectSessionRequest, _diagnostics_pb2.RejectSessionResponse]
     """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     StartSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.StartSessionRequest, _diagnostics_pb2.StartSessionResponse]
     """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
     FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
     ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
     DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     UploadCapture: _grpc.StreamUnaryMultiCallable[_diagnostics_pb2.UploadCaptureRequest, _diagnostics_pb2.UploadCaptureResponse]
     """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
@@ -148,35 +149,36 @@ class DiagnosticsServiceStub:
     session with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+    OVERLOADED.
     """
     StopSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.StopSessionRequest, _diagnostics_pb2.StopSessionResponse]
     """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     PauseSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.PauseSessionRequest, _diagnostics_pb2.PauseSessionResponse]
     """PauseSession lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
     looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ResumeSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ResumeSessionRequest, _diagnostics_pb2.ResumeSessionResponse]
     """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
     the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetSessionRequest, _diagnostics_pb2.GetSessionResponse]
     """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ListSessionsRequest, _diagnostics_pb2.ListSessionsResponse]
     """ListSessions reads sessions, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
     PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     WatchSession: _grpc.UnaryStreamMultiCallable[_diagnostics_pb2.WatchSessionRequest, _diagnostics_pb2.WatchSessionResponse]
     """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture. Error
@@ -186,30 +188,30 @@ class DiagnosticsServiceStub:
     ReadEvidence: _grpc.UnaryStreamMultiCallable[_diagnostics_pb2.ReadEvidenceRequest, _diagnostics_pb2.ReadEvidenceResponse]
     """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated. Needs
     CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING, DIAGNOSIS_UNAVAILABLE,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.DeleteSessionRequest, _diagnostics_pb2.DeleteSessionResponse]
     """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
     Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+    OVERLOADED.
     """
     RunProbe: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.RunProbeRequest, _diagnostics_pb2.RunProbeResponse]
     """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
     Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
     DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ShareUsage: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.ShareUsageRequest, _diagnostics_pb2.ShareUsageResponse]
     """ShareUsage opts the tenant in to, or out of, sharing anonymous counts. Needs SHARE_USAGE. Error reasons:
     NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     GetUsage: _grpc.UnaryUnaryMultiCallable[_diagnostics_pb2.GetUsageRequest, _diagnostics_pb2.GetUsageResponse]
     """GetUsage shows exactly what would be sent for the closed days: counts to which enough tenants contributed, and no
-    day that has none. Needs SHARE_USAGE. Error reasons:
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    day that has none. Needs SHARE_USAGE. Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
 
 @_typing.type_check_only
@@ -227,52 +229,53 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     EnableDiagnostics: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.EnableDiagnosticsRequest, _diagnostics_pb2.EnableDiagnosticsResponse]  # type: ignore[assignment]
     """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
     accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     DisableDiagnostics: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.DisableDiagnosticsRequest, _diagnostics_pb2.DisableDiagnosticsResponse]  # type: ignore[assignment]
     """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     GetDiagnostics: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetDiagnosticsRequest, _diagnostics_pb2.GetDiagnosticsResponse]  # type: ignore[assignment]
     """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics.
-    Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+    LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     PublishNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.PublishNoticeRequest, _diagnostics_pb2.PublishNoticeResponse]  # type: ignore[assignment]
     """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
     replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     ListNotices: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListNoticesRequest, _diagnostics_pb2.ListNoticesResponse]  # type: ignore[assignment]
     """ListNotices lists the notices in their current versions, the newest first, without their texts. Any user of the
     tenant may. Needs VIEW_METADATA of diagnostics from persons of other tenants. Error reasons: PAGE_TOKEN_INVALID,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     GetNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetNoticeRequest, _diagnostics_pb2.GetNoticeResponse]  # type: ignore[assignment]
     """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
     diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+    OVERLOADED.
     """
     ListActiveNotices: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListActiveNoticesRequest, _diagnostics_pb2.ListActiveNoticesResponse]  # type: ignore[assignment]
     """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
     that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ConfirmNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ConfirmNoticeRequest, _diagnostics_pb2.ConfirmNoticeResponse]  # type: ignore[assignment]
     """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
     no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
     NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
-    OVERLOADED.
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     RecordReceipts: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RecordReceiptsRequest, _diagnostics_pb2.RecordReceiptsResponse]  # type: ignore[assignment]
     """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
     was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     SendNotice: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.SendNoticeRequest, _diagnostics_pb2.SendNoticeResponse]  # type: ignore[assignment]
     """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
@@ -280,24 +283,24 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
     it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     MakeAttestation: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.MakeAttestationRequest, _diagnostics_pb2.MakeAttestationResponse]  # type: ignore[assignment]
     """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
     it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
-    NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     WithdrawAttestation: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.WithdrawAttestationRequest, _diagnostics_pb2.WithdrawAttestationResponse]  # type: ignore[assignment]
     """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ListAttestations: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListAttestationsRequest, _diagnostics_pb2.ListAttestationsResponse]  # type: ignore[assignment]
     """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
     PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     RequestSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RequestSessionRequest, _diagnostics_pb2.RequestSessionResponse]  # type: ignore[assignment]
     """RequestSession asks for one capture for one case, or for taking one capture file into custody. The same request
@@ -305,25 +308,25 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
     FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ApproveSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ApproveSessionRequest, _diagnostics_pb2.ApproveSessionResponse]  # type: ignore[assignment]
     """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
     ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     RejectSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RejectSessionRequest, _diagnostics_pb2.RejectSessionResponse]  # type: ignore[assignment]
     """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     StartSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.StartSessionRequest, _diagnostics_pb2.StartSessionResponse]  # type: ignore[assignment]
     """StartSession starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
     FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
     ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
     DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     UploadCapture: _aio.StreamUnaryMultiCallable[_diagnostics_pb2.UploadCaptureRequest, _diagnostics_pb2.UploadCaptureResponse]  # type: ignore[assignment]
     """UploadCapture starts a session that is to take a capture file into custody, after all gates were looked at again,
@@ -332,35 +335,36 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     session with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+    OVERLOADED.
     """
     StopSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.StopSessionRequest, _diagnostics_pb2.StopSessionResponse]  # type: ignore[assignment]
     """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     PauseSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.PauseSessionRequest, _diagnostics_pb2.PauseSessionResponse]  # type: ignore[assignment]
     """PauseSession lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
     looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ResumeSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ResumeSessionRequest, _diagnostics_pb2.ResumeSessionResponse]  # type: ignore[assignment]
     """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
     the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetSessionRequest, _diagnostics_pb2.GetSessionResponse]  # type: ignore[assignment]
     """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     ListSessions: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ListSessionsRequest, _diagnostics_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """ListSessions reads sessions, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
     PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     WatchSession: _aio.UnaryStreamMultiCallable[_diagnostics_pb2.WatchSessionRequest, _diagnostics_pb2.WatchSessionResponse]  # type: ignore[assignment]
     """WatchSession streams the counters of a session until it ends. Needs VIEW_METADATA of the capture. Error
@@ -370,30 +374,30 @@ class DiagnosticsServiceAsyncStub(DiagnosticsServiceStub):
     ReadEvidence: _aio.UnaryStreamMultiCallable[_diagnostics_pb2.ReadEvidenceRequest, _diagnostics_pb2.ReadEvidenceResponse]  # type: ignore[assignment]
     """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated. Needs
     CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING, DIAGNOSIS_UNAVAILABLE,
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+    LOG_ROLLED_BACK, OVERLOADED.
     """
     DeleteSession: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.DeleteSessionRequest, _diagnostics_pb2.DeleteSessionResponse]  # type: ignore[assignment]
     """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
     Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST,
-    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+    OVERLOADED.
     """
     RunProbe: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.RunProbeRequest, _diagnostics_pb2.RunProbeResponse]  # type: ignore[assignment]
     """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
     Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
     DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ShareUsage: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.ShareUsageRequest, _diagnostics_pb2.ShareUsageResponse]  # type: ignore[assignment]
     """ShareUsage opts the tenant in to, or out of, sharing anonymous counts. Needs SHARE_USAGE. Error reasons:
     NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     GetUsage: _aio.UnaryUnaryMultiCallable[_diagnostics_pb2.GetUsageRequest, _diagnostics_pb2.GetUsageResponse]  # type: ignore[assignment]
     """GetUsage shows exactly what would be sent for the closed days: counts to which enough tenants contributed, and no
-    day that has none. Needs SHARE_USAGE. Error reasons:
-    INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-    LOG_UNAVAILABLE, OVERLOADED.
+    day that has none. Needs SHARE_USAGE. Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
 
 class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -414,8 +418,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.EnableDiagnosticsResponse, _abc.Awaitable[_diagnostics_pb2.EnableDiagnosticsResponse]]:
         """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
         accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -426,7 +430,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.DisableDiagnosticsResponse, _abc.Awaitable[_diagnostics_pb2.DisableDiagnosticsResponse]]:
         """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -436,8 +440,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.GetDiagnosticsResponse, _abc.Awaitable[_diagnostics_pb2.GetDiagnosticsResponse]]:
         """GetDiagnostics says whether and on which terms diagnoses are permitted. Needs VIEW_METADATA of diagnostics.
-        Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
+        LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -448,8 +452,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.PublishNoticeResponse, _abc.Awaitable[_diagnostics_pb2.PublishNoticeResponse]]:
         """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
         replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -460,8 +464,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.ListNoticesResponse, _abc.Awaitable[_diagnostics_pb2.ListNoticesResponse]]:
         """ListNotices lists the notices in their current versions, the newest first, without their texts. Any user of the
         tenant may. Needs VIEW_METADATA of diagnostics from persons of other tenants. Error reasons: PAGE_TOKEN_INVALID,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -472,7 +476,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.GetNoticeResponse, _abc.Awaitable[_diagnostics_pb2.GetNoticeResponse]]:
         """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
         diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+        OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -483,7 +488,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.ListActiveNoticesResponse, _abc.Awaitable[_diagnostics_pb2.ListActiveNoticesResponse]]:
         """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
         that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -495,7 +500,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
         no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
         NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
-        OVERLOADED.
+        LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -507,7 +512,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
         was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -521,8 +526,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
         it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -533,8 +538,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.MakeAttestationResponse, _abc.Awaitable[_diagnostics_pb2.MakeAttestationResponse]]:
         """MakeAttestation records, signed by the service for the attestor, that users were told. Sessions that waited for
         it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
-        NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -545,7 +550,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.WithdrawAttestationResponse, _abc.Awaitable[_diagnostics_pb2.WithdrawAttestationResponse]]:
         """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -556,7 +561,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.ListAttestationsResponse, _abc.Awaitable[_diagnostics_pb2.ListAttestationsResponse]]:
         """ListAttestations reads attestations, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
         PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -570,7 +575,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
         FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -582,7 +587,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """ApproveSession approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
         ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -593,7 +598,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.RejectSessionResponse, _abc.Awaitable[_diagnostics_pb2.RejectSessionResponse]]:
         """RejectSession refuses a session for good, before it runs. Needs CAPTURE_APPROVE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -606,7 +611,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
         ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
         DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -621,7 +626,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         session with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+        OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -632,7 +638,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.StopSessionResponse, _abc.Awaitable[_diagnostics_pb2.StopSessionResponse]]:
         """StopSession stops the capture; what was captured is sealed. Needs CAPTURE_STOP. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -644,7 +650,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """PauseSession lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
         looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -656,8 +662,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """ResumeSession lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
         the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -667,8 +673,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.GetSessionResponse, _abc.Awaitable[_diagnostics_pb2.GetSessionResponse]]:
         """GetSession reads one session. Needs VIEW_METADATA of the capture. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -679,7 +685,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.ListSessionsResponse, _abc.Awaitable[_diagnostics_pb2.ListSessionsResponse]]:
         """ListSessions reads sessions, the newest first. Needs VIEW_METADATA of diagnostics. Error reasons:
         PAGE_TOKEN_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -701,8 +707,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_diagnostics_pb2.ReadEvidenceResponse], _abc.AsyncIterator[_diagnostics_pb2.ReadEvidenceResponse]]:
         """ReadEvidence streams the sealed file, which only its named readers can open. A purpose must be stated. Needs
         CAPTURE_READ. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, CASE_MISSING, DIAGNOSIS_UNAVAILABLE,
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
+        LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -713,7 +719,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.DeleteSessionResponse, _abc.Awaitable[_diagnostics_pb2.DeleteSessionResponse]]:
         """DeleteSession deletes the evidence before its time; the record of the session stays. Needs DELETE of the capture.
         Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST,
-        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+        OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -725,7 +732,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
         Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
         DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -736,7 +743,7 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_diagnostics_pb2.ShareUsageResponse, _abc.Awaitable[_diagnostics_pb2.ShareUsageResponse]]:
         """ShareUsage opts the tenant in to, or out of, sharing anonymous counts. Needs SHARE_USAGE. Error reasons:
         NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
-        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -746,9 +753,8 @@ class DiagnosticsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_diagnostics_pb2.GetUsageResponse, _abc.Awaitable[_diagnostics_pb2.GetUsageResponse]]:
         """GetUsage shows exactly what would be sent for the closed days: counts to which enough tenants contributed, and no
-        day that has none. Needs SHARE_USAGE. Error reasons:
-        INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED,
-        LOG_UNAVAILABLE, OVERLOADED.
+        day that has none. Needs SHARE_USAGE. Error reasons: INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
 def add_DiagnosticsServiceServicer_to_server(servicer: DiagnosticsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -61,7 +61,7 @@ class PolicyServiceServicer:
     def LoadPolicy(self, request, context):
         """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
         Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_REVISION_MISMATCH, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,7 +78,7 @@ class PolicyServiceServicer:
     def GetPolicy(self, request, context):
         """GetPolicy reads the policy in force as statements of a policy file, page by page. The read is logged.
         Needs READ_POLICY. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

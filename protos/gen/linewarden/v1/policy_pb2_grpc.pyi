@@ -38,7 +38,7 @@ class PolicyServiceStub:
     LoadPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.LoadPolicyRequest, _policy_pb2.LoadPolicyResponse]
     """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
     Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_REVISION_MISMATCH, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ChangePolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.ChangePolicyRequest, _policy_pb2.ChangePolicyResponse]
     """ChangePolicy adds and removes single statements. A statement to remove that does not exist refuses the change.
@@ -47,7 +47,7 @@ class PolicyServiceStub:
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.GetPolicyRequest, _policy_pb2.GetPolicyResponse]
     """GetPolicy reads the policy in force as statements of a policy file, page by page. The read is logged.
     Needs READ_POLICY. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
 
 @_typing.type_check_only
@@ -60,7 +60,7 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     LoadPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.LoadPolicyRequest, _policy_pb2.LoadPolicyResponse]  # type: ignore[assignment]
     """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
     Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_REVISION_MISMATCH, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ChangePolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.ChangePolicyRequest, _policy_pb2.ChangePolicyResponse]  # type: ignore[assignment]
     """ChangePolicy adds and removes single statements. A statement to remove that does not exist refuses the change.
@@ -69,7 +69,7 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.GetPolicyRequest, _policy_pb2.GetPolicyResponse]  # type: ignore[assignment]
     """GetPolicy reads the policy in force as statements of a policy file, page by page. The read is logged.
     Needs READ_POLICY. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+    CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -85,7 +85,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_policy_pb2.LoadPolicyResponse, _abc.Awaitable[_policy_pb2.LoadPolicyResponse]]:
         """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
         Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_REVISION_MISMATCH, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -106,7 +106,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_policy_pb2.GetPolicyResponse, _abc.Awaitable[_policy_pb2.GetPolicyResponse]]:
         """GetPolicy reads the policy in force as statements of a policy file, page by page. The read is logged.
         Needs READ_POLICY. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
-        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, OVERLOADED.
+        CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,169 @@
+"""Verifying that each log continues what was seen of it: by this process, by others of this host, by its anchor.
+
+Goal: a database that was restored, failed over with a lost tail, or set back by whoever can write it gives no answers.
+What is compared is the head under the lock, so that no answer leaves on an older state; a head that was not seen before
+is compared with the mark in the file and the last checkpoint. Where there is neither, the log must be new.
+
+*Instead of* asking the anchors for each answer: reading and verifying a signature costs as much as the answer. *So* a
+process remembers, and looks at the files when it meets a log, and twice a second.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from linewarden.audit.anchors import Anchors
+from linewarden.audit.errors import AuditError, LogUnavailable, RolledBack
+from linewarden.audit.merkle import Frontier
+from linewarden.audit.model import SYSTEM_LOG, Head
+from linewarden.audit.store.log import LogStore, check_growth
+from linewarden.audit.store.marks import Mark, digest
+
+#: How often every process looks at the logs, seconds.
+LOOK_S = 0.5
+
+#: Reads the hash of the complete subtree of 2**level leaves at `number` of a log.
+NodeReader = Callable[[int, int, int], bytes]
+
+#: A size that a log had, and whether a frontier of that size is the one it had.
+_Known = tuple[int, Callable[[Frontier], bool]]
+
+
+class Continuity:
+    """Admits logs of one database to this process, and looks after them. The methods block: they belong in a thread.
+
+    `node` reads the tree; where it fails, because its index is rebuilt, leaf hashes are read instead. `adopts` is for a
+    database from before there were marks: logs without an anchor are then taken as they are.
+    """
+
+    def __init__(self, log: LogStore, anchors: Anchors, node: NodeReader, *, adopts: bool = False) -> None:
+        self._log = log
+        self._marks = log.marks
+        self._anchors = anchors
+        self._node = node
+        self._adopts = adopts
+
+    def admit(self, log: int) -> None:
+        """Verify a log against what was seen of it, and remember its head.
+
+        Raises:
+            RolledBack: it is older than, or differs from, what was seen; or there is no anchor, and it is not new.
+            TenantUnknown: there is no such log.
+            LogUnavailable: the database or `anchor_dir` failed.
+        """
+        # Files first, head afterwards: what another process appends meanwhile makes the head newer, never older.
+        origin = self._log.verified_head(log)
+        seen, mark = self._marks.seen(log), self._marks.stored(log)
+        known = () if seen else (*self._anchored(origin), *self._marked(origin, mark))
+        head = self._log.verified_head(log)
+        if head.generation != origin.generation:
+            raise LogUnavailable("the log was recovered a moment ago")
+        if mark is not None:
+            _check_mark(head, mark)
+        if seen is None:
+            self._establish(head, known)
+
+    def look(self) -> dict[int, AuditError]:
+        """Verify all logs; returns what is wrong, by the number of the log.
+
+        Raises:
+            LogUnavailable: the database failed, or its file was replaced.
+        """
+        self._log.check_files()
+        wrong: dict[int, AuditError] = {}
+        for head in self._log.heads():
+            if self._marks.seen(head.log) == head and self._is_newest(head):
+                continue
+            try:
+                self.admit(head.log)
+            except AuditError as fault:
+                wrong[head.log] = fault
+        return wrong
+
+    def _is_newest(self, head: Head) -> bool:
+        stored, mark = self._marks.stored(head.log), Mark.of(head)
+        return stored is None or stored == mark or (stored.generation, stored.size) < (mark.generation, mark.size)
+
+    def _establish(self, head: Head, known: tuple[_Known, ...]) -> None:
+        """Verify a log that this process meets for the first time against the sizes that are known of it."""
+        if self._anchors.is_retired(head.origin_id):
+            raise RolledBack("is as before its recovery", head.log, expected=head.size + 1, found=head.size)
+        if not known and head.size and not self._is_new(head):
+            raise RolledBack("has no anchor in anchor_dir, and is not new", head.log, expected=0, found=head.size)
+        grown = Frontier()
+        for size, fits in sorted(known, key=lambda one: one[0]):
+            if size > head.size:
+                raise RolledBack("is shorter than its last checkpoint", head.log, expected=size, found=head.size)
+            grown = self._frontier(head.log, size)
+            if not fits(grown):
+                raise RolledBack("is not that of its last checkpoint", head.log, expected=size, found=head.size)
+        if known:
+            seen = replace(head, size=grown.size, frontier=grown.to_bytes())
+            check_growth(seen, head, self._log.leaf_hashes(head.log, grown.size, head.size))
+        self._marks.note(head, new=not known)
+
+    def _anchored(self, head: Head) -> Iterator[_Known]:
+        """The size that the anchor states, and whether a frontier of that size is of its root."""
+        anchor = self._anchors.last(head.origin_id)
+        if anchor is None and head.former_origin:
+            # Recovered by another server: what its entry declares lost is not asked for here.
+            anchor = self._anchors.last(head.former_origin)
+            if anchor is not None and anchor.checkpoint.size > head.origin_start:
+                anchor = None
+        if anchor is not None:
+            root = anchor.checkpoint.root
+            yield anchor.checkpoint.size, lambda frontier: frontier.root() == root
+
+    def _marked(self, head: Head, mark: Mark | None) -> Iterator[_Known]:
+        """The size that the mark states, and whether a frontier of that size is the one of the mark."""
+        if mark is not None and mark.generation >= head.generation:
+            yield mark.size, lambda frontier: digest(frontier.to_bytes()) == mark.frontier
+
+    def _is_new(self, head: Head) -> bool:
+        """Whether no anchor is missing: this folder knows the system log, and no log that is newer than this one."""
+        if self._adopts or self._marks.stored(head.log) is not None:  # another process admitted it meanwhile
+            return True
+        if head.log == SYSTEM_LOG or self._marks.highest() > head.log:
+            return False
+        heads = self._log.heads()
+        known = {one.log for one in heads if self._is_known(one)}
+        if SYSTEM_LOG not in known or max(known) > head.log:
+            return False
+        for one in heads:
+            if one.log < head.log and one.log not in known:  # in their order, or this one would make them look lost
+                self.admit(one.log)
+        return True
+
+    def _is_known(self, head: Head) -> bool:
+        return self._marks.stored(head.log) is not None or self._anchors.last(head.origin_id) is not None
+
+    def _frontier(self, log: int, size: int) -> Frontier:
+        """The frontier over the first `size` entries of a log."""
+        try:
+            nodes = [self._node(log, level, number) for level, number in complete_subtrees(size)]
+        except LogUnavailable:
+            nodes = [self._folded(log, level, number) for level, number in complete_subtrees(size)]
+        return Frontier.from_bytes(size, b"".join(nodes))
+
+    def _folded(self, log: int, level: int, number: int) -> bytes:
+        frontier = Frontier()
+        for leaf in self._log.leaf_hashes(log, number << level, (number + 1) << level):
+            frontier.append(leaf)
+        return frontier.to_bytes()
+
+
+def _check_mark(head: Head, mark: Mark) -> None:
+    """Compare a head with a mark that was read before it."""
+    if mark.generation < head.generation:
+        return
+    same = mark.generation == head.generation and mark.origin == digest(head.origin_id.encode())
+    if not same or mark.size > head.size or mark.revision > head.revision:
+        raise RolledBack("is not as it was seen before", head.log, expected=mark.size, found=head.size)
+
+
+def complete_subtrees(size: int) -> Iterator[tuple[int, int]]:
+    """The complete subtrees over the first `size` leaves, the largest first, as (level, number)."""
+    start = 0
+    for level in reversed(range(size.bit_length())):
+        if size >> level & 1:
+            yield level, start >> level
+            start += 1 << level

@@ -1,0 +1,175 @@
+"""High-water marks: what has once been seen of each log, so that an older state of it is noticed.
+
+A seal says that the service wrote a head; it cannot say that the head is the newest one. A database that was restored,
+or whose rows were set back, has heads with valid seals. So every process remembers the newest head that it has seen,
+and compares each head that it reads with it. The marks also stand in a file beside the anchors, written after each
+commit: they outlive processes, and the processes of a host share them.
+
+The file is not synced: after a power cut it may be older than the database, which does no harm, and it is never newer.
+A slot has 128 bytes at log * 128; one whose digest is wrong counts as empty.
+"""
+
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from linewarden.audit.errors import LogUnavailable, RolledBack
+from linewarden.audit.model import Head
+
+#: Bytes of a slot.
+SLOT = 128
+
+_FIELDS = struct.Struct(">4Q32s32s")
+_DIGEST_BYTES = 16
+
+
+class Mark(NamedTuple):
+    """A mark as it stands in the file; origin and frontier are digests."""
+
+    log: int
+    generation: int
+    size: int
+    revision: int
+    origin: bytes
+    frontier: bytes
+
+    @classmethod
+    def of(cls, head: Head) -> "Mark":
+        """The mark that a head makes."""
+        return cls(
+            head.log, head.generation, head.size, head.revision, digest(head.origin_id.encode()), digest(head.frontier)
+        )
+
+
+class Marks:
+    """The newest head seen of each log. Safe in threads.
+
+    `on_recovered` hears the number of a log that an operator recovered since this process last saw it. What the
+    process keeps of that log must be dropped before the call returns.
+    """
+
+    def __init__(self, path: Path | None = None, on_recovered: Callable[[int], None] = lambda _log: None) -> None:
+        self._path = path
+        self._file: int | None = None
+        self._opening = threading.Lock()
+        self._changing = threading.Lock()
+        self._seen: dict[int, Head] = {}
+        self.on_recovered = on_recovered
+        #: The latest time that any head states, microseconds.
+        self.latest_us = 0
+
+    def seen(self, log: int) -> Head | None:
+        """The newest head of a log that this process has seen, if it has seen one."""
+        return self._seen.get(log)
+
+    def check(self, head: Head, seen: Head | None) -> None:
+        """Compare a head with the newest one that was seen before it was read; growth is not verified here.
+
+        Raises:
+            RolledBack: it is older, or of another history.
+        """
+        self.latest_us = max(self.latest_us, head.time_us)
+        if seen is None or seen is head:
+            return None
+        if head.generation != seen.generation:
+            return self._check_generation(seen, head)
+        if head.size == seen.size:
+            same = head.frontier == seen.frontier and head.revision == seen.revision
+        else:
+            same = head.size > seen.size and head.revision >= seen.revision
+        if not same or head.origin_id != seen.origin_id:
+            raise RolledBack("is not as it was seen before", head.log, expected=seen.size, found=head.size)
+        return None
+
+    def note(self, head: Head, *, new: bool = False) -> None:
+        """Remember a head that was committed, or verified; `new` is for the first mark of a log, which is synced.
+
+        Raises:
+            LogUnavailable: the file cannot be written.
+        """
+        with self._changing:
+            seen = self._seen.get(head.log)
+            if seen is not None and (head.generation, head.size) < (seen.generation, seen.size):
+                return  # another thread has seen a newer one since
+            self._seen[head.log] = head
+            self.latest_us = max(self.latest_us, head.time_us)
+            if self._path is not None:
+                self._write(head, new=new)
+
+    def _write(self, head: Head, *, new: bool) -> None:
+        mark = Mark.of(head)
+        body = _FIELDS.pack(*mark)
+        slot = body + blake2b(body, digest_size=_DIGEST_BYTES).digest()
+        try:
+            file = self._opened()
+            os.pwrite(file, slot.ljust(SLOT, b"\0"), head.log * SLOT)
+            if new:
+                os.fsync(file)
+        except OSError as error:
+            raise LogUnavailable("the file of marks in anchor_dir cannot be written") from error
+
+    def stored(self, log: int) -> Mark | None:
+        """The mark in the file, which another process may have made.
+
+        Raises:
+            LogUnavailable: the file cannot be read.
+        """
+        if self._path is None:
+            return None
+        try:
+            return _read(os.pread(self._opened(), SLOT, log * SLOT))
+        except OSError as error:
+            raise LogUnavailable("the file of marks in anchor_dir cannot be read") from error
+
+    def highest(self) -> int:
+        """The highest number of a log that the file has a mark of; -1 if it has none."""
+        return max((mark.log for mark in self._all()), default=-1)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def _check_generation(self, seen: Head, head: Head) -> None:
+        if head.generation < seen.generation:
+            raise RolledBack("is as before its recovery", head.log, expected=seen.size, found=head.size)
+        self.on_recovered(head.log)
+        self.note(head)
+
+    def _all(self) -> Iterator[Mark]:
+        if self._path is None:
+            return
+        try:
+            file = self._opened()
+            slots = os.fstat(file).st_size // SLOT + 1
+            for log in range(slots):
+                mark = _read(os.pread(file, SLOT, log * SLOT))
+                if mark is not None:
+                    yield mark
+        except OSError as error:
+            raise LogUnavailable("the file of marks in anchor_dir cannot be read") from error
+
+    def _opened(self) -> int:
+        with self._opening:
+            if self._file is None:
+                assert self._path is not None
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            return self._file
+
+
+def digest(data: bytes) -> bytes:
+    """What stands for an origin or a frontier in a mark."""
+    return blake2b(data, digest_size=32).digest()
+
+
+def _read(slot: bytes) -> Mark | None:
+    body, check = slot[: _FIELDS.size], slot[_FIELDS.size : _FIELDS.size + _DIGEST_BYTES]
+    if len(body) < _FIELDS.size or blake2b(body, digest_size=_DIGEST_BYTES).digest() != check:
+        return None
+    return Mark(*_FIELDS.unpack(body))

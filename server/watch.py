@@ -1,0 +1,67 @@
+"""Looking after the logs while the server runs: what is wrong with one is said, and health tells it.
+
+A log that was rolled back is refused where answers are recorded; here it is only noticed early, and said on stderr.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from linewarden.audit.continuity import LOOK_S, Continuity
+from linewarden.audit.errors import LogUnavailable, RolledBack
+from linewarden.audit.model import SYSTEM_LOG
+from linewarden.audit.patience import READ_TIMEOUT_S
+
+#: The same fault of a log is said again after so long, seconds.
+SAY_AGAIN_S = 60.0
+
+#: What an operator can do about a log that was rolled back.
+ADVICE = "restore_the_newest_database_or_accept_this_one_with_linewarden_recover"
+
+
+class Watch:
+    """Looks at all logs every LOOK_S seconds.
+
+    `on_health` hears whether any log can be served: none can without the system log, whose keys name the callers.
+    """
+
+    def __init__(self, continuity: Continuity, on_health: Callable[[bool], Awaitable[None]]) -> None:
+        self._continuity = continuity
+        self._on_health = on_health
+        self._said: dict[tuple[int, str], float] = {}
+        self._serving: bool | None = None
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """Look once."""
+        try:
+            wrong = await asyncio.wait_for(asyncio.to_thread(self._continuity.look), READ_TIMEOUT_S * 10)
+        except (LogUnavailable, TimeoutError) as fault:
+            self._say(-1, fault)
+            return
+        for log, error in wrong.items():
+            self._say(log, error)
+        for key in [key for key in self._said if key[0] not in wrong]:
+            del self._said[key]
+        serving = not isinstance(wrong.get(SYSTEM_LOG), RolledBack)
+        if serving != self._serving:
+            self._serving = serving
+            await self._on_health(serving)
+
+    def _say(self, log: int, error: Exception) -> None:
+        now, kind = time.monotonic(), type(error).__name__
+        if now < self._said.get((log, kind), float("-inf")) + SAY_AGAIN_S:
+            return
+        self._said[log, kind] = now
+        say = structlog.get_logger()
+        if isinstance(error, RolledBack):
+            say.error("log_rolled_back", log=log, expected=error.expected, found=error.found, advice=ADVICE)
+        else:
+            say.error("log_not_verified", log=log, error=kind)

@@ -1,0 +1,88 @@
+"""The clock of the logs never goes back, and tells of steps."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linewarden.audit.clock import STEP_US, Clock, Step
+
+_SECOND = 1_000_000
+
+
+class Hands:
+    """A wall clock, a monotonic clock and the latest time of all logs, each set by hand."""
+
+    def __init__(self) -> None:
+        self.wall = 1_000 * _SECOND
+        self.monotonic = 5 * _SECOND
+        self.latest = 0
+
+    def clock(self) -> Clock:
+        """A clock with these hands."""
+        return Clock(lambda: self.wall, lambda: self.monotonic, lambda: self.latest)
+
+    def pass_us(self, us: int) -> None:
+        """Let time go on."""
+        self.wall += us
+        self.monotonic += us
+
+
+def test_time_goes_on_when_the_wall_clock_is_set_back() -> None:
+    """An hour set back: the time goes on at the pace of the monotonic clock, and the step is told once."""
+    hands = Hands()
+    clock = hands.clock()
+    before = clock()
+    hands.pass_us(_SECOND)
+    hands.wall -= 3_600 * _SECOND
+    assert clock() == before + _SECOND
+    assert clock.take_step() == Step(before + _SECOND, before + _SECOND - 3_600 * _SECOND)
+    hands.pass_us(_SECOND)
+    assert clock() == before + 2 * _SECOND
+    assert clock.take_step() is None
+
+
+def test_a_step_ahead_is_told() -> None:
+    """A wall clock set ahead is followed, and the step is told."""
+    hands = Hands()
+    clock = hands.clock()
+    before = clock()
+    hands.wall += 400 * 86_400 * _SECOND
+    assert clock() == hands.wall
+    assert clock.take_step() == Step(before, hands.wall)
+    hands.pass_us(_SECOND)
+    clock()
+    assert clock.take_step() is None
+
+
+def test_a_clock_behind_the_logs_begins_at_their_latest_time() -> None:
+    """After a restart with the wall clock set back, time goes on from the latest that any log states."""
+    hands = Hands()
+    hands.latest = hands.wall + 30 * 86_400 * _SECOND
+    clock = hands.clock()
+    assert clock() == hands.latest
+    assert clock.take_step() == Step(hands.latest, hands.wall)
+
+
+@given(st.lists(st.tuples(st.integers(-(10**12), 10**12), st.integers(0, 10**10), st.integers(0, 10**16))))
+def test_time_never_falls(moves: list[tuple[int, int, int]]) -> None:
+    """However wall clock and logs move, no time is earlier than one that was told, or than the latest of the logs."""
+    hands = Hands()
+    clock = hands.clock()
+    told = clock()
+    for step, passed, latest in moves:
+        hands.pass_us(passed)
+        hands.wall = max(0, hands.wall + step)
+        hands.latest = max(hands.latest, latest)
+        now = clock()
+        assert now >= told + passed or now >= hands.wall
+        assert now >= max(told, hands.latest)
+        told = now
+
+
+def test_small_corrections_are_no_steps() -> None:
+    """What a clock is corrected by in the ordinary way is not entered into the logs."""
+    hands = Hands()
+    clock = hands.clock()
+    clock()
+    hands.wall -= STEP_US // 2
+    clock()
+    assert clock.take_step() is None
