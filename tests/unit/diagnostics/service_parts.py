@@ -7,6 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from linewarden.audit.clock import Clock as LogClock
 from linewarden.audit.directory import NOBODY, Directory
 from linewarden.audit.keyring import Keyring
 from linewarden.audit.model import Unit
@@ -200,6 +201,10 @@ class Office:
         schema.metadata.create_all(engine)
         self.clock, self.workers, self.rights = Clock(), Workers(), Rights()
         self.log = LogStore(engine)
+        # Records are made by the clock of the logs, which the wall clock cannot set back.
+        self.time = LogClock(
+            self.clock.now_us, lambda: int(self.clock.monotonic() * SECOND), lambda: self.log.marks.latest_us
+        )
         for number, tenant in enumerate(("", "acme")):
             self.log.create(tenant, f"origin-{number}", 1)
         self.writer = Writer(self.log, batch_limit=64, queue_limit=1_000, timeout_s=5)
@@ -222,7 +227,7 @@ class Office:
             self.safe,
             self.rights,
             self.workers,
-            Recorder(self.writer, self.clock.now_us),
+            Recorder(self.writer, self.time),
             holder=holder,
             now_us=self.clock.now_us,
             monotonic=self.clock.monotonic,
@@ -231,7 +236,7 @@ class Office:
 
     def new_sweeper(self, supervisor: Supervisor) -> Sweeper:
         """What looks after the sessions that a supervisor does not watch."""
-        recorder = Recorder(self.writer, self.clock.now_us)
+        recorder = Recorder(self.writer, self.time)
         clock = self.clock
         return Sweeper(self.books, self.workers, recorder, supervisor.watches, clock.now_us, clock.monotonic)
 
@@ -248,8 +253,8 @@ class Office:
 
     async def on(self, name: str) -> Occasion:
         """Somebody acts for a case."""
-        people = await self.directory.meet(LOG, [name, NOBODY], self.clock.us)
-        return Occasion(LOG, "acme", "test", "", self.clock.us, name, people[name], people[NOBODY], "support", "T-1")
+        people = await self.directory.meet(LOG, [name, NOBODY], self.time())
+        return Occasion(LOG, "acme", "test", "", self.time(), name, people[name], people[NOBODY], "support", "T-1")
 
     async def take(self, step: Step[R]) -> R:
         """Append a step."""

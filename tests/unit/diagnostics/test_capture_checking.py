@@ -14,6 +14,7 @@ from linewarden.diagnostics.capture.errors import FilterRefused
 from linewarden.diagnostics.capture.launch import check_filter
 from linewarden.diagnostics.errors import DiagnosisUnavailable, FilterInvalid
 from linewarden.diagnostics.local_workers import LocalWorkers
+from tests.rights import filters
 
 pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
 
@@ -21,6 +22,7 @@ pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8"
 COSTLY = " or ".join(f"portrange {low}-9" for low in range(1_000))[:1_023].rpartition(" or ")[0]
 
 
+@filters
 @pytest.mark.parametrize(
     "expression", ["udp port 5060", "host 192.0.2.1 and not tcp", "port sip", "ip[6:2] & 0x1fff != 0"]
 )
@@ -29,6 +31,7 @@ def test_expressions(expression: str):
     check_filter(expression)
 
 
+@filters
 @pytest.mark.parametrize(
     "expression",
     ["udp) or (tcp and", "udp) or (tcp", "no such thing", "port 70000", "\0udp", "é", "udp " + "x" * 2_000],
@@ -39,6 +42,7 @@ def test_nonsense(expression: str):
         check_filter(expression)
 
 
+@filters
 def test_the_costliest_expression_ends(tmp_path: Path):
     """An expression that is as long as one may be and hard for the optimizer is answered within a request's time."""
     begun = time.monotonic()
@@ -47,6 +51,7 @@ def test_the_costliest_expression_ends(tmp_path: Path):
     assert time.monotonic() - begun < launch._CHECK_S
 
 
+@filters
 def test_memory_ends_it():
     """A compilation that needs more memory than it may have ends there, and the expression counts as none."""
     code = (
@@ -102,6 +107,7 @@ def test_too_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         LocalWorkers(tmp_path).check_filter("udp")
 
 
+@filters
 def test_the_process_is_confined_and_sees_no_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """While it waits for its expression the process has no rights, little memory and time; no argument shows it."""
     call = [sys.executable, "-P", "-m", "linewarden.diagnostics.capture", "--check-filter"]
@@ -128,6 +134,7 @@ def test_the_process_is_confined_and_sees_no_argument(tmp_path: Path, monkeypatc
     assert "4711" not in seen.read_text()
 
 
+@filters
 def test_the_server_loads_no_libpcap():
     """Whoever asks for a check loads nothing of scapy."""
     code = (

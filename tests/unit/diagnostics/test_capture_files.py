@@ -20,6 +20,7 @@ from linewarden.diagnostics.capture.input_stream import InputStream
 from linewarden.diagnostics.capture.mask import Masker
 from linewarden.diagnostics.capture.model import Frame, Interface, Profile, Selector, SourceCounters
 from linewarden.diagnostics.capture.source_file import FileSource, open_capture
+from tests.rights import filters
 
 TIME_NS = 1_700_000_000_123_456_789
 REAL = sorted((Path(__file__).parents[4] / "shared" / "data" / "pcap").glob("*.pcap*"))
@@ -220,9 +221,9 @@ def test_packets_before_a_fault_are_kept():
     assert len(found) == 14
 
 
+@filters
 def test_file_through_a_filter():
     """Packets that a filter keeps out are not received; the counters know only what passed."""
-    pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
     keep = bytes(12) + b"\x08\x06" + bytes(28)
     raw = classic("<", 1, [Frame(1, keep, 42), Frame(2, bytes(42), 42), Frame(3, keep, 42)])
     source = _source(raw, "arp")
