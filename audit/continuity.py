@@ -16,7 +16,7 @@ from linewarden.audit.errors import AuditError, LogUnavailable, RolledBack
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import SYSTEM_LOG, Head
 from linewarden.audit.store.log import LogStore, check_growth
-from linewarden.audit.store.marks import Mark, digest
+from linewarden.audit.store.marks import Mark, digest, origin_digest
 
 #: How often every process looks at the logs, seconds.
 LOOK_S = 0.5
@@ -155,7 +155,7 @@ def _check_mark(head: Head, mark: Mark) -> None:
     """Compare a head with a mark that was read before it."""
     if mark.generation < head.generation:
         return
-    same = mark.generation == head.generation and mark.origin == digest(head.origin_id.encode())
+    same = mark.generation == head.generation and mark.origin == origin_digest(head.origin_id)
     if not same or mark.size > head.size or mark.revision > head.revision:
         raise RolledBack("is not as it was seen before", head.log, expected=mark.size, found=head.size)
 

@@ -13,6 +13,7 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -40,9 +41,8 @@ class Mark(NamedTuple):
     @classmethod
     def of(cls, head: Head) -> "Mark":
         """The mark that a head makes."""
-        return cls(
-            head.log, head.generation, head.size, head.revision, digest(head.origin_id.encode()), digest(head.frontier)
-        )
+        origin = origin_digest(head.origin_id)
+        return cls(head.log, head.generation, head.size, head.revision, origin, digest(head.frontier))
 
 
 class Marks:
@@ -163,8 +163,14 @@ class Marks:
             return self._file
 
 
+@lru_cache(4096)
+def origin_digest(origin_id: str) -> bytes:
+    """What stands for an origin in a mark."""
+    return digest(origin_id.encode())
+
+
 def digest(data: bytes) -> bytes:
-    """What stands for an origin or a frontier in a mark."""
+    """What stands for a frontier in a mark."""
     return blake2b(data, digest_size=32).digest()
 
 
