@@ -2,7 +2,8 @@
 
 AuditError
 ├── LogUnavailable      the record could not be made durable in time; whether it exists is not known
-│   └── LogOverloaded   too much waits already; nothing was recorded
+│   ├── LogOverloaded   too much waits already; nothing was recorded
+│   └── LogBusy         another holds the lock of the log or of the database; nothing was recorded
 ├── RevisionMoved       a guard did not hold: decide again and append again; nothing was recorded
 ├── EffectRefused       the change that came with the entries was refused; nothing was recorded
 ├── TenantUnknown       there is no such tenant
@@ -25,6 +26,10 @@ class LogUnavailable(AuditError):
 
 class LogOverloaded(LogUnavailable):
     """Too many entries wait already. Nothing was recorded."""
+
+
+class LogBusy(LogUnavailable):
+    """The lock of the log, or of the whole database, was not free in time. Nothing was recorded."""
 
 
 class RevisionMoved(AuditError):
