@@ -371,14 +371,16 @@ class LogStore:
         if connection is None:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT", **self._options)
             self._writer = connection
-            if not self._is_sqlite:
-                self._begin_session(connection)
+            self._begin_session(connection)
         elif not self._is_sqlite and time.monotonic() - self._checked > _CHECK_S:
             self._check_session(connection)
         return connection
 
     def _begin_session(self, connection: sa.Connection) -> None:
         driver: Any = connection.connection.driver_connection
+        if self._is_sqlite:
+            driver.execute(f"PRAGMA busy_timeout={round(TRY_S * 1_000)}")
+            return
         driver.add_notice_handler(self._hear)
         driver.wait_s = APPEND_WAIT_S
         with driver.cursor() as cursor:

@@ -232,6 +232,20 @@ def test_a_standby_that_does_not_answer_is_not_forgotten(database: Database, sto
     appended_until_refused(store, 1)
 
 
+def test_a_statement_without_an_answer_ends(database: Database, store: LogStore) -> None:
+    """A server that is frozen keeps no thread: the statement is given up, and a later one goes its own way."""
+    assert store._writer is not None
+    driver: Any = store._writer.connection.driver_connection
+    driver.wait_s = 0.1
+    database.server.signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(LogUnavailable):
+            store.append([Unit(1, (b"x",))])
+    finally:
+        database.server.signal(signal.SIGCONT)
+    until(lambda: not refused(store))
+
+
 def refused(store: LogStore) -> bool:
     """Append; was it refused."""
     try:

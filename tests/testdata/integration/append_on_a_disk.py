@@ -1,7 +1,7 @@
 """Append to a log while syncs fail now and then: `append_on_a_disk.py DATABASE SWITCH STEP…`.
 
 A step is a number of entries to append, `fail:TEXT` (syncs of files with the text in their path fail), `heal`, or
-`read` (look at the head by another connection). Prints what was acknowledged, and ends as a power cut would.
+`read` (print the size of the log by another connection). Prints what was acknowledged, and ends as a power cut would.
 """
 
 import os
@@ -31,7 +31,7 @@ def step(what: str) -> None:
     elif what == "heal":
         Path(switch).unlink()
     elif what == "read":
-        store.head(0)
+        sys.stdout.write(f"head {store.head(0).size}\n")
     else:
         for _ in range(int(what)):
             entry = os.urandom(700).hex()
