@@ -43,6 +43,10 @@ run: $(READY) ## Serve on the folder ./var/linewarden and say how to make the fi
 test: $(READY) ## Run all tests, with a real PostgreSQL from a wheel
 	@$(BIN)/python -m pytest
 
+.PHONY: soak
+soak: $(READY) ## Run faults for ten minutes; SOAK_MINUTES makes it longer; some need root
+	@$(BIN)/python -m pytest tests/soak -m soak
+
 .PHONY: check
 check: lint type test ## What continuous integration runs
 

@@ -3,6 +3,7 @@
 AuditError
 ├── LogUnavailable      the record could not be made durable in time; whether it exists is not known
 │   ├── LogOverloaded   too much waits already; nothing was recorded
+│   ├── LogBusy         another holds the lock of the log or of the database; nothing was recorded
 │   └── RolledBack      the log is older than, or differs from, what was seen of it before
 ├── ClockBehind         the log has an entry of a later time: decide again by a newer clock; nothing was recorded
 ├── RevisionMoved       a guard did not hold: decide again and append again; nothing was recorded
@@ -27,6 +28,10 @@ class LogUnavailable(AuditError):
 
 class LogOverloaded(LogUnavailable):
     """Too many entries wait already. Nothing was recorded."""
+
+
+class LogBusy(LogUnavailable):
+    """The lock of the log, or of the whole database, was not free in time. Nothing was recorded."""
 
 
 class RolledBack(LogUnavailable):

@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection
 
 from linewarden.audit.clock import Clock
 from linewarden.audit.entry import SERVER_STARTED, SERVER_STOPPED, encode
-from linewarden.audit.errors import LogUnavailable, RolledBack
+from linewarden.audit.errors import LogUnavailable, RolledBack, UnsafeDatabase
 from linewarden.audit.model import SYSTEM_LOG, Unit
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
@@ -279,7 +279,10 @@ async def _chores(callers: Callers, writer: Writer) -> None:
 
 def _log_fault(error: BaseException) -> None:
     cause = error.__cause__ or error
-    structlog.get_logger().error("log_unavailable", error=type(cause).__name__)
+    if isinstance(cause, UnsafeDatabase):
+        structlog.get_logger().error("database_unsafe", promise=str(cause))
+    else:
+        structlog.get_logger().error("log_unavailable", error=type(cause).__name__)
 
 
 def _calm_collector() -> None:

@@ -131,6 +131,7 @@ TABLE: dict[type[Exception], Told] = {
     audit.LogOverloaded: Told(
         grpc.StatusCode.UNAVAILABLE, "OVERLOADED", "too many requests wait; nothing was recorded"
     ),
+    audit.LogBusy: Told(grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", _UNAVAILABLE),
     audit.LogUnavailable: Told(grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", _UNAVAILABLE),
     authz.PolicyInvalid: Told(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_INVALID", "statements of the policy are wrong"),
     authz.PolicyRevisionMismatch: Told(

@@ -1,8 +1,11 @@
 """Opening a database so that a commit means what the log needs it to mean.
 
-SQLite runs in WAL mode with synchronous=FULL; each write transaction begins IMMEDIATE. PostgreSQL runs at READ
-COMMITTED: every promise rests on row locks. Both are read back before use, and a database that does not promise
-durability is refused.
+SQLite runs in WAL mode with synchronous=FULL; each write transaction begins IMMEDIATE. `wal` says what else SQLite
+needs after an error of the disk.
+
+PostgreSQL runs at READ COMMITTED: every promise rests on row locks. A session has its own values of all settings that
+it can have its own of, so that a change of the server, the database or the role does not reach it. The others are
+checked on each new connection, and by the writer of the log with each commit; see `sessions`.
 """
 
 from typing import Any
@@ -12,19 +15,15 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 
-from linewarden.audit.errors import UnsafeDatabase
+from linewarden.audit.errors import LogUnavailable, UnsafeDatabase
+from linewarden.audit.store.sessions import bounded, check_server, pin
+from linewarden.audit.store.wal import Keeper
 
 #: The first SQLite release in which several connections cannot lose committed writes when the WAL is reset.
 FIXED_SQLITE = (3, 51, 3)
 
 #: How long a statement or a lock may take before it counts as a fault, milliseconds.
 LOCK_TIMEOUT_MS = 1_500
-
-_POSTGRES_PROMISES = {
-    "fsync": ("on",),
-    "full_page_writes": ("on",),
-    "synchronous_commit": ("on", "remote_write", "remote_apply", "local"),
-}
 
 
 def open_engine(url: str, *, durable: bool = True) -> sa.Engine:
@@ -49,11 +48,12 @@ def check_promises(engine: sa.Engine) -> None:
     Raises:
         UnsafeDatabase: one of them is wrong. The text names it.
     """
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            _check_sqlite(connection)
-        else:
-            _check_postgres(connection)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                _check_sqlite(connection)
+    except LogUnavailable as fault:  # a new connection to PostgreSQL is checked as it is made
+        raise fault.__cause__ or fault from None
 
 
 def _open_sqlite(address: URL, *, durable: bool) -> sa.Engine:
@@ -62,6 +62,7 @@ def _open_sqlite(address: URL, *, durable: bool) -> sa.Engine:
     if not address.database or address.database == ":memory:":
         raise UnsafeDatabase("a log in memory is not durable")
     engine = sa.create_engine(address, module=sqlite3, paramstyle="named", hide_parameters=True)
+    keeper = Keeper(address.database)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -70,6 +71,12 @@ def _open_sqlite(address: URL, *, durable: bool) -> sa.Engine:
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_size_limit=67108864")
+        if durable:
+            keeper.keep()
+
+    @event.listens_for(engine, "engine_disposed")
+    def let_go(_engine: sa.Engine) -> None:
+        keeper.close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -81,15 +88,13 @@ def _open_sqlite(address: URL, *, durable: bool) -> sa.Engine:
 
 
 def _open_postgres(address: URL) -> sa.Engine:
-    # Every wait on the server has an end: a lock, a statement, a dead network path.
-    options = f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout=30000"
-    return sa.create_engine(
+    engine = sa.create_engine(
         address.set(drivername="postgresql+psycopg"),
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
-            "options": options,
+            "options": f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout=30000",
             "connect_timeout": 2,
             "keepalives_idle": 5,
             "keepalives_interval": 2,
@@ -97,6 +102,24 @@ def _open_postgres(address: URL) -> sa.Engine:
             "tcp_user_timeout": 5_000,
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _record: object, arguments: Any, parameters: Any) -> Any:
+        connection = bounded(dialect.loaded_dbapi).connect(*arguments, **parameters)
+        try:
+            with connection.cursor() as cursor:
+                pin(cursor)
+                check_server(cursor)
+            connection.commit()
+        except UnsafeDatabase as unsafe:
+            connection.close()
+            raise LogUnavailable("the log's database does not promise durability") from unsafe
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return engine
 
 
 def _check_sqlite(connection: sa.Connection) -> None:
@@ -106,12 +129,3 @@ def _check_sqlite(connection: sa.Connection) -> None:
         raise UnsafeDatabase(f"SQLite journal_mode is {mode}, not wal")
     if int(synchronous) < 2:
         raise UnsafeDatabase(f"SQLite synchronous is {synchronous}, not FULL")
-
-
-def _check_postgres(connection: sa.Connection) -> None:
-    for setting, wanted in _POSTGRES_PROMISES.items():
-        value = connection.exec_driver_sql(f"SHOW {setting}").scalar_one()
-        if value not in wanted:
-            raise UnsafeDatabase(f"PostgreSQL {setting} is {value}")
-    if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar_one():
-        raise UnsafeDatabase("PostgreSQL is in recovery: a standby cannot take the log")

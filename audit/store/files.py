@@ -2,52 +2,60 @@
 
 SQLite goes on writing into a file that was replaced or removed under it, and whoever opens the name finds another one.
 What was committed there is lost with the last process that has it open. So the identity of database file and WAL is
-remembered when they are opened, and compared after each commit.
+remembered when the first connection opens them, and compared after each commit. All connections of an engine have the
+same files open: when they are not the same any more, all are closed.
 """
 
 import os
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 _Identity = tuple[int, int] | None
 
 
 class DatabaseFiles:
-    """Database file and WAL of a SQLite database; of another database there are none."""
+    """Database file and WAL of an engine's SQLite database; of another database there are none."""
 
-    def __init__(self, path: str | None) -> None:
-        self._paths = () if path is None else (path, f"{path}-wal")
-        self._known: tuple[_Identity, ...] | None = None
-        self._expected: tuple[_Identity, ...] = ()
+    def __init__(self, engine: sa.Engine) -> None:
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._path = str(engine.url.database)
+        self._opened: _Identity = None
+        self._database: _Identity = None
+        self._wal: _Identity = None
+        if self._is_sqlite:
+            event.listen(engine, "do_connect", self._before_connecting)
+            event.listen(engine, "connect", self._connected)
+            event.listen(engine, "engine_disposed", self._forget)
 
-    @classmethod
-    def of(cls, engine: sa.Engine) -> "DatabaseFiles":
-        """The files of an engine's database."""
-        return cls(engine.url.database if engine.dialect.name == "sqlite" else None)
-
-    def before_opening(self) -> None:
-        """Note which file the name stands for, before a connection to it is opened."""
-        self._known = None
-        self._expected = self._now()[:1]
-
-    def remember(self) -> None:
-        """Remember which files they are, unless that is known; a write transaction must be open.
-
-        Raises:
-            FileNotFoundError: the name stands for another file than before the connection was opened.
-        """
-        if self._known is None:
-            known = self._now()
-            if known[:1] != self._expected:
-                raise FileNotFoundError("the database file was replaced while it was opened")
-            self._known = known
+    def remember_wal(self) -> None:
+        """Remember which file the WAL is, unless that is known; a write transaction must be open."""
+        if self._is_sqlite and self._wal is None:
+            self._wal = _identity(f"{self._path}-wal")
 
     def are_same(self) -> bool:
-        """Whether they are the files that were remembered."""
-        return self._known is None or self._now() == self._known
+        """Whether the names still stand for the files that are open."""
+        if not self._is_sqlite or self._database is None:
+            return True
+        if _identity(self._path) != self._database:
+            return False
+        return self._wal is None or _identity(f"{self._path}-wal") == self._wal
 
-    def _now(self) -> tuple[_Identity, ...]:
-        return tuple(map(_identity, self._paths))
+    def _before_connecting(self, *_arguments: Any) -> None:
+        self._opened = _identity(self._path)
+
+    def _connected(self, *_arguments: Any) -> None:
+        now = _identity(self._path)
+        if self._opened is not None and now != self._opened:
+            raise OSError("the database file was replaced while it was opened")
+        if self._database is None:
+            self._database = now
+        elif now != self._database:
+            raise OSError("the database file was replaced or removed")
+
+    def _forget(self, *_arguments: Any) -> None:
+        self._database = self._wal = None
 
 
 def _identity(path: str) -> _Identity:

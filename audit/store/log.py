@@ -2,31 +2,37 @@
 
 What a crash leaves behind: a transaction is there whole or not at all, so a log is always the entries 0 to size - 1 and
 the frontier over just these.
+
+A log that cannot be appended to holds up no other. Logs share a transaction, and where it fails for what one of them
+holds, each log gets a transaction of its own. No wait for a lock is long; who may wait longer tries again.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from linewarden.audit.entry import time_of
 from linewarden.audit.errors import (
     AuditError,
     ClockBehind,
     EntryNotFound,
+    LogBusy,
     LogDamaged,
     LogUnavailable,
     RolledBack,
     TenantUnknown,
+    UnsafeDatabase,
 )
 from linewarden.audit.keyring import Seals
 from linewarden.audit.merkle import Frontier, leaf_hash
 from linewarden.audit.model import INDEX_BITS, Head, Unit, entry_id
 from linewarden.audit.store.files import DatabaseFiles
-from linewarden.audit.store.gate import gate_for
+from linewarden.audit.store.gate import PATIENCE_S, gate_for
 from linewarden.audit.store.heads import (
     ADOPTS,
     COLUMNS,
@@ -41,8 +47,17 @@ from linewarden.audit.store.heads import (
 )
 from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.schema import log_entry, log_head, position_of
+from linewarden.audit.store.sessions import APPEND_WAIT_S, COMMIT, check_flushed, check_server, pin_commit, pin_writer
+from linewarden.audit.store.wal import rewrite
 
-_WRITER_TIMEOUT_MS = 2_000
+#: How long one try waits for SQLite's write lock: first for the gate, then as long again for the lock, seconds.
+TRY_S = 0.25
+
+#: What PostgreSQL says of a lock that was not free in time, and of two that wait for each other.
+_LOCKED = frozenset({"55P03", "40P01"})
+
+#: How often the writer's session is checked as a whole, seconds.
+_CHECK_S = 2.0
 
 #: So much may the clocks of processes differ, and a record wait, before a time counts as one of a clock that was set
 #: back, microseconds.
@@ -74,17 +89,25 @@ class LogStore:
         self._engine = engine
         self.marks = marks or Marks()
         self.admit: Callable[[int], None] = lambda _log: None
-        self._files = DatabaseFiles.of(engine)
+        self._files = DatabaseFiles(engine)
         self.seals = seals or Seals(os.urandom(32))
         self._options = {SEALS: self.seals, ADOPTS: adopts}
         self._gate = gate_for(engine)
         self._writer: sa.Connection | None = None
-        self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._settled = not self._is_sqlite
+        self._checked = 0.0
+        self._warned = False
+        database: Any = engine.dialect.dbapi
+        self._database_error = database.Error
+        self._constraint_error = database.IntegrityError
+        self._failures = (SQLAlchemyError, database.Error, OSError, UnsafeDatabase)
         read = sa.select(*COLUMNS).where(log_head.c.log == sa.bindparam("key"))
         growth = sa.and_(log_entry.c.position >= sa.bindparam("a"), log_entry.c.position < sa.bindparam("b"))
         self._read_growth = self._text(sa.select(log_entry.c.leaf_hash).where(growth).order_by(log_entry.c.position))
         self._read_head = self._text(read)
         self._lock_head = self._text(read.with_for_update())
+        self._lock_if_free = self._text(read.with_for_update(skip_locked=True))
         self._insert = self._text(sa.insert(log_entry))
         self._update = self._text(
             sa.update(log_head)
@@ -102,24 +125,45 @@ class LogStore:
         """Append each unit or say why not; what was appended is durable when this returns.
 
         The answer is, for each unit in order, the id of its first entry (see `model.entry_id`), or RevisionMoved,
-        TenantUnknown, EffectRefused, ClockBehind, RolledBack, or LogUnavailable where the head is not one that the
-        service wrote. Units refused leave no trace.
+        TenantUnknown, EffectRefused, ClockBehind, LogBusy, RolledBack, or LogUnavailable where the log cannot be
+        appended to. Units refused leave no trace.
 
         Raises:
+            LogBusy: the database's lock is held by another; nothing was recorded.
             LogUnavailable: the transaction failed; whether it took place is not known.
         """
+        until = time.monotonic() + PATIENCE_S
+        results: list[int | AuditError] = [LogBusy("the lock of the log is held by another")] * len(units)
+        left = list(range(len(units)))
+        while True:
+            with suppress(LogBusy):
+                for place, result in zip(left, self.try_append([units[place] for place in left]), strict=True):
+                    results[place] = result
+            left = [place for place in left if isinstance(results[place], LogBusy)]
+            if time.monotonic() >= until and len(left) == len(units) > 0:
+                raise LogBusy("the lock of the log is held by another")
+            if not left or time.monotonic() >= until:
+                return results
+
+    def try_append(self, units: Sequence[Unit], *, wait: bool = True) -> list[int | AuditError]:
+        """Append as `append` does, waiting TRY_S for the database's lock, and for a log's shorter or not at all."""
         hashes = [[leaf_hash(entry) for entry in unit.entries] for unit in units]
         refused = self._admit_logs(units)
-        try:
-            with self._gate():
-                return self._append(units, hashes, refused)
-        except (SQLAlchemyError, self._engine.dialect.dbapi.Error, OSError) as error:  # type: ignore[union-attr]
-            self.close_writer()
-            raise LogUnavailable("the log's database failed") from error
+        with self._gate(TRY_S):
+            try:
+                return self._append(units, hashes, refused, self._lock_head if wait else self._lock_if_free)
+            except self._failures as error:
+                if self._was_taken_back(error):
+                    return self._append_apart(units, hashes, refused)
+                self.close_writer()
+                if not self._files.are_same():
+                    self._engine.dispose()
+                raise LogUnavailable("the log's database failed") from error
 
     def close_writer(self) -> None:
         """Let go of the connection used for appending; the next append opens another."""
         connection, self._writer = self._writer, None
+        self._settled = not self._is_sqlite
         if connection is not None:
             connection.invalidate()
             connection.close()
@@ -259,7 +303,8 @@ class LogStore:
             LogUnavailable: they were replaced or removed since.
         """
         if not self._files.are_same():
-            self._forget_files()
+            self.close_writer()
+            self._engine.dispose()
             raise LogUnavailable("the database file was replaced or removed")
 
     def entry(self, log: int, index: int) -> bytes:
@@ -319,8 +364,10 @@ class LogStore:
             with self._gate(), self._engine.connect() as plain:
                 connection = plain.execution_options(writes=True, **self._options)
                 with connection.begin():
+                    self._settle()
                     yield connection
         except (SQLAlchemyError, OSError) as error:
+            self._settled = not self._is_sqlite
             raise LogUnavailable("the log's database failed") from error
 
     def _admit_logs(self, units: Sequence[Unit]) -> dict[int, AuditError]:
@@ -336,16 +383,36 @@ class LogStore:
                     refused[log] = error
         return refused
 
-    def _append(
+    def _append_apart(
         self, units: Sequence[Unit], hashes: list[list[bytes]], refused: dict[int, AuditError]
+    ) -> list[int | AuditError]:
+        """Append log by log, after a transaction of all of them was taken back for what may be the matter of one."""
+        results: list[int | AuditError] = [LogUnavailable("the log's database failed")] * len(units)
+        for log in sorted({unit.log for unit in units}):
+            places = [place for place, unit in enumerate(units) if unit.log == log]
+            own: list[int | AuditError]
+            try:
+                own = self._append([units[n] for n in places], [hashes[n] for n in places], refused, self._lock_if_free)
+            except LogUnavailable as refusal:
+                own = [refusal] * len(places)
+            except self._failures as error:
+                own = [_refusal(error)] * len(places)
+                if not self._was_taken_back(error):
+                    self.close_writer()
+                    return results
+            for place, result in zip(places, own, strict=True):
+                results[place] = result
+        return results
+
+    def _append(
+        self, units: Sequence[Unit], hashes: list[list[bytes]], refused: dict[int, AuditError], lock: str
     ) -> list[int | AuditError]:
         connection = self._writing_connection()
         cursor: Any = connection.connection.cursor()
-        cursor.execute(self._begin)
         try:
-            self._files.remember()
-            results, heads = self._append_locked(connection, cursor, units, hashes, refused)
-            cursor.execute("COMMIT")
+            self._begin(cursor)
+            results, heads = self._append_locked(connection, cursor, units, hashes, refused, lock)
+            self._commit(cursor)
         except BaseException:
             self._roll_back(cursor)
             raise
@@ -357,6 +424,34 @@ class LogStore:
             self.marks.note(head, new=self.marks.seen(head.log) is None)
         return results
 
+    def _begin(self, cursor: Any) -> None:
+        try:
+            cursor.execute("BEGIN IMMEDIATE" if self._is_sqlite else "BEGIN")
+        except self._database_error as error:
+            if str(error) == "database is locked":
+                raise LogBusy("another program holds the lock of the database") from error
+            raise
+        self._files.remember_wal()
+        self._settle()
+
+    def _settle(self) -> None:
+        # Under the write lock, and before this transaction writes: see `wal`.
+        if not self._settled:
+            rewrite(str(self._engine.url.database))
+            self._settled = True
+
+    def _commit(self, cursor: Any) -> None:
+        if self._is_sqlite:
+            cursor.execute("COMMIT")
+            return
+        self._warned = False
+        cursor.execute(COMMIT, prepare=False)
+        cursor.nextset()
+        check_flushed(*cursor.fetchone())
+        if self._warned:
+            # Synchronous replication: a wait for a standby that was cut off ends with a warning and a commit.
+            raise UnsafeDatabase("PostgreSQL warned at COMMIT: a standby may not have the record")
+
     def _append_locked(
         self,
         connection: sa.Connection,
@@ -364,11 +459,12 @@ class LogStore:
         units: Sequence[Unit],
         hashes: list[list[bytes]],
         refused: dict[int, AuditError],
+        lock: str,
     ) -> tuple[list[int | AuditError], list[Head]]:
         # Heads are locked in the order of their numbers, so that two writers cannot wait for each other.
         heads: dict[int, LockedHead] = {}
         for log in sorted({unit.log for unit in units} - refused.keys()):
-            cursor.execute(self._lock_head, {"key": log})
+            cursor.execute(lock, {"key": log})
             for row in cursor.fetchall():
                 try:
                     heads[log] = LockedHead.of(self._continuing(cursor, row))
@@ -414,6 +510,8 @@ class LogStore:
         if unit.log in refused:
             raise refused[unit.log]
         if unit.log not in heads:
+            if self._revision(cursor, unit.log) >= 0:
+                raise LogBusy("the head of the log is locked by another")
             raise TenantUnknown("there is no such log")
         head = heads[unit.log]
         time_us = max(map(time_of, unit.entries), default=0)
@@ -443,17 +541,53 @@ class LogStore:
         return self.opened(rows[0]).revision if rows else -1
 
     def _writing_connection(self) -> sa.Connection:
-        if self._writer is None:
-            self._files.before_opening()
+        connection = self._writer
+        if connection is None:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT", **self._options)
-            if self._engine.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SET statement_timeout = {_WRITER_TIMEOUT_MS}")
             self._writer = connection
-        return self._writer
+            self._begin_session(connection)
+        elif not self._is_sqlite and time.monotonic() - self._checked > _CHECK_S:
+            self._check_session(connection)
+        return connection
+
+    def _begin_session(self, connection: sa.Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        if self._is_sqlite:
+            driver.execute(f"PRAGMA busy_timeout={round(TRY_S * 1_000)}")
+            return
+        driver.add_notice_handler(self._hear)
+        driver.wait_s = APPEND_WAIT_S
+        with driver.cursor() as cursor:
+            pin_writer(cursor)
+        self._checked = time.monotonic()
+
+    def _check_session(self, connection: sa.Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor:
+            pin_commit(cursor)
+            check_server(cursor)
+        self._checked = time.monotonic()
+
+    def _hear(self, notice: Any) -> None:
+        self._warned |= notice.severity_nonlocalized == "WARNING"
+
+    def _was_taken_back(self, error: BaseException) -> bool:
+        """Whether the database took the transaction back for what it held, and the connection can go on.
+
+        Of SQLite only a broken constraint counts: after an error of the disk nothing goes on as before.
+        """
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if self._is_sqlite:
+            return isinstance(cause, self._constraint_error)
+        writer = self._writer
+        if writer is None or writer.invalidated or not isinstance(cause, self._database_error):
+            return False
+        driver: Any = writer.connection.driver_connection
+        return bool(driver.info.transaction_status.name == "IDLE")
 
     @staticmethod
     def _roll_back(cursor: Any) -> None:
-        # The connection is thrown away anyway; the first fault is the one to tell.
+        # Where this fails, the connection is thrown away; the first fault is the one to tell.
         with suppress(Exception):
             cursor.execute("ROLLBACK")
 
@@ -480,12 +614,16 @@ class LogStore:
             check_growth(seen, head, self.leaf_hashes(head.log, seen.size, head.size))
             self.marks.note(head)
 
-    def _forget_files(self) -> None:
-        self.close_writer()
-        self._engine.dispose()
-
     def _text(self, statement: sa.Executable) -> str:
         return str(statement.compile(dialect=self._engine.dialect))  # type: ignore[attr-defined]
+
+
+def _refusal(error: BaseException) -> LogUnavailable:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    busy = getattr(cause, "sqlstate", None) in _LOCKED
+    refusal = LogBusy("a lock of the log is held by another") if busy else LogUnavailable("the log's database failed")
+    refusal.__cause__ = error
+    return refusal
 
 
 def _extend(head: LockedHead, unit: Unit, digests: list[bytes], rows: list[dict[str, object]]) -> int:

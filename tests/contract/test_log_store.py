@@ -12,7 +12,7 @@ from linewarden.audit.merkle import Frontier, leaf_hash
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.log import LogStore
-from linewarden.audit.store.schema import log_entry, log_head
+from linewarden.audit.store.schema import log_entry, log_head, position_of
 from tests.contract.conftest import SEALS
 
 
@@ -176,3 +176,28 @@ def test_a_store_without_the_key_appends_to_no_log_of_another(store: LogStore, e
     other.close_writer()
     assert isinstance(result, LogUnavailable)
     assert store.append([Unit(1, (b"y",))]) == [0]
+
+
+def test_a_log_that_cannot_be_appended_to_costs_no_other_its_place(store: LogStore, engine: sa.Engine) -> None:
+    """A row in the way of one log refuses that log's units; those of other logs in the same batch are appended once."""
+    with engine.begin() as connection:
+        in_the_way = {"position": position_of(1, 0), "leaf_hash": b"", "entry": b""}
+        connection.execute(sa.insert(log_entry), in_the_way)
+    for number in range(2):
+        results = store.append([Unit(1, (b"a",)), Unit(2, (b"b",)), Unit(SYSTEM_LOG, (b"c",))])
+        assert isinstance(results[0], LogUnavailable)
+        assert results[1:] == [number, number]
+    assert [store.head(log).size for log in (SYSTEM_LOG, 1, 2)] == [2, 0, 2]
+
+
+def test_an_effect_that_breaks_costs_no_other_its_place(store: LogStore) -> None:
+    """A statement of an effect that the database refuses is the matter of its own log."""
+
+    def twice(connection: Any) -> None:
+        row = {"log": 2, "tenant": "globex", "origin_id": "x", "size": 0, "frontier": b"", "revision": 0}
+        connection.execute(sa.insert(log_head), row | {"created_us": 1})
+
+    results = store.append([Unit(1, (b"a",), effect=twice), Unit(2, (b"b",))])
+    assert isinstance(results[0], LogUnavailable)
+    assert results[1] == 0
+    assert [store.head(log).size for log in (1, 2)] == [0, 1]

@@ -20,11 +20,11 @@ class SlowStore:
         self.may_go = threading.Event()
         self.batches: list[int] = []
 
-    def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
+    def try_append(self, units: Sequence[Unit], *, wait: bool = True) -> list[int | AuditError]:
         """Append when allowed."""
         self.may_go.wait(10)
         self.batches.append(len(units))
-        return self.store.append(units)
+        return self.store.try_append(units, wait=wait)
 
     def close_writer(self) -> None:
         """Let go of the connection."""

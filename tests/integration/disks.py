@@ -10,10 +10,10 @@ import pytest
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of 1 MiB at a folder; the test is skipped where none can be mounted."""
+def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
+    """A disk of 1 MiB, or as large as said, at a folder; the test is skipped where none can be mounted."""
     folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("needs the right to mount a small disk")
     try:

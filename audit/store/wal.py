@@ -1,0 +1,79 @@
+"""What SQLite's write-ahead log needs after an error of the disk.
+
+A failed fsync leaves the frames of its transaction in the file, whole, with valid checksums. The kernel calls their
+pages clean, although they are not on the disk, so a later fsync that succeeds does not write them. Whoever builds the
+index of the WAL anew counts these frames as committed, and everything after them hangs on them: a power cut then takes
+all of it. The index is built anew by the first connection to a database that no process has open.
+
+Two rules follow, for every process that uses the log:
+
+- `Keeper`: a process holds a connection for as long as it runs. While any process does, the index stays, frames that
+  failed are not in it, and the next transaction overwrites them before it is counted.
+- `rewrite`: before the first transaction of a process, and before the first one after a fault, the bytes of the WAL are
+  written again over themselves and synced. That makes their pages dirty, so what the index counts is on the disk.
+
+The database file needs neither. A checkpoint that fails is not counted, and the next one writes its pages again.
+"""
+
+import os
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pysqlite3.dbapi2 as sqlite3
+
+_PIECE = 1 << 20
+
+
+class Keeper:
+    """A connection that keeps the index of the WAL alive."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._connection: Any = None
+        self._lock = Lock()
+
+    def keep(self) -> None:
+        """Open the connection unless it is open."""
+        with self._lock:
+            if self._connection is None:
+                connection = sqlite3.connect(self._database, check_same_thread=False)
+                connection.execute("PRAGMA schema_version").fetchone()  # the first read attaches the index
+                self._connection = connection
+
+    def close(self) -> None:
+        """Let go of it."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+
+def rewrite(database: str) -> None:
+    """Write the WAL over itself and sync it. The caller holds SQLite's write lock, so the file does not change.
+
+    Raises:
+        OSError: it could not be written or synced. What it holds may not be on the disk.
+    """
+    path = Path(f"{database}-wal")
+    try:
+        # The file is not the one that SQLite's POSIX locks are on: closing it releases none of them.
+        wal = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        start = 0
+        while piece := os.pread(wal, _PIECE, start):
+            start += os.pwrite(wal, piece, start)
+        os.fsync(wal)
+    finally:
+        os.close(wal)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,116 @@
+"""Units that wait to be appended, and which of them go next.
+
+A log whose lock another holds is set aside with all its units, and tried for again every AGAIN_S, beside the others
+and never before them. The units of one log that is set aside take a part of the queue at most.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from linewarden.audit.errors import LogOverloaded
+from linewarden.audit.model import Unit
+
+#: How soon logs that are set aside are tried for again, seconds.
+AGAIN_S = 0.05
+
+#: The part of the queue that the units of one log that is set aside may take.
+_ASIDE_PART = 4
+
+
+class Waiting:
+    """A unit on its way, with the future of its answer and the time of the event loop at which that is due."""
+
+    __slots__ = ("deadline", "future", "unit")
+
+    def __init__(self, unit: Unit, future: "asyncio.Future[int]", deadline: float) -> None:
+        self.unit = unit
+        self.future = future
+        self.deadline = deadline
+
+
+class Queue:
+    """What waits, up to `limit` entries. Belongs to one event loop; times are that loop's."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._next: deque[Waiting] = deque()
+        self._aside: dict[int, deque[Waiting]] = {}
+        self._again_at = 0.0
+        self._aside_last = False
+        self.entries = 0
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """All that waits."""
+        yield from self._next
+        for line in self._aside.values():
+            yield from line
+
+    @property
+    def ready(self) -> int:
+        """How many units wait for nothing but their turn."""
+        return len(self._next)
+
+    def again_in(self, now: float) -> float | None:
+        """In how many seconds the logs that are set aside are due; None if there are none."""
+        return max(0.0, self._again_at - now) if self._aside else None
+
+    def add(self, one: Waiting) -> None:
+        """Let a unit wait.
+
+        Raises:
+            LogOverloaded: too much waits already.
+        """
+        entries = len(one.unit.entries)
+        aside = self._aside.get(one.unit.log)
+        if self.entries + entries > self._limit:
+            raise LogOverloaded("too much waits to be logged")
+        if aside is not None and len(aside) >= self._limit // _ASIDE_PART:
+            raise LogOverloaded("too much waits for that log")
+        (self._next if aside is None else aside).append(one)
+        self.entries += entries
+
+    def take(self, room: int, now: float) -> tuple[list[Waiting], bool]:
+        """The next batch, of `room` entries unless one unit alone has more, and whether it was set aside before."""
+        aside = bool(self._aside) and now >= self._again_at and not (self._aside_last and self._next)
+        self._aside_last = aside
+        if not aside:
+            return self._take(self._next, room), False
+        self._again_at = now + AGAIN_S
+        batch: list[Waiting] = []
+        share = max(1, room // len(self._aside))
+        for log, line in list(self._aside.items()):
+            batch += self._take(line, share)
+            if not line:
+                del self._aside[log]
+        return batch, True
+
+    def put_back(self, ones: Sequence[Waiting]) -> None:
+        """Put units in front again, in their order."""
+        self._next.extendleft(reversed(ones))
+        self.entries += sum(len(one.unit.entries) for one in ones)
+
+    def set_aside(self, ones: Sequence[Waiting], now: float) -> None:
+        """Set the logs of these units aside, with what waits for the same logs."""
+        if not ones:
+            return
+        new = {one.unit.log for one in ones} - self._aside.keys()
+        for log in {one.unit.log for one in ones}:
+            line = self._aside.setdefault(log, deque())
+            line.extendleft(one for one in reversed(ones) if one.unit.log == log)
+        self.entries += sum(len(one.unit.entries) for one in ones)
+        for one in [one for one in self._next if one.unit.log in new]:
+            self._aside[one.unit.log].append(one)
+        self._next = deque(one for one in self._next if one.unit.log not in new)
+        self._again_at = now + AGAIN_S
+
+    def _take(self, line: deque[Waiting], room: int) -> list[Waiting]:
+        batch: list[Waiting] = []
+        while line and (room >= len(line[0].unit.entries) or not batch):
+            one = line.popleft()
+            self.entries -= len(one.unit.entries)
+            if one.future.done():  # its deadline passed, or the caller went away: nothing was answered
+                continue
+            room -= len(one.unit.entries)
+            batch.append(one)
+        return batch

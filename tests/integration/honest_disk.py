@@ -1,0 +1,45 @@
+"""A disk that keeps only what was synced, and whose syncs fail when told to: a library loaded into a process."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import DATA
+
+
+class HonestDisk:
+    """Two folders: files as processes see them, and what a power cut would leave of them."""
+
+    def __init__(self, folder: Path) -> None:
+        compiler = shutil.which("cc")
+        if compiler is None or sys.platform != "linux":
+            pytest.skip("install a C compiler, on Linux, to test with a disk that fails")
+        self.files, self.left, self.switch = folder / "files", folder / "left", folder / "fails"
+        self.files.mkdir(parents=True)
+        self.left.mkdir()
+        library = folder / "honest_disk.so"
+        call = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(DATA / "honest_disk.c"), "-ldl"]
+        subprocess.run(call, check=True, capture_output=True)
+        self.environment = {
+            "LD_PRELOAD": str(library),
+            "DISK_FILES": str(self.files),
+            "DISK_SHADOW": str(self.left),
+            "DISK_FAILS": str(self.switch),
+        }
+
+    def run(self, *call: str) -> str:
+        """Run a program on this disk to its end; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, *call],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | self.environment,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
