@@ -47,7 +47,15 @@ from linewarden.audit.store.heads import (
 )
 from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.schema import log_entry, log_head, position_of
-from linewarden.audit.store.sessions import APPEND_WAIT_S, COMMIT, check_flushed, check_server, pin_commit, pin_writer
+from linewarden.audit.store.sessions import (
+    APPEND_WAIT_S,
+    COMMIT,
+    WAIT_S,
+    check_flushed,
+    check_server,
+    pin_commit,
+    pin_writer,
+)
 from linewarden.audit.store.wal import rewrite
 
 #: How long one try waits for SQLite's write lock: first for the gate, then as long again for the lock, seconds.
@@ -55,6 +63,9 @@ TRY_S = 0.25
 
 #: What PostgreSQL says of a lock that was not free in time, and of two that wait for each other.
 _LOCKED = frozenset({"55P03", "40P01"})
+
+#: Entries of an append, or a change of policy, that a database server may take its time for.
+MUCH_ENTRIES = 2_000
 
 #: How often the writer's session is checked as a whole, seconds.
 _CHECK_S = 2.0
@@ -98,6 +109,7 @@ class LogStore:
         self._settled = not self._is_sqlite
         self._checked = 0.0
         self._warned = False
+        self._takes_much = False
         database: Any = engine.dialect.dbapi
         self._database_error = database.Error
         self._constraint_error = database.IntegrityError
@@ -410,6 +422,7 @@ class LogStore:
         connection = self._writing_connection()
         cursor: Any = connection.connection.cursor()
         try:
+            self._allow_time(connection, cursor, units)
             self._begin(cursor)
             results, heads = self._append_locked(connection, cursor, units, hashes, refused, lock)
             self._commit(cursor)
@@ -423,6 +436,16 @@ class LogStore:
         for head in heads:
             self.marks.note(head, new=self.marks.seen(head.log) is None)
         return results
+
+    def _allow_time(self, connection: sa.Connection, cursor: Any, units: Sequence[Unit]) -> None:
+        """Give a transaction the time that its entries need, on a server that would end it."""
+        much = sum(len(unit.entries) for unit in units) > MUCH_ENTRIES or any(unit.moves_revision for unit in units)
+        if self._is_sqlite or much == self._takes_much:
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.wait_s = WAIT_S if much else APPEND_WAIT_S
+        pin_writer(cursor, much=much)
+        self._takes_much = much
 
     def _begin(self, cursor: Any) -> None:
         try:
@@ -556,7 +579,7 @@ class LogStore:
             driver.execute(f"PRAGMA busy_timeout={round(TRY_S * 1_000)}")
             return
         driver.add_notice_handler(self._hear)
-        driver.wait_s = APPEND_WAIT_S
+        driver.wait_s, self._takes_much = APPEND_WAIT_S, False
         with driver.cursor() as cursor:
             pin_writer(cursor)
         self._checked = time.monotonic()

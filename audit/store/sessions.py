@@ -36,6 +36,14 @@ _APPENDS = {
     "transaction_timeout": "5000",
 }
 
+#: The same for an append of many entries, such as a policy of a million statements. Others wait for its log meanwhile.
+_APPENDS_MUCH = {
+    "statement_timeout": "30000",
+    "lock_timeout": "50",
+    "idle_in_transaction_session_timeout": "60000",
+    "transaction_timeout": "120000",
+}
+
 #: How long the client waits for a statement, seconds: longer than the server lets one take. A server that is frozen, or
 #: a commit that waits for a standby, has no end of its own.
 WAIT_S = 35.0
@@ -91,9 +99,9 @@ def pin(cursor: Any) -> None:
     pin_commit(cursor)
 
 
-def pin_writer(cursor: Any) -> None:
-    """Give the session that appends the shorter waits that it needs."""
-    _set(cursor, _APPENDS)
+def pin_writer(cursor: Any, *, much: bool = False) -> None:
+    """Give the session that appends the shorter waits that it needs; longer ones where it appends much."""
+    _set(cursor, _APPENDS_MUCH if much else _APPENDS)
 
 
 def pin_commit(cursor: Any) -> None:
