@@ -107,7 +107,12 @@ class Checkpoints:
             return Frontier.from_bytes(known.size, known.to_bytes())
         nodes = (self._indexer.node(head.log, level, number) for level, number in _complete(checkpoint.size))
         grown = Frontier.from_bytes(checkpoint.size, b"".join(nodes))
-        self._check(grown, checkpoint)
+        if grown.root() != checkpoint.root:
+            # The index may be wrong where the log is not: only what the log itself says is held against it.
+            leaves = (self._indexer.node_from_leaves(head.log, *node) for node in _complete(checkpoint.size))
+            grown = Frontier.from_bytes(checkpoint.size, b"".join(leaves))
+            self._check(grown, checkpoint)
+            self._indexer.forget(head.log)
         return grown
 
     @staticmethod

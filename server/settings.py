@@ -297,7 +297,7 @@ def load_settings(file: Path | None) -> Settings:
         pydantic.ValidationError: a setting is wrong or unknown.
         OSError, ValueError: the file cannot be read, or is not TOML.
     """
-    stated = {} if file is None else tomllib.loads(file.read_text(encoding="utf-8"))
+    stated = {} if file is None else _toml(file)
     if file is not None and isinstance(stated.get("data_dir"), str):
         # What a file says is meant as seen from that file, wherever the command was started.
         stated["data_dir"] = str(file.absolute().parent / stated["data_dir"])
@@ -309,6 +309,13 @@ def load_settings(file: Path | None) -> Settings:
         paths[name] = None if value is None else data / value
     url = settings.database_url or f"sqlite:///{data}/linewarden.db"
     return settings.model_copy(update=paths | {"database_url": url})
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not a settings file: {error}") from None
 
 
 def _host(address: str) -> str:

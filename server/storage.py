@@ -1,11 +1,13 @@
 """The opened database of a process with everything that reads and writes it, apart from the event loop's writer."""
 
+import errno
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from linewarden.audit.checkpoints import Checkpoints
@@ -20,6 +22,7 @@ from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.persons import PersonStore
 from linewarden.authz.store.policy import PolicyStore
 from linewarden.server.schema import migrate
+from linewarden.server.secret_files import check_secret, read_secret
 from linewarden.server.settings import Settings
 from linewarden.server.store.keys import KeyStore
 
@@ -67,16 +70,50 @@ def open_storage(settings: Settings) -> Storage:
 
     Raises:
         UnsafeDatabase: it does not promise what the log needs, or its seals were taken away.
-        LogUnavailable: it failed.
+        LogUnavailable: it failed. The text names it.
+        SecretExposed: others can read the key-encryption key.
         ValueError, OSError: the key-encryption key cannot be read, or `anchor_dir` cannot be written.
     """
+    check_secret(settings.kek_file)
     keyring = load_key_encryption_key(settings.kek_file)
-    main = open_engine(settings.database_url)
+    main = _engine(settings)
     try:
         return _opened(settings, keyring, main)
-    except BaseException:
+    except BaseException as error:
         main.dispose()
+        if fault := _fault_of(error, main):
+            raise LogUnavailable(f"{_named(main.url)} cannot be used: {fault}") from None
         raise
+
+
+def _engine(settings: Settings) -> sa.Engine:
+    try:
+        return open_engine(settings.database_url)
+    except sa.exc.NoSuchModuleError:
+        raise ValueError("`database_url` begins with neither sqlite:/// nor postgresql://") from None
+    except (sa.exc.ArgumentError, ValueError):
+        raise ValueError("`database_url` is not the address of a database: sqlite:///PATH or postgresql://…") from None
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error.name} is missing for `database_url`: pip install 'linewarden[postgres]'") from None
+
+
+def _fault_of(error: BaseException, engine: sa.Engine) -> str:
+    """What a database says is wrong, in one line; empty if it is something else that was raised."""
+    if type(error) is LogUnavailable and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
+        error = error.orig
+    if not isinstance(error, engine.dialect.dbapi.Error | sa.exc.SQLAlchemyError):  # type: ignore[union-attr]
+        return ""
+    said = str(error).strip().splitlines()
+    return said[0].strip() if said else type(error).__name__
+
+
+def _named(url: sa.URL) -> str:
+    """A database as its operator knows it, without a password."""
+    if url.get_backend_name() == "sqlite":
+        return f"the database {url.database}"
+    return f"the database {url.database} at {url.host}" + (f":{url.port}" if url.port else "")
 
 
 def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
@@ -89,8 +126,7 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     if not sealed.exists():  # not before: a start that is broken off must be able to begin again
         sealed.parent.mkdir(parents=True, exist_ok=True)
         sealed.touch()
-    index = IndexStore(searchable)
-    _settled(index.prepare)
+    index = IndexStore(searchable, _note_index)
     engines = (main,) if searchable is main else (main, searchable)
     return Storage(log, index, PersonStore(log), PolicyStore(log), KeyStore(log), keyring, engines)
 
@@ -109,11 +145,16 @@ def read_seed(path: Path) -> bytes:
     """The 32 bytes of an Ed25519 key, base64 in one line.
 
     Raises:
+        SecretExposed: others can read the file.
         ValueError, OSError: the file does not hold that.
     """
-    seed = b64decode(path.read_bytes().strip(), validate=True)
+    text = read_secret(path).strip()
+    try:
+        seed = b64decode(text, validate=True)
+    except ValueError:
+        seed = b""
     if len(seed) != 32:
-        raise ValueError("the signing key has 32 bytes")
+        raise ValueError(f"{path} does not hold a signing key: 32 bytes in base64")
     return seed
 
 
@@ -126,6 +167,12 @@ def _settled(make: Callable[[], None]) -> None:
             if not isinstance(fault.__cause__, IntegrityError | ProgrammingError):
                 raise
     return make()
+
+
+def _note_index(event: str, error: BaseException) -> None:
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    name = getattr(cause, "sqlite_errorname", None) or errno.errorcode.get(getattr(cause, "errno", None) or 0)
+    structlog.get_logger().error(event, error=name or type(cause).__name__)
 
 
 def _is_sqlite(engine: sa.Engine) -> bool:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from linewarden.server.secret_files import read_secret
 from linewarden.server.settings import Settings
 
 #: Longer than this and some clients refuse the certificate.
@@ -58,7 +59,7 @@ def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredenti
         ValueError: the certificate is not valid now or is not one for the key, or a file holds something else.
         OSError: a file cannot be read.
     """
-    key, chain = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
+    key, chain = read_secret(settings.tls_key), settings.tls_certificate.read_bytes()
     check_certificate(key, chain, now)
     if settings.tls_client_ca is None:
         return grpc.ssl_server_credentials([(key, chain)])

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from linewarden.server import log
+from linewarden.server.addresses import check_free
 from linewarden.server.bootstrap import Running, now_us
 from linewarden.server.cli.operator import configured, settings_from
 from linewarden.server.cli.policy import policy_text
@@ -43,6 +44,7 @@ def serve(config: Path | None, worker: bool) -> None:
     if worker:
         asyncio.run(serve_worker(settings))
         return
+    check_free((*settings.listen, *([settings.capture_listen] if settings.capture_listen else ())))
     settings = with_ports(settings)
     asyncio.run(serve_all(settings, config, lambda running: _greet(settings, config, running)))
 
