@@ -42,7 +42,7 @@ def check_secret(path: Path) -> None:
 
 
 def exposure(found: os.stat_result) -> str:
-    """Who else can read or change a file; empty if its rights leave that to its owner, or to a group as stated above."""
+    """Who else can read or change a file; empty if only its owner can, or a group as stated above."""
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o007:
         return "is open to every user of this machine"

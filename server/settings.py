@@ -37,6 +37,9 @@ _PATHS = (
     "capture_worker_ca_key",
 )
 
+#: The database in `data_dir` where `database_url` names no other.
+DATABASE_FILE = "linewarden.db"
+
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -307,7 +310,7 @@ def load_settings(file: Path | None) -> Settings:
     for name in _PATHS:
         value = getattr(settings, name)
         paths[name] = None if value is None else data / value
-    url = settings.database_url or f"sqlite:///{data}/linewarden.db"
+    url = settings.database_url or f"sqlite:///{data}/{DATABASE_FILE}"
     return settings.model_copy(update=paths | {"database_url": url})
 
 

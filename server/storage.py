@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.directory import Appender, Directory
-from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.errors import LogUnavailable, UnsafeDatabase
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
 from linewarden.audit.reading import Reading
@@ -23,11 +23,14 @@ from linewarden.audit.store.persons import PersonStore
 from linewarden.authz.store.policy import PolicyStore
 from linewarden.server.schema import migrate
 from linewarden.server.secret_files import check_secret, read_secret
-from linewarden.server.settings import Settings
+from linewarden.server.settings import DATABASE_FILE, Settings
 from linewarden.server.store.keys import KeyStore
 
 #: A file beside the anchors: the database was sealed, so that one without seals is not taken as it is again.
 SEALED_FILE = "sealed"
+
+#: How a file of SQLite begins.
+_SQLITE = b"SQLite format 3\0"
 
 #: So often may others be first to make a table before something else must be wrong.
 _RACES = 10
@@ -86,6 +89,25 @@ def open_storage(settings: Settings) -> Storage:
         raise
 
 
+def _check_not_left_behind(usual: Path, main: sa.Engine) -> None:
+    """Refuse an empty database while the one of `data_dir` holds logs, which is hardly meant.
+
+    Raises:
+        UnsafeDatabase: it is so.
+    """
+    if _is_sqlite(main) and Path(str(main.url.database)).absolute() == usual:
+        return
+    if sa.inspect(main).has_table("log_head") or not usual.is_file():
+        return
+    with usual.open("rb") as file:
+        if file.read(len(_SQLITE)) != _SQLITE:
+            return
+    raise UnsafeDatabase(
+        f"`database_url` names an empty database, and the logs of this service are in {usual}: take that setting back, "
+        "or move the file away to begin anew"
+    )
+
+
 def _engine(settings: Settings) -> sa.Engine:
     try:
         return open_engine(settings.database_url)
@@ -118,6 +140,7 @@ def _named(url: sa.URL) -> str:
 
 def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     check_promises(main)
+    _check_not_left_behind(settings.data_dir / DATABASE_FILE, main)
     # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
     searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
     sealed = settings.anchor_dir / SEALED_FILE

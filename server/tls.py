@@ -39,7 +39,7 @@ def make_development_certificates(folder: Path, now: datetime) -> bool:
         OSError: the folder cannot be written.
     """
     key_file, authority_file, certificate_file = folder / "server.key", folder / "ca.crt", folder / "server.crt"
-    if certificate_file.exists() and key_file.exists():
+    if has_certificates(folder):
         return False
     for file in (key_file, authority_file, certificate_file):
         if file.exists():
@@ -50,6 +50,11 @@ def make_development_certificates(folder: Path, now: datetime) -> bool:
     write_new(authority_file, authority, 0o644)
     write_new(certificate_file, certificate, 0o644)
     return True
+
+
+def has_certificates(folder: Path) -> bool:
+    """Whether a folder has a certificate of a server and its key."""
+    return (folder / "server.crt").exists() and (folder / "server.key").exists()
 
 
 def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredentials:

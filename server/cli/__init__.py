@@ -9,6 +9,7 @@ the reader of the output went away.
 """
 
 import os
+import sys
 
 import click
 
@@ -18,6 +19,7 @@ from linewarden.server.cli.check import check
 from linewarden.server.cli.diagnostics import diagnostics, usage
 from linewarden.server.cli.failures import failing_clearly
 from linewarden.server.cli.key import key
+from linewarden.server.cli.output import Forgiving
 from linewarden.server.cli.policy import policy
 from linewarden.server.cli.serve import housekeep, init, serve
 from linewarden.server.cli.tenant import tenant
@@ -31,6 +33,7 @@ def main() -> None:
     # Databases, exports and evidence are for whoever runs the command, and for nobody else on the machine.
     os.umask(0o077)
     _hold_standard_files()
+    sys.stderr = Forgiving(sys.stderr)
 
 
 def _hold_standard_files() -> None:

@@ -88,7 +88,7 @@ def _with_port(_ctx: click.Context, _parameter: click.Parameter, value: str) -> 
 
 _OPTIONS = (
     click.option("--server", envvar="LINEWARDEN_SERVER", default=f"localhost:{DEFAULT_PORT}", show_default=True,
-                 show_envvar=True, callback=_with_port, help=f"Host of the server, and its port if not {DEFAULT_PORT}."),
+                 show_envvar=True, callback=_with_port, help="Host of the server, and its port if it is another."),
     click.option("--key-file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
                  envvar="LINEWARDEN_KEY_FILE", show_envvar=True,
                  help="File with the API key; LINEWARDEN_KEY holds the key itself."),

@@ -6,21 +6,47 @@ from typing import BinaryIO
 import click
 
 from linewarden.authz.errors import PolicyInvalid
-from linewarden.authz.statements import lint, parse_document
+from linewarden.authz.statements import lint
 from linewarden.server.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
-from linewarden.server.cli.failures import DENIED, USAGE
+from linewarden.server.cli.failures import DENIED, Failure
 from linewarden.server.cli.output import output_option, write_rows
 from linewarden.v1 import policy_pb2 as pb
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 
 
-def policy_text(file: Path) -> str:
-    """The text of a policy file, byte for byte: a reader that turns a lone CR into a new line would show other lines.
+def read_policy(file: Path) -> str:
+    """The text of a policy file that is right; warnings and errors go to stderr, each as FILE:LINE: KIND: TEXT.
+
+    It is read byte for byte: a reader that turns a lone CR into a new line would show other lines.
 
     Raises:
-        ValueError: it is not UTF-8.
+        Failure: a line is wrong, or the file is not UTF-8.
     """
-    return file.read_bytes().decode("utf-8")
+    text = checked(str(file), file.read_bytes())
+    if text is None:
+        raise Failure(DENIED, "the policy has errors and was not used")
+    return text
+
+
+def checked(name: str, content: bytes) -> str | None:
+    """The text of a policy file, with what is to be said of it on stderr; None if it is wrong."""
+    try:
+        text = content.decode("utf-8")
+        warnings = lint(text)
+    except UnicodeDecodeError as error:
+        _say(name, content.count(b"\n", 0, error.start) + 1, "error", "not UTF-8")
+        return None
+    except PolicyInvalid as error:
+        for one in error.errors:
+            _say(name, one.line, "error", one.message)
+        return None
+    for warning in warnings:
+        _say(name, warning.line, "warning", warning.message)
+    return text
+
+
+def _say(name: str, line: int, kind: str, message: str) -> None:
+    click.echo(f"{name}:{line}: {kind}: {message}", err=True)
 
 
 @click.group()
@@ -33,19 +59,7 @@ def policy() -> None:
 @click.pass_context
 def lint_files(ctx: click.Context, files: tuple[BinaryIO, ...]) -> None:
     """Check policy FILES without a server. Exit code 1: a line is wrong."""
-    wrong = False
-    for file in files:
-        try:
-            text = file.read().decode("utf-8")
-            parse_document(text)
-            for warning in lint(text):
-                click.echo(f"{file.name}:{warning.line}: warning: {warning.message}", err=True)
-        except PolicyInvalid as error:
-            wrong = True
-            _show_errors(file.name, error)
-        except UnicodeDecodeError:
-            wrong = True
-            click.echo(f"{file.name}: error: not UTF-8", err=True)
+    wrong = [file.name for file in files if checked(file.name, file.read()) is None]
     ctx.exit(DENIED if wrong else 0)
 
 
@@ -67,12 +81,7 @@ def load(
     output: str,
 ) -> None:
     """Replace the policy of a tenant by FILE, whole or not at all."""
-    text = policy_text(file)
-    try:
-        parse_document(text)
-    except PolicyInvalid as error:
-        _show_errors(str(file), error)
-        raise click.exceptions.Exit(USAGE) from None
+    text = read_policy(file)
     request = pb.LoadPolicyRequest(
         tenant=tenant,
         subject=person(subject),
@@ -108,10 +117,5 @@ def show(connection: Connection, tenant: str, subject: str, output: str) -> None
             if not page.next_page_token:
                 break
             request.page_token = page.next_page_token
-    write_rows(rows, ("id", "statement"), output)
+    write_rows(rows, ("id", "statement"), output, fields=("added_in",))
     click.echo(f"linewarden: revision {page.policy.revision}, {len(rows)} statements", err=True)
-
-
-def _show_errors(name: str, error: PolicyInvalid) -> None:
-    for line in error.errors:
-        click.echo(f"{name}:{line.line}: error: {line.message}", err=True)
