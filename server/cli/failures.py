@@ -161,6 +161,19 @@ def _rpc_failure(error: grpc.RpcError) -> tuple[int, str]:
     return _EXIT_CODES.get(code, UNAVAILABLE), message
 
 
+def policy_faults(error: grpc.RpcError) -> list[tuple[int, str]]:
+    """What a server finds wrong with a policy, by line; empty if the error is another one."""
+    if not isinstance(error, grpc.Call):
+        return []
+    status = rpc_status.from_call(error)
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    if status is None or not any(one.Unpack(info) and info.reason == "POLICY_INVALID" for one in status.details):
+        return []
+    violations = [one for detail in status.details if detail.Unpack(bad) for one in bad.field_violations]
+    lines = ((one.field.removeprefix("line "), one.description) for one in violations)
+    return [(int(line), message) for line, message in lines if line.isdecimal()]
+
+
 def _named(details: Iterable[Any]) -> str:
     """What the error is about, as its ErrorInfo names it: ` (limit: seconds)`."""
     info = error_details_pb2.ErrorInfo()

@@ -29,7 +29,7 @@ def init(folder: Path, keep: bool, tenant: str, policy: Path | None) -> None:
     """Make FOLDER a service of your own: settings, keys, development certificates, a tenant with a first policy."""
     if keep and (folder / SETTINGS_FILE).exists():
         return
-    text = read_policy(policy) if policy else pbx_template()
+    text = read_policy(policy, tenant) if policy else pbx_template()
     initialize(folder, now_us, tenant=tenant, policy=text)
     click.echo(f"linewarden: {folder} is ready; its README.txt says what each file is", err=True)
 

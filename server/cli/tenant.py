@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from linewarden.authz.administration import Change, check_tenant, replacement
+from linewarden.authz.administration import Change, replacement
 from linewarden.authz.statements import parse_document
 from linewarden.authz.store.policy import PolicyDelta
 from linewarden.server.bootstrap import now_us
@@ -32,9 +32,7 @@ def tenant() -> None:
 def create(config: Path | None, name: str, policy: Path | None) -> None:
     """Create the tenant NAME."""
     check_tenant_name(name)
-    text = read_policy(policy) if policy else ""
-    if text:
-        check_tenant(name, parse_document(text))
+    text = read_policy(policy, name) if policy else ""
     with opened_storage(config) as storage:
         log = create_tenant(storage.log, name, now_us())
         if text:
@@ -72,7 +70,7 @@ def change_of_policy(
     """
     if (file is None) == (not added and not removed):
         raise click.UsageError("give a FILE that replaces the policy, or --add and --remove")
-    text = read_policy(file) if file else ""
+    text = read_policy(file, name) if file else ""
 
     def plan(now: PolicyDelta) -> Change:
         if file:

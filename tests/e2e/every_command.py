@@ -4,6 +4,7 @@ CASES is a file of JSON: a list of `{"arguments": […], "environment": {…}, "
 one line of JSON goes to stdout: `{"code": …, "out": …, "err": …}`.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -51,6 +52,7 @@ def _run(case: dict[str, Any], folder: Path) -> None:
         linewarden.server.cli.main(case["arguments"], prog_name="linewarden")
     except SystemExit as end:
         sys.stdout.flush()
+        atexit._run_exitfuncs()
         os._exit(end.code if isinstance(end.code, int) else 1)
     finally:
         traceback.print_exc()
