@@ -85,7 +85,7 @@ def open_storage(settings: Settings) -> Storage:
     except BaseException as error:
         main.dispose()
         if fault := _fault_of(error, main):
-            raise LogUnavailable(f"{_named(main.url)} cannot be used: {fault}") from None
+            raise LogUnavailable(f"{_named(main.url)} cannot be used: {fault}; see `database_url`") from None
         raise
 
 
@@ -111,8 +111,8 @@ def _check_not_left_behind(usual: Path, main: sa.Engine) -> None:
 def _engine(settings: Settings) -> sa.Engine:
     try:
         return open_engine(settings.database_url)
-    except sa.exc.NoSuchModuleError:
-        raise ValueError("`database_url` begins with neither sqlite:/// nor postgresql://") from None
+    except UnsafeDatabase as error:
+        raise UnsafeDatabase(f"`database_url`: {error}") from None
     except (sa.exc.ArgumentError, ValueError):
         raise ValueError("`database_url` is not the address of a database: sqlite:///PATH or postgresql://…") from None
     except ModuleNotFoundError as error:

@@ -187,7 +187,7 @@ def test_secrets_that_others_can_read_are_refused_by_every_command(service: Serv
     assert codes(found, 4) == set()
     assert all(f"chmod 600 {folder / 'kek'}" in done.err for done in found.values() if done.code == 4)
     (folder / "key").write_bytes((service.folder / "secrets/api-key").read_bytes())
-    (folder / "key").chmod(0o640)
+    (folder / "key").chmod(0o604)
     found = check_all("--key-file", client_of(service) | {"LINEWARDEN_KEY_FILE": str(folder / "key")}, folder)
     assert codes(found, 4) == set()
 
