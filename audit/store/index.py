@@ -293,13 +293,15 @@ class IndexStore:
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """Open the index if need be, and turn what goes wrong with it into LogUnavailable."""
+        used: Identity | None = None
         try:
             self._open()
+            used = self._identity
             yield
         except LogUnavailable:
             raise
         except (SQLAlchemyError, self._driver_error, OSError, OddValue) as error:
-            self._recover(error)
+            self._recover(error, used or self._identity)
             raise LogUnavailable("the index's database failed") from error
 
     def _open(self) -> None:
@@ -333,9 +335,8 @@ class IndexStore:
                 metadata.create_all(connection)
                 connection.execute(sa.insert(_version), {"version": INDEX_VERSION})
 
-    def _recover(self, error: BaseException) -> None:
+    def _recover(self, error: BaseException, used: Identity | None) -> None:
         """Throw the file away if it is damaged; otherwise say that the index cannot be used."""
-        used = self._identity
         if isinstance(error, IntegrityError):
             return
         if misses_tables(error):
