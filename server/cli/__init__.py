@@ -33,7 +33,8 @@ def main() -> None:
     # Databases, exports and evidence are for whoever runs the command, and for nobody else on the machine.
     os.umask(0o077)
     _hold_standard_files()
-    sys.stderr = Forgiving(sys.stderr)
+    if sys.stderr is not None:  # as it is where a process begins without one
+        sys.stderr = Forgiving(sys.stderr)
 
 
 def _hold_standard_files() -> None:

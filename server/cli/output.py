@@ -145,7 +145,7 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Non
 def _spreadsheet_cell(text: str) -> str:
     # A spreadsheet takes these for formulas, and who names an item may choose its name. Some leave blanks before them
     # out, or read signs of full width as the others.
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return f"'{text}" if text.lstrip(" \N{REPLACEMENT CHARACTER}").startswith(_FORMULA) else text
 
 
 def _json(value: Any, option: int = 0) -> str:

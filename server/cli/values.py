@@ -30,9 +30,11 @@ class Instant(click.ParamType):  # type: ignore[type-arg]
             return value
         try:
             stated = datetime.fromisoformat(value.strip())
-        except ValueError:
-            self.fail("a time is written as 2026-01-31, 2026-01-31T08:00:00Z or 2026-01-31T09:00:00+01:00", param, ctx)
-        return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+            return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return self.fail(
+                "a time is written as 2026-01-31, 2026-01-31T08:00:00Z or 2026-01-31T09:00:00+01:00", param, ctx
+            )
 
 
 class Kind(click.ParamType):  # type: ignore[type-arg]
