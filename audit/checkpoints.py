@@ -85,7 +85,12 @@ class Checkpoints:
             return Frontier.from_bytes(known.size, known.to_bytes())
         nodes = (self._indexer.node(head.log, level, number) for level, number in complete_subtrees(checkpoint.size))
         grown = Frontier.from_bytes(checkpoint.size, b"".join(nodes))
-        self._check(grown, checkpoint, head)
+        if grown.root() != checkpoint.root:
+            # The index may be wrong where the log is not: only what the log itself says is held against it.
+            leaves = (self._indexer.node_from_leaves(head.log, *node) for node in complete_subtrees(checkpoint.size))
+            grown = Frontier.from_bytes(checkpoint.size, b"".join(leaves))
+            self._check(grown, checkpoint, head)
+            self._indexer.forget(head.log)
         return grown
 
     @staticmethod

@@ -10,6 +10,7 @@ process remembers, and looks at the files when it meets a log, and twice a secon
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Protocol
 
 from linewarden.audit.anchors import Anchors
 from linewarden.audit.errors import AuditError, LogUnavailable, RolledBack
@@ -21,8 +22,16 @@ from linewarden.audit.store.marks import Mark, digest, origin_digest
 #: How often every process looks at the logs, seconds.
 LOOK_S = 0.5
 
-#: Reads the hash of the complete subtree of 2**level leaves at `number` of a log.
-NodeReader = Callable[[int, int, int], bytes]
+
+class Tree(Protocol):
+    """The tree of a log: the hash of the complete subtree of 2**level leaves at `number`."""
+
+    def node(self, log: int, level: int, number: int) -> bytes:
+        """The hash by the index, as far as that has it."""
+
+    def node_from_leaves(self, log: int, level: int, number: int) -> bytes:
+        """The hash by the leaf hashes of the log alone."""
+
 
 #: A size that a log had, and whether a frontier of that size is the one it had.
 _Known = tuple[int, Callable[[Frontier], bool]]
@@ -31,15 +40,14 @@ _Known = tuple[int, Callable[[Frontier], bool]]
 class Continuity:
     """Admits logs of one database to this process, and looks after them. The methods block: they belong in a thread.
 
-    `node` reads the tree; where it fails, because its index is rebuilt, leaf hashes are read instead. `adopts` is for a
-    database from before there were marks: logs without an anchor are then taken as they are.
+    `adopts` is for a database from before there were marks: logs without an anchor are then taken as they are.
     """
 
-    def __init__(self, log: LogStore, anchors: Anchors, node: NodeReader, *, adopts: bool = False) -> None:
+    def __init__(self, log: LogStore, anchors: Anchors, tree: Tree, *, adopts: bool = False) -> None:
         self._log = log
         self._marks = log.marks
         self._anchors = anchors
-        self._node = node
+        self._tree = tree
         self._adopts = adopts
 
     def admit(self, log: int) -> None:
@@ -93,7 +101,10 @@ class Continuity:
         for size, fits in sorted(known, key=lambda one: one[0]):
             if size > head.size:
                 raise RolledBack("is shorter than its last checkpoint", head.log, expected=size, found=head.size)
-            grown = self._frontier(head.log, size)
+            grown = self._frontier(head.log, size, self._tree.node)
+            if not fits(grown):
+                # The index may be wrong where the log is not: only what the log itself says is held against it.
+                grown = self._frontier(head.log, size, self._tree.node_from_leaves)
             if not fits(grown):
                 raise RolledBack("is not that of its last checkpoint", head.log, expected=size, found=head.size)
         if known:
@@ -136,19 +147,11 @@ class Continuity:
     def _is_known(self, head: Head) -> bool:
         return self._marks.stored(head.log) is not None or self._anchors.last(head.origin_id) is not None
 
-    def _frontier(self, log: int, size: int) -> Frontier:
+    @staticmethod
+    def _frontier(log: int, size: int, node: Callable[[int, int, int], bytes]) -> Frontier:
         """The frontier over the first `size` entries of a log."""
-        try:
-            nodes = [self._node(log, level, number) for level, number in complete_subtrees(size)]
-        except LogUnavailable:
-            nodes = [self._folded(log, level, number) for level, number in complete_subtrees(size)]
+        nodes = (node(log, level, number) for level, number in complete_subtrees(size))
         return Frontier.from_bytes(size, b"".join(nodes))
-
-    def _folded(self, log: int, level: int, number: int) -> bytes:
-        frontier = Frontier()
-        for leaf in self._log.leaf_hashes(log, number << level, (number + 1) << level):
-            frontier.append(leaf)
-        return frontier.to_bytes()
 
 
 def _check_mark(head: Head, mark: Mark) -> None:

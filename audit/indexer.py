@@ -8,7 +8,7 @@ from typing import Any
 
 from linewarden.audit import entry as entries
 from linewarden.audit.directory import Directory
-from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.errors import LogUnavailable, VerificationFailed
 from linewarden.audit.keyring import Keyring, Person
 from linewarden.audit.merkle import leaf_hash, node_hash
 from linewarden.audit.store.index import ITEM_BITS, IndexRow, IndexStore
@@ -44,8 +44,12 @@ class Indexer:
             decoded = [entries.decode(data) for data in read]
             persons = self._persons(log, decoded)
             rows = [row for n, entry in enumerate(decoded, start) for row in self._rows(log, n, entry, persons)]
-            self._index.add(log, start, stop, leaf_hash(read[-1]), rows, self._nodes(log, start, stop))
-            start = self._index.indexed(log)
+            added = self._index.add(log, start, stop, leaf_hash(read[-1]), rows, self._nodes(log, start, stop))
+            now = self._index.indexed(log)
+            if not added and now == start:
+                self._index.forget(log)  # rows without the mark that belongs to them
+                now = 0
+            start = now
         return start
 
     def _checked_start(self, log: int) -> int:
@@ -68,11 +72,37 @@ class Indexer:
         width = 1 << (level - kept)
         start, stop = number * width, (number + 1) * width
         if kept == 0:
-            hashes = list(self._log.leaf_hashes(log, start, stop))
-        else:
-            hashes = self._index.nodes(log, kept, start, stop)
-            hashes += [self._folded(log, kept, n) for n in range(start + len(hashes), stop)]
+            return self.node_from_leaves(log, level, number)
+        hashes = self._stored(log, kept, start, stop)
+        hashes += [self._folded(log, kept, n) for n in range(start + len(hashes), stop)]
         return _fold(hashes)
+
+    def node_from_leaves(self, log: int, level: int, number: int) -> bytes:
+        """The same without the index: from the leaf hashes of the log.
+
+        Raises:
+            LogUnavailable: a database failed.
+        """
+        if level > KEPT_LEVELS:
+            below = level - 1
+            halves = (self.node_from_leaves(log, below, 2 * number + half) for half in (0, 1))
+            return node_hash(*halves)
+        return _fold(list(self._log.leaf_hashes(log, number << level, (number + 1) << level)))
+
+    def forget(self, log: int) -> None:
+        """Throw away what is indexed of a log, because it was found to be wrong.
+
+        Raises:
+            LogUnavailable: a database failed.
+        """
+        self._index.forget(log)
+
+    def _stored(self, log: int, level: int, start: int, stop: int) -> list[bytes]:
+        """What the index has of these nodes; nothing where it cannot be used, because the log has all."""
+        try:
+            return self._index.nodes(log, level, start, stop)
+        except LogUnavailable:
+            return []
 
     def _folded(self, log: int, level: int, number: int) -> bytes:
         below = level - 1
@@ -88,8 +118,10 @@ class Indexer:
                 else:
                     below = range(number << KEPT_LEVELS, (number + 1) << KEPT_LEVELS)
                     stored = self._index.nodes(log, level - KEPT_LEVELS, below.start, below.stop)
-                    fresh = [nodes[level - KEPT_LEVELS, n] for n in below[len(stored) :]]
-                    nodes[level, number] = _fold(stored + fresh)
+                    missing = [(level - KEPT_LEVELS, n) for n in below[len(stored) :]]
+                    if not nodes.keys() >= set(missing):
+                        raise LogUnavailable("the index was thrown away meanwhile")
+                    nodes[level, number] = _fold(stored + [nodes[one] for one in missing])
             level += KEPT_LEVELS
             width <<= KEPT_LEVELS
         return nodes

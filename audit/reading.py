@@ -145,7 +145,9 @@ class Reading:
         return "unknown" if place is None else next(self._rows(log, [place])).resource_ref
 
     def _first(self, log: int, wanted: Search) -> int | None:
-        places = self._index.search(log, wanted, after=None, below=1 << 62, descending=False, limit=1)
+        size = self._log.head(log).size
+        self._indexer.catch_up(log, size)
+        places = self._index.search(log, wanted, after=None, below=size << ITEM_BITS, descending=False, limit=1)
         return places[0] if places else None
 
     def disclosed(self, log: int, data: bytes) -> dict[str, str]:

@@ -103,9 +103,11 @@ def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
 
 
 async def record(
-    directory: Directory, log: int, change: Change, now_us: int, caller: str, person: str = ""
+    directory: Directory, log: int, change: Change, now_us: int, caller: str, person: str = "", reason: str = ""
 ) -> Recorded:
-    """The entries and the effect of a change, by a person of that name; the operator is none.
+    """The entries and the effect of a change, by a person of that name; the operator is none, and may state a reason.
+
+    The reason is sealed under the tenant's own key, because it may speak of persons.
 
     Raises:
         LogUnavailable: a person could not be introduced.
@@ -116,15 +118,16 @@ async def record(
     frame: dict[str, Any] = {"caller": caller, "revision": revision}
     if person:
         frame["actor"] = {"sid": persons[person].sid}
-    parts = list(_parts(change, persons, frame, now_us))
+    parts = list(_parts(change, persons, frame, now_us, {"reason": reason} if reason else {}))
     hash = hashlib.sha256(change.hash + b"".join(map(leaf_hash, parts))).digest()
     return Recorded(tuple(parts), revision, hash, log, change)
 
 
-def _parts(change: Change, persons: dict[str, Person], frame: dict[str, Any], now_us: int) -> Iterator[bytes]:
+def _parts(
+    change: Change, persons: dict[str, Person], frame: dict[str, Any], now_us: int, sealed: dict[str, str]
+) -> Iterator[bytes]:
     removed = [statement.id for statement in change.removed]
     added: list[list[str]] = []
-    sealed: dict[str, str] = {}
     size = 0
     for ordinal, statement in enumerate(change.added, 1):
         id = f"{change.revision + 1}.{ordinal}"

@@ -26,6 +26,7 @@ from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
 from linewarden.authz.service import AccessControl
 from linewarden.server.access import AccessService
+from linewarden.server.addresses import listen
 from linewarden.server.audit import AuditService
 from linewarden.server.callers import Callers
 from linewarden.server.diagnostics.wiring import Diagnosing, open_diagnostics
@@ -246,11 +247,10 @@ def _add_services(
 def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:
     host, _, _port = address.rpartition(":")
     if settings.plaintext:
-        port = server.add_insecure_port(address)
+        port = listen(address, lambda: server.add_insecure_port(address))
     else:
-        port = server.add_secure_port(address, server_credentials(settings, datetime.now(UTC)))
-    if port == 0:
-        raise OSError("cannot listen on that address")
+        credentials = server_credentials(settings, datetime.now(UTC))
+        port = listen(address, lambda: server.add_secure_port(address, credentials))
     return f"{host}:{port}"
 
 

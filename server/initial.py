@@ -1,23 +1,30 @@
 """A user's own start: a folder with settings, keys, certificates, a tenant with a first policy, and an API key."""
 
 import asyncio
+import os
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.resources import files
-from os import urandom
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from linewarden.audit.keyring import new_key_encryption_key
-from linewarden.server.operating import create_key, create_tenant, load_first_policy
+from linewarden.authz.administration import check_tenant
+from linewarden.authz.statements import parse_document
+from linewarden.server.operating import check_tenant_name, create_key, create_tenant, load_first_policy
 from linewarden.server.settings import Settings, load_settings
 from linewarden.server.settings_text import settings_file
 from linewarden.server.storage import open_storage
-from linewarden.server.tls import make_development_certificates, write_new
+from linewarden.server.tls import has_certificates, make_development_certificates, write_new
 
 SETTINGS_FILE = "linewarden.toml"
 POLICY_FILE = "first.policy"
 KEY_FILE = "secrets/api-key"
+
+#: What is made new in any case.
+_MADE = ("secrets", POLICY_FILE, "README.txt", "linewarden.db", "anchors")
 
 _README = """\
 This folder is a Linewarden service of your own.
@@ -44,26 +51,56 @@ Nobody captures packets until you say where: write a places file, one table for 
 
 
 def initialize(folder: Path, now_us: Callable[[], int], *, tenant: str, policy: str) -> Settings:
-    """Make such a folder, with one tenant and the text of its first policy.
+    """Make such a folder, with one tenant and the text of its first policy. What goes wrong leaves nothing behind.
+
+    It is made in a folder inside, and what is done is moved up from there, the settings last.
 
     Raises:
-        FileExistsError: there is one already.
+        FileExistsError: there is one already, or something of it.
+        PermissionError: others can write to the folder.
+        PolicyInvalid, ValueError: policy or tenant are wrong.
         OSError: it cannot be written.
     """
+    check_tenant_name(tenant)
+    check_tenant(tenant, parse_document(policy))
+    has_certificates = _check_folder(folder)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix=".init-", dir=folder) as name:
+            _make(Path(name), now_us, tenant, policy, with_certificates=not has_certificates)
+            _move_up(Path(name), folder)
+    except BaseException:
+        for path in missing:
+            with suppress(OSError):  # somebody else put something there
+                path.rmdir()
+        raise
+    return load_settings(folder / SETTINGS_FILE)
+
+
+def _check_folder(folder: Path) -> bool:
+    """Make sure that a service can be made in a folder; whether there are certificates for it."""
     if (folder / SETTINGS_FILE).exists():
         raise FileExistsError(f"{folder} is a Linewarden folder already")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "secrets").mkdir(mode=0o700, exist_ok=True)
+    if folder.exists() and folder.stat().st_mode & 0o022:
+        raise PermissionError(f"{folder} can be changed by others, and so could the keys in it: chmod go-w {folder}")
+    for name in _MADE:
+        _check_absent(folder / name)
+    return has_certificates(folder / "tls")
+
+
+def _make(folder: Path, now_us: Callable[[], int], tenant: str, policy: str, *, with_certificates: bool) -> None:
+    folder.chmod(0o700)
+    (folder / "secrets").mkdir(mode=0o700)
     write_new(folder / "secrets/kek", new_key_encryption_key(), 0o600)
-    write_new(folder / "secrets/signing-key", b64encode(urandom(32)) + b"\n", 0o600)
-    make_development_certificates(folder / "tls", datetime.now(UTC))
+    write_new(folder / "secrets/signing-key", b64encode(os.urandom(32)) + b"\n", 0o600)
+    if with_certificates:
+        make_development_certificates(folder / "tls", datetime.now(UTC))
     write_new(folder / POLICY_FILE, policy.encode(), 0o644)
     write_new(folder / "README.txt", _README.encode(), 0o644)
     stated = {"data_dir": ".", "service_name": "localhost/linewarden", "listen": ("127.0.0.1:8443",)}
-    settings_text = settings_file(stated)
-    write_new(folder / f"{SETTINGS_FILE}.part", settings_text.encode(), 0o644)
-    settings = load_settings(folder / f"{SETTINGS_FILE}.part")
-    storage = open_storage(settings)
+    write_new(folder / SETTINGS_FILE, settings_file(stated).encode(), 0o644)
+    storage = open_storage(load_settings(folder / SETTINGS_FILE))
     try:
         log = create_tenant(storage.log, tenant, now_us())
         asyncio.run(load_first_policy(storage, log, policy, now_us()))
@@ -71,9 +108,26 @@ def initialize(folder: Path, now_us: Callable[[], int], *, tenant: str, policy: 
     finally:
         storage.close()
     write_new(folder / KEY_FILE, token.encode() + b"\n", 0o600)
-    # The settings come last under their name: a folder that has them is whole.
-    (folder / f"{SETTINGS_FILE}.part").rename(folder / SETTINGS_FILE)
-    return load_settings(folder / SETTINGS_FILE)
+
+
+def _move_up(source: Path, folder: Path) -> None:
+    """Move everything into the folder; of what fails, nothing stays. A folder that has the settings is whole."""
+    moved: list[Path] = []
+    try:
+        for path in sorted(source.iterdir(), key=lambda one: one.name == SETTINGS_FILE):
+            target = folder / path.name
+            _check_absent(target)
+            path.rename(target)
+            moved.append(target)
+    except BaseException:
+        for target in reversed(moved):
+            target.rename(source / target.name)
+        raise
+
+
+def _check_absent(path: Path) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(f"{path} is there already: move it away, or choose another folder")
 
 
 def pbx_template() -> str:

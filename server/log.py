@@ -5,9 +5,11 @@ from a fixed list, and values are numbers or single words that do not begin with
 its count told. Of other libraries' messages the text is dropped, of exceptions too: who logged, what kind of error and
 where in the code remain. Consequence: whatever must be known of a request is to be looked up in the audit log.
 
-Writing never fails: with a full disk or a closed terminal, lines are lost, and the service goes on.
+Writing never fails and never waits: with a full disk, a closed terminal or a pipe that is not read, lines are lost and
+counted, and the service goes on. See `log_stream`.
 """
 
+import atexit
 import logging
 import os
 import re
@@ -19,6 +21,8 @@ from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
+
+from linewarden.server.log_stream import Descriptor, LossyStream
 
 #: Names of fields that stand for nothing personal.
 FIELDS = frozenset(
@@ -41,21 +45,32 @@ def configure(
     *,
     stream: TextIO | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> None:
-    """Set up logging for this process; `form` is `json` or `console`.
+) -> LossyStream:
+    """Set up logging for this process; `form` is `json` or `console`. Return the stream, which ends with the process.
 
-    Everything goes to `stream`, stderr by default: our events, warnings of libraries, exceptions that nobody caught.
+    Everything goes to `stream`: our events, warnings of libraries, exceptions that were not caught. Without a stream
+    it goes to stderr, and so does everything else that this process writes to `sys.stderr`, by way of the same queue.
     """
     console = structlog.dev.ConsoleRenderer(colors=False)
+    render: Any = structlog.processors.JSONRenderer() if form == "json" else console
+
+    def stamped(event: _Event) -> _Event:
+        return {"time": now().isoformat(timespec="milliseconds"), **event}
+
+    def notice(lost: int) -> str:
+        return f"{render(None, '', stamped({'event': 'lines_lost', 'count': lost, 'level': 'warning'}))}\n"
+
+    lossy = _open(stream, notice)
+    atexit.register(lossy.end)
     structlog.configure(
         processors=[
             _only_known,
             structlog.processors.add_log_level,
-            lambda _logger, _method, event: {"time": now().isoformat(timespec="milliseconds"), **event},
-            structlog.processors.JSONRenderer() if form == "json" else console,
+            lambda _logger, _method, event: stamped(event),
+            render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=_Lossy(stream or sys.stderr)),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(file=lossy),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Foreign()], force=True)
@@ -65,6 +80,23 @@ def configure(
     sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     # gRPC's core writes to stderr past Python. It looks here when it is loaded, so this is for processes started later.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    return lossy
+
+
+def _open(stream: TextIO | None, notice: Callable[[int], str]) -> LossyStream:
+    if stream is not None:
+        return LossyStream(_writing_to(stream), notice)
+    lossy = LossyStream(Descriptor(2), notice)
+    sys.stderr = lossy
+    return lossy
+
+
+def _writing_to(stream: TextIO) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        stream.write(data.decode())
+        stream.flush()
+
+    return write
 
 
 def place_of(traceback: TracebackType | None) -> str:
@@ -74,25 +106,6 @@ def place_of(traceback: TracebackType | None) -> str:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return f"{traceback.tb_frame.f_code.co_qualname}:{traceback.tb_lineno}"
-
-
-class _Lossy:
-    """A stream that loses what it cannot write."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-        except (OSError, ValueError):
-            return
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
-            return
 
 
 class _Foreign(logging.Handler):

@@ -1,4 +1,4 @@
-"""What the operator does to the database itself: tenants and keys. Each act is an entry of the system log.
+"""What the operator does to the database itself: tenants, keys, policies. Each act is an entry of a log.
 
 These are the root of trust: whoever may open the database and read the key-encryption key may do them. They need no
 server to run, and a running one sees them at once.
@@ -6,31 +6,54 @@ server to run, and a running one sees them at once.
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from difflib import get_close_matches
 
 from linewarden.audit.entry import KEY_CREATED, KEY_REVOKED, TENANT_CREATED, WORKER_ENROLLED, encode
-from linewarden.audit.errors import AuditError, EffectRefused
+from linewarden.audit.errors import AuditError, EffectRefused, RevisionMoved, TenantUnknown
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
-from linewarden.authz.administration import check_tenant, record, replacement
+from linewarden.authz.administration import Change, check_tenant, record, replacement
 from linewarden.authz.statements import parse_document
-from linewarden.server.credentials import ApiKey, new_key
+from linewarden.authz.store.policy import PolicyDelta
+from linewarden.server.credentials import ANY, ApiKey, new_key
 from linewarden.server.storage import Storage
 from linewarden.server.store.keys import insertion, revocation
 
 #: Who did it, in the records of what is done without a server.
 OPERATOR = "operator"
 
-_FIRST_POLICY_TIMEOUT_S = 300.0
+#: Bytes of the reason that is recorded with a change of policy.
+MAX_REASON_BYTES = 512
+
+_POLICY_TIMEOUT_S = 300.0
 
 # As in the contract. The empty name, above all, is that of the system's own log.
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
+#: Attempts at a change while others change the same policy.
+_ATTEMPTS = 5
+
+# A caller's name stands in logs and tables.
+_CALLER = re.compile(r"[^\s\x00-\x1f](.{0,126}[^\s])?")
+
+
 def create_system_log(log: LogStore, now_us: int) -> None:
     """Create the system log if there is none."""
     log.create("", _origin_id(), now_us)
+
+
+def check_tenant_name(tenant: str) -> None:
+    """Make sure that requests can carry the name of a tenant.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if not _TENANT.fullmatch(tenant):
+        raise ValueError("a tenant's name is 1 to 128 letters, digits, `.`, `_` and `-`")
 
 
 def create_tenant(log: LogStore, tenant: str, now_us: int) -> int:
@@ -40,8 +63,7 @@ def create_tenant(log: LogStore, tenant: str, now_us: int) -> int:
         ValueError: no request could carry that name.
         LogUnavailable: the database failed.
     """
-    if not _TENANT.fullmatch(tenant):
-        raise ValueError("a tenant's name is 1 to 128 letters, digits, `.`, `_` and `-`")
+    check_tenant_name(tenant)
     create_system_log(log, now_us)
     for head in log.heads():
         if head.tenant == tenant:
@@ -62,8 +84,14 @@ def create_key(
     """Create an API key; the token is shown this once.
 
     Raises:
+        TenantUnknown: a tenant does not exist. The text names it, and one that resembles it.
+        ValueError: a caller cannot be called so.
         LogUnavailable: the database failed.
     """
+    if not _CALLER.fullmatch(caller) or not caller.isprintable():
+        raise ValueError("a caller's name is 1 to 128 printable characters, no blank at an end")
+    tenants = tuple(tenants)
+    check_tenants(log, (one for one in tenants if one != ANY))
     create_system_log(log, now_us)
     key, token = new_key(caller, tenants, methods, now_us, expires_us)
     fields = {
@@ -109,6 +137,21 @@ def _origin_id() -> str:
     return os.urandom(16).hex()
 
 
+def check_tenants(log: LogStore, tenants: Iterable[str]) -> None:
+    """Make sure that each of these tenants exists.
+
+    Raises:
+        TenantUnknown: one does not. The text names it, and one that resembles it.
+        LogUnavailable: the database failed.
+    """
+    known = [head.tenant for head in log.heads() if head.tenant]
+    for tenant in tenants:
+        if tenant not in known:
+            close = get_close_matches(tenant, known, 1)
+            hint = f"did you mean {close[0]}?" if close else "create it with `linewarden tenant create`"
+            raise TenantUnknown(f"there is no tenant {tenant!r}; {hint}")
+
+
 async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) -> int:
     """Give a tenant without a policy its first; returns the number of statements.
 
@@ -121,13 +164,49 @@ async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) 
     now = storage.policies.since(log, 0)
     if now.revision:
         raise EffectRefused("the tenant has a policy already: change it with `linewarden policy load`")
-    writer = Writer(storage.log, batch_limit=1, queue_limit=1 << 30, timeout_s=_FIRST_POLICY_TIMEOUT_S)
+    check_tenant(storage.log.head(log).tenant, statements)
+    await _change(storage, log, replacement(0, now.hash, (), statements), now_us, "")
+    return len(statements)
+
+
+async def change_policy(
+    storage: Storage, tenant: str, plan: Callable[[PolicyDelta], Change], reason: str, now_us: int
+) -> Change:
+    """Change a tenant's policy whatever that policy permits, and record that the operator did so and why.
+
+    `plan` makes the change out of the policy in force. Servers that run take it over like any other change.
+
+    Raises:
+        PolicyInvalid: a statement is wrong; nothing was changed.
+        TenantUnknown: there is no such tenant.
+        ValueError: the reason is empty or too long.
+        LogUnavailable: the database failed.
+    """
+    if not reason.strip() or len(reason.encode()) > MAX_REASON_BYTES or not reason.isprintable():
+        raise ValueError(f"the reason is a line of at most {MAX_REASON_BYTES} bytes, and not empty")
+    check_tenants(storage.log, (tenant,))
+    log = storage.log.head_of(tenant).log
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(RevisionMoved):
+            return await _planned(storage, log, tenant, plan, reason, now_us)
+    return await _planned(storage, log, tenant, plan, reason, now_us)
+
+
+async def _planned(
+    storage: Storage, log: int, tenant: str, plan: Callable[[PolicyDelta], Change], reason: str, now_us: int
+) -> Change:
+    change = plan(storage.policies.since(log, 0))
+    check_tenant(tenant, change.added)
+    if change.added or change.removed:
+        await _change(storage, log, change, now_us, reason)
+    return change
+
+
+async def _change(storage: Storage, log: int, change: Change, now_us: int, reason: str) -> None:
+    writer = Writer(storage.log, batch_limit=1, queue_limit=1 << 30, timeout_s=_POLICY_TIMEOUT_S)
     try:
-        change = replacement(0, now.hash, (), statements)
-        check_tenant(storage.log.head(log).tenant, statements)
-        recorded = await record(storage.directory(writer), log, change, now_us, OPERATOR)
-        guards = (Guard(log, 0),)
+        recorded = await record(storage.directory(writer), log, change, now_us, OPERATOR, reason=reason)
+        guards = (Guard(log, change.revision),)
         await writer.append(Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True))
     finally:
         await writer.close()
-    return len(statements)

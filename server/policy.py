@@ -74,7 +74,7 @@ class PolicyService(PolicyServiceServicer):
         """Add and remove single statements."""
 
         def plan(now: PolicyDelta) -> Change:
-            return _amended(now, request.add, request.remove)
+            return amended(now, request.add, request.remove)
 
         async def answer(entrance: Entrance) -> pb.ChangePolicyResponse:
             change, version = await self._change(entrance, request, plan, dry_run=False)
@@ -165,7 +165,12 @@ class PolicyService(PolicyServiceServicer):
         )
 
 
-def _amended(now: PolicyDelta, add: Sequence[str], remove: Sequence[str]) -> Change:
+def amended(now: PolicyDelta, add: Sequence[str], remove: Sequence[str]) -> Change:
+    """The change that adds and removes single statements of the policy in force.
+
+    Raises:
+        PolicyInvalid: a statement is wrong, or the policy would be. Lines count `add` first, then `remove`.
+    """
     errors: list[LineError] = []
     parsed = []
     for number, line in enumerate((*add, *remove), 1):

@@ -37,6 +37,9 @@ _PATHS = (
     "capture_worker_ca_key",
 )
 
+#: The database in `data_dir` where `database_url` names no other.
+DATABASE_FILE = "linewarden.db"
+
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -297,7 +300,7 @@ def load_settings(file: Path | None) -> Settings:
         pydantic.ValidationError: a setting is wrong or unknown.
         OSError, ValueError: the file cannot be read, or is not TOML.
     """
-    stated = {} if file is None else tomllib.loads(file.read_text(encoding="utf-8"))
+    stated = {} if file is None else _toml(file)
     if file is not None and isinstance(stated.get("data_dir"), str):
         # What a file says is meant as seen from that file, wherever the command was started.
         stated["data_dir"] = str(file.absolute().parent / stated["data_dir"])
@@ -307,8 +310,15 @@ def load_settings(file: Path | None) -> Settings:
     for name in _PATHS:
         value = getattr(settings, name)
         paths[name] = None if value is None else data / value
-    url = settings.database_url or f"sqlite:///{data}/linewarden.db"
+    url = settings.database_url or f"sqlite:///{data}/{DATABASE_FILE}"
     return settings.model_copy(update=paths | {"database_url": url})
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not a settings file: {error}") from None
 
 
 def _host(address: str) -> str:

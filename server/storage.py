@@ -1,19 +1,21 @@
 """The opened database of a process with everything that reads and writes it, apart from the event loop's writer."""
 
 import asyncio
+import errno
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from linewarden.audit.anchors import Anchors
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.continuity import Continuity
 from linewarden.audit.directory import Appender, Directory
-from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.errors import LogUnavailable, UnsafeDatabase
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
 from linewarden.audit.model import Unit
@@ -25,7 +27,8 @@ from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.persons import PersonStore
 from linewarden.authz.store.policy import PolicyStore
 from linewarden.server.schema import knows_marks, migrate
-from linewarden.server.settings import Settings
+from linewarden.server.secret_files import check_secret, read_secret
+from linewarden.server.settings import DATABASE_FILE, Settings
 from linewarden.server.store.keys import KeyStore
 
 #: A file beside the anchors: the database was sealed, so that one without seals is not taken as it is again.
@@ -33,6 +36,8 @@ SEALED_FILE = "sealed"
 
 #: A file beside the anchors: the newest head that was seen of each log.
 MARKS_FILE = "marks"
+#: How a file of SQLite begins.
+_SQLITE = b"SQLite format 3\0"
 
 #: So often may others be first to make a table before something else must be wrong.
 _RACES = 10
@@ -81,20 +86,74 @@ def open_storage(settings: Settings) -> Storage:
 
     Raises:
         UnsafeDatabase: it does not promise what the log needs, or its seals were taken away.
-        LogUnavailable: it failed.
+        LogUnavailable: it failed. The text names it.
+        SecretExposed: others can read the key-encryption key or the signing key.
         ValueError, OSError: the key-encryption key or the signing key cannot be read, or `anchor_dir` be written.
     """
+    check_secret(settings.kek_file)
     keyring = load_key_encryption_key(settings.kek_file)
-    main = open_engine(settings.database_url)
+    main = _engine(settings)
     try:
         return _opened(settings, keyring, main)
-    except BaseException:
+    except BaseException as error:
         main.dispose()
+        if fault := _fault_of(error, main):
+            raise LogUnavailable(f"{_named(main.url)} cannot be used: {fault}; see `database_url`") from None
         raise
+
+
+def _check_not_left_behind(usual: Path, main: sa.Engine) -> None:
+    """Refuse an empty database while the one of `data_dir` holds logs, which is hardly meant.
+
+    Raises:
+        UnsafeDatabase: it is so.
+    """
+    if _is_sqlite(main) and Path(str(main.url.database)).absolute() == usual:
+        return
+    if sa.inspect(main).has_table("log_head") or not usual.is_file():
+        return
+    with usual.open("rb") as file:
+        if file.read(len(_SQLITE)) != _SQLITE:
+            return
+    raise UnsafeDatabase(
+        f"`database_url` names an empty database, and the logs of this service are in {usual}: take that setting back, "
+        "or move the file away to begin anew"
+    )
+
+
+def _engine(settings: Settings) -> sa.Engine:
+    try:
+        return open_engine(settings.database_url)
+    except UnsafeDatabase as error:
+        raise UnsafeDatabase(f"`database_url`: {error}") from None
+    except (sa.exc.ArgumentError, ValueError):
+        raise ValueError("`database_url` is not the address of a database: sqlite:///PATH or postgresql://…") from None
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error.name} is missing for `database_url`: pip install 'linewarden[postgres]'") from None
+
+
+def _fault_of(error: BaseException, engine: sa.Engine) -> str:
+    """What a database says is wrong, in one line; empty if it is something else that was raised."""
+    if type(error) is LogUnavailable and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
+        error = error.orig
+    if not isinstance(error, engine.dialect.dbapi.Error | sa.exc.SQLAlchemyError):  # type: ignore[union-attr]
+        return ""
+    said = str(error).strip().splitlines()
+    return said[0].strip() if said else type(error).__name__
+
+
+def _named(url: sa.URL) -> str:
+    """A database as its operator knows it, without a password."""
+    if url.get_backend_name() == "sqlite":
+        return f"the database {url.database}"
+    return f"the database {url.database} at {url.host}" + (f":{url.port}" if url.port else "")
 
 
 def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     check_promises(main)
+    _check_not_left_behind(settings.data_dir / DATABASE_FILE, main)
     # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
     searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
     sealed = settings.anchor_dir / SEALED_FILE
@@ -104,13 +163,12 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     if not sealed.exists():  # not before: a start that is broken off must be able to begin again
         sealed.parent.mkdir(parents=True, exist_ok=True)
         sealed.touch()
-    index = IndexStore(searchable)
-    _settled(index.prepare)
+    index = IndexStore(searchable, _note_index)
     engines = (main,) if searchable is main else (main, searchable)
     persons = PersonStore(log)
     anchors = Anchors(settings.anchor_dir, settings.service_name, read_seed(settings.signing_key_file))
     indexer = Indexer(log, index, Directory(persons, keyring, _NoAppender()), keyring)
-    continuity = Continuity(log, anchors, indexer.node, adopts=adopts)
+    continuity = Continuity(log, anchors, indexer, adopts=adopts)
     log.admit = continuity.admit
     if adopts:
         continuity.look()
@@ -129,11 +187,16 @@ def read_seed(path: Path) -> bytes:
     """The 32 bytes of an Ed25519 key, base64 in one line.
 
     Raises:
+        SecretExposed: others can read the file.
         ValueError, OSError: the file does not hold that.
     """
-    seed = b64decode(path.read_bytes().strip(), validate=True)
+    text = read_secret(path).strip()
+    try:
+        seed = b64decode(text, validate=True)
+    except ValueError:
+        seed = b""
     if len(seed) != 32:
-        raise ValueError("the signing key has 32 bytes")
+        raise ValueError(f"{path} does not hold a signing key: 32 bytes in base64")
     return seed
 
 
@@ -146,6 +209,12 @@ def _settled(make: Callable[[], None]) -> None:
             if not isinstance(fault.__cause__, IntegrityError | ProgrammingError):
                 raise
     return make()
+
+
+def _note_index(event: str, error: BaseException) -> None:
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    name = getattr(cause, "sqlite_errorname", None) or errno.errorcode.get(getattr(cause, "errno", None) or 0)
+    structlog.get_logger().error(event, error=name or type(cause).__name__)
 
 
 def _is_sqlite(engine: sa.Engine) -> bool:

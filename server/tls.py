@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from linewarden.server.secret_files import read_secret
 from linewarden.server.settings import Settings
 
 #: Longer than this and some clients refuse the certificate.
@@ -38,7 +39,7 @@ def make_development_certificates(folder: Path, now: datetime) -> bool:
         OSError: the folder cannot be written.
     """
     key_file, authority_file, certificate_file = folder / "server.key", folder / "ca.crt", folder / "server.crt"
-    if certificate_file.exists() and key_file.exists():
+    if has_certificates(folder):
         return False
     for file in (key_file, authority_file, certificate_file):
         if file.exists():
@@ -51,6 +52,11 @@ def make_development_certificates(folder: Path, now: datetime) -> bool:
     return True
 
 
+def has_certificates(folder: Path) -> bool:
+    """Whether a folder has a certificate of a server and its key."""
+    return (folder / "server.crt").exists() and (folder / "server.key").exists()
+
+
 def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredentials:
     """The credentials of the settings.
 
@@ -58,7 +64,7 @@ def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredenti
         ValueError: the certificate is not valid now or is not one for the key, or a file holds something else.
         OSError: a file cannot be read.
     """
-    key, chain = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
+    key, chain = read_secret(settings.tls_key), settings.tls_certificate.read_bytes()
     check_certificate(key, chain, now)
     if settings.tls_client_ca is None:
         return grpc.ssl_server_credentials([(key, chain)])

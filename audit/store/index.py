@@ -3,22 +3,34 @@
 It lives in a database of its own (with SQLite, a file; with PostgreSQL, tables that nothing else shares), because an
 insert into it takes longer than one into the log and must not hold the log's lock. A row is one item of one entry;
 `place` is index * 1024 + item, so that the order of places is the order of the log.
+
+A file that is damaged is thrown away by the process that finds out, and made anew; other processes notice that it is
+another file. Until the index has been filled again, searches are refused, because they would be incomplete.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock
+from time import monotonic
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from linewarden.audit.errors import LogUnavailable
-from linewarden.audit.store.gate import gate_for
+from linewarden.audit.store.gate import Gate, gate_for
+from linewarden.audit.store.index_file import Identity, IndexFile, OddValue, is_damage, misses_tables, octets, whole
 from linewarden.audit.store.schema import BigInt, Name
 
 #: Raised when rows get another shape; an index of another version is dropped and filled again.
 INDEX_VERSION = 2
+
+#: An index that stays unusable is told of once in so many seconds.
+REPORT_S = 60.0
+
+#: So often may others be first to make a table before something else must be wrong.
+_RACES = 10
 
 #: Items of one entry have places next to each other.
 ITEM_BITS = 10
@@ -110,16 +122,34 @@ class Search:
     request_id: str | None = None
 
 
-class IndexStore:
-    """The index of all logs."""
+#: Events of the index, for the text log.
+INDEX_DAMAGED = "index_damaged"
+INDEX_UNUSABLE = "index_unusable"
 
-    def __init__(self, engine: sa.Engine) -> None:
+
+class IndexStore:
+    """The index of all logs. Its tables are made when they are first needed.
+
+    `on_event` hears of INDEX_DAMAGED, when a file was thrown away, and of INDEX_UNUSABLE, with the error.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, on_event: Callable[[str, BaseException], None] = lambda _event, _error: None
+    ) -> None:
         self._engine = engine
-        self._gate = gate_for(engine)
+        self._on_event = on_event
+        self._driver_error: type[Exception] = engine.dialect.dbapi.Error  # type: ignore[union-attr]
+        self._file = IndexFile(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
+        self._opening = Lock()
+        self._gate: Gate | None = None
+        self._is_prepared = False
+        self._identity: Identity | None = None
+        self._reported = float("-inf")
 
     def close(self) -> None:
         """Let go of everything; the store can be used no more."""
-        self._gate.close()
+        if self._gate is not None:
+            self._gate.close()
 
     def prepare(self) -> None:
         """Make the tables; throw away those of another version.
@@ -127,12 +157,9 @@ class IndexStore:
         Raises:
             LogUnavailable: the database failed.
         """
-        with self._writing() as connection:
-            _version.create(connection, checkfirst=True)
-            if connection.scalar(sa.select(_version.c.version)) != INDEX_VERSION:
-                metadata.drop_all(connection)
-                metadata.create_all(connection)
-                connection.execute(sa.insert(_version), {"version": INDEX_VERSION})
+        self._is_prepared = False
+        with self._guarded():
+            pass
 
     def indexed(self, log: int) -> int:
         """How many entries of the log are in the index.
@@ -141,7 +168,7 @@ class IndexStore:
             LogUnavailable: the database failed.
         """
         with self._reading() as connection:
-            return int(connection.scalar(sa.select(_mark.c.indexed).where(_mark.c.log == log)) or 0)
+            return _indexed(connection, log)
 
     def last_leaf(self, log: int) -> bytes | None:
         """The leaf hash of the last entry that is in the index; None if none is.
@@ -151,7 +178,7 @@ class IndexStore:
         """
         with self._reading() as connection:
             leaf = connection.scalar(sa.select(_mark.c.leaf).where(_mark.c.log == log))
-        return None if leaf is None else bytes(leaf)
+            return None if leaf is None else octets(leaf)
 
     def forget(self, log: int) -> None:
         """Throw away what is known of a log: it is not the one that was indexed.
@@ -220,7 +247,7 @@ class IndexStore:
         """Places that fit, in the order of the log or against it, beyond `after` and below `below`.
 
         Raises:
-            LogUnavailable: the database failed.
+            LogUnavailable: the database failed, or not everything below `below` is in the index.
         """
         place = _access.c.place
         query = sa.select(place).where(_access.c.log == log, place < below, *_conditions(log, wanted))
@@ -228,7 +255,12 @@ class IndexStore:
             query = query.where(place < after if descending else place > after)
         query = query.order_by(place.desc() if descending else place).limit(limit)
         with self._reading() as connection:
-            return list(connection.scalars(query))
+            places = list(map(whole, connection.scalars(query)))
+            # Afterwards: the index may have been thrown away since the caller made sure that it is complete.
+            indexed = _indexed(connection, log)
+        if indexed << ITEM_BITS < below:
+            raise LogUnavailable("the index is not complete")
+        return places
 
     def nodes(self, log: int, level: int, start: int, stop: int) -> list[bytes]:
         """The hashes of the complete subtrees `start` to `stop - 1` of 2**level leaves, as far as they are indexed.
@@ -239,27 +271,107 @@ class IndexStore:
         number = _node.c.number
         inside = sa.and_(_node.c.log == log, _node.c.level == level, number >= start, number < stop)
         with self._reading() as connection:
-            return [
-                bytes(digest) for digest in connection.scalars(sa.select(_node.c.hash).where(inside).order_by(number))
-            ]
+            return list(map(octets, connection.scalars(sa.select(_node.c.hash).where(inside).order_by(number))))
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as error:
-            raise LogUnavailable("the index's database failed") from error
+        with self._guarded(), self._engine.connect() as connection:
+            yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
+        with self._guarded(), self._gate_held(), self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with self._engine.connect() as plain:
+            connection = plain.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Open the index if need be, and turn what goes wrong with it into LogUnavailable."""
+        used: Identity | None = None
         try:
-            with self._gate(), self._engine.connect() as plain:
-                connection = plain.execution_options(writes=True)
-                with connection.begin():
-                    yield connection
-        except (SQLAlchemyError, OSError) as error:
+            self._open()
+            used = self._identity
+            yield
+        except LogUnavailable:
+            raise
+        except (SQLAlchemyError, self._driver_error, OSError, OddValue) as error:
+            self._recover(error, used or self._identity)
             raise LogUnavailable("the index's database failed") from error
+
+    def _open(self) -> None:
+        """Make the tables, unless this process did so in this very file."""
+        if self._is_prepared and (self._file is None or self._file.identity() == self._identity):
+            return
+        with self._opening, self._gate_held():
+            self._is_prepared = False
+            if self._file is not None:
+                self._engine.dispose()  # what is open may be a file that was thrown away
+                if self._file.move_what_is_no_file():
+                    self._on_event(INDEX_DAMAGED, OSError("no file"))
+            self._identity = None if self._file is None else self._file.identity()
+            self._settle_tables()
+            self._identity = None if self._file is None else self._file.identity()
+            self._is_prepared = True
+
+    def _settle_tables(self) -> None:
+        """Make tables that another process may be making: the loser of that race looks again, and finds them."""
+        for _ in range(_RACES):
+            with suppress(IntegrityError, ProgrammingError):
+                return self._make_tables()
+        return self._make_tables()
+
+    def _make_tables(self) -> None:
+        with self._transaction() as connection:
+            _version.create(connection, checkfirst=True)
+            version = connection.scalar(sa.select(_version.c.version))
+            if version != INDEX_VERSION or not metadata.tables.keys() <= set(sa.inspect(connection).get_table_names()):
+                metadata.drop_all(connection)
+                metadata.create_all(connection)
+                connection.execute(sa.insert(_version), {"version": INDEX_VERSION})
+
+    def _recover(self, error: BaseException, used: Identity | None) -> None:
+        """Throw the file away if it is damaged; otherwise say that the index cannot be used."""
+        if isinstance(error, IntegrityError):
+            return
+        if misses_tables(error):
+            self._is_prepared = False
+        if self._file is not None and is_damage(error):
+            self._is_prepared = False
+            if self._thrown_away(self._file, used):
+                self._on_event(INDEX_DAMAGED, error)
+        elif monotonic() - self._reported >= REPORT_S:
+            self._reported = monotonic()
+            self._on_event(INDEX_UNUSABLE, error)
+
+    def _thrown_away(self, file: IndexFile, used: Identity | None) -> bool:
+        """Delete the file, unless another process did so and made another one."""
+        try:
+            with self._gate_held():
+                if used is None or file.identity() != used:
+                    return False
+                self._engine.dispose()
+                file.remove()
+        except OSError as error:
+            self._on_event(INDEX_UNUSABLE, error)
+            return False
+        return True
+
+    @contextmanager
+    def _gate_held(self) -> Iterator[None]:
+        if self._gate is None:
+            self._gate = gate_for(self._engine)
+        with self._gate():
+            yield
+
+
+def _indexed(connection: sa.Connection, log: int) -> int:
+    return whole(connection.scalar(sa.select(_mark.c.indexed).where(_mark.c.log == log)) or 0)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]]) -> None:

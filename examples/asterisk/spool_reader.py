@@ -9,6 +9,7 @@ What is missing is left out. Nothing is written, and nothing outside DIR is read
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -139,5 +140,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _ending() -> int:
+    """The exit code of the program; 141 if whoever reads its output went away, as a shell says it."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would complain of what is left once more
+        return 141
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_ending())

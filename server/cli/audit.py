@@ -15,6 +15,7 @@ from linewarden.authz import model
 from linewarden.server.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
 from linewarden.server.cli.history import history_of
 from linewarden.server.cli.output import output_option, progress, write_block, write_rows
+from linewarden.server.cli.values import INSTANT, KIND
 from linewarden.server.names import (
     EFFECT_NUMBERS,
     EFFECTS,
@@ -52,9 +53,9 @@ def audit() -> None:
 @connecting
 @tenant_option
 @subject_option
-@click.option("--from", "from_time", type=click.DateTime(), help="First instant, UTC, inclusive.")
-@click.option("--until", "until_time", type=click.DateTime(), help="Last instant, UTC, exclusive.")
-@click.option("--kind", "kinds", multiple=True, help="Kind of entry, such as decision; may be repeated.")
+@click.option("--from", "from_time", type=INSTANT, help="First instant, inclusive; UTC if it says no offset.")
+@click.option("--until", "until_time", type=INSTANT, help="Last instant, exclusive.")
+@click.option("--kind", "kinds", type=KIND, multiple=True, help="Kind of entry, such as decision; may be repeated.")
 @click.option("--caller", default="", help="The service that asked.")
 @click.option("--subject", "actor", default="", help="The person on whose behalf it asked.")
 @click.option("--data-subject", default="", help="The owner or a party of the item.")
@@ -87,7 +88,9 @@ def query(connection: Connection, output: str, limit: int, session: str, **asked
     if output == "table":
         write_rows((_for_people(row, session) for row in rows), _TABLE, output)
     else:
-        write_rows(rows, _COLUMNS, output)
+        write_rows(rows, _COLUMNS, output, fields=_row(pb.EntryRow()))
+    if not rows and (asked["actor"] or asked["data_subject"]):
+        click.echo("linewarden: no rows; a person whom the log does not know has none: is the name right?", err=True)
     if is_more:
         click.echo(f"linewarden: there are more than {limit} rows; see --limit", err=True)
 

@@ -116,3 +116,8 @@ def request_of(method: str, tenant: str, subject: str, *, purpose: str = "", cas
     """The request of a method."""
     context = core_pb2.Context(purpose=PURPOSE_NUMBERS.get(purpose, 0), case_reference=case)
     return getattr(pb, f"{method}Request")(tenant=tenant, subject=person(subject), context=context, **fields)
+
+
+def fields_of(message: Any) -> tuple[str, ...]:
+    """The names of all fields of a message."""
+    return tuple(field.name for field in message.DESCRIPTOR.fields)

@@ -8,6 +8,7 @@ from linewarden.authz import model
 from linewarden.server.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
 from linewarden.server.cli.failures import DENIED
 from linewarden.server.cli.output import output_option, write_rows
+from linewarden.server.cli.values import INSTANT
 from linewarden.server.names import CONSENTS, EFFECTS, OBLIGATIONS, PURPOSE_NUMBERS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2 as pb
 from linewarden.v1 import core_pb2
@@ -26,7 +27,7 @@ _COLUMNS = ("effect", "reason", "rules", "obligations", "failed_conditions", "de
 @click.option("--owner", default="", help="The person whose item it is.")
 @click.option("--queue", default="", help="The call queue it belongs to.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the item; may be repeated.")
-@click.option("--created", type=click.DateTime(), help="When the item came to be, UTC.")
+@click.option("--created", type=INSTANT, help="When the item came to be; UTC if it says no offset.")
 @click.option("--purpose", type=click.Choice([purpose.value for purpose in model.Purpose]), help="What it is for.")
 @click.option("--case", default="", help="The ticket or court file it is for.")
 @click.option("--zone", default="", help="The network zone the person is in.")

@@ -8,7 +8,7 @@ import click
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 
 from linewarden.diagnostics import model
-from linewarden.server.cli.calling import case_options, pages, rpc
+from linewarden.server.cli.calling import case_options, fields_of, pages, rpc
 from linewarden.server.cli.client import Connection, connecting, subject_option, tenant_option
 from linewarden.server.cli.notices import active, confirm, notice, notices, publish
 from linewarden.server.cli.output import output_option, write_rows
@@ -121,7 +121,8 @@ def withdraw(connection: Connection, tenant: str, subject: str, attestation_id: 
 def attestations(connection: Connection, tenant: str, subject: str, output: str) -> None:
     """List attestations, the newest first."""
     found = pages(connection, "ListAttestations", tenant, subject)
-    write_rows([_row(one) for page in found for one in page.attestations], _ATTESTATION, output)
+    rows = [_row(one) for page in found for one in page.attestations]
+    write_rows(rows, _ATTESTATION, output, fields=fields_of(pb.Attestation))
 
 
 @diagnostics.command()

@@ -27,6 +27,7 @@ from linewarden.server.cli.client import STREAM_S, Connection, connecting, subje
 from linewarden.server.cli.failures import DENIED, USAGE, fail
 from linewarden.server.cli.output import progress
 from linewarden.server.cli.session import session_argument
+from linewarden.server.secret_files import read_secret
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 
@@ -177,8 +178,9 @@ def identities(file: Path) -> list[str]:
 
     Raises:
         click.UsageError: they are encrypted.
+        SecretExposed: others can read the file.
     """
-    text = file.read_text(encoding="utf-8", errors="replace").strip()
+    text = read_secret(file).decode("utf-8", "replace").strip()
     if _is_encrypted(text):
         raise click.UsageError(_ENCRYPTED)
     return [line for line in text.splitlines() if line.startswith("AGE-SECRET-KEY-")] or [text]

@@ -8,7 +8,7 @@ import click
 from google.protobuf.json_format import MessageToDict
 
 from linewarden.diagnostics.model import NoticeChannel
-from linewarden.server.cli.calling import pages, rpc
+from linewarden.server.cli.calling import fields_of, pages, rpc
 from linewarden.server.cli.client import Connection, connecting, subject_option, tenant_option
 from linewarden.server.cli.output import output_option, write_rows
 from linewarden.server.cli.session import second_of, word_of
@@ -72,7 +72,7 @@ def publish(
 def notices(connection: Connection, tenant: str, subject: str, output: str) -> None:
     """List the notices in their current versions, as any user may ask."""
     found = pages(connection, "ListNotices", tenant, subject)
-    write_rows([_row(one) for page in found for one in page.notices], _NOTICE, output)
+    write_rows([_row(one) for page in found for one in page.notices], _NOTICE, output, fields=fields_of(pb.Notice))
 
 
 @click.command()
@@ -110,7 +110,7 @@ def active(
     """Say which captures run now and what their notices say, as any user may ask."""
     answer = rpc(connection, "ListActiveNotices", tenant, subject, extensions=extensions, language=language)
     if output != "table":
-        write_rows([_row(one) for one in answer.notices], _ACTIVE, output)
+        write_rows([_row(one) for one in answer.notices], _ACTIVE, output, fields=fields_of(pb.ActiveNotice))
         return
     if not answer.notices:
         click.echo("linewarden: nothing runs", err=True)

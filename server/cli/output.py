@@ -2,14 +2,22 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import click
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+#: How a cell begins that a spreadsheet may take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "\N{FULLWIDTH HYPHEN-MINUS}",
+            "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
+#: What may be unprintable: nothing that is printable ASCII.
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
@@ -18,21 +26,61 @@ output_option = click.option(
 )
 
 
-def write_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: str) -> None:
+class Forgiving(io.TextIOBase):
+    """Stderr, whose failures end no command: what was done is done, whether or not it can be told."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the stream."""
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """Those of the stream."""
+        return self._stream.errors
+
+    def write(self, text: str) -> int:
+        """Write text, or lose it."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or lose what is not written."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person sees it at once."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor of the stream."""
+        return self._stream.fileno()
+
+
+def write_rows(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: str, *, fields: Iterable[str] = ()
+) -> None:
     """Write rows to stdout. A table shows `columns` that hold something; the other forms hold everything.
 
-    Rows need not have the same fields: the columns are those of all rows together.
+    Rows need not have the same fields. The header of CSV has the columns, then `fields`, then whatever rows have
+    beyond: so it is the same for every answer of a command that states all its fields.
     """
     rows = list(rows)
     if form == "table":
         _write_table(rows, columns or _all_columns(rows))
     elif form == "json":
-        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        click.echo(_json(rows, orjson.OPT_INDENT_2))
     elif form == "jsonl":
         for row in rows:
-            click.echo(orjson.dumps(row).decode())
+            click.echo(_json(row))
     else:
-        _write_csv(rows, _all_columns(rows, columns))
+        _write_csv(rows, _all_columns(rows, (*columns, *fields)))
 
 
 def write_block(parts: Iterable[tuple[str, Sequence[str]]]) -> None:
@@ -95,8 +143,23 @@ def _write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Non
 
 
 def _spreadsheet_cell(text: str) -> str:
-    # A spreadsheet takes these for formulas, and who names an item may choose its name.
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
+    # A spreadsheet takes these for formulas, and who names an item may choose its name. Some leave blanks before them
+    # out, or read signs of full width as the others.
+    return f"'{text}" if text.lstrip(" \N{REPLACEMENT CHARACTER}").startswith(_FORMULA) else text
+
+
+def _json(value: Any, option: int = 0) -> str:
+    """JSON that a terminal shows as it is: what is not printable is escaped, as JSON may escape anything."""
+    text = orjson.dumps(value, option=option).decode()
+    return _UNPRINTABLE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    found = match[0]
+    if found == "\n" or found.isprintable():
+        return found
+    units = found.encode("utf-16-be")
+    return "".join(f"\\u{units[n : n + 2].hex()}" for n in range(0, len(units), 2))
 
 
 def _cell(value: Any) -> str:

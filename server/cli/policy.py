@@ -1,26 +1,84 @@
 """`linewarden policy`: check, load and show rules and role bindings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import click
+import grpc
 
+from linewarden.authz.administration import check_tenant
 from linewarden.authz.errors import PolicyInvalid
 from linewarden.authz.statements import lint, parse_document
 from linewarden.server.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
-from linewarden.server.cli.failures import DENIED, USAGE
+from linewarden.server.cli.failures import DENIED, Failure, policy_faults
 from linewarden.server.cli.output import output_option, write_rows
 from linewarden.v1 import policy_pb2 as pb
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 
+_REFUSED = "the policy has errors and was not used"
 
-def policy_text(file: Path) -> str:
-    """The text of a policy file, byte for byte: a reader that turns a lone CR into a new line would show other lines.
+
+def read_policy(file: Path, tenant: str = "") -> str:
+    """The text of a policy file that is right; warnings and errors go to stderr, each as FILE:LINE: KIND: TEXT.
+
+    It is read byte for byte: a reader that turns a lone CR into a new line would show other lines. With a `tenant`, it
+    must also be one that this tenant can have.
 
     Raises:
-        ValueError: it is not UTF-8.
+        Failure: a line is wrong, or the file is not UTF-8.
     """
-    return file.read_bytes().decode("utf-8")
+    text = checked(str(file), file.read_bytes(), tenant)
+    if text is None:
+        raise Failure(DENIED, _REFUSED)
+    return text
+
+
+def checked(name: str, content: bytes, tenant: str = "") -> str | None:
+    """The text of a policy file, with what is to be said of it on stderr; None if it is wrong."""
+    try:
+        text = content.decode("utf-8")
+        warnings = lint(text)
+        faults = _faults_for(tenant, text)
+    except UnicodeDecodeError as error:
+        _say(name, content.count(b"\n", 0, error.start) + 1, "error", "not UTF-8")
+        return None
+    except PolicyInvalid as error:
+        faults, warnings = [(one.line, one.message) for one in error.errors], ()
+    for line, message in faults:
+        _say(name, line, "error", message)
+    for warning in warnings:
+        _say(name, warning.line, "warning", warning.message)
+    return None if faults else text
+
+
+def _faults_for(tenant: str, text: str) -> list[tuple[int, str]]:
+    """What is wrong with a policy for one tenant, by line."""
+    try:
+        check_tenant(tenant, parse_document(text))
+    except PolicyInvalid as error:
+        lines = [n for n, line in enumerate(text.split("\n"), 1) if line.strip() and not line.lstrip().startswith("#")]
+        return [(lines[one.line - 1], one.message) for one in error.errors]
+    return []
+
+
+def _say(name: str, line: int, kind: str, message: str) -> None:
+    click.echo(f"{name}:{line}: {kind}: {message}", err=True)
+
+
+@contextmanager
+def _faults_of(name: str) -> Iterator[None]:
+    """Say what a server finds wrong with a policy file as it is said without one."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        found = policy_faults(error)
+        if not found:
+            raise
+        for line, message in found:
+            _say(name, line, "error", message)
+        raise Failure(DENIED, _REFUSED) from error
 
 
 @click.group()
@@ -33,19 +91,7 @@ def policy() -> None:
 @click.pass_context
 def lint_files(ctx: click.Context, files: tuple[BinaryIO, ...]) -> None:
     """Check policy FILES without a server. Exit code 1: a line is wrong."""
-    wrong = False
-    for file in files:
-        try:
-            text = file.read().decode("utf-8")
-            parse_document(text)
-            for warning in lint(text):
-                click.echo(f"{file.name}:{warning.line}: warning: {warning.message}", err=True)
-        except PolicyInvalid as error:
-            wrong = True
-            _show_errors(file.name, error)
-        except UnicodeDecodeError:
-            wrong = True
-            click.echo(f"{file.name}: error: not UTF-8", err=True)
+    wrong = [file.name for file in files if checked(file.name, file.read()) is None]
     ctx.exit(DENIED if wrong else 0)
 
 
@@ -67,12 +113,7 @@ def load(
     output: str,
 ) -> None:
     """Replace the policy of a tenant by FILE, whole or not at all."""
-    text = policy_text(file)
-    try:
-        parse_document(text)
-    except PolicyInvalid as error:
-        _show_errors(str(file), error)
-        raise click.exceptions.Exit(USAGE) from None
+    text = read_policy(file, tenant)
     request = pb.LoadPolicyRequest(
         tenant=tenant,
         subject=person(subject),
@@ -80,7 +121,7 @@ def load(
         dry_run=dry_run,
         expected_revision=expected_revision,
     )
-    with connection.channel() as channel:
+    with _faults_of(str(file)), connection.channel() as channel:
         answer = PolicyServiceStub(channel).LoadPolicy(request, metadata=connection.metadata, timeout=DEADLINE_S)
     row = {
         "revision": answer.policy.revision,
@@ -108,10 +149,5 @@ def show(connection: Connection, tenant: str, subject: str, output: str) -> None
             if not page.next_page_token:
                 break
             request.page_token = page.next_page_token
-    write_rows(rows, ("id", "statement"), output)
+    write_rows(rows, ("id", "statement"), output, fields=("added_in",))
     click.echo(f"linewarden: revision {page.policy.revision}, {len(rows)} statements", err=True)
-
-
-def _show_errors(name: str, error: PolicyInvalid) -> None:
-    for line in error.errors:
-        click.echo(f"{name}:{line.line}: error: {line.message}", err=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from linewarden.server import log
+from linewarden.server.addresses import check_free
 from linewarden.server.bootstrap import Running, now_us
 from linewarden.server.cli.operator import configured, settings_from
-from linewarden.server.cli.policy import policy_text
+from linewarden.server.cli.policy import read_policy
 from linewarden.server.initial import KEY_FILE, SETTINGS_FILE, initialize, pbx_template
 from linewarden.server.serving import keep_house, serve_worker, with_ports
 from linewarden.server.serving import serve as serve_all
@@ -28,7 +29,7 @@ def init(folder: Path, keep: bool, tenant: str, policy: Path | None) -> None:
     """Make FOLDER a service of your own: settings, keys, development certificates, a tenant with a first policy."""
     if keep and (folder / SETTINGS_FILE).exists():
         return
-    text = policy_text(policy) if policy else pbx_template()
+    text = read_policy(policy, tenant) if policy else pbx_template()
     initialize(folder, now_us, tenant=tenant, policy=text)
     click.echo(f"linewarden: {folder} is ready; its README.txt says what each file is", err=True)
 
@@ -43,6 +44,7 @@ def serve(config: Path | None, worker: bool) -> None:
     if worker:
         asyncio.run(serve_worker(settings))
         return
+    check_free((*settings.listen, *([settings.capture_listen] if settings.capture_listen else ())))
     settings = with_ports(settings)
     asyncio.run(serve_all(settings, config, lambda running: _greet(settings, config, running)))
 

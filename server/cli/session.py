@@ -7,6 +7,7 @@ import click
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from linewarden.server.cli.calling import fields_of
 from linewarden.server.cli.output import write_block, write_rows
 from linewarden.server.names import PURPOSES
 from linewarden.v1 import diagnostics_pb2 as pb
@@ -39,7 +40,7 @@ def write_sessions(sessions: Sequence[pb.Session], output: str) -> None:
     if output == "table":
         write_rows(map(_for_people, sessions), _TABLE, output)
     else:
-        write_rows(map(row_of, sessions), _COLUMNS, output)
+        write_rows(map(row_of, sessions), _COLUMNS, output, fields=fields_of(pb.Session))
 
 
 def show_session(session: pb.Session, output: str) -> None:

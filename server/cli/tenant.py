@@ -1,20 +1,24 @@
-"""`linewarden tenant`: the customers of this service, in the database itself."""
+"""`linewarden tenant`: the customers of this service and their policies, in the database itself."""
 
 import asyncio
 from pathlib import Path
 
 import click
 
+from linewarden.authz.administration import Change, replacement
+from linewarden.authz.statements import parse_document
+from linewarden.authz.store.policy import PolicyDelta
 from linewarden.server.bootstrap import now_us
 from linewarden.server.cli.operator import configured, opened_storage
 from linewarden.server.cli.output import output_option, write_rows
-from linewarden.server.cli.policy import policy_text
-from linewarden.server.operating import create_tenant, load_first_policy
+from linewarden.server.cli.policy import read_policy
+from linewarden.server.operating import change_policy, check_tenant_name, create_tenant, load_first_policy
+from linewarden.server.policy import amended
 
 
 @click.group()
 def tenant() -> None:
-    """Create and list tenants."""
+    """Create and list tenants, and change a policy where nobody else may."""
 
 
 @tenant.command()
@@ -27,7 +31,8 @@ def tenant() -> None:
 )
 def create(config: Path | None, name: str, policy: Path | None) -> None:
     """Create the tenant NAME."""
-    text = policy_text(policy) if policy else ""
+    check_tenant_name(name)
+    text = read_policy(policy, name) if policy else ""
     with opened_storage(config) as storage:
         log = create_tenant(storage.log, name, now_us())
         if text:
@@ -47,3 +52,33 @@ def list_tenants(config: Path | None, output: str) -> None:
             if head.tenant
         ]
     write_rows(rows, ("tenant", "log", "entries", "policy_revision"), output)
+
+
+@tenant.command("policy")
+@configured
+@click.argument("name")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--add", "added", multiple=True, metavar="STATEMENT", help="A statement to add; may be repeated.")
+@click.option("--remove", "removed", multiple=True, metavar="STATEMENT", help="One to take away; may be repeated.")
+@click.option("--reason", required=True, help="Why: recorded in the tenant's log, sealed under the tenant's key.")
+def change_of_policy(
+    config: Path | None, name: str, file: Path | None, added: tuple[str, ...], removed: tuple[str, ...], reason: str
+) -> None:
+    """Replace the policy of the tenant NAME by FILE, or change single statements, whatever that policy permits.
+
+    For a tenant whose policy lets nobody change it. It is recorded as the operator's; servers obey it at once.
+    """
+    if (file is None) == (not added and not removed):
+        raise click.UsageError("give a FILE that replaces the policy, or --add and --remove")
+    text = read_policy(file, name) if file else ""
+
+    def plan(now: PolicyDelta) -> Change:
+        if file:
+            return replacement(now.revision, now.hash, now.added, parse_document(text))
+        return amended(now, added, removed)
+
+    with opened_storage(config) as storage:
+        change = asyncio.run(change_policy(storage, name, plan, reason, now_us()))
+    moved = bool(change.added or change.removed)
+    done = f"is at revision {change.revision + moved}: {len(change.added)} added, {len(change.removed)} removed"
+    click.echo(f"linewarden: the policy of {name} {done}", err=True)

@@ -5,7 +5,9 @@ from typing import Any
 
 import grpc
 
+from linewarden.server.addresses import listen
 from linewarden.server.registration import Registration
+from linewarden.server.secret_files import read_secret
 from linewarden.server.settings import Settings
 from linewarden.server.tls import authority_of, check_certificate
 from linewarden.server.workers.hub import Hub
@@ -31,7 +33,7 @@ async def open_worker_door(settings: Settings, hub: Hub) -> tuple[grpc.aio.Serve
         ValueError: a certificate cannot be used.
         OSError: a file cannot be read, or the address not listened on.
     """
-    key, chain = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
+    key, chain = read_secret(settings.tls_key), settings.tls_certificate.read_bytes()
     check_certificate(key, chain, datetime.now(UTC))
     if not settings.capture_worker_ca.exists():
         raise ValueError("capture_listen is set and no capture worker was ever enrolled: see `linewarden worker enrol`")
@@ -40,8 +42,6 @@ async def open_worker_door(settings: Settings, hub: Hub) -> tuple[grpc.aio.Serve
     server = grpc.aio.server(options=_OPTIONS)
     registration: Any = Registration(server)
     worker_pb2_grpc.add_CaptureWorkerServiceServicer_to_server(hub, registration)
-    port = server.add_secure_port(settings.capture_listen, credentials)
-    if port == 0:
-        raise OSError("cannot listen for capture workers on that address")
+    port = listen(settings.capture_listen, lambda: server.add_secure_port(settings.capture_listen, credentials))
     await server.start()
     return server, f"{settings.capture_listen.rpartition(':')[0]}:{port}"

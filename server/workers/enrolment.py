@@ -19,6 +19,7 @@ import orjson
 
 from linewarden.audit.note import Verifier
 from linewarden.diagnostics.orders import order_signer
+from linewarden.server.secret_files import read_secret
 from linewarden.server.settings import Settings
 from linewarden.server.storage import read_seed
 from linewarden.server.tls import expiry, write_new
@@ -70,7 +71,7 @@ def enrol(
     record(expiry(now))
     make_authority(settings.capture_worker_ca, settings.capture_worker_ca_key, now)
     key, certificate = issue(
-        name, settings.capture_worker_ca.read_bytes(), settings.capture_worker_ca_key.read_bytes(), now
+        name, settings.capture_worker_ca.read_bytes(), read_secret(settings.capture_worker_ca_key), now
     )
     verifier = order_signer(settings.service_name, read_seed(settings.signing_key_file)).verifier
     text = _TEXT.format(servers=_toml(servers), interfaces=_toml(interfaces))
@@ -100,7 +101,7 @@ def read_enrolment(folder: Path) -> Enrolment:
     if name is None:
         raise ValueError("worker.crt names no worker")
     credentials = grpc.ssl_channel_credentials(
-        (folder / "server-ca.crt").read_bytes(), (folder / "worker.key").read_bytes(), certificate
+        (folder / "server-ca.crt").read_bytes(), read_secret(folder / "worker.key"), certificate
     )
     verifier = Verifier.parse((folder / "order-key").read_text(encoding="ascii").strip())
     return Enrolment(name, tuple(servers), frozenset(interfaces), verifier, credentials, folder / "spool")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from linewarden.audit.anchors import Anchors
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import HEARTBEAT, AccessHeader, AccessItem, encode, encode_decisions
-from linewarden.audit.errors import LogDamaged, PageTokenInvalid, RolledBack
+from linewarden.audit.errors import LogDamaged, LogUnavailable, PageTokenInvalid, RolledBack
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring
 from linewarden.audit.merkle import leaf_hash, node_hash, verify_consistency, verify_inclusion
@@ -19,7 +20,8 @@ from linewarden.audit.model import Unit
 from linewarden.audit.note import open_checkpoint
 from linewarden.audit.reading import Query, Reading
 from linewarden.audit.store.engine import open_engine
-from linewarden.audit.store.index import IndexStore
+from linewarden.audit.store.index import ITEM_BITS, IndexRow, IndexStore, Search
+from linewarden.audit.store.index_file import OddValue
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.persons import PersonStore
 from linewarden.audit.store.schema import log_entry, log_head
@@ -229,3 +231,107 @@ def test_a_large_log_is_proved_from_kept_nodes(store: LogStore, indexer: Indexer
         verify_inclusion(n, size, leaf_hash(entries[n]), checkpoints.inclusion(1, n, size), root)
     old = _root([leaf_hash(entry) for entry in entries[:65_537]])
     verify_consistency(65_537, old, size, root, checkpoints.consistency(1, 65_537, size))
+
+
+class Thrown:
+    """An index of a log with entries, in a file that can be damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events: list[str] = []
+        self.stores: list[tuple[sa.Engine, IndexStore]] = []
+
+    def open(self) -> IndexStore:
+        """The index as another process opens it."""
+        engine = open_engine(f"sqlite:///{self.path}", durable=False)
+        store = IndexStore(engine, lambda event, _error: self.events.append(event))
+        self.stores.append((engine, store))
+        return store
+
+    def close(self) -> None:
+        """Let go of all."""
+        for engine, store in self.stores:
+            store.close()
+            engine.dispose()
+
+
+@pytest.fixture
+def thrown(tmp_path: Path) -> Iterator[Thrown]:
+    """An index whose file can be damaged."""
+    made = Thrown(tmp_path / "index.db")
+    yield made
+    made.close()
+
+
+def _filled(index: IndexStore) -> None:
+    row = IndexRow(0, 1, "log.heartbeat", None, None, None, None, None, None, None, None, ())
+    assert index.add(1, 0, 1, bytes(32), [row], {})
+
+
+def _found(index: IndexStore) -> list[int]:
+    return index.search(1, Search(), after=None, below=1 << ITEM_BITS, descending=False, limit=5)
+
+
+def test_a_search_is_refused_until_the_index_is_complete(thrown: Thrown) -> None:
+    """After damage was thrown away, every process is told that the index is not complete, and nothing is missing."""
+    first, second = thrown.open(), thrown.open()
+    _filled(first)
+    assert _found(first) == _found(second) == [0]
+    for engine, _ in thrown.stores:
+        engine.dispose()
+    thrown.path.write_bytes(b"damage" * 1000)
+    with pytest.raises(LogUnavailable):
+        _found(first)
+    for index in (first, second):
+        with pytest.raises(LogUnavailable, match="not complete"):
+            _found(index)
+    _filled(second)
+    assert _found(first) == _found(second) == [0]
+    assert thrown.events == ["index_damaged"]
+
+
+def test_damage_that_another_process_mended_is_left_alone(thrown: Thrown) -> None:
+    """A process that finds damage in a file that is no longer the index does not delete the new one."""
+    first, second = thrown.open(), thrown.open()
+    _filled(first)
+    with suppress(LogUnavailable), first._guarded():
+        thrown.path.unlink()
+        _filled(second)
+        new = thrown.path.stat().st_ino
+        raise OddValue("as if the old file were damaged")
+    assert thrown.path.stat().st_ino == new
+    assert _found(first) == [0]
+
+
+def test_rows_without_their_mark_are_indexed_anew(store: LogStore, directory: Directory, thrown: Thrown) -> None:
+    """A log whose mark is lost does not stop the indexing: what is left of it is thrown away."""
+    index = thrown.open()
+    indexer = Indexer(store, index, directory, KEYRING)
+    store.append([Unit(1, _beats(20))])
+    assert indexer.catch_up(1, 20) == 20
+    with thrown.stores[0][0].begin() as connection:
+        connection.exec_driver_sql("DELETE FROM index_mark")
+    assert indexer.catch_up(1, 20) == 20
+
+
+@pytest.mark.parametrize("statement", [
+    "DROP TABLE index_node", "UPDATE index_mark SET indexed = 'many'", "UPDATE index_mark SET leaf = 5",
+    "DROP TABLE index_version", "DROP TABLE index_access",
+])  # fmt: skip
+def test_what_was_never_written_there_is_damage(
+    store: LogStore, directory: Directory, thrown: Thrown, statement: str
+) -> None:
+    """Tables that are missing and columns that hold something else are mended, too."""
+    index = thrown.open()
+    indexer = Indexer(store, index, directory, KEYRING)
+    store.append([Unit(1, _beats(300))])
+    indexer.catch_up(1, 300)
+    with thrown.stores[0][0].begin() as connection:
+        connection.exec_driver_sql(statement)
+    checkpoints = Checkpoints(store, indexer, thrown.path.parent / "anchors", "test", bytes(32))
+    for _ in range(3):
+        with suppress(LogUnavailable):
+            indexer.catch_up(1, 300)
+            index.search(1, Search(), after=None, below=300 << ITEM_BITS, descending=False, limit=500)
+    assert checkpoints.inclusion(1, 5, 300)
+    assert len(index.search(1, Search(), after=None, below=300 << ITEM_BITS, descending=False, limit=500)) == 300

@@ -29,7 +29,7 @@ def linewarden(*arguments: str, **environment: str) -> Done:
     # What is set on the machine of whoever tests is not meant for the test.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
     done = subprocess.run(
-        [COMMAND, *arguments], env=clean | environment, capture_output=True, text=True, timeout=60, check=False,
+        [COMMAND, *arguments], env=clean | environment, capture_output=True, text=True, timeout=120, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
@@ -89,7 +89,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def address_of(stderr: Path) -> str:
     """The address that a server tells."""
-    for _ in range(400):
+    for _ in range(2400):
         if match := re.search(r"serving on (\S+:\d+)", stderr.read_text()):
             return match[1]
         time.sleep(0.05)

@@ -33,13 +33,14 @@ def test_check_ends_with_the_answer(service: Service, arguments: tuple[str, ...]
 
 
 def test_check_says_unavailable_where_nobody_answers(service: Service) -> None:
-    """3 is no answer: nothing was allowed. A key that is missing or wrong is told as such."""
+    """3 is no answer: nothing was allowed. A key or certificate that is missing or wrong is told as such."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = service.run(*CHECK, LINEWARDEN_SERVER=f"localhost:{free.getsockname()[1]}")
     assert (nobody.code, nobody.out) == (3, "")
     untrusted = service.run(*CHECK, LINEWARDEN_CA="")
-    assert (untrusted.code, untrusted.out) == (3, "")
+    assert (untrusted.code, untrusted.out) == (4, "")
+    assert "--ca" in untrusted.err
     assert service.run(*CHECK, LINEWARDEN_KEY_FILE="").code == 2
     wrong = service.run(*CHECK, LINEWARDEN_KEY_FILE="", LINEWARDEN_KEY="lw_0_0")
     assert (wrong.code, wrong.out) == (4, "")
@@ -96,8 +97,8 @@ def test_policy_load_and_show(service: Service, tmp_path: Path) -> None:
     assert service.run("policy", "load", str(file), "--expected-revision", "1", subject="admin").code == 2
     file.write_text("bind dora role:user\nnonsense\n")
     wrong = service.run("policy", "load", str(file), subject="admin")
-    assert (wrong.code, wrong.out) == (2, "")
-    assert "new.policy:2: error" in wrong.err
+    assert (wrong.code, wrong.out) == (1, "")
+    assert "new.policy:2: error: " in wrong.err
 
 
 def test_audit_export_and_verify(service: Service, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from linewarden.server.names import PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.server.operating import create_key, create_tenant, load_first_policy
 from linewarden.server.settings import Settings, load_settings
 from linewarden.server.storage import Storage, open_storage
+from linewarden.server.tls import write_new
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
@@ -207,8 +208,8 @@ class Site:
 def make_site(folder: Path, database_url: str, **settings: Any) -> Iterator[Site]:
     """Make the folder of a service with two tenants."""
     (folder / "secrets").mkdir(parents=True)
-    (folder / "secrets/kek").write_bytes(new_key_encryption_key())
-    (folder / "secrets/signing-key").write_bytes(b64encode(os.urandom(32)))
+    write_new(folder / "secrets/kek", new_key_encryption_key(), 0o600)
+    write_new(folder / "secrets/signing-key", b64encode(os.urandom(32)), 0o600)
     lines = {"data_dir": str(folder), "database_url": database_url, "listen": "127.0.0.1:0", "plaintext": True,
              "service_name": "test.example/log"} | settings  # fmt: skip
     text = "".join(f"{name} = {orjson.dumps(value).decode()}\n" for name, value in lines.items())

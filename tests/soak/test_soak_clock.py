@@ -42,7 +42,7 @@ async def test_what_expired_stays_expired(sqlite_site: Site, tmp_path: Path, bac
     file.write_text("+0")
     _, token = site.key(expires_us=now_us() + _HOUR_US)
     question = check_request("bob", "play", "voicemail", "1", owner="bob")
-    async with processes(site, **faked(file)) as (server,), Client(server.address, token) as client:
+    async with processes(site, 1, **faked(file)) as (server,), Client(server.address, token) as client:
         await client.call(client.access.Check, question)
         file.write_text("+7h")
         await until_refused(client, question)
@@ -55,7 +55,7 @@ async def test_what_expired_stays_expired(sqlite_site: Site, tmp_path: Path, bac
             await other.call(other.access.Check, question)
         server.terminate()
         assert await server.ended() == 0
-    async with processes(site, **faked(file)) as (server,), Client(server.address, token) as client:
+    async with processes(site, 1, **faked(file)) as (server,), Client(server.address, token) as client:
         assert (await client.refused(client.access.Check, question)).code is grpc.StatusCode.UNAUTHENTICATED
     times = [entry["time"] for entry in site.entries()]
     assert all(later > earlier - 5_000_000 for earlier, later in itertools.pairwise(times))

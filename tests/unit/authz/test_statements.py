@@ -153,6 +153,12 @@ def test_long_chains_and_wide_graphs_are_refused_in_bounded_time() -> None:
     assert time.monotonic() - begun < 20
 
 
+_NOTHING_DENIED = "this person has no role and no rule that allows anything, so nothing is denied"
+_EVERYBODY = "this is one person of that name: there is no word for everybody, only a role that all have"
+_LIKE_A_ROLE = "this is a person; a role of that name is written with role: before it"
+_OTHER_MARK = "this is a person of that whole name; a role is written with role: in small letters before it"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -171,7 +177,17 @@ def test_long_chains_and_wide_graphs_are_refused_in_bounded_time() -> None:
         ("allow ann play fax own\ndeny ann play fax any if zone=lab", []),
         ("allow ann play fax own\ndeny ann play fax queue:x", []),
         ("allow ann play,delete fax own\ndeny ann play fax any", []),
-        ("allow ann play fax own\ndeny bob play fax any", []),
+        ("allow ann play fax own\ndeny bob play fax any", [(2, _NOTHING_DENIED)]),
+        ("bind bob role:a\nallow role:a play fax own\ndeny bob play fax any", []),
+        ("allow any play fax own", [(1, _EVERYBODY)]),
+        ("bind Everyone role:a\nallow role:a play fax own", [(1, _EVERYBODY)]),
+        ("deny //partner/all play fax any", [(1, _EVERYBODY), (1, _NOTHING_DENIED)]),
+        ("bind bob role:user\nallow role:user play fax own\nallow User play fax own", [(3, _LIKE_A_ROLE)]),
+        ("bind user role:user\nallow role:user play fax own\ndeny user play fax any", []),
+        ("allow group:sales play fax own", [(1, _OTHER_MARK)]),
+        ("allow sip:ann play fax own", []),
+        ("allow ann play fax own if zone=lab if zone!=lab,home", [(1, "these conditions never hold together")]),
+        ("allow ann play fax own if zone=lab,office if zone!=lab", []),
     ],
 )
 def test_lint_warns(text: str, expected: list[tuple[int, str]]) -> None:

@@ -79,3 +79,32 @@ def test_a_block_is_text_whatever_it_resembles(capsys: pytest.CaptureFixture[str
     write_block([("case", ["[bold]T\x1b[2J\nstate armed"]), ("readers", ["ines", "otto"])])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines == ["case     [bold]T\ufffd[2J\ufffdstate armed", "readers  ines", "         otto"]
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize("name", ["\x9b2J", "\u202ealice", "\u200b", "\x7f", "\U000e0001", "\ufeff", 'é "\\" \n\t 😀'])
+def test_json_shows_a_terminal_nothing_that_it_obeys(capsys: pytest.CaptureFixture[str], form: str, name: str) -> None:
+    """Controls, marks of direction and invisible characters are escaped, and mean the same to a program."""
+    write_rows([{"id": name}], ("id",), form)
+    shown = capsys.readouterr().out
+    assert all(one == "\n" or one.isprintable() for one in shown)
+    read = json.loads(shown)
+    assert (read[0] if form == "json" else read) == {"id": name}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=1+1", " =1+1", "\t=1", "\N{FULLWIDTH EQUALS SIGN}1", "\u3000\N{FULLWIDTH PLUS SIGN}1", "-1", "@a", "\xa0+1"],
+)
+def test_a_csv_holds_no_formula(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """What a spreadsheet may take for a formula is marked as text, whatever blanks or wide signs it begins with."""
+    write_rows([{"id": name}], ("id",), "csv")
+    _, (cell,) = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert cell.startswith("'")
+
+
+def test_the_header_of_a_csv_is_that_of_all_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    """A command that states its fields has one header, whatever rows there are."""
+    for rows in ([], [{"id": "1"}], [{"id": "1", "note": "x", "state": "new"}]):
+        write_rows(rows, ("id",), "csv", fields=("id", "state", "note"))
+        assert capsys.readouterr().out.splitlines()[0] == "id,state,note"

@@ -51,10 +51,11 @@ class Lines:
 
     def __init__(self, level: str = "info") -> None:
         self.stream = io.StringIO()
-        configure(level, "json", stream=self.stream, now=lambda: _NOW)
+        self._log = configure(level, "json", stream=self.stream, now=lambda: _NOW)
 
     def __call__(self) -> list[dict[str, Any]]:
         """The lines so far."""
+        assert self._log.drain(60)
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
 
@@ -135,8 +136,9 @@ def test_levels() -> None:
 def test_console_form_says_the_same() -> None:
     """The form for eyes has the fields, and drops what the other drops."""
     stream = io.StringIO()
-    configure("info", "console", stream=stream, now=lambda: _NOW)
+    lossy = configure("info", "console", stream=stream, now=lambda: _NOW)
     structlog.get_logger().info("served", pid=77, subject="alice")
+    assert lossy.drain(60)
     assert "served" in stream.getvalue()
     assert "77" in stream.getvalue()
     assert "alice" not in stream.getvalue()
@@ -203,6 +205,18 @@ def test_the_end_of_a_process_does_not_speak() -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
 
 
+def test_all_that_is_printed_to_stderr_goes_into_the_text_log() -> None:
+    """Messages of commands and tracebacks of libraries take the same way, before the events that follow them."""
+    code = (
+        "import sys, click, traceback, structlog; from linewarden.server.log import configure\n"
+        "configure('info', 'json'); click.echo('first', err=True); print('second', file=sys.stderr)\n"
+        "structlog.get_logger().info('third')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    first, second, third = ended.stderr.splitlines()
+    assert (first, second, json.loads(third)["event"]) == ("first", "second", "third")
+
+
 class _FullDisk(io.StringIO):
     """A stream whose disk is full."""
 
@@ -214,11 +228,12 @@ class _FullDisk(io.StringIO):
 def test_a_full_disk_does_not_stop_the_service(closed: bool) -> None:
     """A log that cannot be written, or is closed, loses lines and raises nothing."""
     stream = _FullDisk()
-    configure("info", "json", stream=stream)
+    lossy = configure("info", "json", stream=stream)
     if closed:
         stream.close()
     structlog.get_logger().info("served")
     logging.getLogger("grpc").warning("odd")
+    assert lossy.drain(60)
 
 
 def test_nothing_is_configured_by_an_import() -> None:

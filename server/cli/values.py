@@ -1,0 +1,55 @@
+"""Types of options: instants, and kinds of entries."""
+
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+#: Every kind of entry; docs/log-format.md says what stands in each.
+KINDS = (
+    "attestation.made", "attestation.withdrawn", "audit.exported", "audit.read", "capture.approved", "capture.attested",
+    "capture.deleted", "capture.failed", "capture.given_up", "capture.grounds_lost", "capture.opened", "capture.paused",
+    "capture.rejected", "capture.requested", "capture.resumed", "capture.sealed", "capture.started", "capture.stopped",
+    "credentials.refused", "decision", "diagnostics.disabled", "diagnostics.enabled", "diagnostics.refused",
+    "key.created", "key.revoked", "log.heartbeat", "notice.confirmed", "notice.dispatched", "notice.listed",
+    "notice.published", "notice.read", "notice.received", "person.introduced", "policy.changed", "policy.read",
+    "probe.run", "request.refused", "server.started", "server.stopped", "tenant.created", "usage.kept", "usage.shared",
+    "worker.attended", "worker.enrolled", "worker.left",
+)  # fmt: skip
+
+
+class Instant(click.ParamType):  # type: ignore[type-arg]
+    """A time as ISO 8601 has it, in UTC unless it states an offset."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Convert the text of an option."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            stated = datetime.fromisoformat(value.strip())
+            return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return self.fail(
+                "a time is written as 2026-01-31, 2026-01-31T08:00:00Z or 2026-01-31T09:00:00+01:00", param, ctx
+            )
+
+
+class Kind(click.ParamType):  # type: ignore[type-arg]
+    """The kind of an entry."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what no entry is: a query for it would find nothing, as if nothing had happened."""
+        if value in KINDS:
+            return str(value)
+        close = get_close_matches(value, KINDS, 3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "docs/log-format.md has them all"
+        return self.fail(f"no entry is of the kind {value}; {hint}", param, ctx)
+
+
+INSTANT = Instant()
+KIND = Kind()

@@ -1,0 +1,214 @@
+"""Every command of the command line, found through click, against what an operator meets."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from linewarden.server.cli import main
+from linewarden.server.tls import make_development_certificates
+from tests.e2e.conftest import Done, Service
+
+#: Exit codes of docs/reference.md that a command may end with where something is wrong.
+DOCUMENTED = {1, 2, 3, 4, 141}
+
+_RUNNER = Path(__file__).parent / "every_command.py"
+
+
+def commands() -> dict[tuple[str, ...], click.Command]:
+    """All commands that are no groups, hidden ones too, by their words."""
+    found: dict[tuple[str, ...], click.Command] = {}
+
+    def walk(command: click.Command, words: tuple[str, ...]) -> None:
+        if isinstance(command, click.Group):
+            for name, inner in command.commands.items():
+                walk(inner, (*words, name))
+        else:
+            found[words] = command
+
+    walk(main, ())
+    return found
+
+
+def has_option(command: click.Command, name: str) -> bool:
+    """Whether a command has that option."""
+    return any(name in parameter.opts for parameter in command.params)
+
+
+def arguments_of(command: click.Command, folder: Path) -> list[str]:
+    """The fewest words that a command takes."""
+    words: list[str] = []
+    for parameter in command.params:
+        is_stated = isinstance(parameter, click.Option) and (
+            "--purpose" in parameter.opts or "--case" in parameter.opts
+        )
+        if parameter.required or is_stated:
+            value = value_of(parameter, folder)
+            words += [max(parameter.opts, key=len), value] if isinstance(parameter, click.Option) else [value]
+    return words
+
+
+def value_of(parameter: click.Parameter, folder: Path) -> str:
+    """A value that fits the type of a parameter."""
+    kind = parameter.type
+    if isinstance(kind, click.Choice):
+        return str(kind.choices[0])
+    if isinstance(kind, click.Path | click.File):
+        is_file = isinstance(kind, click.File) or kind.file_okay
+        exists = isinstance(kind, click.File) or kind.exists
+        name = ("there.txt" if is_file else "there") if exists else "new"
+        return str(folder / name)
+    if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
+        return "1"
+    return "2026-01-01" if "time" in kind.name else "k=x" if parameter.name == "labels" else "acme"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with what arguments may name."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there.txt").write_text("\n")
+    (tmp_path / "there.txt").chmod(0o600)
+    return tmp_path
+
+
+def run(cases: list[dict[str, Any]], folder: Path) -> Iterator[Done]:
+    """How each case ended."""
+    (folder / "cases.json").write_text(json.dumps(cases))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
+    call = [sys.executable, str(_RUNNER), str(folder / "cases.json")]
+    done = subprocess.run(call, env=clean, capture_output=True, text=True, timeout=600, check=True)
+    for line in done.stdout.splitlines():
+        yield Done(**json.loads(line))
+
+
+def check_all(option: str, environment: dict[str, str], folder: Path, **more: Any) -> dict[tuple[str, ...], Done]:
+    """Run every command that has an option, and check how each ended."""
+    chosen = {words: command for words, command in commands().items() if has_option(command, option)}
+    assert len(chosen) > 5
+    cases = [
+        {"arguments": [*words, *arguments_of(command, folder)], "environment": environment, "stdout": "file"} | more
+        for words, command in chosen.items()
+    ]
+    found = dict(zip(chosen, run(cases, folder), strict=True))
+    for words, done in found.items():
+        assert "Traceback" not in done.err, (words, done)
+        assert done.code in DOCUMENTED, (words, done)
+        assert 1 <= len(done.err.splitlines()) <= 3, (words, done)
+        assert '"event"' not in done.err, (words, done)
+    return found
+
+
+def client_of(service: Service) -> dict[str, str]:
+    """The environment of a client that may do everything, as a person whom the policy does not let."""
+    return {
+        "LINEWARDEN_SERVER": service.address,
+        "LINEWARDEN_CA": str(service.folder / "tls/ca.crt"),
+        "LINEWARDEN_KEY_FILE": str(service.folder / "secrets/api-key"),
+    }
+
+
+def codes(found: dict[tuple[str, ...], Done], code: int) -> set[tuple[str, ...]]:
+    """The commands that ended otherwise than with that code, but for those whose made-up input was already wrong."""
+    return {words for words, done in found.items() if done.code not in {code, 2}}
+
+
+def test_without_a_server_every_command_says_so(folder: Path) -> None:
+    """3 and one sentence with the address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    found = check_all("--server", {"LINEWARDEN_SERVER": address, "LINEWARDEN_KEY": "lw_1_1"}, folder)
+    del found["worker", "enrol"]
+    assert codes(found, 3) == set()
+    reached = [done for done in found.values() if done.code == 3]
+    assert len(reached) > len(found) * 3 // 4
+    assert {done.err for done in reached} == {
+        f"linewarden: {address} does not listen: is it running, is --server right?\n"
+    }
+
+
+def test_a_wrong_key_is_refused_by_every_command(service: Service, folder: Path) -> None:
+    """4 and one sentence."""
+    environment = client_of(service) | {"LINEWARDEN_KEY_FILE": "", "LINEWARDEN_KEY": "lw_0_0"}
+    found = check_all("--server", environment, folder)
+    del found["worker", "enrol"]
+    assert codes(found, 4) == set()
+    assert sum(done.code == 4 for done in found.values()) > len(found) * 3 // 4
+
+
+def test_a_wrong_authority_is_told_by_every_command(service: Service, folder: Path) -> None:
+    """4, and the hint at --ca."""
+    make_development_certificates(folder / "other", datetime.now(UTC))
+    found = check_all("--server", client_of(service) | {"LINEWARDEN_CA": str(folder / "other/ca.crt")}, folder)
+    del found["worker", "enrol"]
+    assert codes(found, 4) == set()
+    assert all("--ca" in done.err for done in found.values() if done.code == 4)
+
+
+@pytest.mark.parametrize("url", [
+    "postgresql://user:secret@127.0.0.1:1/none", "sqlite:////dev/null/none.db", "sqlite:////proc", "mysql://x/y",
+    "oracle://x/y", "none",
+])  # fmt: skip
+def test_a_database_that_cannot_be_used_is_told_by_every_command(service: Service, folder: Path, url: str) -> None:
+    """2 or 3, and one sentence that says which database, without its password."""
+    environment = {
+        "LINEWARDEN_CONFIG": service.config,
+        "LINEWARDEN_DATABASE_URL": url,
+        "LINEWARDEN_LISTEN": "localhost:0",
+    }
+    found = check_all("--config", environment, folder)
+    assert {done.code for done in found.values()} <= {2, 3}
+    assert not any("secret" in done.err for done in found.values())
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"listen = ", b"colour = 'red'", b"workers = 0"])
+def test_settings_that_cannot_be_read_are_told_by_every_command(folder: Path, content: bytes) -> None:
+    """2 and one sentence."""
+    (folder / "wrong.toml").write_bytes(content)
+    found = check_all("--config", {"LINEWARDEN_CONFIG": str(folder / "wrong.toml")}, folder)
+    assert {done.code for done in found.values()} == {2}
+
+
+def test_secrets_that_others_can_read_are_refused_by_every_command(service: Service, folder: Path) -> None:
+    """4, the path, and chmod."""
+    (folder / "kek").write_bytes((service.folder / "secrets/kek").read_bytes())
+    (folder / "kek").chmod(0o644)
+    environment = {"LINEWARDEN_CONFIG": service.config, "LINEWARDEN_KEK_FILE": str(folder / "kek")}
+    found = check_all("--config", environment | {"LINEWARDEN_LISTEN": "localhost:0"}, folder)
+    assert codes(found, 4) == set()
+    assert all(f"chmod 600 {folder / 'kek'}" in done.err for done in found.values() if done.code == 4)
+    (folder / "key").write_bytes((service.folder / "secrets/api-key").read_bytes())
+    (folder / "key").chmod(0o604)
+    found = check_all("--key-file", client_of(service) | {"LINEWARDEN_KEY_FILE": str(folder / "key")}, folder)
+    assert codes(found, 4) == set()
+
+
+def test_output_that_is_not_read_ends_every_command_quietly(folder: Path) -> None:
+    """A closed pipe as stdout costs no word on stderr."""
+    cases = [{"arguments": [*words, "--help"], "environment": {}, "stdout": "closed"} for words in commands()]
+    for done in run(cases, folder):
+        assert (done.code, done.out, done.err) == (141, "", "")
+
+
+def test_data_that_is_not_read_ends_a_command_quietly(service: Service, folder: Path) -> None:
+    """The same for those that write data, with a server that answers."""
+    client = client_of(service) | {"LINEWARDEN_TENANT": "acme", "LINEWARDEN_SUBJECT": "erik"}
+    operator = {"LINEWARDEN_CONFIG": service.config}
+    asked = ("check", "play", "voicemail", "1", "--owner", "erik")
+    calls = [(operator, ("tenant", "list")), (operator, ("key", "list")), (client, ("audit", "query")), (client, asked)]
+    cases = [
+        {"arguments": [*words, "-o", form], "environment": environment, "stdout": "closed"}
+        for environment, words in calls
+        for form in ("table", "json", "jsonl", "csv")
+    ]
+    for case, done in zip(cases, run(cases, folder), strict=True):
+        assert (done.code, done.err) == (141, ""), case

@@ -1,0 +1,151 @@
+"""The text log loses lines where it must, and never stops, delays or prevents an answer."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import IO
+
+import grpc
+import pytest
+
+from tests.integration.conftest import Client, Site
+
+#: Longer than any wait of a server that works, seconds.
+END_S = 30
+
+
+class Pipe:
+    """A pipe that takes nothing more until it is read."""
+
+    def __init__(self) -> None:
+        self.read_end, self.write_end = os.pipe()
+        fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, 4096)
+        # A description of its own: that of the server keeps its flags.
+        own = os.open(f"/proc/self/fd/{self.write_end}", os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(own, b"-" * 512)
+        os.close(own)
+
+    def close(self) -> None:
+        """Close both ends, as far as they are open."""
+        for end in (self.read_end, self.write_end):
+            with contextlib.suppress(OSError):
+                os.close(end)
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[Pipe]:
+    """A pipe that is full."""
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+def started(
+    site: Site, stderr: int | IO[bytes] | None, workers: int, *, closed: bool
+) -> tuple[str, "subprocess.Popen[bytes]"]:
+    """The address of a server that is being started, and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [
+        sys.executable,
+        "-m",
+        "linewarden.server",
+        "serve",
+        "--config",
+        f"{site.settings.data_dir}/linewarden.toml",
+    ]
+    if closed:
+        command = ["bash", "-c", 'exec "$@" 2>&-', "bash", *command]
+    environment = os.environ | {"LINEWARDEN_LISTEN": address, "LINEWARDEN_WORKERS": str(workers)}
+    return address, subprocess.Popen(command, stderr=stderr, env=environment)
+
+
+@asynccontextmanager
+async def served(
+    site: Site, stderr: int | IO[bytes] | None, workers: int = 1, *, closed: bool = False
+) -> AsyncIterator[tuple[Client, "subprocess.Popen[bytes]"]]:
+    """A server in processes of its own with that stderr, and a caller of it that was answered once."""
+    address, process = started(site, stderr, workers, closed=closed)
+    try:
+        async with Client(address, site.token) as client:
+            await answered(client, process)
+            yield client, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def answered(client: Client, process: "subprocess.Popen[bytes]") -> None:
+    """Ask until an answer comes."""
+    for _ in range(200):
+        assert process.poll() is None, "the server has ended"
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await asyncio.wait_for(client.check("bob", "play", "voicemail", "1", owner="bob"), 5)
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("no answer came")
+
+
+async def stopped(process: "subprocess.Popen[bytes]") -> int:
+    """Tell the server to stop, and wait for its end."""
+    process.send_signal(signal.SIGTERM)
+    return await asyncio.to_thread(process.wait, END_S)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_text_log_that_is_not_read_stops_no_answer(sqlite_site: Site, full_pipe: Pipe, workers: int) -> None:
+    """With a full pipe as stderr the server starts, answers before and after a fault of the database, and stops."""
+    async with served(sqlite_site, full_pipe.write_end, workers) as (client, process):
+        with contextlib.closing(sqlite3.connect(sqlite_site.settings.database_url.removeprefix("sqlite:///"))) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for _ in range(3):
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await client.check("bob", "play", "voicemail", "1", owner="bob")
+                assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+            other.rollback()
+        await answered(client, process)
+        assert await stopped(process) == 0
+
+
+async def test_a_text_log_that_is_read_again_has_all_lines_in_order(sqlite_site: Site, full_pipe: Pipe) -> None:
+    """What waited for a reader comes when there is one: the address first, then the faults."""
+    async with served(sqlite_site, full_pipe.write_end) as (client, process):
+        with contextlib.closing(sqlite3.connect(sqlite_site.settings.database_url.removeprefix("sqlite:///"))) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(grpc.aio.AioRpcError):
+                await client.check("bob", "play", "voicemail", "1", owner="bob")
+            other.rollback()
+        os.close(full_pipe.write_end)
+        said = b""
+        while b"log_unavailable" not in said:
+            read = await asyncio.wait_for(asyncio.to_thread(os.read, full_pipe.read_end, 65536), END_S)
+            assert read, said
+            said += read
+        assert said.index(b"serving on") < said.index(b"log_unavailable")
+        assert b"lines_lost" not in said
+        await answered(client, process)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kind", ["full disk", "broken pipe", "closed"])
+async def test_a_stderr_that_takes_nothing_does_not_prevent_a_start(sqlite_site: Site, kind: str, workers: int) -> None:
+    """With a full disk, a broken pipe or nothing at all as stderr the server starts, answers and stops."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123 - a device that never blocks
+        stderr: Any = {"full disk": full, "broken pipe": write_end, "closed": subprocess.DEVNULL}[kind]
+        async with served(sqlite_site, stderr, workers, closed=kind == "closed") as (client, process):
+            os.close(write_end)
+            await answered(client, process)
+            assert await stopped(process) == 0
