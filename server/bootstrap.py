@@ -190,7 +190,7 @@ def _add_services(
 ) -> tuple[Door, Diagnosing]:
     directory = storage.directory(writer)
     policies = Policies(storage.policies)
-    control = AccessControl(policies, directory, writer)
+    control = AccessControl(policies, directory)
     indexer = storage.indexer(directory)
     limit = settings.max_concurrent_requests or sys.maxsize
     door = Door(callers, Tenants(storage.log), policies, writer, clock, limit)
@@ -199,7 +199,7 @@ def _add_services(
     )
     checkpoints = open_checkpoints(settings, storage, indexer)
     audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
-    policy = PolicyService(door, control, storage.policies, directory, writer)
+    policy = PolicyService(door, control, storage.policies, directory)
     registration: Any = Registration(server)
     access_pb2_grpc.add_AccessServiceServicer_to_server(access, registration)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, registration)

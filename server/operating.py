@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from linewarden.audit.entry import KEY_CREATED, KEY_REVOKED, TENANT_CREATED, WORKER_ENROLLED, encode
-from linewarden.audit.errors import AuditError, EffectRefused
+from linewarden.audit.errors import AuditError, EffectRefused, PersonsMet
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
@@ -23,6 +23,9 @@ from linewarden.server.store.keys import insertion, revocation
 OPERATOR = "operator"
 
 _FIRST_POLICY_TIMEOUT_S = 300.0
+
+#: How often the first policy is recorded again because a server introduced one of its persons first.
+_ATTEMPTS = 10
 
 # As in the contract. The empty name, above all, is that of the system's own log.
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -125,9 +128,16 @@ async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) 
     try:
         change = replacement(0, now.hash, (), statements)
         check_tenant(storage.log.head(log).tenant, statements)
-        recorded = await record(storage.directory(writer), log, change, now_us, OPERATOR)
-        guards = (Guard(log, 0),)
-        await writer.append(Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True))
+        directory = storage.directory(writer)
+        for attempt in range(_ATTEMPTS):
+            recorded = await record(directory, log, change, now_us, OPERATOR)
+            unit = Unit(log, recorded.entries, (Guard(log, 0),), effect=recorded.apply, moves_revision=True)
+            try:
+                await directory.append(unit, recorded.people)
+                break
+            except PersonsMet:  # a server that runs met one of them meanwhile
+                if attempt == _ATTEMPTS - 1:
+                    raise
     finally:
         await writer.close()
     return len(statements)

@@ -249,6 +249,7 @@ class Office:
     async def on(self, name: str) -> Occasion:
         """Somebody acts for a case."""
         people = await self.directory.meet(LOG, [name, NOBODY], self.clock.us)
+        await self.directory.append(Unit(LOG, ()), people)
         return Occasion(LOG, "acme", "test", "", self.clock.us, name, people[name], people[NOBODY], "support", "T-1")
 
     async def take(self, step: Step[R]) -> R:
