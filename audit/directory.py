@@ -1,27 +1,45 @@
 """From names to pseudonyms: who is who in a tenant's log.
 
-A person seen for the first time is introduced: one entry seals the name under the person's own new key, and the row
-that links them is made in the same transaction. Later entries carry the pseudonym alone. Since an introduction holds
-the lock of the log, two processes cannot give one person two pseudonyms.
+A person seen for the first time is introduced: an entry seals the name under the person's own new key, and a row links
+them. Both stand in the unit whose entries name the person first, so that a request that is refused or fails leaves no
+persons behind. Later entries carry the pseudonym alone. Since a unit holds the lock of the log, two processes cannot
+give one person two pseudonyms: the second unit fails with PersonsMet, and is made again.
+
+New persons are bounded for each request, and for each tenant in time: a row and an entry of a kilobyte follow from a
+name of a few bytes.
 """
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from linewarden.audit.allowance import Allowance
+from linewarden.audit.cache import Budget, Cache
 from linewarden.audit.entry import encode_introduction
-from linewarden.audit.errors import EffectRefused, VerificationFailed
+from linewarden.audit.errors import PersonsMet, PersonsTooFast, PersonsTooMany, VerificationFailed
 from linewarden.audit.keyring import Keyring, Person, new_person_keys
 from linewarden.audit.model import Unit
 from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
 from linewarden.audit.store.persons import PersonRow, PersonStore
 
-#: Persons kept in memory over all tenants; the oldest half goes when it is full.
-CACHE_LIMIT = 50_000
+#: Persons kept in memory over all tenants, bytes.
+REMEMBERED_BYTES = 32 * 1024 * 1024
 
-#: Persons looked up, or introduced, at once: so few that everybody else's turn comes soon.
-_PART = 500
+#: Persons that one request may introduce.
+MAX_NEW = 1_000
+
+#: Persons that one tenant may introduce through one process: at once, and a minute in the long run.
+MAX_NEW_AT_ONCE = 10_000
+MAX_NEW_A_MINUTE = 6_000
+
+#: Persons looked up at once, and made at once: so few that the turn of other requests comes soon.
+_LOOKED_UP = 500
+_MADE = 25
+
+_PERSON_BYTES = 1_100
 
 #: The name of nobody: items that belong to no person are sealed under a key of the tenant itself.
 NOBODY = ""
@@ -34,52 +52,106 @@ class Appender(Protocol):
         """Append a unit; the result is the index of its first entry."""
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """Persons by name, and the introduction of those among them that the log does not know.
+
+    `entries` and `rows` belong in front of the entries that name these persons: see `Directory.append`.
+    """
+
+    persons: Mapping[str, Person]
+    new: Mapping[str, Person] = field(default_factory=dict)
+    entries: tuple[bytes, ...] = ()
+    rows: tuple[PersonRow, ...] = ()
+
+    def __getitem__(self, name: str) -> Person:
+        return self.persons[name]
+
+    def introduced_in(self, unit: Unit) -> Unit:
+        """The unit with the introduction in front."""
+        if not self.rows:
+            return unit
+        log, rows, effect = unit.log, self.rows, unit.effect
+
+        def introduce(connection: Any) -> None:
+            if not PersonStore.insert(connection, log, rows):
+                raise PersonsMet("another unit introduced one of the persons first")
+            if effect is not None:
+                effect(connection)
+
+        return unit._replace(entries=self.entries + unit.entries, effect=introduce)
+
+
+#: No persons yet.
+NO_PEOPLE = People({})
+
+
 class Directory:
     """Names, pseudonyms and keys of the persons of all tenants."""
 
-    def __init__(self, store: PersonStore, keyring: Keyring, appender: Appender) -> None:
+    def __init__(
+        self,
+        store: PersonStore,
+        keyring: Keyring,
+        appender: Appender,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._appender = appender
-        self._known: dict[tuple[int, str], Person] = {}
+        self._known: Cache[tuple[int, str], Person] = Cache(Budget(REMEMBERED_BYTES))
+        self._allowance = Allowance(MAX_NEW_AT_ONCE, MAX_NEW_A_MINUTE / 60, monotonic)
 
     def known(self, log: int, name: str) -> Person | None:
         """The person, if this process has met it."""
         return self._known.get((log, name))
 
-    def forget(self, log: int) -> None:
+    def forget(self, log: int) -> None:  # noqa: ARG002 - a recovery is rare, and all persons are found again
         """Forget the persons of a log that an operator recovered: some may be of the part that is lost."""
-        self._known = {key: person for key, person in list(self._known.items()) if key[0] != log}
+        self._known = Cache(Budget(REMEMBERED_BYTES))
 
-    async def meet(self, log: int, names: Iterable[str], now_us: int) -> dict[str, Person]:
-        """The persons of these names; those the log does not know yet are introduced to it.
+    async def meet(
+        self, log: int, names: Iterable[str], now_us: int, among: People = NO_PEOPLE, most: int | None = MAX_NEW
+    ) -> People:
+        """The persons of these names, beside those met before for the same unit.
+
+        Persons that the log does not know are made, and introduced by the unit that is appended with them. `most` is
+        how many the whole unit may introduce; None is for the operator, whose persons are not counted at all.
 
         Raises:
+            PersonsTooMany: the unit would introduce more.
+            PersonsTooFast: the tenant introduced too many of late.
             LogUnavailable: the database failed.
         """
-        persons: dict[str, Person] = {}
+        persons = dict(among.persons)
         missing: list[str] = []
         for name in dict.fromkeys(names):
-            person = self._known.get((log, name))
+            person = persons.get(name) or self._known.get((log, name))
             if person is None:
                 missing.append(name)
             else:
                 persons[name] = person
-        for start in range(0, len(missing), _PART):
-            persons |= await self._meet_part(log, missing[start : start + _PART], now_us)
-        return persons
+        for start in range(0, len(missing), _LOOKED_UP):
+            found = await in_thread(READ_TIMEOUT_S, self._look_up, log, missing[start : start + _LOOKED_UP])
+            self._remember(log, found)
+            persons |= found
+        unknown = [name for name in missing if name not in persons]
+        if not unknown:
+            return People(persons, among.new, among.entries, among.rows)
+        if most is not None:
+            self._admit(log, len(unknown), len(among.new), most)
+        return await self._made(log, unknown, now_us, People(persons, among.new, among.entries, among.rows))
 
-    async def _meet_part(self, log: int, names: list[str], now_us: int) -> dict[str, Person]:
-        persons: dict[str, Person] = {}
-        missing = names
-        while missing:
-            met = await in_thread(READ_TIMEOUT_S, self._look_up, log, missing)
-            if len(met) < len(missing):
-                met |= await self._introduce(log, [name for name in missing if name not in met], now_us)
-            self._remember(log, met)
-            persons |= met
-            missing = [name for name in missing if name not in met]
-        return persons
+    async def append(self, unit: Unit, people: People) -> int:
+        """Append a unit behind the introduction of its persons; returns the index of the unit's own first entry.
+
+        Raises:
+            PersonsMet: another unit introduced one of them first; nothing was recorded.
+            RevisionMoved, EffectRefused, TenantUnknown, LogUnavailable: see `Writer.append`.
+        """
+        first = await self._appender.append(people.introduced_in(unit))
+        self._remember(unit.log, people.new)
+        return first + len(people.entries)
 
     def find(self, log: int, name: str) -> Person | None:
         """The person of that name if the log knows it; asks the database."""
@@ -104,29 +176,28 @@ class Directory:
             found[name] = person
         return found
 
-    async def _introduce(self, log: int, names: Sequence[str], now_us: int) -> dict[str, Person]:
-        persons: dict[str, Person] = {}
+    def _admit(self, log: int, count: int, before: int, most: int) -> None:
+        if before + count > most:
+            raise PersonsTooMany(most)
+        wait_s = self._allowance.take(log, count)
+        if wait_s:
+            raise PersonsTooFast(wait_s)
+
+    async def _made(self, log: int, names: Sequence[str], now_us: int, among: People) -> People:
+        new: dict[str, Person] = {}
         rows: list[PersonRow] = []
-        for name in names:
+        sealed = []
+        for number, name in enumerate(names, 1):
             sid, keys = new_person_keys()
-            person = persons[name] = Person(sid, keys)
+            person = new[name] = Person(sid, keys)
             token, wrapped = self._keyring.name_token(log, name), self._keyring.wrap(log, sid, keys)
             rows.append(PersonRow(token, sid, wrapped, self._keyring.seal_name(person, name)))
+            sealed.append(person.seal({"name": name}, os.urandom(28)))
+            if number % _MADE == 0:
+                await asyncio.sleep(0)
+        entries = among.entries + encode_introduction(now_us, sealed)
+        return People({**among.persons, **new}, {**among.new, **new}, entries, among.rows + tuple(rows))
 
-        def insert(connection: Any) -> None:
-            if not PersonStore.insert(connection, log, rows):
-                raise EffectRefused("somebody else introduced the person")
-
-        sealed = [person.seal({"name": name}, os.urandom(28)) for name, person in persons.items()]
-        try:
-            await self._appender.append(Unit(log, encode_introduction(now_us, sealed), effect=insert))
-        except EffectRefused:
-            return {}
-        return persons
-
-    def _remember(self, log: int, persons: dict[str, Person]) -> None:
-        if len(self._known) + len(persons) > CACHE_LIMIT:
-            for key in list(self._known)[: CACHE_LIMIT // 2]:
-                del self._known[key]
+    def _remember(self, log: int, persons: Mapping[str, Person]) -> None:
         for name, person in persons.items():
-            self._known[log, name] = person
+            self._known.put((log, name), person, _PERSON_BYTES + 4 * len(name))

@@ -3,10 +3,13 @@
 AuditError
 ├── LogUnavailable      the record could not be made durable in time; whether it exists is not known
 │   ├── LogOverloaded   too much waits already; nothing was recorded
+│   │   └── PersonsTooFast  the tenant names new persons faster than it may; nothing was recorded
 │   ├── LogBusy         another holds the lock of the log or of the database; nothing was recorded
 │   └── RolledBack      the log is older than, or differs from, what was seen of it before
 ├── ClockBehind         the log has an entry of a later time: decide again by a newer clock; nothing was recorded
 ├── RevisionMoved       a guard did not hold: decide again and append again; nothing was recorded
+│   └── PersonsMet      another unit introduced one of the persons first
+├── PersonsTooMany      one request names more new persons than it may; nothing was recorded
 ├── EffectRefused       the change that came with the entries was refused; nothing was recorded
 ├── TenantUnknown       there is no such tenant
 ├── EntryNotFound       the log has no entry at that index
@@ -51,8 +54,28 @@ class ClockBehind(AuditError):
     """The log has an entry whose time is later by more than clocks may differ. Nothing was recorded."""
 
 
+class PersonsTooFast(LogOverloaded):
+    """The tenant names new persons faster than it may. `wait_s` is when there is room for as many."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("too many new persons")
+        self.wait_s = wait_s
+
+
+class PersonsTooMany(AuditError):
+    """One request names more persons that are new to the log than `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} new persons")
+        self.limit = limit
+
+
 class RevisionMoved(AuditError):
     """A guard did not hold under the lock. Nothing was recorded."""
+
+
+class PersonsMet(RevisionMoved):
+    """Another unit introduced one of the persons of this one first. Nothing was recorded; look them up again."""
 
 
 class EffectRefused(AuditError):

@@ -6,12 +6,13 @@ the log alone. Persons stand in it as `sid:…`; the id of a single item is seal
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from linewarden.audit.directory import NOBODY, Directory
+from linewarden.audit.directory import MAX_NEW_AT_ONCE, NO_PEOPLE, NOBODY, Directory, People
 from linewarden.audit.entry import POLICY_CHANGED, encode
+from linewarden.audit.errors import PersonsTooMany
 from linewarden.audit.keyring import Person
 from linewarden.audit.merkle import leaf_hash
 from linewarden.authz.errors import LineError, PolicyInvalid
@@ -21,6 +22,9 @@ from linewarden.authz.store.policy import StoredStatement, apply_change
 
 #: Text of statements in one entry, bytes; sealed ids and the frame come on top of it.
 _PART_BYTES = 12 * 1024
+
+#: Persons that one change may introduce: as many as a tenant may at once.
+MAX_NEW_PERSONS = MAX_NEW_AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A change ready to be appended: its entries, the revision and hash it makes, and its effect on the store."""
+    """A change ready to be appended: its entries, the revision and hash it makes, and its effect on the store.
 
+    It is appended by `Directory.append`, with the persons it names.
+    """
+
+    people: People
     entries: tuple[bytes, ...]
     revision: int
     hash: bytes
@@ -103,28 +111,44 @@ def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
 
 
 async def record(
-    directory: Directory, log: int, change: Change, now_us: int, caller: str, person: str = "", reason: str = ""
+    directory: Directory,
+    log: int,
+    change: Change,
+    now_us: int,
+    caller: str,
+    person: str = "",
+    among: People = NO_PEOPLE,
+    reason: str = "",
 ) -> Recorded:
     """The entries and the effect of a change, by a person of that name; the operator is none, and may state a reason.
 
     The reason is sealed under the tenant's own key, because it may speak of persons.
 
+    `among` are the persons of the decision that the change is appended with.
+
     Raises:
-        LogUnavailable: a person could not be introduced.
+        PolicyInvalid: it names more than MAX_NEW_PERSONS that the log does not know.
+        PersonsTooFast, LogUnavailable: see `Directory.meet`.
     """
-    names = {name for statement in change.added for name in persons_of(statement)}
-    persons = await directory.meet(log, {*names, NOBODY, *([person] if person else ())}, now_us)
+    names = dict.fromkeys(name for statement in change.added for name in persons_of(statement))
+    most = MAX_NEW_PERSONS if person else None
+    try:
+        people = await directory.meet(log, (*names, NOBODY, *([person] if person else ())), now_us, among, most)
+    except PersonsTooMany as many:
+        text = f"more than {many.limit} persons whom the log does not know: add them in several changes"
+        raise PolicyInvalid((LineError(0, text),)) from many
+    persons = people.persons
     revision = change.revision + 1
     frame: dict[str, Any] = {"caller": caller, "revision": revision}
     if person:
         frame["actor"] = {"sid": persons[person].sid}
     parts = list(_parts(change, persons, frame, now_us, {"reason": reason} if reason else {}))
     hash = hashlib.sha256(change.hash + b"".join(map(leaf_hash, parts))).digest()
-    return Recorded(tuple(parts), revision, hash, log, change)
+    return Recorded(people, tuple(parts), revision, hash, log, change)
 
 
 def _parts(
-    change: Change, persons: dict[str, Person], frame: dict[str, Any], now_us: int, sealed: dict[str, str]
+    change: Change, persons: Mapping[str, Person], frame: dict[str, Any], now_us: int, sealed: dict[str, str]
 ) -> Iterator[bytes]:
     removed = [statement.id for statement in change.removed]
     added: list[list[str]] = []

@@ -7,91 +7,118 @@
     case                     a case reference is stated
     zone=A,B, zone!=A,B      the person's network zone is, or is not, one of these
 
-**What is not known** (no creation time, no consent, purpose or zone stated) is neither true nor false. An allow rule
-needs all its conditions true; a deny rule is kept from matching only by a condition that is false. So leaving an
-attribute out never gives anybody more: `deny … if purpose=training` also denies whoever states no purpose, and
-`deny … if consent=refused` denies as long as nobody knows of consent. `case` asks whether something is stated, so it
-is never unknown.
+**What is not known** (no creation time, or one in the future; no consent, purpose or zone stated) is neither true nor
+false. An allow rule needs all its conditions true; a deny rule is kept from matching only by a condition that is false.
+So leaving an attribute out never permits more: `deny … if purpose=training` also denies a request that states no
+purpose, and `deny … if consent=refused` denies as long as consent is unknown. `case` asks whether something is stated,
+so it is never unknown. A creation time up to five seconds ahead of this service's clock is clock skew: the item is new.
 
 **What cannot be evaluated** (a time that is no whole number) counts as a deny for a deny rule, whatever its other
 conditions say, and as no match for an allow rule.
+
+**Adding a condition.** A class states its input (`looks_at`), the marks at which its verdict changes, and the verdict
+for a value; `KINDS` says how it is written. Everything else is composed from that: what findings are remembered under,
+and when an answer expires. A condition is given the value of its input and nothing else of the request.
 """
 
 import re
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Final, NamedTuple
 
+from linewarden.authz.inputs import AGE, CASE, CONSENT, EPOCH, NOW, PURPOSE, STATED, US, ZONE, Input
 from linewarden.authz.model import Consent, Context, Effect, Purpose, Resource
 from linewarden.authz.words import Refused
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_US = timedelta(microseconds=1)
-#: The last instant that can be written.
-LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _US
 _SECONDS: Mapping[str, int] = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
 _MAX_AGE_US = 36525 * 86400 * 1_000_000
-_VALUES: Mapping[str, frozenset[str]] = MappingProxyType(
-    {"purpose=": frozenset(Purpose), "consent=": frozenset(Consent)}
-)
 
-#: Every condition's kind, in the order in which a rule's conditions are written. Each may stand once.
-_KINDS = ("from=", "until=", "purpose=", "age<", "age>=", "consent=", "case", "zone=", "zone!=")
 _SIGNS = re.compile(r"([a-z]+)(=|!=|<|>=)(.*)", re.DOTALL)
 _AGE = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z")
 _ZONE = re.compile(r"[a-z0-9_-]{1,64}")
 
 
-class Condition(Protocol):
-    """One condition. `kind` may stand only once in a rule; `text` is how the condition is written."""
+class Condition(ABC):
+    """One condition. `kind` may stand only once in a rule."""
+
+    __slots__ = ()
+
+    #: Name and sign, such as `age<`.
+    kind: str
 
     @property
-    def kind(self) -> str:
-        """Name and sign, such as `age<`."""
-
-    @property
+    @abstractmethod
     def text(self) -> str:
         """As it is written in a policy file."""
 
-    def check(self, resource: Resource, context: Context) -> bool | None:
-        """Whether it is the case; None if that is not known.
+    @property
+    @abstractmethod
+    def looks_at(self) -> Input:
+        """The one input that the verdict depends on."""
 
-        Raises:
-            TypeError: an attribute is not of the kind that can be compared.
-        """
+    @property
+    @abstractmethod
+    def marks(self) -> tuple[Any, ...]:
+        """The values of the input at which the verdict can change, see `inputs`."""
 
-    def flips(self, resource: Resource, context: Context) -> int | None:
-        """The next instant, in microseconds, at which time alone changes the verdict; None if there is none."""
+    @abstractmethod
+    def says(self, value: Any) -> bool:
+        """Whether it is the case for a known value of the input."""
 
 
 Conditions = tuple[Condition, ...]
 
 
+class Fault:
+    """A value that could not be read, or a verdict that could not be made."""
+
+
+FAULT: Final = Fault()
+
+#: What a condition says; None if its input is not known.
+Verdict = bool | Fault | None
+
+
 def holds(when: Conditions, effect: str, resource: Resource, context: Context) -> bool:
     """Whether the conditions let a rule of this effect match. Never raises: see this module's docstring."""
-    try:
-        verdicts = [condition.check(resource, context) for condition in when]
-    except Exception:  # noqa: BLE001 - whatever goes wrong in a condition must not give anybody more
+    return lets_match([verdict(one, _observed(one.looks_at, resource, context)) for one in when], effect)
+
+
+def lets_match(verdicts: Sequence[Verdict], effect: str) -> bool:
+    """Whether a rule of this effect matches when its conditions say so."""
+    if FAULT in verdicts:
         return effect != Effect.ALLOW
     if effect == Effect.ALLOW:
         return all(verdicts)
     return False not in verdicts
 
 
-def verdict(condition: Condition, resource: Resource, context: Context) -> tuple[bool | None, bool]:
-    """What one condition says, None if that is not known, and whether it could not be evaluated."""
+def _observed(one: Input, resource: Resource, context: Context) -> Any:
+    """The value of an input: None if it is not known, FAULT if it cannot be read."""
     try:
-        return condition.check(resource, context), False
-    except Exception:  # noqa: BLE001 - reported as the condition's error
-        return None, True
+        return one.read(resource, context)
+    except Exception:  # noqa: BLE001 - whatever goes wrong in a condition must not give anybody more
+        return FAULT
+
+
+def verdict(condition: Condition, value: Any) -> Verdict:
+    """What a condition says of a value of its input."""
+    if value is None or value is FAULT:
+        known: Verdict = value
+        return known
+    try:
+        return condition.says(value)
+    except Exception:  # noqa: BLE001 - see `_observed`
+        return FAULT
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Condition):
     """One end of a validity window: the window holds its start and not its end."""
 
     kind: str
@@ -100,22 +127,27 @@ class Bound:
     @property
     def text(self) -> str:
         """As it is written in a policy file."""
-        at = _EPOCH + self.at_us * _US
+        at = EPOCH + self.at_us * US
         return f"{self.kind}{at:%Y-%m-%dT%H:%M:%SZ}"
 
-    def check(self, resource: Resource, context: Context) -> bool:  # noqa: ARG002 - the item does not matter
-        """Whether the request falls on the right side."""
-        return (_whole(context.now_us) >= self.at_us) is (self.kind == "from=")
+    @property
+    def looks_at(self) -> Input:
+        """The instant of the request."""
+        return NOW
 
-    def flips(self, resource: Resource, context: Context) -> int:  # noqa: ARG002 - nor does it here
+    @property
+    def marks(self) -> tuple[int, ...]:
         """The bound itself."""
-        _whole(context.now_us)
-        return self.at_us
+        return (self.at_us,)
+
+    def says(self, value: int) -> bool:
+        """Whether the request falls on the right side."""
+        return (value >= self.at_us) is (self.kind == "from=")
 
 
 @dataclass(frozen=True, slots=True)
-class Age:
-    """A bound on the item's age. An item from the future is younger than any bound."""
+class Age(Condition):
+    """A bound on the item's age."""
 
     kind: str
     count: int
@@ -131,21 +163,23 @@ class Age:
         """As it is written in a policy file."""
         return f"{self.kind}{self.count}{self.unit}"
 
-    def check(self, resource: Resource, context: Context) -> bool | None:
-        """Whether the item is on the right side; not known without its creation time."""
-        if resource.created_us is None:
-            return None
-        age = _whole(context.now_us) - _whole(resource.created_us)
-        return (age < self.us) is (self.kind == "age<")
+    @property
+    def looks_at(self) -> Input:
+        """The age of the item."""
+        return AGE
 
-    def flips(self, resource: Resource, context: Context) -> int | None:
-        """When the item comes to that age."""
-        _whole(context.now_us)
-        return None if resource.created_us is None else _whole(resource.created_us) + self.us
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """The bound itself."""
+        return (self.us,)
+
+    def says(self, value: int) -> bool:
+        """Whether the item is on the right side."""
+        return (value < self.us) is (self.kind == "age<")
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class Stated(Condition):
     """Purpose, consent or zone: what the request states is among the values, or with `!=` is not."""
 
     kind: str
@@ -156,21 +190,23 @@ class Stated:
         """As it is written in a policy file."""
         return self.kind + ",".join(self.values)
 
-    def check(self, resource: Resource, context: Context) -> bool | None:  # noqa: ARG002 - the item does not matter
-        """Whether what is stated is among the values; not known if nothing is stated."""
-        stated = getattr(context, self.kind.rstrip("!="))
-        if not stated:
-            return None
-        if not isinstance(stated, str):
-            raise TypeError("what is stated is a text")
-        return (stated in self.values) is not self.kind.endswith("!=")
+    @property
+    def looks_at(self) -> Input:
+        """What is stated of it."""
+        return _INPUTS[self.kind]
 
-    def flips(self, resource: Resource, context: Context) -> None:
-        """Never."""
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The values."""
+        return self.values
+
+    def says(self, value: str) -> bool:
+        """Whether what is stated is among the values."""
+        return (value in self.values) is not self.kind.endswith("!=")
 
 
 @dataclass(frozen=True, slots=True)
-class CaseStated:
+class CaseStated(Condition):
     """A case reference is stated."""
 
     kind: str = "case"
@@ -180,21 +216,38 @@ class CaseStated:
         """As it is written in a policy file."""
         return self.kind
 
-    def check(self, resource: Resource, context: Context) -> bool:  # noqa: ARG002 - the item does not matter
-        """Whether one is stated."""
-        return bool(context.case)
+    @property
+    def looks_at(self) -> Input:
+        """Presence of a case reference."""
+        return CASE
 
-    def flips(self, resource: Resource, context: Context) -> None:
-        """Never."""
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The word that says so."""
+        return (STATED,)
+
+    def says(self, value: str) -> bool:
+        """Whether one is stated."""
+        return value == STATED
+
+
+_INPUTS: Mapping[str, Input] = MappingProxyType(
+    {"purpose=": PURPOSE, "consent=": CONSENT, "zone=": ZONE, "zone!=": ZONE}
+)
+
+
+def parse_conditions(texts: tuple[str, ...]) -> Conditions:
+    """The conditions of one rule, in the order of KINDS.
+
+    Raises:
+        Refused: one of them is invalid, stands twice, or can never hold together with another.
+    """
+    # Long texts are rare, and a cache of them would hold megabytes for the policies of long ago.
+    return _parsed(texts) if sum(map(len, texts)) <= _CACHED_LENGTH else _parsed.__wrapped__(texts)
 
 
 @lru_cache(4096)
-def parse_conditions(texts: tuple[str, ...]) -> Conditions:
-    """The conditions of one rule, in the order of this module's table.
-
-    Raises:
-        Refused: one of them is none, stands twice, or can never hold together with another.
-    """
+def _parsed(texts: tuple[str, ...]) -> Conditions:
     by_kind = {one.kind: one for one in map(_parse, texts)}
     if len(by_kind) != len(texts):
         raise Refused("a condition of the same kind stands twice")
@@ -203,27 +256,22 @@ def parse_conditions(texts: tuple[str, ...]) -> Conditions:
             raise Refused("`from` is not before `until`")
         case {"age<": Age() as below, "age>=": Age() as least} if least.us >= below.us:
             raise Refused("no item is that old and that young")
-    return tuple(by_kind[kind] for kind in _KINDS if kind in by_kind)
+    return tuple(by_kind[kind] for kind in KINDS if kind in by_kind)
 
 
 def _parse(text: str) -> Condition:
-    if text == "case":
-        return CaseStated()
     match = _SIGNS.fullmatch(text)
-    kind = match[1] + match[2] if match else ""
-    if match is None or kind not in _KINDS:
-        raise Refused("not a condition: from=, until=, purpose=, age<, age>=, consent=, case, zone= or zone!=")
-    if kind in ("from=", "until="):
-        return Bound(kind, _parse_time(match[3]))
-    if kind in ("age<", "age>="):
-        return _parse_age(kind, match[3])
-    return Stated(kind, _parse_values(kind, match[3].split(",")))
+    kind, value = (match[1] + match[2], match[3]) if match else (text, "")
+    if kind not in KINDS:
+        *others, last = KINDS
+        raise Refused(f"not a condition: {', '.join(others)} or {last}")
+    return KINDS[kind].parse(kind, value)
 
 
-def _parse_time(value: str) -> int:
+def _parse_bound(kind: str, value: str) -> Bound:
     try:
         if _TIME.fullmatch(value):
-            return max(0, (datetime.fromisoformat(value) - _EPOCH) // _US)
+            return Bound(kind, max(0, (datetime.fromisoformat(value) - EPOCH) // US))
     except ValueError:
         pass
     raise Refused("a time is written as 2026-01-31T08:00:00Z")
@@ -239,23 +287,63 @@ def _parse_age(kind: str, value: str) -> Age:
     return age
 
 
-def _parse_values(kind: str, values: list[str]) -> tuple[str, ...]:
-    if len(set(values)) != len(values):
-        raise Refused("a value stands twice")
-    known = _VALUES.get(kind)
-    if known is None:
-        if not all(map(_ZONE.fullmatch, values)):
-            raise Refused("a zone is written with a-z, 0-9, `_` and `-`")
-        return tuple(sorted(values))
+def _parse_case(kind: str, _value: str) -> CaseStated:
+    return CaseStated(kind)
+
+
+def _parse_zones(kind: str, value: str) -> Stated:
+    values = _distinct(value)
+    if not all(map(_ZONE.fullmatch, values)):
+        raise Refused("a zone is written with a-z, 0-9, `_` and `-`")
+    return Stated(kind, values)
+
+
+def _parse_purposes(kind: str, value: str) -> Stated:
+    return Stated(kind, _known(kind, value, frozenset(Purpose)))
+
+
+def _parse_consent(kind: str, value: str) -> Stated:
+    values = _known(kind, value, frozenset(Consent))
+    if len(values) > 1:
+        raise Refused("consent is either given or refused")
+    return Stated(kind, values)
+
+
+def _known(kind: str, value: str, known: frozenset[str]) -> tuple[str, ...]:
+    values = _distinct(value)
     if not known.issuperset(values):
         raise Refused(f"after `{kind}` stands one of: {', '.join(sorted(known))}")
-    if kind == "consent=" and len(values) > 1:
-        raise Refused("consent is either given or refused")
+    return values
+
+
+def _distinct(value: str) -> tuple[str, ...]:
+    values = value.split(",")
+    if len(set(values)) != len(values):
+        raise Refused("a value stands twice")
     return tuple(sorted(values))
 
 
-def _whole(value: int) -> int:
-    # NaN compares false with everything: it would slip past a deny rule unnoticed.
-    if type(value) is not int:
-        raise TypeError("a time is a whole number of microseconds")
-    return value
+class Kind(NamedTuple):
+    """How conditions of one kind are written: the parser of what follows the sign, and texts to test them with."""
+
+    parse: Callable[[str, str], Condition]
+    examples: tuple[str, ...]
+
+
+#: Every kind of condition, in the order in which a rule's conditions are written. Each may stand once.
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "from=": Kind(_parse_bound, ("2026-09-21T14:13:20Z", "2026-09-21T14:13:21Z")),
+        "until=": Kind(_parse_bound, ("2026-09-21T14:13:21Z", "2026-09-22T00:00:00Z")),
+        "purpose=": Kind(_parse_purposes, ("quality", "legal,quality,training")),
+        "age<": Kind(_parse_age, ("1m", "90d")),
+        "age>=": Kind(_parse_age, ("30s", "2w")),
+        "consent=": Kind(_parse_consent, ("given", "refused")),
+        "case": Kind(_parse_case, ("",)),
+        "zone=": Kind(_parse_zones, ("office", "home,office")),
+        "zone!=": Kind(_parse_zones, ("office", "lab")),
+    }
+)
+
+#: Conditions of one rule with more characters than this are not kept by the parser.
+_CACHED_LENGTH = 128

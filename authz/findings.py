@@ -1,88 +1,141 @@
-"""What was found about one access, gathered rule by rule into an explained decision."""
+"""What was found about one access, gathered rule by rule into an explained decision.
 
-from linewarden.authz.conditions import verdict
+An explanation is bounded: it lists rules and conditions up to EXPLAINED characters each, and counts the others. So an
+answer about one item, its record, and what is remembered of it stay small, however many rules a policy has for it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from linewarden.authz.conditions import FAULT, Condition, Verdict, lets_match, verdict
 from linewarden.authz.index import Candidate
+from linewarden.authz.inputs import Input
 from linewarden.authz.judge import Judge
-from linewarden.authz.model import (
-    Context,
-    Effect,
-    FailedCondition,
-    Finding,
-    Match,
-    Obligation,
-    Reason,
-    Resource,
-)
+from linewarden.authz.model import Effect, FailedCondition, Finding, Match, Obligation, Reason
+
+#: Characters of rules that matched, and of conditions that failed, in one explanation. 500 explanations fit into an
+#: answer of 4 MiB, which is what gRPC clients take, and each into an entry of the log.
+EXPLAINED = 1536
+
+#: What a rule or condition takes beside its text.
+_PART = 16
 
 
 class Findings:
-    """The rules judged so far."""
+    """The rules judged so far, for one request as conditions see it. Rules are added in the order of their ids."""
 
-    __slots__ = (
-        "_allowed",
-        "_context",
-        "_denied",
-        "_duties",
-        "_failed",
-        "_hindered",
-        "_matched",
-        "_resource",
-        "_sound",
-    )
+    _duties: tuple[Obligation, ...] = ()
+    _failed_left = _allowing_left = _denying_left = EXPLAINED
+    _more_matched = _more_failed = 0
+    #: Whether a deny rule matched without an error, an allow rule did not match, a condition was in error.
+    _sound = _hindered = _erred = False
 
-    def __init__(self, resource: Resource, context: Context) -> None:
-        self._resource = resource
-        self._context = context
-        self._matched: list[Match] = []
+    def __init__(self, seen: Mapping[Input, Any]) -> None:
+        self._seen = seen
+        self._allowing: list[Match] = []
+        self._denying: list[Match] = []
         self._failed: list[FailedCondition] = []
-        self._duties: tuple[Obligation, ...] = ()
-        self._allowed = self._denied = False
-        #: Whether a deny rule matched without an error, and whether an allow rule did not match.
-        self._sound = self._hindered = False
 
-    def add(self, candidate: Candidate, *, matches: bool) -> None:
-        """One more rule, and whether it matches."""
-        rule = candidate.rule
-        error = bool(rule.conditions) and self._look_into(candidate, matches=matches)
-        if not matches:
-            self._hindered |= rule.effect is Effect.ALLOW
-            return
-        self._matched.append(Match(candidate.id, rule.effect, candidate.path))
-        if rule.effect is Effect.ALLOW:
-            self._allowed = True
-            self._duties += rule.obligations
-        else:
-            self._denied = True
-            self._sound |= not error
+    def add(self, candidates: Iterable[Candidate]) -> None:
+        """Judge rules by their conditions: all else about them was judged before."""
+        seen = self._seen
+        for candidate in candidates:
+            rule, erred = candidate.rule, False
+            allows = rule.effect is Effect.ALLOW
+            if rule.conditions:
+                verdicts = [verdict(one, seen[one.looks_at]) for one in rule.conditions]
+                matches, erred = lets_match(verdicts, rule.effect), FAULT in verdicts
+                if not matches or erred:
+                    self._explain(candidate, verdicts, matches=matches)
+                if not matches:
+                    self._hindered |= allows
+                    continue
+            if allows:
+                self._allow(candidate)
+            else:
+                self._deny(candidate)
+                self._sound |= not erred
 
     def finding(self, judge: Judge) -> Finding:
-        """The finding, with rules in the order of their ids, so that it does not depend on how they were found."""
-        effect = judge.effect(allowed=self._allowed, denied=self._denied)
-        matched, failed = self._matched, self._failed
-        if len(matched) > 1:
-            matched.sort(key=lambda one: one.rule_id)
-        if len(failed) > 1:
-            failed.sort(key=lambda one: one.rule_id)
-        duties = tuple(sorted(set(self._duties))) if effect is Effect.ALLOW and self._duties else ()
-        return Finding(effect, self._reason(effect), tuple(matched), tuple(failed), duties)
+        """The finding. Of the rules that matched, those that deny come first."""
+        matched, failed = self._matched(), tuple(self._failed)
+        effect = judge.effect(allowed=bool(self._allowing), denied=bool(self._denying))
+        return Finding(
+            effect,
+            self._reason(effect),
+            matched,
+            failed,
+            self._duties if effect is Effect.ALLOW else (),
+            self._more_matched,
+            self._more_failed,
+        )
 
-    def _look_into(self, candidate: Candidate, *, matches: bool) -> bool:
-        """Note what the conditions of a rule say; whether one of them could not be evaluated."""
-        rule, broken = candidate.rule, False
-        for condition in rule.conditions:
-            found, error = verdict(condition, self._resource, self._context)
-            broken |= error
+    # The first part of a list is told however long it is; after one that does not fit, parts are only counted.
+
+    def _allow(self, candidate: Candidate) -> None:
+        if self._allowing_left > 0:
+            self._allowing_left -= _size(candidate)
+        if self._allowing_left >= 0 or not self._allowing:
+            self._allowing.append(Match(candidate.id, Effect.ALLOW, candidate.path))
+        else:
+            self._more_matched += 1
+        duties = candidate.rule.obligations
+        if duties and duties != self._duties:
+            self._duties = tuple(sorted({*self._duties, *duties}))
+
+    def _deny(self, candidate: Candidate) -> None:
+        if self._denying_left > 0:
+            self._denying_left -= _size(candidate)
+        if self._denying_left >= 0 or not self._denying:
+            self._denying.append(Match(candidate.id, Effect.DENY, candidate.path))
+        else:
+            self._more_matched += 1
+
+    def _matched(self) -> tuple[Match, ...]:
+        denying, allowing = self._denying, self._allowing
+        if not denying or not allowing:
+            return tuple(denying or allowing)
+        left = self._denying_left
+        kept = [*denying]
+        for match in allowing:
+            left -= _PART + len(match.rule_id) + sum(map(len, match.role_path))
+            if left < 0:
+                break
+            kept.append(match)
+        self._more_matched += len(denying) + len(allowing) - len(kept)
+        return tuple(kept)
+
+    def _explain(self, candidate: Candidate, verdicts: list[Verdict], *, matches: bool) -> None:
+        """Say which conditions kept a rule from matching, or could not be evaluated."""
+        allows = candidate.rule.effect is Effect.ALLOW
+        for condition, said in zip(candidate.rule.conditions, verdicts, strict=True):
+            error = said is FAULT
+            self._erred |= error
             # What is not known keeps an allow rule from matching, but not a deny rule.
-            kept = not matches and (found is False or (found is None and rule.effect is Effect.ALLOW))
-            if kept or error:
-                self._failed.append(FailedCondition(candidate.id, condition.text, error))
-        return broken
+            if not error and (matches or said is True or (said is None and not allows)):
+                continue
+            self._list_failed(candidate.id, condition, error=error)
+
+    def _list_failed(self, rule_id: str, condition: Condition, *, error: bool) -> None:
+        if self._failed_left <= 0:
+            self._more_failed += 1
+            return
+        text = condition.text
+        self._failed_left -= _PART + len(rule_id) + len(text)
+        if self._failed_left >= 0 or not self._failed:
+            self._failed.append(FailedCondition(rule_id, text, error))
+        else:
+            self._more_failed += 1
 
     def _reason(self, effect: Effect) -> Reason:
         if effect is Effect.ALLOW:
             return Reason.ALLOWED_BY_RULE
-        if self._denied:
+        if self._denying:
             return Reason.DENIED_BY_RULE if self._sound else Reason.CONDITION_ERROR
-        if any(one.error for one in self._failed):
+        if self._erred:
             return Reason.CONDITION_ERROR
         return Reason.CONDITION_FAILED if self._hindered else Reason.NO_MATCHING_RULE
+
+
+def _size(candidate: Candidate) -> int:
+    return _PART + len(candidate.id) + sum(map(len, candidate.path))

@@ -4,12 +4,16 @@ pycasbin evaluates a matcher by walking its syntax tree anew for each rule of th
 rules. Here the expression that Casbin parsed is compiled once into a function, to be asked about the few rules an index
 finds; Casbin's own effector says what follows from them. `stock_enforcer` is Casbin as it comes, with the same model
 and function, so that tests can hold every answer against it.
+
+The matcher is a conjunction, and only its part `holds` looks at the conditions of a rule. All rules of one holder and
+scope are alike in the other parts, so these are evaluated once for all of them (`selects`).
 """
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,26 +39,35 @@ _NODES = (
     *(ast.Call, ast.Name, ast.Attribute, ast.Constant, ast.Load),
 )
 
+#: The part of the matcher that looks at the conditions of a rule, and what no other part may look at.
+_HOLDS = "holds(p_when, p_eft, r_obj.resource, r_ctx)"
+_CONDITIONAL = {"p_when", "p_eft", "r_obj.resource", "r_ctx"}
+
 
 class Judge:
     """Casbin's matcher and effect.
 
     `matches` says whether one rule matches one request; its first argument answers `g(subject, role, domain)`.
+    `selects` says so, with the same arguments, of a rule whose conditions hold.
     """
 
-    __slots__ = ("_effector", "matches")
+    __slots__ = ("_effects", "matches", "selects")
 
     def __init__(self) -> None:
         check_distributions(_version_of)
         model = casbin.Enforcer.new_model(path=str(_MODEL))
         self.matches = compile_matcher(model)
-        self._effector = get_effector(model["e"]["e"].value)
+        self.selects = compile_matcher(model, conditions=False)
+        effector = get_effector(model["e"]["e"].value)
+        self._effects = {}
+        for allowed, denied in product((False, True), repeat=2):
+            effects = {one for one, found in ((effector.ALLOW, allowed), (effector.DENY, denied)) if found}
+            allows = effector.final_effect(effects) == effector.ALLOW
+            self._effects[allowed, denied] = Effect.ALLOW if allows else Effect.DENY
 
     def effect(self, *, allowed: bool, denied: bool) -> Effect:
         """What follows when some rule that matched allows, and when some rule that matched denies."""
-        effector = self._effector
-        effects = {effect for effect, found in ((effector.ALLOW, allowed), (effector.DENY, denied)) if found}
-        return Effect.ALLOW if effector.final_effect(effects) == effector.ALLOW else Effect.DENY
+        return self._effects[allowed, denied]
 
 
 @cache
@@ -67,15 +80,18 @@ def judge() -> Judge:
     return Judge()
 
 
-def compile_matcher(model: Any) -> Matcher:
-    """The matcher of a Casbin model, as Casbin parsed it, as one function.
+def compile_matcher(model: Any, *, conditions: bool = True) -> Matcher:
+    """The matcher of a Casbin model, as Casbin parsed it, as one function; if wanted, without a rule's conditions.
 
     Raises:
-        CasbinUnsuitable: the matcher uses something that is not known to mean the same in Python.
+        CasbinUnsuitable: the matcher uses something that is not known to mean the same in Python, or looks at
+            conditions in other places than the one that can be left out.
     """
     parameters = ["g", *model["r"]["r"].tokens, *model["p"]["p"].tokens]
     body = casbin.Enforcer._get_expression(model["m"]["m"].value).ast_parsed_value  # noqa: SLF001 - the very same
     _check_expression(body, {*parameters, "holds"})
+    if not conditions:
+        body = _unconditional(body)
     arguments = ast.arguments(
         posonlyargs=[ast.arg(name) for name in parameters], args=[], kwonlyargs=[], kw_defaults=[], defaults=[]
     )
@@ -111,6 +127,17 @@ def _rows(rule: Rule) -> Iterator[list[Any]]:
     for kind, verb in sorted(rule.reach.pairs):
         for scope in rule.scopes:
             yield [rule.who, DOMAIN, kind.value, scope, verb.value, rule.conditions, rule.effect.value]
+
+
+def _unconditional(body: ast.expr) -> ast.expr:
+    """The conjunction without its part `holds`, which alone may look at conditions and circumstances."""
+    parts = body.values if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.And) else []
+    held = [part for part in parts if ast.unparse(part) == _HOLDS]
+    others = [part for part in parts if part not in held]
+    looked_at = {ast.unparse(node) for part in others for node in ast.walk(part)}
+    if len(held) != 1 or not others or looked_at & _CONDITIONAL:
+        raise CasbinUnsuitable(f"the matcher of model.conf is not a conjunction with {_HOLDS}, which alone uses these")
+    return ast.BoolOp(ast.And(), others)
 
 
 def _check_expression(body: ast.expr, names: set[str]) -> None:

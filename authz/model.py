@@ -4,10 +4,10 @@ Standard library only. Times are integers: microseconds since 1970-01-01 UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class ResourceType(StrEnum):
@@ -192,6 +192,11 @@ class Context(NamedTuple):
     consent: Consent | None = None
 
 
+#: A finding with its forms, and each rule or condition in all of them.
+_FINDING_BYTES = 2_500
+_PART_BYTES = 1_000
+
+
 class Match(NamedTuple):
     """A rule that took part in a decision, and the roles that lead from the person to it."""
 
@@ -210,9 +215,10 @@ class FailedCondition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the rules say about an access, with every rule that matched and every condition that kept one from it.
+    """What the rules say about an access, with the rules that matched and the conditions that kept others from it.
 
-    Equal circumstances share one finding, so that what is made of it can be kept beside it.
+    Explanations are bounded: `more_matched` and `more_failed` count what is not listed. Equal circumstances share one
+    finding: `forms` holds what was made of it (see `kept`).
     """
 
     effect: Effect
@@ -220,6 +226,14 @@ class Finding:
     matched: tuple[Match, ...] = ()
     failed: tuple[FailedCondition, ...] = ()
     obligations: tuple[Obligation, ...] = ()
+    more_matched: int = 0
+    more_failed: int = 0
+    forms: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def cost(self) -> int:
+        """The bytes that the finding and its forms take, estimated."""
+        return _FINDING_BYTES + _PART_BYTES * (len(self.matched) + len(self.failed))
 
 
 class Decision(NamedTuple):
@@ -248,12 +262,12 @@ class Decision(NamedTuple):
 
     @property
     def matched(self) -> tuple[Match, ...]:
-        """All rules that matched."""
+        """The rules that matched, as far as they are listed; those that deny come first."""
         return self.finding.matched
 
     @property
     def failed(self) -> tuple[FailedCondition, ...]:
-        """The conditions that kept rules from matching."""
+        """The conditions that kept rules from matching, as far as they are listed."""
         return self.finding.failed
 
     @property

@@ -30,14 +30,13 @@ class _Loaded(NamedTuple):
     total: int
 
 
-_EMPTY = _Loaded(Snapshot.compile(0, NO_POLICY_HASH, ()), EMPTY)
-
-
 class Policies:
     """Snapshots by the number of the tenant's log."""
 
     def __init__(self, store: PolicyStore) -> None:
         self._store = store
+        #: All snapshots share the memory of this one.
+        self._empty = _Loaded(Snapshot.compile(0, NO_POLICY_HASH, ()), EMPTY)
         self._loaded: dict[int, _Loaded] = {}
         self._refused: dict[int, float] = {}
         self._loading: dict[int, asyncio.Task[Snapshot]] = {}
@@ -84,7 +83,7 @@ class Policies:
     def _load(self, log: int) -> Snapshot:
         if time.monotonic() < self._refused.get(log, 0.0):
             raise PolicyNotOurs("the policy was not the one that the service wrote a moment ago", log)
-        known = self._loaded.get(log, _EMPTY)
+        known = self._loaded.get(log, self._empty)
         try:
             delta = self._store.since(log, known.snapshot.revision, known.total)
         except PolicyNotOurs:

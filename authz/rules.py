@@ -134,7 +134,7 @@ def _role(name: str) -> str:
     return intern(name)
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _reach(verbs_field: str, types_field: str) -> Reach:
     verbs, types = _listed(verbs_field, Verb, "verb"), _listed(types_field, ResourceType, "type")
     pairs = frozenset((one, verb) for one in types for verb in verbs if verb in VERBS_OF[one])

@@ -24,6 +24,9 @@ ANY = "any"
 OWN = "own"
 
 _MAX_BYTES: Mapping[str, int] = MappingProxyType({"id": 512, "owner": 400, "queue": 128, "label": 193})
+#: Longer lists are not kept by the parser: a cache of them would hold what policies of long ago said.
+_CACHED_LENGTH = 128
+
 _LABEL = re.compile(r"[a-z0-9._-]{1,64}=.+", re.DOTALL)
 
 
@@ -53,13 +56,17 @@ def item_of(resource: Resource, subject: str) -> Item:
     return Item(resource.type, tuple(scopes), resource)
 
 
-@lru_cache(16384)
 def parse_scopes(field: str) -> tuple[str, ...]:
     """The scopes of a rule, sorted.
 
     Raises:
         Refused: one of them is none, is too long, or stands beside another that says the same.
     """
+    return _parsed(field) if len(field) <= _CACHED_LENGTH else _parsed.__wrapped__(field)
+
+
+@lru_cache(4096)
+def _parsed(field: str) -> tuple[str, ...]:
     found = words(field)
     for scope in found:
         _check(scope)
@@ -70,9 +77,13 @@ def parse_scopes(field: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-@lru_cache(16384)
 def scopes_text(scopes: tuple[str, ...]) -> str:
     """The scopes as they are written in a policy file."""
+    return _text(scopes) if len(scopes) == 1 else _text.__wrapped__(scopes)
+
+
+@lru_cache(4096)
+def _text(scopes: tuple[str, ...]) -> str:
     return ",".join(map(spelled, scopes))
 
 

@@ -3,18 +3,18 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from linewarden.audit.directory import NOBODY, Appender, Directory
+from linewarden.audit.directory import NO_PEOPLE, NOBODY, Directory, People
 from linewarden.audit.entry import DECISION, AccessHeader, AccessItem, encode_decisions
+from linewarden.audit.errors import LogUnavailable, PersonsMet
 from linewarden.audit.keyring import Person
 from linewarden.audit.model import Guard, Unit, id_text
 from linewarden.authz.kept import Kept
 from linewarden.authz.model import Context, Decision, Effect, Finding, Obligation, Reason, Resource, Verb
 from linewarden.authz.policies import Policies
-from linewarden.authz.snapshot import Snapshot
+from linewarden.authz.snapshot import Long, Snapshot
 
 
 class Call(NamedTuple):
@@ -52,13 +52,27 @@ class Answers(NamedTuple):
     policy_hash: bytes
 
 
+class Prepared(NamedTuple):
+    """Decisions without ids, their entries, each with the number of its items, and the persons they name.
+
+    The entries are appended by `Directory.append`, with these persons.
+    """
+
+    answers: Answers
+    entries: list[tuple[bytes, int]]
+    people: People
+
+    @property
+    def record(self) -> tuple[bytes, ...]:
+        """The bytes of the entries."""
+        return tuple([data for data, _ in self.entries])
+
+
 _FOREIGN = Decision(Finding(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT))
 
 
-#: Bytes of rules, and of conditions, that the record of one access holds. However many rules a policy has for one item,
-#: an answer about it fits into an entry; revision and attributes in the entry are enough to find the others again.
-_EXPLANATION_LIMIT = 6 * 1024
-
+#: How often a call is decided again because another unit introduced its persons first.
+_ATTEMPTS = 20
 
 #: How long one call decides before it lets others have a turn, seconds.
 _TURN_S = 0.005
@@ -67,10 +81,9 @@ _TURN_S = 0.005
 class AccessControl:
     """Decides and records."""
 
-    def __init__(self, policies: Policies, directory: Directory, writer: Appender) -> None:
+    def __init__(self, policies: Policies, directory: Directory) -> None:
         self._policies = policies
         self._directory = directory
-        self._writer = writer
 
     async def check(self, call: Call, accesses: Sequence[Access]) -> Answers:
         """Decide the accesses under one policy; the record is durable when this returns.
@@ -79,32 +92,44 @@ class AccessControl:
             RevisionMoved: policy or keys changed meanwhile; renew both and ask again. Nothing was recorded.
             LogUnavailable: the record could not be made durable in time.
         """
-        answers, entries = await self.prepare(call, accesses)
-        first = await self._writer.append(
-            Unit(call.log, tuple(data for data, _ in entries), self._guards(call, answers))
-        )
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._check(call, accesses)
+            except PersonsMet:  # the same request, or one beside it, introduced them: now they are known
+                continue
+        raise LogUnavailable("persons are introduced faster than decisions can be made")
+
+    async def _check(self, call: Call, accesses: Sequence[Access]) -> Answers:
+        prepared = await self.prepare(call, accesses)
+        answers, entries = prepared.answers, prepared.entries
+        unit = Unit(call.log, prepared.record, self._guards(call, answers))
+        first = await self._directory.append(unit, prepared.people)
         return Answers(answers.decisions, _ids(first, entries), answers.revision, answers.policy_hash)
 
-    async def prepare(self, call: Call, accesses: Sequence[Access]) -> tuple[Answers, list[tuple[bytes, int]]]:
+    async def prepare(self, call: Call, accesses: Sequence[Access], among: People = NO_PEOPLE) -> Prepared:
         """Decide the accesses and encode their record, for callers that append it together with something else.
 
+        `among` are persons met before for the same unit.
+
         Raises:
+            PersonsTooMany, PersonsTooFast: see `Directory.meet`.
             LogUnavailable: a person or the policy could not be read.
         """
-        persons = self._known(call, accesses)
-        if persons is None:
-            persons = await self._directory.meet(call.log, _names(call, accesses), call.context.now_us)
+        people = self._known(call, accesses) if among is NO_PEOPLE else None
+        if people is None:
+            people = await self._directory.meet(call.log, _names(call, accesses), call.context.now_us, among)
+        persons = people.persons
         snapshot = self._policies.cached(call.log) or await self._policies.load(call.log)
         decisions = await _decide_all(snapshot, call, accesses)
         items = [_item(access, one, persons) for access, one in zip(accesses, decisions, strict=True)]
         entries = encode_decisions(_header(call, persons[call.subject], snapshot.revision), items)
-        return Answers(decisions, (), snapshot.revision, snapshot.hash), entries
+        return Prepared(Answers(decisions, (), snapshot.revision, snapshot.hash), entries, people)
 
     @staticmethod
     def _guards(call: Call, answers: Answers) -> tuple[Guard, ...]:
         return (Guard(call.log, answers.revision), call.caller_guard)
 
-    def _known(self, call: Call, accesses: Sequence[Access]) -> dict[str, Person] | None:
+    def _known(self, call: Call, accesses: Sequence[Access]) -> People | None:
         known = self._directory.known
         persons: dict[str, Person] = {}
         for name in _names(call, accesses):
@@ -113,7 +138,7 @@ class AccessControl:
                 if person is None:
                     return None
                 persons[name] = person
-        return persons
+        return People(persons)
 
 
 def _names(call: Call, accesses: Sequence[Access]) -> list[str]:
@@ -127,22 +152,34 @@ def _names(call: Call, accesses: Sequence[Access]) -> list[str]:
 
 async def _decide_all(snapshot: Snapshot, call: Call, accesses: Sequence[Access]) -> tuple[Decision, ...]:
     """All decisions of a call under one snapshot; others get their turn when it takes long."""
-    if len(accesses) == 1:
-        return (_decide(snapshot, call, accesses[0]),)
     decisions: list[Decision] = []
     turn = time.monotonic()
     for access in accesses:
-        decisions.append(_decide(snapshot, call, access))
+        decision = _ask(snapshot, call, access)
+        if not isinstance(decision, Decision):
+            decision = await _in_turns(decision)
+        decisions.append(decision)
         if time.monotonic() - turn > _TURN_S:
             await asyncio.sleep(0)
             turn = time.monotonic()
     return tuple(decisions)
 
 
-def _decide(snapshot: Snapshot, call: Call, access: Access) -> Decision:
+async def _in_turns(work: Long) -> Decision:
+    """The decision that long work leads to; others get their turn between its steps."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            decision: Decision = end.value
+            return decision
+        await asyncio.sleep(0)
+
+
+def _ask(snapshot: Snapshot, call: Call, access: Access) -> Decision | Long:
     if access.foreign:
         return _FOREIGN
-    return snapshot.decide(call.subject, access.verb, access.resource, call.context)
+    return snapshot.ask(call.subject, access.verb, access.resource, call.context)
 
 
 def _header(call: Call, actor: Person, revision: int) -> AccessHeader:
@@ -162,7 +199,7 @@ def _header(call: Call, actor: Person, revision: int) -> AccessHeader:
     )
 
 
-def _item(access: Access, decision: Decision, persons: dict[str, Person]) -> AccessItem:
+def _item(access: Access, decision: Decision, persons: Mapping[str, Person]) -> AccessItem:
     resource = access.resource
     attributes: dict[str, Any] = {}
     if resource.queue:
@@ -185,23 +222,17 @@ def _record(finding: Finding) -> dict[str, Any]:
     """A finding as it stands in an entry."""
     record: dict[str, Any] = {"effect": finding.effect, "reason": finding.reason}
     if finding.matched:
-        # The way to a rule begins with the person, whose name has no place here. What denies comes first.
-        matched = sorted(finding.matched, key=lambda match: match.effect is not Effect.DENY)
-        rules = [{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in matched]
-        record |= _bounded("rules", rules)
+        # The way to a rule begins with the person, whose name has no place here.
+        record["rules"] = [{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in finding.matched]
     if finding.failed:
-        record |= _bounded("failed", [[one.rule_id, one.condition, one.error] for one in finding.failed])
+        record["failed"] = [[one.rule_id, one.condition, one.error] for one in finding.failed]
+    if finding.more_matched:
+        record["more_rules"] = finding.more_matched
+    if finding.more_failed:
+        record["more_failed"] = finding.more_failed
     if finding.obligations:
         record["obligations"] = finding.obligations
     return record
-
-
-def _bounded(name: str, parts: list[Any]) -> dict[str, Any]:
-    """The first of the parts, and `more_…`, the number of those left out."""
-    sizes = accumulate(len(str(part).encode()) for part in parts)
-    fitting = [part for part, size in zip(parts, sizes, strict=True) if size <= _EXPLANATION_LIMIT]
-    left_out = len(parts) - len(fitting)
-    return {name: fitting} | ({f"more_{name}": left_out} if left_out else {})
 
 
 _recorded = Kept(_record)

@@ -1,71 +1,87 @@
 """A policy compiled for one revision: immutable, read by many threads without a lock, swapped by reference.
 
-A decision looks up the rules that can matter (`index`), lets Casbin's matcher judge each of them and Casbin's effector
-the whole (`judge`), and says why (`findings`). What a snapshot remembers of persons is bounded, and it remembers none
-it does not know.
+A decision looks up the rules that can matter (`index`), lets Casbin's matcher select them and Casbin's effector judge
+the whole (`judge`), and says why (`findings`). What the snapshots of a process remember is bounded in bytes over all of
+them (`Budget`), and of persons that a policy does not know they remember nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Mapping
 from typing import Self, TypeVar
 
+from linewarden.audit.cache import Budget, Cache
 from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.findings import Findings
-from linewarden.authz.index import Numbered, Shelf, changed_shelf
+from linewarden.authz.index import Candidate, Numbered, Shelf, changed_shelf
 from linewarden.authz.judge import DOMAIN, judge
+from linewarden.authz.memo import FindingMemo, Sight
 from linewarden.authz.model import Context, Decision, Effect, Finding, Reason, Resource, ResourceType, Verb
-from linewarden.authz.recall import Recall
-from linewarden.authz.recent import Recent
 from linewarden.authz.roles import paths_from
 from linewarden.authz.rules import FOREIGN, ROLE, Rule, Statement
 from linewarden.authz.scopes import Item, item_of
 from linewarden.authz.selection import Selection
 
-#: Persons, and persons with verb and type, that a snapshot remembers; at most twice as many.
-REMEMBERED = 8192
+#: What the snapshots of a process remember of persons, rules and findings, bytes.
+REMEMBERED_BYTES = 32 * 1024 * 1024
+
+#: Rules that are judged at a stretch: more are judged in turns, so that others are answered in between.
+TURN = 1024
+
+#: A person with no more roles meets so few rules at once that they are not counted before they are gathered.
+_FEW_ROLES = 16
+
+_PATH_BYTES = 250
 
 _NO_RULE = Decision(Finding(Effect.DENY, Reason.NO_MATCHING_RULE))
 _STRANGER = Decision(Finding(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT))
 
 _Value = TypeVar("_Value")
 
+#: A person with all its roles and the way to each.
+Paths = Mapping[str, tuple[str, ...]]
 
-class _Person:
-    """A person with all its roles and the way to each."""
+#: The steps of a long decision; the decision is what it returns.
+Long = Generator[None, None, Decision]
 
-    __slots__ = ("paths",)
-
-    def __init__(self, paths: dict[str, tuple[str, ...]]) -> None:
-        self.paths = paths
-
-    def has(self, _subject: str, role: str, _domain: str) -> bool:
-        """Casbin's `g`, about this person."""
-        return role in self.paths
-
-
-_NOBODY = _Person({})
-_NOTHING = Selection({}, {}, (ResourceType.RECORDING, Verb.PLAY))
+_Request = tuple[str, str, Item, Verb, Context]
 
 
 class Snapshot:
     """The rules and role bindings in force at `revision`. `hash` is that of the revision."""
 
-    __slots__ = ("_judge", "_persons", "_roles", "_selections", "_shelves", "hash", "revision")
+    __slots__ = (
+        "_budget",
+        "_judge",
+        "_memos",
+        "_persons",
+        "_roles",
+        "_selections",
+        "_shelves",
+        "hash",
+        "revision",
+    )
 
     def __init__(
-        self, revision: int, hash: bytes, shelves: dict[str, Shelf], roles: dict[str, tuple[str, ...]]
+        self, revision: int, hash: bytes, shelves: dict[str, Shelf], roles: dict[str, tuple[str, ...]], budget: Budget
     ) -> None:
         self.revision = revision
         self.hash = hash
         self._shelves = shelves
         self._roles = roles
         self._judge = judge()
-        self._persons: Recent[str, _Person] = Recent(REMEMBERED)
-        self._selections: Recent[tuple[str, ResourceType, Verb], tuple[_Person, Selection]] = Recent(REMEMBERED)
+        self._budget = budget
+        self._persons: Cache[str, Paths] = Cache(budget)
+        self._selections: Cache[tuple[str, ResourceType, Verb], Selection] = Cache(budget)
+        self._memos: Cache[tuple[Selection, tuple[str, ...]], FindingMemo] = Cache(budget)
 
     @classmethod
-    def compile(cls, revision: int, hash: bytes, statements: Iterable[tuple[str, Statement]]) -> Self:
-        """The snapshot of the statements, each with the id that decisions refer to it by."""
-        return cls(0, b"", {}, {}).changed(revision, hash, statements, ())
+    def compile(
+        cls, revision: int, hash: bytes, statements: Iterable[tuple[str, Statement]], budget: Budget | None = None
+    ) -> Self:
+        """The snapshot of the statements, each with the id that decisions refer to it by.
+
+        It shares `budget` with the snapshots that it changes into; without one they have their own.
+        """
+        return cls(0, b"", {}, {}, budget or Budget(REMEMBERED_BYTES)).changed(revision, hash, statements, ())
 
     def changed(
         self,
@@ -88,66 +104,114 @@ class Snapshot:
         for member in old_roles.keys() | new_roles.keys():
             left = _without(roles.get(member, ()), old_roles.get(member, ()))
             _set(roles, member, (*left, *new_roles.get(member, ())))
-        return type(self)(revision, hash, shelves, roles)
+        return type(self)(revision, hash, shelves, roles, self._budget)
 
     def decide(self, subject: str, verb: Verb, resource: Resource, context: Context) -> Decision:
-        """The answer to one access, with every rule that matched and every condition that kept one from matching.
+        """The answer to one access, with the rules that matched and the conditions that kept others from matching.
+
+        Raises:
+            ValueError: a label of the resource has `=` in its key.
+        """
+        answer = self.ask(subject, verb, resource, context)
+        return answer if isinstance(answer, Decision) else finished(answer)
+
+    def ask(self, subject: str, verb: Verb, resource: Resource, context: Context) -> "Decision | Long":
+        """The answer to one access, or the work that leads to it in short turns, if it is long.
 
         Raises:
             ValueError: a label of the resource has `=` in its key.
         """
         item = item_of(resource, subject)
-        person, selection = self._selected(subject, verb, item.type)
-        recall = selection.recall(item.scopes)
-        if recall is None:
-            return _STRANGER if subject.startswith(FOREIGN) and not person.paths else _NO_RULE
-        circumstances = recall.circumstances(resource, context)
-        finding = recall.finding(circumstances) if circumstances is not None else None
+        selection = self._selected(subject, verb, item.type)
+        hits = selection.hits(item.scopes) if selection is not None else ()
+        if not hits or selection is None:
+            stranger = subject.startswith(FOREIGN) and self._person(subject) is None
+            return _STRANGER if stranger else _NO_RULE
+        memo = self._memos.get((selection, hits))
+        if memo is None:
+            request = (subject, DOMAIN, item, verb, context)
+            if len(selection.paths) > _FEW_ROLES and selection.count(hits) > TURN:
+                return self._work(selection, hits, request)
+            memo = self._memo(selection, hits, request)
+        circumstances, until_us, comparable = sight = memo.look(resource, context)
+        finding = memo.finding(circumstances) if comparable else None
         if finding is None:
-            finding = self._find(recall, person, (subject, DOMAIN, item, verb, context))
-            if circumstances is not None:
-                recall.remember(circumstances, finding)
-        return Decision(finding, _expires(recall, resource, context))
+            if len(memo.candidates) > TURN:
+                return self._judge_in_turns(selection, hits, memo, sight)
+            findings = Findings(memo.seen(circumstances))
+            findings.add(memo.candidates)
+            finding = findings.finding(self._judge)
+            if comparable:
+                memo.remember(circumstances, finding)
+                self._memos.put((selection, hits), memo, memo.cost)
+        return Decision(finding, until_us)
 
-    def _find(self, recall: Recall, person: _Person, request: tuple[str, str, Item, Verb, Context]) -> Finding:
-        """Let Casbin judge the rules that can matter."""
-        _, _, item, verb, context = request
-        findings = Findings(item.resource, context)
-        matches = self._judge.matches
-        for candidate in recall.candidates:
-            rule = candidate.rule
-            row = (rule.who, DOMAIN, item.type, candidate.scope, verb, rule.conditions, rule.effect)
-            findings.add(candidate, matches=matches(person.has, *request, *row))
-        return findings.finding(self._judge)
+    def _work(self, selection: Selection, hits: tuple[str, ...], request: _Request) -> "Long":
+        """Gather the rules, then judge them."""
+        memo = self._memo(selection, hits, request)
+        yield
+        _, _, item, _, context = request
+        return (yield from self._judge_in_turns(selection, hits, memo, memo.look(item.resource, context)))
 
-    def _selected(self, subject: str, verb: Verb, kind: ResourceType) -> tuple[_Person, Selection]:
+    def _judge_in_turns(self, selection: Selection, hits: tuple[str, ...], memo: FindingMemo, sight: Sight) -> "Long":
+        circumstances, until_us, comparable = sight
+        findings = Findings(memo.seen(circumstances))
+        for start in range(0, len(memo.candidates), TURN):
+            findings.add(memo.candidates[start : start + TURN])
+            yield
+        finding = findings.finding(self._judge)
+        if comparable:
+            memo.remember(circumstances, finding)
+            self._memos.put((selection, hits), memo, memo.cost)
+        return Decision(finding, until_us)
+
+    def _memo(self, selection: Selection, hits: tuple[str, ...], request: _Request) -> FindingMemo:
+        """The rules that can matter, as far as Casbin lets them match if their conditions hold."""
+        found = selection.at(hits)
+        if len(found) == 1:
+            return FindingMemo(found if self._selects(selection, request, found[0]) else ())
+        asked: dict[tuple[str, str], bool] = {}
+        for one in found:
+            if (one.rule.who, one.scope) not in asked:
+                asked[one.rule.who, one.scope] = self._selects(selection, request, one)
+        return FindingMemo([one for one in found if asked[one.rule.who, one.scope]])
+
+    def _selects(self, selection: Selection, request: _Request, one: Candidate) -> bool:
+        _, _, item, verb, _ = request
+        rule = one.rule
+        row = (rule.who, DOMAIN, item.type, one.scope, verb, (), rule.effect)
+        return self._judge.selects(selection.has, *request, *row)
+
+    def _selected(self, subject: str, verb: Verb, kind: ResourceType) -> Selection | None:
         found = self._selections.get((subject, kind, verb))
         if found is None:
-            person = self._person(subject)
-            if person is _NOBODY:
-                return _NOBODY, _NOTHING
-            found = person, Selection(self._shelves, person.paths, (kind, verb))
-            self._selections.put((subject, kind, verb), found)
+            paths = self._person(subject)
+            if paths is None:
+                return None
+            found = Selection(self._shelves, paths, (kind, verb))
+            self._selections.put((subject, kind, verb), found, found.cost + len(subject))
         return found
 
-    def _person(self, subject: str) -> _Person:
-        person = self._persons.get(subject)
-        if person is None:
-            # Persons ask; whoever comes under the name of a role is nobody.
+    def _person(self, subject: str) -> Paths | None:
+        """All roles of a person with the way to each; None if the policy does not know the person."""
+        paths = self._persons.get(subject)
+        if paths is None:
+            # Persons ask: a subject with the name of a role has no rights.
             if subject.startswith(ROLE) or (subject not in self._roles and subject not in self._shelves):
-                return _NOBODY
-            person = _Person(paths_from(subject, self._roles))
-            self._persons.put(subject, person)
-        return person
+                return None
+            paths = paths_from(subject, self._roles)
+            self._persons.put(subject, paths, _PATH_BYTES * len(paths) + len(subject))
+        return paths
 
 
-def _expires(recall: Recall, resource: Resource, context: Context) -> int | None:
-    # A time that is no whole number has no end of its own, and must not hide the end of a validity window.
-    if type(context.now_us) is not int:
-        return None
-    if resource.created_us is not None and type(resource.created_us) is not int:
-        resource = resource._replace(created_us=None)
-    return recall.expires(resource, context)
+def finished(work: Long) -> Decision:
+    """The decision that the work leads to, without a pause."""
+    try:
+        while True:
+            next(work)
+    except StopIteration as end:
+        decision: Decision = end.value
+        return decision
 
 
 def _by_holder(

@@ -92,7 +92,7 @@ async def _service(storage: Storage, settings: Settings, writer: Writer) -> Acce
     callers = Callers(storage.keys.load, now_us)
     await callers.refresh()
     policies = Policies(storage.policies)
-    control = AccessControl(policies, storage.directory(writer), writer)
+    control = AccessControl(policies, storage.directory(writer))
     door = Door(callers, Tenants(storage.log), policies, writer, now_us, 1_000)
     return AccessService(
         door, control, settings.decision_ttl_s * 1_000_000, settings.max_stream_messages, settings.max_stream_seconds

@@ -7,11 +7,19 @@ from typing import Any, TypeAlias
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from linewarden.audit.errors import PersonsTooMany
 from linewarden.authz.kept import Kept
 from linewarden.authz.model import VERBS_OF, Context, Decision, Finding, Resource
 from linewarden.authz.service import Access, AccessControl, Answers, Call
 from linewarden.server.door import Door, Entrance, reserved
-from linewarden.server.errors import StreamLimitExceeded, VerbNotApplicable, abort, refusal
+from linewarden.server.errors import (
+    InvalidRequest,
+    StreamLimitExceeded,
+    VerbNotApplicable,
+    Violation,
+    abort,
+    refusal,
+)
 from linewarden.server.names import (
     CONSENTS,
     EFFECT_NUMBERS,
@@ -63,7 +71,11 @@ class AccessService(AccessServiceServicer):
         async def answer(entrance: Entrance) -> pb.CheckBatchResponse:
             call = call_of(entrance, request)
             accesses = [_access(entrance.tenant, item.verb, item.resource) for item in request.items]
-            answers = await self._control.check(call, accesses)
+            try:
+                answers = await self._control.check(call, accesses)
+            except PersonsTooMany as many:
+                text = f"name more than {many.limit} persons whom the log does not know: ask in several batches"
+                raise InvalidRequest((Violation("items", "items.new_persons", text),)) from many
             response = pb.CheckBatchResponse(
                 policy=policy_version(answers), expires_at=self._expiry(entrance, answers.decisions)
             )
@@ -225,6 +237,8 @@ def _message(finding: Finding) -> pb.Decision:
         message.matched_rules.add(rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.role_path)
     for failed in finding.failed:
         message.failed_conditions.add(rule_id=failed.rule_id, condition=failed.condition, error=failed.error)
+    message.more_matched_rules = finding.more_matched
+    message.more_failed_conditions = finding.more_failed
     message.obligations.extend(OBLIGATION_NUMBERS[one] for one in finding.obligations)
     return message
 

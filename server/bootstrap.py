@@ -219,7 +219,7 @@ def _add_services(
 ) -> tuple[Door, Diagnosing]:
     directory = storage.directory(writer)
     policies = Policies(storage.policies)
-    control = AccessControl(policies, directory, writer)
+    control = AccessControl(policies, directory)
 
     def forget(log: int) -> None:
         policies.forget(log)
@@ -234,7 +234,7 @@ def _add_services(
     )
     checkpoints = storage.checkpoints(indexer)
     audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
-    policy = PolicyService(door, control, storage.policies, directory, writer)
+    policy = PolicyService(door, control, storage.policies, directory)
     registration: Any = Registration(server)
     access_pb2_grpc.add_AccessServiceServicer_to_server(access, registration)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, registration)

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import grpc
 
 from linewarden.audit.entry import REQUEST_REFUSED, encode
-from linewarden.audit.errors import ClockBehind, LogOverloaded, LogUnavailable, RevisionMoved, TenantUnknown
+from linewarden.audit.errors import (
+    ClockBehind,
+    LogOverloaded,
+    LogUnavailable,
+    PersonsTooMany,
+    RevisionMoved,
+    TenantUnknown,
+)
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
@@ -151,7 +158,7 @@ class Door:
             except (RevisionMoved, ClockBehind):
                 await self._callers.refresh()
                 await self._policies.refresh(log)
-            except (InvalidRequest, VerbNotApplicable) as refused:
+            except (InvalidRequest, VerbNotApplicable, PersonsTooMany) as refused:
                 await self._refuse(key, log, refused, method)
         raise LogUnavailable("policy changes faster than decisions can be made")
 

@@ -12,6 +12,7 @@
 Texts are fixed and poor: the log has the detail. Nothing of a request is ever repeated in an error.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -128,6 +129,10 @@ TABLE: dict[type[Exception], Told] = {
     StreamLimitExceeded: Told(
         grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAM_LIMIT_EXCEEDED", "the stream has reached its limit; open another"
     ),
+    audit.PersonsTooMany: Told(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "fields break their rules"),
+    audit.PersonsTooFast: Told(
+        grpc.StatusCode.UNAVAILABLE, "OVERLOADED", "the tenant names new persons too fast; nothing was recorded"
+    ),
     audit.LogOverloaded: Told(
         grpc.StatusCode.UNAVAILABLE, "OVERLOADED", "too many requests wait; nothing was recorded"
     ),
@@ -203,6 +208,7 @@ TABLE: dict[type[Exception], Told] = {
     # Of these the server is itself the cause, or nobody outside may hear of them.
     KeysNotOurs: _INTERNAL,
     authz.PolicyNotOurs: _INTERNAL,
+    audit.PersonsMet: _INTERNAL,
     audit.RevisionMoved: _INTERNAL,
     audit.ClockBehind: _INTERNAL,
     audit.EffectRefused: _INTERNAL,
@@ -263,7 +269,7 @@ def _status(error: Exception) -> status_pb2.Status:
         details.append(bad)
     if what.status is grpc.StatusCode.UNAVAILABLE:
         wait = duration_pb2.Duration()
-        wait.FromMilliseconds(RECOVERY_MS if isinstance(error, audit.RolledBack) else RETRY_MS)
+        wait.FromMilliseconds(_wait_ms(error))
         details.append(error_details_pb2.RetryInfo(retry_delay=wait))
     status = status_pb2.Status(code=what.status.value[0], message=what.text)
     for detail in details:
@@ -273,9 +279,19 @@ def _status(error: Exception) -> status_pb2.Status:
     return status
 
 
+def _wait_ms(error: Exception) -> int:
+    if isinstance(error, audit.RolledBack):
+        return RECOVERY_MS
+    if isinstance(error, audit.PersonsTooFast):
+        return max(RETRY_MS, math.ceil(error.wait_s * 1_000))
+    return RETRY_MS
+
+
 def _fields(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, InvalidRequest):
         return [(one.field, one.message[:_MAX_TEXT]) for one in error.violations[:_MAX_FIELDS]]
+    if isinstance(error, audit.PersonsTooMany):
+        return [("persons", f"names more than {error.limit} persons whom the log does not know: ask in parts")]
     if isinstance(error, diagnostics.ReceiptInvalid):
         return [(error.detail, "must be between the publication of the notice and now")]
     if isinstance(error, authz.PolicyInvalid):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 
 from linewarden.audit.entry import KEY_CREATED, KEY_REVOKED, TENANT_CREATED, WORKER_ENROLLED, encode
-from linewarden.audit.errors import AuditError, EffectRefused, RevisionMoved, TenantUnknown
+from linewarden.audit.errors import AuditError, EffectRefused, PersonsMet, RevisionMoved, TenantUnknown
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
@@ -205,8 +205,16 @@ async def _planned(
 async def _change(storage: Storage, log: int, change: Change, now_us: int, reason: str) -> None:
     writer = Writer(storage.log, batch_limit=1, queue_limit=1 << 30, timeout_s=_POLICY_TIMEOUT_S)
     try:
-        recorded = await record(storage.directory(writer), log, change, now_us, OPERATOR, reason=reason)
-        guards = (Guard(log, change.revision),)
-        await writer.append(Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True))
+        directory = storage.directory(writer)
+        for attempt in range(_ATTEMPTS):
+            recorded = await record(directory, log, change, now_us, OPERATOR, reason=reason)
+            guards = (Guard(log, change.revision),)
+            unit = Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True)
+            try:
+                await directory.append(unit, recorded.people)
+                break
+            except PersonsMet:  # a server that runs met one of them meanwhile
+                if attempt == _ATTEMPTS - 1:
+                    raise
     finally:
         await writer.close()

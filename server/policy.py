@@ -9,7 +9,6 @@ from linewarden.audit.entry import POLICY_READ
 from linewarden.audit.errors import PageTokenInvalid
 from linewarden.audit.model import Guard, Unit, id_text
 from linewarden.audit.patience import LONG_TIMEOUT_S, in_thread
-from linewarden.audit.writer import Writer
 from linewarden.authz.administration import Change, amendment, check_tenant, record, replacement
 from linewarden.authz.errors import LineError, PolicyInvalid, PolicyRevisionMismatch
 from linewarden.authz.limits import limit_faults
@@ -41,14 +40,11 @@ _Plan = Callable[[PolicyDelta], Change]
 class PolicyService(PolicyServiceServicer):
     """Answers LoadPolicy, ChangePolicy and GetPolicy."""
 
-    def __init__(
-        self, door: Door, control: AccessControl, store: PolicyStore, directory: Directory, writer: Writer
-    ) -> None:
+    def __init__(self, door: Door, control: AccessControl, store: PolicyStore, directory: Directory) -> None:
         self._door = door
         self._control = control
         self._store = store
         self._directory = directory
-        self._writer = writer
         self._valid_load = compile_validator(pb.LoadPolicyRequest.DESCRIPTOR)
         self._valid_change = compile_validator(pb.ChangePolicyRequest.DESCRIPTOR)
         self._valid_get = compile_validator(pb.GetPolicyRequest.DESCRIPTOR)
@@ -112,28 +108,35 @@ class PolicyService(PolicyServiceServicer):
                 raise SubjectNotPermitted(answers.ids[0])
             change = await in_thread(LONG_TIMEOUT_S, self._plan, entrance.log, request, plan)
             return change, core_pb2.PolicyVersion(revision=change.revision, hash=change.hash)
-        answers, decided = await self._control.prepare(call, (asked,))
+        prepared = await self._control.prepare(call, (asked,))
+        answers, decision, people = prepared.answers, prepared.record, prepared.people
         guards: tuple[Guard, ...] = (Guard(entrance.log, answers.revision), entrance.guard)
-        decision = tuple(data for data, _ in decided)
         if not answers.decisions[0].allowed:
-            id = await self._writer.append(Unit(entrance.log, decision, guards))
+            id = await self._directory.append(Unit(entrance.log, decision, guards), people)
             raise SubjectNotPermitted(id_text(id))
         try:
             change = await in_thread(LONG_TIMEOUT_S, self._plan, entrance.log, request, plan)
         except (PolicyInvalid, PolicyRevisionMismatch):
             # The permission was used, if to no effect: that somebody tried stands in the log.
-            await self._writer.append(Unit(entrance.log, decision, guards))
+            await self._directory.append(Unit(entrance.log, decision, guards), people)
             raise
         if not change.added and not change.removed:
             # Nothing changes: no revision is made that every process would have to look at.
             guards += (Guard(entrance.log, change.revision),)
-            await self._writer.append(Unit(entrance.log, decision, guards))
+            await self._directory.append(Unit(entrance.log, decision, guards), people)
             return change, core_pb2.PolicyVersion(revision=change.revision, hash=change.hash)
-        recorded = await record(self._directory, entrance.log, change, entrance.now_us, entrance.caller, call.subject)
+        try:
+            recorded = await record(
+                self._directory, entrance.log, change, entrance.now_us, entrance.caller, call.subject, people
+            )
+        except PolicyInvalid:
+            await self._directory.append(Unit(entrance.log, decision, guards), people)
+            raise
         # Decision and change stand on two looks at the policy; both must be at what is in force.
         guards += (Guard(entrance.log, change.revision),)
         entries = decision + recorded.entries
-        await self._writer.append(Unit(entrance.log, entries, guards, effect=recorded.apply, moves_revision=True))
+        unit = Unit(entrance.log, entries, guards, effect=recorded.apply, moves_revision=True)
+        await self._directory.append(unit, recorded.people)
         return change, core_pb2.PolicyVersion(revision=recorded.revision, hash=recorded.hash)
 
     def _plan(self, log: int, request: Any, plan: _Plan) -> Change:

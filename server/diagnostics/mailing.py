@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from linewarden.audit.directory import People
 from linewarden.audit.errors import LogUnavailable
 from linewarden.authz.model import Verb
 from linewarden.diagnostics.errors import DiagnosisUnavailable
@@ -46,9 +47,9 @@ class Mailing:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def send(
-        self, entrance: Entrance, request: pb.SendNoticeRequest, persons: Sequence[str]
+        self, entrance: Entrance, request: pb.SendNoticeRequest, names: Sequence[str], people: People
     ) -> tuple[Notice, Sending]:
-        """Send a notice to the persons with these pseudonyms, or say what became of it when it was sent before.
+        """Send a notice to the persons of these names, or say what became of it when it was sent before.
 
         Raises:
             SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Steps.take`.
@@ -56,7 +57,7 @@ class Mailing:
             DiagnosisUnavailable: nothing left, or mails of this request are still leaving.
         """
         # The caller may go away: neither between the record and the first mail, nor after the last one, may this end.
-        return await asyncio.shield(self._kept(self._send(entrance, request, persons)))
+        return await asyncio.shield(self._kept(self._send(entrance, request, names, people)))
 
     async def close(self) -> None:
         """Break off the mails that leave, and record how far they came."""
@@ -65,7 +66,7 @@ class Mailing:
             await asyncio.wait(self._tasks, timeout=_CLOSING_S)
 
     async def _send(
-        self, entrance: Entrance, request: pb.SendNoticeRequest, persons: Sequence[str]
+        self, entrance: Entrance, request: pb.SendNoticeRequest, names: Sequence[str], people: People
     ) -> tuple[Notice, Sending]:
         id = self._desk.new_id(entrance.log, entrance.caller, request.request_id)
         wanted = Sending(
@@ -74,7 +75,7 @@ class Mailing:
             request.session_id,
             request.language,
             sender="",
-            persons=tuple(persons),
+            persons=tuple(people[name].sid for name in names),
             begun_us=0,
         )
 
@@ -82,7 +83,7 @@ class Mailing:
             return self._desk.begin(on, id, wanted, self._post.check_room)
 
         access = of_tenant(entrance.tenant, Verb.SEND_NOTICE)
-        begun = await self._steps.take(entrance, request, [access], make)
+        begun = await self._steps.take(entrance, request, [access], make, people)
         if begun.new:
             leaving = self._kept(self._leave(entrance, request, id, begun))
             self._leaving[entrance.log, id] = leaving

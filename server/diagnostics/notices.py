@@ -113,17 +113,17 @@ class NoticeService(CustomerService):
         async def answer(entrance: Entrance) -> pb.RecordReceiptsResponse:
             access = of_own(entrance, Verb.SEND_NOTICE)
             await self._steps.refuse_early(entrance, request, access)
-            sids = await self._steps.people(entrance.log, [one.person for one in request.receipts], entrance.now_us)
+            people = await self._steps.people(entrance.log, [one.person for one in request.receipts], entrance.now_us)
             channel, about = CHANNELS[request.channel], request.session_id
             receipts = [
-                Receipt(sids[one.person], FACTS[one.fact], microseconds(one.at), channel, about)
+                Receipt(people[one.person].sid, FACTS[one.fact], microseconds(one.at), channel, about)
                 for one in request.receipts
             ]
 
             def make(on: Occasion) -> Step[tuple[Notice, int]]:
                 return self._desks.notices.receive(on, request.notice_id, request.notice_version, receipts)
 
-            notice, new = await self._steps.take(entrance, request, [access], make)
+            notice, new = await self._steps.take(entrance, request, [access], make, people)
             return pb.RecordReceiptsResponse(recorded=new, notice=await self._notice(entrance.log, notice))
 
         return await self._serve(context, request, answer)
@@ -135,8 +135,8 @@ class NoticeService(CustomerService):
             _check_addresses(request)
             await self._steps.refuse_early(entrance, request, of_own(entrance, Verb.SEND_NOTICE))
             names = [one.person for one in request.recipients]
-            sids = await self._steps.people(entrance.log, names, entrance.now_us)
-            notice, sending = await self._desks.mailing.send(entrance, request, [sids[name] for name in names])
+            people = await self._steps.people(entrance.log, names, entrance.now_us)
+            notice, sending = await self._desks.mailing.send(entrance, request, names, people)
             results = [_delivery(name, result) for name, result in zip(names, sending.results, strict=True)]
             return pb.SendNoticeResponse(results=results, notice=await self._notice(entrance.log, notice))
 

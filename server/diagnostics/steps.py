@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from linewarden.audit.directory import NOBODY, Directory
-from linewarden.audit.errors import EffectRefused, LogUnavailable
+from linewarden.audit.directory import NO_PEOPLE, NOBODY, Directory, People
+from linewarden.audit.errors import EffectRefused, LogUnavailable, PersonsMet
 from linewarden.audit.model import Guard, Unit, id_text
-from linewarden.audit.writer import Writer
 from linewarden.authz.model import Context, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.policies import Policies
 from linewarden.authz.service import Access, AccessControl
@@ -33,38 +32,43 @@ class Steps:
         self,
         control: AccessControl,
         directory: Directory,
-        writer: Writer,
         known: Callable[[int, str, str], bool],
         now_us: Callable[[], int],
     ) -> None:
         """`known` is whether a log has a record of that kind and id."""
         self._control = control
         self._directory = directory
-        self._writer = writer
         self._known = known
         self._now_us = now_us
 
     async def take(
-        self, entrance: Entrance, request: Any, accesses: Sequence[Access], make: Callable[[Occasion], Step[R]]
+        self,
+        entrance: Entrance,
+        request: Any,
+        accesses: Sequence[Access],
+        make: Callable[[Occasion], Step[R]],
+        people: People = NO_PEOPLE,
     ) -> R:
         """Decide, make the step, append both; the result is that of the step, durable. No accesses need no decision.
+
+        `people` are persons that the step names beside the one who acts.
 
         Raises:
             SubjectNotPermitted: the policy does not let this person do so; that is recorded.
             DiagnosticsError: the step was refused; that is recorded.
             RevisionMoved, LogUnavailable: see `Writer.append`.
         """
-        guards, decision = await self._decide(entrance, request, accesses)
+        guards, decision, people = await self._decide(entrance, request, accesses, people)
         for _ in range(_ATTEMPTS):
-            on = await self.occasion(entrance, request)
+            on, people = await self._occasion(entrance, request, people)
             try:
                 step = await asyncio.to_thread(make, on)
             except DiagnosticsError as refused:
-                await self._refuse(on, request, guards, decision, accesses, refused)
+                await self._refuse(on, request, guards, decision, accesses, refused, people)
                 raise
             try:
                 entries = (*decision, *step.entries)
-                await self._writer.append(Unit(entrance.log, entries, guards, effect=step.apply))
+                await self._directory.append(Unit(entrance.log, entries, guards, effect=step.apply), people)
             except EffectRefused:
                 continue
             return step.result
@@ -78,10 +82,11 @@ class Steps:
         """
         for _ in range(_ATTEMPTS):
             later = entrance._replace(now_us=self._now_us())
-            step = await asyncio.to_thread(make, await self.occasion(later, request))
+            on, people = await self._occasion(later, request, NO_PEOPLE)
+            step = await asyncio.to_thread(make, on)
             try:
-                await self._writer.append(Unit(entrance.log, step.entries, effect=step.apply))
-            except EffectRefused:
+                await self._directory.append(Unit(entrance.log, step.entries, effect=step.apply), people)
+            except (EffectRefused, PersonsMet):
                 continue
             return step.result
         raise LogUnavailable("the record changes faster than steps can be made")
@@ -92,15 +97,16 @@ class Steps:
         Raises:
             SubjectNotPermitted, RevisionMoved, LogUnavailable: see `take`.
         """
-        guards, decision = await self._decide(entrance, request, (access,))
-        await self._writer.append(Unit(entrance.log, decision, guards))
-        return await self.occasion(entrance, request)
+        guards, decision, people = await self._decide(entrance, request, (access,), NO_PEOPLE)
+        on, people = await self._occasion(entrance, request, people)
+        await self._directory.append(Unit(entrance.log, decision, guards), people)
+        return on
 
-    async def occasion(self, entrance: Entrance, request: Any) -> Occasion:
-        """Who acts here, and in which circumstances."""
+    async def _occasion(self, entrance: Entrance, request: Any, among: People) -> tuple[Occasion, People]:
+        """Who acts here, and in which circumstances; and the persons met so far."""
         call = call_of(entrance, request)
-        people = await self._directory.meet(entrance.log, [call.subject, NOBODY], entrance.now_us)
-        return Occasion(
+        people = await self._directory.meet(entrance.log, [call.subject, NOBODY], entrance.now_us, among)
+        on = Occasion(
             log=entrance.log,
             tenant=entrance.tenant,
             caller=entrance.caller,
@@ -113,6 +119,7 @@ class Steps:
             case=call.context.case,
             zone=call.context.zone,
         )
+        return on, people
 
     async def refuse_early(self, entrance: Entrance, request: Any, access: Access) -> None:
         """End what the policy does not permit before anybody is introduced for it; `take` decides the rest again.
@@ -120,24 +127,24 @@ class Steps:
         Raises:
             SubjectNotPermitted: the policy does not let this person do so; that is recorded.
         """
-        await self._decide(entrance, request, (access,))
+        await self._decide(entrance, request, (access,), NO_PEOPLE)
 
-    async def people(self, log: int, names: Sequence[str], now_us: int) -> dict[str, str]:
-        """The pseudonyms of persons, by name; those the log does not know yet are introduced to it."""
-        return {name: one.sid for name, one in (await self._directory.meet(log, names, now_us)).items()}
+    async def people(self, log: int, names: Sequence[str], now_us: int) -> People:
+        """The persons of these names; those that the log does not know are introduced by the step that takes them."""
+        return await self._directory.meet(log, names, now_us)
 
     async def _decide(
-        self, entrance: Entrance, request: Any, accesses: Sequence[Access]
-    ) -> tuple[tuple[Guard, ...], tuple[bytes, ...]]:
+        self, entrance: Entrance, request: Any, accesses: Sequence[Access], among: People
+    ) -> tuple[tuple[Guard, ...], tuple[bytes, ...], People]:
         if not accesses:
-            return (entrance.guard,), ()
-        answers, entries = await self._control.prepare(call_of(entrance, request), accesses)
+            return (entrance.guard,), (), among
+        prepared = await self._control.prepare(call_of(entrance, request), accesses, among)
+        answers, people = prepared.answers, prepared.people
         guards = (Guard(entrance.log, answers.revision), entrance.guard)
-        decision = tuple(data for data, _count in entries)
         if not all(one.allowed for one in answers.decisions):
-            id = await self._writer.append(Unit(entrance.log, decision, guards))
+            id = await self._directory.append(Unit(entrance.log, prepared.record, guards), people)
             raise SubjectNotPermitted(id_text(id))
-        return guards, decision
+        return guards, prepared.record, people
 
     async def _refuse(
         self,
@@ -147,13 +154,15 @@ class Steps:
         decision: tuple[bytes, ...],
         accesses: Sequence[Access],
         refused: DiagnosticsError,
+        people: People,
     ) -> None:
         """That somebody tried stands in the log, with the permission it was tried under."""
         fields: dict[str, Any] = {"reason": reason_of(refused), "actions": [one.verb for one in accesses]}
         if refused.detail:
             fields["detail"] = refused.detail
         fields |= await asyncio.to_thread(self._about, on.log, request)
-        await self._writer.append(Unit(on.log, (*decision, on.entry(DIAGNOSTICS_REFUSED, fields)), guards))
+        unit = Unit(on.log, (*decision, on.entry(DIAGNOSTICS_REFUSED, fields)), guards)
+        await self._directory.append(unit, people)
 
     def _about(self, log: int, request: Any) -> dict[str, str]:
         """The records that a request names, as far as there are such: nobody vouches for what else it says."""

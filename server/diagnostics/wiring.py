@@ -107,7 +107,7 @@ def open_diagnostics(
     hub = _hub(settings, here, writer, clock)
     workers = Fleet(here, hub)
     usage = Usage(UsageStore(storage.log), settings.usage_threshold)
-    notices, steps = NoticeDesk(books, safe), Steps(control, directory, writer, books.knows, clock)
+    notices, steps = NoticeDesk(books, safe), Steps(control, directory, books.knows, clock)
     mailing = Mailing(steps, SendingDesk(books, notices, _new_id), _post(settings), clock)
     probing = Probing(steps, ProbeDesk(books, safe, places, workers), workers)
     rights, recorder = PolicyRights(policies, clock), Recorder(writer, clock)

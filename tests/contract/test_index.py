@@ -147,6 +147,7 @@ def test_a_log_shorter_than_its_anchor_is_not_signed_for(
 
 async def _accesses(store: LogStore, directory: Directory, count: int) -> None:
     persons = await directory.meet(1, ("ann", "ben"), 1)
+    await directory.append(Unit(1, ()), persons)
     writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=5)
     for n in range(count):
         owner = persons["ann"] if n % 3 else persons["ben"]
@@ -207,16 +208,6 @@ async def test_an_index_of_another_version_is_made_again(
     assert index.indexed(1) == 0
     after = await asyncio.to_thread(reading.query, 1, Query(), size=size, page_size=100, token="")
     assert after.rows == before.rows
-
-
-async def test_two_processes_that_meet_a_person_at_once_give_it_one_pseudonym(
-    store: LogStore, directory: Directory
-) -> None:
-    """Whoever introduces a person second takes the pseudonym of the first."""
-    other = Directory(PersonStore(store), KEYRING, directory._appender)
-    first, second = await asyncio.gather(directory.meet(1, ("zoe",), 1), other.meet(1, ("zoe",), 1))
-    assert first["zoe"].sid == second["zoe"].sid
-    assert [e for e in store.entries(1, 0, store.head(1).size) if b"introduced" in e and b"zoe" in e] == []
 
 
 def test_a_large_log_is_proved_from_kept_nodes(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
@@ -328,7 +319,7 @@ def test_what_was_never_written_there_is_damage(
     indexer.catch_up(1, 300)
     with thrown.stores[0][0].begin() as connection:
         connection.exec_driver_sql(statement)
-    checkpoints = Checkpoints(store, indexer, thrown.path.parent / "anchors", "test", bytes(32))
+    checkpoints = Checkpoints(store, indexer, Anchors(thrown.path.parent / "anchors", "test", bytes(32)))
     for _ in range(3):
         with suppress(LogUnavailable):
             indexer.catch_up(1, 300)

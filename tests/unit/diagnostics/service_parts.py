@@ -254,6 +254,7 @@ class Office:
     async def on(self, name: str) -> Occasion:
         """Somebody acts for a case."""
         people = await self.directory.meet(LOG, [name, NOBODY], self.time())
+        await self.directory.append(Unit(LOG, ()), people)
         return Occasion(LOG, "acme", "test", "", self.time(), name, people[name], people[NOBODY], "support", "T-1")
 
     async def take(self, step: Step[R]) -> R:

@@ -54,6 +54,8 @@ def _made(kind: type[Exception]) -> Exception:
         return authz.PolicyInvalid((authz.LineError(3, "not a verb"),))
     if kind is authz.PolicyRevisionMismatch:
         return authz.PolicyRevisionMismatch(42)
+    if kind is audit.PersonsTooFast or kind is audit.PersonsTooMany:
+        return kind(1_000)
     if hasattr(kind, "detail"):  # one word of the contract, told to anybody
         return kind("seconds")
     return kind("4711") if kind is SubjectNotPermitted else kind("of alice at 192.0.2.7")

@@ -141,20 +141,24 @@ class CheckRefusal(_message.Message):
     def __init__(self, code: _Optional[int] = ..., reason: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., message: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("id", "effect", "reason", "matched_rules", "failed_conditions", "obligations")
+    __slots__ = ("id", "effect", "reason", "matched_rules", "failed_conditions", "obligations", "more_matched_rules", "more_failed_conditions")
     ID_FIELD_NUMBER: _ClassVar[int]
     EFFECT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MATCHED_RULES_FIELD_NUMBER: _ClassVar[int]
     FAILED_CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     OBLIGATIONS_FIELD_NUMBER: _ClassVar[int]
+    MORE_MATCHED_RULES_FIELD_NUMBER: _ClassVar[int]
+    MORE_FAILED_CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     id: str
     effect: Effect
     reason: DecisionReason
     matched_rules: _containers.RepeatedCompositeFieldContainer[MatchedRule]
     failed_conditions: _containers.RepeatedCompositeFieldContainer[FailedCondition]
     obligations: _containers.RepeatedScalarFieldContainer[Obligation]
-    def __init__(self, id: _Optional[str] = ..., effect: _Optional[_Union[Effect, str]] = ..., reason: _Optional[_Union[DecisionReason, str]] = ..., matched_rules: _Optional[_Iterable[_Union[MatchedRule, _Mapping]]] = ..., failed_conditions: _Optional[_Iterable[_Union[FailedCondition, _Mapping]]] = ..., obligations: _Optional[_Iterable[_Union[Obligation, str]]] = ...) -> None: ...
+    more_matched_rules: int
+    more_failed_conditions: int
+    def __init__(self, id: _Optional[str] = ..., effect: _Optional[_Union[Effect, str]] = ..., reason: _Optional[_Union[DecisionReason, str]] = ..., matched_rules: _Optional[_Iterable[_Union[MatchedRule, _Mapping]]] = ..., failed_conditions: _Optional[_Iterable[_Union[FailedCondition, _Mapping]]] = ..., obligations: _Optional[_Iterable[_Union[Obligation, str]]] = ..., more_matched_rules: _Optional[int] = ..., more_failed_conditions: _Optional[int] = ...) -> None: ...
 
 class MatchedRule(_message.Message):
     __slots__ = ("rule_id", "effect", "role_path")

@@ -69,7 +69,8 @@ class AccessServiceServicer:
 
     def CheckBatch(self, request, context):
         """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
-        One invalid item refuses the whole batch. Error reasons: those of Check.
+        One invalid item refuses the whole batch, and so do more than 1,000 persons whom the log does not know yet.
+        Error reasons: those of Check.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

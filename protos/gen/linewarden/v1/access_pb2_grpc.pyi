@@ -42,7 +42,8 @@ class AccessServiceStub:
     """
     CheckBatch: _grpc.UnaryUnaryMultiCallable[_access_pb2.CheckBatchRequest, _access_pb2.CheckBatchResponse]
     """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
-    One invalid item refuses the whole batch. Error reasons: those of Check.
+    One invalid item refuses the whole batch, and so do more than 1,000 persons whom the log does not know yet.
+    Error reasons: those of Check.
     """
     CheckStream: _grpc.StreamStreamMultiCallable[_access_pb2.CheckStreamRequest, _access_pb2.CheckStreamResponse]
     """CheckStream decides accesses as they come and answers in the order of the requests. A refused request is
@@ -63,7 +64,8 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """
     CheckBatch: _aio.UnaryUnaryMultiCallable[_access_pb2.CheckBatchRequest, _access_pb2.CheckBatchResponse]  # type: ignore[assignment]
     """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
-    One invalid item refuses the whole batch. Error reasons: those of Check.
+    One invalid item refuses the whole batch, and so do more than 1,000 persons whom the log does not know yet.
+    Error reasons: those of Check.
     """
     CheckStream: _aio.StreamStreamMultiCallable[_access_pb2.CheckStreamRequest, _access_pb2.CheckStreamResponse]  # type: ignore[assignment]
     """CheckStream decides accesses as they come and answers in the order of the requests. A refused request is
@@ -93,7 +95,8 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_pb2.CheckBatchResponse, _abc.Awaitable[_access_pb2.CheckBatchResponse]]:
         """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
-        One invalid item refuses the whole batch. Error reasons: those of Check.
+        One invalid item refuses the whole batch, and so do more than 1,000 persons whom the log does not know yet.
+        Error reasons: those of Check.
         """
 
     @_abc_1.abstractmethod
