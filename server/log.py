@@ -23,6 +23,8 @@ import structlog
 #: Names of fields that stand for nothing personal.
 FIELDS = frozenset(
     ("count", "entries", "error", "log", "logger", "pid", "port", "revision", "signal", "size", "where", "workers")
+) | frozenset(
+    ("administration", "checks", "connections", "file_limit", "handshake_s", "health", "limit", "reflection", "streams")
 )
 
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
