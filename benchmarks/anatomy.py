@@ -19,6 +19,7 @@ from linewarden.authz.service import AccessControl
 from linewarden.server.access import AccessService
 from linewarden.server.bootstrap import now_us
 from linewarden.server.callers import Callers
+from linewarden.server.capacity import capacity_of
 from linewarden.server.door import Door
 from linewarden.server.settings import Settings, load_settings
 from linewarden.server.storage import Storage, open_storage
@@ -93,10 +94,10 @@ async def _service(storage: Storage, settings: Settings, writer: Writer) -> Acce
     await callers.refresh()
     policies = Policies(storage.policies)
     control = AccessControl(policies, storage.directory(writer))
-    door = Door(callers, Tenants(storage.log), policies, writer, now_us, 1_000)
-    return AccessService(
-        door, control, settings.decision_ttl_s * 1_000_000, settings.max_stream_messages, settings.max_stream_seconds
-    )
+    capacity = capacity_of(settings)
+    door = Door(callers, Tenants(storage.log), policies, writer, now_us, capacity)
+    ttl_us = settings.decision_ttl_s * 1_000_000
+    return AccessService(door, control, ttl_us, capacity.streams, settings.max_stream_messages)
 
 
 async def _press(act: Any, calls: int) -> None:

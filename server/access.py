@@ -11,6 +11,7 @@ from linewarden.audit.errors import PersonsTooMany
 from linewarden.authz.kept import Kept
 from linewarden.authz.model import VERBS_OF, Context, Decision, Finding, Resource
 from linewarden.authz.service import Access, AccessControl, Answers, Call
+from linewarden.server.capacity import ITEMS_OF_A_PLACE
 from linewarden.server.door import Door, Entrance, reserved
 from linewarden.server.errors import (
     InvalidRequest,
@@ -29,6 +30,7 @@ from linewarden.server.names import (
     TYPES,
     VERBS,
 )
+from linewarden.server.streams import Streams
 from linewarden.server.validation import compile_validator
 from linewarden.v1 import access_pb2 as pb
 from linewarden.v1 import core_pb2
@@ -48,13 +50,13 @@ class AccessService(AccessServiceServicer):
     """Answers Check, CheckBatch and CheckStream. An answer stands for one access and ends after `decision_ttl_us`."""
 
     def __init__(
-        self, door: Door, control: AccessControl, decision_ttl_us: int, max_stream_messages: int, max_stream_s: float
+        self, door: Door, control: AccessControl, decision_ttl_us: int, streams: Streams, max_stream_messages: int
     ) -> None:
         self._door = door
         self._control = control
         self._ttl_us = decision_ttl_us
         self._max_stream_messages = max_stream_messages
-        self._max_stream_s = max_stream_s
+        self._streams = streams
         self._valid_check = compile_validator(pb.CheckRequest.DESCRIPTOR)
         self._valid_batch = compile_validator(pb.CheckBatchRequest.DESCRIPTOR)
 
@@ -70,7 +72,7 @@ class AccessService(AccessServiceServicer):
 
         async def answer(entrance: Entrance) -> pb.CheckBatchResponse:
             call = call_of(entrance, request)
-            accesses = [_access(entrance.tenant, item.verb, item.resource) for item in request.items]
+            accesses = await _accesses(entrance.tenant, request.items)
             try:
                 answers = await self._control.check(call, accesses)
             except PersonsTooMany as many:
@@ -87,7 +89,8 @@ class AccessService(AccessServiceServicer):
             return response
 
         try:
-            return await self._door.serve(context, request, _BATCH, self._valid_batch, answer)
+            weight = 1 + len(request.items) // ITEMS_OF_A_PLACE
+            return await self._door.serve(context, request, _BATCH, self._valid_batch, answer, weight)
         except Exception as error:  # noqa: BLE001 - see Check
             await abort(context, error)
 
@@ -95,15 +98,24 @@ class AccessService(AccessServiceServicer):
         self, request_iterator: AsyncIterator[pb.CheckStreamRequest], context: ServicerContext
     ) -> AsyncIterator[pb.CheckStreamResponse]:
         """Decide accesses as they come, a window of them at a time, and answer in their order."""
+        try:
+            with self._door.stream(context):
+                async for answer in self._answers(request_iterator, context):
+                    yield answer
+        except Exception as error:  # noqa: BLE001 - see Check
+            await abort(context, error)
+
+    async def _answers(
+        self, requests: AsyncIterator[pb.CheckStreamRequest], context: ServicerContext
+    ) -> AsyncIterator[pb.CheckStreamResponse]:
         answers: asyncio.Queue[asyncio.Task[pb.CheckStreamResponse] | Exception | None]
         answers = asyncio.Queue(STREAM_WINDOW)
-        reader = asyncio.create_task(self._read_stream(request_iterator, context, answers))
+        reader = asyncio.create_task(self._read_stream(requests, context, answers))
         try:
             while (pending := await answers.get()) is not None:
                 if isinstance(pending, Exception):
-                    await abort(context, pending)
-                else:
-                    yield await pending
+                    raise pending
+                yield await pending
         finally:
             reader.cancel()
             while not answers.empty():
@@ -119,16 +131,13 @@ class AccessService(AccessServiceServicer):
     ) -> None:
         read = 0
         try:
-            async with asyncio.timeout(self._max_stream_s):
+            async with self._streams.life() as life:
                 async for request in requests:
+                    life.heard()
                     read += 1
                     if read > self._max_stream_messages:
-                        await answers.put(StreamLimitExceeded("messages"))
-                        return
+                        raise StreamLimitExceeded("messages")  # noqa: TRY301 - told as all that ends a stream
                     await answers.put(asyncio.create_task(self._stream_answer(request, context)))
-        except TimeoutError:
-            await answers.put(StreamLimitExceeded("seconds"))
-            return
         except Exception as error:  # noqa: BLE001 - whoever waits for answers must hear that none will come
             await answers.put(error)
             return
@@ -158,6 +167,8 @@ class AccessService(AccessServiceServicer):
 
     def _expiry(self, entrance: Entrance, decisions: Sequence[Decision]) -> Timestamp:
         expires = entrance.now_us + self._ttl_us
+        if entrance.key_expires_us is not None and entrance.key_expires_us < expires:
+            expires = entrance.key_expires_us
         for one in decisions:
             if one.expires_us is not None and one.expires_us < expires:
                 expires = one.expires_us
@@ -216,6 +227,16 @@ def _context(now_us: int, request: Any) -> Context:
         context.network_zone,
         CONSENTS.get(context.consent),
     )
+
+
+async def _accesses(tenant: str, items: Sequence[pb.CheckItem]) -> list[Access]:
+    """The accesses of a batch. Others have their turn after each ITEMS_OF_A_PLACE of them."""
+    accesses: list[Access] = []
+    for number, item in enumerate(items, 1):
+        accesses.append(_access(tenant, item.verb, item.resource))
+        if number % ITEMS_OF_A_PLACE == 0:
+            await asyncio.sleep(0)
+    return accesses
 
 
 def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access:

@@ -129,8 +129,9 @@ class AuditService(AuditServiceServicer):
         try:
             log, signed = await self._door.serve(context, request, _method("ExportLog"), self._valid_export, answer)
             files = self._files(log, signed)
-            while (file := await in_thread(LONG_TIMEOUT_S, next, files, None)) is not None:
-                yield file
+            with self._door.stream(context):
+                while (file := await in_thread(LONG_TIMEOUT_S, next, files, None)) is not None:
+                    yield file
         except Exception as error:  # noqa: BLE001 - see QueryEntries
             await abort(context, error)
 

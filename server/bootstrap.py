@@ -2,10 +2,10 @@
 
 import asyncio
 import gc
+import itertools
 import socket
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from typing import Any
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from linewarden.audit.clock import Clock
@@ -29,9 +28,17 @@ from linewarden.server.access import AccessService
 from linewarden.server.addresses import listen
 from linewarden.server.audit import AuditService
 from linewarden.server.callers import Callers
+from linewarden.server.capacity import Capacity, capacity_of
+from linewarden.server.connections import (
+    bound_connections,
+    channel_options,
+    close_connections,
+    report_connections,
+)
 from linewarden.server.diagnostics.wiring import Diagnosing, open_diagnostics
 from linewarden.server.door import Door
 from linewarden.server.gatekeeper import Gatekeeper
+from linewarden.server.keyless import Health, Reflection
 from linewarden.server.operating import create_system_log
 from linewarden.server.policy import PolicyService
 from linewarden.server.registration import Registration
@@ -58,8 +65,11 @@ COLLECTOR_THRESHOLDS = (50_000, 50, 50)
 #: Threads for what blocks. They wait most of their time.
 THREADS = 32
 
-#: Failed authentications are entered this often, seconds, as counts.
-REFUSALS_INTERVAL_S = 60.0
+#: What was refused for lack of room goes into the text log this often, seconds, as counts.
+REPORT_INTERVAL_S = 10.0
+
+#: Failed authentications are entered into the system log, as counts, with each so many reports.
+REPORTS_OF_AN_ENTRY = 6
 
 #: Callers that do not stop coming are told so for so long before the server stops nevertheless, seconds.
 CLOSING_S = 1.0
@@ -89,7 +99,7 @@ class Running:
     _server: grpc.aio.Server
     _writer: Writer
     _storage: Storage
-    _health: health_aio.HealthServicer
+    _health: Health
     _chores: "asyncio.Task[None]"
     _callers: Callers
     _diagnosing: Diagnosing
@@ -113,8 +123,9 @@ class Running:
         self._chores.cancel()
         self._sweeping.cancel()
         self._watching.cancel()
-        await self._door.close(min(grace_s, CLOSING_S))
-        await self._server.stop(grace_s)
+        await self._door.close(min(grace_s, CLOSING_S), grace_s)
+        close_connections(_ports(self.addresses))
+        await self._server.stop(None)
         await self._diagnosing.close()
         if self._worker_door is not None:
             await self._worker_door.stop(None)
@@ -153,18 +164,17 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     with suppress(RolledBack):  # it is said, and every answer is refused, until the operator acts
         await writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STARTED, clock(), {}),)))
         await callers.refresh()
+    capacity = capacity_of(settings)
+    connections = bound_connections(settings.max_connections)
     server = grpc.aio.server(
-        interceptors=(Gatekeeper(callers),),
-        options=_options(settings),
-        # The door says UNAVAILABLE beyond the limit; gRPC's own refusal is for what never comes to the door.
-        maximum_concurrent_rpcs=2 * settings.max_concurrent_requests or None,
+        interceptors=(Gatekeeper(callers, capacity),), options=channel_options(settings, connections)
     )
-    health = health_aio.HealthServicer()
-    door, diagnosing = _add_services(server, settings, storage, writer, callers, clock)
+    health = Health(capacity.health, capacity.refusals)
+    door, diagnosing = _add_services(server, settings, storage, writer, callers, capacity, clock)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
         names = (*_SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     await server.start()
     worker_door, worker_address = None, ""
@@ -174,7 +184,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     watch = Watch(storage.continuity, lambda serving: _set_health(health, serving=serving))
     await watch.look()
     watching = asyncio.create_task(watch.run())
-    chores = asyncio.create_task(_chores(callers, writer))
+    chores = asyncio.create_task(_chores(callers, writer, capacity, connections, _ports(addresses)))
     sweeping = asyncio.create_task(diagnosing.sweep())
     return Running(
         addresses,
@@ -194,7 +204,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     )
 
 
-async def _set_health(health: health_aio.HealthServicer, *, serving: bool) -> None:
+async def _set_health(health: Health, *, serving: bool) -> None:
     status = health_pb2.HealthCheckResponse
     for name in ("", *_SERVICES):
         await health.set(name, status.SERVING if serving else status.NOT_SERVING)
@@ -215,6 +225,7 @@ def _add_services(
     storage: Storage,
     writer: Writer,
     callers: Callers,
+    capacity: Capacity,
     clock: Callable[[], int],
 ) -> tuple[Door, Diagnosing]:
     directory = storage.directory(writer)
@@ -227,11 +238,9 @@ def _add_services(
 
     storage.log.marks.on_recovered = forget
     indexer = storage.indexer(directory)
-    limit = settings.max_concurrent_requests or sys.maxsize
-    door = Door(callers, Tenants(storage.log), policies, writer, clock, limit)
-    access = AccessService(
-        door, control, settings.decision_ttl_s * 1_000_000, settings.max_stream_messages, settings.max_stream_seconds
-    )
+    door = Door(callers, Tenants(storage.log), policies, writer, clock, capacity)
+    ttl_us = settings.decision_ttl_s * 1_000_000
+    access = AccessService(door, control, ttl_us, capacity.streams, settings.max_stream_messages)
     checkpoints = storage.checkpoints(indexer)
     audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
     policy = PolicyService(door, control, storage.policies, directory)
@@ -254,27 +263,22 @@ def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:
     return f"{host}:{port}"
 
 
-def _options(settings: Settings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
-        ("grpc.max_metadata_size", 16 * 1024),
-        # A connection ends now and then, so that neither a forgotten one nor a greedy one holds its place for ever.
-        ("grpc.max_connection_age_ms", 3_600_000),
-        ("grpc.max_connection_age_grace_ms", 60_000),
-        ("grpc.max_concurrent_streams", 1_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ]
+async def _chores(
+    callers: Callers, writer: Writer, capacity: Capacity, connections: int, ports: frozenset[int]
+) -> None:
+    for turn in itertools.count(1):
+        await asyncio.sleep(REPORT_INTERVAL_S)
+        capacity.report()
+        await asyncio.to_thread(report_connections, ports, connections)
+        if turn % REPORTS_OF_AN_ENTRY == 0:
+            try:
+                await callers.record_refusals(writer)
+            except LogUnavailable:
+                structlog.get_logger().warning("refusals_not_recorded")
 
 
-async def _chores(callers: Callers, writer: Writer) -> None:
-    while True:
-        await asyncio.sleep(REFUSALS_INTERVAL_S)
-        try:
-            await callers.record_refusals(writer)
-        except LogUnavailable:
-            structlog.get_logger().warning("refusals_not_recorded")
+def _ports(addresses: Iterable[str]) -> frozenset[int]:
+    return frozenset(int(address.rpartition(":")[2]) for address in addresses)
 
 
 def _log_fault(error: BaseException) -> None:

@@ -40,7 +40,7 @@ class Callers:
         self._keys = _NONE
         self._ours = True
         self._loaded_at = float("-inf")
-        self._lock = asyncio.Lock()
+        self._loading: asyncio.Task[None] | None = None
         self._refused: Counter[str] = Counter()
 
     def authenticate(self, token: str | None) -> tuple[ApiKey, Guard]:
@@ -63,7 +63,7 @@ class Callers:
             return self.authenticate(token)
         except CredentialsInvalid:
             if token:
-                await self._within_patience(self._renew(time.monotonic()))
+                await self._within_patience(self._renew_later(time.monotonic()))
         try:
             return self.authenticate(token)
         except CredentialsInvalid:
@@ -77,7 +77,7 @@ class Callers:
             KeysNotOurs: the stored keys are not those that the service wrote.
             LogUnavailable: the keys cannot be read.
         """
-        await self._within_patience(self._renew(time.monotonic(), wait=False))
+        await self._within_patience(self._renew(time.monotonic()))
 
     async def record_refusals(self, writer: Appender) -> None:
         """Enter the refusals since the last call into the system log, as counts: a flood makes one entry.
@@ -95,21 +95,30 @@ class Callers:
             self._refused += refused
             raise
 
-    async def _renew(self, asked_at: float, *, wait: bool = True) -> None:
-        """Read the keys as they are at `asked_at` or later; whoever asks together is answered by one read."""
-        # Waited for outside the lock, which those need who know that the keys have changed.
-        if wait and self._loaded_at < asked_at:
-            await asyncio.sleep(self._loaded_at + RELOAD_INTERVAL_S - time.monotonic())
-        async with self._lock:
-            if self._loaded_at < asked_at:
-                loaded_at = time.monotonic()
-                try:
-                    self._keys, self._ours = await asyncio.to_thread(self._load), True
-                except KeysNotOurs:
-                    self._keys, self._ours = _NONE, False
-                self._loaded_at = loaded_at
+    async def _renew(self, asked_at: float) -> None:
+        """Read the keys as they are at `asked_at` or later; all who ask at the same time share one read."""
+        while self._loaded_at < asked_at:
+            if self._loading is None:
+                self._loading = asyncio.create_task(self._load_keys())
+            await asyncio.shield(self._loading)
         if not self._ours:
             raise KeysNotOurs("the stored keys are not those that the service wrote")
+
+    async def _renew_later(self, asked_at: float) -> None:
+        """As `_renew`, at most every RELOAD_INTERVAL_S. Who knows that the keys have changed does not wait for that."""
+        if self._loaded_at < asked_at:
+            await asyncio.sleep(self._loaded_at + RELOAD_INTERVAL_S - time.monotonic())
+        await self._renew(asked_at)
+
+    async def _load_keys(self) -> None:
+        loaded_at = time.monotonic()
+        try:
+            self._keys, self._ours = await asyncio.to_thread(self._load), True
+        except KeysNotOurs:
+            self._keys, self._ours = _NONE, False
+        finally:
+            self._loading = None
+        self._loaded_at = loaded_at
 
     @staticmethod
     async def _within_patience(renewal: Awaitable[None]) -> None:

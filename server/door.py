@@ -2,29 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import grpc
 
 from linewarden.audit.entry import REQUEST_REFUSED, encode
-from linewarden.audit.errors import (
-    ClockBehind,
-    LogOverloaded,
-    LogUnavailable,
-    PersonsTooMany,
-    RevisionMoved,
-    TenantUnknown,
-)
+from linewarden.audit.errors import ClockBehind, LogUnavailable, PersonsTooMany, RevisionMoved, TenantUnknown
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
 from linewarden.server.callers import Callers
+from linewarden.server.capacity import Capacity
 from linewarden.server.credentials import ANY, ApiKey
 from linewarden.server.errors import (
     CallerNotPermitted,
+    CredentialsInvalid,
     InvalidRequest,
     ServerError,
+    ServerStopping,
     VerbNotApplicable,
     Violation,
     reason_of,
@@ -37,7 +34,7 @@ T = TypeVar("T")
 #: How often a request is decided again because policy or keys moved under it, before it is given up.
 MAX_ATTEMPTS = 50
 
-#: So long nobody comes to a closed door before it counts as quiet, seconds.
+#: A closed door counts as quiet when no request came for so long, seconds.
 QUIET_S = 0.1
 
 _SCHEME = "Bearer "
@@ -52,6 +49,8 @@ class Entrance(NamedTuple):
     log: int
     request_id: str
     now_us: int
+    #: When the caller's key ends, microseconds; no answer may be acted on for longer.
+    key_expires_us: int | None = None
 
 
 class Door:
@@ -64,29 +63,32 @@ class Door:
         policies: Policies,
         writer: Writer,
         now_us: Callable[[], int],
-        limit: int,
+        capacity: Capacity,
     ) -> None:
         self._callers = callers
         self._tenants = tenants
         self._policies = policies
         self._writer = writer
         self._now_us = now_us
-        self._limit = limit
-        self._inside = 0
+        self._capacity = capacity
         self._closed = False
         self._knocked_at = 0.0
 
-    async def close(self, within_s: float) -> None:
-        """Let nobody in any more; returns when nobody has knocked for a moment, or after `within_s`.
+    async def close(self, within_s: float, grace_s: float) -> None:
+        """Reject new requests, end streams, and wait until those inside are answered, `grace_s` at most.
 
-        gRPC would break off, as CANCELLED, the requests that it has read and not yet handed over when it stops. Told
-        UNAVAILABLE here first, callers know that nothing was recorded, and turn to another server.
+        It goes on for QUIET_S after the last request that was rejected, or for `within_s` where they go on coming.
+        Callers that were told so know that nothing was recorded, and turn to another server.
         """
         self._closed = True
-        self._knocked_at = time.monotonic()
-        until = self._knocked_at + within_s
-        while (now := time.monotonic()) < min(until, self._knocked_at + QUIET_S):  # noqa: ASYNC110 - quiet is no event
-            await asyncio.sleep(min(until, self._knocked_at + QUIET_S) - now)
+        self._capacity.streams.close()
+        started = self._knocked_at = time.monotonic()
+        while True:
+            now = time.monotonic()
+            quiet = now >= min(started + within_s, self._knocked_at + QUIET_S)
+            if now >= started + grace_s or (quiet and not self._capacity.inside):
+                return
+            await asyncio.sleep(QUIET_S / 10)
 
     async def serve(
         self,
@@ -95,23 +97,45 @@ class Door:
         method: tuple[str, str],
         validate: Validator,
         answer: Callable[[Entrance], Awaitable[T]],
+        weight: int = 1,
     ) -> T:
         """Let the request in and answer it; decide again when policy or keys moved meanwhile.
 
         Raises:
             CredentialsInvalid, CallerNotPermitted, TenantUnknown, InvalidRequest: it was refused, and that is recorded.
-            LogUnavailable: nothing could be recorded in time, too many requests are inside, or the door is closed.
+            LogUnavailable: nothing could be recorded in time, or too many requests wait.
+            ServerStopping: the server stops.
         """
         if self._closed:
             self._knocked_at = time.monotonic()
-            raise LogUnavailable("the server stops")
-        if self._inside >= self._limit:
-            raise LogOverloaded("too many requests at once")
-        self._inside += 1
+            raise ServerStopping
+        token = token_of(context.invocation_metadata())
         try:
-            return await self._serve(token_of(context.invocation_metadata()), request, method, validate, answer)
+            key, guard = self._callers.authenticate(token)
+        except ServerError:
+            key, guard = await self._callers.admit(token)
+        # What a key is not bound to is refused as the work of that key, and of no tenant.
+        tenant = request.tenant if key.permits(request.tenant, *method) else ""
+        admission = self._capacity.of(method[0])
+        held = await admission.enter(tenant, key.id, weight)
+        try:
+            return await self._serve(key, guard, token, request, method, validate, answer)
         finally:
-            self._inside -= 1
+            admission.leave(tenant, held)
+
+    @contextmanager
+    def stream(self, context: "grpc.aio.ServicerContext[Any, Any]") -> Iterator[None]:
+        """Count a stream of the caller's while it is open.
+
+        Raises:
+            CredentialsInvalid: the key is none that opens this door.
+            LogOverloaded: too many are open that belong to the same tenants.
+            ServerStopping: the server stops.
+        """
+        key, _guard = self._callers.authenticate(token_of(context.invocation_metadata()))
+        # A key for any tenant belongs to none of them: its streams are its own.
+        with self._capacity.streams.opened(key.id if ANY in key.tenants else key.tenants):
+            yield
 
     async def check_still(
         self, context: "grpc.aio.ServicerContext[Any, Any]", tenant: str, method: tuple[str, str]
@@ -121,7 +145,10 @@ class Door:
         Raises:
             CredentialsInvalid, CallerNotPermitted: it does not.
             LogUnavailable: the keys cannot be read.
+            ServerStopping: the server stops.
         """
+        if self._closed:
+            raise ServerStopping
         await self._callers.refresh()
         key, _guard = self._callers.authenticate(token_of(context.invocation_metadata()))
         if not key.permits(tenant, *method):
@@ -129,16 +156,16 @@ class Door:
 
     async def _serve(
         self,
+        key: ApiKey,
+        guard: Guard,
         token: str | None,
         request: Any,
         method: tuple[str, str],
         validate: Validator,
         answer: Callable[[Entrance], Awaitable[T]],
     ) -> T:
-        for _ in range(MAX_ATTEMPTS):
-            try:
-                key, guard = self._callers.authenticate(token)
-            except ServerError:
+        for attempt in range(MAX_ATTEMPTS):
+            if attempt:
                 key, guard = await self._callers.admit(token)
             tenant = request.tenant
             violations = validate(request)
@@ -152,7 +179,10 @@ class Door:
                 log = await self._find(key, tenant, method)
             if violations:
                 await self._refuse(key, log, InvalidRequest(violations), method)
-            entrance = Entrance(key.caller, guard, tenant, log, request.request_id, self._now_us())
+            now_us = self._now_us()
+            if key.expires_us is not None and key.expires_us <= now_us:  # it waited longer than its key lived
+                raise CredentialsInvalid("the key is expired")
+            entrance = Entrance(key.caller, guard, tenant, log, request.request_id, now_us, key.expires_us)
             try:
                 return await answer(entrance)
             except (RevisionMoved, ClockBehind):

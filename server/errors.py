@@ -7,11 +7,13 @@
     ├── KeysNotOurs           stored API keys are not those that the service wrote
     ├── CallerNotPermitted    the key is not bound to this tenant and method
     ├── SubjectNotPermitted   policy does not let this person administer or audit
-    └── StreamLimitExceeded   the stream had as many messages or as much time as it may
+    ├── StreamLimitExceeded   the stream had as many messages or as much time as it may, or was silent for too long
+    └── ServerStopping        the server stops and takes no more requests
 
 Texts are fixed and poor: the log has the detail. Nothing of a request is ever repeated in an error.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -94,7 +96,17 @@ class SubjectNotPermitted(ServerError):
 
 
 class StreamLimitExceeded(ServerError):
-    """The stream had as many messages or as much time as it may."""
+    """The stream had as many messages or as much time as it may, or was silent for too long. `limit` says which."""
+
+    LIMITS = frozenset(("messages", "seconds", "idle"))
+
+    def __init__(self, limit: str) -> None:
+        super().__init__("the stream has reached its limit")
+        self.limit = limit if limit in self.LIMITS else ""
+
+
+class ServerStopping(ServerError):
+    """The server stops. Nothing was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,9 @@ TABLE: dict[type[Exception], Told] = {
     ),
     StreamLimitExceeded: Told(
         grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAM_LIMIT_EXCEEDED", "the stream has reached its limit; open another"
+    ),
+    ServerStopping: Told(
+        grpc.StatusCode.UNAVAILABLE, "STOPPING", "the server stops; nothing was recorded, ask another"
     ),
     audit.PersonsTooMany: Told(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "fields break their rules"),
     audit.PersonsTooFast: Told(
@@ -222,6 +237,9 @@ TABLE: dict[type[Exception], Told] = {
     ServerError: _INTERNAL,
 }
 
+#: Errors whose status is the same each time.
+_ALIKE = (CredentialsInvalid, CallerNotPermitted, ServerStopping, audit.LogOverloaded)
+
 
 def told(error: Exception) -> Told:
     """What a caller is told of an exception; of an unknown one, no more than that it is our fault."""
@@ -241,7 +259,7 @@ async def abort(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception)
     if isinstance(error, grpc.aio.AbortError):
         raise error
     _note(error)
-    await context.abort_with_status(rpc_status.to_status(_status(error)))
+    await context.abort_with_status(_made_once(told(error)) if type(error) in _ALIKE else _made(error))
     raise AssertionError("abort returned")
 
 
@@ -255,6 +273,17 @@ def refusal(error: Exception) -> access_pb2.CheckRefusal:
         message=what.text,
         fields=[field for field, _ in _fields(error)],
     )
+
+
+@functools.cache
+def _made_once(what: Told) -> grpc.Status:
+    """The status of errors that are all alike: under a flood there are thousands a second."""
+    return _made(next(kind() for kind in _ALIKE if TABLE[kind] is what))
+
+
+def _made(error: Exception) -> grpc.Status:
+    status: grpc.Status = rpc_status.to_status(_status(error))
+    return status
 
 
 def _status(error: Exception) -> status_pb2.Status:
@@ -302,6 +331,8 @@ def _fields(error: Exception) -> list[tuple[str, str]]:
 def _metadata(error: Exception) -> dict[str, str]:
     if isinstance(error, SubjectNotPermitted):
         return {"decision": error.decision}
+    if isinstance(error, StreamLimitExceeded):
+        return {"limit": error.limit}
     if isinstance(error, authz.PolicyRevisionMismatch):
         return {"revision": str(error.revision)}
     if isinstance(error, diagnostics.DiagnosticsError) and error.detail and not _fields(error):

@@ -29,6 +29,8 @@ FIELDS = frozenset(
     (
         *("advice", "count", "entries", "error", "expected", "found", "log", "logger", "pid", "port", "revision"),
         *("signal", "size", "where", "workers"),
+        *("administration", "checks", "connections", "file_limit", "handshake_s", "health", "limit", "reflection"),
+        "streams",
     )
 )
 

@@ -123,7 +123,29 @@ class Settings(BaseSettings):
     max_concurrent_requests: int = Field(
         default=2_000,
         ge=0,
-        description="Requests in progress at most, so that a flood does not fill the memory; 0 is no limit.",
+        description="Requests that may wait for their turn, over all tenants; beyond it, UNAVAILABLE for the newest of "
+        "the tenant that has most; 0 is no limit.",
+    )
+    max_checks_in_progress: Positive = Field(
+        default=64,
+        description="Checks worked on at once: more make larger commits, fewer make each of them quicker.",
+    )
+    max_checks_of_tenant: Positive = Field(
+        default=8,
+        description="Those of one tenant while others ask, too; few, so that nobody is slow beside a flood.",
+    )
+    max_streams: Positive = Field(
+        default=200, description="Streams open at once with keys for the same tenants; a silent one takes memory, too."
+    )
+    max_stream_idle_seconds: Positive = Field(
+        default=300, description="Seconds a stream may be silent, so that a forgotten one does not stay."
+    )
+    max_connections: Positive = Field(
+        default=4_000,
+        description="Connections of a process, and never more than its file limit leaves; each takes some 50 KB.",
+    )
+    connection_idle_seconds: Positive = Field(
+        default=300, description="Seconds a connection may be without a call; the next call opens another."
     )
     max_stream_messages: Positive = Field(
         default=100_000, description="Questions in one stream, so that a caller comes back through the door at times."

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+from linewarden.audit.errors import LogUnavailable
 from linewarden.authz.model import Verb
 from linewarden.diagnostics.errors import DiagnosisUnavailable, StateConflict
 from linewarden.diagnostics.kinds import SESSION
@@ -20,7 +21,7 @@ from linewarden.server.diagnostics.sessions import SessionService
 from linewarden.server.diagnostics.steps import of_session, of_tenant
 from linewarden.server.diagnostics.words import PROBES, TRANSPORTS, number, tally_message
 from linewarden.server.door import Entrance
-from linewarden.server.errors import StreamLimitExceeded, SubjectNotPermitted, abort
+from linewarden.server.errors import ServerError, StreamLimitExceeded, SubjectNotPermitted, abort
 from linewarden.server.pages import read_token, write_token
 from linewarden.v1 import diagnostics_pb2 as pb
 
@@ -67,14 +68,15 @@ class DiagnosticsService(SessionService):
         on = await self._serve(context, request, answer)
         log, viewer = on.log, Standing(on.name, on.purpose, on.case, on.zone)
         try:
-            async with asyncio.timeout(self._max_stream_s):
-                while True:
-                    await self._check_still(context, request, on.log, viewer)
-                    look, over = await asyncio.to_thread(self._look, log, request.session_id)
-                    yield look
-                    if over:
-                        return
-                    await asyncio.sleep(_WATCH_S)
+            with self._door.stream(context):
+                async with asyncio.timeout(self._max_stream_s):
+                    while True:
+                        await self._check_still(context, request, on.log, viewer)
+                        look, over = await asyncio.to_thread(self._look, log, request.session_id)
+                        yield look
+                        if over:
+                            return
+                        await asyncio.sleep(_WATCH_S)
         except TimeoutError:
             await abort(context, StreamLimitExceeded("seconds"))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status that says so
@@ -94,11 +96,13 @@ class DiagnosticsService(SessionService):
         path = await self._serve(context, request, answer)
         try:
             total = path.stat().st_size
-            with path.open("rb") as file:
+            with self._door.stream(context), path.open("rb") as file:
                 while part := await asyncio.to_thread(file.read, _PART_BYTES):
                     yield pb.ReadEvidenceResponse(content=part, total_bytes=total)
         except OSError:
             await abort(context, DiagnosisUnavailable())
+        except (ServerError, LogUnavailable) as error:
+            await abort(context, error)
 
     async def DeleteSession(
         self, request: pb.DeleteSessionRequest, context: ServicerContext

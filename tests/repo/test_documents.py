@@ -15,6 +15,7 @@ from running import Service, serving
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.authz.words import MAX_LINE_BYTES
+from linewarden.server import connections, keyless
 from linewarden.server.settings import Settings
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.error_reason_pb2 import ErrorReason
@@ -134,6 +135,11 @@ def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
         "statements of a policy's page, of one change": f"{_rules(page, 'page_size').uint32.lte:,}, {change:,}",
         "a line of a policy file": f"{MAX_LINE_BYTES:,} bytes",
         "an entry": f"{MAX_ENTRY_BYTES // 1024} KiB; a larger batch becomes several entries",
+        "calls of a connection at a time": f"{connections.CALLS_OF_A_CONNECTION}; gRPC clients keep further ones back",
+        "streams without a key (health, reflection) of a connection, of an address, in all": (
+            f"{keyless.OF_CONNECTION}, {keyless.OF_ADDRESS}, {keyless.OF_ALL:,}"
+        ),
+        "seconds until a connection speaks HTTP/2": f"{connections.HANDSHAKE_S}",
     }
     text = REFERENCE.read_text(encoding="utf-8")
     assert [row for row in (f"| {what} | {most} |" for what, most in rows.items()) if row not in text] == []

@@ -1,0 +1,65 @@
+"""Capacity: what one process does at once, for whom, and what it refuses."""
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from linewarden.server.admission import Admission
+from linewarden.server.keyless import KeylessStreams
+from linewarden.server.pace import Pace
+from linewarden.server.settings import Settings
+from linewarden.server.streams import Streams
+
+#: Administration waits for threads and processes more than it computes. A tenant that lets it wait holds a few places.
+ADMINISTRATION_PLACES = 128
+ADMINISTRATION_SHARE = 16
+
+#: Requests that may wait where the settings state no limit.
+_NO_LIMIT = 1_000_000
+
+#: Items of a batch that weigh as much as a single check.
+ITEMS_OF_A_PLACE = 64
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The places of checks and of administration, the streams of callers and of strangers, and the pace of refusals."""
+
+    checks: Admission
+    administration: Admission
+    streams: Streams
+    health: KeylessStreams = field(default_factory=KeylessStreams)
+    reflection: KeylessStreams = field(default_factory=KeylessStreams)
+    refusals: Pace = field(default_factory=Pace)
+    keyless: Pace = field(default_factory=Pace)
+
+    def of(self, service: str) -> Admission:
+        """The places of a service."""
+        return self.checks if service == "AccessService" else self.administration
+
+    @property
+    def inside(self) -> int:
+        """Requests that are worked on, or wait."""
+        return self.checks.inside + self.administration.inside
+
+    def report(self) -> None:
+        """Write what was refused since the last report into the text log, as counts."""
+        counts = {}
+        for name in ("checks", "administration", "streams", "health", "reflection"):
+            part = getattr(self, name)
+            if part.refused:
+                counts[name], part.refused = part.refused, 0
+        if counts:
+            structlog.get_logger().warning("overloaded", **counts)
+
+
+def capacity_of(settings: Settings) -> Capacity:
+    """The capacity that the settings state."""
+    room = settings.max_concurrent_requests or _NO_LIMIT
+    patience_s = settings.append_timeout_ms / 1_000
+    return Capacity(
+        Admission(settings.max_checks_in_progress, settings.max_checks_of_tenant, room, patience_s),
+        # It may wait behind searches, each of which has an end of its own.
+        Admission(ADMINISTRATION_PLACES, ADMINISTRATION_SHARE, room, 5 * patience_s),
+        Streams(settings.max_streams, settings.max_stream_seconds, settings.max_stream_idle_seconds),
+    )

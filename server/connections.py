@@ -1,0 +1,139 @@
+"""Connections: how many a process takes, so that files are left for what must be written, and how they are closed.
+
+gRPC accepts connections by itself. Beyond the bound it closes a new one at once, which its caller sees as UNAVAILABLE.
+A connection without TLS handshake or HTTP/2 settings ends after HANDSHAKE_S, one without calls after the idle time of
+the settings.
+"""
+
+import os
+import resource
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from linewarden.server.settings import Settings
+
+#: Files that are not connections: databases, evidence, pipes to workers, certificates.
+RESERVED_FILES = 256
+
+#: Seconds in which a connection must have begun to speak HTTP/2, TLS included.
+HANDSHAKE_S = 10
+
+
+#: Calls of one connection at a time. Further ones wait at the caller, where they cost nobody else anything. RFC 9113
+#: advises at least 100.
+CALLS_OF_A_CONNECTION = 128
+
+#: Calls that gRPC has read and not yet handed over. Beyond its own bound, of 1,000, it would cancel them.
+_PENDING = 1_000_000
+
+#: Calls of one connection that have ended and still hold memory. Beyond it gRPC resets further calls without a reason,
+#: which bounds what a caller can cost that opens calls and resets them.
+_ENDING = 2_000
+
+#: The open files of this process, by number.
+_FILES = Path("/dev/fd")
+
+#: The part of the bound of connections from which on the text log tells of them.
+_MANY = 0.9
+
+
+def channel_options(settings: Settings, connections: int) -> list[tuple[str, int]]:
+    """What gRPC is told of connections and calls. `connections` is how many it accepts."""
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
+        ("grpc.max_metadata_size", 16 * 1024),
+        # A connection ends now and then, so that neither a forgotten one nor a greedy one holds its place for ever.
+        ("grpc.max_connection_age_ms", 3_600_000),
+        ("grpc.max_connection_age_grace_ms", 60_000),
+        ("grpc.max_connection_idle_ms", settings.connection_idle_seconds * 1_000),
+        ("grpc.max_allowed_incoming_connections", connections),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_S * 1_000),
+        ("grpc.max_concurrent_streams", CALLS_OF_A_CONNECTION),
+        ("grpc.http2.max_deallocating_streams", _ENDING),
+        ("grpc.server.max_pending_requests", _PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _PENDING),
+        ("grpc.server_max_unrequested_time_in_server", 3_600),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]
+
+
+def bound_connections(wanted: int) -> int:
+    """Raise the limit of files; returns how many connections fit, which is written into the text log."""
+    files = raise_file_limit()
+    limit = connection_limit(wanted, files)
+    tell = structlog.get_logger().info if limit == wanted else structlog.get_logger().warning
+    tell("connections_bounded", connections=limit, file_limit=files, handshake_s=HANDSHAKE_S)
+    return limit
+
+
+def report_connections(ports: frozenset[int], limit: int) -> None:
+    """Write into the text log that most of the connections that fit are open. Takes milliseconds where many are."""
+    if sum(1 for _ in _FILES.iterdir()) >= _MANY * limit and (count := open_connections(ports)) >= _MANY * limit:
+        structlog.get_logger().warning("connections_run_out", connections=count, limit=limit)
+
+
+def raise_file_limit() -> int:
+    """Raise the limit of open files of this process as far as it may; returns the limit in force."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):  # some systems state a hard limit that they do not grant
+            return soft
+    return hard if hard != resource.RLIM_INFINITY else _NO_FILE_LIMIT
+
+
+_NO_FILE_LIMIT = 1 << 20
+
+
+def connection_limit(wanted: int, file_limit: int) -> int:
+    """The connections that fit: `wanted`, or what the limit of files leaves, at least one."""
+    return max(1, min(wanted, file_limit - RESERVED_FILES))
+
+
+def open_connections(ports: frozenset[int]) -> int:
+    """The number of connections that callers have open to these ports of ours."""
+    return sum(1 for _ in _connections(ports))
+
+
+def close_connections(ports: frozenset[int]) -> None:
+    """Close the connections of all callers, so that what they still wait for ends as UNAVAILABLE.
+
+    gRPC ends a call that it has read and not handed over as CANCELLED when it stops, which reads as if the caller had
+    given it up. What was written before is still sent.
+    """
+    for connection in _connections(ports):
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:  # its caller closed it first
+            continue
+
+
+def _connections(ports: frozenset[int]) -> Iterator[socket.socket]:
+    """The accepted sockets of this process, as duplicates that are closed after use."""
+    for file in list(_FILES.iterdir()):
+        number = int(file.name)
+        try:
+            # Only sockets are duplicated: closing a duplicate of a database's file would drop the locks on it.
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            duplicate = socket.socket(fileno=os.dup(number))
+        except OSError:  # it was closed meanwhile
+            continue
+        with duplicate:
+            if _is_of(duplicate, ports):
+                yield duplicate
+
+
+def _is_of(one: socket.socket, ports: frozenset[int]) -> bool:
+    try:
+        one.getpeername()
+        return one.family in {socket.AF_INET, socket.AF_INET6} and one.getsockname()[1] in ports
+    except OSError:  # it listens, or its caller closed it
+        return False

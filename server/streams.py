@@ -1,0 +1,93 @@
+"""Streams: how many a caller may have open, how long one lives, and how long it may be silent."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+from linewarden.audit.errors import LogOverloaded
+from linewarden.server.errors import ServerStopping, StreamLimitExceeded
+
+
+class Life:
+    """The time of one stream. It ends at `ends_at`, and earlier where nothing is heard for `idle_s`, in seconds."""
+
+    def __init__(self, timeout: asyncio.Timeout, ends_at: float, idle_s: float) -> None:
+        self._timeout = timeout
+        self._ends_at = ends_at
+        self._idle_s = idle_s
+        self.heard()
+
+    def heard(self) -> None:
+        """Note that the caller said something: its silence begins anew."""
+        self._timeout.reschedule(min(self._ends_at, asyncio.get_running_loop().time() + self._idle_s))
+
+    def end(self) -> None:
+        """End the stream at once."""
+        with suppress(RuntimeError):  # it ends already
+            self._timeout.reschedule(0)
+
+
+class Streams:
+    """The open streams of one process. A silent stream holds none of the places of requests, only its own count."""
+
+    def __init__(self, limit: int, max_s: float, idle_s: float) -> None:
+        self._limit = limit
+        self._max_s = max_s
+        self._idle_s = idle_s
+        self._open: Counter[Hashable] = Counter()
+        self._lives: set[Life] = set()
+        self._closed = False
+        self.refused = 0
+
+    @contextmanager
+    def opened(self, owner: Hashable) -> Iterator[None]:
+        """Count a stream while it is open. `owner` shares one bound: the tenants that a key is bound to.
+
+        Raises:
+            LogOverloaded: the owner has as many streams as it may.
+            ServerStopping: the server takes no more streams.
+        """
+        if self._closed:
+            raise ServerStopping
+        if self._open[owner] >= self._limit:
+            self.refused += 1
+            raise LogOverloaded("too many streams are open")
+        self._open[owner] += 1
+        try:
+            yield
+        finally:
+            self._open[owner] -= 1
+            if not self._open[owner]:
+                del self._open[owner]
+
+    @asynccontextmanager
+    async def life(self) -> AsyncIterator[Life]:
+        """Bound the time of what is inside.
+
+        Raises:
+            StreamLimitExceeded: the stream lived as long as it may, or was silent for too long.
+            ServerStopping: the server stops.
+        """
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._max_s
+        try:
+            async with asyncio.timeout(None) as timeout:
+                life = Life(timeout, ends_at, self._idle_s)
+                self._lives.add(life)
+                try:
+                    if self._closed:
+                        life.end()
+                    yield life
+                finally:
+                    self._lives.discard(life)
+        except TimeoutError as error:
+            if self._closed:
+                raise ServerStopping from error
+            raise StreamLimitExceeded("seconds" if loop.time() >= ends_at else "idle") from error
+
+    def close(self) -> None:
+        """End all streams, each after the answers to what it has asked."""
+        self._closed = True
+        for life in list(self._lives):
+            life.end()
