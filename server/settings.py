@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         "the tenant that has most; 0 is no limit.",
     )
     max_checks_in_progress: Positive = Field(
-        default=64,
+        default=128,
         description="Checks worked on at once: more make larger commits, fewer make each of them quicker.",
     )
     max_checks_of_tenant: Positive = Field(
