@@ -125,9 +125,17 @@ def _table_cell(column: str, value: Any) -> str:
     return _cell(value)[:19].replace("T", " ") if column.endswith("_at") else _cell(value)
 
 
+class _Console(Console):
+    """A console that leaves it to the command what becomes of output that is not read."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again; rich would end the process with 1, which means denied."""
+        raise BrokenPipeError
+
+
 def _console() -> Console:
     # What is shown comes from other people: it is text, whatever markup it resembles.
-    console = Console(highlight=False, soft_wrap=False, markup=False, emoji=False)
+    console = _Console(highlight=False, soft_wrap=False, markup=False, emoji=False)
     if not console.is_terminal:  # a pipe has no width to cut to
         console.width = 10_000
     return console

@@ -160,3 +160,25 @@ def test_a_full_device_costs_lines() -> None:
     assert stream.drain(60)
     stream.end()
     os.close(device)
+
+
+def test_the_notice_stands_where_the_lines_are_missing() -> None:
+    """A line that fits again while others still wait comes after them, and after the number of those lost between."""
+    permits, taken = threading.Semaphore(0), []
+
+    def write(data: bytes) -> None:
+        permits.acquire()
+        taken.append(data)
+
+    stream = LossyStream(write, lambda lost: f"lost {lost}\n")
+    half = "x" * (log_stream.MAX_WAITING_BYTES // 2 - 1) + "\n"
+    for _ in range(3):  # the third does not fit
+        stream.write(half)
+    permits.release()
+    while stream._waiting > len(half):
+        threading.Event().wait(0.001)
+    stream.write("later\n")
+    for _ in range(3):
+        permits.release()
+    stream.end(60)
+    assert taken == [half.encode(), half.encode(), b"lost 1\n", b"later\n"]
