@@ -176,7 +176,7 @@ class Writer:
         self._go_on()
 
     def _tell(self, batch: list[Waiting], results: Sequence[int | BaseException], again_until: float) -> list[Waiting]:
-        """Answer those who wait; returns the units that found a lock held and have time for another try."""
+        """Answer the callers; returns the units that found a lock held and have time for another try."""
         again: list[Waiting] = []
         fault: BaseException | None = None
         for one, result in zip(batch, results, strict=True):

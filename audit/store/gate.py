@@ -82,7 +82,7 @@ class _Queue:
     """A place among those that wait for a file's lock, with an end.
 
     The system call has no timeout, so one thread waits in it for all turns of this process. When it gets the lock and
-    is not waited for any more, it lets go of it.
+    no turn waits any more, it releases the lock.
     """
 
     def __init__(self, path: Path) -> None:

@@ -4,7 +4,7 @@ What a crash leaves behind: a transaction is there whole or not at all, so a log
 the frontier over just these.
 
 A log that cannot be appended to holds up no other. Logs share a transaction, and where it fails for what one of them
-holds, each log gets a transaction of its own. No wait for a lock is long; who may wait longer tries again.
+holds, each log gets a transaction of its own. No wait for a lock is long; a caller that may wait longer tries again.
 """
 
 import os

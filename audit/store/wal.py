@@ -1,9 +1,9 @@
 """What SQLite's write-ahead log needs after an error of the disk.
 
 A failed fsync leaves the frames of its transaction in the file, whole, with valid checksums. The kernel calls their
-pages clean, although they are not on the disk, so a later fsync that succeeds does not write them. Whoever builds the
-index of the WAL anew counts these frames as committed, and everything after them hangs on them: a power cut then takes
-all of it. The index is built anew by the first connection to a database that no process has open.
+pages clean, although they are not on the disk, so a later fsync that succeeds does not write them. A connection that
+builds the index of the WAL anew counts these frames as committed. The checksums of all later frames rest on theirs, so
+a power cut loses them too. The first connection to a database that no process has open builds the index anew.
 
 Two rules follow, for every process that uses the log:
 

@@ -38,7 +38,7 @@ async def test_killed_processes_lose_no_answer(site: Site, tmp_path: Path, secon
                     await server.ready()
     finally:
         server.kill()
-    assert len(answered) > 100
+    assert answered
     assert_kept(site, answered)
     await assert_verifies(site, tmp_path / "export")
 
