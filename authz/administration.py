@@ -50,40 +50,11 @@ class Recorded:
 
 
 def replacement(revision: int, hash: bytes, stored: Sequence[StoredStatement], wanted: Sequence[Statement]) -> Change:
-    """What makes the policy exactly the statements wanted."""
+    """What makes the policy exactly the statements wanted, for acts of the operator; `planning` is for a server."""
     texts = {statement.text for statement in wanted}
     known = {statement.text for statement in stored}
     added = tuple(statement for statement in wanted if statement.text not in known)
     return Change(revision, hash, added, tuple(one for one in stored if one.text not in texts))
-
-
-def amendment(
-    revision: int,
-    hash: bytes,
-    stored: Sequence[StoredStatement],
-    add: Sequence[Statement],
-    remove: Sequence[Statement],
-) -> Change:
-    """What adds and removes single statements.
-
-    Raises:
-        PolicyInvalid: one to add is already there, one to remove is not, or one stands twice. Lines count `add` first,
-            then `remove`.
-    """
-    by_text = {statement.text: statement for statement in stored}
-    errors: list[LineError] = []
-    first: dict[str, int] = {}
-    for line, one in enumerate((*add, *remove), 1):
-        # Added twice, a statement would still be in force after its removal.
-        if first.setdefault(one.text, line) != line:
-            errors.append(LineError(line, f"the same statement as in line {first[one.text]}"))
-        elif line <= len(add) and one.text in by_text:
-            errors.append(LineError(line, "the statement is already in the policy"))
-        elif line > len(add) and one.text not in by_text:
-            errors.append(LineError(line, "the statement is not in the policy"))
-    if errors:
-        raise PolicyInvalid(tuple(errors))
-    return Change(revision, hash, tuple(add), tuple(by_text[one.text] for one in remove))
 
 
 def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from linewarden.authz.index import Candidate, Numbered, Shelf
+from linewarden.authz.index import Candidate, LongShelf, Numbered, Scopes, Shelf
 from linewarden.authz.model import ResourceType, Verb
 from linewarden.authz.recall import Recall
 from linewarden.authz.recent import Recent
+from linewarden.authz.spread import Spread
 
 #: Combinations of scopes whose rules are remembered; at most twice as many.
 REMEMBERED = 256
@@ -18,16 +19,18 @@ class Selection:
 
     __slots__ = ("_long", "_pair", "_recalls", "_short")
 
-    def __init__(self, shelves: Mapping[str, Shelf], paths: Mapping[str, tuple[str, ...]], pair: _Pair) -> None:
+    def __init__(
+        self, shelves: Spread[str, Shelf] | dict[str, Shelf], paths: Mapping[str, tuple[str, ...]], pair: _Pair
+    ) -> None:
         self._pair = pair
         self._short: dict[str, list[Candidate]] = {}
-        self._long: list[tuple[tuple[str, ...], dict[str, tuple[Numbered, ...]]]] = []
+        self._long: list[tuple[tuple[str, ...], Scopes]] = []
         self._recalls: Recent[tuple[str, ...], Recall] = Recent(REMEMBERED)
         for holder, path in paths.items():
-            shelf = shelves.get(holder)
-            if isinstance(shelf, dict):
-                self._long.append((path, shelf))
-            elif shelf is not None:
+            shelf = shelves.get(holder, ())
+            if isinstance(shelf, LongShelf):
+                self._long.append((path, shelf.scopes))
+            elif shelf:
                 self._look_through(shelf, path)
 
     def recall(self, scopes: Sequence[str]) -> Recall | None:

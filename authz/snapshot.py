@@ -6,17 +6,16 @@ it does not know.
 """
 
 from collections.abc import Iterable
-from typing import Self, TypeVar
+from typing import Self
 
-from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.findings import Findings
-from linewarden.authz.index import Numbered, Shelf, changed_shelf
+from linewarden.authz.in_force import InForce
 from linewarden.authz.judge import DOMAIN, judge
 from linewarden.authz.model import Context, Decision, Effect, Finding, Reason, Resource, ResourceType, Verb
 from linewarden.authz.recall import Recall
 from linewarden.authz.recent import Recent
 from linewarden.authz.roles import paths_from
-from linewarden.authz.rules import FOREIGN, ROLE, Rule, Statement
+from linewarden.authz.rules import FOREIGN, ROLE, Statement
 from linewarden.authz.scopes import Item, item_of
 from linewarden.authz.selection import Selection
 
@@ -25,8 +24,6 @@ REMEMBERED = 8192
 
 _NO_RULE = Decision(Finding(Effect.DENY, Reason.NO_MATCHING_RULE))
 _STRANGER = Decision(Finding(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT))
-
-_Value = TypeVar("_Value")
 
 
 class _Person:
@@ -49,15 +46,14 @@ _NOTHING = Selection({}, {}, (ResourceType.RECORDING, Verb.PLAY))
 class Snapshot:
     """The rules and role bindings in force at `revision`. `hash` is that of the revision."""
 
-    __slots__ = ("_judge", "_persons", "_roles", "_selections", "_shelves", "hash", "revision")
+    __slots__ = ("_judge", "_persons", "_roles", "_selections", "_shelves", "hash", "in_force", "revision")
 
-    def __init__(
-        self, revision: int, hash: bytes, shelves: dict[str, Shelf], roles: dict[str, tuple[str, ...]]
-    ) -> None:
+    def __init__(self, revision: int, hash: bytes, in_force: InForce) -> None:
         self.revision = revision
         self.hash = hash
-        self._shelves = shelves
-        self._roles = roles
+        self.in_force = in_force
+        self._shelves = in_force.shelves
+        self._roles = in_force.roles
         self._judge = judge()
         self._persons: Recent[str, _Person] = Recent(REMEMBERED)
         self._selections: Recent[tuple[str, ResourceType, Verb], tuple[_Person, Selection]] = Recent(REMEMBERED)
@@ -65,7 +61,7 @@ class Snapshot:
     @classmethod
     def compile(cls, revision: int, hash: bytes, statements: Iterable[tuple[str, Statement]]) -> Self:
         """The snapshot of the statements, each with the id that decisions refer to it by."""
-        return cls(0, b"", {}, {}).changed(revision, hash, statements, ())
+        return cls(0, b"", InForce()).changed(revision, hash, statements, ())
 
     def changed(
         self,
@@ -74,21 +70,12 @@ class Snapshot:
         added: Iterable[tuple[str, Statement]],
         removed: Iterable[tuple[str, Statement]],
     ) -> Self:
-        """The snapshot after a change. Costs what changed, and shallow copies of the dictionaries it touches.
+        """The snapshot after a change. Costs what changed.
 
         Raises:
             PolicyDiverged: a statement to remove is not there.
         """
-        new_rules, new_roles = _by_holder(added)
-        old_rules, old_roles = _by_holder(removed)
-        shelves, roles = self._shelves.copy(), self._roles.copy()
-        for holder in old_rules.keys() | new_rules.keys():
-            shelf = changed_shelf(shelves.get(holder, ()), new_rules.get(holder, ()), dict(old_rules.get(holder, ())))
-            _set(shelves, holder, shelf)
-        for member in old_roles.keys() | new_roles.keys():
-            left = _without(roles.get(member, ()), old_roles.get(member, ()))
-            _set(roles, member, (*left, *new_roles.get(member, ())))
-        return type(self)(revision, hash, shelves, roles)
+        return type(self)(revision, hash, self.in_force.changed(added, removed))
 
     def decide(self, subject: str, verb: Verb, resource: Resource, context: Context) -> Decision:
         """The answer to one access, with every rule that matched and every condition that kept one from matching.
@@ -148,32 +135,3 @@ def _expires(recall: Recall, resource: Resource, context: Context) -> int | None
     if resource.created_us is not None and type(resource.created_us) is not int:
         resource = resource._replace(created_us=None)
     return recall.expires(resource, context)
-
-
-def _by_holder(
-    statements: Iterable[tuple[str, Statement]],
-) -> tuple[dict[str, list[Numbered]], dict[str, list[str]]]:
-    rules: dict[str, list[Numbered]] = {}
-    roles: dict[str, list[str]] = {}
-    for statement_id, statement in statements:
-        if isinstance(statement, Rule):
-            rules.setdefault(statement.who, []).append((statement_id, statement))
-        else:
-            roles.setdefault(statement.member, []).append(statement.role)
-    return rules, roles
-
-
-def _without(roles: Iterable[str], removed: Iterable[str]) -> list[str]:
-    left = list(roles)
-    for role in removed:
-        if role not in left:
-            raise PolicyDiverged("a binding to remove is not there")
-        left.remove(role)
-    return left
-
-
-def _set(dictionary: dict[str, _Value], key: str, value: _Value) -> None:
-    if value:
-        dictionary[key] = value
-    else:
-        dictionary.pop(key, None)

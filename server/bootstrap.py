@@ -57,6 +57,10 @@ THREADS = 32
 #: Failed authentications are entered this often, seconds, as counts.
 REFUSALS_INTERVAL_S = 60.0
 
+#: Before a server serves it loads policies for at most so long, seconds, the largest first. The others are loaded when
+#: they are first asked for.
+PRELOAD_S = 60.0
+
 #: Callers that do not stop coming are told so for so long before the server stops nevertheless, seconds.
 CLOSING_S = 1.0
 
@@ -149,12 +153,15 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         maximum_concurrent_rpcs=2 * settings.max_concurrent_requests or None,
     )
     health = health_aio.HealthServicer()
-    door, diagnosing = _add_services(server, settings, storage, writer, callers, clock)
+    policies = Policies(storage.policies, _log_excess)
+    door, diagnosing = _add_services(server, settings, storage, policies, writer, callers, clock)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
         names = (*_SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
+    _calm_collector()
+    await _preload(policies)
     await server.start()
     worker_door, worker_address = None, ""
     if settings.capture_listen:
@@ -184,12 +191,12 @@ def _add_services(
     server: grpc.aio.Server,
     settings: Settings,
     storage: Storage,
+    policies: Policies,
     writer: Writer,
     callers: Callers,
     clock: Callable[[], int],
 ) -> tuple[Door, Diagnosing]:
     directory = storage.directory(writer)
-    policies = Policies(storage.policies)
     control = AccessControl(policies, directory, writer)
     indexer = storage.indexer(directory)
     limit = settings.max_concurrent_requests or sys.maxsize
@@ -199,7 +206,7 @@ def _add_services(
     )
     checkpoints = open_checkpoints(settings, storage, indexer)
     audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
-    policy = PolicyService(door, control, storage.policies, directory, writer)
+    policy = PolicyService(door, control, policies, directory, writer)
     registration: Any = Registration(server)
     access_pb2_grpc.add_AccessServiceServicer_to_server(access, registration)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, registration)
@@ -207,6 +214,17 @@ def _add_services(
     diagnosing = open_diagnostics(settings, storage, directory, policies, control, checkpoints, writer, door, clock)
     diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(diagnosing.service, registration)
     return door, diagnosing
+
+
+async def _preload(policies: Policies) -> None:
+    """Load what the first questions are decided by, before anything is served."""
+    left = await policies.preload(PRELOAD_S)
+    if left:
+        structlog.get_logger().warning("policies_not_preloaded", tenants=left)
+
+
+def _log_excess(log: int) -> None:
+    structlog.get_logger().warning("policy_over_limits", log=log)
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:

@@ -43,7 +43,9 @@ Nobody captures packets until you say where: write a places file, one table for 
 """
 
 
-def initialize(folder: Path, now_us: Callable[[], int], *, tenant: str, policy: str) -> Settings:
+def initialize(
+    folder: Path, now_us: Callable[[], int], *, tenant: str, policy: str, allow_lockout: bool = False
+) -> Settings:
     """Make such a folder, with one tenant and the text of its first policy.
 
     Raises:
@@ -66,7 +68,7 @@ def initialize(folder: Path, now_us: Callable[[], int], *, tenant: str, policy: 
     storage = open_storage(settings)
     try:
         log = create_tenant(storage.log, tenant, now_us())
-        asyncio.run(load_first_policy(storage, log, policy, now_us()))
+        asyncio.run(load_first_policy(storage, log, policy, now_us(), allow_lockout=allow_lockout))
         _, token = create_key(storage.log, "first-caller", (tenant,), ("*",), now_us())
     finally:
         storage.close()

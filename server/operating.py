@@ -14,6 +14,7 @@ from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
 from linewarden.authz.administration import check_tenant, record, replacement
+from linewarden.authz.lockout import compiled, require_change
 from linewarden.authz.statements import parse_document
 from linewarden.server.credentials import ApiKey, new_key
 from linewarden.server.storage import Storage
@@ -109,11 +110,12 @@ def _origin_id() -> str:
     return os.urandom(16).hex()
 
 
-async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) -> int:
+async def load_first_policy(storage: Storage, log: int, text: str, now_us: int, *, allow_lockout: bool = False) -> int:
     """Give a tenant without a policy its first; returns the number of statements.
 
     Raises:
         PolicyInvalid: a line is wrong; nothing was changed.
+        PolicyLockout: no person could change the policy, and `allow_lockout` does not say that this is meant.
         EffectRefused: the tenant has a policy; it is changed through the server, by those whom it lets.
         LogUnavailable: the database failed.
     """
@@ -121,10 +123,13 @@ async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) 
     now = storage.policies.since(log, 0)
     if now.revision:
         raise EffectRefused("the tenant has a policy already: change it with `linewarden policy load`")
+    tenant = storage.log.head(log).tenant
+    check_tenant(tenant, statements)
+    if not allow_lockout:
+        require_change(compiled(statements), tenant, now_us)
     writer = Writer(storage.log, batch_limit=1, queue_limit=1 << 30, timeout_s=_FIRST_POLICY_TIMEOUT_S)
     try:
         change = replacement(0, now.hash, (), statements)
-        check_tenant(storage.log.head(log).tenant, statements)
         recorded = await record(storage.directory(writer), log, change, now_us, OPERATOR)
         guards = (Guard(log, 0),)
         await writer.append(Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True))

@@ -25,13 +25,14 @@ def tenant() -> None:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Its first policy. Later changes go through the server, by those whom this policy lets.",
 )
-def create(config: Path | None, name: str, policy: Path | None) -> None:
+@click.option("--allow-lockout", is_flag=True, help="Accept a policy that lets no person change it any more.")
+def create(config: Path | None, name: str, policy: Path | None, allow_lockout: bool) -> None:
     """Create the tenant NAME."""
     text = policy_text(policy) if policy else ""
     with opened_storage(config) as storage:
         log = create_tenant(storage.log, name, now_us())
         if text:
-            asyncio.run(load_first_policy(storage, log, text, now_us()))
+            asyncio.run(load_first_policy(storage, log, text, now_us(), allow_lockout=allow_lockout))
     click.echo(f"linewarden: tenant {name} is log {log}", err=True)
 
 
