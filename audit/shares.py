@@ -125,7 +125,7 @@ class Shares:
         own = self._bytes[tenant]
         if own and own + size > TENANT_BYTES:
             return False
-        if size > TENANT_BYTES and max(self._bytes.values()) > TENANT_BYTES:
+        if size > TENANT_BYTES and max(self._bytes.values(), default=0) > TENANT_BYTES:
             return False
         # Of texts beyond a tenant's bound there is one at most. It is not counted in full, or it would never fit.
         return sum(min(one, TENANT_BYTES) for one in self._bytes.values()) + min(size, TENANT_BYTES) <= ALL_BYTES

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.in_force import InForce
 from linewarden.authz.index import LongShelf, changed_shelf, most_weight, rules_of, weight_of
-from linewarden.authz.roster import Roster
+from linewarden.authz.roster import Roster, place_of
 from linewarden.authz.rules import Rule
 from linewarden.authz.spread import Spread
 from linewarden.authz.statements import Statement, parse_statement
@@ -65,8 +65,7 @@ def test_a_roster_is_in_the_order_of_ids(steps: list[tuple[int, int]], random: A
     pages, place = list[str](), (0, 0)
     while page := roster.beyond(place, 300):
         pages += [id for id, _ in page]
-        revision, _, ordinal = pages[-1].partition(".")
-        place = int(revision), int(ordinal)
+        place = place_of(pages[-1])
     assert pages == plain
 
 
