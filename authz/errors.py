@@ -37,6 +37,12 @@ class PolicyInvalid(AuthzError):
 class PolicyLockout(AuthzError):
     """After this change no person could change the policy, and the request does not say that this is meant."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "no person could change the policy afterwards: add `allow WHO change_policy policy any`, bind a person to "
+            "WHO if it is a role, and leave out conditions that a change cannot state; or allow the lockout"
+        )
+
 
 class PolicyRevisionMismatch(AuthzError):
     """The policy is at `revision`, not at the one the change expects."""

@@ -33,7 +33,7 @@ def require_change(snapshot: Snapshot, tenant: str, now_us: int, likely: str = "
     if likely and _may(snapshot, tenant, likely, now_us):
         return
     if not can_change_policy(snapshot, tenant, now_us):
-        raise PolicyLockout("no person could change the policy")
+        raise PolicyLockout
 
 
 def can_change_policy(snapshot: Snapshot, tenant: str, now_us: int) -> bool:

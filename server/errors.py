@@ -130,12 +130,7 @@ TABLE: dict[type[Exception], Told] = {
     ),
     audit.LogUnavailable: Told(grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", _UNAVAILABLE),
     authz.PolicyInvalid: Told(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_INVALID", "statements of the policy are wrong"),
-    authz.PolicyLockout: Told(
-        grpc.StatusCode.INVALID_ARGUMENT,
-        "POLICY_LOCKOUT",
-        "no person could change the policy afterwards; let one, as in `allow WHO change_policy policy any` without "
-        "conditions that a change cannot state, or set allow_lockout",
-    ),
+    authz.PolicyLockout: Told(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_LOCKOUT", str(authz.PolicyLockout())),
     authz.PolicyRevisionMismatch: Told(
         grpc.StatusCode.ABORTED, "POLICY_REVISION_MISMATCH", "the policy is at another revision"
     ),

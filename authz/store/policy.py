@@ -94,7 +94,9 @@ class PolicyStore:
             gone = sa.and_(_statement.c.removed_in.is_not(None), _statement.c.removed_in <= now)
             new = sa.and_(_statement.c.added_in > revision, _statement.c.added_in <= now)
             added = _select(connection, log, sa.and_(new, sa.not_(gone)))
-            old = sa.and_(_statement.c.added_in <= revision, _statement.c.removed_in > revision)
+            # As a sum, `added_in` is not looked for in the primary key: SQLite would go through the whole policy there
+            # instead of the few rows of the index of what was removed.
+            old = sa.and_(_statement.c.added_in + 0 <= revision, _statement.c.removed_in > revision)
             removed = _select(connection, log, sa.and_(old, _statement.c.removed_in <= now))
         seals = self._store.seals
         total += sum_of(seals, log, added) - sum_of(seals, log, removed)

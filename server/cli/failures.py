@@ -11,7 +11,7 @@ from grpc_status import rpc_status
 from pydantic import ValidationError
 
 from linewarden.audit.errors import AuditError, LogUnavailable, VerificationFailed
-from linewarden.authz.errors import PolicyInvalid
+from linewarden.authz.errors import PolicyInvalid, PolicyLockout
 
 DENIED = 1
 USAGE = 2
@@ -44,6 +44,8 @@ def failing_clearly(kind: type[click.Group]) -> type[click.Group]:
             except PolicyInvalid as error:
                 for wrong in error.errors:
                     click.echo(f"line {wrong.line}: {wrong.message}", err=True)
+                fail(DENIED, str(error))
+            except PolicyLockout as error:
                 fail(DENIED, str(error))
             except ValidationError as error:
                 fail(USAGE, "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
