@@ -46,9 +46,10 @@ def paced(items: Iterable[T]) -> Iterator[T]:
         Abandoned: the work is of no use any more.
     """
     abandoned = getattr(_thread, "abandoned", None)
-    if abandoned is None:
-        yield from items
-        return
+    return iter(items) if abandoned is None else _sliced(items, abandoned)
+
+
+def _sliced(items: Iterable[T], abandoned: Callable[[], bool]) -> Iterator[T]:
     until = time.monotonic() + SLICE_S
     for number, item in enumerate(items):
         if number % _ITEMS == 0 and time.monotonic() > until:

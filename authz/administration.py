@@ -6,7 +6,7 @@ the log alone. Persons stand in it as `sid:…`; the id of a single item is seal
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from linewarden.audit.directory import NOBODY, Directory
 from linewarden.audit.entry import POLICY_CHANGED, encode
 from linewarden.audit.keyring import Person
 from linewarden.audit.merkle import leaf_hash
+from linewarden.audit.pace import paced
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.pseudonyms import persons_of, pseudonymous
 from linewarden.authz.rules import FOREIGN, Statement
@@ -74,9 +75,17 @@ def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
 
 
 async def record(
-    directory: Directory, log: int, change: Change, now_us: int, caller: str, person: str = ""
+    directory: Directory,
+    log: int,
+    change: Change,
+    now_us: int,
+    caller: str,
+    person: str = "",
+    work: Callable[[Callable[[], list[bytes]]], Awaitable[list[bytes]]] | None = None,
 ) -> Recorded:
     """The entries and the effect of a change, by a person of that name; the operator is none.
+
+    `work` runs what takes long apart from the event loop.
 
     Raises:
         LogUnavailable: a person could not be introduced.
@@ -87,7 +96,11 @@ async def record(
     frame: dict[str, Any] = {"caller": caller, "revision": revision}
     if person:
         frame["actor"] = {"sid": persons[person].sid}
-    parts = list(_parts(change, persons, frame, now_us))
+
+    def encoded() -> list[bytes]:
+        return list(_parts(change, persons, frame, now_us))
+
+    parts = await work(encoded) if work else encoded()
     hash = hashlib.sha256(change.hash + b"".join(map(leaf_hash, parts))).digest()
     return Recorded(tuple(parts), revision, hash, log, change)
 
@@ -97,7 +110,7 @@ def _parts(change: Change, persons: dict[str, Person], frame: dict[str, Any], no
     added: list[list[str]] = []
     sealed: dict[str, str] = {}
     size = 0
-    for ordinal, statement in enumerate(change.added, 1):
+    for ordinal, statement in enumerate(paced(change.added), 1):
         id = f"{change.revision + 1}.{ordinal}"
         text, items = pseudonymous(statement, lambda name: f"sid:{persons[name].sid}")
         if added and size + len(text.encode()) + sum(len(one.encode()) for one in items) > _PART_BYTES:

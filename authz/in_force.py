@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
+from linewarden.audit.pace import paced
 from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.index import Numbered, Shelf, changed_shelf, rules_in
 from linewarden.authz.roster import Entry, Roster
@@ -73,7 +74,7 @@ class InForce:
             {
                 holder: changed_shelf(self.shelves.get(holder, ()), new.get(holder, ()), dict(old.get(holder, ())))
                 or None
-                for holder in new.keys() | old.keys()
+                for holder in paced(new.keys() | old.keys())
             }
         )
 
@@ -82,7 +83,7 @@ class InForce:
     ) -> tuple[Spread[str, tuple[str, ...]], Spread[str, tuple[str, ...]]]:
         roles: dict[str, tuple[str, ...] | None] = {}
         ids: dict[str, tuple[str, ...] | None] = {}
-        for member in new.keys() | old.keys():
+        for member in paced(new.keys() | old.keys()):
             left = dict(zip(self.ids.get(member, ()), self.roles.get(member, ()), strict=True))
             for id, binding in old.get(member, ()):
                 if left.pop(id, None) != binding.role:
@@ -111,7 +112,7 @@ def _is_role(name: str) -> bool:
 def _by_holder(statements: Iterable[Entry]) -> tuple[dict[str, list[Numbered]], dict[str, list[_NumberedBinding]]]:
     rules: dict[str, list[Numbered]] = defaultdict(list)
     bindings: dict[str, list[_NumberedBinding]] = defaultdict(list)
-    for id, statement in statements:
+    for id, statement in paced(statements):
         if isinstance(statement, Rule):
             rules[statement.who].append((id, statement))
         else:

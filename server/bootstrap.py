@@ -29,6 +29,7 @@ from linewarden.server.callers import Callers
 from linewarden.server.diagnostics.wiring import Diagnosing, open_diagnostics
 from linewarden.server.door import Door
 from linewarden.server.gatekeeper import Gatekeeper
+from linewarden.server.large import LargeRequests
 from linewarden.server.operating import create_system_log
 from linewarden.server.policy import PolicyService
 from linewarden.server.registration import Registration
@@ -147,7 +148,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     callers = Callers(storage.keys.load, clock)
     await callers.refresh()
     server = grpc.aio.server(
-        interceptors=(Gatekeeper(callers),),
+        interceptors=(Gatekeeper(callers), LargeRequests(settings.max_message_bytes)),
         options=_options(settings),
         # The door says UNAVAILABLE beyond the limit; gRPC's own refusal is for what never comes to the door.
         maximum_concurrent_rpcs=2 * settings.max_concurrent_requests or None,
@@ -159,9 +160,10 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     if settings.reflection:
         names = (*_SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-    addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     _calm_collector()
     await _preload(policies)
+    # Not before: from then on the system takes connections for this process, which other processes would serve sooner.
+    addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     await server.start()
     worker_door, worker_address = None, ""
     if settings.capture_listen:

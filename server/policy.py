@@ -76,7 +76,7 @@ class PolicyService(PolicyServiceServicer):
             return plan_amendment(asked, now.snapshot, now.ceiling, request.add, request.remove)
 
         async def answer(entrance: Entrance) -> pb.ChangePolicyResponse:
-            with shares().admitted(entrance.log) as share:
+            with shares().admitted(entrance.log, request.ByteSize()) as share:
                 change, version = await self._change(entrance, request, plan, share, dry_run=False)
             return pb.ChangePolicyResponse(
                 policy=version, statements_added=len(change.added), statements_removed=len(change.removed)
@@ -132,7 +132,15 @@ class PolicyService(PolicyServiceServicer):
             guards += (Guard(entrance.log, change.revision),)
             await self._writer.append(Unit(entrance.log, decision, guards))
             return change, core_pb2.PolicyVersion(revision=change.revision, hash=change.hash)
-        recorded = await record(self._directory, entrance.log, change, entrance.now_us, entrance.caller, call.subject)
+        recorded = await record(
+            self._directory,
+            entrance.log,
+            change,
+            entrance.now_us,
+            entrance.caller,
+            call.subject,
+            lambda encode: share.run(LONG_TIMEOUT_S, encode),
+        )
         # Decision and change stand on two looks at the policy; both must be at what is in force.
         guards += (Guard(entrance.log, change.revision),)
         entries = decision + recorded.entries
