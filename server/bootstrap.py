@@ -60,7 +60,7 @@ REFUSALS_INTERVAL_S = 60.0
 
 #: Before a server serves it loads policies for at most so long, seconds, the largest first. The others are loaded when
 #: they are first asked for.
-PRELOAD_S = 60.0
+PRELOAD_S = 120.0
 
 #: Callers that do not stop coming are told so for so long before the server stops nevertheless, seconds.
 CLOSING_S = 1.0

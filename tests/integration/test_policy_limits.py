@@ -1,6 +1,7 @@
 """What every change of a policy must keep: limits, and that a person can change it again."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -143,3 +144,30 @@ async def test_changes_at_once_all_come_to_be(site: Site) -> None:
         await asyncio.gather(*changes)
         assert {f"bind p{n} role:user" for n in range(8)} <= set(await shown(first))
         assert await shown(first) == await shown(second)
+
+
+async def test_large_requests_are_read_only_in_a_place(sqlite_site: Site) -> None:
+    """A key holds few places for large requests before they are read; beyond them it is refused, and others are not."""
+    _, other_token = sqlite_site.key()
+    async with (
+        serving(sqlite_site) as running,
+        Client(running.addresses[0], sqlite_site.token) as client,
+        Client(running.addresses[0], other_token) as other,
+    ):
+        path = "/linewarden.v1.PolicyService/LoadPolicy"
+        hold: Any = client.channel.stream_unary(path, pb.LoadPolicyRequest.SerializeToString)
+        held = [hold(metadata=client.metadata, timeout=60) for _ in range(4)]
+        request = load(POLICY, dry_run=True)
+        while (came := await outcome(client, request)) != "OVERLOADED":  # until all four have come to the server
+            assert came == ""
+        assert (await other.call(other.policy.LoadPolicy, request)).policy.revision == 1
+        for one in held:
+            one.cancel()
+        while (came := await outcome(client, request)) != "":  # until the server knows that they are gone
+            assert came == "OVERLOADED"
+
+
+async def outcome(client: Client, request: pb.LoadPolicyRequest) -> str:
+    """The reason of the refusal; empty if there was none."""
+    answers: list[Any] = await asyncio.gather(client.call(client.policy.LoadPolicy, request), return_exceptions=True)
+    return refusal_of(answers[0]).reason if isinstance(answers[0], grpc.aio.AioRpcError) else ""
