@@ -169,5 +169,5 @@ async def test_large_requests_are_read_only_in_a_place(sqlite_site: Site) -> Non
 
 async def outcome(client: Client, request: pb.LoadPolicyRequest) -> str:
     """The reason of the refusal; empty if there was none."""
-    answers: list[Any] = await asyncio.gather(client.call(client.policy.LoadPolicy, request), return_exceptions=True)
+    answers: Any = await asyncio.gather(client.call(client.policy.LoadPolicy, request), return_exceptions=True)
     return refusal_of(answers[0]).reason if isinstance(answers[0], grpc.aio.AioRpcError) else ""
