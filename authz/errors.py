@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from linewarden.audit.errors import LogUnavailable
 
+_LOCKOUT = "no person could change the policy: add `allow WHO change_policy policy any`, or allow a lockout"
+
 
 class AuthzError(Exception):
     """The root of everything this package raises on purpose."""
@@ -37,11 +39,8 @@ class PolicyInvalid(AuthzError):
 class PolicyLockout(AuthzError):
     """After this change no person could change the policy, and the request does not say that this is meant."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "no person could change the policy afterwards: add `allow WHO change_policy policy any`, bind a person to "
-            "WHO if it is a role, and leave out conditions that a change cannot state; or allow the lockout"
-        )
+    def __init__(self, text: str = _LOCKOUT) -> None:
+        super().__init__(text)
 
 
 class PolicyRevisionMismatch(AuthzError):
