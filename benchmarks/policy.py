@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -143,41 +144,51 @@ async def quiet_ms(caller: Caller, seconds: float) -> list[float]:
     return sorted(times)
 
 
-async def beside(caller: Caller, loud: Caller, document: str, count: int, seconds: float) -> tuple[list[float], str]:
-    """The quiet tenant's times while dry runs are tried again and again, so many at a time; and what came of these."""
-    results: dict[str, int] = {}
-    end = asyncio.Event()
+async def dry_runs(address: str, token: str, chosen: argparse.Namespace) -> str:
+    """Try policy files again and again, so many at a time, for so long; returns what came of it."""
+    results: Counter[str] = Counter()
+    document, until = policy_lines(chosen.dry_run_bytes // _LINE_BYTES), time.monotonic() + chosen.seconds
 
-    async def again_and_again() -> None:
-        while not end.is_set():
-            result = await loud.dry_run(document)
-            results[result] = results.get(result, 0) + 1
-            await asyncio.sleep(0.2 if result != "OK" else 0)
+    async def again_and_again(caller: Caller) -> None:
+        while time.monotonic() < until:
+            results[result := await caller.dry_run(document)] += 1
+            await asyncio.sleep(0 if result == "OK" else 0.5)
 
-    running = [asyncio.create_task(again_and_again()) for _ in range(count)]
-    await asyncio.sleep(0.5)
-    times = await quiet_ms(caller, seconds)
-    end.set()
-    await asyncio.wait(running)
-    return times, ", ".join(f"{number} {name}" for name, number in sorted(results.items()))
+    async with grpc.aio.insecure_channel(address) as channel:
+        metadata = (("authorization", f"Bearer {token}"),)
+        caller = Caller(AccessServiceStub(channel), PolicyServiceStub(channel), metadata)
+        await asyncio.gather(*(again_and_again(caller) for _ in range(chosen.dry_runs)))
+    return ", ".join(f"{number} {name}" for name, number in sorted(results.items()))
+
+
+async def beside(caller: Caller, address: str, token: str, chosen: argparse.Namespace) -> tuple[list[float], str]:
+    """The quiet tenant's times while another process tries dry runs; and what came of these."""
+    call = [sys.executable, __file__, "--loud", address, token]
+    call += ["--seconds", str(chosen.seconds), "--dry-runs", str(chosen.dry_runs)]
+    call += ["--dry-run-bytes", str(chosen.dry_run_bytes)]
+    loud = await asyncio.create_subprocess_exec(*call, stdout=asyncio.subprocess.PIPE)
+    assert loud.stdout is not None
+    await loud.stdout.readline()  # it begins
+    times = await quiet_ms(caller, chosen.seconds)
+    told, _ = await loud.communicate()
+    return times, told.decode().strip()
 
 
 async def measure(addresses: Sequence[str], token: str, processes: Sequence[int], chosen: argparse.Namespace) -> None:
     """Measure all of it on two servers."""
     options = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
-    channels = [grpc.aio.insecure_channel(address, options) for address in (*addresses, addresses[0])]
+    channels = [grpc.aio.insecure_channel(address, options) for address in addresses]
     metadata = (("authorization", f"Bearer {token}"),)
     callers = [Caller(AccessServiceStub(one), PolicyServiceStub(one), metadata) for one in channels]
-    await until_allowed(callers[:2], "person1", f"q{1}")
+    await until_allowed(callers, "person1", "q1")
     show("first question", [await spent_ms(lambda: callers[0].allowed(BIG, "person2", "q2"))])
     for name, times in (await changes(callers, chosen.rounds)).items():
         show(name, times)
-    document = policy_lines(chosen.dry_run_bytes // _LINE_BYTES)
     alone = await quiet_ms(callers[0], chosen.seconds)
     show("quiet tenant alone", alone)
     before = resident_mb(processes[0])
-    times, results = await beside(callers[0], callers[2], document, chosen.dry_runs, chosen.seconds)
-    title = f"beside {chosen.dry_runs} dry runs of {len(document) / 1e6:.1f} MB ({results})"
+    times, results = await beside(callers[0], addresses[0], token, chosen)
+    title = f"beside {chosen.dry_runs} dry runs of {chosen.dry_run_bytes / 1e6:.1f} MB ({results})"
     show(title, times)
     print(f"{'ratio of medians':58} {median(times) / median(alone):8.1f}")
     print(f"{'memory of that server before, after, MB':58} {before:8.0f} {resident_mb(processes[0]):8.0f}")
@@ -213,7 +224,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of the quiet tenant's questions, alone and beside")
     parser.add_argument("--dry-runs", type=int, default=40, help="at a time")
     parser.add_argument("--dry-run-bytes", type=int, default=3_900_000)
+    parser.add_argument("--loud", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.loud:
+        print("begins", flush=True)
+        address, token = chosen.loud
+        print(asyncio.run(dry_runs(address, token, chosen)))
+        return
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     with tempfile.TemporaryDirectory(prefix="linewarden-bench-") as scratch, ExitStack() as running:
         began = time.monotonic()
