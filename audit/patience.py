@@ -1,7 +1,8 @@
 """How long a request waits for a database that says nothing.
 
 A stopped database refuses, and that is known at once. A silent one, or a dead network path, keeps a thread until the
-system gives up on it, which may be never; whoever waits for the thread is told long before.
+system gives up on it, which may be never; whoever waits for the thread is told long before. Work that takes long, and
+that a tenant causes, has threads of its own: see `shares`.
 """
 
 import asyncio
@@ -21,13 +22,15 @@ READ_TIMEOUT_S = 2.0
 #: For what reads or compiles a whole policy, or searches an index, seconds.
 LONG_TIMEOUT_S = 10.0
 
-_THREADS = {"short": 8, "long": 3}
+#: A load of the largest policy file that the contract allows, seconds.
+LOAD_TIMEOUT_S = 120.0
+
+_THREADS = 8
 
 
 @functools.cache
-def _threads(kind: str) -> ThreadPoolExecutor:
-    """Threads for one kind of work: what takes long must not take the threads of what answers wait for."""
-    return ThreadPoolExecutor(max_workers=_THREADS[kind], thread_name_prefix=f"linewarden-{kind}")
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="linewarden-short")
 
 
 async def in_thread(within_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -36,10 +39,9 @@ async def in_thread(within_s: float, function: Callable[P, T], *args: P.args, **
     Raises:
         LogUnavailable: it took longer. The thread ends when the database lets go of it.
     """
-    kind = "long" if within_s > READ_TIMEOUT_S else "short"
     call = functools.partial(function, *args, **kwargs)
     try:
         async with asyncio.timeout(within_s):
-            return await asyncio.get_running_loop().run_in_executor(_threads(kind), call)
+            return await asyncio.get_running_loop().run_in_executor(_threads(), call)
     except TimeoutError as error:
         raise LogUnavailable("the database did not answer in time") from error

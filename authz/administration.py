@@ -6,7 +6,7 @@ the log alone. Persons stand in it as `sid:…`; the id of a single item is seal
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from linewarden.audit.entry import POLICY_CHANGED, encode
 from linewarden.audit.errors import PersonsTooMany
 from linewarden.audit.keyring import Person
 from linewarden.audit.merkle import leaf_hash
+from linewarden.audit.pace import paced
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.pseudonyms import persons_of, pseudonymous
 from linewarden.authz.rules import FOREIGN, Statement
@@ -58,40 +59,11 @@ class Recorded:
 
 
 def replacement(revision: int, hash: bytes, stored: Sequence[StoredStatement], wanted: Sequence[Statement]) -> Change:
-    """What makes the policy exactly the statements wanted."""
+    """What makes the policy exactly the statements wanted, for acts of the operator; `planning` is for a server."""
     texts = {statement.text for statement in wanted}
     known = {statement.text for statement in stored}
     added = tuple(statement for statement in wanted if statement.text not in known)
     return Change(revision, hash, added, tuple(one for one in stored if one.text not in texts))
-
-
-def amendment(
-    revision: int,
-    hash: bytes,
-    stored: Sequence[StoredStatement],
-    add: Sequence[Statement],
-    remove: Sequence[Statement],
-) -> Change:
-    """What adds and removes single statements.
-
-    Raises:
-        PolicyInvalid: one to add is already there, one to remove is not, or one stands twice. Lines count `add` first,
-            then `remove`.
-    """
-    by_text = {statement.text: statement for statement in stored}
-    errors: list[LineError] = []
-    first: dict[str, int] = {}
-    for line, one in enumerate((*add, *remove), 1):
-        # Added twice, a statement would still be in force after its removal.
-        if first.setdefault(one.text, line) != line:
-            errors.append(LineError(line, f"the same statement as in line {first[one.text]}"))
-        elif line <= len(add) and one.text in by_text:
-            errors.append(LineError(line, "the statement is already in the policy"))
-        elif line > len(add) and one.text not in by_text:
-            errors.append(LineError(line, "the statement is not in the policy"))
-    if errors:
-        raise PolicyInvalid(tuple(errors))
-    return Change(revision, hash, tuple(add), tuple(by_text[one.text] for one in remove))
 
 
 def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
@@ -119,12 +91,15 @@ async def record(
     person: str = "",
     among: People = NO_PEOPLE,
     reason: str = "",
+    work: Callable[[Callable[[], list[bytes]]], Awaitable[list[bytes]]] | None = None,
 ) -> Recorded:
     """The entries and the effect of a change, by a person of that name; the operator is none, and may state a reason.
 
     The reason is sealed under the tenant's own key, because it may speak of persons.
 
     `among` are the persons of the decision that the change is appended with.
+
+    `work` runs what takes long apart from the event loop.
 
     Raises:
         PolicyInvalid: it names more than MAX_NEW_PERSONS that the log does not know.
@@ -142,7 +117,11 @@ async def record(
     frame: dict[str, Any] = {"caller": caller, "revision": revision}
     if person:
         frame["actor"] = {"sid": persons[person].sid}
-    parts = list(_parts(change, persons, frame, now_us, {"reason": reason} if reason else {}))
+
+    def encoded() -> list[bytes]:
+        return list(_parts(change, persons, frame, now_us, {"reason": reason} if reason else {}))
+
+    parts = await work(encoded) if work else encoded()
     hash = hashlib.sha256(change.hash + b"".join(map(leaf_hash, parts))).digest()
     return Recorded(people, tuple(parts), revision, hash, log, change)
 
@@ -153,7 +132,7 @@ def _parts(
     removed = [statement.id for statement in change.removed]
     added: list[list[str]] = []
     size = 0
-    for ordinal, statement in enumerate(change.added, 1):
+    for ordinal, statement in enumerate(paced(change.added), 1):
         id = f"{change.revision + 1}.{ordinal}"
         text, items = pseudonymous(statement, lambda name: f"sid:{persons[name].sid}")
         if added and size + len(text.encode()) + sum(len(one.encode()) for one in items) > _PART_BYTES:

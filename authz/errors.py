@@ -2,6 +2,7 @@
 
 AuthzError
 ├── PolicyInvalid           statements that are wrong, each with its line
+├── PolicyLockout           no person could change the policy afterwards
 ├── PolicyRevisionMismatch  the policy is not at the revision the change expects
 ├── PolicyDiverged          a change removes what the compiled policy does not hold
 ├── PolicyNotOurs           stored statements are not those that the service wrote
@@ -11,6 +12,8 @@ AuthzError
 from dataclasses import dataclass
 
 from linewarden.audit.errors import LogUnavailable
+
+_LOCKOUT = "no person could change the policy: add `allow WHO change_policy policy any`, or allow a lockout"
 
 
 class AuthzError(Exception):
@@ -31,6 +34,13 @@ class PolicyInvalid(AuthzError):
     def __init__(self, errors: tuple[LineError, ...]) -> None:
         super().__init__(f"{len(errors)} wrong statement(s)")
         self.errors = errors
+
+
+class PolicyLockout(AuthzError):
+    """After this change no person could change the policy, and the request does not say that this is meant."""
+
+    def __init__(self, text: str = _LOCKOUT) -> None:
+        super().__init__(text)
 
 
 class PolicyRevisionMismatch(AuthzError):

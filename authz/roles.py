@@ -1,7 +1,8 @@
 """The graph of roles: what a person's roles inherit."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from linewarden.authz.errors import LineError
 from linewarden.authz.rules import ROLE, Binding
@@ -9,8 +10,17 @@ from linewarden.authz.rules import ROLE, Binding
 #: From a person to the farthest role lead at most this many bindings: as far as Casbin's role manager looks.
 MAX_LINKS = 9
 
-Links = Mapping[str, Sequence[str]]
+ROLE_LOOPS = "the role inherits itself, directly or by other roles"
+TOO_MANY_IN_A_ROW = f"more than {MAX_LINKS - 1} roles inherit one another in a row"
+
 _Link = tuple[int, str, str]
+
+
+class Links(Protocol):
+    """The roles that persons and roles have directly."""
+
+    def get(self, member: str, default: tuple[str, ...], /) -> Sequence[str]:
+        """The roles of one member, or the default."""
 
 
 def paths_from(holder: str, links: Links) -> dict[str, tuple[str, ...]]:
@@ -30,18 +40,28 @@ def paths_from(holder: str, links: Links) -> dict[str, tuple[str, ...]]:
     return paths
 
 
+def reached(holder: str, links: Links, most: int) -> list[str]:
+    """The holder and every role it has, nearest first. Of more than `most` the first ones: there are too many."""
+    seen = {holder}
+    found = [holder]
+    for member in found:  # grows while it is read
+        for role in links.get(member, ()):
+            if role not in seen:
+                seen.add(role)
+                found.append(role)
+        if len(found) >= most:
+            return found[:most]
+    return found
+
+
 def role_faults(bindings: Iterable[tuple[int, Binding]]) -> list[LineError]:
     """What is wrong with bindings, given with their lines: a role that inherits itself, or inherits too deeply."""
     links = [(line, one.member, one.role) for line, one in bindings if one.member.startswith(ROLE)]
     depth, open_links = _depths(links)
     looped = _inner(open_links)
-    faults = [LineError(line, "the role inherits itself, directly or by other roles") for line, _, _ in looped]
+    faults = [LineError(line, ROLE_LOOPS) for line, _, _ in looped]
     # Only the first link beyond the limit is named, not all that follow from it. A person is one link from its roles.
-    faults += [
-        LineError(line, f"more than {MAX_LINKS - 1} roles inherit one another in a row")
-        for line, _, role in links
-        if depth.get(role) == MAX_LINKS - 1
-    ]
+    faults += [LineError(line, TOO_MANY_IN_A_ROW) for line, _, role in links if depth.get(role) == MAX_LINKS - 1]
     return faults
 
 

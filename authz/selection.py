@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from linewarden.authz.index import Candidate, Numbered, Shelf
+from linewarden.authz.index import Candidate, LongShelf, Numbered, Scopes, Shelf
 from linewarden.authz.model import ResourceType, Verb
+from linewarden.authz.spread import Spread
 
 _SELECTION_BYTES = 500
 _CANDIDATE_BYTES = 300
@@ -17,17 +18,19 @@ class Selection:
 
     __slots__ = ("_long", "_pair", "_short", "cost", "paths")
 
-    def __init__(self, shelves: Mapping[str, Shelf], paths: Mapping[str, tuple[str, ...]], pair: _Pair) -> None:
+    def __init__(
+        self, shelves: Spread[str, Shelf] | dict[str, Shelf], paths: Mapping[str, tuple[str, ...]], pair: _Pair
+    ) -> None:
         self.paths = paths
         self._pair = pair
         self._short: dict[str, list[Candidate]] = {}
-        self._long: list[tuple[tuple[str, ...], dict[str, tuple[Numbered, ...]]]] = []
+        self._long: list[tuple[tuple[str, ...], Scopes]] = []
         count = 0
         for holder, path in paths.items():
-            shelf = shelves.get(holder)
-            if isinstance(shelf, dict):
-                self._long.append((path, shelf))
-            elif shelf is not None:
+            shelf = shelves.get(holder, ())
+            if isinstance(shelf, LongShelf):
+                self._long.append((path, shelf.scopes))
+            elif shelf:
                 count += self._look_through(shelf, path)
         self.cost = _SELECTION_BYTES + _CANDIDATE_BYTES * count + _SHELF_BYTES * len(self._long)
 

@@ -6,17 +6,17 @@ them (`Budget`), and of persons that a policy does not know they remember nothin
 """
 
 from collections.abc import Generator, Iterable, Mapping
-from typing import Self, TypeVar
+from typing import Self
 
 from linewarden.audit.cache import Budget, Cache
-from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.findings import Findings
-from linewarden.authz.index import Candidate, Numbered, Shelf, changed_shelf
+from linewarden.authz.in_force import InForce
+from linewarden.authz.index import Candidate
 from linewarden.authz.judge import DOMAIN, judge
 from linewarden.authz.memo import FindingMemo, Sight
 from linewarden.authz.model import Context, Decision, Effect, Finding, Reason, Resource, ResourceType, Verb
 from linewarden.authz.roles import paths_from
-from linewarden.authz.rules import FOREIGN, ROLE, Rule, Statement
+from linewarden.authz.rules import FOREIGN, ROLE, Statement
 from linewarden.authz.scopes import Item, item_of
 from linewarden.authz.selection import Selection
 
@@ -33,8 +33,6 @@ _PATH_BYTES = 250
 
 _NO_RULE = Decision(Finding(Effect.DENY, Reason.NO_MATCHING_RULE))
 _STRANGER = Decision(Finding(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT))
-
-_Value = TypeVar("_Value")
 
 #: A person with all its roles and the way to each.
 Paths = Mapping[str, tuple[str, ...]]
@@ -57,16 +55,16 @@ class Snapshot:
         "_selections",
         "_shelves",
         "hash",
+        "in_force",
         "revision",
     )
 
-    def __init__(
-        self, revision: int, hash: bytes, shelves: dict[str, Shelf], roles: dict[str, tuple[str, ...]], budget: Budget
-    ) -> None:
+    def __init__(self, revision: int, hash: bytes, in_force: InForce, budget: Budget) -> None:
         self.revision = revision
         self.hash = hash
-        self._shelves = shelves
-        self._roles = roles
+        self.in_force = in_force
+        self._shelves = in_force.shelves
+        self._roles = in_force.roles
         self._judge = judge()
         self._budget = budget
         self._persons: Cache[str, Paths] = Cache(budget)
@@ -81,7 +79,7 @@ class Snapshot:
 
         It shares `budget` with the snapshots that it changes into; without one they have their own.
         """
-        return cls(0, b"", {}, {}, budget or Budget(REMEMBERED_BYTES)).changed(revision, hash, statements, ())
+        return cls(0, b"", InForce(), budget or Budget(REMEMBERED_BYTES)).changed(revision, hash, statements, ())
 
     def changed(
         self,
@@ -90,21 +88,12 @@ class Snapshot:
         added: Iterable[tuple[str, Statement]],
         removed: Iterable[tuple[str, Statement]],
     ) -> Self:
-        """The snapshot after a change. Costs what changed, and shallow copies of the dictionaries it touches.
+        """The snapshot after a change. Costs what changed.
 
         Raises:
             PolicyDiverged: a statement to remove is not there.
         """
-        new_rules, new_roles = _by_holder(added)
-        old_rules, old_roles = _by_holder(removed)
-        shelves, roles = self._shelves.copy(), self._roles.copy()
-        for holder in old_rules.keys() | new_rules.keys():
-            shelf = changed_shelf(shelves.get(holder, ()), new_rules.get(holder, ()), dict(old_rules.get(holder, ())))
-            _set(shelves, holder, shelf)
-        for member in old_roles.keys() | new_roles.keys():
-            left = _without(roles.get(member, ()), old_roles.get(member, ()))
-            _set(roles, member, (*left, *new_roles.get(member, ())))
-        return type(self)(revision, hash, shelves, roles, self._budget)
+        return type(self)(revision, hash, self.in_force.changed(added, removed), self._budget)
 
     def decide(self, subject: str, verb: Verb, resource: Resource, context: Context) -> Decision:
         """The answer to one access, with the rules that matched and the conditions that kept others from matching.
@@ -212,32 +201,3 @@ def finished(work: Long) -> Decision:
     except StopIteration as end:
         decision: Decision = end.value
         return decision
-
-
-def _by_holder(
-    statements: Iterable[tuple[str, Statement]],
-) -> tuple[dict[str, list[Numbered]], dict[str, list[str]]]:
-    rules: dict[str, list[Numbered]] = {}
-    roles: dict[str, list[str]] = {}
-    for statement_id, statement in statements:
-        if isinstance(statement, Rule):
-            rules.setdefault(statement.who, []).append((statement_id, statement))
-        else:
-            roles.setdefault(statement.member, []).append(statement.role)
-    return rules, roles
-
-
-def _without(roles: Iterable[str], removed: Iterable[str]) -> list[str]:
-    left = list(roles)
-    for role in removed:
-        if role not in left:
-            raise PolicyDiverged("a binding to remove is not there")
-        left.remove(role)
-    return left
-
-
-def _set(dictionary: dict[str, _Value], key: str, value: _Value) -> None:
-    if value:
-        dictionary[key] = value
-    else:
-        dictionary.pop(key, None)

@@ -11,6 +11,7 @@ of lines.
 
 from collections.abc import Iterator
 
+from linewarden.audit.pace import paced
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.limits import limit_faults
 from linewarden.authz.lint import LineWarning, warnings_of
@@ -63,7 +64,7 @@ def _read(text: str) -> list[tuple[int, Statement]]:
     read: list[tuple[int, Statement]] = []
     first: dict[str, int] = {}
     errors: list[LineError] = []
-    for number, line in _lines(text):
+    for number, line in paced(_lines(text)):
         try:
             statement = _parse(line)
             if statement is not None:
@@ -74,8 +75,9 @@ def _read(text: str) -> list[tuple[int, Statement]]:
             if len(errors) == MAX_ERRORS:
                 errors.append(LineError(number, "too many wrong lines; the rest was not read"))
                 raise PolicyInvalid(tuple(errors)) from refused
-    errors += role_faults((number, one) for number, one in read if type(one) is Binding)[:MAX_ERRORS]
-    errors += limit_faults(read)[:MAX_ERRORS]
+    faults = role_faults((number, one) for number, one in read if type(one) is Binding)
+    # Roles that inherit one another without end would all be too many, too: one fault is named once.
+    errors += (faults or limit_faults(read))[:MAX_ERRORS]
     if errors:
         raise PolicyInvalid(tuple(sorted(errors, key=lambda error: error.line)))
     return read

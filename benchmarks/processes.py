@@ -50,9 +50,9 @@ def processor_s(process: int) -> tuple[float, float]:
     return own, others
 
 
-def address_in(messages: Path, pattern: str) -> str:
+def address_in(messages: Path, pattern: str, patience_s: float = _PATIENCE_S) -> str:
     """The address that a server tells in its messages; the first group of the pattern."""
-    deadline = monotonic() + _PATIENCE_S
+    deadline = monotonic() + patience_s
     while monotonic() < deadline:
         if match := re.search(pattern, messages.read_text(encoding="utf-8", errors="replace")):
             return match[1]

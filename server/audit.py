@@ -1,6 +1,7 @@
 """AuditService: who may read the log is decided by the policy, and the decision is the record of the read."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from linewarden.audit.anchors import Signed
@@ -12,6 +13,7 @@ from linewarden.audit.merkle import leaf_hash, verify_inclusion
 from linewarden.audit.model import index_in
 from linewarden.audit.patience import LONG_TIMEOUT_S, READ_TIMEOUT_S, in_thread
 from linewarden.audit.reading import Query, Reading, Row
+from linewarden.audit.shares import Share, shares
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
 from linewarden.authz.model import Decision, ResourceType, Verb
@@ -63,21 +65,22 @@ class AuditService(AuditServiceServicer):
 
         async def answer(entrance: Entrance) -> pb.QueryEntriesResponse:
             query = _query(request)
-            stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, entrance.log, query)
-            decision, id = await self._read(entrance, request, {"query": stated})
-            masked = masks_numbers(decision)
-            if masked and (query.subject or query.data_subject or query.resource_id):
-                # Who may not see names could otherwise try them out.
-                raise SubjectNotPermitted(id)
-            page = await in_thread(
-                LONG_TIMEOUT_S,
-                self._reading.query,
-                entrance.log,
-                query,
-                size=index_in(id),
-                page_size=request.page_size or _DEFAULT_PAGE_SIZE,
-                token=request.page_token,
-            )
+            with shares().admitted(entrance.log) as share:
+                stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, entrance.log, query)
+                decision, id = await self._read(entrance, request, {"query": stated})
+                masked = masks_numbers(decision)
+                if masked and (query.subject or query.data_subject or query.resource_id):
+                    # Who may not see names could otherwise try them out.
+                    raise SubjectNotPermitted(id)
+                page = await share.run(
+                    LONG_TIMEOUT_S,
+                    self._reading.query,
+                    entrance.log,
+                    query,
+                    size=index_in(id),
+                    page_size=request.page_size or _DEFAULT_PAGE_SIZE,
+                    token=request.page_token,
+                )
             details = await in_thread(READ_TIMEOUT_S, self._details, entrance.log, page.rows)
             rows = [_row(row, details.get(row.index, ""), masked=masked) for row in page.rows]
             return pb.QueryEntriesResponse(rows=rows, next_page_token=page.next_token, log_size=page.size)
@@ -91,10 +94,12 @@ class AuditService(AuditServiceServicer):
         """Read one entry with its proof."""
 
         async def answer(entrance: Entrance) -> pb.GetEntryResponse:
-            decision, id = await self._read(entrance, request, {"query": {"index": request.index}})
-            if request.index >= index_in(id):
-                raise EntryNotFound("the log has no entry at that index")
-            return await in_thread(LONG_TIMEOUT_S, self._proved, entrance.log, request.index, masks_numbers(decision))
+            with shares().admitted(entrance.log) as share:
+                decision, id = await self._read(entrance, request, {"query": {"index": request.index}})
+                if request.index >= index_in(id):
+                    raise EntryNotFound("the log has no entry at that index")
+                masked = masks_numbers(decision)
+                return await share.run(LONG_TIMEOUT_S, self._proved, entrance.log, request.index, masked)
 
         try:
             return await self._door.serve(context, request, _method("GetEntry"), self._valid_entry, answer)
@@ -107,8 +112,9 @@ class AuditService(AuditServiceServicer):
         """Read a checkpoint that covers every entry answered for before."""
 
         async def answer(entrance: Entrance) -> pb.GetCheckpointResponse:
-            await self._read(entrance, request, {"query": {"checkpoint": request.old_size}})
-            return await in_thread(LONG_TIMEOUT_S, self._checkpoint, entrance.log, request.old_size)
+            with shares().admitted(entrance.log) as share:
+                await self._read(entrance, request, {"query": {"checkpoint": request.old_size}})
+                return await share.run(LONG_TIMEOUT_S, self._checkpoint, entrance.log, request.old_size)
 
         try:
             method = _method("GetCheckpoint")
@@ -120,17 +126,20 @@ class AuditService(AuditServiceServicer):
         self, request: pb.ExportLogRequest, context: ServicerContext
     ) -> AsyncIterator[pb.ExportLogResponse]:
         """Stream the log as files, the checkpoint last."""
+        held = ExitStack()
 
-        async def answer(entrance: Entrance) -> tuple[int, Signed]:
+        async def answer(entrance: Entrance) -> tuple[int, Share, Signed]:
+            share = held.enter_context(shares().admitted(entrance.log))
             log = ResourceType.AUDIT_LOG
             await authorize(self._control, entrance, request, log, Verb.EXPORT_ACCESS_LOG, AUDIT_EXPORTED, {})
-            return entrance.log, await in_thread(LONG_TIMEOUT_S, self._checkpoints.sign, entrance.log)
+            return entrance.log, share, await share.run(LONG_TIMEOUT_S, self._checkpoints.sign, entrance.log)
 
         try:
-            log, signed = await self._door.serve(context, request, _method("ExportLog"), self._valid_export, answer)
-            files = self._files(log, signed)
-            with self._door.stream(context):
-                while (file := await in_thread(LONG_TIMEOUT_S, next, files, None)) is not None:
+            with held, self._door.stream(context):
+                admitted = self._door.serve(context, request, _method("ExportLog"), self._valid_export, answer)
+                log, share, signed = await admitted
+                files = self._files(log, signed)
+                while (file := await share.run(LONG_TIMEOUT_S, next, files, None)) is not None:
                     yield file
         except Exception as error:  # noqa: BLE001 - see QueryEntries
             await abort(context, error)

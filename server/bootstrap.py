@@ -39,6 +39,7 @@ from linewarden.server.diagnostics.wiring import Diagnosing, open_diagnostics
 from linewarden.server.door import Door
 from linewarden.server.gatekeeper import Gatekeeper
 from linewarden.server.keyless import Health, Reflection
+from linewarden.server.large import LargeRequests
 from linewarden.server.operating import create_system_log
 from linewarden.server.policy import PolicyService
 from linewarden.server.registration import Registration
@@ -70,6 +71,10 @@ REPORT_INTERVAL_S = 10.0
 
 #: Failed authentications are entered into the system log, as counts, with each so many reports.
 REPORTS_OF_AN_ENTRY = 6
+
+#: Before a server serves it loads policies for at most so long, seconds, the largest first. The others are loaded when
+#: they are first asked for.
+PRELOAD_S = 120.0
 
 #: Callers that do not stop coming are told so for so long before the server stops nevertheless, seconds.
 CLOSING_S = 1.0
@@ -167,14 +172,19 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     capacity = capacity_of(settings)
     connections = bound_connections(settings.max_connections)
     server = grpc.aio.server(
-        interceptors=(Gatekeeper(callers, capacity),), options=channel_options(settings, connections)
+        interceptors=(Gatekeeper(callers, capacity), LargeRequests(settings.max_message_bytes)),
+        options=channel_options(settings, connections),
     )
     health = Health(capacity.health, capacity.refusals)
-    door, diagnosing = _add_services(server, settings, storage, writer, callers, capacity, clock)
+    policies = Policies(storage.policies, _log_excess)
+    door, diagnosing = _add_services(server, settings, storage, policies, writer, callers, capacity, clock)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
         names = (*_SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
+    _calm_collector()
+    await _preload(policies)
+    # Not before: from then on the system takes connections for this process, which other processes would serve sooner.
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     await server.start()
     worker_door, worker_address = None, ""
@@ -223,13 +233,13 @@ def _add_services(
     server: grpc.aio.Server,
     settings: Settings,
     storage: Storage,
+    policies: Policies,
     writer: Writer,
     callers: Callers,
     capacity: Capacity,
     clock: Callable[[], int],
 ) -> tuple[Door, Diagnosing]:
     directory = storage.directory(writer)
-    policies = Policies(storage.policies)
     control = AccessControl(policies, directory)
 
     def forget(log: int) -> None:
@@ -243,7 +253,7 @@ def _add_services(
     access = AccessService(door, control, ttl_us, capacity.streams, settings.max_stream_messages)
     checkpoints = storage.checkpoints(indexer)
     audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
-    policy = PolicyService(door, control, storage.policies, directory)
+    policy = PolicyService(door, control, policies, directory)
     registration: Any = Registration(server)
     access_pb2_grpc.add_AccessServiceServicer_to_server(access, registration)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, registration)
@@ -251,6 +261,17 @@ def _add_services(
     diagnosing = open_diagnostics(settings, storage, directory, policies, control, checkpoints, writer, door, clock)
     diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(diagnosing.service, registration)
     return door, diagnosing
+
+
+async def _preload(policies: Policies) -> None:
+    """Load what the first questions are decided by, before anything is served."""
+    left = await policies.preload(PRELOAD_S)
+    if left:
+        structlog.get_logger().warning("policies_not_preloaded", tenants=left)
+
+
+def _log_excess(log: int) -> None:
+    structlog.get_logger().warning("policy_over_limits", log=log)
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:

@@ -154,6 +154,7 @@ TABLE: dict[type[Exception], Told] = {
     audit.LogBusy: Told(grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", _UNAVAILABLE),
     audit.LogUnavailable: Told(grpc.StatusCode.UNAVAILABLE, "LOG_UNAVAILABLE", _UNAVAILABLE),
     authz.PolicyInvalid: Told(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_INVALID", "statements of the policy are wrong"),
+    authz.PolicyLockout: Told(grpc.StatusCode.INVALID_ARGUMENT, "POLICY_LOCKOUT", str(authz.PolicyLockout())),
     authz.PolicyRevisionMismatch: Told(
         grpc.StatusCode.ABORTED, "POLICY_REVISION_MISMATCH", "the policy is at another revision"
     ),

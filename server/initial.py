@@ -50,7 +50,9 @@ Nobody captures packets until you say where: write a places file, one table for 
 """
 
 
-def initialize(folder: Path, now_us: Callable[[], int], *, tenant: str, policy: str) -> Settings:
+def initialize(
+    folder: Path, now_us: Callable[[], int], *, tenant: str, policy: str, allow_lockout: bool = False
+) -> Settings:
     """Make such a folder, with one tenant and the text of its first policy. What goes wrong leaves nothing behind.
 
     It is made in a folder inside, and what is done is moved up from there, the settings last.
@@ -68,7 +70,14 @@ def initialize(folder: Path, now_us: Callable[[], int], *, tenant: str, policy: 
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix=".init-", dir=folder) as name:
-            _make(Path(name), now_us, tenant, policy, with_certificates=not has_certificates)
+            _make(
+                Path(name),
+                now_us,
+                tenant,
+                policy,
+                with_certificates=not has_certificates,
+                allow_lockout=allow_lockout,
+            )
             _move_up(Path(name), folder)
     except BaseException:
         for path in missing:
@@ -89,7 +98,15 @@ def _check_folder(folder: Path) -> bool:
     return has_certificates(folder / "tls")
 
 
-def _make(folder: Path, now_us: Callable[[], int], tenant: str, policy: str, *, with_certificates: bool) -> None:
+def _make(
+    folder: Path,
+    now_us: Callable[[], int],
+    tenant: str,
+    policy: str,
+    *,
+    with_certificates: bool,
+    allow_lockout: bool,
+) -> None:
     folder.chmod(0o700)
     (folder / "secrets").mkdir(mode=0o700)
     write_new(folder / "secrets/kek", new_key_encryption_key(), 0o600)
@@ -103,7 +120,7 @@ def _make(folder: Path, now_us: Callable[[], int], tenant: str, policy: str, *, 
     storage = open_storage(load_settings(folder / SETTINGS_FILE))
     try:
         log = create_tenant(storage.log, tenant, now_us())
-        asyncio.run(load_first_policy(storage, log, policy, now_us()))
+        asyncio.run(load_first_policy(storage, log, policy, now_us(), allow_lockout=allow_lockout))
         _, token = create_key(storage.log, "first-caller", (tenant,), ("*",), now_us())
     finally:
         storage.close()

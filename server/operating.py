@@ -16,8 +16,10 @@ from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
 from linewarden.authz.administration import Change, check_tenant, record, replacement
+from linewarden.authz.lockout import compiled, require_change
+from linewarden.authz.planning import Request
+from linewarden.authz.policies import Loaded, Policies
 from linewarden.authz.statements import parse_document
-from linewarden.authz.store.policy import PolicyDelta
 from linewarden.server.credentials import ANY, ApiKey, new_key
 from linewarden.server.storage import Storage
 from linewarden.server.store.keys import insertion, revocation
@@ -152,11 +154,12 @@ def check_tenants(log: LogStore, tenants: Iterable[str]) -> None:
             raise TenantUnknown(f"there is no tenant {tenant!r}; {hint}")
 
 
-async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) -> int:
+async def load_first_policy(storage: Storage, log: int, text: str, now_us: int, *, allow_lockout: bool = False) -> int:
     """Give a tenant without a policy its first; returns the number of statements.
 
     Raises:
         PolicyInvalid: a line is wrong; nothing was changed.
+        PolicyLockout: no person could change the policy, and `allow_lockout` does not say that this is meant.
         EffectRefused: the tenant has a policy; it is changed through the server, by those whom it lets.
         LogUnavailable: the database failed.
     """
@@ -164,13 +167,16 @@ async def load_first_policy(storage: Storage, log: int, text: str, now_us: int) 
     now = storage.policies.since(log, 0)
     if now.revision:
         raise EffectRefused("the tenant has a policy already: change it with `linewarden policy load`")
-    check_tenant(storage.log.head(log).tenant, statements)
+    tenant = storage.log.head(log).tenant
+    check_tenant(tenant, statements)
+    if not allow_lockout:
+        require_change(compiled(statements), tenant, now_us)
     await _change(storage, log, replacement(0, now.hash, (), statements), now_us, "")
     return len(statements)
 
 
 async def change_policy(
-    storage: Storage, tenant: str, plan: Callable[[PolicyDelta], Change], reason: str, now_us: int
+    storage: Storage, request: Request, plan: Callable[[Request, Loaded], Change], reason: str
 ) -> Change:
     """Change a tenant's policy whatever that policy permits, and record that the operator did so and why.
 
@@ -178,27 +184,33 @@ async def change_policy(
 
     Raises:
         PolicyInvalid: a statement is wrong; nothing was changed.
+        PolicyLockout: no person could change the policy, and the request does not say that this is meant.
         TenantUnknown: there is no such tenant.
         ValueError: the reason is empty or too long.
         LogUnavailable: the database failed.
     """
     if not reason.strip() or len(reason.encode()) > MAX_REASON_BYTES or not reason.isprintable():
         raise ValueError(f"the reason is a line of at most {MAX_REASON_BYTES} bytes, and not empty")
-    check_tenants(storage.log, (tenant,))
-    log = storage.log.head_of(tenant).log
+    check_tenants(storage.log, (request.tenant,))
+    log = storage.log.head_of(request.tenant).log
+    policies = Policies(storage.policies)
     for _ in range(_ATTEMPTS - 1):
         with suppress(RevisionMoved):
-            return await _planned(storage, log, tenant, plan, reason, now_us)
-    return await _planned(storage, log, tenant, plan, reason, now_us)
+            return await _planned(storage, policies, log, request, plan, reason)
+    return await _planned(storage, policies, log, request, plan, reason)
 
 
 async def _planned(
-    storage: Storage, log: int, tenant: str, plan: Callable[[PolicyDelta], Change], reason: str, now_us: int
+    storage: Storage,
+    policies: Policies,
+    log: int,
+    request: Request,
+    plan: Callable[[Request, Loaded], Change],
+    reason: str,
 ) -> Change:
-    change = plan(storage.policies.since(log, 0))
-    check_tenant(tenant, change.added)
+    change = plan(request, await policies.refreshed(log))
     if change.added or change.removed:
-        await _change(storage, log, change, now_us, reason)
+        await _change(storage, log, change, request.now_us, reason)
     return change
 
 

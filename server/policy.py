@@ -1,23 +1,24 @@
 """PolicyService: a change of policy is decided by the policy, and recorded with that decision in one step."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import POLICY_READ
 from linewarden.audit.errors import PageTokenInvalid
 from linewarden.audit.model import Guard, Unit, id_text
-from linewarden.audit.patience import LONG_TIMEOUT_S, in_thread
-from linewarden.authz.administration import Change, amendment, check_tenant, record, replacement
-from linewarden.authz.errors import LineError, PolicyInvalid, PolicyRevisionMismatch
-from linewarden.authz.limits import limit_faults
+from linewarden.audit.pace import paced
+from linewarden.audit.patience import LOAD_TIMEOUT_S, LONG_TIMEOUT_S
+from linewarden.audit.shares import Share, shares
+from linewarden.authz.administration import Change, record
+from linewarden.authz.errors import PolicyInvalid, PolicyLockout, PolicyRevisionMismatch
 from linewarden.authz.model import ResourceType, Verb
-from linewarden.authz.roles import role_faults
+from linewarden.authz.planning import Request, plan_amendment, plan_file
+from linewarden.authz.policies import Loaded, Policies
+from linewarden.authz.roster import place_of
 from linewarden.authz.service import AccessControl
-from linewarden.authz.statements import Binding, Statement, parse_document, parse_statement
-from linewarden.authz.store.policy import PolicyDelta, PolicyStore, StoredStatement
-from linewarden.authz.words import spelled
+from linewarden.authz.snapshot import Snapshot
 from linewarden.server.access import ServicerContext, call_of
 from linewarden.server.authority import authorize, own_resource
 from linewarden.server.door import Door, Entrance
@@ -30,20 +31,17 @@ from linewarden.v1.policy_pb2_grpc import PolicyServiceServicer
 _SERVICE = "PolicyService"
 _DEFAULT_PAGE_SIZE = 1_000
 
-#: Statements that one request may add and remove: what it writes holds up the answers of all others.
-MAX_CHANGED = 50_000
-
-#: Makes the change out of the policy in force; runs in a thread, and may raise PolicyInvalid.
-_Plan = Callable[[PolicyDelta], Change]
+#: Makes the change out of the policy in force; runs in a thread, and may raise PolicyInvalid or PolicyLockout.
+_Plan = Callable[[Request, Loaded], Change]
 
 
 class PolicyService(PolicyServiceServicer):
     """Answers LoadPolicy, ChangePolicy and GetPolicy."""
 
-    def __init__(self, door: Door, control: AccessControl, store: PolicyStore, directory: Directory) -> None:
+    def __init__(self, door: Door, control: AccessControl, policies: Policies, directory: Directory) -> None:
         self._door = door
         self._control = control
-        self._store = store
+        self._policies = policies
         self._directory = directory
         self._valid_load = compile_validator(pb.LoadPolicyRequest.DESCRIPTOR)
         self._valid_change = compile_validator(pb.ChangePolicyRequest.DESCRIPTOR)
@@ -52,11 +50,12 @@ class PolicyService(PolicyServiceServicer):
     async def LoadPolicy(self, request: pb.LoadPolicyRequest, context: ServicerContext) -> pb.LoadPolicyResponse:
         """Replace the policy by a file, or nothing at all."""
 
-        def plan(now: PolicyDelta) -> Change:
-            return replacement(now.revision, now.hash, now.added, parse_document(request.document))
+        def plan(asked: Request, now: Loaded) -> Change:
+            return plan_file(asked, now.snapshot, request.document)
 
         async def answer(entrance: Entrance) -> pb.LoadPolicyResponse:
-            change, version = await self._change(entrance, request, plan, dry_run=request.dry_run)
+            with shares().admitted(entrance.log, request.ByteSize()) as share:
+                change, version = await self._change(entrance, request, plan, share, dry_run=request.dry_run)
             return pb.LoadPolicyResponse(
                 policy=version, statements_added=len(change.added), statements_removed=len(change.removed)
             )
@@ -69,11 +68,12 @@ class PolicyService(PolicyServiceServicer):
     async def ChangePolicy(self, request: pb.ChangePolicyRequest, context: ServicerContext) -> pb.ChangePolicyResponse:
         """Add and remove single statements."""
 
-        def plan(now: PolicyDelta) -> Change:
-            return amended(now, request.add, request.remove)
+        def plan(asked: Request, now: Loaded) -> Change:
+            return plan_amendment(asked, now.snapshot, now.ceiling, request.add, request.remove)
 
         async def answer(entrance: Entrance) -> pb.ChangePolicyResponse:
-            change, version = await self._change(entrance, request, plan, dry_run=False)
+            with shares().admitted(entrance.log, request.ByteSize()) as share:
+                change, version = await self._change(entrance, request, plan, share, dry_run=False)
             return pb.ChangePolicyResponse(
                 policy=version, statements_added=len(change.added), statements_removed=len(change.removed)
             )
@@ -87,9 +87,12 @@ class PolicyService(PolicyServiceServicer):
         """Read the policy in force, page by page, from one revision."""
 
         async def answer(entrance: Entrance) -> pb.GetPolicyResponse:
-            kind, verb = ResourceType.POLICY, Verb.READ_POLICY
-            await authorize(self._control, entrance, request, kind, verb, POLICY_READ, {})
-            return await in_thread(LONG_TIMEOUT_S, self._page, entrance.log, request)
+            with shares().admitted(entrance.log) as share:
+                kind, verb = ResourceType.POLICY, Verb.READ_POLICY
+                await authorize(self._control, entrance, request, kind, verb, POLICY_READ, {})
+                # The record of the read is guarded: what this process has was in force when it was made, or came since.
+                snapshot = self._policies.cached(entrance.log) or await self._policies.load(entrance.log)
+                return await share.run(LONG_TIMEOUT_S, _page, snapshot, request)
 
         try:
             return await self._door.serve(context, request, _method("GetPolicy"), self._valid_get, answer)
@@ -97,7 +100,7 @@ class PolicyService(PolicyServiceServicer):
             await abort(context, error)
 
     async def _change(
-        self, entrance: Entrance, request: Any, plan: _Plan, *, dry_run: bool
+        self, entrance: Entrance, request: Any, plan: _Plan, share: Share, *, dry_run: bool
     ) -> tuple[Change, core_pb2.PolicyVersion]:
         """Decide; if permitted, append decision and change together, guarded by the revision both were made under."""
         call = call_of(entrance, request, extra={"dry_run": True} if dry_run else {})
@@ -106,7 +109,7 @@ class PolicyService(PolicyServiceServicer):
             answers = await self._control.check(call, (asked,))
             if not answers.decisions[0].allowed:
                 raise SubjectNotPermitted(answers.ids[0])
-            change = await in_thread(LONG_TIMEOUT_S, self._plan, entrance.log, request, plan)
+            change = await self._planned(entrance, request, call.subject, plan, share)
             return change, core_pb2.PolicyVersion(revision=change.revision, hash=change.hash)
         prepared = await self._control.prepare(call, (asked,))
         answers, decision, people = prepared.answers, prepared.record, prepared.people
@@ -115,9 +118,9 @@ class PolicyService(PolicyServiceServicer):
             id = await self._directory.append(Unit(entrance.log, decision, guards), people)
             raise SubjectNotPermitted(id_text(id))
         try:
-            change = await in_thread(LONG_TIMEOUT_S, self._plan, entrance.log, request, plan)
-        except (PolicyInvalid, PolicyRevisionMismatch):
-            # The permission was used, if to no effect: that somebody tried stands in the log.
+            change = await self._planned(entrance, request, call.subject, plan, share)
+        except (PolicyInvalid, PolicyLockout, PolicyRevisionMismatch):
+            # The permission was used, if to no effect: the attempt is recorded.
             await self._directory.append(Unit(entrance.log, decision, guards), people)
             raise
         if not change.added and not change.removed:
@@ -127,7 +130,14 @@ class PolicyService(PolicyServiceServicer):
             return change, core_pb2.PolicyVersion(revision=change.revision, hash=change.hash)
         try:
             recorded = await record(
-                self._directory, entrance.log, change, entrance.now_us, entrance.caller, call.subject, people
+                self._directory,
+                entrance.log,
+                change,
+                entrance.now_us,
+                entrance.caller,
+                call.subject,
+                people,
+                work=lambda encode: share.run(LONG_TIMEOUT_S, encode),
             )
         except PolicyInvalid:
             await self._directory.append(Unit(entrance.log, decision, guards), people)
@@ -139,80 +149,43 @@ class PolicyService(PolicyServiceServicer):
         await self._directory.append(unit, recorded.people)
         return change, core_pb2.PolicyVersion(revision=recorded.revision, hash=recorded.hash)
 
-    def _plan(self, log: int, request: Any, plan: _Plan) -> Change:
-        now = self._store.since(log, 0)
-        if request.HasField("expected_revision") and request.expected_revision != now.revision:
-            raise PolicyRevisionMismatch(now.revision)
-        change = plan(now)
-        check_tenant(request.tenant, change.added)
-        if len(change.added) + len(change.removed) > MAX_CHANGED:
-            raise PolicyInvalid((LineError(0, f"more than {MAX_CHANGED} statements change at once"),))
-        return change
+    async def _planned(self, entrance: Entrance, request: Any, subject: str, plan: _Plan, share: Share) -> Change:
+        """The change, made from the newest policy.
 
-    def _page(self, log: int, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:
-        size = request.page_size or _DEFAULT_PAGE_SIZE
-        revision, hash = self._store.version(log)
-        after = (0, 0)
-        if request.page_token:
-            bound, *place = _read_token(request.page_token)
-            if bound != revision:
-                raise PageTokenInvalid("the policy has changed since")
-            after = (place[0], place[1])
-        page = self._store.page(log, revision, after, size + 1)
-        shown = page[:size]
-        token = _write_token(revision, shown[-1]) if len(page) > size else ""
-        return pb.GetPolicyResponse(
-            policy=core_pb2.PolicyVersion(revision=revision, hash=hash),
-            statements=[pb.PolicyStatement(id=one.id, text=one.text, added_in=one.added_in) for one in shown],
-            next_page_token=token,
-        )
+        Raises:
+            PolicyInvalid, PolicyLockout, PolicyRevisionMismatch: it cannot be made.
+        """
+        now = await self._policies.refreshed(entrance.log)
+        if request.HasField("expected_revision") and request.expected_revision != now.snapshot.revision:
+            raise PolicyRevisionMismatch(now.snapshot.revision)
+        asked = Request(entrance.tenant, subject, entrance.now_us, request.allow_lockout)
+        return await share.run(LOAD_TIMEOUT_S, plan, asked, now)
 
 
-def amended(now: PolicyDelta, add: Sequence[str], remove: Sequence[str]) -> Change:
-    """The change that adds and removes single statements of the policy in force.
-
-    Raises:
-        PolicyInvalid: a statement is wrong, or the policy would be. Lines count `add` first, then `remove`.
-    """
-    errors: list[LineError] = []
-    parsed = []
-    for number, line in enumerate((*add, *remove), 1):
-        try:
-            parsed.append(parse_statement(line))
-        except PolicyInvalid as wrong:
-            errors += [LineError(number, error.message) for error in wrong.errors]
-    if errors:
-        raise PolicyInvalid(tuple(errors))
-    added, removed = parsed[: len(add)], parsed[len(add) :]
-    affected = list(_affected(now, added, removed))
-    faults = role_faults((line, one) for line, one in affected if isinstance(one, Binding)) + limit_faults(affected)
-    if faults:
-        raise PolicyInvalid(tuple(faults))
-    return amendment(now.revision, now.hash, now.added, added, removed)
-
-
-def _affected(
-    now: PolicyDelta, added: Sequence[Statement], removed: Sequence[Statement]
-) -> Iterator[tuple[int, Statement]]:
-    """What stands beside the added after the change: all that roles inherit, and what is for the same holders.
-
-    Statements that were there before have the line 0.
-    """
-    gone = {one.text for one in removed}
-    holders = {spelled(one.member if isinstance(one, Binding) else one.who) for one in added}
-    near = ("bind role:", *(f"{word} {holder} " for word in ("bind", "allow", "deny") for holder in holders))
-    for stored in now.added:
-        if stored.text.startswith(near) and stored.text not in gone:
-            yield 0, parse_statement(stored.text)
-    yield from enumerate(added, 1)
+def _page(snapshot: Snapshot, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:
+    """A page, from the statements that decisions are made by. They were verified when they were loaded."""
+    size = request.page_size or _DEFAULT_PAGE_SIZE
+    after = (0, 0)
+    if request.page_token:
+        bound, *place = _read_token(request.page_token)
+        if bound != snapshot.revision:
+            raise PageTokenInvalid("the policy has changed since")
+        after = (place[0], place[1])
+    found = snapshot.in_force.roster.beyond(after, size + 1)
+    shown = found[:size]
+    return pb.GetPolicyResponse(
+        policy=core_pb2.PolicyVersion(revision=snapshot.revision, hash=snapshot.hash),
+        statements=[pb.PolicyStatement(id=id, text=one.text, added_in=place_of(id)[0]) for id, one in paced(shown)],
+        next_page_token=_write_token(snapshot.revision, shown[-1][0]) if len(found) > size else "",
+    )
 
 
 def _method(name: str) -> tuple[str, str]:
     return _SERVICE, f"{_SERVICE}/{name}"
 
 
-def _write_token(revision: int, last: StoredStatement) -> str:
-    return urlsafe_b64encode(f"{revision}.{last.added_in}.{last.ordinal}".encode()).decode()
+def _write_token(revision: int, last_id: str) -> str:
+    return urlsafe_b64encode(f"{revision}.{last_id}".encode()).decode()
 
 
 def _read_token(token: str) -> list[int]:

@@ -95,7 +95,9 @@ class PolicyStore:
             gone = sa.and_(_statement.c.removed_in.is_not(None), _statement.c.removed_in <= now)
             new = sa.and_(_statement.c.added_in > revision, _statement.c.added_in <= now)
             added = _select(connection, log, sa.and_(new, sa.not_(gone)))
-            old = sa.and_(_statement.c.added_in <= revision, _statement.c.removed_in > revision)
+            # As a sum, `added_in` is not looked for in the primary key: SQLite would go through the whole policy there
+            # instead of the few rows of the index of what was removed.
+            old = sa.and_(_statement.c.added_in + 0 <= revision, _statement.c.removed_in > revision)
             removed = _select(connection, log, sa.and_(old, _statement.c.removed_in <= now))
         seals = self._store.seals
         total += sum_of(seals, log, added) - sum_of(seals, log, removed)
@@ -103,33 +105,16 @@ class PolicyStore:
             raise PolicyNotOurs("statements of the policy are not those that the service wrote", log)
         return PolicyDelta(now, version.hash, added, removed, version.total)
 
-    def version(self, log: int) -> tuple[int, bytes]:
-        """The revision and the hash of the policy in force.
+    def by_size(self) -> list[int]:
+        """The logs that have a policy, those with the most statements first.
 
         Raises:
-            PolicyNotOurs: they are not those that the service wrote.
             LogUnavailable: the database failed.
         """
+        in_force = sa.func.count()
+        query = sa.select(_statement.c.log).where(_statement.c.removed_in.is_(None)).group_by(_statement.c.log)
         with self._store.reading() as connection:
-            version = self._latest(connection, log)
-        return version.revision, version.hash
-
-    def page(self, log: int, revision: int, after: tuple[int, int], limit: int) -> list[StoredStatement]:
-        """Statements in force at `revision`, in the order of their ids, beyond the id `after`.
-
-        With the first page the whole policy is looked at; the pages after it are as they are stored.
-
-        Raises:
-            PolicyNotOurs: the policy is not the one that the service wrote.
-            LogUnavailable: the database failed.
-        """
-        if after == (0, 0):
-            now = self.since(log, 0)
-            if now.revision == revision:
-                return list(now.added[:limit])
-        beyond = sa.tuple_(_statement.c.added_in, _statement.c.ordinal) > sa.tuple_(*map(sa.literal, after))
-        with self._store.reading() as connection:
-            return list(_select(connection, log, sa.and_(_in_force(revision), beyond), limit))
+            return list(connection.scalars(query.order_by(in_force.desc(), _statement.c.log)))
 
     def _latest(self, connection: sa.Connection, log: int) -> Version:
         # In one statement, so that head and version are of one moment in every database.
@@ -208,14 +193,7 @@ def _opened(seals: Seals, log: int, origin: str, revision: int, row: Sequence[An
     return found
 
 
-def _in_force(revision: int) -> sa.ColumnElement[bool]:
-    removed = _statement.c.removed_in
-    return sa.and_(_statement.c.added_in <= revision, sa.or_(removed.is_(None), removed > revision))
-
-
-def _select(
-    connection: sa.Connection, log: int, condition: sa.ColumnElement[bool], limit: int | None = None
-) -> Sequence[StoredStatement]:
+def _select(connection: sa.Connection, log: int, condition: sa.ColumnElement[bool]) -> Sequence[StoredStatement]:
     key = (_statement.c.added_in, _statement.c.ordinal)
-    query = sa.select(*key, _statement.c.text).where(_statement.c.log == log, condition).order_by(*key).limit(limit)
+    query = sa.select(*key, _statement.c.text).where(_statement.c.log == log, condition).order_by(*key)
     return [StoredStatement(*row) for row in connection.execute(query)]

@@ -200,6 +200,7 @@ _TOLD: tuple[tuple[type[BaseException], Callable[[Any], tuple[int, str]]], ...] 
     (grpc.RpcError, _rpc_failure),
     (Failure, lambda error: (error.code, str(error))),
     (PolicyInvalid, _policy),
+    (PolicyLockout, lambda error: (DENIED, str(error))),
     (ValidationError, _settings),
     (VerificationFailed, lambda error: (DENIED, str(error))),
     (LogUnavailable, _unavailable),

@@ -101,6 +101,7 @@ def lint_files(ctx: click.Context, files: tuple[BinaryIO, ...]) -> None:
 @subject_option
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--allow-lockout", is_flag=True, help="Accept a policy that lets no person change it any more.")
 @click.option("--expected-revision", type=click.IntRange(0), help="Refuse if the policy is at another revision.")
 @output_option
 def load(
@@ -109,6 +110,7 @@ def load(
     subject: str,
     file: Path,
     dry_run: bool,
+    allow_lockout: bool,
     expected_revision: int | None,
     output: str,
 ) -> None:
@@ -119,6 +121,7 @@ def load(
         subject=person(subject),
         document=text,
         dry_run=dry_run,
+        allow_lockout=allow_lockout,
         expected_revision=expected_revision,
     )
     with _faults_of(str(file)), connection.channel() as channel:

@@ -25,12 +25,13 @@ from linewarden.server.settings import Settings
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Its first policy; otherwise a template for a PBX.",
 )
-def init(folder: Path, keep: bool, tenant: str, policy: Path | None) -> None:
+@click.option("--allow-lockout", is_flag=True, help="Accept a policy that lets no person change it any more.")
+def init(folder: Path, keep: bool, tenant: str, policy: Path | None, allow_lockout: bool) -> None:
     """Make FOLDER a service of your own: settings, keys, development certificates, a tenant with a first policy."""
     if keep and (folder / SETTINGS_FILE).exists():
         return
     text = read_policy(policy, tenant) if policy else pbx_template()
-    initialize(folder, now_us, tenant=tenant, policy=text)
+    initialize(folder, now_us, tenant=tenant, policy=text, allow_lockout=allow_lockout)
     click.echo(f"linewarden: {folder} is ready; its README.txt says what each file is", err=True)
 
 

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import click
 
-from linewarden.authz.administration import Change, replacement
-from linewarden.authz.statements import parse_document
-from linewarden.authz.store.policy import PolicyDelta
+from linewarden.authz.administration import Change
+from linewarden.authz.planning import Request, plan_amendment, plan_file
+from linewarden.authz.policies import Loaded
 from linewarden.server.bootstrap import now_us
 from linewarden.server.cli.operator import configured, opened_storage
 from linewarden.server.cli.output import output_option, write_rows
 from linewarden.server.cli.policy import read_policy
 from linewarden.server.operating import change_policy, check_tenant_name, create_tenant, load_first_policy
-from linewarden.server.policy import amended
 
 
 @click.group()
@@ -29,14 +28,15 @@ def tenant() -> None:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Its first policy. Later changes go through the server, by those whom this policy lets.",
 )
-def create(config: Path | None, name: str, policy: Path | None) -> None:
+@click.option("--allow-lockout", is_flag=True, help="Accept a policy that lets no person change it any more.")
+def create(config: Path | None, name: str, policy: Path | None, allow_lockout: bool) -> None:
     """Create the tenant NAME."""
     check_tenant_name(name)
     text = read_policy(policy, name) if policy else ""
     with opened_storage(config) as storage:
         log = create_tenant(storage.log, name, now_us())
         if text:
-            asyncio.run(load_first_policy(storage, log, text, now_us()))
+            asyncio.run(load_first_policy(storage, log, text, now_us(), allow_lockout=allow_lockout))
     click.echo(f"linewarden: tenant {name} is log {log}", err=True)
 
 
@@ -61,8 +61,16 @@ def list_tenants(config: Path | None, output: str) -> None:
 @click.option("--add", "added", multiple=True, metavar="STATEMENT", help="A statement to add; may be repeated.")
 @click.option("--remove", "removed", multiple=True, metavar="STATEMENT", help="One to take away; may be repeated.")
 @click.option("--reason", required=True, help="Why: recorded in the tenant's log, sealed under the tenant's key.")
+@click.option("--allow-lockout", is_flag=True, help="Accept a policy that lets no person change it any more.")
 def change_of_policy(
-    config: Path | None, name: str, file: Path | None, added: tuple[str, ...], removed: tuple[str, ...], reason: str
+    config: Path | None,
+    name: str,
+    file: Path | None,
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+    reason: str,
+    *,
+    allow_lockout: bool,
 ) -> None:
     """Replace the policy of the tenant NAME by FILE, or change single statements, whatever that policy permits.
 
@@ -72,13 +80,14 @@ def change_of_policy(
         raise click.UsageError("give a FILE that replaces the policy, or --add and --remove")
     text = read_policy(file, name) if file else ""
 
-    def plan(now: PolicyDelta) -> Change:
+    def plan(request: Request, now: Loaded) -> Change:
         if file:
-            return replacement(now.revision, now.hash, now.added, parse_document(text))
-        return amended(now, added, removed)
+            return plan_file(request, now.snapshot, text)
+        return plan_amendment(request, now.snapshot, now.ceiling, added, removed)
 
     with opened_storage(config) as storage:
-        change = asyncio.run(change_policy(storage, name, plan, reason, now_us()))
+        request = Request(name, "", now_us(), allow_lockout)
+        change = asyncio.run(change_policy(storage, request, plan, reason))
     moved = bool(change.added or change.removed)
     done = f"is at revision {change.revision + moved}: {len(change.added)} added, {len(change.removed)} removed"
     click.echo(f"linewarden: the policy of {name} {done}", err=True)

@@ -11,11 +11,12 @@ KINDS = (
     "attestation.made", "attestation.withdrawn", "audit.exported", "audit.read", "capture.approved", "capture.attested",
     "capture.deleted", "capture.failed", "capture.given_up", "capture.grounds_lost", "capture.opened", "capture.paused",
     "capture.rejected", "capture.requested", "capture.resumed", "capture.sealed", "capture.started", "capture.stopped",
-    "credentials.refused", "decision", "diagnostics.disabled", "diagnostics.enabled", "diagnostics.refused",
-    "key.created", "key.revoked", "log.heartbeat", "log.recovered", "clock.corrected", "clock.stepped", "notice.confirmed", "notice.dispatched", "notice.listed",
-    "notice.published", "notice.read", "notice.received", "person.introduced", "policy.changed", "policy.read",
-    "probe.run", "request.refused", "server.started", "server.stopped", "tenant.created", "usage.kept", "usage.shared",
-    "worker.attended", "worker.enrolled", "worker.left",
+    "clock.corrected", "clock.stepped", "credentials.refused", "decision", "diagnostics.disabled",
+    "diagnostics.enabled", "diagnostics.refused", "key.created", "key.revoked", "log.heartbeat", "log.recovered",
+    "notice.confirmed", "notice.dispatched", "notice.listed", "notice.published", "notice.read", "notice.received",
+    "person.introduced", "policy.changed", "policy.read", "probe.run", "request.refused", "server.started",
+    "server.stopped", "tenant.created", "usage.kept", "usage.shared", "worker.attended", "worker.enrolled",
+    "worker.left",
 )  # fmt: skip
 
 

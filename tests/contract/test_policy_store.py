@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.model import Guard, Unit
+from linewarden.audit.store import schema
+from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
 from linewarden.authz.errors import PolicyNotOurs
 from linewarden.authz.store import policy
@@ -69,6 +71,36 @@ def test_a_change_does_not_begin_with_a_version_that_others_wrote(store: LogStor
         connection.exec_driver_sql("UPDATE policy_version SET seal = NULL")
     assert isinstance(change(store, 1, now, ["c"], []), PolicyNotOurs)
     assert store.head(1).size == 1
+
+
+def test_what_changed_is_found_by_an_index(sqlite_url: str) -> None:
+    """SQLite reads what a change added and removed, by indexes over both, and not the policy that it left as it was."""
+    engine = open_engine(sqlite_url)
+    for metadata in (schema.metadata, policy.metadata):
+        metadata.create_all(engine)
+    store = LogStore(engine)
+    for tenant in ("", "acme"):
+        store.create(tenant, f"origin {tenant}", 1)
+    asked: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
+        asked.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    PolicyStore(store).since(1, 0)
+    sa.event.remove(engine, "before_cursor_execute", note)
+    with engine.connect() as connection:
+        plans = [
+            str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())  # type: ignore[arg-type]
+            for statement, parameters in asked
+            if "policy_statement" in statement
+        ]
+    assert [("added_in>? AND added_in<?" in plan, "removed_in>? AND removed_in<?" in plan) for plan in plans] == [
+        (True, False),
+        (False, True),
+    ]
+    store.close()
+    engine.dispose()
 
 
 def test_seals_of_logs_are_apart(store: LogStore, engine: sa.Engine) -> None:

@@ -3,21 +3,27 @@
 import asyncio
 from collections.abc import Callable
 
-from linewarden.authz.administration import Change, replacement
-from linewarden.authz.statements import parse_document
-from linewarden.authz.store.policy import PolicyDelta
+import pytest
+
+from linewarden.authz.administration import Change
+from linewarden.authz.errors import PolicyLockout
+from linewarden.authz.planning import Request, plan_amendment, plan_file
+from linewarden.authz.policies import Loaded
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operating import change_policy
-from linewarden.server.policy import amended
 from tests.integration.conftest import POLICY, TENANT, Client, Site, serving
 
 LOCKED = "allow erik read_access_log audit_log any"
 
 
-def replacing(text: str) -> Callable[[PolicyDelta], Change]:
+def replacing(text: str) -> Callable[[Request, Loaded], Change]:
     """The plan that makes a policy that text."""
-    statements = parse_document(text)
-    return lambda now: replacement(now.revision, now.hash, now.added, statements)
+    return lambda request, now: plan_file(request, now.snapshot, text)
+
+
+def asked(*, allow_lockout: bool = True) -> Request:
+    """The operator's request."""
+    return Request(TENANT, "", now_us(), allow_lockout)
 
 
 async def allowed(client: Client) -> bool:
@@ -30,9 +36,9 @@ async def test_a_change_by_the_operator_is_in_force_at_once_and_recorded(site: S
     """The next answer of a running server rests on it; its entry has operator, revision and the sealed reason."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         assert await allowed(client)
-        await change_policy(site.storage, TENANT, replacing(LOCKED), "an attack on alice", now_us())
+        await change_policy(site.storage, asked(), replacing(LOCKED), "an attack on alice")
         assert not await allowed(client)
-        await change_policy(site.storage, TENANT, replacing(POLICY), "it is over", now_us())
+        await change_policy(site.storage, asked(), replacing(POLICY), "it is over")
         assert await allowed(client)
         changes = [entry for entry in site.entries() if entry["kind"] == "policy.changed"]
         assert [(entry["caller"], entry["revision"]) for entry in changes] == [("operator", n) for n in (1, 2, 3)]
@@ -47,9 +53,10 @@ async def test_the_operator_and_administrators_do_not_undo_each_other(site: Site
     names = [f"person{n}" for n in range(8)]
 
     async def by_operator(name: str) -> None:
-        await change_policy(
-            site.storage, TENANT, lambda now: amended(now, [f"bind {name} role:user"], []), "more people", now_us()
-        )
+        def plan(request: Request, now: Loaded) -> Change:
+            return plan_amendment(request, now.snapshot, now.ceiling, [f"bind {name} role:user"], [])
+
+        await change_policy(site.storage, asked(), plan, "more people")
 
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         for mine, theirs in zip(names[::2], names[1::2], strict=True):
@@ -61,6 +68,12 @@ async def test_the_operator_and_administrators_do_not_undo_each_other(site: Site
 async def test_a_change_of_nothing_makes_no_revision(site: Site) -> None:
     """The policy that is in force already stays at its revision, and no entry is made."""
     before = len(site.entries())
-    change = await change_policy(site.storage, TENANT, replacing(POLICY), "to be sure", now_us())
+    change = await change_policy(site.storage, asked(), replacing(POLICY), "to be sure")
     assert (change.added, change.removed) == ((), ())
     assert len(site.entries()) == before
+
+
+async def test_the_operator_locks_a_tenant_out_only_where_that_is_meant(site: Site) -> None:
+    """A policy after which no person may change the policy is refused of the operator as well, unless a flag says so."""
+    with pytest.raises(PolicyLockout):
+        await change_policy(site.storage, asked(allow_lockout=False), replacing(LOCKED), "a mistake")

@@ -3,13 +3,15 @@
 import asyncio
 import time
 
+import grpc
 import pytest
 
 from linewarden.authz.errors import PolicyNotOurs
 from linewarden.authz.policies import REFUSED_S
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operating import create_tenant
-from tests.integration.conftest import OTHER_TENANT, Client, Server, Site, check_request, serving
+from linewarden.v1 import policy_pb2
+from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Server, Site, check_request, person, serving
 from tests.integration.past_the_service import (
     ADDED,
     ALLOW,
@@ -63,7 +65,7 @@ async def test_a_policy_that_others_wrote_is_refused_at_the_start(site: Site, ch
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_policy_that_others_write_is_not_believed_by_a_running_server(site: Site, change: str) -> None:
-    """A server goes by what it has verified, or does not answer; it changes no policy that is not its own."""
+    """A server goes by what it has verified, or does not answer; its next change seals nothing that others wrote."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.change(add=[ADDED], remove=[REMOVED])
         assert await effect(client, "mallory") == DENY
@@ -72,8 +74,12 @@ async def test_a_policy_that_others_write_is_not_believed_by_a_running_server(si
         answers = await asyncio.gather(client.call(client.access.Check, asked), return_exceptions=True)
         assert told(answers[0]) in {"DENY", "UNAVAILABLE"}
         change_more = client.change(add=["bind eve role:user"])
-        answers = await asyncio.gather(change_more, return_exceptions=True)
-        assert told(answers[0]) == "UNAVAILABLE"
+        (changed,) = await asyncio.gather(change_more, return_exceptions=True)
+        assert not isinstance(changed, grpc.aio.AioRpcError) or told(changed) == "UNAVAILABLE"
+        answers = await asyncio.gather(client.call(client.access.Check, asked), return_exceptions=True)
+        assert told(answers[0]) in {"DENY", "UNAVAILABLE"}
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        await refused(client)
 
 
 @pytest.mark.slow
@@ -110,13 +116,15 @@ async def test_the_text_log_says_so_without_values(sqlite_site: Site) -> None:
         server.kill()
 
 
-async def test_a_policy_that_others_wrote_is_not_shown(sqlite_site: Site) -> None:
-    """GetPolicy does not show as the tenant's policy what the service did not write."""
-    async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
-        assert await effect(client, "mallory") == DENY
-        written(sqlite_site, CHANGES["a statement put beside"])
-    with pytest.raises(PolicyNotOurs):
-        sqlite_site.storage.policies.page(1, 1, (0, 0), 10)
+async def test_a_policy_that_others_wrote_is_not_shown(site: Site) -> None:
+    """GetPolicy shows the policy that answers are given by, and nothing that the service did not write."""
+    request = policy_pb2.GetPolicyRequest(tenant=TENANT, subject=person("admin"))
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        before = await client.call(client.policy.GetPolicy, request)
+        written(site, CHANGES["a statement changed"])
+        assert await client.call(client.policy.GetPolicy, request) == before
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        assert (await client.refused(client.policy.GetPolicy, request)).code is grpc.StatusCode.UNAVAILABLE
 
 
 @pytest.mark.parametrize("value", ["5", "'text'", "1e9", "99999999999999999999", "x'00'"])

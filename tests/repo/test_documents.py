@@ -14,6 +14,8 @@ from repository import ROOT, files, project, run_tool
 from running import Service, serving
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
+from linewarden.audit.shares import ALL_BYTES, TENANT_BYTES
+from linewarden.authz import limits
 from linewarden.authz.words import MAX_LINE_BYTES
 from linewarden.server import connections, keyless
 from linewarden.server.settings import Settings
@@ -134,6 +136,9 @@ def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
         "rows of a query's page": f"{_rules(query, 'page_size').uint32.lte:,}",
         "statements of a policy's page, of one change": f"{_rules(page, 'page_size').uint32.lte:,}, {change:,}",
         "a line of a policy file": f"{MAX_LINE_BYTES:,} bytes",
+        "rules of one person, with all its roles, that can concern one item": f"{limits.MAX_CANDIDATES:,}",
+        "roles of one person or role, directly and in all": f"{limits.MAX_ROLES}, {limits.MAX_ROLES_IN_ALL}",
+        "texts of policies in work, of one tenant and in all": f"{TENANT_BYTES >> 20} MiB, {ALL_BYTES >> 20} MiB",
         "an entry": f"{MAX_ENTRY_BYTES // 1024} KiB; a larger batch becomes several entries",
         "calls of a connection at a time": f"{connections.CALLS_OF_A_CONNECTION}; gRPC clients keep further ones back",
         "streams without a key (health, reflection) of a connection, of an address, in all": (

@@ -12,12 +12,20 @@ ROLES = [f"bind ann role:r{n}" for n in range(MAX_ROLES + 1)]
 MANY = [f"bind ann role:m{n}" for n in range(6)] + [
     f"bind role:m{n} role:n{n}-{k}" for n in range(6) for k in range(50)
 ]
+#: Rules that all can concern one item, in roles that one person has: what 16 roles of 256 rules are.
+SIXTEEN = [f"allow role:h{n} play recording any if zone=z{k}" for n in range(16) for k in range(256)]
+HEAVY = [*SIXTEEN, *(f"bind eve role:h{n}" for n in range(16))]
+#: A role that is too much by itself, and many that have it: the role alone is named.
+ALONE = [f"allow role:h play recording queue:q,{scope} if age<{k}d" for scope in ("own", "id:1") for k in range(1, 129)]
+ALONE += [f"allow role:h play recording {scope} if age<{k}d" for scope in ("owner:a", "any") for k in range(1, 257)]
+ALONE += [f"allow role:h play recording label:a=1 if age<{k}d" for k in range(1, 257)]
+ALONE += ["bind role:i role:h", *(f"bind p{n} role:i" for n in range(50))]
 
 
 @pytest.mark.parametrize(
     ("lines", "line"),
-    [(RULES, MAX_RULES_ALIKE + 1), (ROLES, MAX_ROLES + 1), (MANY, 6)],
-    ids=["rules", "roles", "in all"],
+    [(RULES, MAX_RULES_ALIKE + 1), (ROLES, MAX_ROLES + 1), (MANY, 6), (HEAVY, len(HEAVY)), (ALONE, len(ALONE) - 51)],
+    ids=["rules", "roles", "in all", "candidates", "candidates of a role"],
 )
 def test_what_every_decision_would_pay_for_is_refused(lines: list[str], line: int) -> None:
     """A policy with too many rules or roles for one person is refused at the line that makes them too many."""

@@ -9,20 +9,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LoadPolicyRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "document", "expected_revision", "dry_run")
+    __slots__ = ("tenant", "request_id", "subject", "document", "expected_revision", "dry_run", "allow_lockout")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_LOCKOUT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     request_id: str
     subject: _core_pb2.Subject
     document: str
     expected_revision: int
     dry_run: bool
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., document: _Optional[str] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    allow_lockout: bool
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., document: _Optional[str] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ..., allow_lockout: _Optional[bool] = ...) -> None: ...
 
 class LoadPolicyResponse(_message.Message):
     __slots__ = ("policy", "statements_added", "statements_removed")
@@ -35,20 +37,22 @@ class LoadPolicyResponse(_message.Message):
     def __init__(self, policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., statements_added: _Optional[int] = ..., statements_removed: _Optional[int] = ...) -> None: ...
 
 class ChangePolicyRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "add", "remove", "expected_revision")
+    __slots__ = ("tenant", "request_id", "subject", "add", "remove", "expected_revision", "allow_lockout")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     ADD_FIELD_NUMBER: _ClassVar[int]
     REMOVE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_LOCKOUT_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     request_id: str
     subject: _core_pb2.Subject
     add: _containers.RepeatedScalarFieldContainer[str]
     remove: _containers.RepeatedScalarFieldContainer[str]
     expected_revision: int
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., add: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[str]] = ..., expected_revision: _Optional[int] = ...) -> None: ...
+    allow_lockout: bool
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., add: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[str]] = ..., expected_revision: _Optional[int] = ..., allow_lockout: _Optional[bool] = ...) -> None: ...
 
 class ChangePolicyResponse(_message.Message):
     __slots__ = ("policy", "statements_added", "statements_removed")

@@ -60,8 +60,9 @@ class PolicyServiceServicer:
 
     def LoadPolicy(self, request, context):
         """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
-        Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_REVISION_MISMATCH, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
+        Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_LOCKOUT, POLICY_REVISION_MISMATCH,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+        OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -69,6 +70,7 @@ class PolicyServiceServicer:
 
     def ChangePolicy(self, request, context):
         """ChangePolicy adds and removes single statements. A statement to remove that does not exist refuses the change.
+        It must keep every limit that a file must keep.
         Needs CHANGE_POLICY. Error reasons: those of LoadPolicy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -37,11 +37,13 @@ class PolicyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
     LoadPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.LoadPolicyRequest, _policy_pb2.LoadPolicyResponse]
     """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
-    Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_REVISION_MISMATCH, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
+    Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_LOCKOUT, POLICY_REVISION_MISMATCH,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+    OVERLOADED.
     """
     ChangePolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.ChangePolicyRequest, _policy_pb2.ChangePolicyResponse]
     """ChangePolicy adds and removes single statements. A statement to remove that does not exist refuses the change.
+    It must keep every limit that a file must keep.
     Needs CHANGE_POLICY. Error reasons: those of LoadPolicy.
     """
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.GetPolicyRequest, _policy_pb2.GetPolicyResponse]
@@ -59,11 +61,13 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     LoadPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.LoadPolicyRequest, _policy_pb2.LoadPolicyResponse]  # type: ignore[assignment]
     """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
-    Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_REVISION_MISMATCH, TENANT_UNKNOWN,
-    CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
+    Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_LOCKOUT, POLICY_REVISION_MISMATCH,
+    TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+    OVERLOADED.
     """
     ChangePolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.ChangePolicyRequest, _policy_pb2.ChangePolicyResponse]  # type: ignore[assignment]
     """ChangePolicy adds and removes single statements. A statement to remove that does not exist refuses the change.
+    It must keep every limit that a file must keep.
     Needs CHANGE_POLICY. Error reasons: those of LoadPolicy.
     """
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.GetPolicyRequest, _policy_pb2.GetPolicyResponse]  # type: ignore[assignment]
@@ -84,8 +88,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.LoadPolicyResponse, _abc.Awaitable[_policy_pb2.LoadPolicyResponse]]:
         """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
-        Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_REVISION_MISMATCH, TENANT_UNKNOWN,
-        CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
+        Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_LOCKOUT, POLICY_REVISION_MISMATCH,
+        TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
+        OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -95,6 +100,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.ChangePolicyResponse, _abc.Awaitable[_policy_pb2.ChangePolicyResponse]]:
         """ChangePolicy adds and removes single statements. A statement to remove that does not exist refuses the change.
+        It must keep every limit that a file must keep.
         Needs CHANGE_POLICY. Error reasons: those of LoadPolicy.
         """
 

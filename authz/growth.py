@@ -1,0 +1,189 @@
+"""The limits of `limits` for a change: the same verdict as on the whole policy, at the cost of what the change touches.
+
+A change that adds to a role adds to all that have the role, who may be a million. So a state has a ceiling: numbers of
+roles and rules that no person or role exceeds. Adding to a role raises the ceiling by what was added; only where the
+raised ceiling passes a limit are the holders of the role looked at one by one. Taking something away leaves the ceiling
+as it is: it may be too high, never too low.
+
+A policy that was stored before there was a limit, and passes it, stays in force. It can be made smaller; what would add
+to those who pass the limit is refused.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from linewarden.authz.errors import LineError
+from linewarden.authz.in_force import InForce
+from linewarden.authz.index import most_weight, rules_in, weight_of
+from linewarden.authz.limits import (
+    MAX_CANDIDATES,
+    MAX_ROLES,
+    MAX_ROLES_IN_ALL,
+    MAX_RULES_ALIKE,
+    TOO_MANY_ALIKE,
+    TOO_MANY_CANDIDATES,
+    TOO_MANY_ROLES,
+    TOO_MANY_ROLES_IN_ALL,
+)
+from linewarden.authz.roles import MAX_LINKS, ROLE_LOOPS, TOO_MANY_IN_A_ROW, reached
+from linewarden.authz.rules import ROLE, Binding, Statement
+from linewarden.authz.spread import Spread
+
+_Lines = Sequence[tuple[int, Statement]]
+
+
+class Ceiling(NamedTuple):
+    """Numbers that no person or role of a state exceeds: of roles with itself, and of rules that concern one item."""
+
+    roles: int
+    rules: int
+
+    @property
+    def within(self) -> bool:
+        """Whether no limit can be exceeded."""
+        return self.roles <= MAX_ROLES_IN_ALL and self.rules <= MAX_CANDIDATES
+
+
+def ceiling_of(state: InForce) -> Ceiling:
+    """The ceiling of a state; looks at every person and role of it."""
+    sums: dict[str, Ceiling] = {}
+    most = Ceiling(0, 0)
+    for holders in (state.shelves, state.roles):
+        for holder in holders:
+            roles = state.roles.get(holder, ())
+            for role in roles:
+                if role not in sums:
+                    sums[role] = _load(role, state)
+            one = Ceiling(
+                1 + sum(sums[role].roles for role in roles),
+                most_weight(state.shelves.get(holder, ())) + sum(sums[role].rules for role in roles),
+            )
+            if not one.within:
+                one = _load(holder, state)
+            most = Ceiling(max(most.roles, one.roles), max(most.rules, one.rules))
+    return most
+
+
+def raised(ceiling: Ceiling, before: InForce, after: InForce, added: Iterable[Statement]) -> Ceiling:
+    """The ceiling after a change that added these statements."""
+    roles, rules = ceiling
+    most = Ceiling(0, 0)
+    for holder, bound in _touched(added).items():
+        load = _load(holder, after)
+        most = Ceiling(max(most.roles, load.roles), max(most.rules, load.rules))
+        if holder.startswith(ROLE):
+            more = [_load(role, after) for role in bound]
+            weights = [weight_of(state.shelves.get(holder, ())) for state in (before, after)]
+            roles += sum(one.roles for one in more)
+            rules += sum(one.rules for one in more) + max(0, weights[1] - weights[0])
+    return Ceiling(max(roles, most.roles), max(rules, most.rules))
+
+
+def change_faults(ceiling: Ceiling, before: InForce, after: InForce, added: _Lines) -> list[LineError]:
+    """What a change to a policy adds too much of; `added` are the statements that it adds, with their lines."""
+    found = [*_link_faults(after, added), *_single_faults(after, added)]
+    if found:
+        return found
+    touched = _touched(one for _, one in added)
+    found = [*_load_faults(after, dict.fromkeys(touched), added)]
+    if found or raised(ceiling, before, after, (one for _, one in added)).within:
+        return found
+    return list(_load_faults(after, _holders(after, touched), added))
+
+
+def _touched(added: Iterable[Statement]) -> dict[str, list[str]]:
+    """Whom the statements are about, with the roles that they give them."""
+    touched: dict[str, list[str]] = {}
+    for one in added:
+        if isinstance(one, Binding):
+            touched.setdefault(one.member, []).append(one.role)
+        else:
+            touched.setdefault(one.who, [])
+    return touched
+
+
+def _single_faults(after: InForce, added: _Lines) -> Iterator[LineError]:
+    """What is too much for one person or role by itself, at the line that passes the limit."""
+    bound: dict[str, list[int]] = defaultdict(list)
+    alike: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for line, one in added:
+        if isinstance(one, Binding):
+            bound[one.member].append(line)
+        else:
+            for scope in one.scopes:
+                alike[one.who, scope].append(line)
+    for member, lines in bound.items():
+        over = len(after.roles.get(member, ())) - MAX_ROLES
+        if over > 0:
+            yield LineError(lines[-min(over, len(lines))], TOO_MANY_ROLES)
+    for (who, scope), lines in alike.items():
+        over = sum(1 for _ in rules_in(after.shelves.get(who, ()), scope)) - MAX_RULES_ALIKE
+        if over > 0:
+            yield LineError(lines[-min(over, len(lines))], TOO_MANY_ALIKE)
+
+
+def _link_faults(after: InForce, added: _Lines) -> Iterator[LineError]:
+    """Roles that inherit themselves, or too many in a row."""
+    for line, one in added:
+        if not isinstance(one, Binding) or not one.member.startswith(ROLE):
+            continue
+        if one.member in reached(one.role, after.roles, MAX_ROLES_IN_ALL + 1):
+            yield LineError(line, ROLE_LOOPS)
+        elif _longest(one.role, after.roles) + 1 + _longest(one.member, after.members) > MAX_LINKS - 1:
+            yield LineError(line, TOO_MANY_IN_A_ROW)
+
+
+def _longest(role: str, links: Spread[str, tuple[str, ...]]) -> int:
+    """How many links lead on from a role, at most; counted up to one more than is allowed."""
+    ends, length = {role}, 0
+    while length < MAX_LINKS and (ends := {further for end in ends for further in links.get(end, ())}):
+        length += 1
+    return length
+
+
+def _load_faults(after: InForce, holders: Iterable[str], added: _Lines) -> Iterator[LineError]:
+    """What is too much together for one of the holders, at the last line that adds to it."""
+    known: dict[tuple[str, ...], Ceiling] = {}
+    for holder in holders:
+        load = _load_beside(holder, after, known)
+        if load.within:
+            continue
+        load = _load(holder, after)
+        if not load.within:
+            has = {holder, *reached(holder, after.roles, MAX_ROLES_IN_ALL + 1)}
+            about = [line for line, one in added if (one.member if isinstance(one, Binding) else one.who) in has]
+            many = load.roles > MAX_ROLES_IN_ALL
+            yield LineError(
+                about[-1] if about else added[-1][0], TOO_MANY_ROLES_IN_ALL if many else TOO_MANY_CANDIDATES
+            )
+            return
+
+
+def _load_beside(holder: str, state: InForce, known: dict[tuple[str, ...], Ceiling]) -> Ceiling:
+    """As `_load`, or more; persons with the same roles are worked out once."""
+    roles = state.roles.get(holder, ())
+    if roles not in known:
+        loads = [_load(role, state) for role in roles]
+        known[roles] = Ceiling(sum(one.roles for one in loads), sum(one.rules for one in loads))
+    return Ceiling(1 + known[roles].roles, most_weight(state.shelves.get(holder, ())) + known[roles].rules)
+
+
+def _load(holder: str, state: InForce) -> Ceiling:
+    """The roles of one holder, itself among them, and the rules of all that can concern one item."""
+    has = reached(holder, state.roles, MAX_ROLES_IN_ALL + 1)
+    shelves = [state.shelves.get(role, ()) for role in has]
+    quickly = sum(map(most_weight, shelves))
+    return Ceiling(len(has), quickly if quickly <= MAX_CANDIDATES else sum(map(weight_of, shelves)))
+
+
+def _holders(state: InForce, touched: Iterable[str]) -> Iterator[str]:
+    """All that have one of these roles, directly or not, and the roles themselves."""
+    roles = {one for one in touched if one.startswith(ROLE)}
+    further = list(roles)
+    for role in further:  # grows while it is read
+        new = [one for one in state.members.get(role, ()) if one not in roles]
+        roles.update(new)
+        further += new
+    yield from roles
+    yield from (holder for holder, has in state.roles.items() if not roles.isdisjoint(has) and holder not in roles)
