@@ -254,7 +254,7 @@ class Server:
 
     async def ready(self) -> str:
         """Wait for its address."""
-        for _ in range(400):
+        for _ in range(1_200):
             if match := re.search(r"serving on (\S+:\d+)", self.stderr()):
                 self.address = match[1]
                 return self.address
