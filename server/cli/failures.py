@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 from pydantic import ValidationError
 
 from linewarden.audit.errors import AuditError, LogUnavailable, VerificationFailed
-from linewarden.authz.errors import PolicyInvalid
+from linewarden.authz.errors import PolicyInvalid, PolicyLockout
 from linewarden.server.addresses import AddressTaken
 from linewarden.server.secret_files import SecretExposed
 

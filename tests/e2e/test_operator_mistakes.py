@@ -36,7 +36,7 @@ def test_a_port_that_is_taken_is_told_with_its_holder(service: Service, workers:
 
 def test_an_address_of_another_host_is_told(service: Service) -> None:
     """`serve` ends with 2 and names the address."""
-    done = linewarden("serve", "--config", service.config, LINEWARDEN_LISTEN="192.0.2.1:0", LINEWARDEN_PLAINTEXT="")
+    done = linewarden("serve", "--config", service.config, LINEWARDEN_LISTEN="192.0.2.1:0")
     assert done.code == 2
     assert "192.0.2.1:0" in sentence(done.err)
 

@@ -74,6 +74,6 @@ async def test_a_change_of_nothing_makes_no_revision(site: Site) -> None:
 
 
 async def test_the_operator_locks_a_tenant_out_only_where_that_is_meant(site: Site) -> None:
-    """A policy after which no person may change the policy is refused of the operator as well, unless a flag says so."""
+    """A policy after which no person may change it is refused of the operator as well, unless a flag says so."""
     with pytest.raises(PolicyLockout):
         await change_policy(site.storage, asked(allow_lockout=False), replacing(LOCKED), "a mistake")

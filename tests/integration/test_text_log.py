@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import IO, Any
+from typing import IO
 
 import grpc
 import pytest
@@ -88,7 +88,7 @@ async def served(
 
 async def answered(client: Client, process: "subprocess.Popen[bytes]") -> None:
     """Ask until an answer comes."""
-    for _ in range(200):
+    for _ in range(1200):
         assert process.poll() is None, "the server has ended"
         with contextlib.suppress(grpc.aio.AioRpcError):
             await asyncio.wait_for(client.check("bob", "play", "voicemail", "1", owner="bob"), 5)
@@ -144,7 +144,8 @@ async def test_a_stderr_that_takes_nothing_does_not_prevent_a_start(sqlite_site:
     read_end, write_end = os.pipe()
     os.close(read_end)
     with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123 - a device that never blocks
-        stderr: Any = {"full disk": full, "broken pipe": write_end, "closed": subprocess.DEVNULL}[kind]
+        kinds: dict[str, int | IO[bytes]] = {"full disk": full, "broken pipe": write_end, "closed": subprocess.DEVNULL}
+        stderr = kinds[kind]
         async with served(sqlite_site, stderr, workers, closed=kind == "closed") as (client, process):
             os.close(write_end)
             await answered(client, process)
