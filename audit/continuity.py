@@ -8,6 +8,7 @@ is compared with the mark in the file and the last checkpoint. Where there is ne
 process remembers, and looks at the files when it meets a log, and twice a second.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
@@ -16,7 +17,8 @@ from linewarden.audit.anchors import Anchors
 from linewarden.audit.errors import AuditError, LogUnavailable, RolledBack
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import SYSTEM_LOG, Head
-from linewarden.audit.store.log import LogStore, check_growth
+from linewarden.audit.store.append import check_growth
+from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.marks import Mark, digest, origin_digest
 
 #: How often every process looks at the logs, seconds.
@@ -49,6 +51,7 @@ class Continuity:
         self._anchors = anchors
         self._tree = tree
         self._adopts = adopts
+        self._refused: dict[int, tuple[float, RolledBack]] = {}
 
     def admit(self, log: int) -> None:
         """Verify a log against what was seen of it, and remember its head.
@@ -58,6 +61,18 @@ class Continuity:
             TenantUnknown: there is no such log.
             LogUnavailable: the database or `anchor_dir` failed.
         """
+        at, refusal = self._refused.get(log, (0.0, None))
+        if refusal is not None and time.monotonic() < at + LOOK_S:
+            raise refusal.with_traceback(None)
+        try:
+            self._verify(log)
+        except RolledBack as fault:
+            # Verifying reads files and nodes of the tree: a tenant that goes on asking must not take that from others.
+            self._refused[log] = time.monotonic(), fault
+            raise
+        self._refused.pop(log, None)
+
+    def _verify(self, log: int) -> None:
         # Files first, head afterwards: what another process appends meanwhile makes the head newer, never older.
         origin = self._log.verified_head(log)
         seen, mark = self._marks.seen(log), self._marks.stored(log)
@@ -69,6 +84,11 @@ class Continuity:
             _check_mark(head, mark)
         if seen is None:
             self._establish(head, known)
+
+    @property
+    def marks_fault(self) -> OSError | None:
+        """Why marks cannot be written, if so."""
+        return self._marks.fault
 
     def look(self) -> dict[int, AuditError]:
         """Verify all logs; returns what is wrong, by the number of the log.

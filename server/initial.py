@@ -32,8 +32,8 @@ This folder is a Linewarden service of your own.
 linewarden.toml        the settings, each explained; `linewarden serve --config linewarden.toml` serves from them
 first.policy           the policy that the tenant began with; changes go through `linewarden policy load`
 linewarden.db*         the database: the log, persons' wrapped keys, policies, API keys. Back up all of it together.
-anchors/               the last signed checkpoint of each log, and in `marks` the newest state that was seen. They tell of
-                       a rolled-back database: never restore them with it. `linewarden recover` is the way back.
+anchors/               the last signed checkpoint of each log, and in `marks` the newest state that was seen. They tell
+                       of a rolled-back database: never restore them with it. `linewarden recover` is the way back.
                        The file `sealed` says that rows without a seal are never accepted again.
 tls/                   certificates for development; clients trust `ca.crt`. Put your own in their place.
 evidence/              sealed captures, once there are some; only their readers can open them

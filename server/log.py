@@ -34,6 +34,12 @@ FIELDS = frozenset(
     )
 )
 
+#: What an operator can do about a log that was rolled back.
+RECOVERY_ADVICE = "restore the newest database, or accept this one with `linewarden recover`"
+
+#: Values that are more than a word, word for word.
+SENTENCES = frozenset((RECOVERY_ADVICE,))
+
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 #: A class, a module, a place in the code; not a number, an IP address, a sentence.
 _WORD = re.compile(r"[A-Za-z_<][A-Za-z0-9_.<>-]{0,127}(:[0-9]{1,6})?")
@@ -138,4 +144,6 @@ def _only_known(_logger: object, _method: str, event: _Event) -> _Event:
 
 
 def _is_harmless(value: object) -> bool:
-    return isinstance(value, bool | int | float) or (isinstance(value, str) and bool(_WORD.fullmatch(value)))
+    if isinstance(value, bool | int | float):
+        return True
+    return isinstance(value, str) and (value in SENTENCES or bool(_WORD.fullmatch(value)))

@@ -17,7 +17,7 @@ from linewarden.audit.errors import RolledBack
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import SYSTEM_LOG, Head
 from linewarden.audit.spelling import to_base64
-from linewarden.audit.store.log import CLOCK_TOLERANCE_US
+from linewarden.audit.store.append import CLOCK_TOLERANCE_US
 from linewarden.authz.store import policy
 from linewarden.server.operating import OPERATOR
 from linewarden.server.storage import Storage

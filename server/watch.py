@@ -13,12 +13,10 @@ from linewarden.audit.continuity import LOOK_S, Continuity
 from linewarden.audit.errors import LogUnavailable, RolledBack
 from linewarden.audit.model import SYSTEM_LOG
 from linewarden.audit.patience import READ_TIMEOUT_S
+from linewarden.server.log import RECOVERY_ADVICE
 
 #: The same fault of a log is said again after so long, seconds.
 SAY_AGAIN_S = 60.0
-
-#: What an operator can do about a log that was rolled back.
-ADVICE = "restore_the_newest_database_or_accept_this_one_with_linewarden_recover"
 
 
 class Watch:
@@ -46,9 +44,11 @@ class Watch:
         except (LogUnavailable, TimeoutError) as fault:
             self._say(-1, fault)
             return
+        if self._continuity.marks_fault is not None:
+            self._say(-1, self._continuity.marks_fault)
         for log, error in wrong.items():
             self._say(log, error)
-        for key in [key for key in self._said if key[0] not in wrong]:
+        for key in [key for key in self._said if key[0] >= 0 and key[0] not in wrong]:
             del self._said[key]
         serving = not isinstance(wrong.get(SYSTEM_LOG), RolledBack)
         if serving != self._serving:
@@ -61,7 +61,9 @@ class Watch:
             return
         self._said[log, kind] = now
         say = structlog.get_logger()
-        if isinstance(error, RolledBack):
-            say.error("log_rolled_back", log=log, expected=error.expected, found=error.found, advice=ADVICE)
+        if isinstance(error, OSError):
+            say.error("marks_not_written", error=kind)
+        elif isinstance(error, RolledBack):
+            say.error("log_rolled_back", log=log, expected=error.expected, found=error.found, advice=RECOVERY_ADVICE)
         else:
             say.error("log_not_verified", log=log, error=kind)

@@ -59,6 +59,8 @@ class Marks:
         self._changing = threading.Lock()
         self._seen: dict[int, Head] = {}
         self.on_recovered = on_recovered
+        #: Why the last mark could not be written, if so.
+        self.fault: OSError | None = None
         #: The latest time that any head states, microseconds.
         self.latest_us = 0
 
@@ -88,8 +90,11 @@ class Marks:
     def note(self, head: Head, *, new: bool = False) -> None:
         """Remember a head that was committed, or verified; `new` is for the first mark of a log, which is synced.
 
+        A later mark that cannot be written stays in memory, and `fault` says so: a full disk of the anchors must not
+        stop the service.
+
         Raises:
-            LogUnavailable: the file cannot be written.
+            LogUnavailable: the first mark of a log cannot be written.
         """
         with self._changing:
             seen = self._seen.get(head.log)
@@ -109,8 +114,11 @@ class Marks:
             os.pwrite(file, slot.ljust(SLOT, b"\0"), head.log * SLOT)
             if new:
                 os.fsync(file)
+            self.fault = None
         except OSError as error:
-            raise LogUnavailable("the file of marks in anchor_dir cannot be written") from error
+            self.fault = error
+            if new:
+                raise LogUnavailable("the file of marks in anchor_dir cannot be written") from error
 
     def stored(self, log: int) -> Mark | None:
         """The mark in the file, which another process may have made.

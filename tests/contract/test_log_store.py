@@ -134,8 +134,8 @@ def test_two_stores_share_one_log_without_gaps_or_overlaps(store: LogStore, data
 def test_a_lost_connection_is_unavailable_and_mends_itself(store: LogStore) -> None:
     """An append on a dead connection raises LogUnavailable; the next one works."""
     assert store.append([Unit(1, (b"before",))]) == [0]
-    assert store._writer is not None
-    store._writer.connection.driver_connection.close()  # type: ignore[union-attr]
+    assert store._session.writer is not None
+    store._session.writer.connection.driver_connection.close()  # type: ignore[union-attr]
     with pytest.raises(LogUnavailable):
         store.append([Unit(1, (b"lost",))])
     assert store.append([Unit(1, (b"after",))]) == [1]

@@ -142,8 +142,8 @@ def opened(database: Database) -> Iterator[LogStore]:
 
 def shown(store: LogStore, setting: str) -> str:
     """A setting as the session has it that appends."""
-    assert store._writer is not None
-    return str(store._writer.exec_driver_sql(f"SHOW {setting}").scalar_one())
+    assert store._session.writer is not None
+    return str(store._session.writer.exec_driver_sql(f"SHOW {setting}").scalar_one())
 
 
 def appended_until_refused(store: LogStore, count: int) -> int:
@@ -191,7 +191,7 @@ def test_a_stronger_commit_that_is_configured_is_kept(database: Database, store:
     with opened(database) as other:
         appended_until_refused(other, 1)
         assert shown(other, "synchronous_commit") == "remote_apply"
-    store._checked = 0.0
+    store._session._checked = 0.0
     appended_until_refused(store, 1)
     assert shown(store, "synchronous_commit") == "remote_apply"
 
@@ -216,7 +216,7 @@ def test_a_server_that_does_not_sync_acknowledges_nothing(database: Database, st
 def test_an_unlogged_table_acknowledges_nothing(database: Database, store: LogStore) -> None:
     """A crash empties an unlogged table: a log in one takes nothing."""
     database.run("ALTER TABLE log_entry SET UNLOGGED")
-    store._checked = 0.0
+    store._session._checked = 0.0
     with pytest.raises(LogUnavailable) as caught:
         store.append([Unit(1, (b"x",))])
     assert "log_entry is unlogged" in str(caught.value.__cause__)
@@ -234,8 +234,8 @@ def test_a_standby_that_does_not_answer_is_not_forgotten(database: Database, sto
 
 def test_a_statement_without_an_answer_ends(database: Database, store: LogStore) -> None:
     """A server that is frozen keeps no thread: the statement is given up, and a later one goes its own way."""
-    assert store._writer is not None
-    driver: Any = store._writer.connection.driver_connection
+    assert store._session.writer is not None
+    driver: Any = store._session.writer.connection.driver_connection
     driver.wait_s = 0.1
     database.server.signal(signal.SIGSTOP)
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from linewarden.audit.errors import RolledBack
+from linewarden.audit.errors import LogUnavailable, RolledBack
 from linewarden.audit.model import Head, id_text, index_in, index_of
 from linewarden.audit.store.marks import SLOT, Mark, Marks
 
@@ -86,3 +86,17 @@ def test_ids_of_generations_are_apart() -> None:
     assert id_text(17) == "17"
     assert id_text(2 << 40 | 17) == "2-17"
     assert index_in("2-17") == index_of(2 << 40 | 17) == index_in("17") == 17
+
+
+def test_a_disk_of_the_anchors_that_is_full_stops_no_later_mark(tmp_path: Path) -> None:
+    """The first mark of a log must be written; a later one that cannot be stays in memory, and the fault is told."""
+    marks = Marks(tmp_path / "marks")
+    marks.note(HEAD, new=True)
+    marks.close()
+    (tmp_path / "marks").unlink()
+    (tmp_path / "marks").mkdir()
+    marks.note(GROWN)
+    assert marks.seen(3) == GROWN
+    assert marks.fault is not None
+    with pytest.raises(LogUnavailable):
+        marks.note(replace(HEAD, log=4), new=True)
