@@ -1,0 +1,206 @@
+"""Logs that continue what was seen of them, and logs that do not, on every database."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from linewarden.audit.anchors import Anchors
+from linewarden.audit.checkpoints import Checkpoints
+from linewarden.audit.continuity import Continuity
+from linewarden.audit.entry import HEARTBEAT, encode
+from linewarden.audit.errors import AuditError, ClockBehind, RolledBack
+from linewarden.audit.indexer import Indexer
+from linewarden.audit.keyring import Seals
+from linewarden.audit.merkle import leaf_hash, node_hash
+from linewarden.audit.model import Head, Unit
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.marks import Marks
+from linewarden.audit.store.schema import metadata
+
+NOW_US = 1_800_000_000_000_000
+SECOND = 1_000_000
+
+
+class Leaves:
+    """A tree that is computed from the leaves each time."""
+
+    def __init__(self, log: LogStore) -> None:
+        self._log = log
+
+    def node(self, log: int, level: int, number: int) -> bytes:
+        """The hash of a complete subtree."""
+        return self.node_from_leaves(log, level, number)
+
+    def node_from_leaves(self, log: int, level: int, number: int) -> bytes:
+        """The same."""
+        hashes = list(self._log.leaf_hashes(log, number << level, (number + 1) << level))
+        while len(hashes) > 1:
+            hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
+        return hashes[0]
+
+
+class Host:
+    """A process of a host with its anchors."""
+
+    def __init__(self, engine: sa.Engine, anchors: Path) -> None:
+        self.store = LogStore(engine, Seals(bytes(32)), marks=Marks(anchors / "marks"))
+        self.anchors = Anchors(anchors, "test", bytes(32))
+        self.continuity = Continuity(self.store, self.anchors, Leaves(self.store))
+        self.store.admit = self.continuity.admit
+
+    def append(self, log: int, count: int = 1, time_us: int = NOW_US) -> list[int | AuditError]:
+        """Append entries to a log, each in a unit of its own."""
+        return self.store.append([Unit(log, (encode(HEARTBEAT, time_us + n, {}),)) for n in range(count)])
+
+
+@pytest.fixture
+def host(engine: sa.Engine, tmp_path: Path) -> Iterator[Callable[[str], Host]]:
+    """Makes processes; those with the same name share their anchors."""
+    hosts: list[Host] = []
+
+    def make(name: str) -> Host:
+        hosts.append(Host(engine, tmp_path / name))
+        return hosts[-1]
+
+    yield make
+    for one in hosts:
+        one.store.close()
+
+
+def rows(engine: sa.Engine) -> dict[str, list[dict[str, object]]]:
+    """All rows of the log's tables."""
+    with engine.connect() as connection:
+        return {
+            table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+            for table in metadata.sorted_tables
+        }
+
+
+def restore(engine: sa.Engine, kept: dict[str, list[dict[str, object]]]) -> None:
+    """Put rows back as they were."""
+    with engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(sa.delete(table))
+            if kept[table.name]:
+                connection.execute(sa.insert(table), kept[table.name])
+
+
+def test_a_longer_log_of_another_history_is_refused(host: Callable[[str], Host], engine: sa.Engine) -> None:
+    """A log that was set back and has grown past what was seen is told from one that only grew."""
+    here = host("here")
+    here.store.create("", "system", NOW_US)
+    here.append(0, 3)
+    kept = rows(engine)
+    here.append(0, 2)
+    restore(engine, kept)
+    elsewhere = LogStore(engine, Seals(bytes(32)))
+    elsewhere.append([Unit(0, (encode(HEARTBEAT, NOW_US + 77 + n, {}),)) for n in range(9)])
+    elsewhere.close()
+    (answer,) = here.append(0)
+    assert isinstance(answer, RolledBack)
+    assert set(here.continuity.look()) == {0}
+
+
+def test_growth_by_others_is_accepted(host: Callable[[str], Host]) -> None:
+    """What another process appends continues the log, however much it is."""
+    one, other = host("one"), host("one")
+    one.store.create("", "system", NOW_US)
+    one.append(0, 3)
+    other.append(0, 700)
+    assert one.append(0) == [703]
+    assert one.continuity.look() == {}
+
+
+def test_an_empty_log_is_new_and_one_with_entries_is_not(host: Callable[[str], Host]) -> None:
+    """The system log is taken without an anchor only while it is empty."""
+    host("here").store.create("", "system", NOW_US)
+    assert host("here").append(0) == [0]
+    (answer,) = host("strange").append(0)
+    assert isinstance(answer, RolledBack)
+
+
+def test_a_lost_anchor_of_a_middle_log_is_noticed(host: Callable[[str], Host], tmp_path: Path) -> None:
+    """A log without mark and anchor, beside newer ones that have them, is not new."""
+    here = host("here")
+    for tenant in ("", "acme", "globex"):
+        here.store.create(tenant, f"o{tenant}", NOW_US)
+    for log in (0, 1, 2):
+        assert here.append(log) == [0]
+    here.store.close()
+    marks = tmp_path / "here/marks"
+    data = bytearray(marks.read_bytes())
+    data[128:256] = bytes(128)
+    marks.write_bytes(data)
+    again = host("here")
+    assert isinstance(again.append(1)[0], RolledBack)
+    assert again.append(2) == [1]
+
+
+def test_newer_logs_are_met_in_any_order(host: Callable[[str], Host]) -> None:
+    """Logs that were made elsewhere are new here, whichever is asked for first."""
+    here, elsewhere = host("here"), host("elsewhere")
+    here.store.create("", "system", NOW_US)
+    here.append(0)
+    for tenant in ("acme", "globex", "initech"):
+        elsewhere_log = here.store.create(tenant, f"o{tenant}", NOW_US)
+        LogStore(elsewhere.store._engine, Seals(bytes(32))).append(
+            [Unit(elsewhere_log, (encode(HEARTBEAT, NOW_US, {}),))]
+        )
+    assert [here.append(log) for log in (3, 1, 2)] == [[1], [1], [1]]
+
+
+def test_the_state_before_a_recovery_does_not_come_back_as_new(
+    host: Callable[[str], Host], engine: sa.Engine, tmp_path: Path
+) -> None:
+    """The anchor of the former origin is set aside: without marks too, the newest tenant's lost state is refused."""
+    here = host("here")
+    for tenant in ("", "acme"):
+        here.store.create(tenant, f"o{tenant}", NOW_US)
+    here.append(0)
+    here.append(1)
+    kept = rows(engine)
+    for log in (0, 1):
+        Checkpoints(here.store, _indexer(here.store), here.anchors).sign(log)
+
+    def amendment(head: Head) -> tuple[Head, bytes]:
+        changed = replace(head, origin_id="new", generation=1, origin_start=head.size, former_origin="oacme")
+        return changed, encode(HEARTBEAT, NOW_US, {})
+
+    here.store.amend(1, amendment, lambda _connection, _before, _after: None)
+    here.anchors.retire("oacme")
+    here.store.close()
+    restore(engine, kept)
+    (tmp_path / "here/marks").unlink()
+    assert isinstance(host("here").append(1)[0], RolledBack)
+
+
+def _indexer(store: LogStore) -> Indexer:
+    """Checkpoints of short logs need the tree only from leaves."""
+    tree: Indexer = Leaves(store)  # type: ignore[assignment]
+    return tree
+
+
+def test_an_entry_of_an_earlier_time_is_refused_under_the_lock(host: Callable[[str], Host]) -> None:
+    """A unit may be five seconds behind the log's latest time, as clocks differ, and no more."""
+    here = host("here")
+    here.store.create("", "system", NOW_US)
+    here.append(0, time_us=NOW_US)
+    assert here.append(0, time_us=NOW_US - 4 * SECOND) == [1]
+    (late,) = here.append(0, time_us=NOW_US - 6 * SECOND)
+    assert isinstance(late, ClockBehind)
+    assert here.store.marks.latest_us == NOW_US
+    assert here.append(0, time_us=NOW_US + 60 * SECOND) == [2]
+    assert here.store.head(0).time_us == NOW_US + 60 * SECOND
+
+
+def test_leaves_of_the_test_are_those_of_the_log(host: Callable[[str], Host]) -> None:
+    """The tree that these tests verify by is the one that is signed."""
+    here = host("here")
+    here.store.create("", "system", NOW_US)
+    here.append(0, 4)
+    leaves = [leaf_hash(entry) for entry in here.store.entries(0, 0, 4)]
+    root = node_hash(node_hash(*leaves[:2]), node_hash(*leaves[2:]))
+    assert Checkpoints(here.store, _indexer(here.store), here.anchors).sign(0).checkpoint.root == root
