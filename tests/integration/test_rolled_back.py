@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from linewarden.audit.errors import VerificationFailed
-from linewarden.audit.model import SYSTEM_LOG
+from linewarden.audit.entry import HEARTBEAT, encode
+from linewarden.audit.errors import LogUnavailable, VerificationFailed
+from linewarden.audit.model import SYSTEM_LOG, Unit
 from linewarden.audit.verify import verify_export
 from linewarden.server.bootstrap import now_us
 from linewarden.server.cli import main
@@ -333,3 +334,13 @@ async def test_a_replaced_database_file_gets_no_answers(sqlite_site: Site) -> No
     finally:
         again.close()
     assert max(map(int, answered)) < size
+
+
+def test_a_wal_removed_under_a_process_acknowledges_nothing(sqlite_site: Site) -> None:
+    """What would go into a WAL that has no name any more is refused."""
+    log = sqlite_site.storage.log
+    beat = Unit(SYSTEM_LOG, (encode(HEARTBEAT, now_us(), {}),))
+    assert isinstance(log.append([beat])[0], int)
+    Path(sqlite_site.settings.database_url.removeprefix("sqlite:///") + "-wal").unlink()
+    with pytest.raises(LogUnavailable):
+        log.append([beat])
