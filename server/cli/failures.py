@@ -200,7 +200,7 @@ _TOLD: tuple[tuple[type[BaseException], Callable[[Any], tuple[int, str]]], ...] 
     (grpc.RpcError, _rpc_failure),
     (Failure, lambda error: (error.code, str(error))),
     (PolicyInvalid, _policy),
-    (PolicyLockout, lambda error: (DENIED, str(error))),
+    (PolicyLockout, lambda error: (DENIED, f"{error}, which is --allow-lockout")),
     (ValidationError, _settings),
     (VerificationFailed, lambda error: (DENIED, str(error))),
     (LogUnavailable, _unavailable),

@@ -87,6 +87,9 @@ def test_errors_of_a_policy_have_one_form(service: Service, tmp_path: Path) -> N
     assert not (tmp_path / "new").exists()
     file.write_text("allow any play fax own\n")
     done = linewarden("init", str(tmp_path / "new"), "--policy", str(file))
+    assert done.code == 1
+    assert "--allow-lockout" in done.err
+    done = linewarden("init", str(tmp_path / "new"), "--policy", str(file), "--allow-lockout")
     assert done.code == 0
     assert f"{file}:1: warning: " in done.err
 
@@ -201,8 +204,9 @@ def test_the_operator_has_a_way_back_into_a_policy(service: Service, tmp_path: P
     statements = [json.loads(line)["statement"] for line in shown]
     file = tmp_path / "locked.policy"
     file.write_text("allow erik read_access_log audit_log any\n")
-    locked = service.operate("tenant", "policy", "acme", str(file), "--reason", "an attack is going on")
-    assert locked.code == 0
+    lock = ("tenant", "policy", "acme", str(file), "--reason", "an attack is going on")
+    assert service.operate(*lock).code == 1
+    assert service.operate(*lock, "--allow-lockout").code == 0
     assert service.run(*CHECK, subject="bob").code == 1
     assert service.run("policy", "load", str(POLICY), subject="admin").code == 4
     file.write_text("\n".join(statements) + "\n")

@@ -264,6 +264,12 @@ class Server:
             await asyncio.sleep(0.05)
         pytest.fail(f"the server did not start: {self.stderr()}")
 
+    async def says(self, word: str, within_s: float = 20.0) -> None:
+        """Wait until a word stands in what it says."""
+        async with asyncio.timeout(within_s):
+            while word not in self.stderr():  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.05)
+
     def stderr(self) -> str:
         """What it said so far."""
         return self._text.read_text()

@@ -265,7 +265,7 @@ def test_processes_that_open_an_empty_database_at_once_all_do(
 ) -> None:
     """Several replicas may be the first: one makes the tables, all go on, and each makes its tenant."""
     empty = f"sqlite:///{tmp_path}/empty.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
-    environment = os.environ | {"LINEWARDEN_DATABASE_URL": empty}
+    environment = os.environ | {"LINEWARDEN_DATABASE_URL": empty, "LINEWARDEN_ANCHOR_DIR": str(tmp_path / "anchors")}
     settings, moment = str(sqlite_site.settings.data_dir / "linewarden.toml"), str(time.time() + 2.5)
     calls = [[sys.executable, str(DATA / "open_at_once.py"), settings, moment, f"tenant{n}"] for n in range(4)]
     opening = [subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True) for call in calls]

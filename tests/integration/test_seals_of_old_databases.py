@@ -9,6 +9,10 @@ from tests.integration.past_the_service import ADDED, ALLOW, CHANGES, REMOVED, d
 
 _UNSEALED = (
     "ALTER TABLE log_head DROP COLUMN seal",
+    "ALTER TABLE log_head DROP COLUMN time_us",
+    "ALTER TABLE log_head DROP COLUMN generation",
+    "ALTER TABLE log_head DROP COLUMN origin_start",
+    "ALTER TABLE log_head DROP COLUMN former_origin",
     "ALTER TABLE policy_version DROP COLUMN seal",
     "DROP TABLE api_key_seal",
     "UPDATE alembic_version SET version_num = '0003'",

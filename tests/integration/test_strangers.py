@@ -7,7 +7,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from click.testing import CliRunner
 
+from linewarden.server.cli import main
 from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from tests.integration.conftest import TENANT, Client, Site, person, refusal_of, serving
@@ -80,6 +82,9 @@ async def test_an_index_newer_than_its_log_is_made_again(sqlite_site: Site) -> N
             await client.check("carol", "play", "voicemail", str(n), owner="carol")
         await client.rows()
     _restore(old, database)
+    config = str(sqlite_site.settings.data_dir / "linewarden.toml")
+    accepted = CliRunner().invoke(main, ["recover", "--config", config, "--all", "--reason", "the disk was lost"])
+    assert accepted.exit_code == 0, accepted.output
     async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
         for n in range(30):
             await client.check("bob", "play", "voicemail", f"new{n}", owner="bob")

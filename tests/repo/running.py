@@ -34,15 +34,18 @@ class Service:
         )
 
 
+def initialize(home: Path) -> None:
+    """Make a service, unless there is one."""
+    call = [sys.executable, "-m", "linewarden.server", "init", "var/linewarden", "--keep"]
+    subprocess.run(call, cwd=home, env=_environment(), check=True, timeout=_WAIT_S)
+
+
 @contextmanager
 def serving(home: Path, **settings: str) -> Iterator[Service]:
     """Make a service and serve, as `make run` does; ends it by SIGTERM. `settings` are variables of its environment."""
-    command = [sys.executable, "-m", "linewarden.server"]
-    subprocess.run(
-        [*command, "init", "var/linewarden", "--keep"], cwd=home, env=_environment(), check=True, timeout=_WAIT_S
-    )
+    initialize(home)
     environment = _environment() | {"LINEWARDEN_LISTEN": "localhost:0"} | settings
-    call = [*command, "serve", "--config", "var/linewarden/linewarden.toml"]
+    call = [sys.executable, "-m", "linewarden.server", "serve", "--config", "var/linewarden/linewarden.toml"]
     with subprocess.Popen(call, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             address = _address(server)

@@ -15,7 +15,7 @@ import grpc
 import pytest
 from capturing import PLACES, STATEMENTS, Customer, made_kinds, needs_capture
 from repository import ROOT
-from running import Service, attending, serving
+from running import Service, attending, initialize, serving
 
 from linewarden.audit import entry as entries
 from linewarden.audit.clock import Clock
@@ -65,6 +65,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     stated = {"HEARTBEAT_S": "1", "PLACES_FILE": str(home / "places.toml"), "CAPTURE_MIN_DISK_FREE": "0",
               "CAPTURE_LISTEN": "localhost:0",
               "SMTP_SERVER": "localhost:9", "SMTP_SENDER": "notices@acme.example", "SMTP_STARTTLS": "0"}  # fmt: skip
+    initialize(home)
     make_authority(home / _AUTHORITY[0], home / _AUTHORITY[1], datetime.now(UTC))
     with serving(home, **{f"LINEWARDEN_{name}": value for name, value in stated.items()}) as service:
         _use_commands(service)
@@ -243,7 +244,7 @@ def _use_commands(service: Service) -> None:
     _linewarden(service, "check", "--as", "mallory", "play", "recording", "a.wav", code=1)
     _linewarden(service, "check", "--as", "privacy", "view_metadata", "recording", "a.wav", code=1)
     _linewarden(service, "policy", "show", "--as", "auditor")
-    _linewarden(service, "policy", "load", "draft.policy", "--dry-run", "--as", "admin")
+    _linewarden(service, "policy", "load", "draft.policy", "--dry-run", "--allow-lockout", "--as", "admin")
     _linewarden(service, "audit", "query", "--as", "auditor", "--data-subject", "alice")
     _linewarden(service, "key", "create", "other", "--tenant", "example", "--method", "AccessService")
     id = json.loads(_linewarden(service, "key", "list", "-o", "json"))[-1]["id"]
