@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         description="Checks worked on at once: more make larger commits, fewer make each of them quicker.",
     )
     max_checks_of_tenant: Positive = Field(
-        default=8,
+        default=4,
         description="Those of one tenant while others ask, too; few, so that nobody is slow beside a flood.",
     )
     max_streams: Positive = Field(
