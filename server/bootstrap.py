@@ -129,7 +129,7 @@ class Running:
         self._sweeping.cancel()
         self._watching.cancel()
         await self._door.close(min(grace_s, CLOSING_S), grace_s)
-        close_connections(_ports(self.addresses))
+        await close_connections(_ports(self.addresses))
         await self._server.stop(None)
         await self._diagnosing.close()
         if self._worker_door is not None:

@@ -5,11 +5,13 @@ A connection without TLS handshake or HTTP/2 settings ends after HANDSHAKE_S, on
 the settings.
 """
 
+import asyncio
 import os
 import resource
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -33,6 +35,9 @@ _PENDING = 1_000_000
 #: Calls of one connection that have ended and still hold memory. Beyond it gRPC resets further calls without a reason,
 #: which bounds what a caller can cost that opens calls and resets them.
 _ENDING = 2_000
+
+#: Seconds in which gRPC finishes a connection that it was just accepting.
+_ACCEPTING_S = 0.05
 
 #: The open files of this process, by number.
 _FILES = Path("/dev/fd")
@@ -102,21 +107,29 @@ def open_connections(ports: frozenset[int]) -> int:
     return sum(1 for _ in _connections(ports))
 
 
-def close_connections(ports: frozenset[int]) -> None:
-    """Close the connections of all callers, so that what they still wait for ends as UNAVAILABLE.
+async def close_connections(ports: frozenset[int]) -> None:
+    """Take no more connections and close those of all callers, so that what they still wait for ends as UNAVAILABLE.
 
     gRPC ends a call that it has read and not handed over as CANCELLED when it stops, which reads as if the caller had
-    given it up. What was written before is still sent.
+    given it up. What was written before is still sent. The listeners go first, because a caller whose connection ends
+    makes another one at once.
     """
+    for listener in _sockets(ports, listening=True):
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+    await asyncio.sleep(_ACCEPTING_S)
     for connection in _connections(ports):
-        try:
+        with suppress(OSError):  # its caller closed it first
             connection.shutdown(socket.SHUT_RDWR)
-        except OSError:  # its caller closed it first
-            continue
 
 
 def _connections(ports: frozenset[int]) -> Iterator[socket.socket]:
-    """The accepted sockets of this process, as duplicates that are closed after use."""
+    """The accepted sockets of this process."""
+    return _sockets(ports, listening=False)
+
+
+def _sockets(ports: frozenset[int], *, listening: bool) -> Iterator[socket.socket]:
+    """The sockets of this process on these ports, as duplicates that are closed after use."""
     for file in list(_FILES.iterdir()):
         number = int(file.name)
         try:
@@ -127,13 +140,16 @@ def _connections(ports: frozenset[int]) -> Iterator[socket.socket]:
         except OSError:  # it was closed meanwhile
             continue
         with duplicate:
-            if _is_of(duplicate, ports):
+            if _is_of(duplicate, ports) and _listens(duplicate) == listening:
                 yield duplicate
 
 
 def _is_of(one: socket.socket, ports: frozenset[int]) -> bool:
     try:
-        one.getpeername()
         return one.family in {socket.AF_INET, socket.AF_INET6} and one.getsockname()[1] in ports
-    except OSError:  # it listens, or its caller closed it
+    except OSError:  # it is not bound
         return False
+
+
+def _listens(one: socket.socket) -> bool:
+    return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

@@ -199,6 +199,7 @@ def test_usage_shows_what_would_be_sent(customer: Service) -> None:
 def request(customer: Service, folder: Path, *source: str) -> Done:
     """Ask for a capture, on loopback unless told otherwise; the reader's key goes into the folder."""
     identity: Any = pyrage.x25519.Identity.generate()
+    (folder / "identity").touch(mode=0o600)
     (folder / "identity").write_text(f"# a comment\n{identity}\n")
     return customer.run(
         "capture", "request", *CASE, *(source or ("--interface", "lo")), "--port", PORT, "--disk-free", "0",
