@@ -28,9 +28,9 @@ from typing import Any
 from machine import machine
 from results import table
 
-from linewarden.diagnostics.capture.launch import WorkerProcess, start_worker
-from linewarden.diagnostics.capture.model import CaptureLimits, Profile, Selector, StopReason, Transport
-from linewarden.diagnostics.capture.ticket import KEY_BYTES, StartTicket, digest
+from linewarden.diagnostics.packets.launch import WorkerProcess, start_worker
+from linewarden.diagnostics.packets.model import CaptureLimits, Profile, Selector, StopReason, Transport
+from linewarden.diagnostics.packets.ticket import KEY_BYTES, StartTicket, digest
 
 _PAGE = Path(__file__).with_name("CAPTURE.md")
 _HEAD = """\
@@ -107,7 +107,7 @@ def bench_worker(profile: Profile, rate: int, seconds: int, folder: Path) -> dic
     recipient = _recipient()
     sealer = subprocess.Popen(
         [
-            *(sys.executable, "-m", "linewarden.diagnostics.sealing", f"--recipient={recipient}"),
+            *(sys.executable, "-m", "linewarden.diagnostics.evidence.sealing", f"--recipient={recipient}"),
             *(f"--ticket-digest={digest(order).hex()}", str(folder / f"{profile}.age")),
         ],
         stdin=worker.evidence_fd,

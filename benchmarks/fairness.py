@@ -26,7 +26,7 @@ from service import initialize
 from workload import TENANT, framed, policy_text, single
 
 from linewarden.server.bootstrap import now_us
-from linewarden.server.operating import create_key, create_tenant, load_first_policy
+from linewarden.server.operator_actions import create_key, create_tenant, load_first_policy
 from linewarden.server.settings import load_settings
 from linewarden.server.storage import open_storage
 
@@ -92,7 +92,7 @@ def _serving(folder: Path) -> Iterator[tuple[str, str]]:
         (folder / f"{tenant}.frame").write_bytes(framed(question.SerializeToString()))
     (folder / "busy").write_text(busy_token)
     environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true"}
-    call = [sys.executable, "-m", "linewarden.server", "serve", "--config", str(config)]
+    call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", str(config)]
     with started(call, folder, environment) as (messages, _process):
         yield address_in(messages, r"serving on (\S+:\d+)"), quiet_token
 

@@ -27,9 +27,9 @@ from machine import machine
 from processes import address_in, started
 
 from linewarden.server.bootstrap import now_us
-from linewarden.server.initial import initialize, pbx_template
 from linewarden.server.names import TYPE_NUMBERS, VERB_NUMBERS
-from linewarden.server.operating import create_key, create_tenant, load_first_policy
+from linewarden.server.operator_actions import create_key, create_tenant, load_first_policy
+from linewarden.server.scaffold import initialize, pbx_template
 from linewarden.server.settings import Settings
 from linewarden.server.storage import open_storage
 from linewarden.v1 import access_pb2, core_pb2, policy_pb2
@@ -237,7 +237,7 @@ def main() -> None:
         _, token = prepared(Path(scratch) / "service", chosen.rules)
         print(f"{f'making a policy of {chosen.rules} rules, seconds':58} {time.monotonic() - began:8.1f}", flush=True)
         environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true", "LINEWARDEN_WORKERS": "1"}
-        call = [sys.executable, "-m", "linewarden.server", "serve", "--config", f"{scratch}/service/linewarden.toml"]
+        call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", f"{scratch}/service/linewarden.toml"]
         addresses, numbers = [], []
         for name in ("one", "two"):
             (folder := Path(scratch) / name).mkdir()

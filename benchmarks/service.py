@@ -26,7 +26,7 @@ def initialize(folder: Path) -> Path:
     policy = folder / "bench.policy"
     policy.write_text(policy_text(), encoding="utf-8")
     home = folder / "service"
-    call = [sys.executable, "-m", "linewarden.server", "init", str(home), "--tenant", TENANT, "--policy", str(policy)]
+    call = [sys.executable, "-m", "linewarden.cli", "init", str(home), "--tenant", TENANT, "--policy", str(policy)]
     subprocess.run(call, check=True, capture_output=True)
     return home / "linewarden.toml"
 
@@ -75,7 +75,7 @@ def running(folder: Path) -> Iterator[tuple[dict[str, Target], Log]]:
     token = (settings_file.parent / "secrets/api-key").read_text().strip()
     storage = open_storage(load_settings(settings_file))
     environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true", "LINEWARDEN_WORKERS": "1"}
-    call = [sys.executable, "-m", "linewarden.server", "serve", "--config", str(settings_file)]
+    call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", str(settings_file)]
     try:
         with started(call, folder, environment) as (messages, process):
             address = address_in(messages, r"serving on (\S+:\d+)")

@@ -7,8 +7,8 @@ the echo and, in its own terms, to Cerbos.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from linewarden.server.initial import pbx_template
 from linewarden.server.names import PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.server.scaffold import pbx_template
 from linewarden.v1 import access_pb2, core_pb2
 
 TENANT = "acme"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from linewarden.diagnostics.capture.model import Selector
+from linewarden.diagnostics.capture_model import Wanted
 from linewarden.diagnostics.errors import FilterInvalid, SelectorNotPermitted
-from linewarden.diagnostics.session import Wanted
+from linewarden.diagnostics.packets.model import Selector
 
 Network = IPv4Network | IPv6Network
 

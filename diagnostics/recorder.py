@@ -6,8 +6,8 @@ from typing import Protocol
 
 from linewarden.audit.errors import ClockBehind, EffectRefused
 from linewarden.audit.model import Unit
-from linewarden.diagnostics.session import Session
-from linewarden.diagnostics.steps import Occasion, Step
+from linewarden.diagnostics.capture_model import Session
+from linewarden.diagnostics.change import Occasion, Step
 
 #: Who acts where no person does.
 SERVICE = "linewarden"

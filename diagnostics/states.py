@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
+from linewarden.diagnostics.capture_model import SessionState as State
 from linewarden.diagnostics.errors import StateConflict
-from linewarden.diagnostics.session import SessionState as State
 
 
 class Event(StrEnum):

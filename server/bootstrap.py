@@ -35,12 +35,12 @@ from linewarden.server.connections import (
     close_connections,
     report_connections,
 )
-from linewarden.server.diagnostics.wiring import Diagnosing, open_diagnostics
+from linewarden.server.diagnostics.assembly import Diagnosing, open_diagnostics
 from linewarden.server.door import Door
 from linewarden.server.gatekeeper import Gatekeeper
 from linewarden.server.keyless import Health, Reflection
 from linewarden.server.large import LargeRequests
-from linewarden.server.operating import create_system_log
+from linewarden.server.operator_actions import create_system_log
 from linewarden.server.policy import PolicyService
 from linewarden.server.registration import Registration
 from linewarden.server.settings import Settings
@@ -48,7 +48,7 @@ from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
 from linewarden.server.tls import server_credentials
 from linewarden.server.watch import Watch
-from linewarden.server.workers.door import open_worker_door
+from linewarden.server.workers.listener import open_worker_door
 from linewarden.v1 import (
     access_pb2,
     access_pb2_grpc,

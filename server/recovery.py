@@ -19,7 +19,7 @@ from linewarden.audit.model import SYSTEM_LOG, Head
 from linewarden.audit.spelling import to_base64
 from linewarden.audit.store.append import CLOCK_TOLERANCE_US
 from linewarden.authz.store import policy
-from linewarden.server.operating import OPERATOR
+from linewarden.server.operator_actions import OPERATOR
 from linewarden.server.storage import Storage
 from linewarden.server.store import keys
 

@@ -20,6 +20,7 @@ from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
 from linewarden.audit.model import Unit
 from linewarden.audit.reading import Reading
+from linewarden.audit.secret_files import check_secret, read_secret
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.index import IndexStore
 from linewarden.audit.store.log import LogStore
@@ -27,7 +28,6 @@ from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.persons import PersonStore
 from linewarden.authz.store.policy import PolicyStore
 from linewarden.server.schema import knows_marks, migrate
-from linewarden.server.secret_files import check_secret, read_secret
 from linewarden.server.settings import DATABASE_FILE, Settings
 from linewarden.server.store.keys import KeyStore
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from linewarden.server.secret_files import read_secret
+from linewarden.audit.secret_files import read_secret
 from linewarden.server.settings import Settings
 
 #: Longer than this and some clients refuse the certificate.

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from linewarden.diagnostics.capture.errors import FilterRefused
-from linewarden.diagnostics.capture.libpcap import load
+from linewarden.diagnostics.packets.errors import FilterRefused
+from linewarden.diagnostics.packets.libpcap import load
 
 
 def has_libpcap() -> bool:

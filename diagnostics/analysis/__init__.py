@@ -7,7 +7,7 @@ what passes it is counted too. Whatever the capture itself lost stands at the he
 `analyse` makes a `Report`; `as_json`, `render_report`, `render_ladder` and `draw_ladder` show it. A report repeats
 names, numbers and addresses that were captured: it is evidence like the capture, and belongs in no log.
 
-Standard library only, with the readers of `diagnostics.capture`; nothing here may import what needs scapy.
+Standard library only, with the readers of `diagnostics.packets`; nothing here may import what needs scapy.
 """
 
 from linewarden.diagnostics.analysis.engine import Analyser, analyse

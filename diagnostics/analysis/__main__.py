@@ -19,7 +19,7 @@ from linewarden.diagnostics.analysis.ladder import render_ladder
 from linewarden.diagnostics.analysis.picture import draw_ladder
 from linewarden.diagnostics.analysis.report import Report, as_json
 from linewarden.diagnostics.analysis.tables import render_report
-from linewarden.diagnostics.capture.errors import SourceUnusable
+from linewarden.diagnostics.packets.errors import SourceUnusable
 
 
 def main(arguments: list[str] | None = None) -> int:

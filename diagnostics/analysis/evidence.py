@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from linewarden.diagnostics.analysis.model import Frame, InterfaceCount
-from linewarden.diagnostics.capture.errors import SourceUnusable
-from linewarden.diagnostics.capture.pcap_file import PcapReader, read_exactly
-from linewarden.diagnostics.capture.pcapng_file import MAGIC, PcapngReader
+from linewarden.diagnostics.packets.errors import SourceUnusable
+from linewarden.diagnostics.packets.pcap_file import PcapReader, read_exactly
+from linewarden.diagnostics.packets.pcapng_file import MAGIC, PcapngReader
 
 
 class EvidenceFile:

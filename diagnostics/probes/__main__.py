@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from types import MappingProxyType
 
-from linewarden.diagnostics.capture.confine import confine
-from linewarden.diagnostics.capture.errors import CaptureError
+from linewarden.diagnostics.packets.confine import confine
+from linewarden.diagnostics.packets.errors import CaptureError
 from linewarden.diagnostics.probes.clock import probe_clock
 from linewarden.diagnostics.probes.dns import probe_dns
 from linewarden.diagnostics.probes.model import Findings, ProbeKind, ProbeOrder

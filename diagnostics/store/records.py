@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from linewarden.audit.errors import EffectRefused
 from linewarden.audit.store.log import LogStore
-from linewarden.diagnostics.model import Receipt, ReceiptCounts, ReceiptFact
+from linewarden.diagnostics.consent_model import Receipt, ReceiptCounts, ReceiptFact
 from linewarden.diagnostics.store.schema import lease as _lease
 from linewarden.diagnostics.store.schema import receipt as _receipt
 from linewarden.diagnostics.store.schema import record as _record

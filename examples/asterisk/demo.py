@@ -129,7 +129,7 @@ def running_server(service: Path) -> Iterator[str]:
     """The real server, with TLS, on a free port; ended by SIGTERM, as an operator would."""
     environment = os.environ | {"LINEWARDEN_LISTEN": "localhost:0", "LINEWARDEN_CAPTURE_MIN_DISK_FREE": "0"}
     environment["LINEWARDEN_PLACES_FILE"] = str(state_places(FOLDER))
-    call = [sys.executable, "-m", "linewarden.server", "serve", "--config", str(service / "linewarden.toml")]
+    call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", str(service / "linewarden.toml")]
     with (FOLDER / "server.log").open("w+") as log:
         server = subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True)
         try:

@@ -20,7 +20,7 @@ from rich.table import Table
 from sip_call import CALL_ID, Phones, capture_file
 from stage import AUDITOR, DEADLINE_S, FOLDER, OWNER, PARTNER, TENANT, Findings, Person, Site, command, console
 
-from linewarden.diagnostics.sealing import pyrage
+from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.v1 import audit_pb2, core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub

@@ -100,7 +100,7 @@ def connected(service: Path, address: str) -> Iterator[Site]:
 
 def command(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
     """Run the command `linewarden` as a user would."""
-    call = [sys.executable, "-m", "linewarden.server", *arguments]
+    call = [sys.executable, "-m", "linewarden.cli", *arguments]
     done = subprocess.run(call, check=False, capture_output=True, text=True, timeout=60)
     if check and done.returncode:
         raise SystemExit(f"linewarden {arguments[0]} failed: {done.stderr}")

@@ -6,15 +6,15 @@ from typing import Any
 
 from linewarden.authz.model import Verb
 from linewarden.authz.service import Access
-from linewarden.diagnostics.model import DeliveryOutcome, MailResult, Notice, NoticeText, Receipt
-from linewarden.diagnostics.notices import ActiveNotice
-from linewarden.diagnostics.sessions import START_PATIENCE_S
-from linewarden.diagnostics.steps import FOREIGN, Occasion, Step
+from linewarden.diagnostics.captures.runs import START_PATIENCE_S
+from linewarden.diagnostics.change import FOREIGN, Occasion, Step
+from linewarden.diagnostics.consent.notices import ActiveNotice
+from linewarden.diagnostics.consent_model import DeliveryOutcome, MailResult, Notice, NoticeText, Receipt
 from linewarden.diagnostics.store.records import StoredRecord
 from linewarden.server.access import ServicerContext, subject_name, timestamp
-from linewarden.server.diagnostics.customer import CustomerService
-from linewarden.server.diagnostics.desk_service import DEFAULT_PAGE_SIZE, of_own
-from linewarden.server.diagnostics.words import CHANNELS, FACTS, microseconds, notice_message, number, texts_in
+from linewarden.server.diagnostics.messages import CHANNELS, FACTS, microseconds, notice_message, number, texts_in
+from linewarden.server.diagnostics.rpc import DEFAULT_PAGE_SIZE, of_own
+from linewarden.server.diagnostics.terms import CustomerService
 from linewarden.server.door import Entrance
 from linewarden.server.errors import InvalidRequest, Violation
 from linewarden.server.names import PURPOSE_NUMBERS, by_number

@@ -4,7 +4,6 @@ A worker is named by a URI in its certificate, `urn:linewarden:worker:NAME`. The
 workers and never to serve; it can be kept elsewhere.
 """
 
-import re
 from datetime import datetime
 from pathlib import Path
 
@@ -13,33 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from linewarden.diagnostics.agent.certificates import URI_PREFIX, check_name
 from linewarden.server.tls import certificate_builder, key_usage, pem_of, write_new
-
-_URI = "urn:linewarden:worker:"
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-
-def check_name(name: str) -> None:
-    """Make sure that a worker can be called so.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    if not _NAME.fullmatch(name):
-        raise ValueError("a worker's name is 1 to 63 lower-case letters, digits and hyphens, no hyphen at an end")
-
-
-def worker_in(certificate: bytes) -> str | None:
-    """The worker whose certificate this is, PEM; None if it is no worker's. That it holds, TLS has checked."""
-    try:
-        names = x509.load_pem_x509_certificate(certificate).extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        )
-    except (ValueError, x509.ExtensionNotFound):
-        return None
-    uris = names.value.get_values_for_type(x509.UniformResourceIdentifier)
-    found = [uri.removeprefix(_URI) for uri in uris if uri.startswith(_URI)]
-    return found[0] if len(found) == 1 and _NAME.fullmatch(found[0]) else None
 
 
 def make_authority(certificate_file: Path, key_file: Path, now: datetime) -> bool:
@@ -81,7 +55,9 @@ def issue(worker: str, authority: bytes, authority_key: bytes, now: datetime) ->
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(key_usage(sign=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(_URI + worker)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(URI_PREFIX + worker)]), critical=False
+        )
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )

@@ -1,31 +1,20 @@
-"""What a worker is given when it is enrolled: a folder to be taken to its host, and kept there from others' eyes.
+"""Enrolling a capture worker: its folder is made here, and taken to its host. `agent.enrolment` says what is in it."""
 
-worker.toml      which servers to attend to, and which interfaces may be captured here
-worker.crt       the certificate that names the worker      worker.key    its private key
-server-ca.crt    what the server's certificate is checked with
-order-key        what the server's orders are checked with, as text of a C2SP verifier key
-spool/           sealed evidence on its way
-"""
-
-import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import grpc
 import orjson
 
-from linewarden.audit.note import Verifier
-from linewarden.diagnostics.orders import order_signer
-from linewarden.server.secret_files import read_secret
+from linewarden.audit.secret_files import read_secret
+from linewarden.diagnostics.agent.certificates import check_name
+from linewarden.diagnostics.agent.enrolment import CONFIG_FILE
+from linewarden.diagnostics.agent.orders import order_signer
 from linewarden.server.settings import Settings
 from linewarden.server.storage import read_seed
 from linewarden.server.tls import expiry, write_new
-from linewarden.server.workers.certificates import check_name, issue, make_authority, worker_in
+from linewarden.server.workers.certificates import issue, make_authority
 
-_CONFIG = "worker.toml"
 _TEXT = """\
 # A capture worker of Linewarden; `linewarden worker run FOLDER` attends with it.
 
@@ -34,18 +23,6 @@ servers = {servers}
 # What may be captured at this host. The server's places say whose it is; what does not stand in both is not captured.
 interfaces = {interfaces}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What a worker knows: its name, whom to attend to, whom to believe, what may be captured."""
-
-    name: str
-    servers: tuple[str, ...]
-    interfaces: frozenset[str]
-    verifier: Verifier
-    credentials: grpc.ChannelCredentials
-    spool: Path
 
 
 def enrol(
@@ -80,38 +57,7 @@ def enrol(
     write_new(folder / "order-key", f"{verifier}\n".encode(), 0o644)
     write_new(folder / "worker.crt", certificate, 0o644)
     write_new(folder / "worker.key", key, 0o600)
-    write_new(folder / _CONFIG, text.encode(), 0o644)
-
-
-def read_enrolment(folder: Path) -> Enrolment:
-    """What a worker was given.
-
-    Raises:
-        ValueError, VerificationFailed: a file holds something else than it should.
-        OSError: one cannot be read.
-    """
-    stated = tomllib.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    if unknown := stated.keys() - {"servers", "interfaces"}:
-        raise ValueError(f"{_CONFIG} knows no {', '.join(sorted(unknown))}")
-    servers, interfaces = (_texts(stated, name) for name in ("servers", "interfaces"))
-    if not servers:
-        raise ValueError(f"{_CONFIG} names no server")
-    certificate = (folder / "worker.crt").read_bytes()
-    name = worker_in(certificate)
-    if name is None:
-        raise ValueError("worker.crt names no worker")
-    credentials = grpc.ssl_channel_credentials(
-        (folder / "server-ca.crt").read_bytes(), read_secret(folder / "worker.key"), certificate
-    )
-    verifier = Verifier.parse((folder / "order-key").read_text(encoding="ascii").strip())
-    return Enrolment(name, tuple(servers), frozenset(interfaces), verifier, credentials, folder / "spool")
-
-
-def _texts(stated: Any, name: str) -> list[str]:
-    value = stated.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise ValueError(f"{name} of {_CONFIG} is a list of texts")
-    return value
+    write_new(folder / CONFIG_FILE, text.encode(), 0o644)
 
 
 def _toml(texts: Sequence[str]) -> str:

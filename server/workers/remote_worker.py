@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from linewarden.diagnostics.capture.model import StopReason
-from linewarden.diagnostics.causes import Cause
-from linewarden.diagnostics.ports import Order, Outcome
-from linewarden.diagnostics.session import Tally
-from linewarden.server.diagnostics.words import number
+from linewarden.diagnostics.agent.messages import evidence_said, reason_of, tally_of
+from linewarden.diagnostics.capture_model import Tally
+from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.captures.ports import Order, Outcome
+from linewarden.diagnostics.packets.model import StopReason
+from linewarden.server.diagnostics.messages import number
 from linewarden.server.workers.delivery import Delivered, Delivery
-from linewarden.server.workers.words import evidence_said, reason_of, tally_of
 from linewarden.v1 import worker_pb2
 
 Say = Callable[[worker_pb2.AttendResponse], None]

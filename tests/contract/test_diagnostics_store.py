@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from linewarden.audit.errors import EffectRefused
 from linewarden.audit.model import Unit
 from linewarden.audit.store.log import LogStore
-from linewarden.diagnostics.model import NoticeChannel, Receipt, ReceiptCounts, ReceiptFact
+from linewarden.diagnostics.consent_model import NoticeChannel, Receipt, ReceiptCounts, ReceiptFact
 from linewarden.diagnostics.store import schema
 from linewarden.diagnostics.store.records import Change, Lease, RecordStore, add_receipts, apply_changes
 from linewarden.diagnostics.store.usage import UsageStore, add_count

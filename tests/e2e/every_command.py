@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import linewarden.server.cli
+import linewarden.cli
 
 
 def main() -> None:
@@ -47,9 +47,9 @@ def _run(case: dict[str, Any], folder: Path) -> None:
     for number, file in (files | {0: os.open(os.devnull, os.O_RDONLY)}).items():
         os.dup2(file, number)
     if case["stdout"] == "closed":  # what Python itself may say at its end belongs to the case
-        linewarden.server.cli.main(case["arguments"], prog_name="linewarden")
+        linewarden.cli.main(case["arguments"], prog_name="linewarden")
     try:
-        linewarden.server.cli.main(case["arguments"], prog_name="linewarden")
+        linewarden.cli.main(case["arguments"], prog_name="linewarden")
     except SystemExit as end:
         sys.stdout.flush()
         atexit._run_exitfuncs()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from linewarden.diagnostics.sealing import pyrage
+from linewarden.diagnostics.evidence.sealing import pyrage
 from tests.e2e.conftest import COMMAND, POLICY, Done, Service, address_of, linewarden
 from tests.rights import live
 

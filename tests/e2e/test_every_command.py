@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from linewarden.server.cli import main
+from linewarden.cli import main
 from linewarden.server.tls import make_development_certificates
 from tests.e2e.conftest import Done, Service
 

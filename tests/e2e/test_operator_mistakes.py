@@ -231,7 +231,7 @@ def test_a_full_disk_as_output_is_told(service: Service) -> None:
     for words in (("tenant", "list", "--config", service.config), ("--version",)):
         with Path("/dev/full").open("wb") as full:
             done = subprocess.run(
-                [sys.executable, "-m", "linewarden.server", *words], stdout=full, stderr=subprocess.PIPE, text=True,
+                [sys.executable, "-m", "linewarden.cli", *words], stdout=full, stderr=subprocess.PIPE, text=True,
                 timeout=120, check=False,
             )  # fmt: skip
         assert (done.returncode, "Traceback" in done.stderr, "Exception" in done.stderr) == (2, False, False), done

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from linewarden.diagnostics.agent.connection_loop import attend
+from linewarden.diagnostics.agent.enrolment import Enrolment, read_enrolment
 from linewarden.server.bootstrap import Running
 from linewarden.server.tls import make_development_certificates
-from linewarden.server.workers.attending import attend
 from linewarden.server.workers.certificates import make_authority
-from linewarden.server.workers.enrolment import Enrolment, enrol, read_enrolment
+from linewarden.server.workers.enrolment import enrol
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import Client, Site
 from tests.integration.diagnosing import Diagnosing
@@ -111,7 +112,7 @@ async def until(holds: Callable[[], bool], within_s: float = 15) -> None:
 
 def worker_process(enrolment: Enrolment) -> "subprocess.Popen[bytes]":
     """A worker in a process of its own."""
-    command = [sys.executable, "-m", "linewarden.server", "worker", "run", str(enrolment.spool.parent)]
+    command = [sys.executable, "-m", "linewarden.cli", "worker", "run", str(enrolment.spool.parent)]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from linewarden.diagnostics.capture.source_file import open_capture
+from linewarden.diagnostics.packets.source_file import open_capture
 
 SCENARIOS = Path(__file__).parents[1] / "testdata" / "capture"
 SIPP_MEDIA = Path("/usr/share/sip-tester")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from linewarden.diagnostics.sealing import unseal
+from linewarden.diagnostics.evidence.sealing import unseal
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import TENANT, Site, person
@@ -114,7 +114,7 @@ def worker_of(session: str, parent: int | None = None) -> int:
     """The process id of a session's worker: the one whose evidence our sealer of that session reads."""
     lines = ours(parent)
     assert any(session in line for line in lines.values())
-    (worker,) = [one for one, line in lines.items() if "linewarden.diagnostics.capture" in line]
+    (worker,) = [one for one, line in lines.items() if "linewarden.diagnostics.packets" in line]
     return worker
 
 

@@ -22,7 +22,7 @@ from grpc_status import rpc_status
 from linewarden.audit.keyring import new_key_encryption_key
 from linewarden.server.bootstrap import Running, now_us, start
 from linewarden.server.names import PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
-from linewarden.server.operating import create_key, create_tenant, load_first_policy
+from linewarden.server.operator_actions import create_key, create_tenant, load_first_policy
 from linewarden.server.settings import Settings, load_settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tls import write_new
@@ -243,7 +243,7 @@ class Server:
         call = [
             sys.executable,
             "-m",
-            "linewarden.server",
+            "linewarden.cli",
             "serve",
             "--config",
             f"{site.settings.data_dir}/linewarden.toml",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from linewarden.diagnostics.sealing import pyrage
+from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.server.bootstrap import Running
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from linewarden.diagnostics.sweeper import GRACE_S, HOLD_S, Sweeper
+from linewarden.diagnostics.captures.sweeper import GRACE_S, HOLD_S, Sweeper
 from linewarden.server.bootstrap import Running
-from linewarden.server.diagnostics.words import LEASE_S
+from linewarden.server.diagnostics.messages import LEASE_S
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from linewarden.server.bootstrap import now_us
-from linewarden.server.operating import revoke_key
+from linewarden.server.operator_actions import revoke_key
 from linewarden.v1 import access_pb2, error_reason_pb2
 from tests.integration.conftest import TENANT, Client, Site, check_request, person, refusal_of, serving
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from linewarden.diagnostics.capture.dissect import LINKTYPE_ETHERNET, LINKTYPE_SLL2
-from linewarden.diagnostics.capture.errors import SourceUnusable
-from linewarden.diagnostics.capture.mask import Masker
-from linewarden.diagnostics.capture.model import Frame, Profile, Selector
-from linewarden.diagnostics.capture.source_live import LiveSource
+from linewarden.diagnostics.packets.dissect import LINKTYPE_ETHERNET, LINKTYPE_SLL2
+from linewarden.diagnostics.packets.errors import SourceUnusable
+from linewarden.diagnostics.packets.mask import Masker
+from linewarden.diagnostics.packets.model import Frame, Profile, Selector
+from linewarden.diagnostics.packets.source_live import LiveSource
 
 pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
 

@@ -21,11 +21,11 @@ from typing import Any
 
 import pytest
 
-from linewarden.diagnostics.capture.evidence import Chain
-from linewarden.diagnostics.capture.launch import WorkerProcess, start_worker
-from linewarden.diagnostics.capture.model import CaptureLimits, Frame, Profile, Selector, StopReason, Transport
-from linewarden.diagnostics.capture.source_file import open_capture
-from linewarden.diagnostics.capture.ticket import KEY_BYTES, StartTicket, digest, sign_ticket
+from linewarden.diagnostics.packets.evidence import Chain
+from linewarden.diagnostics.packets.launch import WorkerProcess, start_worker
+from linewarden.diagnostics.packets.model import CaptureLimits, Frame, Profile, Selector, StopReason, Transport
+from linewarden.diagnostics.packets.source_file import open_capture
+from linewarden.diagnostics.packets.ticket import KEY_BYTES, StartTicket, digest, sign_ticket
 from tests.rights import live
 
 TESTDATA = Path(__file__).parents[1] / "testdata" / "capture"
@@ -155,7 +155,7 @@ def test_no_start_without_the_right_key():
     os.close(key_writer)
     pipes = [f"--key-fd={key_reader}", f"--evidence-fd={evidence_writer}"]
     done = subprocess.run(
-        [sys.executable, "-m", "linewarden.diagnostics.capture", *pipes],
+        [sys.executable, "-m", "linewarden.diagnostics.packets", *pipes],
         input=sign_ticket(_ticket(), bytes(KEY_BYTES)).encode() + b"\n",
         capture_output=True,
         pass_fds=[key_reader, evidence_writer],

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from linewarden.audit.clock import Clock
 from linewarden.audit.housekeeping import Housekeeper
+from linewarden.cli import main
 from linewarden.server.bootstrap import now_us
-from linewarden.server.cli import main
 from linewarden.v1 import access_pb2
 from tests.integration.conftest import TENANT, Client, Site, check_request, serving
 

@@ -14,7 +14,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from linewarden.diagnostics.sealing import unseal
+from linewarden.diagnostics.evidence.sealing import unseal
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import TENANT, Site, person
 from tests.integration.diagnosing import CONTEXT, IDENTITY, LIMITS, Diagnosing, asked, customer

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from linewarden.server.diagnostics.words import LEASE_S
+from linewarden.server.diagnostics.messages import LEASE_S
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.captures import (
     SECRET,
@@ -200,7 +200,7 @@ async def found_again(
     site: Site, monkeypatch: pytest.MonkeyPatch, id: str
 ) -> AsyncIterator[tuple[Diagnosing, pb.Session]]:
     """The next server, once it has ended the session; it waits for a second where others wait for lease and grace."""
-    monkeypatch.setattr("linewarden.diagnostics.sweeper.GRACE_S", 1.0 - LEASE_S)
-    monkeypatch.setattr("linewarden.server.diagnostics.wiring.SWEEP_INTERVAL_S", 0.2)
+    monkeypatch.setattr("linewarden.diagnostics.captures.sweeper.GRACE_S", 1.0 - LEASE_S)
+    monkeypatch.setattr("linewarden.server.diagnostics.assembly.SWEEP_INTERVAL_S", 0.2)
     async with open_again(site) as (acme, _server):
         yield acme, await ended(acme, id, 30)

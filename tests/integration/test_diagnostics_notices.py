@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
-from linewarden.diagnostics.mail import THREADS, WAITING
+from linewarden.diagnostics.consent.smtp import THREADS, WAITING
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import Diagnosing, customer, open_again, statement
-from tests.unit.diagnostics.test_service_mail import Postbox
+from tests.unit.diagnostics.consent.test_smtp import Postbox
 
 PARTNER = "//partner/ines"
 ABOUT: dict[str, Any] = {"notice_id": "faults", "notice_version": 1}

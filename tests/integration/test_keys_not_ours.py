@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from linewarden.server.bootstrap import now_us
 from linewarden.server.credentials import new_key
 from linewarden.server.errors import KeysNotOurs
-from linewarden.server.operating import create_key, revoke_key
+from linewarden.server.operator_actions import create_key, revoke_key
 from tests.integration.conftest import TENANT, Client, Server, Site, serving
 from tests.integration.past_the_service import DENY, database, effect, refused, written
 

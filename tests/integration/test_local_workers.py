@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from linewarden.diagnostics.capture.model import CaptureLimits, Profile, Selector, StopReason
-from linewarden.diagnostics.capture.ticket import StartTicket
-from linewarden.diagnostics.causes import Cause
+from linewarden.diagnostics.agent.local_worker import LocalWorker, _tally
+from linewarden.diagnostics.agent.local_workers import LocalWorkers
+from linewarden.diagnostics.capture_model import Reader, Tally
+from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.captures.ports import Order
 from linewarden.diagnostics.errors import DiagnosisUnavailable
-from linewarden.diagnostics.local_worker import LocalWorker, _tally
-from linewarden.diagnostics.local_workers import LocalWorkers
-from linewarden.diagnostics.ports import Order
-from linewarden.diagnostics.session import Reader, Tally
+from linewarden.diagnostics.packets.model import CaptureLimits, Profile, Selector, StopReason
+from linewarden.diagnostics.packets.ticket import StartTicket
 from tests.integration.disks import holding, small_disk
 from tests.rights import live
 

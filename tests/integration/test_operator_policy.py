@@ -10,7 +10,7 @@ from linewarden.authz.errors import PolicyLockout
 from linewarden.authz.planning import Request, plan_amendment, plan_file
 from linewarden.authz.policies import Loaded
 from linewarden.server.bootstrap import now_us
-from linewarden.server.operating import change_policy
+from linewarden.server.operator_actions import change_policy
 from tests.integration.conftest import POLICY, TENANT, Client, Site, serving
 
 LOCKED = "allow erik read_access_log audit_log any"

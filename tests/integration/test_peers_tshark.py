@@ -20,9 +20,9 @@ from typing import NamedTuple
 import pytest
 
 from linewarden.diagnostics.analysis import EvidenceFile, Report, analyse
-from linewarden.diagnostics.capture.launch import start_worker
-from linewarden.diagnostics.capture.model import CaptureLimits, Profile
-from linewarden.diagnostics.capture.ticket import KEY_BYTES, StartTicket
+from linewarden.diagnostics.packets.launch import start_worker
+from linewarden.diagnostics.packets.model import CaptureLimits, Profile
+from linewarden.diagnostics.packets.ticket import KEY_BYTES, StartTicket
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "data" / "pcap"
 PUBLISHED = sorted(CAPTURES.iterdir()) if CAPTURES.is_dir() else []

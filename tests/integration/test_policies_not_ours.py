@@ -12,7 +12,7 @@ from linewarden.authz.errors import PolicyNotOurs
 from linewarden.authz.policies import REFUSED_S
 from linewarden.authz.store.policy import PolicyStore
 from linewarden.server.bootstrap import now_us
-from linewarden.server.operating import create_tenant
+from linewarden.server.operator_actions import create_tenant
 from linewarden.v1 import policy_pb2
 from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Server, Site, check_request, person, serving
 from tests.integration.past_the_service import (

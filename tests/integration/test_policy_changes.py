@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from linewarden.server.bootstrap import now_us
-from linewarden.server.operating import create_tenant, revoke_key
+from linewarden.server.operator_actions import create_tenant, revoke_key
 from linewarden.v1 import access_pb2
 from tests.integration.conftest import TENANT, Client, Site, processes, refusal_of, serving
 

@@ -9,7 +9,7 @@ import pytest
 from linewarden.audit.shares import TENANT_BYTES, shares
 from linewarden.authz.errors import PolicyInvalid, PolicyLockout
 from linewarden.server.bootstrap import now_us
-from linewarden.server.operating import create_tenant, load_first_policy
+from linewarden.server.operator_actions import create_tenant, load_first_policy
 from linewarden.v1 import policy_pb2 as pb
 from tests.integration.conftest import OTHER_TENANT, POLICY, TENANT, Client, Site, person, refusal_of, serving
 from tests.integration.past_the_service import written

@@ -14,7 +14,7 @@ from linewarden.v1 import access_pb2, core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import TENANT, Client, Site, check_request, processes, query_request
 from tests.integration.diagnosing import READER, RULES, Diagnosing, asked, statement
-from tests.unit.diagnostics.test_service_mail import Postbox
+from tests.unit.diagnostics.consent.test_smtp import Postbox
 
 #: Values that stand in requests alone, not in the policy; each is unlike anything else in the files.
 PERSONAL = (

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from linewarden.diagnostics.agent.enrolment import Enrolment
 from linewarden.diagnostics.analysis import EvidenceFile, Report, analyse
 from linewarden.server.tls import certificate_builder, pem_of
-from linewarden.server.workers.enrolment import Enrolment
 from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.branches import Branch, prepare
 from tests.integration.calls import HEADERS, Call, Ports, make_call, needs_sipp, windows
@@ -141,7 +141,7 @@ class Host:
 
     def worker(self, enrolment: Enrolment) -> "subprocess.Popen[bytes]":
         """A capture worker there."""
-        command = [sys.executable, "-m", "linewarden.server", "worker", "run", str(enrolment.spool.parent)]
+        command = [sys.executable, "-m", "linewarden.cli", "worker", "run", str(enrolment.spool.parent)]
         return subprocess.Popen([*self.prefix, *command], stderr=subprocess.DEVNULL)
 
 

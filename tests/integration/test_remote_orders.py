@@ -10,15 +10,15 @@ import grpc
 import pytest
 
 from linewarden.audit.note import Signer
-from linewarden.diagnostics.capture.model import CaptureLimits, Profile
-from linewarden.diagnostics.capture.ticket import StartTicket
-from linewarden.diagnostics.orders import sign_capture, sign_probe
-from linewarden.diagnostics.ports import Order
+from linewarden.diagnostics.agent.connection_loop import attend
+from linewarden.diagnostics.agent.enrolment import Enrolment
+from linewarden.diagnostics.agent.messages import PROTOCOL
+from linewarden.diagnostics.agent.orders import sign_capture, sign_probe
+from linewarden.diagnostics.capture_model import Reader
+from linewarden.diagnostics.captures.ports import Order
+from linewarden.diagnostics.packets.model import CaptureLimits, Profile
+from linewarden.diagnostics.packets.ticket import StartTicket
 from linewarden.diagnostics.probes.model import ProbeKind, ProbeOrder
-from linewarden.diagnostics.session import Reader
-from linewarden.server.workers.attending import attend
-from linewarden.server.workers.enrolment import Enrolment
-from linewarden.server.workers.words import PROTOCOL
 from linewarden.v1 import worker_pb2
 from linewarden.v1.worker_pb2_grpc import (
     CaptureWorkerServiceServicer,

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from linewarden.diagnostics.agent.messages import PROTOCOL
 from linewarden.server.tls import certificate_builder, pem_of
 from linewarden.server.workers.certificates import issue, make_authority
-from linewarden.server.workers.words import PROTOCOL
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1 import worker_pb2
 from linewarden.v1.worker_pb2_grpc import (

@@ -15,9 +15,9 @@ from linewarden.audit.entry import HEARTBEAT, encode
 from linewarden.audit.errors import LogUnavailable, VerificationFailed
 from linewarden.audit.model import SYSTEM_LOG, Unit
 from linewarden.audit.verify import verify_export
+from linewarden.cli import main
 from linewarden.server.bootstrap import now_us
-from linewarden.server.cli import main
-from linewarden.server.operating import create_tenant, load_first_policy, revoke_key
+from linewarden.server.operator_actions import create_tenant, load_first_policy, revoke_key
 from linewarden.server.storage import open_storage
 from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
 from tests.integration.backups import Backup

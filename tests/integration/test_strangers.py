@@ -9,7 +9,7 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
-from linewarden.server.cli import main
+from linewarden.cli import main
 from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from tests.integration.conftest import TENANT, Client, Site, person, refusal_of, serving

@@ -60,7 +60,7 @@ def started(
     command = [
         sys.executable,
         "-m",
-        "linewarden.server",
+        "linewarden.cli",
         "serve",
         "--config",
         f"{site.settings.data_dir}/linewarden.toml",

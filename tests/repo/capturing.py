@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.sealing import pyrage
+from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.diagnostics.states import Event
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb

@@ -8,7 +8,7 @@ import click
 from contract import elements
 from repository import ROOT
 
-from linewarden.server.cli import main as linewarden
+from linewarden.cli import main as linewarden
 from linewarden.server.settings_text import settings_table
 
 README = ROOT / "README.md"

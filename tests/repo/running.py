@@ -36,7 +36,7 @@ class Service:
 
 def initialize(home: Path) -> None:
     """Make a service, unless there is one."""
-    call = [sys.executable, "-m", "linewarden.server", "init", "var/linewarden", "--keep"]
+    call = [sys.executable, "-m", "linewarden.cli", "init", "var/linewarden", "--keep"]
     subprocess.run(call, cwd=home, env=_environment(), check=True, timeout=_WAIT_S)
 
 
@@ -45,7 +45,7 @@ def serving(home: Path, **settings: str) -> Iterator[Service]:
     """Make a service and serve, as `make run` does; ends it by SIGTERM. `settings` are variables of its environment."""
     initialize(home)
     environment = _environment() | {"LINEWARDEN_LISTEN": "localhost:0"} | settings
-    call = [sys.executable, "-m", "linewarden.server", "serve", "--config", "var/linewarden/linewarden.toml"]
+    call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", "var/linewarden/linewarden.toml"]
     with subprocess.Popen(call, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             address = _address(server)
@@ -59,7 +59,7 @@ def serving(home: Path, **settings: str) -> Iterator[Service]:
 @contextmanager
 def attending(folder: Path) -> Iterator[None]:
     """Run the capture worker of a folder; ends it by SIGTERM."""
-    call = [sys.executable, "-m", "linewarden.server", "worker", "run", str(folder)]
+    call = [sys.executable, "-m", "linewarden.cli", "worker", "run", str(folder)]
     with subprocess.Popen(call, env=_environment(), stderr=subprocess.PIPE, text=True) as worker:
         try:
             if not any("attends to" in line for line in worker.stderr or ()):

@@ -27,7 +27,7 @@ def test_imports_point_one_way() -> None:
         ("judge", "authz/snapshot.py", "import casbin"),
         ("stores", "audit/writer.py", "import sqlalchemy"),
         ("scapy", "diagnostics/analysis/engine.py", "def late():\n    import scapy.all"),
-        ("worker", "diagnostics/capture/mask.py", "import linewarden.audit.note"),
+        ("worker", "diagnostics/packets/mask.py", "import linewarden.audit.note"),
         ("verifier", "audit/verify/proof.py", "import linewarden.audit.writer"),
     ],
 )

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from linewarden.server.bootstrap import now_us
-from linewarden.server.operating import create_tenant
+from linewarden.server.operator_actions import create_tenant
 from linewarden.server.settings import load_settings
 from linewarden.server.storage import open_storage
 

@@ -150,7 +150,7 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, nam
 
 def test_the_variables_of_the_command_are_known() -> None:
     """Each option of the command that reads the environment is known as no setting."""
-    cli: Any = pytest.importorskip("linewarden.server.cli")
+    cli: Any = pytest.importorskip("linewarden.cli")
 
     def names(command: click.Command) -> set[str]:
         found = {p.envvar for p in command.params if isinstance(p.envvar, str)}

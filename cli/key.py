@@ -1,0 +1,90 @@
+"""`linewarden key`: the API keys of callers, in the database itself."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from linewarden.cli.operator import configured, opened_storage
+from linewarden.cli.output import output_option, write_rows
+from linewarden.server.bootstrap import now_us
+from linewarden.server.credentials import ANY, ApiKey
+from linewarden.server.operator_actions import create_key, revoke_key
+from linewarden.v1 import access_pb2, audit_pb2, diagnostics_pb2, policy_pb2
+
+_SERVICES = {
+    name: service
+    for module in (access_pb2, policy_pb2, audit_pb2, diagnostics_pb2)
+    for name, service in module.DESCRIPTOR.services_by_name.items()
+}
+_METHODS = {f"{name}/{method.name}" for name, service in _SERVICES.items() for method in service.methods}
+_COLUMNS = ("id", "caller", "tenants", "methods", "created", "expires", "revoked")
+
+
+@click.group()
+def key() -> None:
+    """Create, list and revoke the keys that callers prove themselves with."""
+
+
+@key.command()
+@configured
+@click.argument("caller")
+@click.option(
+    "--tenant", "tenants", multiple=True, required=True, help="A tenant it may ask about, or *; may be repeated."
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    required=True,
+    help=f"A service ({', '.join(_SERVICES)}), one method (AccessService/Check), or *; may be repeated.",
+)
+@click.option("--days", type=click.IntRange(1), help="How long it is valid; otherwise until it is revoked.")
+def create(
+    config: Path | None, caller: str, tenants: tuple[str, ...], methods: tuple[str, ...], days: int | None
+) -> None:
+    """Create a key for CALLER and print it, this once."""
+    for method in methods:
+        if method != ANY and method not in _SERVICES and method not in _METHODS:
+            raise click.BadParameter(f"there is no service or method {method}", param_hint="--method")
+    now = now_us()
+    expires = None if days is None else now + int(timedelta(days=days).total_seconds()) * 1_000_000
+    with opened_storage(config) as storage:
+        created, token = create_key(storage.log, caller, tenants, methods, now, expires)
+    click.echo(token)
+    click.echo(f"linewarden: key {created.id} for {caller}; it is not shown again", err=True)
+
+
+@key.command("list")
+@configured
+@output_option
+def list_keys(config: Path | None, output: str) -> None:
+    """List all keys, revoked ones too; never their secrets."""
+    with opened_storage(config) as storage:
+        write_rows(map(_row, storage.keys.all()), _COLUMNS, output)
+
+
+@key.command()
+@configured
+@click.argument("id")
+def revoke(config: Path | None, id: str) -> None:
+    """Revoke the key ID. When this returns, no server answers for it any more."""
+    with opened_storage(config) as storage:
+        revoke_key(storage.log, id, now_us())
+    click.echo(f"linewarden: key {id} is revoked", err=True)
+
+
+def _row(one: ApiKey) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "caller": one.caller,
+        "tenants": sorted(one.tenants),
+        "methods": sorted(one.methods),
+        "created": _time(one.created_us),
+        "expires": _time(one.expires_us),
+        "revoked": _time(one.revoked_us),
+    }
+
+
+def _time(us: int | None) -> str:
+    return "" if us is None else datetime.fromtimestamp(us / 1_000_000, UTC).isoformat(timespec="seconds")

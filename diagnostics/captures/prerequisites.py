@@ -1,0 +1,88 @@
+"""What becomes of sessions whose grounds are gone: diagnostics disabled, an attestation withdrawn."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from linewarden.diagnostics import kinds
+from linewarden.diagnostics.capture_model import Session, SessionState
+from linewarden.diagnostics.captures.preconditions import Gates
+from linewarden.diagnostics.change import Occasion, Step, changed
+from linewarden.diagnostics.errors import AttestationMissing
+from linewarden.diagnostics.packets.model import StopReason
+from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.states import CAPTURING, Event, follow
+from linewarden.diagnostics.store.records import Change, StoredRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The sessions that lost their grounds, with the entries and changes that say so."""
+
+    sessions: tuple[str, ...]
+    entries: tuple[bytes, ...]
+    changes: tuple[Change, ...]
+
+
+def without_grounds(
+    on: Occasion, sessions: Sequence[tuple[StoredRecord, Session]], waiting: Event, reason: StopReason
+) -> Lost:
+    """Sessions that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
+    ids, entries, changes = [], [], []
+    for stored, session in sessions:
+        if session.state is SessionState.STOPPING:
+            continue
+        if session.state in CAPTURING:
+            after = stopped(session, reason)
+            entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", {"session": session.id, "stop_reason": reason}))
+        else:
+            after = replace(without_approval(session), state=follow(session.state, waiting))
+            entries.append(on.entry(f"{kinds.CAPTURE}{waiting}", {"session": session.id, "reason": reason}))
+        ids.append(session.id)
+        changes.append(changed(stored, after.state, after))
+    return Lost(tuple(ids), tuple(entries), tuple(changes))
+
+
+class GroundsDesk:
+    """Sessions that wait, looked at again. The methods ask the database; they raise LogUnavailable."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._gates = Gates(books)
+
+    def recheck(self, on: Occasion, id: str) -> Step[Session] | None:
+        """A session that waits on grounds that are gone waits for others; None if all is well.
+
+        Where other grounds are there already it goes on at once, but for an approval it waits anew.
+        """
+        stored, session = self._books.session(on.log, id)
+        found, terms = self._books.terms(on.log)
+        if found is None or session.state not in {SessionState.PENDING_APPROVAL, SessionState.ARMED}:
+            return None
+        reason = self._gates.why_gone(on.log, session, terms, on.now_us)
+        if reason is None:
+            return None
+        after = replace(without_approval(session), state=follow(session.state, Event.GROUNDS_LOST))
+        fields = {"session": id, "reason": reason}
+        entries = [on.entry(f"{kinds.CAPTURE}{Event.GROUNDS_LOST}", fields)]
+        relies: tuple[StoredRecord, ...] = (found,)
+        with suppress(AttestationMissing):
+            after, records = self._gates.grounded(on.log, after, terms, on.now_us)
+            relies = (found, *records)
+            fields = {"session": id, "attestation": after.attestation, "state": after.state}
+            entries.append(on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
+        return Step(on.log, tuple(entries), (changed(stored, after.state, after),), after, relies=relies)
+
+
+def stopped(session: Session, reason: StopReason) -> Session:
+    """The session with its one reason to stop.
+
+    Raises:
+        StateConflict: it neither runs nor pauses.
+    """
+    return replace(session, state=follow(session.state, Event.STOPPED), stop_reason=reason)
+
+
+def without_approval(session: Session) -> Session:
+    """The session as it was before it had grounds: an approval is for the grounds it was given on."""
+    return replace(session, attestation="", approved_by="", approved_us=None, approved_zone="", start_before_us=None)

@@ -1,0 +1,153 @@
+"""A step: entries of the log and the change they report, to be appended together or not at all."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from linewarden.audit.directory import Directory
+from linewarden.audit.entry import encode
+from linewarden.audit.keyring import Person, Sealed
+from linewarden.diagnostics.capture_model import Session
+from linewarden.diagnostics.codec import canonical
+from linewarden.diagnostics.consent_model import Receipt, Secret
+from linewarden.diagnostics.errors import NotTheCustomer
+from linewarden.diagnostics.store.records import (
+    Ceiling,
+    Change,
+    StoredRecord,
+    add_receipts,
+    apply_changes,
+    check_ceilings,
+    check_unchanged,
+)
+from linewarden.diagnostics.usage import Counted, Forgotten
+
+R = TypeVar("R")
+
+#: How persons of other tenants are known.
+FOREIGN = "//"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Who does something, through whom, in which log, when. `actor` is None when the service itself does it.
+
+    `keeper` is the tenant itself: values that belong to no single person are sealed under its key.
+    """
+
+    log: int
+    tenant: str
+    caller: str
+    request_id: str
+    now_us: int
+    name: str = ""
+    actor: Person | None = None
+    keeper: Person | None = None
+    purpose: str = ""
+    case: str = ""
+    zone: str = ""
+
+    @property
+    def sid(self) -> str:
+        """The pseudonym of the actor; empty for the service itself."""
+        return "" if self.actor is None else self.actor.sid
+
+    @property
+    def tenant_itself(self) -> Person:
+        """The tenant as a person: under its key is sealed what belongs to nobody else."""
+        if self.keeper is None:
+            raise AssertionError("what the service does by itself is private to nobody")
+        return self.keeper
+
+    def by_customer(self) -> None:
+        """Make sure that the actor is one of the customer's own.
+
+        Raises:
+            NotTheCustomer: it is a person of another tenant.
+        """
+        if self.name.startswith(FOREIGN):
+            raise NotTheCustomer
+
+    def entry(self, kind: str, fields: Mapping[str, Any], sealed: Sequence[Secret] = ()) -> bytes:
+        """An entry about what the actor does."""
+        frame: dict[str, Any] = {"caller": self.caller, "request_id": self.request_id}
+        if self.actor is not None:
+            frame["actor"] = {"sid": self.actor.sid}
+        return encode(kind, self.now_us, frame | dict(fields), [Sealed(one.sid, one.ct, one.commit) for one in sealed])
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[R]):
+    """Entries and changes that belong together, and what comes of them once they are durable.
+
+    `relies` are records that it was made from and does not change, `ceilings` what the changes may not lead beyond.
+    """
+
+    log: int
+    entries: tuple[bytes, ...]
+    changes: tuple[Change, ...]
+    result: R
+    notice: tuple[str, int] = ("", 0)
+    receipts: tuple[Receipt, ...] = ()
+    relies: tuple[StoredRecord, ...] = ()
+    ceilings: tuple[Ceiling, ...] = ()
+    counted: Counted | Forgotten | None = None
+
+    def apply(self, connection: Any) -> None:
+        """The effect, inside the append.
+
+        Raises:
+            EffectRefused: something is no longer as it was read: make the step again.
+        """
+        check_unchanged(connection, self.log, self.relies)
+        apply_changes(connection, self.log, self.changes)
+        check_ceilings(connection, self.log, self.ceilings)
+        add_receipts(connection, self.log, *self.notice, self.receipts)
+        if self.counted is not None:
+            self.counted.apply(connection, self.log)
+
+
+def fresh(kind: str, id: str, state: str, created_us: int, record: Any) -> Change:
+    """A new record."""
+    return Change(kind, id, 0, created_us, state, canonical(record), _due(record))
+
+
+def changed(stored: StoredRecord, state: str, record: Any) -> Change:
+    """A record in the place of the one that was read."""
+    return Change(stored.kind, stored.id, stored.version, stored.created_us, state, canonical(record), _due(record))
+
+
+def _due(record: Any) -> int | None:
+    return record.due_us if isinstance(record, Session) else None
+
+
+class Safe:
+    """Seals private values, and opens what is still readable."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    @staticmethod
+    def seal(keeper: Person, values: Mapping[str, str]) -> Secret:
+        """The values, sealed."""
+        sealed = keeper.seal(values, os.urandom(28))
+        return Secret(sealed.sid, sealed.ciphertext, sealed.commitment)
+
+    def open(self, log: int, secret: Secret) -> dict[str, str]:
+        """The values; none if their keeper was erased. Asks the database.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        found = self._directory.people(log, [secret.sid]).get(secret.sid)
+        return {} if found is None else found[0].open(secret.ct, secret.commit)
+
+    def names(self, log: int, sids: Sequence[str]) -> dict[str, str]:
+        """Names by pseudonym; erased persons are left out. Asks the database.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        wanted = sorted({sid for sid in sids if sid})
+        return {sid: name for sid, (_person, name) in self._directory.people(log, wanted).items()} if wanted else {}

@@ -1,0 +1,169 @@
+"""Attestations: that users were told, signed by the service for the attestor.
+
+The signed bytes are canonical JSON of everything that is not private, with the commitment to what is: so the signature
+reveals nothing that could be guessed, and whoever was shown the private texts can check them against it. Private is
+every text in the attestor's own words, the audience and the reference of the impact assessment among them.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from linewarden.audit.note import Signer, sign_note
+from linewarden.diagnostics import kinds
+from linewarden.diagnostics.capture_model import SessionState
+from linewarden.diagnostics.captures.preconditions import attested, lacking
+from linewarden.diagnostics.captures.prerequisites import without_grounds
+from linewarden.diagnostics.change import Occasion, Safe, Step, changed, fresh
+from linewarden.diagnostics.consent.notices import NoticeDesk
+from linewarden.diagnostics.consent_model import Attestation, AttestedTexts, Notice, Statement
+from linewarden.diagnostics.errors import AttestationInvalid, NoticeNotCurrent, StateConflict
+from linewarden.diagnostics.packets.model import Profile, StopReason
+from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.states import LIVE, WAITING, Event
+from linewarden.diagnostics.store.records import Change
+
+#: No attestation lasts longer: people forget, and people change.
+LONGEST_US = 366 * 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationChanged:
+    """The attestation as it now stands, and the sessions that went on or lost their grounds."""
+
+    attestation: Attestation
+    sessions: tuple[str, ...]
+
+
+class AttestationDesk:
+    """What the customer attests. The methods ask the database; they raise LogUnavailable beside what is stated."""
+
+    def __init__(
+        self,
+        books: Books,
+        safe: Safe,
+        notices: NoticeDesk,
+        signer: Callable[[int], Signer],
+        new_id: Callable[[], str],
+    ) -> None:
+        """`signer` is the key that signs for a log."""
+        self._books = books
+        self._safe = safe
+        self._notices = notices
+        self._signer = signer
+        self._new_id = new_id
+
+    def make(self, on: Occasion, statement: Statement) -> Step[AttestationChanged]:
+        """Attest that users were told. Sessions that waited for this go on.
+
+        Raises:
+            NotTheCustomer: a person of another tenant tries.
+            NotEnabled: diagnostics are not enabled.
+            RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
+            AttestationInvalid: the statement contradicts itself, the notice, or the clock, or nobody was told.
+        """
+        on.by_customer()
+        found, terms = self._books.enabled_terms(on.log)
+        attested_notice, notice = self._books.notice(on.log, statement.notice_id)
+        if notice.version != statement.notice_version:
+            raise NoticeNotCurrent
+        _check(statement, self._notices.opened(on.log, notice), on.now_us)
+        attestation = self._signed(on, statement, notice)
+        entries, changes, ids = [_made(on, attestation)], [_new(on, attestation)], []
+        for stored, session in self._books.sessions_in((SessionState.PENDING_ATTESTATION,), on.log):
+            if not attestation.in_force(on.now_us) or lacking(attestation, session, terms):
+                continue
+            after = attested(session, attestation, terms, on.now_us)
+            fields = {"session": session.id, "attestation": attestation.id, "state": after.state}
+            entries.append(on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
+            changes.append(changed(stored, after.state, after))
+            ids.append(session.id)
+        result = AttestationChanged(attestation, tuple(ids))
+        return Step(on.log, tuple(entries), tuple(changes), result, relies=(found, attested_notice))
+
+    def withdraw(self, on: Occasion, id: str) -> Step[AttestationChanged]:
+        """Take an attestation back: what rests on it waits again, or stops.
+
+        Raises:
+            NotTheCustomer: a person of another tenant tries.
+            RecordNotFound: there is none.
+            StateConflict: it is withdrawn already.
+        """
+        on.by_customer()
+        stored, attestation = self._books.attestation(on.log, id)
+        if attestation.withdrawn_us is not None:
+            raise StateConflict("withdrawn")
+        after = replace(attestation, withdrawn_us=on.now_us)
+        affected = [
+            (at, session)
+            for at, session in self._books.sessions_in(WAITING | LIVE, on.log)
+            if session.attestation == id
+        ]
+        lost = without_grounds(on, affected, Event.GROUNDS_LOST, StopReason.ATTESTATION_WITHDRAWN)
+        entries = (on.entry(kinds.ATTESTATION_WITHDRAWN, {"attestation": id}), *lost.entries)
+        changes = (changed(stored, "withdrawn", after), *lost.changes)
+        return Step(on.log, entries, changes, AttestationChanged(after, lost.sessions))
+
+    def opened(self, log: int, attestation: Attestation) -> Statement:
+        """The statement with its private texts, as far as they are still readable."""
+        return replace(attestation.statement, texts=AttestedTexts(**self._safe.open(log, attestation.private)))
+
+    def verifier_key(self, log: int) -> str:
+        """The key that checks the notes of a log."""
+        return str(self._signer(log).verifier)
+
+    def _signed(self, on: Occasion, statement: Statement, notice: Notice) -> Attestation:
+        if on.actor is None:
+            raise AssertionError("nobody attests")
+        private = self._safe.seal(on.actor, asdict(statement.texts))
+        public = replace(statement, texts=AttestedTexts())
+        bare = Attestation(self._new_id(), on.sid, on.now_us, notice.hash, public, private, note="")
+        return replace(bare, note=sign_note(signed_text(bare), self._signer(on.log)))
+
+
+def signed_text(attestation: Attestation) -> str:
+    """The text under the signature: one line of canonical JSON."""
+    statement = {name: value for name, value in asdict(attestation.statement).items() if name != "texts"}
+    content = {
+        "attestation": attestation.id,
+        "attestor": attestation.attestor,
+        "made": attestation.made_us,
+        "notice_hash": attestation.notice_hash,
+        "private": attestation.private.commit,
+        "statement": statement,
+    }
+    # ASCII alone, so that no character of a text can be a control character of the note.
+    return json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+def _check(statement: Statement, notice: Notice, now_us: int) -> None:
+    told = {one.channel for one in statement.channels}
+    faults = {
+        "notified_until": not statement.notified_from_us <= statement.notified_until_us,
+        "notified_from": statement.notified_from_us < notice.published_us,
+        "valid_until": not max(now_us, statement.notified_until_us) < statement.valid_until_us <= now_us + LONGEST_US,
+        "informed_count": statement.informed_count == 0,
+        "confirmed_count": statement.confirmed_count > statement.informed_count,
+        "audience": statement.texts.audience != notice.audience,
+        "channels": not told <= set(notice.channels) or len(told) < len(statement.channels),
+        "dpia_reference": statement.promised.profile is Profile.MEDIA and not statement.has_dpia,
+    }
+    for field, wrong in faults.items():
+        if wrong:
+            raise AttestationInvalid(field)
+
+
+def _made(on: Occasion, attestation: Attestation) -> bytes:
+    statement = attestation.statement
+    fields = {
+        "attestation": attestation.id,
+        "note": attestation.note,
+        "notice": statement.notice_id,
+        "notice_version": statement.notice_version,
+        "valid_until": statement.valid_until_us,
+    }
+    return on.entry(kinds.ATTESTATION_MADE, fields, [attestation.private])
+
+
+def _new(on: Occasion, attestation: Attestation) -> Change:
+    return fresh(kinds.ATTESTATION, attestation.id, "made", on.now_us, attestation)

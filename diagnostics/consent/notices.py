@@ -1,0 +1,210 @@
+"""Notices, and who received, read and confirmed them.
+
+A version that is replaced is kept in a record of its own, written with the change that replaces it: what an attestation
+was made about can be shown for as long as the tenant's key exists. Audience and texts are sealed under that key.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from linewarden.diagnostics import kinds
+from linewarden.diagnostics.capture_model import Session
+from linewarden.diagnostics.change import Occasion, Safe, Step, changed, fresh
+from linewarden.diagnostics.codec import canonical, read
+from linewarden.diagnostics.consent_model import Notice, NoticeChannel, NoticeText, Receipt, ReceiptFact
+from linewarden.diagnostics.errors import ReceiptInvalid
+from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.states import LIVE
+from linewarden.diagnostics.store.records import Change, StoredRecord
+
+#: Pseudonyms of one list of receipts that are named in one entry.
+_RECEIPTS_PER_ENTRY = 250
+
+_PUBLISHED, _REPLACED = "published", "replaced"
+_FIELD = "told"
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveNotice:
+    """A capture that runs, with the notice its users were given."""
+
+    session: Session
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The part of a notice that is sealed."""
+
+    audience: str
+    texts: tuple[NoticeText, ...]
+
+
+class NoticeDesk:
+    """What users are told. The methods ask the database; they raise LogUnavailable beside what is stated."""
+
+    def __init__(self, books: Books, safe: Safe) -> None:
+        self._books = books
+        self._safe = safe
+
+    def publish(
+        self, on: Occasion, id: str, texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str
+    ) -> Step[Notice]:
+        """Publish a notice, as a new version where there is one of that name.
+
+        Raises:
+            NotTheCustomer: a person of another tenant tries.
+            NotEnabled: diagnostics are not enabled.
+        """
+        on.by_customer()
+        self._books.enabled_terms(on.log)
+        stored = self._books.store.get(on.log, kinds.NOTICE, id)
+        before = None if stored is None else read(Notice, stored.body)
+        told = _Told(audience, tuple(sorted(texts, key=lambda one: one.language)))
+        notice = self._sealed(on, id, 1 if before is None else before.version + 1, told, tuple(sorted(channels)))
+        fields = {
+            "notice": id,
+            "version": notice.version,
+            "hash": notice.hash,
+            "languages": [one.language for one in told.texts],
+            "channels": notice.channels,
+        }
+        entry = on.entry(kinds.NOTICE_PUBLISHED, fields, [self._safe.seal(on.tenant_itself, {"audience": audience})])
+        changes = [fresh(kinds.NOTICE, id, _PUBLISHED, on.now_us, notice)]
+        if stored is not None and before is not None:
+            changes = [changed(stored, _PUBLISHED, notice), _kept(before)]
+        return Step(on.log, (entry,), tuple(changes), replace(notice, texts=told.texts, audience=audience))
+
+    def receive(self, on: Occasion, id: str, version: int, receipts: Sequence[Receipt]) -> Step[tuple[Notice, int]]:
+        """Record receipts; those known already are passed over. The result is the notice and how many are new.
+
+        Raises:
+            NotTheCustomer: a person of another tenant tries.
+            RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
+            ReceiptInvalid: one is dated before the notice, or later than now.
+        """
+        on.by_customer()
+        notice = self._books.current_notice(on.log, id, version)
+        for number, receipt in enumerate(receipts):
+            if not notice.published_us <= receipt.at_us <= on.now_us:
+                raise ReceiptInvalid(f"receipts[{number}].at")
+        return self.delivered(on, self.opened(on.log, notice), receipts)
+
+    def delivered(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> Step[tuple[Notice, int]]:
+        """Record receipts of a notice that may have another version by now: what was sent was sent.
+
+        Raises:
+            RecordNotFound: a receipt is about a session that does not exist.
+        """
+        new = self._new(on, notice, receipts)
+        groups = [new[n : n + _RECEIPTS_PER_ENTRY] for n in range(0, len(new), _RECEIPTS_PER_ENTRY)] or [[]]
+        about = {"notice": notice.id, "version": notice.version}
+        entries = [on.entry(kinds.NOTICE_RECEIVED, about | {"receipts": list(map(_in_entry, one))}) for one in groups]
+        return Step(on.log, tuple(entries), (), (notice, len(new)), (notice.id, notice.version), tuple(new))
+
+    def confirm(self, on: Occasion, id: str, version: int, session: str) -> Step[int]:
+        """Record that the actor has read the notice; the result is since when that is known.
+
+        Raises:
+            NotTheCustomer: a person of another tenant tries.
+            RecordNotFound, NoticeNotCurrent: there is no such notice or session, or it has another version.
+        """
+        on.by_customer()
+        if session:
+            self._books.session(on.log, session)
+        self._books.current_notice(on.log, id, version)
+        receipt = Receipt(on.sid, ReceiptFact.CONFIRMED, on.now_us, None, session)
+        known = self._books.store.receipts(on.log, id, version, session, ReceiptFact.CONFIRMED).get(on.sid)
+        new = () if known is not None else (receipt,)
+        fields = {"notice": id, "version": version, "session": session, "again": known is not None}
+        entry = on.entry(kinds.NOTICE_CONFIRMED, fields)
+        return Step(on.log, (entry,), (), on.now_us if known is None else known, (id, version), new)
+
+    def active(self, on: Occasion) -> Step[Sequence[ActiveNotice]]:
+        """The captures that run now, each with its notice as it was attested. None that runs is left out.
+
+        Raises:
+            NotTheCustomer: a person of another tenant asks.
+        """
+        on.by_customer()
+        found = []
+        for _stored, session in self._books.sessions_in(LIVE, on.log):
+            _at, attestation = self._books.attestation(on.log, session.attestation)
+            statement = attestation.statement
+            notice = self.shown(on.log, statement.notice_id, statement.notice_version)
+            found.append(ActiveNotice(session, notice))
+        entry = on.entry(kinds.NOTICE_LISTED, {"sessions": [one.session.id for one in found]})
+        return Step(on.log, (entry,), (), found)
+
+    def listed(
+        self, on: Occasion, before: tuple[int, str] | None, size: int
+    ) -> Step[tuple[list[tuple[StoredRecord, Notice]], bool]]:
+        """Notices in their current versions, the newest first, and whether there are more."""
+        page = self._books.page(on.log, Notice, kinds.NOTICE, before, size + 1)
+        shown = [(stored, self.opened(on.log, notice)) for stored, notice in page[:size]]
+        return Step(on.log, (_read(on, [notice for _stored, notice in shown]),), (), (shown, len(page) > size))
+
+    def look_up(self, on: Occasion, id: str, version: int) -> Step[tuple[Notice, int]]:
+        """A version of a notice, the current one for 0, and which one is current.
+
+        Raises:
+            RecordNotFound: there is no such notice, or it never had that version.
+        """
+        _stored, current = self._books.notice(on.log, id)
+        notice = self.shown(on.log, id, version or current.version)
+        return Step(on.log, (_read(on, [notice]),), (), (notice, current.version))
+
+    def shown(self, log: int, id: str, version: int) -> Notice:
+        """A version of a notice with what it says.
+
+        Raises:
+            RecordNotFound: there is no such notice, or it never had that version.
+        """
+        return self.opened(log, self._books.notice_version(log, id, version))
+
+    def opened(self, log: int, notice: Notice) -> Notice:
+        """The notice with audience and texts, as far as they are still readable."""
+        if notice.private is None:
+            return notice
+        value = self._safe.open(log, notice.private).get(_FIELD)
+        told = _Told("", ()) if value is None else read(_Told, value.encode())
+        return replace(notice, audience=told.audience, texts=told.texts)
+
+    def _sealed(self, on: Occasion, id: str, version: int, told: _Told, channels: tuple[NoticeChannel, ...]) -> Notice:
+        private = self._safe.seal(on.tenant_itself, {_FIELD: canonical(told).decode()})
+        digest = notice_hash(told.texts, channels, told.audience)
+        return Notice(id, version, (), channels, "", digest, on.now_us, on.sid, private)
+
+    def _new(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> list[Receipt]:
+        known: dict[tuple[str, ReceiptFact], set[str]] = {}
+        new: dict[tuple[str, ReceiptFact, str], Receipt] = {}
+        for receipt in receipts:
+            key = (receipt.session, receipt.fact)
+            if key not in known:
+                if receipt.session:
+                    self._books.session(on.log, receipt.session)
+                known[key] = set(self._books.store.receipts(on.log, notice.id, notice.version, *key))
+            if receipt.sid not in known[key]:
+                new.setdefault((*key, receipt.sid), receipt)
+        return list(new.values())
+
+
+def notice_hash(texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str) -> str:
+    """SHA-256, in hex, over the canonical JSON of a notice."""
+    ordered = sorted(texts, key=lambda one: one.language)
+    content = {"audience": audience, "channels": sorted(channels), "texts": [asdict(one) for one in ordered]}
+    return hashlib.sha256(canonical(content)).hexdigest()
+
+
+def _kept(replaced: Notice) -> Change:
+    id = kinds.version_id(replaced.id, replaced.version)
+    return fresh(kinds.NOTICE_VERSION, id, _REPLACED, replaced.published_us, replaced)
+
+
+def _read(on: Occasion, notices: Sequence[Notice]) -> bytes:
+    return on.entry(kinds.NOTICE_READ, {"notices": [[one.id, one.version] for one in notices]})
+
+
+def _in_entry(receipt: Receipt) -> list[str | int]:
+    return [receipt.sid, receipt.fact, receipt.channel or "", receipt.at_us, receipt.session]

@@ -1,0 +1,250 @@
+"""Seals evidence with age for its readers, and opens it again. Plaintext passes through memory only.
+
+age (https://age-encryption.org/v1) encrypts a stream in authenticated chunks, so a capture of any length is sealed as
+it comes, and a sealed file that was cut or changed does not open to its end. The hash chain of the worker is computed
+here a second time, from what really arrived: a manifest that two processes agree on goes into the log.
+
+`python -m linewarden.diagnostics.evidence.sealing` seals standard input: as a process between worker and disk it
+closes the file properly even when the server that started both is gone. What it then knows of the file it leaves in a
+file beside it, the seal, so that whoever finds both can tell that the evidence is whole. Until then it holds a lock on
+the file, so that nobody takes what is being made for what a crash left.
+"""
+
+import argparse
+import errno
+import fcntl
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from linewarden.diagnostics.evidence.seal_file import Seal, keep_seal, line_of, sync_folder
+from linewarden.diagnostics.packets.evidence import Chain, Manifest
+
+pyrage: Any
+try:
+    import pyrage  # type: ignore[import-untyped,no-redef]
+except ImportError:
+    pyrage = None
+
+
+class SealingError(Exception):
+    """The root of what this module raises on purpose."""
+
+
+class ReaderInvalid(SealingError):
+    """A reader is no age recipient or identity, or none was named, or pyrage is not installed."""
+
+
+class SealFailed(SealingError):
+    """The evidence could not be written out. What lies on the disk does not open."""
+
+
+class DiskFull(SealFailed):
+    """There was no room for the evidence."""
+
+
+class SealBroken(SealingError):
+    """The sealed file is not for this reader, or it was cut or changed, or it is not the evidence of the manifest."""
+
+
+class Readable(Protocol):
+    """What evidence comes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+        ...
+
+
+class Writable(Protocol):
+    """What evidence goes to."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Takes all of it."""
+        ...
+
+
+#: Exit statuses of the process beside 0.
+FAILED = 1
+DISK_FULL = 3
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket_digest: bytes) -> Seal:
+    """Encrypts a stream to its end for age or SSH public keys. Raises ReaderInvalid, DiskFull, SealFailed."""
+    keys = [_recipient(text) for text in recipients]
+    if not keys:
+        raise ReaderInvalid("a sealed file needs at least one reader")
+    plain, cipher = _Tap(Chain(ticket_digest), source=evidence), _HashingWriter(sealed)
+    try:
+        pyrage.encrypt_io(plain, cipher, keys)
+    except (OSError, pyrage.EncryptError) as error:
+        # age has an error of its own for what went wrong below it.
+        raise _failure(cipher.fault or error) from error
+    return Seal(cipher.bytes, cipher.hash.hexdigest(), plain.chain.manifest())
+
+
+def seal_file(
+    evidence: Readable, path: Path, recipients: Sequence[str], ticket_digest: bytes, seal_path: Path | None = None
+) -> Seal:
+    """Seals into a new file that only its owner may read, makes it durable, and leaves its seal at `seal_path`.
+
+    Raises ReaderInvalid, DiskFull, SealFailed. Of a file that could not be sealed nothing stays.
+    """
+    for text in recipients:
+        _recipient(text)
+    try:
+        # Unbuffered: age writes 64 KiB at a time, and a close must have nothing left to fail at.
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _failure(error) from error
+    try:
+        with os.fdopen(file, "wb", buffering=0) as target:
+            with suppress(OSError):  # not every disk has locks
+                fcntl.flock(target, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            made = seal(evidence, target, recipients, ticket_digest)
+            os.fsync(target.fileno())
+            sync_folder(path.parent)
+            _leave(made, seal_path)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise _failure(error) from error
+    except SealFailed:
+        path.unlink(missing_ok=True)
+        raise
+    return made
+
+
+def _leave(made: Seal, seal_path: Path | None) -> None:
+    """Whoever listens has the seal all the same; if nobody does, and there is no room, the evidence is not found."""
+    if seal_path is not None:
+        with suppress(OSError):
+            keep_seal(made, seal_path)
+
+
+def unseal(sealed: Readable, plain: Writable, identities: Sequence[str], ticket_digest: bytes) -> Manifest:
+    """Decrypts into `plain`, and says what came out; see `check`. Raises ReaderInvalid, SealBroken.
+
+    What was written to `plain` before SealBroken is authentic, but not all there was.
+    """
+    tap = _Tap(Chain(ticket_digest), target=plain)
+    keys = [_identity(text) for text in identities]
+    try:
+        pyrage.decrypt_io(sealed, tap, keys)
+    except (OSError, pyrage.DecryptError) as error:
+        raise SealBroken("the sealed file does not open to its end") from error
+    return tap.chain.manifest()
+
+
+def check(found: Manifest, recorded: Manifest) -> None:
+    """Compares what came out of a sealed file with what the log says went in. Raises SealBroken."""
+    if found != recorded:
+        raise SealBroken("this is not the evidence that was recorded")
+
+
+class _Tap:
+    """Lets bytes through on their way in or out of age, and into the chain."""
+
+    def __init__(self, chain: Chain, *, source: Readable | None = None, target: Writable | None = None) -> None:
+        self.chain = chain
+        self._source = source
+        self._target = target
+
+    def read(self, size: int) -> bytes:
+        data = b"" if self._source is None else self._source.read(size)
+        self.chain.add(data)
+        return data
+
+    def write(self, data: bytes) -> int:
+        if self._target is not None:
+            self._target.write(data)
+        self.chain.add(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """The target is the caller's to flush."""
+
+
+class _HashingWriter:
+    """Hashes and counts what age writes."""
+
+    def __init__(self, target: Writable) -> None:
+        self.bytes = 0
+        self.hash = hashlib.sha256()
+        self.fault: OSError | None = None
+        self._target = target
+
+    def write(self, data: bytes) -> int:
+        try:
+            _write_all(self._target, data)
+        except OSError as error:
+            self.fault = error
+            raise
+        self.hash.update(data)
+        self.bytes += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """The target is the caller's to flush."""
+
+
+def _write_all(target: Writable, data: bytes) -> None:
+    """A file without a buffer may take a part only, above all where the disk becomes full."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[target.write(bytes(rest)) or len(rest) :]
+
+
+def _failure(error: Exception) -> SealFailed:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return DiskFull("there is no room for the sealed file")
+    return SealFailed("the evidence could not be sealed")
+
+
+def _recipient(text: str) -> Any:
+    kind = _age().ssh if text.startswith("ssh-") else _age().x25519
+    try:
+        return kind.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        raise ReaderInvalid("a recipient is no age or SSH public key") from None
+
+
+def _identity(text: str) -> Any:
+    try:
+        if text.startswith("-----BEGIN"):
+            return _age().ssh.Identity.from_buffer(text.encode())
+        return _age().x25519.Identity.from_str(text)
+    except pyrage.IdentityError:
+        raise ReaderInvalid("an identity is no age or SSH private key") from None
+
+
+def _age() -> Any:
+    if pyrage is None:
+        raise ReaderInvalid("sealing needs pyrage: install linewarden[capture]")
+    return pyrage
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Seals standard input; prints the seal as one JSON line. Exit status 0 sealed, DISK_FULL or FAILED."""
+    parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.evidence.sealing", description=__doc__)
+    parser.add_argument("--recipient", action="append", required=True, help="a public key that may open the file")
+    parser.add_argument("--ticket-digest", required=True, type=bytes.fromhex, help="what the chain begins with, in hex")
+    parser.add_argument("--seal", type=Path, help="where to leave the seal beside the file")
+    parser.add_argument("file", type=Path, help="the sealed file; must not exist")
+    options = parser.parse_args(arguments)
+    try:
+        with os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as evidence:
+            made = seal_file(evidence, options.file, options.recipient, options.ticket_digest, options.seal)
+    except SealingError as error:
+        sys.stderr.write(f"{error}\n")
+        return DISK_FULL if isinstance(error, DiskFull) else FAILED
+    sys.stdout.write(line_of(made).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

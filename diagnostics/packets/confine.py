@@ -1,0 +1,57 @@
+"""Gives up every right that an open socket does not need.
+
+After `confine` the process is nobody, has no capability, can get none back, cannot write a byte to any file, start a
+process or leave a core dump. Modules must be loaded before: it may not be able to read them any more.
+"""
+
+import ctypes
+import os
+import resource
+import struct
+
+from linewarden.diagnostics.packets.errors import SourceUnusable
+
+_NOBODY = 65_534
+_PR_SET_DUMPABLE = 4
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_CAPABILITY_VERSION_3 = 0x20080522
+_MEMORY_BYTES = 2 * 1024**3
+_LIMITS = {
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_FSIZE: 0,
+    resource.RLIMIT_NPROC: 0,
+    resource.RLIMIT_NOFILE: 64,
+    resource.RLIMIT_AS: _MEMORY_BYTES,
+}
+
+
+def confine() -> None:
+    """Drops all rights for good. Raises SourceUnusable when one of them stays."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        for kind, most in _LIMITS.items():
+            resource.setrlimit(kind, (most, most))
+    except (OSError, ValueError):
+        raise SourceUnusable("the worker cannot give up its rights") from None
+    _prctl(libc, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    _drop_capabilities(libc)
+    _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(libc, _PR_SET_DUMPABLE, 0)
+
+
+def _prctl(libc: ctypes.CDLL, option: int, value: int) -> None:
+    zero = ctypes.c_ulong(0)
+    if libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero):
+        raise SourceUnusable("the worker cannot give up its rights")
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    if libc.capset(header, bytes(24)):
+        raise SourceUnusable("the worker cannot give up its capabilities")

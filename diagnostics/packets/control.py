@@ -1,0 +1,164 @@
+"""The pipes to whoever started the worker: orders come in, states and counters go out, JSON lines both ways.
+
+    in     the ticket, then {"order": "heartbeat", "paused": false} or {"order": "stop", "reason": "..."}
+    out    {"type": "state", ...}, {"type": "counters", ...}, {"type": "report", ...}
+
+A closed pipe means that nobody watches: the worker stops. What cannot be understood is taken as a reason to stop too.
+"""
+
+import json
+import os
+import select
+import stat
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from linewarden.diagnostics.packets.errors import EvidenceLost, OrderInvalid, TicketRefused
+from linewarden.diagnostics.packets.model import Counters, StopReason, WorkerState
+from linewarden.diagnostics.packets.ticket import MAX_TICKET_BYTES
+
+#: The reasons that an order may give; the others are the worker's own.
+ORDERED = frozenset(
+    {
+        StopReason.REQUESTED,
+        StopReason.TIME,
+        StopReason.BYTES,
+        StopReason.DISK_LOW,
+        StopReason.ATTESTATION_WITHDRAWN,
+        StopReason.ATTESTATION_EXPIRED,
+        StopReason.NOTICE_REPLACED,
+        StopReason.APPROVER_LEFT,
+        StopReason.POLICY_CHANGED,
+        StopReason.ERROR,
+    }
+)
+
+#: A line that goes out is shorter than what a pipe takes at once (PIPE_BUF), so it is never written in part.
+_MAX_LINE = 4_096
+_MAX_BACKLOG = MAX_TICKET_BYTES + _MAX_LINE
+
+
+class Orders:
+    """The lines that come in, and the lease they keep alive. `monotonic` is in seconds.
+
+    `paused` is whether the last heartbeat said that no packets are to be taken. Every heartbeat says whether: one that
+    is lost is made good by the next.
+    """
+
+    def __init__(self, fd: int, monotonic: Callable[[], float]) -> None:
+        """Reads from `fd`, which stays the caller's."""
+        self._fd = fd
+        self._monotonic = monotonic
+        self._backlog = b""
+        self._heard = monotonic()
+        self._closed = False
+        self.paused = False
+
+    def ticket(self, patience: float) -> str:
+        """The first line. Raises TicketRefused when none comes within `patience` seconds."""
+        until = self._monotonic() + patience
+        while b"\n" not in self._backlog:
+            if self._closed or self._monotonic() >= until or len(self._backlog) > MAX_TICKET_BYTES:
+                raise TicketRefused("no ticket came")
+            self._receive(until - self._monotonic())
+        line, _, self._backlog = self._backlog.partition(b"\n")
+        return line.decode("ascii", "replace").strip()
+
+    def stop_ordered(self, lease_seconds: float) -> StopReason | None:
+        """Takes what has come; why to stop, if there is reason to. Never waits. Raises OrderInvalid."""
+        self._receive(0)
+        while b"\n" in self._backlog:
+            line, _, self._backlog = self._backlog.partition(b"\n")
+            order = _order(line)
+            if isinstance(order, StopReason):
+                return order
+            self.paused = order
+            self._heard = self._monotonic()
+        if self._closed or self._monotonic() - self._heard > lease_seconds:
+            return StopReason.LEASE_LOST
+        return None
+
+    def wait(self, seconds: float) -> None:
+        """Waits for something to come, `seconds` at most."""
+        if self._closed:
+            return
+        select.select([self._fd], [], [], seconds)
+
+    def _receive(self, timeout: float) -> None:
+        ready, _, _ = select.select([] if self._closed else [self._fd], [], [], max(0.0, timeout))
+        if not ready:
+            return
+        data = os.read(self._fd, _MAX_BACKLOG)
+        self._closed = not data
+        self._backlog += data
+        if len(self._backlog) > _MAX_BACKLOG:
+            raise OrderInvalid("a line is too long")
+
+
+class Status:
+    """The lines that go out. A line that nobody takes is left out; the worker does not wait for readers."""
+
+    def __init__(self, fd: int) -> None:
+        """Writes to `fd`, which stays the caller's."""
+        self._fd = fd
+
+    def state(self, state: WorkerState, detail: str = "") -> None:
+        """Where the worker is."""
+        self._send({"type": "state", "state": state, "detail": detail}, patience=1.0)
+
+    def counters(self, counters: Counters) -> None:
+        """What happened to the packets up to now."""
+        self._send({"type": "counters", **asdict(counters)}, patience=0)
+
+    def report(self, report: dict[str, Any], patience: float) -> None:
+        """How it ended; waits `patience` seconds for someone to take it."""
+        self._send({"type": "report", **report}, patience=patience)
+
+    def _send(self, message: dict[str, Any], patience: float) -> None:
+        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        _, ready, _ = select.select([], [self._fd], [], patience)
+        if ready and len(line) <= _MAX_LINE:
+            try:
+                os.write(self._fd, line)
+            except BrokenPipeError:
+                return
+
+
+class PipeSink:
+    """Takes the evidence into a pipe. Nobody reading for `patience` seconds means that it is lost."""
+
+    def __init__(self, fd: int, patience: float) -> None:
+        """Raises EvidenceLost when `fd` is no pipe or socket: this process writes no files."""
+        mode = os.fstat(fd).st_mode
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            raise EvidenceLost("the evidence must go into a pipe")
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._patience = patience
+
+    def write(self, data: bytes) -> None:
+        """Writes all of it. Raises EvidenceLost."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:
+                if not select.select([], [self._fd], [], self._patience)[1]:
+                    raise EvidenceLost("nobody takes the evidence") from None
+            except OSError:
+                raise EvidenceLost("nobody takes the evidence") from None
+
+
+def _order(line: bytes) -> StopReason | bool:
+    """Whether to pause, for a heartbeat; the reason, for an order to stop."""
+    try:
+        order = json.loads(line)
+    except (ValueError, RecursionError):
+        raise OrderInvalid("not JSON") from None
+    match order:
+        case {"order": "heartbeat", "paused": bool(paused), **rest} if not rest:
+            return paused
+        case {"order": "stop", "reason": str(reason), **rest} if not rest and reason in ORDERED:
+            return StopReason(reason)
+    raise OrderInvalid("not an order")

@@ -1,0 +1,61 @@
+"""Filters compiled by libpcap, in this process. The only file that imports scapy, and of it only its bindings.
+
+`scapy.libs.winpcapy` finds and loads libpcap on every system; it does not load scapy's configuration, its plugins or
+the libraries they look for, which a process with rights has no use for.
+"""
+
+import ctypes
+from typing import Any
+
+from linewarden.diagnostics.packets.dissect import LINKTYPE_ETHERNET
+from linewarden.diagnostics.packets.errors import FilterRefused
+from linewarden.diagnostics.packets.filters import with_vlan
+
+_SNAPLEN = 262_144
+#: The kernel takes no longer program (BPF_MAXINSNS).
+_MOST_INSTRUCTIONS = 4_096
+_NO_NETMASK = -1
+_INSTRUCTION_BYTES = 8
+#: In files raw IP is 101 everywhere; inside libpcap the number differs between systems, and on Linux it is 12.
+_LINKTYPE_RAW, _DLT_RAW = 101, 12
+
+
+def load() -> Any:
+    """The bindings to libpcap, loaded the first time. Raises FilterRefused when scapy or libpcap is not there."""
+    try:
+        from scapy.libs import winpcapy  # noqa: PLC0415 - a capture file without a filter needs no libpcap
+    except (ImportError, OSError):
+        raise FilterRefused("filters need scapy and libpcap: install linewarden[capture] and libpcap0.8") from None
+    return winpcapy
+
+
+def compile_filter(expression: str, link_type: int) -> bytes:
+    """The program that takes the packets `expression` means, as the kernel takes it: 8 bytes an instruction.
+
+    Raises FilterRefused when the expression does not compile for this link type or becomes too long, or when scapy or
+    libpcap is not there.
+    """
+    pcap = load()
+    program = pcap.bpf_program()
+    text = ctypes.create_string_buffer(expression.encode())
+    handle = pcap.pcap_open_dead(_DLT_RAW if link_type == _LINKTYPE_RAW else link_type, _SNAPLEN)
+    try:
+        if pcap.pcap_compile(handle, ctypes.byref(program), text, 1, _NO_NETMASK):
+            raise FilterRefused("the filter does not compile")
+    finally:
+        pcap.pcap_close(handle)
+    address = ctypes.cast(program.bf_insns, ctypes.c_void_p).value or 0
+    instructions = ctypes.string_at(address, program.bf_len * _INSTRUCTION_BYTES)
+    pcap.pcap_freecode(ctypes.byref(program))
+    if len(instructions) > _MOST_INSTRUCTIONS * _INSTRUCTION_BYTES:
+        raise FilterRefused("the filter is too long")
+    return instructions
+
+
+def compile_on_ethernet(expression: str) -> bytes:
+    """As `compile_filter`, for frames of Ethernet with and without a tag in front.
+
+    It must compile alone: otherwise its parentheses could close those that are put around it.
+    """
+    compile_filter(expression, LINKTYPE_ETHERNET)
+    return compile_filter(with_vlan(expression), LINKTYPE_ETHERNET)

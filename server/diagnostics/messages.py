@@ -1,0 +1,279 @@
+"""Between the messages of DiagnosticsService and the records of diagnostics."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from linewarden.diagnostics import capture_model as session
+from linewarden.diagnostics import consent_model as model
+from linewarden.diagnostics.agent.messages import tally_message
+from linewarden.diagnostics.captures.requests import Asked
+from linewarden.diagnostics.packets.model import CaptureLimits, Profile, StopReason, Transport
+from linewarden.diagnostics.probes.model import ProbeKind
+from linewarden.server.access import timestamp
+from linewarden.server.names import PURPOSE_NUMBERS, PURPOSES, by_number
+from linewarden.v1 import diagnostics_pb2 as pb
+
+#: How long a worker goes on unheard of, seconds; the supervisor speaks to it every second.
+LEASE_S = 10
+
+PROFILES = by_number(pb.CaptureProfile, "CAPTURE_PROFILE_", Profile)
+STATES = by_number(pb.SessionState, "SESSION_STATE_", session.SessionState)
+STOP_REASONS = by_number(pb.CaptureStopReason, "CAPTURE_STOP_REASON_", StopReason)
+TRANSPORTS = by_number(pb.Transport, "TRANSPORT_", Transport)
+RESPONSIBILITIES = by_number(pb.Responsibility, "RESPONSIBILITY_", model.Responsibility)
+CHANNELS = by_number(pb.NoticeChannel, "NOTICE_CHANNEL_", model.NoticeChannel)
+BASES = by_number(pb.LegalBasis, "LEGAL_BASIS_", model.LegalBasis)
+CONSENT_MODES = by_number(pb.ConsentMode, "CONSENT_MODE_", model.ConsentMode)
+FACTS = by_number(pb.ReceiptFact, "RECEIPT_FACT_", model.ReceiptFact)
+PROBES = by_number(pb.ProbeKind, "PROBE_KIND_", ProbeKind)
+
+_NUMBERS: dict[type[StrEnum], dict[str, int]] = {
+    type(next(iter(words.values()))): {word: number for number, word in words.items()}
+    for words in (PROFILES, STATES, STOP_REASONS, TRANSPORTS, RESPONSIBILITIES, CHANNELS, BASES, CONSENT_MODES, FACTS)
+}
+
+
+def number(word: StrEnum) -> Any:
+    """The contract's number of a word."""
+    return _NUMBERS[type(word)][word]
+
+
+def microseconds(at: Timestamp) -> int:
+    """The contract's time as microseconds since 1970."""
+    return at.seconds * 1_000_000 + at.nanos // 1_000
+
+
+def terms_message(terms: model.Terms, changed_by: str) -> pb.Diagnostics:
+    """The terms of a tenant."""
+    message = pb.Diagnostics(
+        enabled=terms.enabled,
+        accepted=[number(one) for one in terms.accepted],
+        approval_waived=terms.approval_waived,
+        retention_days=terms.retention_days,
+        changed_by=changed_by,
+        shares_usage=terms.shares_usage,
+    )
+    if terms.changed_us:
+        message.changed_at.CopyFrom(timestamp(terms.changed_us))
+    return message
+
+
+def notice_message(notice: model.Notice, counts: model.ReceiptCounts) -> pb.Notice:
+    """A notice with its counts."""
+    return pb.Notice(
+        id=notice.id,
+        version=notice.version,
+        texts=texts_in(notice, ""),
+        hash=bytes.fromhex(notice.hash),
+        channels=[number(one) for one in notice.channels],
+        audience=notice.audience,
+        published_at=timestamp(notice.published_us),
+        informed=counts.informed,
+        confirmed=counts.confirmed,
+        failed=counts.failed,
+        reported=counts.reported,
+    )
+
+
+def texts_in(notice: model.Notice, language: str) -> list[pb.NoticeText]:
+    """The texts of a notice in a language, or all of them where there is none in it."""
+    wanted = [one for one in notice.texts if one.language.lower() == language.lower()]
+    return [pb.NoticeText(language=one.language, text=one.text) for one in wanted or notice.texts]
+
+
+def statement_of(message: pb.AttestationStatement) -> model.Statement:
+    """What is attested."""
+    promised = message.promised
+    return model.Statement(
+        notice_id=message.notice_id,
+        notice_version=message.notice_version,
+        texts=model.AttestedTexts(
+            message.role,
+            message.authority,
+            message.exception,
+            message.necessity,
+            message.audience,
+            message.dpia_reference,
+        ),
+        channels=tuple(
+            model.ChannelEvidence(CHANNELS[one.channel], one.evidence_sha256.hex()) for one in message.channels
+        ),
+        informed_count=message.informed_count,
+        confirmed_count=message.confirmed_count,
+        notified_from_us=microseconds(message.notified_from),
+        notified_until_us=microseconds(message.notified_until),
+        valid_until_us=microseconds(message.valid_until),
+        purpose=PURPOSES[message.purpose],
+        legal_basis=BASES[message.legal_basis],
+        jurisdictions=tuple(message.jurisdictions),
+        consent_mode=CONSENT_MODES[message.consent_mode],
+        promised=model.PromisedLimits(PROFILES[promised.profile], promised.seconds, promised.retention_days),
+        has_dpia=bool(message.dpia_reference),
+    )
+
+
+def attestation_message(
+    attestation: model.Attestation, statement: model.Statement, attestor: str, verifier_key: str
+) -> pb.Attestation:
+    """An attestation; `statement` is the one with its private texts."""
+    message = pb.Attestation(
+        id=attestation.id,
+        statement=_statement_message(statement),
+        attestor=attestor,
+        made_at=timestamp(attestation.made_us),
+        notice_hash=bytes.fromhex(attestation.notice_hash),
+        signed_note=attestation.note,
+        verifier_key=verifier_key,
+    )
+    if attestation.withdrawn_us is not None:
+        message.withdrawn_at.CopyFrom(timestamp(attestation.withdrawn_us))
+    return message
+
+
+def asked_of(request: pb.RequestSessionRequest) -> Asked:
+    """What a request asks for."""
+    limits, selector = request.limits, request.selector
+    return Asked(
+        profile=PROFILES[request.profile],
+        wanted=session.Wanted(
+            extensions=tuple(selector.extensions),
+            call_ids=tuple(selector.call_ids),
+            trunks=tuple(selector.trunks),
+            hosts=tuple(selector.hosts),
+            ports=tuple((one.low, one.high) for one in selector.ports),
+            transport=TRANSPORTS.get(selector.transport, Transport.ANY),
+            raw_filter=selector.raw_filter,
+        ),
+        limits=CaptureLimits(
+            limits.seconds,
+            limits.bytes,
+            limits.packets,
+            limits.snaplen,
+            limits.disk_free_min,
+            limits.loss_budget,
+            lease_seconds=LEASE_S,
+        ),
+        interface=request.interface,
+        readers=tuple(session.Reader(one.name, one.public_key) for one in request.readers),
+        extends=request.extends_session,
+        file=request.file,
+        worker=request.worker,
+    )
+
+
+def session_message(
+    one: session.Session, private: session.Private | None, names: Mapping[str, str], ticket_digest: str
+) -> pb.Session:
+    """A session; `private` is None where it can no longer be read."""
+    limits = one.limits
+    message = pb.Session(
+        id=one.id,
+        state=number(one.state),
+        purpose=PURPOSE_NUMBERS[one.purpose],
+        profile=number(one.profile),
+        limits=pb.CaptureLimits(
+            seconds=limits.seconds,
+            bytes=limits.bytes,
+            packets=limits.packets,
+            snaplen=limits.snaplen,
+            disk_free_min=limits.disk_free_min,
+            loss_budget=limits.loss_budget,
+        ),
+        interface=one.interface,
+        worker=one.worker,
+        requested_by=names.get(one.requested_by, ""),
+        approved_by=names.get(one.approved_by, ""),
+        started_by=names.get(one.started_by, ""),
+        attestation_id=one.attestation,
+        extends_session=one.extends,
+        requested_at=timestamp(one.requested_us),
+        counters=tally_message(one.tally),
+        lossy=one.lossy,
+        cause=one.detail,
+    )
+    if one.stop_reason is not None:
+        message.stop_reason = number(one.stop_reason)
+    if private is not None:
+        _add_private(message, private)
+    _add_times(message, one)
+    if one.evidence is not None:
+        _add_evidence(message, one.evidence, ticket_digest)
+    return message
+
+
+def _add_private(message: pb.Session, private: session.Private) -> None:
+    wanted = private.wanted
+    message.case_reference = private.case
+    message.file = private.file
+    message.reader_names.extend(one.name for one in private.readers)
+    message.readers.extend(pb.EvidenceReader(name=one.name, public_key=one.public_key) for one in private.readers)
+    message.selector.CopyFrom(
+        pb.CaptureSelector(
+            extensions=wanted.extensions,
+            call_ids=wanted.call_ids,
+            trunks=wanted.trunks,
+            hosts=wanted.hosts,
+            ports=[pb.PortRange(low=low, high=high) for low, high in wanted.ports],
+            transport=number(wanted.transport),
+            raw_filter=wanted.raw_filter,
+        )
+    )
+
+
+def _add_times(message: pb.Session, one: session.Session) -> None:
+    times = {
+        "approved_at": one.approved_us,
+        "start_before": one.start_before_us,
+        "started_at": one.started_us,
+        "ended_at": one.ended_us,
+        "delete_at": one.delete_us,
+    }
+    for name, at_us in times.items():
+        if at_us is not None:
+            getattr(message, name).CopyFrom(timestamp(at_us))
+
+
+def _add_evidence(message: pb.Session, evidence: session.Evidence, ticket_digest: str) -> None:
+    message.evidence.CopyFrom(
+        pb.Evidence(
+            plain_bytes=evidence.plain_bytes,
+            plain_sha256=evidence.plain_sha256,
+            chain=evidence.chain,
+            ticket_digest=ticket_digest,
+            sealed_bytes=evidence.sealed_bytes,
+            sealed_sha256=evidence.sealed_sha256,
+        )
+    )
+
+
+def _statement_message(statement: model.Statement) -> pb.AttestationStatement:
+    texts, promised = statement.texts, statement.promised
+    return pb.AttestationStatement(
+        notice_id=statement.notice_id,
+        notice_version=statement.notice_version,
+        role=texts.role,
+        authority=texts.authority,
+        channels=[
+            pb.ChannelEvidence(channel=number(one.channel), evidence_sha256=bytes.fromhex(one.evidence_sha256))
+            for one in statement.channels
+        ],
+        audience=texts.audience,
+        informed_count=statement.informed_count,
+        confirmed_count=statement.confirmed_count,
+        notified_from=timestamp(statement.notified_from_us),
+        notified_until=timestamp(statement.notified_until_us),
+        valid_until=timestamp(statement.valid_until_us),
+        purpose=PURPOSE_NUMBERS[statement.purpose],
+        legal_basis=number(statement.legal_basis),
+        jurisdictions=statement.jurisdictions,
+        exception=texts.exception,
+        consent_mode=number(statement.consent_mode),
+        necessity=texts.necessity,
+        dpia_reference=texts.dpia_reference,
+        promised=pb.PromisedLimits(
+            profile=number(promised.profile), seconds=promised.seconds, retention_days=promised.retention_days
+        ),
+    )

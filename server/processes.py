@@ -1,0 +1,156 @@
+"""Processes: one that serves or several that share its addresses, and one that keeps house.
+
+The process that was started is the parent. Its children end when it does, however it does: each holds the read end of a
+pipe whose write end only the parent has.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from linewarden.audit.housekeeping import Housekeeper
+from linewarden.server.bootstrap import Running, clock_of, free_port, now_us, start
+from linewarden.server.settings import Settings
+from linewarden.server.storage import open_storage
+
+#: How soon a child that ended by itself is replaced, and how long one may take to end when told to, seconds.
+RESPAWN_S = 1.0
+CHILD_TIMEOUT_S = 30.0
+
+
+async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Running], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        what `bootstrap.start` raises.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    running = await start(settings)
+    children = [_environment(running, number) for number in range(1, settings.workers)]
+    workers = [asyncio.create_task(_keep(("serve", "--worker"), config, one)) for one in children]
+    housekeeper = asyncio.create_task(_keep(("housekeep",), config, {}))
+    try:
+        on_ready(running)
+        await stop.wait()
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await running.drain(settings.drain_s)
+        await asyncio.gather(*workers, return_exceptions=True)
+        # The last to go: it signs for what was answered until the end.
+        housekeeper.cancel()
+        await asyncio.gather(housekeeper, return_exceptions=True)
+
+
+async def serve_worker(settings: Settings) -> None:
+    """Serve on addresses that the parent has, until the parent ends."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    _when_parent_ends(lambda: loop.call_soon_threadsafe(stop.set))
+    running = await start(settings)
+    await stop.wait()
+    await running.drain(settings.drain_s)
+
+
+def keep_house(settings: Settings) -> None:
+    """Index, sign and beat until told to stop, or until the parent ends."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _when_parent_ends(stop.set)
+    # What waits for an answer goes first; what is behind the log may fall further behind under load.
+    os.nice(15)
+    storage = open_storage(settings)
+    directory = storage.directory(_NoWriter())
+    indexer = storage.indexer(directory)
+    housekeeper = Housekeeper(
+        storage.log,
+        indexer,
+        storage.checkpoints(indexer),
+        checkpoint_s=settings.checkpoint_interval_s,
+        heartbeat_s=settings.heartbeat_s,
+        clock=clock_of(storage, now_us),
+        on_fault=_log_fault,
+    )
+    try:
+        housekeeper.run(stop)
+    finally:
+        storage.close()
+
+
+def with_ports(settings: Settings) -> Settings:
+    """The settings with a free port in place of each port 0, so that several processes can share it."""
+    addresses = []
+    for address in settings.listen:
+        host, _, port = address.rpartition(":")
+        addresses.append(f"{host}:{free_port(host.strip('[]')) if port == '0' else port}")
+    return settings.model_copy(update={"listen": tuple(addresses)})
+
+
+class _NoWriter:
+    """The housekeeper meets nobody for the first time."""
+
+    def append(self, unit: object) -> "asyncio.Future[int]":
+        """Never called."""
+        raise AssertionError(unit)
+
+
+def _environment(running: Running, number: int) -> dict[str, str]:
+    """What a child is told: the addresses it shares, and the one of its own where capture workers dial in."""
+    environment = {"LINEWARDEN_LISTEN": ",".join(running.addresses)}
+    if running.worker_address:
+        host, _, port = running.worker_address.rpartition(":")
+        environment["LINEWARDEN_CAPTURE_LISTEN"] = f"{host}:{int(port) + number}"
+    return environment
+
+
+async def _keep(command: tuple[str, ...], config: Path | None, environment: dict[str, str]) -> None:
+    """Run a child, and another when it ends by itself; end it when cancelled."""
+    call = ["-m", "linewarden.cli", *command, *(() if config is None else ("--config", str(config)))]
+    while True:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, *call, stdin=asyncio.subprocess.PIPE, env=os.environ | environment
+        )
+        try:
+            await child.wait()
+        except asyncio.CancelledError:
+            await _end(child)
+            raise
+        structlog.get_logger().error("child_ended")
+        await asyncio.sleep(RESPAWN_S)
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        async with asyncio.timeout(CHILD_TIMEOUT_S):
+            await child.wait()
+    except TimeoutError:
+        child.kill()
+        await child.wait()
+
+
+def _when_parent_ends(act: Callable[[], object]) -> None:
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        act()
+
+    threading.Thread(target=wait, name="linewarden-parent", daemon=True).start()
+
+
+def _log_fault(log: int, fault: Exception) -> None:
+    structlog.get_logger().error("housekeeping_fault", log=log, error=type(fault).__name__)

@@ -1,0 +1,78 @@
+"""One stream of a worker that attends: what is to be said to it, and what is expected of it."""
+
+import asyncio
+
+from linewarden.diagnostics.agent.send_queue import Outbox
+from linewarden.diagnostics.errors import DiagnosisUnavailable
+from linewarden.diagnostics.packets.model import StopReason
+from linewarden.diagnostics.probes.model import Findings, clean
+from linewarden.server.diagnostics.messages import number
+from linewarden.server.errors import InvalidRequest, Violation
+from linewarden.server.workers.remote_worker import RemoteWorker
+from linewarden.v1 import worker_pb2
+
+_NONSENSE = Violation("said", "said.sense", "must make sense")
+
+
+class Link:
+    """A worker that is there, for as long as its stream lives."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.captures: dict[str, RemoteWorker] = {}
+        self.probes: dict[str, asyncio.Future[Findings]] = {}
+        self.outbox: Outbox[worker_pb2.AttendResponse] = Outbox()
+
+    def say(self, message: worker_pb2.AttendResponse) -> None:
+        """Say something to the worker. One that does not listen is gone."""
+        self.outbox.put(message)
+        if self.outbox.closed:
+            self.end()
+
+    def end(self) -> None:
+        """The worker is gone, and with it all that it was to do."""
+        self.outbox.close()
+        for capture in self.captures.values():
+            capture.lose()
+        for probe in self.probes.values():
+            if not probe.done():
+                probe.set_exception(DiagnosisUnavailable())
+
+    def hear(self, message: worker_pb2.AttendRequest) -> None:
+        """Take what the worker says.
+
+        Raises:
+            InvalidRequest: it makes no sense. What is said of a capture nobody knows any more does, and is let go.
+        """
+        try:
+            self._hear(message)
+        except ValueError:
+            raise InvalidRequest((_NONSENSE,)) from None
+
+    def _hear(self, message: worker_pb2.AttendRequest) -> None:
+        said = message.WhichOneof("said")
+        if said == "probed":
+            self._probed(message.probed)
+            return
+        if said not in {"begun", "refused", "progress", "ended"}:
+            raise ValueError("nothing is said that belongs here")
+        session: str = getattr(message, said).session_id
+        capture = self.captures.get(session)
+        if capture is None:
+            # Begun too late, or after this process let go of it: a capture that nobody watches must not go on.
+            stop = worker_pb2.StopCapture(session_id=session, reason=number(StopReason.LEASE_LOST))
+            self.say(worker_pb2.AttendResponse(stop=stop))
+        elif said == "progress":
+            capture.hear_progress(message.progress)
+        elif said == "ended":
+            capture.hear_ended(message.ended)
+            del self.captures[session]
+        else:
+            capture.hear_begun(begun=said == "begun")
+
+    def _probed(self, message: worker_pb2.ProbeDone) -> None:
+        probe = self.probes.get(message.probe_id)
+        if probe is not None and not probe.done():
+            probe.set_result(
+                Findings(message.succeeded, {name: clean(text) for name, text in message.findings.items()})
+            )

@@ -1,0 +1,269 @@
+"""The server's side: the workers that are there, what runs at their hosts, and CaptureWorkerService."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from linewarden.audit.entry import WORKER_ATTENDED, WORKER_LEFT
+from linewarden.audit.errors import LogUnavailable
+from linewarden.audit.note import Signer
+from linewarden.diagnostics.agent.certificates import worker_in
+from linewarden.diagnostics.agent.messages import PROTOCOL
+from linewarden.diagnostics.agent.orders import sign_capture, sign_probe
+from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.captures.ports import Order
+from linewarden.diagnostics.errors import DiagnosisUnavailable
+from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.server.access import ServicerContext
+from linewarden.server.errors import CredentialsInvalid, InvalidRequest, Violation, abort
+from linewarden.server.validation import Validator, compile_validator
+from linewarden.server.workers.connection import Link
+from linewarden.server.workers.delivery import TooLong
+from linewarden.server.workers.remote_worker import SILENCE_S, RemoteWorker
+from linewarden.v1 import worker_pb2
+from linewarden.v1.worker_pb2_grpc import CaptureWorkerServiceServicer
+
+#: How long a worker may take until it captures, or says its first word, seconds.
+START_S = 20.0
+#: How much longer than its timeout a probe may take at another host, seconds.
+_PROBE_MARGIN_S = 10.0
+
+#: So often may a worker dial in within so many seconds.
+_RATE, _RATE_S = 10, 60.0
+
+_HELLO = Violation("hello", "hello.first", "must be the first message, in a protocol that is spoken here")
+_SESSION = Violation("session_id", "session_id.known", "must be that of a capture whose evidence is to come")
+_LENGTH = Violation("content", "content.length", "must not pass the limit of the capture")
+
+Record = Callable[[str, str], Awaitable[None]]
+
+
+class Hub(CaptureWorkerServiceServicer):
+    """The workers that attend to this process.
+
+    `path` says where the evidence of a session is to lie; `record` enters a kind and a worker's name into the system
+    log.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        path: Callable[[str], Path],
+        record: Record,
+        now_ns: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._signer = signer
+        self._path = path
+        self._record = record
+        self._now_ns = now_ns
+        self._monotonic = monotonic
+        self._links: dict[str, Link] = {}
+        self._attended: dict[str, list[float]] = {}
+        self._validate: dict[str, Validator] = {
+            name: compile_validator(message)
+            for name, message in worker_pb2.DESCRIPTOR.message_types_by_name.items()
+            if name.endswith("Request")
+        }
+
+    def check_ready(self, worker: str) -> None:
+        """Make sure that a worker is there.
+
+        Raises:
+            DiagnosisUnavailable: it is not.
+        """
+        self._link(worker)
+
+    async def launch(self, order: Order) -> RemoteWorker:
+        """Have a capture run by the worker that its ticket names.
+
+        Raises:
+            DiagnosisUnavailable: it is not there, or does not begin. `detail` is the cause.
+        """
+        link, session = self._link(order.ticket.worker), order.ticket.id
+        capture = link.captures[session] = RemoteWorker(order, link.say, self._path(session), self._monotonic)
+        note = worker_pb2.SignedOrder(note=sign_capture(order, self._signer), id=session)
+        link.say(worker_pb2.AttendResponse(start=note))
+        begun = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_S):
+                begun = await asyncio.shield(capture.begun)
+        if not begun:
+            # Should it begin all the same, it is unknown by then and told to stop.
+            link.captures.pop(session, None)
+            raise DiagnosisUnavailable(Cause.ORDER if capture.begun.done() else Cause.SILENT)
+        return capture
+
+    async def probe(self, order: ProbeOrder) -> Findings:
+        """Have a probe run by the worker that its order names.
+
+        Raises:
+            DiagnosisUnavailable: it is not there, leaves, or does not answer in time.
+        """
+        link, id = self._link(order.worker), secrets.token_hex(16)
+        found: asyncio.Future[Findings] = asyncio.get_running_loop().create_future()
+        link.probes[id] = found
+        note = worker_pb2.SignedOrder(note=sign_probe(id, order, self._now_ns(), self._signer), id=id)
+        link.say(worker_pb2.AttendResponse(probe=note))
+        try:
+            async with asyncio.timeout(order.timeout_s + _PROBE_MARGIN_S):
+                return await found
+        except TimeoutError:
+            raise DiagnosisUnavailable from None
+        finally:
+            del link.probes[id]
+
+    async def Attend(  # noqa: N802 - the name of the rpc
+        self, request_iterator: AsyncIterator[worker_pb2.AttendRequest], context: ServicerContext
+    ) -> AsyncIterator[worker_pb2.AttendResponse]:
+        """Connect a worker for as long as the stream lives."""
+        try:
+            link = Link(self._named(context))
+            self._check_rate(link.name)
+            await self._greeted(request_iterator)
+            await self._record(WORKER_ATTENDED, link.name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker gets a status that says so
+            await abort(context, error)
+        self._attach(link)
+        hearing = asyncio.create_task(self._hear(link, request_iterator))
+        try:
+            yield worker_pb2.AttendResponse(welcome=worker_pb2.WorkerWelcome(protocol=PROTOCOL))
+            async for message in link.outbox:
+                yield message
+        finally:
+            hearing.cancel()
+            link.end()
+            await self._leave(link)
+
+    async def DeliverEvidence(  # noqa: N802 - the name of the rpc
+        self, request_iterator: AsyncIterator[worker_pb2.DeliverEvidenceRequest], context: ServicerContext
+    ) -> worker_pb2.DeliverEvidenceResponse:
+        """Take a sealed file in."""
+        try:
+            worker, first = self._named(context), await _next(request_iterator)
+            capture = self._awaited(worker, first)
+            return await self._deliver(capture, first, request_iterator)
+        except (OSError, TimeoutError):
+            await abort(context, DiagnosisUnavailable())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker gets a status that says so
+            await abort(context, error)
+
+    def _link(self, worker: str) -> Link:
+        link = self._links.get(worker)
+        if link is None:
+            raise DiagnosisUnavailable
+        return link
+
+    @staticmethod
+    def _named(context: ServicerContext) -> str:
+        certificates = list(context.auth_context().get("x509_pem_cert", ()))
+        name = worker_in(certificates[0]) if certificates else None
+        if name is None:
+            raise CredentialsInvalid("no worker")
+        return name
+
+    @staticmethod
+    async def _greeted(requests: AsyncIterator[worker_pb2.AttendRequest]) -> None:
+        try:
+            async with asyncio.timeout(START_S):
+                first = await anext(aiter(requests), worker_pb2.AttendRequest())
+        except TimeoutError:
+            first = worker_pb2.AttendRequest()
+        if first.hello.protocol != PROTOCOL:
+            raise InvalidRequest((_HELLO,))
+
+    def _check_rate(self, worker: str) -> None:
+        """Make sure that a worker does not come again and again: each time is two entries of the system log.
+
+        Raises:
+            DiagnosisUnavailable: it has.
+        """
+        now = self._monotonic()
+        recent = [at for at in self._attended.get(worker, ()) if now - at < _RATE_S]
+        if len(recent) >= _RATE:
+            raise DiagnosisUnavailable
+        self._attended[worker] = [*recent, now]
+
+    def _attach(self, link: Link) -> None:
+        before = self._links.get(link.name)
+        if before is not None:
+            # It would not dial in again if it still had its earlier stream, whatever this side sees of that.
+            before.end()
+        self._links[link.name] = link
+
+    async def _leave(self, link: Link) -> None:
+        if self._links.get(link.name) is link:
+            del self._links[link.name]
+        try:
+            await asyncio.shield(self._record(WORKER_LEFT, link.name))
+        except LogUnavailable:
+            structlog.get_logger().warning("worker_not_recorded")
+
+    async def _hear(self, link: Link, requests: AsyncIterator[worker_pb2.AttendRequest]) -> None:
+        """Take what the worker says until it says no more, or nonsense."""
+        try:
+            async for message in requests:
+                self._check(message)
+                link.hear(message)
+        except InvalidRequest:
+            structlog.get_logger().warning("worker_not_understood")
+        finally:
+            link.end()
+
+    def _check(self, message: Any) -> None:
+        if violations := self._validate[message.DESCRIPTOR.name](message):
+            raise InvalidRequest(violations)
+
+    def _awaited(self, worker: str, first: worker_pb2.DeliverEvidenceRequest | None) -> RemoteWorker:
+        link = self._links.get(worker)
+        capture = None if link is None or first is None else link.captures.get(first.session_id)
+        if capture is None:
+            raise InvalidRequest((_SESSION,))
+        return capture
+
+    async def _contents(self, first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+        message = first
+        while message is not None:
+            self._check(message)
+            if message.session_id != first.session_id:
+                raise InvalidRequest((_SESSION,))
+            yield message.content
+            message = await _next(rest)
+
+    async def _deliver(
+        self, capture: RemoteWorker, first: Any, rest: AsyncIterator[Any]
+    ) -> worker_pb2.DeliverEvidenceResponse:
+        delivery = await asyncio.to_thread(capture.delivery)
+        try:
+            async for content in self._contents(first, rest):
+                capture.hear_part(len(content))
+                await asyncio.to_thread(delivery.add, content)
+            if capture.over:
+                raise InvalidRequest((_SESSION,))
+            came = await asyncio.to_thread(delivery.finish)
+        except TooLong:
+            raise InvalidRequest((_LENGTH,)) from None
+        except TimeoutError:
+            raise
+        except OSError:
+            capture.hear_no_room()
+            raise
+        finally:
+            await asyncio.to_thread(delivery.abandon)
+            capture.end_delivery()
+        if capture.over:  # lost in this very moment
+            await asyncio.to_thread(self._path(first.session_id).unlink, missing_ok=True)
+            raise InvalidRequest((_SESSION,))
+        capture.hear_delivered(came)
+        return worker_pb2.DeliverEvidenceResponse(sealed_bytes=came.bytes, sealed_sha256=came.sha256)
+
+
+async def _next(requests: AsyncIterator[Any]) -> Any:
+    """The next message, None at the end. Raises TimeoutError when none comes."""
+    async with asyncio.timeout(SILENCE_S):
+        return await anext(aiter(requests), None)

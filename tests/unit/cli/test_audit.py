@@ -1,0 +1,198 @@
+"""Rows of the log as an auditor reads them."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+
+from linewarden.audit.entryproof import EntryProof
+from linewarden.audit.merkle import Frontier, leaf_hash
+from linewarden.audit.note import Checkpoint, Signer, sign_checkpoint
+from linewarden.audit.tiles import tree_files
+from linewarden.cli import main
+from linewarden.server.names import EFFECT_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.v1 import audit_pb2 as pb
+from linewarden.v1.audit_pb2_grpc import AuditServiceServicer, add_AuditServiceServicer_to_server
+
+_SIGNER = Signer("linewarden.example/3f1c", bytes(range(32)))
+SESSION = "3f2a" * 8
+ATTESTATION = "a77e" * 8
+OTHER = "0e0e" * 8
+WHEN = "2026-11-26T15:48:49.123456Z"
+
+
+def _rows() -> list[pb.EntryRow]:
+    """Two captures with what came before, and a decision about a voicemail."""
+    decision = pb.EntryRow(
+        index=7, kind="decision", caller="desk", subject="//partner/ines", verb=VERB_NUMBERS["play"],
+        resource_type=TYPE_NUMBERS["voicemail"], resource_id="vm/1", owner="alice",
+        effect=EFFECT_NUMBERS["deny"], reason="no_matching_rule",
+    )  # fmt: skip
+    start = pb.EntryRow(
+        index=6, kind="decision", subject="//partner/ines", verb=VERB_NUMBERS["capture_start"],
+        resource_type=TYPE_NUMBERS["capture"], resource_id=SESSION, effect=EFFECT_NUMBERS["allow"],
+    )  # fmt: skip
+    told = {
+        1: ("notice.published", "notice=n version=1"),
+        2: ("notice.published", "notice=n version=2"),
+        3: ("attestation.made", f"attestation={OTHER} notice=n notice_version=1"),
+        4: ("attestation.made", f"attestation={ATTESTATION} notice=n notice_version=2"),
+        5: ("capture.requested", f"session={SESSION} state=armed attestation={ATTESTATION}"),
+        8: ("capture.sealed", f"session={SESSION} state=sealed stop_reason=time lossy=no"),
+        9: ("capture.requested", f"session={OTHER} attestation={OTHER}"),
+        10: ("diagnostics.refused", f"detail=sealed actions=capture_stop session={SESSION}"),
+        11: ("diagnostics.refused", f"detail=seconds actions=capture_request session={OTHER}"),
+        12: ("attestation.withdrawn", f"attestation={ATTESTATION}"),
+    }
+    rows = [decision, start, *(pb.EntryRow(index=n, kind=kind, details=text) for n, (kind, text) in told.items())]
+    for row in rows:
+        row.time.FromJsonString(WHEN)
+    return sorted(rows, key=lambda row: row.index)
+
+
+class _Log(AuditServiceServicer):
+    """A log of these rows, in pages of no more than three."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.address = ""
+
+    def QueryEntries(self, request: pb.QueryEntriesRequest, context: Any) -> pb.QueryEntriesResponse:  # noqa: N802, ARG002
+        """The rows that fit the filter."""
+        self.reads += 1
+        wanted = request.filter
+        rows = [
+            row
+            for row in _rows()
+            if (not wanted.kinds or row.kind in wanted.kinds)
+            and (not wanted.resource_id or row.resource_id == wanted.resource_id)
+        ]
+        start, size = int(request.page_token or 0), min(3, request.page_size)
+        more = str(start + size) if start + size < len(rows) else ""
+        return pb.QueryEntriesResponse(rows=rows[start : start + size], next_page_token=more, log_size=13)
+
+    def GetEntry(self, request: pb.GetEntryRequest, context: Any) -> pb.GetEntryResponse:  # noqa: N802, ARG002
+        """An entry of a log with nothing else, with more than ten items."""
+        entry = {"v": 1, "kind": "decision", "time": 1_795_711_612_696_777, "caller": "desk", "request_id": "",
+                 "items": [{"action": "play"}], "enc": [{"ct": "x" * 90}], "actor": {"sid": "p1"}}  # fmt: skip
+        data = json.dumps(entry).encode()
+        alone = Checkpoint(_SIGNER.verifier.name, 1, leaf_hash(data))
+        proof = str(EntryProof(0, (), sign_checkpoint(alone, _SIGNER)))
+        disclosed = {"name.p1": "alice", **{f"items.{n}.id": f"vm/{n}" for n in range(12)}}
+        return pb.GetEntryResponse(entry=data, proof=proof, verifier_key=str(_SIGNER.verifier), disclosed=disclosed)
+
+
+@pytest.fixture
+def log() -> Iterator[_Log]:
+    """That log, on loopback."""
+    made = _Log()  # type: ignore[abstract]  # it answers what is asked here
+    running = grpc.server(ThreadPoolExecutor(1))
+    add_AuditServiceServicer_to_server(made, running)
+    made.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
+    running.start()
+    yield made
+    running.stop(None).wait()
+
+
+def _run(log: _Log, command: str, *arguments: str, **environment: str) -> Result:
+    options = ["--server", log.address, "--plaintext", "--tenant", "acme", "--as", "erik"]
+    return CliRunner().invoke(
+        main, ["audit", command, *options, *arguments], env={"LINEWARDEN_KEY": "lw_1_1", **environment}
+    )
+
+
+def _query(log: _Log, form: str, *arguments: str, **environment: str) -> str:
+    done = _run(log, "query", "-o", form, *arguments, **environment)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_a_row_fits_a_terminal(log: _Log) -> None:
+    """In 80 columns what happened is read in one piece: no word and no id is cut in two."""
+    shown = click.unstyle(_query(log, "table", FORCE_COLOR="1", COLUMNS="80"))
+    assert max(map(len, shown.splitlines())) <= 80
+    words = ["decision", "play", "voicemail", "vm/1", "alice", "deny", "no_matching_rule", "desk", "//partner/ines"]
+    assert {*words, "capture.sealed", SESSION, "sealed", "time", "2026-11-26", "15:48:49"} <= set(shown.split())
+
+
+def test_programs_get_each_field(log: _Log) -> None:
+    """The other forms have a column for every field, the details as the server made them."""
+    rows = {int(row["index"]): row for row in csv.DictReader(io.StringIO(_query(log, "csv")))}
+    told = [rows[7][name] for name in ("verb", "owner", "caller", "details")]
+    assert told == ["play", "alice", "desk", ""]
+    assert rows[8]["details"] == f"session={SESSION} state=sealed stop_reason=time lossy=no"
+    assert rows[8]["time"] == WHEN
+    assert "what" not in rows[8]
+
+
+@pytest.mark.parametrize(("limit", "reads", "more"), [(2, 1, True), (4, 2, True), (12, 4, False), (100, 4, False)])
+def test_no_page_is_read_that_is_not_shown(log: _Log, limit: int, reads: int, more: bool) -> None:
+    """Every read is an entry, so that there is more is known without another one where the page tells it."""
+    done = _run(log, "query", "--limit", str(limit), "-o", "jsonl")
+    assert len(done.stdout.splitlines()) == min(limit, 12)
+    assert ("more than" in done.stderr) is more
+    assert log.reads == reads
+
+
+def test_the_history_of_a_capture_is_all_that_is_about_it(log: _Log) -> None:
+    """Its entries, refusals and decisions, with attestation and notice it rests on, in order; nothing of others."""
+    rows = json.loads(_query(log, "json", "--session", SESSION))
+    assert [row["index"] for row in rows] == [2, 4, 5, 6, 8, 10, 12]
+
+
+def test_a_history_does_not_repeat_its_session(log: _Log) -> None:
+    """Whose history it is has been said: a table leaves the id out, and has room for the rest."""
+    shown = click.unstyle(_query(log, "table", "--session", SESSION, FORCE_COLOR="1", COLUMNS="80"))
+    assert SESSION not in shown
+    assert ATTESTATION in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_history_takes_no_other_filter(log: _Log) -> None:
+    """What would leave entries out of a history is refused, and that there are more than the limit is said."""
+    assert _run(log, "query", "--session", SESSION, "--kind", "decision").exit_code == 2
+    assert log.reads == 0
+    done = _run(log, "query", "--session", SESSION, "--limit", "2", "-o", "jsonl")
+    assert (len(done.stdout.splitlines()), "more than 2" in done.stderr) == (2, True)
+
+
+def test_an_entry_is_read_as_a_block(log: _Log) -> None:
+    """First what can be read of persons and items, by their numbers, then a line for each field, sealed ones last."""
+    done = _run(log, "entry", "0", FORCE_COLOR="1", COLUMNS="80")
+    assert (done.exit_code, "the proof holds" in done.stderr) == (0, True), done.output
+    lines = click.unstyle(done.stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    labels = [line.split()[0] for line in lines if line and not line.startswith(" ")]
+    fields = ["index", "kind", "time", "actor", "caller", "items", "v", "enc"]
+    assert labels == [*(f"items.{n}.id" for n in range(12)), "name.p1", *fields]
+    assert [" ".join(line.split()) for line in lines if line.startswith(("kind", "items  "))] == [
+        "kind decision", 'items {"action": "play"}',
+    ]  # fmt: skip
+
+
+def test_a_verified_log_is_told_of_as_a_block(tmp_path: Path) -> None:
+    """That it holds, its size and root, and how many entries of each kind."""
+    entries = [
+        json.dumps({"kind": kind, "time": 1, "v": 1}).encode() for kind in ("decision", "audit.read", "decision")
+    ]
+    frontier = Frontier()
+    for entry in entries:
+        frontier.append(leaf_hash(entry))
+    for path, data in tree_files(entries, frontier.size, frontier.root()):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    stated = Checkpoint(_SIGNER.verifier.name, frontier.size, frontier.root())
+    (tmp_path / "checkpoint").write_text(sign_checkpoint(stated, _SIGNER))
+    done = CliRunner().invoke(main, ["audit", "verify", str(tmp_path), "--verifier-key", str(_SIGNER.verifier)])
+    assert [" ".join(line.split()) for line in done.stdout.splitlines()] == [
+        "verified yes", "origin linewarden.example/3f1c", "entries 3", f"root {frontier.root().hex()}",
+        "kinds 1 audit.read", "2 decision",
+    ]  # fmt: skip

@@ -1,0 +1,92 @@
+"""The steps of a session on the command line: what has to be stated for which, and lists of more than a page."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+
+from linewarden.cli import main
+from linewarden.v1 import core_pb2
+from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer, add_DiagnosticsServiceServicer_to_server
+
+METHODS = {
+    "approve": "ApproveSession", "reject": "RejectSession", "start": "StartSession", "pause": "PauseSession",
+    "resume": "ResumeSession", "stop": "StopSession", "delete": "DeleteSession",
+}  # fmt: skip
+NEED_A_CASE = {"start", "resume"}
+
+
+@dataclass
+class Server(DiagnosticsServiceServicer):
+    """A server that does whatever it is asked, and what that was."""
+
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    address: str = ""
+
+    def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:  # noqa: N802, ARG002
+        """Three pages with a session each."""
+        self.asked.append(("ListSessions", request))
+        page = int(request.page_token or 0)
+        following = str(page + 1) if page < 2 else ""
+        return pb.ListSessionsResponse(sessions=[pb.Session(id=f"s{page}")], next_page_token=following)
+
+    def run(self, command: str, *arguments: str) -> Result:
+        """Give a command."""
+        options = ["--server", self.address, "--plaintext", "--tenant", "acme", "--as", "admin"]
+        return CliRunner().invoke(main, ["capture", command, *options, *arguments], env={"LINEWARDEN_KEY": "lw_1_1"})
+
+
+def _answering(server: Server, method: str) -> Any:
+    def answer(request: Any, context: Any) -> Any:  # noqa: ARG001
+        server.asked.append((method, request))
+        return getattr(pb, f"{method}Response")(session=pb.Session(id="s1", state=pb.SESSION_STATE_ARMED))
+
+    return answer
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """The server, on loopback."""
+    made = Server()  # type: ignore[abstract]  # it answers what is asked here
+    for method in METHODS.values():
+        setattr(made, method, _answering(made, method))
+    running = grpc.server(ThreadPoolExecutor(2))
+    add_DiagnosticsServiceServicer_to_server(made, running)
+    made.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
+    running.start()
+    yield made
+    running.stop(None).wait()
+
+
+@pytest.mark.parametrize("command", METHODS)
+def test_each_step_is_a_command(server: Server, command: str) -> None:
+    """What is stated goes to the method of that name, and the session is shown as it then stands."""
+    done = server.run(command, "s1", "--case", "T-1", "--purpose", "legal", "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)[0]["state"]) == (0, "armed"), done.output
+    ((method, request),) = server.asked
+    stated = (request.session_id, request.context.case_reference, request.context.purpose)
+    assert (method, *stated) == (METHODS[command], "s1", "T-1", core_pb2.PURPOSE_LEGAL)
+
+
+@pytest.mark.parametrize("command", METHODS)
+def test_what_ends_a_capture_needs_no_case(server: Server, command: str) -> None:
+    """In an emergency an administrator stops, refuses and deletes with the id alone; what begins one needs its case."""
+    done = server.run(command, "s1")
+    assert done.exit_code == (2 if command in NEED_A_CASE else 0)
+    assert len(server.asked) == (0 if command in NEED_A_CASE else 1)
+    if server.asked:
+        assert server.asked[0][1].context == core_pb2.Context()
+
+
+def test_a_list_has_all_pages(server: Server) -> None:
+    """One page is asked for after the other, and each with what was stated."""
+    done = server.run("list", "--case", "T-1", "-o", "jsonl")
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["s0", "s1", "s2"]
+    assert [request.page_token for _method, request in server.asked] == ["", "1", "2"]
+    assert {request.context.case_reference for _method, request in server.asked} == {"T-1"}

@@ -1,0 +1,250 @@
+"""Evidence on its way into a file: whole, checked and private, or not there."""
+
+import hashlib
+import io
+import os
+import pty
+import shutil
+import stat
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+
+from linewarden.cli import main
+from linewarden.cli.evidence import becoming, identities
+from linewarden.diagnostics.evidence.sealing import pyrage, seal
+from linewarden.v1 import core_pb2
+from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer, add_DiagnosticsServiceServicer_to_server
+
+TICKET = hashlib.sha256(b"ticket").digest()
+MEBIBYTE = 1 << 20
+
+
+@dataclass
+class Server(DiagnosticsServiceServicer):
+    """A server that has one session, and what it was asked."""
+
+    recorded: pb.Evidence
+    parts: list[bytes]
+    asked: list[Any] = field(default_factory=list)
+    address: str = ""
+
+    def GetSession(self, request: pb.GetSessionRequest, context: Any) -> pb.GetSessionResponse:  # noqa: N802, ARG002
+        """The session."""
+        self.asked.append(request)
+        return pb.GetSessionResponse(session=pb.Session(id="s1", evidence=self.recorded))
+
+    def ReadEvidence(  # noqa: N802
+        self,
+        request: pb.ReadEvidenceRequest,
+        context: Any,  # noqa: ARG002
+    ) -> Iterator[pb.ReadEvidenceResponse]:
+        """The sealed file."""
+        self.asked.append(request)
+        for part in self.parts:
+            yield pb.ReadEvidenceResponse(content=part, total_bytes=self.recorded.sealed_bytes)
+
+    def run(self, *arguments: str) -> Result:
+        """Give a command on evidence."""
+        purpose = () if arguments[0] == "verify" else ("--purpose", "support")
+        return CliRunner().invoke(main, self.call(*arguments, *purpose), env={"LINEWARDEN_KEY": "lw_1_1"})
+
+    def call(self, command: str, *arguments: str) -> list[str]:
+        """The words of such a command, for a case and without a purpose."""
+        options = ["--server", self.address, "--plaintext", "--tenant", "acme", "--as", "ines", "--case", "T-1"]
+        return ["capture", command, *options, "s1", *arguments]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server with evidence that the key in `identity` opens; `other` is the key of somebody else."""
+    identity: Any = pyrage.x25519.Identity.generate()
+    (tmp_path / "identity").write_text(str(identity))
+    (tmp_path / "other").write_text(str(pyrage.x25519.Identity.generate()))
+    plain, sealed = b"x" * (32 * MEBIBYTE), io.BytesIO()
+    made = seal(io.BytesIO(plain), sealed, [str(identity.to_public())], TICKET)
+    content = sealed.getvalue()
+    recorded = pb.Evidence(
+        plain_bytes=len(plain), plain_sha256=made.manifest.sha256, chain=made.manifest.chain,
+        ticket_digest=TICKET.hex(), sealed_bytes=made.bytes, sealed_sha256=made.sha256,
+    )  # fmt: skip
+    parts = [content[n : n + MEBIBYTE] for n in range(0, len(content), MEBIBYTE)]
+    one = Server(recorded, parts)  # type: ignore[abstract]  # it answers what is asked here
+    running = grpc.server(ThreadPoolExecutor(2))
+    add_DiagnosticsServiceServicer_to_server(one, running)
+    one.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
+    running.start()
+    yield one
+    running.stop(None).wait()
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_opened_evidence_is_whole_and_private(server: Server, tmp_path: Path) -> None:
+    """What was opened and checked stands under its name, nobody else may read it, and nothing is left beside it."""
+    before = _names(tmp_path)
+    done = server.run("open", str(tmp_path / "a.pcapng"), "--identity", str(tmp_path / "identity"))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (tmp_path / "a.pcapng").read_bytes() == b"x" * (32 * MEBIBYTE)
+    assert stat.S_IMODE((tmp_path / "a.pcapng").stat().st_mode) == 0o600
+    assert _names(tmp_path) == {*before, "a.pcapng"}
+
+
+def test_a_wrong_key_leaves_nothing_and_the_next_try_works(server: Server, tmp_path: Path) -> None:
+    """After a try with somebody else's key the same command with the right one succeeds."""
+    before, file = _names(tmp_path), str(tmp_path / "a.pcapng")
+    assert server.run("open", file, "--identity", str(tmp_path / "other")).exit_code == 1
+    assert _names(tmp_path) == before
+    assert server.run("open", file, "--identity", str(tmp_path / "identity")).exit_code == 0
+
+
+@pytest.mark.parametrize("cut", ["short", "changed", "recorded"])
+def test_evidence_that_is_not_the_recorded_one_leaves_nothing(server: Server, tmp_path: Path, cut: str) -> None:
+    """A file that was cut or changed, or is another one than the record says, does not stay in parts either."""
+    before = _names(tmp_path)
+    if cut == "short":
+        server.parts.pop()
+    elif cut == "changed":
+        server.parts[20] = bytes(MEBIBYTE)
+    else:
+        server.recorded.plain_sha256 = "00" * 32
+    done = server.run("open", str(tmp_path / "a.pcapng"), "--identity", str(tmp_path / "identity"))
+    assert done.exit_code == 1
+    assert _names(tmp_path) == before
+
+
+def test_nothing_is_asked_for_where_a_file_is_already(server: Server, tmp_path: Path) -> None:
+    """A name that is taken is told before the opening is on record, and the file is left alone."""
+    (tmp_path / "a.pcapng").write_text("mine")
+    for command in ("fetch", "open"):
+        key = ("--identity", str(tmp_path / "identity")) if command == "open" else ()
+        done = server.run(command, str(tmp_path / "a.pcapng"), *key)
+        assert (done.exit_code, server.asked) == (2, [])
+        assert "already" in done.stderr
+    assert (tmp_path / "a.pcapng").read_text() == "mine"
+
+
+def test_evidence_is_never_in_memory_as_a_whole(server: Server, tmp_path: Path) -> None:
+    """Fetching, opening and verifying 32 MiB takes a part of that, whatever the disk has room for."""
+    file, identity = str(tmp_path / "a.age"), ("--identity", str(tmp_path / "identity"))
+    for arguments in (("fetch", file), ("verify", file, *identity), ("open", str(tmp_path / "a.pcapng"), *identity)):
+        tracemalloc.start()
+        try:
+            assert server.run(*arguments).exit_code == 0
+            assert tracemalloc.get_traced_memory()[1] < 16 * MEBIBYTE
+        finally:
+            tracemalloc.stop()
+
+
+def test_an_auditor_verifies_without_a_key(server: Server, tmp_path: Path) -> None:
+    """Size and SHA-256 of the sealed file are compared by whoever has it, and it is said what was not compared."""
+    sealed = tmp_path / "a.age"
+    assert server.run("fetch", str(sealed)).exit_code == 0
+    done = server.run("verify", str(sealed))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "the sealed file was compared, not its inside" in done.stderr
+    inside = server.run("verify", str(sealed), "--identity", str(tmp_path / "identity"))
+    assert (inside.exit_code, "the sealed file and its inside were compared" in inside.stderr) == (0, True)
+
+
+@pytest.mark.parametrize("differs", ["size", "content", "nothing"])
+def test_a_file_that_is_not_the_recorded_one_is_found_without_a_key(
+    server: Server, tmp_path: Path, differs: str
+) -> None:
+    """A file that was cut or changed, and a session of which nothing is recorded, end with 1 and say which."""
+    sealed, content = tmp_path / "a.age", bytearray(b"".join(server.parts))
+    if differs == "size":
+        content.pop()
+    elif differs == "content":
+        content[-1] ^= 1
+    else:
+        server.recorded = pb.Evidence()
+    sealed.write_bytes(content)
+    word = {"size": "the size", "content": "the SHA-256", "nothing": "no evidence is recorded"}[differs]
+    for key in ((), ("--identity", str(tmp_path / "identity"))):
+        done = server.run("verify", str(sealed), *key)
+        assert (done.exit_code, word in done.stderr) == (1, True)
+
+
+def test_a_purpose_is_never_assumed_where_evidence_is_read(server: Server, tmp_path: Path) -> None:
+    """Off a terminal a reading without a purpose is a wrong usage, and nothing is asked of the server."""
+    for command, key in (("fetch", ()), ("open", ("--identity", str(tmp_path / "identity")))):
+        call = server.call(command, str(tmp_path / "a"), *key)
+        done = CliRunner().invoke(main, call, env={"LINEWARDEN_KEY": "lw_1_1"})
+        assert (done.exit_code, server.asked) == (2, [])
+        assert "--purpose" in done.stderr
+
+
+def test_a_terminal_asks_for_the_purpose(server: Server, tmp_path: Path) -> None:
+    """Who sits at a terminal is asked until the purpose is one, and that purpose goes to the server."""
+    terminal, own = pty.openpty()
+    os.write(terminal, b"curiosity\nlegal\n")
+    call = [sys.executable, "-m", "linewarden.cli", *server.call("fetch", str(tmp_path / "a.age"))]
+    environment = os.environ | {"LINEWARDEN_KEY": "lw_1_1"}
+    done = subprocess.run(call, stdin=own, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    os.close(own)
+    os.close(terminal)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.count("What for") == 2
+    assert [one.context.purpose for one in server.asked] == [core_pb2.PURPOSE_LEGAL]
+
+
+def test_a_look_states_purpose_and_case(server: Server, tmp_path: Path) -> None:
+    """Whoever has a right for a case alone can verify: what was stated goes to the server, support unless said."""
+    server.run("fetch", str(tmp_path / "a.age"))
+    server.run("verify", str(tmp_path / "a.age"), "--identity", str(tmp_path / "identity"))
+    context = server.asked[-1].context
+    assert (context.case_reference, context.purpose) == ("T-1", core_pb2.PURPOSE_SUPPORT)
+
+
+def test_a_file_comes_to_its_name_at_its_end(tmp_path: Path) -> None:
+    """Until all is written there is no file of that name; a failure or an interruption leaves none."""
+    with becoming(tmp_path / "a") as target:
+        target.write(b"half")
+        assert not (tmp_path / "a").exists()
+    assert (tmp_path / "a").read_bytes() == b"half"
+    with pytest.raises(KeyboardInterrupt), becoming(tmp_path / "b"):
+        raise KeyboardInterrupt
+    with pytest.raises(FileExistsError), becoming(tmp_path / "c"):
+        (tmp_path / "c").write_text("of somebody else")
+    assert _names(tmp_path) == {"a", "c"}
+    assert (tmp_path / "c").read_text() == "of somebody else"
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen: install openssh-client")
+@pytest.mark.parametrize("kind", [("ed25519",), ("rsa", "-m", "PEM"), ("rsa", "-m", "PKCS8"), ("rsa",)], ids="-".join)
+def test_an_encrypted_key_is_called_that(tmp_path: Path, kind: tuple[str, ...]) -> None:
+    """Not that it is no key, but that it is encrypted, and what to give; a key without a passphrase is taken."""
+    for name, passphrase in (("open", ""), ("closed", "secret")):
+        call = ["ssh-keygen", "-q", "-N", passphrase, "-f", str(tmp_path / name), "-t", *kind]
+        subprocess.run(call, check=True)
+    assert identities(tmp_path / "open") == [(tmp_path / "open").read_text().strip()]
+    with pytest.raises(click.UsageError, match="encrypted: give a copy without"):
+        identities(tmp_path / "closed")
+
+
+def test_an_encrypted_file_of_age_keys_is_called_that(tmp_path: Path) -> None:
+    """As age encrypts it, with or without armour; what is no key at all is left to age to refuse."""
+    secret = pyrage.passphrase.encrypt(b"AGE-SECRET-KEY-1", "secret")
+    for content in (secret, b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n"):
+        (tmp_path / "keys").write_bytes(content)
+        with pytest.raises(click.UsageError, match="encrypted"):
+            identities(tmp_path / "keys")
+    (tmp_path / "keys").write_text("# mine\nAGE-SECRET-KEY-1A\nAGE-SECRET-KEY-1B\n")
+    assert identities(tmp_path / "keys") == ["AGE-SECRET-KEY-1A", "AGE-SECRET-KEY-1B"]
+    for content in (b"nonsense", b"-----BEGIN OPENSSH PRIVATE KEY-----\n***\n-----END"):
+        (tmp_path / "keys").write_bytes(content)
+        assert identities(tmp_path / "keys") == [content.decode()]

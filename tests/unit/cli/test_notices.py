@@ -1,0 +1,199 @@
+"""Notices on the command line: files that are wrong are said to be so, and texts of others stay texts."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+
+from linewarden.cli import main
+from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer, add_DiagnosticsServiceServicer_to_server
+
+TEXT = "Calls are captured.\n\x1b[2Jnot cleared\u202e"
+AT = "2026-01-02T03:04:05Z"
+
+
+@dataclass
+class Server(DiagnosticsServiceServicer):
+    """A server that has one notice, and what it was asked."""
+
+    asked: list[Any] = field(default_factory=list)
+    address: str = ""
+    running: tuple[str, ...] = ("5e" * 16, "6f" * 16)
+
+    def GetNotice(self, request: Any, context: Any) -> pb.GetNoticeResponse:  # noqa: N802, ARG002
+        """The notice in its second version of three."""
+        self.asked.append(request)
+        texts = [pb.NoticeText(language="en", text=TEXT), pb.NoticeText(language="de", text="Es wird aufgezeichnet.")]
+        return pb.GetNoticeResponse(notice=pb.Notice(id="n", version=2, texts=texts, hash=b"\1"), current_version=3)
+
+    def ListActiveNotices(self, request: Any, context: Any) -> pb.ListActiveNoticesResponse:  # noqa: N802, ARG002
+        """Two captures with one notice."""
+        self.asked.append(request)
+        texts = [pb.NoticeText(language="en", text=TEXT)]
+        about: dict[str, Any] = {"notice_id": "n", "notice_version": 2, "texts": texts}
+        running = pb.ActiveNotice(coverage=pb.COVERAGE_POSSIBLE, profile=pb.CAPTURE_PROFILE_SIGNALLING, **about)
+        running.started_at.FromJsonString("2026-01-02T03:04:05.678901Z")
+        running.ends_before.FromJsonString("2026-01-02T03:14:05.678901Z")
+        notices = [pb.ActiveNotice(session_id=id) for id in self.running]
+        for one in notices:
+            one.MergeFrom(running)
+        return pb.ListActiveNoticesResponse(notices=notices)
+
+    def RecordReceipts(self, request: Any, context: Any) -> pb.RecordReceiptsResponse:  # noqa: N802, ARG002
+        """Everything is recorded."""
+        self.asked.append(request)
+        return pb.RecordReceiptsResponse(notice=pb.Notice(id="n", version=2, reported=1))
+
+    def SendNotice(self, request: Any, context: Any) -> pb.SendNoticeResponse:  # noqa: N802, ARG002
+        """Everything is taken."""
+        self.asked.append(request)
+        taken = pb.DELIVERY_OUTCOME_TAKEN
+        return pb.SendNoticeResponse(
+            results=[pb.Delivery(person=one.person, outcome=taken) for one in request.recipients]
+        )
+
+    def run(self, *arguments: str) -> Result:
+        """Give a command."""
+        options = ["--server", self.address, "--plaintext", "--tenant", "acme", "--as", "ines"]
+        return CliRunner().invoke(
+            main, ["diagnostics", arguments[0], *options, *arguments[1:]], env={"LINEWARDEN_KEY": "lw_1_1"}
+        )
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """The server, on loopback."""
+    made = Server()  # type: ignore[abstract]  # it answers what is asked here
+    running = grpc.server(ThreadPoolExecutor(2))
+    add_DiagnosticsServiceServicer_to_server(made, running)
+    made.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
+    running.start()
+    yield made
+    running.stop(None)
+
+
+def test_a_notice_is_shown_as_text(server: Server) -> None:
+    """The texts are on stdout with nothing in them that a terminal obeys; which version it is goes to stderr."""
+    done = server.run("notice", "n", "--version", "2")
+    assert done.exit_code == 0
+    assert done.stdout == ("[en]\nCalls are captured.\n\ufffd[2Jnot cleared\ufffd\n[de]\nEs wird aufgezeichnet.\n")
+    assert done.stderr == "linewarden: version 2 of 3, SHA-256 01\n"
+    assert server.asked[0].notice_version == 2
+
+
+def test_whoever_asks_what_runs_can_read_and_confirm_it(server: Server) -> None:
+    """Beside each capture stand id and version to confirm, since when and until when, and what that version says."""
+    done = server.run("active")
+    shown = " ".join(done.stdout.split())
+    words = "2026-01-02 03:04:05 may cover you, signalling, until 2026-01-02 03:14:05, notice n, version 2"
+    assert f"{'5e' * 16} {words} {'6f' * 16} {words}" in shown
+    assert done.stdout.count("Calls are captured.") == 1
+    assert "\nn, version 2:\n" in done.stdout
+
+
+def test_what_runs_fits_a_terminal(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 80 columns id and time stand whole, and there are no names of the contract."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = click.unstyle(server.run("active").stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [*lines[1].split()][:3] == ["5e" * 16, "2026-01-02", "03:04:05"]
+    assert "COVERAGE" not in "".join(lines)
+
+
+def test_that_nothing_runs_is_said(server: Server) -> None:
+    """People are told in words, programs get no rows, and no script takes the words for data."""
+    server.running = ()
+    done = server.run("active")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "linewarden: nothing runs\n")
+    assert server.run("active", "-o", "json").stdout == "[]\n"
+
+
+def test_lists_are_brought_with_their_times(server: Server, tmp_path: Path) -> None:
+    """Times keep their offset, and one without is UTC; a mark of the byte order is no part of a column."""
+    file = tmp_path / "x.csv"
+    file.write_text(f"\ufeffperson,fact,at\nbob,informed,{AT}\neve,reported,2026-01-02T04:04:05+01:00\n"
+                    "zoe,failed,2026-01-02T03:04:05\n", encoding="utf-8")  # fmt: skip
+    assert server.run("receipts", "n", "2", str(file), "--channel", "paper").exit_code == 0
+    (request,) = server.asked
+    assert {one.at.ToJsonString() for one in request.receipts} == {AT}
+    assert [pb.ReceiptFact.Name(one.fact)[13:] for one in request.receipts] == ["INFORMED", "REPORTED", "FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ("person,fact\nbob,informed\n", "there is no column at"),
+        ("fact,at\ninformed," + AT, "there is no column person"),
+        ("", "there is no column person"),
+        (f"person,fact,at\nbob,informed,{AT}\n,informed,{AT}\n", "line 3: person is empty"),
+        ("person,fact,at\nbob,informed\n", "line 2: at is empty"),
+        (f"person,fact,at\nbob,knew,{AT}\n", "line 2: fact is none of informed, failed, reported"),
+        (f"person,fact,at\nbob,confirmed,{AT}\n", "line 2: fact is none of informed, failed, reported"),
+        ("person,fact,at\nbob,informed,yesterday\n", "line 2: at is no time as in 2026-01-02T03:04:05+01:00"),
+        ('person,fact,at\n"bob"x,informed,\n', "behind line 1: "),
+        ("person,fact,at\n", "there are no rows"),
+        (b"person,fact,at\n\xff,informed,x\n", "it is not UTF-8"),
+    ],
+)
+def test_a_wrong_list_is_said_to_be_so(server: Server, tmp_path: Path, content: str | bytes, wrong: str) -> None:
+    """The column or line that is wrong is named, and nothing of the list is brought."""
+    file = tmp_path / "x.csv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    done = server.run("receipts", "n", "2", str(file), "--channel", "paper")
+    assert done.exit_code == 2
+    assert wrong in done.stderr
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ("name,address\nbob,b@x.example\n", "there is no column person"),
+        ("person,address\nbob,\n", "line 2: address is empty"),
+    ],
+)
+def test_a_wrong_list_is_sent_to_nobody(server: Server, tmp_path: Path, content: str, wrong: str) -> None:
+    """Before the first mail leaves, every line has a person and an address."""
+    file = tmp_path / "x.csv"
+    file.write_text(content)
+    done = server.run("send", "n", "2", str(file))
+    assert (done.exit_code, wrong in done.stderr, server.asked) == (2, True, [])
+
+
+def test_a_sending_has_a_name_to_repeat_it_by(server: Server, tmp_path: Path) -> None:
+    """Each part of a long list is a request of its own, named the same when the command is repeated by that name."""
+    file = tmp_path / "x.csv"
+    file.write_text("person,address\n" + "".join(f"p{n},p{n}@x.example\n" for n in range(60)))
+    first = server.run("send", "n", "2", str(file))
+    name = first.stderr.split()[-1]
+    assert server.run("send", "n", "2", str(file), "--request-id", name).exit_code == 0
+    ids = [one.request_id for one in server.asked]
+    assert ids == [f"{name}.0", f"{name}.50"] * 2
+    assert first.stdout.count("DELIVERY_OUTCOME_TAKEN") == 60
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (b"{\n nonsense", "line 2: it is not JSON"),
+        (b"", "line 1: it is not JSON"),
+        (b"[]", "it is not a JSON object"),
+        (b"\xff", "it is not UTF-8"),
+        (b'{"audienz": "all"}', "audienz"),
+        (b'{"informed_count": "many"}', "informed_count"),
+    ],
+)
+def test_a_statement_that_is_none_is_said_to_be_so(server: Server, tmp_path: Path, content: bytes, wrong: str) -> None:
+    """What is no statement in JSON is named by line or field, and attests nothing."""
+    file = tmp_path / "x.json"
+    file.write_bytes(content)
+    done = server.run("attest", str(file))
+    assert (done.exit_code, wrong in done.stderr, server.asked) == (2, True, [])

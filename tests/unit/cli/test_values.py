@@ -1,0 +1,46 @@
+"""What options take for times and kinds of entries."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import pytest
+
+from linewarden.cli.values import INSTANT, KIND, KINDS
+
+_LOG_FORMAT = Path(__file__).parents[3] / "docs" / "log-format.md"
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+    ("2026-01-31T08:00", datetime(2026, 1, 31, 8, tzinfo=UTC)),
+    ("2026-01-31 08:00:01", datetime(2026, 1, 31, 8, 0, 1, tzinfo=UTC)),
+    ("2026-01-31T08:00:01Z", datetime(2026, 1, 31, 8, 0, 1, tzinfo=UTC)),
+    ("2026-01-31T08:00:01.123456789Z", datetime(2026, 1, 31, 8, 0, 1, 123456, tzinfo=UTC)),
+    ("2026-01-31T08:00:01+01:00", datetime(2026, 1, 31, 7, 0, 1, tzinfo=UTC)),
+])  # fmt: skip
+def test_times_are_iso_8601(text: str, expected: datetime) -> None:
+    """A time is in UTC, unless it states an offset."""
+    assert INSTANT.convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "31.01.2026", "2026-13-01", "0001-01-01T00:00:00+01:00", "12:00"])
+def test_other_times_are_refused(text: str) -> None:
+    """What is no time is refused with the way to write one."""
+    with pytest.raises(click.BadParameter, match="a time is written as"):
+        INSTANT.convert(text, None, None)
+
+
+def test_kinds_are_those_of_the_log_format() -> None:
+    """Every kind that the log format documents can be asked for, and no other."""
+    headings = re.findall("^### .*$", _LOG_FORMAT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(KINDS) == {kind for heading in headings for kind in re.findall(r"`([a-z._]+)`", heading)}
+    for kind in KINDS:
+        assert KIND.convert(kind, None, None) == kind
+
+
+def test_an_unknown_kind_is_refused_with_those_that_resemble_it() -> None:
+    """A mistyped kind finds nothing, so it is not looked for."""
+    with pytest.raises(click.BadParameter, match=r"did you mean policy\.changed"):
+        KIND.convert("policy.change", None, None)
