@@ -67,7 +67,7 @@ class Condition(ABC):
         """The values of the input at which the verdict can change, see `inputs`."""
 
     @abstractmethod
-    def says(self, value: Any) -> bool:
+    def is_met(self, value: Any) -> bool:
         """Whether it is the case for a known value of the input."""
 
 
@@ -112,7 +112,7 @@ def verdict(condition: Condition, value: Any) -> Verdict:
         known: Verdict = value
         return known
     try:
-        return condition.says(value)
+        return condition.is_met(value)
     except Exception:  # noqa: BLE001 - see `_observed`
         return FAULT
 
@@ -140,7 +140,7 @@ class Bound(Condition):
         """The bound itself."""
         return (self.at_us,)
 
-    def says(self, value: int) -> bool:
+    def is_met(self, value: int) -> bool:
         """Whether the request falls on the right side."""
         return (value >= self.at_us) is (self.kind == "from=")
 
@@ -173,7 +173,7 @@ class Age(Condition):
         """The bound itself."""
         return (self.us,)
 
-    def says(self, value: int) -> bool:
+    def is_met(self, value: int) -> bool:
         """Whether the item is on the right side."""
         return (value < self.us) is (self.kind == "age<")
 
@@ -200,7 +200,7 @@ class Stated(Condition):
         """The values."""
         return self.values
 
-    def says(self, value: str) -> bool:
+    def is_met(self, value: str) -> bool:
         """Whether what is stated is among the values."""
         return (value in self.values) is not self.kind.endswith("!=")
 
@@ -226,7 +226,7 @@ class CaseStated(Condition):
         """The word that says so."""
         return (STATED,)
 
-    def says(self, value: str) -> bool:
+    def is_met(self, value: str) -> bool:
         """Whether one is stated."""
         return value == STATED
 

@@ -247,7 +247,7 @@ class New(Condition):
         """All that it tells apart."""
         return self.said
 
-    def says(self, value: Any) -> bool:
+    def is_met(self, value: Any) -> bool:
         """Whether the value is one of the words, or above the number."""
         return value >= self.said[0] if isinstance(self.of, Elapsed) else value in self.said
 
@@ -261,7 +261,7 @@ class Even(Condition):
     looks_at: Input = EVERYTHING
     marks: tuple[Any, ...] = ()
 
-    def says(self, value: Any) -> bool:
+    def is_met(self, value: Any) -> bool:
         """Look at the whole request."""
         return bool(value[1].now_us // SECOND % 2 == 0)
 
