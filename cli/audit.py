@@ -74,19 +74,19 @@ def audit() -> None:
     "notice that it rests on. Takes no other filter, and longer: it is picked out of all of the tenant's diagnostics.",
 )
 @output_option
-def query(connection: Connection, output: str, limit: int, session: str, **asked: Any) -> None:
+def query(connection: Connection, output: str, limit: int, capture: str, **asked: Any) -> None:
     """Find entries, complete up to the last request that was answered."""
-    if session and any(asked[name] for name in _FILTERS):
-        raise click.UsageError("--session takes no other filter")
+    if capture and any(asked[name] for name in _FILTERS):
+        raise click.UsageError("--capture takes no other filter")
     # One row more than is shown tells whether there are more, without another read, which would be another entry.
-    request = _query_request(1_000 if session else min(limit + 1, 1_000), **asked)
+    request = _query_request(1_000 if capture else min(limit + 1, 1_000), **asked)
     with connection.channel() as channel:
         read = partial(_read, connection, AuditServiceStub(channel))
-        found = history_of(session, request, read) if session else read(request)
+        found = history_of(capture, request, read) if capture else read(request)
         rows = [_row(row) for row in islice(found, limit)]
         is_more = next(found, None) is not None
     if output == "table":
-        write_rows((_for_people(row, session) for row in rows), _TABLE, output)
+        write_rows((_for_people(row, capture) for row in rows), _TABLE, output)
     else:
         write_rows(rows, _COLUMNS, output, fields=_row(pb.EntryRow()))
     if not rows and (asked["actor"] or asked["data_subject"]):
@@ -299,14 +299,14 @@ def _row(row: pb.EntryRow) -> dict[str, Any]:
     }
 
 
-def _for_people(row: dict[str, Any], session: str) -> dict[str, Any]:
+def _for_people(row: dict[str, Any], capture: str) -> dict[str, Any]:
     """The row with its time to the second, and in one text what happened, by whose call, how it was decided and why.
 
-    In the history of a session it goes without saying which session it is.
+    In the history of a capture it goes without saying which capture it is.
     """
     owner = f"of {row['owner']}" if row["owner"] else ""
-    item = "" if session and row["resource_id"] == session else row["resource_id"]
-    details = " ".join(one for one in row["details"].split(" ") if not session or one != f"session={session}")
+    item = "" if capture and row["resource_id"] == capture else row["resource_id"]
+    details = " ".join(one for one in row["details"].split(" ") if not capture or one != f"session={capture}")
     done = (row["kind"], row["verb"], row["resource_type"], item, owner, row["effect"], row["reason"])
     parts = (*done, details.replace("=", " "), f"via {row['caller']}" if row["caller"] else "")
     return row | {"time": row["time"][:19].replace("T", " "), "what": " ".join(filter(None, parts))}

@@ -1,4 +1,4 @@
-"""`linewarden capture`: the way of a session, from the request to its end. `evidence` has what comes after."""
+"""`linewarden capture`: the way of a capture, from the request to its end. `evidence` has what comes after."""
 
 from typing import Any, BinaryIO
 
@@ -17,7 +17,7 @@ from linewarden.cli.rpc import (
     rpc,
     upload_of,
 )
-from linewarden.cli.session import row_of, session_argument, show_session, write_session, write_sessions
+from linewarden.cli.capture import row_of, capture_argument, show_capture, write_capture, write_captures
 from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 
@@ -68,7 +68,7 @@ def capture() -> None:
     "--disk-free", type=click.IntRange(0), default=512, show_default=True, help="Least free space, mebibytes."
 )
 @click.option("--loss-budget", type=click.IntRange(0), default=1_000, show_default=True, help="Most packets lost.")
-@click.option("--extends", default="", help="A session that this one goes on from.")
+@click.option("--extends", default="", help="A capture that this one goes on from.")
 @output_option
 def request(connection: Connection, tenant: str, subject: str, output: str, **stated: Any) -> None:
     """Ask for a capture for one case. All limits hold; the first reached ends it."""
@@ -86,7 +86,7 @@ def request(connection: Connection, tenant: str, subject: str, output: str, **st
     )
     answer = rpc(
         connection,
-        "RequestSession",
+        "RequestCapture",
         tenant,
         subject,
         purpose=stated["purpose"],
@@ -98,23 +98,23 @@ def request(connection: Connection, tenant: str, subject: str, output: str, **st
         file=stated["file"],
         worker=stated["worker"],
         readers=[_reader(text) for text in stated["readers"]],
-        extends_session=stated["extends"],
+        extends_capture=stated["extends"],
     )
-    write_session(answer.session, output)
+    write_capture(answer.capture, output)
 
 
 def _step(name: str, method: str, case: Options, does: str) -> click.Command:
-    """A command that takes a session one step further, and shows how it then stands."""
+    """A command that takes a capture one step further, and shows how it then stands."""
 
     @click.command(name, help=does)
     @connecting
     @tenant_option
     @subject_option
     @case
-    @session_argument
+    @capture_argument
     @output_option
-    def step(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **stated: str) -> None:
-        write_session(rpc(connection, method, tenant, subject, session_id=session_id, **stated).session, output)
+    def step(connection: Connection, tenant: str, subject: str, capture_id: str, output: str, **stated: str) -> None:
+        write_capture(rpc(connection, method, tenant, subject, capture_id=capture_id, **stated).capture, output)
 
     return step
 
@@ -124,22 +124,22 @@ def _step(name: str, method: str, case: Options, does: str) -> click.Command:
 @tenant_option
 @subject_option
 @case_options
-@session_argument
+@capture_argument
 @click.argument("file", type=click.File("rb"))
 @output_option
 def import_file(
-    connection: Connection, tenant: str, subject: str, session_id: str, file: BinaryIO, output: str, **case: str
+    connection: Connection, tenant: str, subject: str, capture_id: str, file: BinaryIO, output: str, **case: str
 ) -> None:
-    """Start an armed session on the capture FILE (pcap or pcapng, - for standard input), and wait for its evidence.
+    """Start an armed capture on the capture FILE (pcap or pcapng, - for standard input), and wait for its evidence.
 
     Exit code 1: the file did not come in to its end; what came before is sealed.
     """
-    start = request_of("StartSession", tenant, subject, session_id=session_id, **case)
+    start = request_of("StartCapture", tenant, subject, capture_id=capture_id, **case)
     with connection.channel() as channel:
         upload = DiagnosticsServiceStub(channel).UploadCapture
         answer = upload(upload_of(start, file), metadata=connection.metadata, timeout=STREAM_S)
-    write_session(answer.session, output)
-    if answer.session.stop_reason != pb.CAPTURE_STOP_REASON_REQUESTED:
+    write_capture(answer.capture, output)
+    if answer.capture.stop_reason != pb.CAPTURE_STOP_REASON_REQUESTED:
         fail(DENIED, "the capture ended before the file did")
 
 
@@ -149,10 +149,10 @@ def import_file(
 @subject_option
 @case_if_needed
 @output_option
-def list_sessions(connection: Connection, tenant: str, subject: str, output: str, **case: str) -> None:
-    """List all sessions, the newest first. `--case` is what somebody states whose right needs one, and selects none."""
-    found = pages(connection, "ListSessions", tenant, subject, **case)
-    write_sessions([one for page in found for one in page.sessions], output)
+def list_captures(connection: Connection, tenant: str, subject: str, output: str, **case: str) -> None:
+    """List all captures, the newest first. `--case` is what somebody states whose right needs one, and selects none."""
+    found = pages(connection, "ListCaptures", tenant, subject, **case)
+    write_captures([one for page in found for one in page.captures], output)
 
 
 @capture.command()
@@ -160,11 +160,11 @@ def list_sessions(connection: Connection, tenant: str, subject: str, output: str
 @tenant_option
 @subject_option
 @case_if_needed
-@session_argument
+@capture_argument
 @output_option
-def show(connection: Connection, tenant: str, subject: str, session_id: str, output: str, **case: str) -> None:
-    """Show all that is known of one session: what is asked for, what became of it, and its evidence."""
-    show_session(rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session, output)
+def show(connection: Connection, tenant: str, subject: str, capture_id: str, output: str, **case: str) -> None:
+    """Show all that is known of one capture: what is asked for, what became of it, and its evidence."""
+    show_capture(rpc(connection, "GetCapture", tenant, subject, capture_id=capture_id, **case).capture, output)
 
 
 @capture.command()
@@ -172,26 +172,26 @@ def show(connection: Connection, tenant: str, subject: str, session_id: str, out
 @tenant_option
 @subject_option
 @case_if_needed
-@session_argument
-def watch(connection: Connection, tenant: str, subject: str, session_id: str, **case: str) -> None:
-    """Print the counters of a session, a line a second, until it ends."""
-    asked = request_of("WatchSession", tenant, subject, session_id=session_id, **case)
+@capture_argument
+def watch(connection: Connection, tenant: str, subject: str, capture_id: str, **case: str) -> None:
+    """Print the counters of a capture, a line a second, until it ends."""
+    asked = request_of("WatchCapture", tenant, subject, capture_id=capture_id, **case)
     with connection.channel() as channel:
-        looks = DiagnosticsServiceStub(channel).WatchSession(asked, metadata=connection.metadata, timeout=STREAM_S)
+        looks = DiagnosticsServiceStub(channel).WatchCapture(asked, metadata=connection.metadata, timeout=STREAM_S)
         for look in looks:
             write_rows([row_of(look)], (), "jsonl")
 
 
 _STEPS = (
-    _step("approve", "ApproveSession", case_if_needed, "Approve what somebody else asked for."),
-    _step("reject", "RejectSession", case_if_needed, "Refuse a session for good, before it runs."),
-    _step("start", "StartSession", case_options, "Start an armed session."),
-    _step("pause", "PauseSession", case_if_needed,
-          "Let a session that runs take no packets until it is resumed; its limit of time goes on."),
-    _step("resume", "ResumeSession", case_options, "Let a paused session go on."),
-    _step("stop", "StopSession", case_if_needed, "Stop a session that runs; what was captured is sealed."),
-    _step("delete", "DeleteSession", case_if_needed,
-          "Delete the evidence of a session before its time; the record stays."),
+    _step("approve", "ApproveCapture", case_if_needed, "Approve what somebody else asked for."),
+    _step("reject", "RejectCapture", case_if_needed, "Refuse a capture for good, before it runs."),
+    _step("start", "StartCapture", case_options, "Start an armed capture."),
+    _step("pause", "PauseCapture", case_if_needed,
+          "Let a capture that runs take no packets until it is resumed; its limit of time goes on."),
+    _step("resume", "ResumeCapture", case_options, "Let a paused capture go on."),
+    _step("stop", "StopCapture", case_if_needed, "Stop a capture that runs; what was captured is sealed."),
+    _step("delete", "DeleteCapture", case_if_needed,
+          "Delete the evidence of a capture before its time; the record stays."),
 )  # fmt: skip
 
 for command in (*_STEPS, fetch, open_evidence, verify, analyse):

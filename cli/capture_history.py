@@ -1,4 +1,4 @@
-"""The history of one capture, picked out of the log: the server can filter by kind and item, not by session."""
+"""The history of one capture, picked out of the log: the server can filter by kind and item, not by capture."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,7 +10,7 @@ from linewarden.v1 import audit_pb2 as pb
 #: What reads all rows that fit a request.
 Read = Callable[[pb.QueryEntriesRequest], Iterable[pb.EntryRow]]
 
-#: The kinds that can be about a session, or are what one rests on.
+#: The kinds that can be about a capture, or are what one rests on.
 _KINDS = (
     *(f"{kinds.CAPTURE}{event}" for event in ("requested", *Event)),
     *(kinds.CAPTURE_OPENED, kinds.CAPTURE_GIVEN_UP, kinds.DIAGNOSTICS_REFUSED),
@@ -19,22 +19,22 @@ _KINDS = (
 )
 
 
-def history_of(session: str, request: pb.QueryEntriesRequest, read: Read) -> Iterator[pb.EntryRow]:
-    """Every entry and decision about a session, with the attestations and notices it rested on, in their order.
+def history_of(capture: str, request: pb.QueryEntriesRequest, read: Read) -> Iterator[pb.EntryRow]:
+    """Every entry and decision about a capture, with the attestations and notices it rested on, in their order.
 
     `request` says whose log is read, and on whose behalf.
     """
-    decided = _like(request, pb.EntryFilter(resource_type=TYPE_NUMBERS["capture"], resource_id=session))
+    decided = _like(request, pb.EntryFilter(resource_type=TYPE_NUMBERS["capture"], resource_id=capture))
     rows = [*read(decided)]
     others = [(row, _told(row)) for row in read(_like(request, pb.EntryFilter(kinds=sorted(set(_KINDS)))))]
-    own = [told for _row, told in others if told.get("session") == session]
+    own = [told for _row, told in others if told.get("session") == capture]
     attestations = {told.get("attestation", "") for told in own} - {""}
     rested = [told for _row, told in others if told.get("attestation", "") in attestations]
     notices = {(told["notice"], told["notice_version"]) for told in rested if "notice_version" in told}
     for row, told in others:
         rests_on = row.kind.startswith("attestation.") and told.get("attestation", "") in attestations
         is_told = row.kind == kinds.NOTICE_PUBLISHED and (told.get("notice"), told.get("version")) in notices
-        if told.get("session") == session or rests_on or is_told:
+        if told.get("session") == capture or rests_on or is_told:
             rows.append(row)
     yield from sorted(rows, key=lambda row: (row.index, row.item))
 

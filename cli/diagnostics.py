@@ -72,7 +72,7 @@ def disable(connection: Connection, tenant: str, subject: str, output: str) -> N
     """Forbid diagnoses; what runs is stopped."""
     answer = rpc(connection, "DisableDiagnostics", tenant, subject)
     write_rows([_row(answer.diagnostics)], _TERMS, output)
-    click.echo(f"linewarden: {answer.sessions_ended} session(s) lost their grounds", err=True)
+    click.echo(f"linewarden: {answer.captures_ended} capture(s) lost their grounds", err=True)
 
 
 @diagnostics.command()
@@ -96,8 +96,8 @@ def attest(connection: Connection, tenant: str, subject: str, file: Path, output
     statement = _statement(file)
     answer = rpc(connection, "MakeAttestation", tenant, subject, statement=statement)
     write_rows([_row(answer.attestation)], _ATTESTATION, output)
-    for id in answer.sessions_advanced:
-        click.echo(f"linewarden: session {id} goes on", err=True)
+    for id in answer.captures_advanced:
+        click.echo(f"linewarden: capture {id} goes on", err=True)
 
 
 @diagnostics.command()
@@ -110,7 +110,7 @@ def withdraw(connection: Connection, tenant: str, subject: str, attestation_id: 
     """Withdraw an attestation; captures that rest on it are stopped."""
     answer = rpc(connection, "WithdrawAttestation", tenant, subject, attestation_id=attestation_id)
     write_rows([_row(answer.attestation)], _ATTESTATION, output)
-    click.echo(f"linewarden: {answer.sessions_ended} session(s) lost their grounds", err=True)
+    click.echo(f"linewarden: {answer.captures_ended} capture(s) lost their grounds", err=True)
 
 
 @diagnostics.command()

@@ -24,7 +24,7 @@ from linewarden.cli.client import STREAM_S, Connection, connecting, subject_opti
 from linewarden.cli.exit_codes import DENIED, USAGE, fail
 from linewarden.cli.output import progress
 from linewarden.cli.rpc import case_if_needed, meant_options, request_of, rpc
-from linewarden.cli.session import session_argument
+from linewarden.cli.capture import capture_argument
 from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Form, analyse_apart
 from linewarden.diagnostics.evidence.sealing import Readable, SealingError, Writable, check, unseal
 from linewarden.diagnostics.packets.evidence import CHUNK, Manifest
@@ -51,11 +51,11 @@ _KEY = "File with the reader's age or SSH private key, not encrypted"
 @tenant_option
 @subject_option
 @meant_options
-@session_argument
+@capture_argument
 @_new_file
-def fetch(connection: Connection, tenant: str, subject: str, session_id: str, file: Path, **case: str) -> None:
+def fetch(connection: Connection, tenant: str, subject: str, capture_id: str, file: Path, **case: str) -> None:
     """Fetch the sealed evidence into FILE. Its purpose is recorded; only its readers can open it."""
-    asked = request_of("ReadEvidence", tenant, subject, session_id=session_id, **case)
+    asked = request_of("ReadEvidence", tenant, subject, capture_id=capture_id, **case)
     with becoming(file) as target:
         _fetch(connection, asked, target)
 
@@ -65,17 +65,17 @@ def fetch(connection: Connection, tenant: str, subject: str, session_id: str, fi
 @tenant_option
 @subject_option
 @meant_options
-@session_argument
+@capture_argument
 @_new_file
 @click.option("--identity", required=True, type=_key_file, help=f"{_KEY}.")
 def open_evidence(
-    connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path, **case: str
+    connection: Connection, tenant: str, subject: str, capture_id: str, file: Path, identity: Path, **case: str
 ) -> None:
     """Fetch the evidence, open it into FILE, and compare it with what is recorded. Exit code 1: it differs."""
     keys = identities(identity)
-    asked = request_of("ReadEvidence", tenant, subject, session_id=session_id, **case)
+    asked = request_of("ReadEvidence", tenant, subject, capture_id=capture_id, **case)
     with becoming(file) as plain, tempfile.TemporaryFile(dir=file.parent) as sealed:
-        recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session.evidence
+        recorded = rpc(connection, "GetCapture", tenant, subject, capture_id=capture_id, **case).capture.evidence
         _fetch(connection, asked, sealed)
         sealed.seek(0)
         _check(sealed, plain, keys, recorded)
@@ -87,18 +87,18 @@ def open_evidence(
 @tenant_option
 @subject_option
 @case_if_needed
-@session_argument
+@capture_argument
 @_old_file
 @click.option("--identity", type=_key_file, help=f"{_KEY}; with it the inside is compared too.")
 def verify(
-    connection: Connection, tenant: str, subject: str, session_id: str, file: Path, identity: Path | None, **case: str
+    connection: Connection, tenant: str, subject: str, capture_id: str, file: Path, identity: Path | None, **case: str
 ) -> None:
-    """Compare the sealed FILE with what is recorded of a session. Exit code 1: it differs.
+    """Compare the sealed FILE with what is recorded of a capture. Exit code 1: it differs.
 
     Size and SHA-256 of the sealed file need no key. Only a reader can compare what is inside, with --identity.
     """
     keys = identities(identity) if identity else []
-    recorded = rpc(connection, "GetSession", tenant, subject, session_id=session_id, **case).session.evidence
+    recorded = rpc(connection, "GetCapture", tenant, subject, capture_id=capture_id, **case).capture.evidence
     with file.open("rb") as sealed:
         _check_sealed(sealed, recorded)
         if keys:
@@ -209,7 +209,7 @@ def _fetch(connection: Connection, asked: pb.ReadEvidenceRequest, target: Writab
 def _check_sealed(sealed: BufferedReader, recorded: pb.Evidence) -> None:
     """End with what differs, if the sealed file is not the one that is recorded, or none is."""
     if not recorded.sealed_sha256:
-        fail(DENIED, "no evidence is recorded of this session")
+        fail(DENIED, "no evidence is recorded of this capture")
     if os.fstat(sealed.fileno()).st_size != recorded.sealed_bytes:
         fail(DENIED, "the size of the sealed file is not the one that is recorded")
     if hashlib.file_digest(sealed, "sha256").hexdigest() != recorded.sealed_sha256:

@@ -10,13 +10,13 @@ from google.protobuf.json_format import MessageToDict
 from linewarden.cli.client import Connection, connecting, subject_option, tenant_option
 from linewarden.cli.output import output_option, write_rows
 from linewarden.cli.rpc import fields_of, pages, rpc
-from linewarden.cli.session import second_of, word_of
+from linewarden.cli.capture import second_of, word_of
 from linewarden.diagnostics.consent_model import NoticeChannel
 from linewarden.server.diagnostics.messages import CHANNELS
 from linewarden.v1 import diagnostics_pb2 as pb
 
 _NOTICE = ("id", "version", "audience", "published_at", "informed", "confirmed", "reported", "failed")
-_ACTIVE = ("session_id", "coverage", "profile", "started_at", "ends_before", "notice_id", "notice_version")
+_ACTIVE = ("capture_id", "coverage", "profile", "started_at", "ends_before", "notice_id", "notice_version")
 #: What a table shows of these: words instead of names of the contract, and times to the second.
 _ACTIVE_TABLE = ("id", "since", "what")
 
@@ -128,10 +128,10 @@ def active(
 @click.argument("notice_id")
 @click.argument("version", type=click.IntRange(1))
 @click.option("--session", default="", help="The capture it is about.")
-def confirm(connection: Connection, tenant: str, subject: str, notice_id: str, version: int, session: str) -> None:
+def confirm(connection: Connection, tenant: str, subject: str, notice_id: str, version: int, capture: str) -> None:
     """Confirm having read version VERSION of the notice NOTICE_ID."""
     answer = rpc(
-        connection, "ConfirmNotice", tenant, subject, notice_id=notice_id, notice_version=version, session_id=session
+        connection, "ConfirmNotice", tenant, subject, notice_id=notice_id, notice_version=version, capture_id=capture
     )
     click.echo(f"linewarden: confirmed since {answer.confirmed_at.ToJsonString()}", err=True)
 
@@ -152,7 +152,7 @@ def _running(one: pb.ActiveNotice) -> dict[str, str]:
     words = (_COVERAGES.get(one.coverage, ""), word_of(pb.CaptureProfile, one.profile, "profile"))
     told = f"notice {one.notice_id}, version {one.notice_version}"
     return {
-        "id": one.session_id,
+        "id": one.capture_id,
         "since": second_of(one.started_at),
         "what": ", ".join(filter(None, (*words, f"until {second_of(one.ends_before)}", told))),
     }

@@ -48,7 +48,7 @@ def receipts(
     version: int,
     file: Path,
     channel: str,
-    session: str,
+    capture: str,
     output: str,
 ) -> None:
     """Record who received a notice, from FILE: CSV with the columns person, fact (informed, reported, failed), at.
@@ -57,7 +57,7 @@ def receipts(
     without an offset it is UTC.
     """
     rows = list(_receipts(file))
-    about: dict[str, Any] = {"notice_id": notice_id, "notice_version": version, "session_id": session}
+    about: dict[str, Any] = {"notice_id": notice_id, "notice_version": version, "capture_id": capture}
     about["channel"] = next(number for number, word in CHANNELS.items() if word == channel)
     answer = None
     for start in range(0, len(rows), _RECEIPTS_PER_CALL):
@@ -87,7 +87,7 @@ def send(
     version: int,
     file: Path,
     language: str,
-    session: str,
+    capture: str,
     request_id: str,
     output: str,
 ) -> None:
@@ -96,7 +96,7 @@ def send(
     if not request_id:
         request_id = secrets.token_hex(8)
         click.echo(f"linewarden: should this be broken off, repeat it with --request-id {request_id}", err=True)
-    about: dict[str, Any] = {"notice_id": notice_id, "notice_version": version, "session_id": session}
+    about: dict[str, Any] = {"notice_id": notice_id, "notice_version": version, "capture_id": capture}
     rows: list[dict[str, Any]] = []
     for start in range(0, len(people), _MAILS_PER_CALL):
         part, part_id = people[start : start + _MAILS_PER_CALL], f"{request_id}.{start}"

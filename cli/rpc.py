@@ -100,7 +100,7 @@ def answer_to(connection: Connection, method: str, request: Any, within_s: float
         return call(request, metadata=connection.metadata, timeout=within_s)
 
 
-def upload_of(start: pb.StartSessionRequest, file: BinaryIO) -> Iterator[pb.UploadCaptureRequest]:
+def upload_of(start: pb.StartCaptureRequest, file: BinaryIO) -> Iterator[pb.UploadCaptureRequest]:
     """The messages that bring a capture file in, the last one marked. An empty file is one empty message."""
     part, first = file.read(_PART_BYTES), True
     while part or first:

@@ -1,4 +1,4 @@
-"""A capture session as a row, and as a block that tells an approver what is asked for."""
+"""A capture as a row, and as a block that tells an approver what is asked for."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from linewarden.v1 import diagnostics_pb2 as pb
 _COLUMNS = ("id", "state", "profile", "requested_by", "approved_by", "worker", "stop_reason", "lossy")
 #: A table has few columns, or an id would leave the others no room to be read.
 _TABLE = ("id", "state", "what")
-_PREFIXES = {"state": "SESSION_STATE_", "profile": "CAPTURE_PROFILE_", "stop_reason": "CAPTURE_STOP_REASON_"}
+_PREFIXES = {"state": "CAPTURE_STATE_", "profile": "CAPTURE_PROFILE_", "stop_reason": "CAPTURE_STOP_REASON_"}
 _KEPT = {
     pb.CAPTURE_PROFILE_HEADERS: "headers of link, network and transport",
     pb.CAPTURE_PROFILE_SIGNALLING: "SIP and SDP, of media the headers of RTP",
@@ -25,34 +25,34 @@ _GONE = "cannot be read any more"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _MEBIBYTE = 1 << 20
 
-session_argument = click.argument("session_id")
+capture_argument = click.argument("capture_id")
 
 _Part = tuple[str, Sequence[str]]
 
 
-def write_session(session: pb.Session, output: str) -> None:
-    """Write one session as a row."""
-    write_sessions([session], output)
+def write_capture(capture: pb.Capture, output: str) -> None:
+    """Write one capture as a row."""
+    write_captures([capture], output)
 
 
-def write_sessions(sessions: Sequence[pb.Session], output: str) -> None:
-    """Write sessions as rows."""
+def write_captures(captures: Sequence[pb.Capture], output: str) -> None:
+    """Write captures as rows."""
     if output == "table":
-        write_rows(map(_for_people, sessions), _TABLE, output)
+        write_rows(map(_for_people, captures), _TABLE, output)
     else:
-        write_rows(map(row_of, sessions), _COLUMNS, output, fields=fields_of(pb.Session))
+        write_rows(map(row_of, captures), _COLUMNS, output, fields=fields_of(pb.Capture))
 
 
-def show_session(session: pb.Session, output: str) -> None:
-    """Write one session with all that is known of it; for people as a block."""
+def show_capture(capture: pb.Capture, output: str) -> None:
+    """Write one capture with all that is known of it; for people as a block."""
     if output == "table":
-        write_block((label, lines) for label, lines in _parts(session) if lines)
+        write_block((label, lines) for label, lines in _parts(capture) if lines)
     else:
-        write_session(session, output)
+        write_capture(capture, output)
 
 
 def row_of(message: Any) -> dict[str, Any]:
-    """The fields of a message, with the words of a session in lower case."""
+    """The fields of a message, with the words of a capture in lower case."""
     row: dict[str, Any] = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
@@ -61,76 +61,76 @@ def row_of(message: Any) -> dict[str, Any]:
     }
 
 
-def _for_people(session: pb.Session) -> dict[str, str]:
-    """The session with, in one text, what it is, by whose doing, and how it ended; nothing of what is not so."""
-    reason = word_of(pb.CaptureStopReason, session.stop_reason, "stop_reason")
+def _for_people(capture: pb.Capture) -> dict[str, str]:
+    """The capture with, in one text, what it is, by whose doing, and how it ended; nothing of what is not so."""
+    reason = word_of(pb.CaptureStopReason, capture.stop_reason, "stop_reason")
     said = (
-        word_of(pb.CaptureProfile, session.profile, "profile"),
-        f"for {session.requested_by}" if session.requested_by else "",
-        f"approved by {session.approved_by}" if session.approved_by else "",
-        f"at {session.worker}" if session.worker else "",
-        f"stopped: {reason}" if session.stop_reason else "",
-        "lossy" if session.lossy else "",
+        word_of(pb.CaptureProfile, capture.profile, "profile"),
+        f"for {capture.requested_by}" if capture.requested_by else "",
+        f"approved by {capture.approved_by}" if capture.approved_by else "",
+        f"at {capture.worker}" if capture.worker else "",
+        f"stopped: {reason}" if capture.stop_reason else "",
+        "lossy" if capture.lossy else "",
     )
-    state = word_of(pb.SessionState, session.state, "state")
-    return {"id": session.id, "state": state, "what": ", ".join(filter(None, said))}
+    state = word_of(pb.CaptureState, capture.state, "state")
+    return {"id": capture.id, "state": state, "what": ", ".join(filter(None, said))}
 
 
-def _parts(session: pb.Session) -> Iterator[_Part]:
-    readable = session.HasField("selector")
-    purpose = PURPOSES.get(session.purpose, "no purpose")
-    profile = word_of(pb.CaptureProfile, session.profile, "profile")
-    yield "session", [session.id]
-    yield "state", [word_of(pb.SessionState, session.state, "state")]
-    yield "asked for", [_by(session.requested_by, session.requested_at)]
-    yield "purpose", [f"{purpose}, case {session.case_reference if readable else _GONE}"]
-    yield "profile", [f"{profile}: {_KEPT[session.profile]}" if session.profile in _KEPT else profile]
-    yield "where", [_place(session)]
-    yield "what", _selector(session.selector) if readable else [_GONE]
-    yield "limits", _limits(session.limits)
-    yield "readers", [_reader(one) for one in session.readers] if readable else [_GONE]
-    yield "attestation", [session.attestation_id or _lacking(session.lacking)]
-    yield "extends", [session.extends_session] if session.extends_session else []
-    yield from _way(session)
-    yield from _outcome(session)
+def _parts(capture: pb.Capture) -> Iterator[_Part]:
+    readable = capture.HasField("selector")
+    purpose = PURPOSES.get(capture.purpose, "no purpose")
+    profile = word_of(pb.CaptureProfile, capture.profile, "profile")
+    yield "session", [capture.id]
+    yield "state", [word_of(pb.CaptureState, capture.state, "state")]
+    yield "asked for", [_by(capture.requested_by, capture.requested_at)]
+    yield "purpose", [f"{purpose}, case {capture.case_reference if readable else _GONE}"]
+    yield "profile", [f"{profile}: {_KEPT[capture.profile]}" if capture.profile in _KEPT else profile]
+    yield "where", [_place(capture)]
+    yield "what", _selector(capture.selector) if readable else [_GONE]
+    yield "limits", _limits(capture.limits)
+    yield "readers", [_reader(one) for one in capture.readers] if readable else [_GONE]
+    yield "attestation", [capture.attestation_id or _lacking(capture.lacking)]
+    yield "extends", [capture.extends_capture] if capture.extends_capture else []
+    yield from _way(capture)
+    yield from _outcome(capture)
 
 
-def _way(session: pb.Session) -> Iterator[_Part]:
+def _way(capture: pb.Capture) -> Iterator[_Part]:
     """What happened to it since it was asked for, and will."""
-    if session.HasField("approved_at"):
-        yield "approved", [_by(session.approved_by, session.approved_at)]
-    if session.HasField("started_at"):
-        yield "started", [_by(session.started_by, session.started_at)]
-    elif session.HasField("start_before"):
-        yield "start before", [_at(session.start_before)]
-    if session.stop_reason:
-        yield "stopped for", [word_of(pb.CaptureStopReason, session.stop_reason, "stop_reason")]
-    if session.cause:
-        yield "cause", [session.cause]
-    if session.HasField("ended_at"):
-        yield "ended", [_at(session.ended_at)]
-    if session.HasField("delete_at"):
-        yield "kept until", [_at(session.delete_at)]
+    if capture.HasField("approved_at"):
+        yield "approved", [_by(capture.approved_by, capture.approved_at)]
+    if capture.HasField("started_at"):
+        yield "started", [_by(capture.started_by, capture.started_at)]
+    elif capture.HasField("start_before"):
+        yield "start before", [_at(capture.start_before)]
+    if capture.stop_reason:
+        yield "stopped for", [word_of(pb.CaptureStopReason, capture.stop_reason, "stop_reason")]
+    if capture.cause:
+        yield "cause", [capture.cause]
+    if capture.HasField("ended_at"):
+        yield "ended", [_at(capture.ended_at)]
+    if capture.HasField("delete_at"):
+        yield "kept until", [_at(capture.delete_at)]
 
 
-def _outcome(session: pb.Session) -> Iterator[_Part]:
-    if session.HasField("started_at"):
-        yield "packets", _counters(session.counters)
-    if session.HasField("ended_at"):
-        yield "lossy", ["yes: what is missing proves nothing" if session.lossy else "no"]
-    if session.HasField("evidence"):
-        evidence = session.evidence
+def _outcome(capture: pb.Capture) -> Iterator[_Part]:
+    if capture.HasField("started_at"):
+        yield "packets", _counters(capture.counters)
+    if capture.HasField("ended_at"):
+        yield "lossy", ["yes: what is missing proves nothing" if capture.lossy else "no"]
+    if capture.HasField("evidence"):
+        evidence = capture.evidence
         yield "evidence", [f"{_size(evidence.plain_bytes)} masked, SHA-256", evidence.plain_sha256]
         yield "", [f"{_size(evidence.sealed_bytes)} sealed, SHA-256", evidence.sealed_sha256]
         yield "", ["last link of its chain", evidence.chain]
         yield "", ["the chain begins with", evidence.ticket_digest or _GONE]
 
 
-def _place(session: pb.Session) -> str:
-    if not session.interface:
-        return f"the capture file {session.file}" if session.file else f"a capture file whose name {_GONE}"
-    host = f"host of the worker {session.worker}" if session.worker else "the server's own host"
-    return f"interface {session.interface}, {host}"
+def _place(capture: pb.Capture) -> str:
+    if not capture.interface:
+        return f"the capture file {capture.file}" if capture.file else f"a capture file whose name {_GONE}"
+    host = f"host of the worker {capture.worker}" if capture.worker else "the server's own host"
+    return f"interface {capture.interface}, {host}"
 
 
 def _reader(reader: pb.EvidenceReader) -> str:
@@ -182,7 +182,7 @@ def _counters(counters: pb.CaptureCounters) -> list[str]:
 
 
 def word_of(enum: Any, number: int, field: str) -> str:
-    """The word of a session for a number of the contract."""
+    """The word of a capture for a number of the contract."""
     return str(enum.Name(number)).removeprefix(_PREFIXES[field]).lower().replace("_", " ")
 
 

@@ -1,7 +1,7 @@
-"""The nouns of one capture session. Standard library only.
+"""The nouns of one capture. Standard library only.
 
 Times are microseconds since 1970-01-01 UTC. What is asked for is private: case, selector and readers are sealed under
-the tenant's own key wherever a session is stored.
+the tenant's own key wherever a capture is stored.
 """
 
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from linewarden.diagnostics.consent_model import Secret
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile, StopReason, Transport
 
 
-class SessionState(StrEnum):
-    """Where a session is on its way; `states` says how it gets there."""
+class CaptureState(StrEnum):
+    """Where a capture is on its way; `states` says how it gets there."""
 
     DRAFT = "draft"
     PENDING_ATTESTATION = "pending_attestation"
@@ -37,7 +37,7 @@ class CaptureRight(StrEnum):
     VIEW = "view_metadata"
 
 
-#: A session that waits for an attestation or for approval does so for this time: the fault is long over by then.
+#: A capture that waits for an attestation or for approval does so for this time: the fault is long over by then.
 WAIT_US = 7 * 86_400_000_000
 
 
@@ -69,7 +69,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """The part of a session that is sealed. `file` is the name of a capture file that is to come in, if one is."""
+    """The part of a capture that is sealed. `file` is the name of a capture file that is to come in, if one is."""
 
     case: str
     wanted: Wanted
@@ -115,18 +115,18 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Capture:
     """One capture from request to deletion. Persons are pseudonyms; empty where nobody did that so far.
 
     `interface` is empty when a capture file is taken into custody instead; it is at the host of `worker`, or this one.
     `retention_days` is for how long the evidence is kept at most, as it was promised when the capture started.
     `ticket` is the digest of the order to capture, sealed: it could be guessed back from what the order says.
-    `folder` is the id of the folder where its files lie, from its start on; empty for sessions from before folders had
+    `folder` is the id of the folder where its files lie, from its start on; empty for captures from before folders had
     one. `detail` is what went wrong, if something did: one of `causes`.
     """
 
     id: str
-    state: SessionState
+    state: CaptureState
     requested_by: str
     requested_us: int
     purpose: str
@@ -158,13 +158,13 @@ class Session:
     def due_us(self) -> int | None:
         """When the service must look at it by itself; None if never."""
         match self.state:
-            case SessionState.PENDING_ATTESTATION | SessionState.PENDING_APPROVAL:
+            case CaptureState.PENDING_ATTESTATION | CaptureState.PENDING_APPROVAL:
                 return self.requested_us + WAIT_US
-            case SessionState.ARMED:
+            case CaptureState.ARMED:
                 return self.start_before_us
-            case SessionState.RUNNING | SessionState.PAUSED | SessionState.STOPPING:
+            case CaptureState.RUNNING | CaptureState.PAUSED | CaptureState.STOPPING:
                 return 0
-            case SessionState.SEALED | SessionState.FAILED:
+            case CaptureState.SEALED | CaptureState.FAILED:
                 return self.delete_us
             case _:
                 return None

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import encode
 from linewarden.audit.keyring import Person, Sealed
-from linewarden.diagnostics.capture_model import Session
+from linewarden.diagnostics.capture_model import Capture
 from linewarden.diagnostics.codec import canonical
 from linewarden.diagnostics.consent_model import Receipt, Secret
 from linewarden.diagnostics.errors import NotTheCustomer
@@ -119,7 +119,7 @@ def changed(stored: StoredRecord, state: str, record: Any) -> Change:
 
 
 def _due(record: Any) -> int | None:
-    return record.due_us if isinstance(record, Session) else None
+    return record.due_us if isinstance(record, Capture) else None
 
 
 class Safe:

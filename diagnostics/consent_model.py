@@ -121,7 +121,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One person and what is known. `session` is empty for the notice in general, else the capture it is about.
+    """One person and what is known. `capture` is empty for the notice in general, else the capture it is about.
 
     `channel` is None where the person spoke for itself: nobody knows how it came to read the notice.
     """
@@ -130,7 +130,7 @@ class Receipt:
     fact: ReceiptFact
     at_us: int
     channel: NoticeChannel | None
-    session: str = ""
+    capture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class Sending:
 
     notice: str
     version: int
-    session: str
+    capture: str
     language: str
     sender: str
     persons: tuple[str, ...]

@@ -4,7 +4,7 @@ DiagnosticsError
 ├── NotEnabled                   the customer has not enabled diagnostics
 ├── ResponsibilitiesNotAccepted  not every responsibility was accepted
 ├── NotTheCustomer               a person of another tenant, where only the customer's own may act
-├── RecordNotFound               no such notice, attestation or session
+├── RecordNotFound               no such notice, attestation or capture
 ├── NoticeNotCurrent             the notice has another version by now
 ├── ReceiptInvalid               a receipt is dated before its notice, or later than now; names the field
 ├── AttestationInvalid           the statement contradicts itself, its notice or the clock; names the field
@@ -45,7 +45,7 @@ class NotTheCustomer(DiagnosticsError):
 
 
 class RecordNotFound(DiagnosticsError):
-    """There is no such notice, attestation or session."""
+    """There is no such notice, attestation or capture."""
 
 
 class NoticeNotCurrent(DiagnosticsError):

@@ -10,7 +10,7 @@ notice.read                                  notices were listed, or one was sho
 attestation.made, attestation.withdrawn      that users were told, with the signed note
 capture.requested, .attested, .approved, .rejected, .started, .paused, .resumed, .stopped, .sealed, .failed,
 .deleted, .grounds_lost
-                                             the way of a session
+                                             the way of a capture
 capture.given_up                             its evidence is to be deleted before its time
 capture.opened                               the sealed file was handed out
 probe.run                                    a probe, with the hash of what it found
@@ -41,12 +41,12 @@ NOTICE = "notice"
 NOTICE_VERSION = "notice_version"
 SENDING = "sending"
 ATTESTATION = "attestation"
-SESSION = "session"
-ROOM = "room"
+CAPTURE_RECORD = "session"
+CAPTURE_SLOT = "room"
 
 #: The one record of terms that a tenant has, and the one that each start changes, so that two have an order.
 TERMS_ID = "terms"
-ROOM_ID = "room"
+CAPTURE_SLOT_ID = "room"
 
 
 def version_id(notice: str, version: int) -> str:

@@ -21,7 +21,7 @@ class Standing:
 class Rights(Protocol):
     """What the policy in force says, asked again while a capture runs."""
 
-    async def may(self, log: int, session: str, standing: Standing, rights: Iterable[CaptureRight], /) -> bool:
+    async def may(self, log: int, capture: str, standing: Standing, rights: Iterable[CaptureRight], /) -> bool:
         """Whether the person has all these rights to this capture now. Nobody has any.
 
         Raises:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from linewarden.audit.errors import ClockBehind, EffectRefused
 from linewarden.audit.model import Unit
-from linewarden.diagnostics.capture_model import Session
+from linewarden.diagnostics.capture_model import Capture
 from linewarden.diagnostics.change import Occasion, Step
 
 #: Who acts where no person does.
@@ -27,7 +27,7 @@ class Recorder:
         self._appender = appender
         self._now_us = now_us
 
-    async def record(self, log: int, make: Callable[[Occasion], Step[Session] | None]) -> None:
+    async def record(self, log: int, make: Callable[[Occasion], Step[Capture] | None]) -> None:
         """Make a step and append it; make it again when somebody else changed meanwhile what it is about.
 
         Raises:

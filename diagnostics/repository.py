@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.capture_model import Session, SessionState
+from linewarden.diagnostics.capture_model import Capture, CaptureState
 from linewarden.diagnostics.codec import read
 from linewarden.diagnostics.consent_model import Attestation, Notice, Terms
 from linewarden.diagnostics.errors import NotEnabled, NoticeNotCurrent, RecordNotFound
@@ -108,22 +108,22 @@ class Books:
         """Whether there is a record of that kind and id."""
         return self.store.get(log, kind, id) is not None
 
-    def session(self, log: int, id: str) -> tuple[StoredRecord, Session]:
-        """A session.
+    def capture(self, log: int, id: str) -> tuple[StoredRecord, Capture]:
+        """A capture.
 
         Raises:
             RecordNotFound: there is none.
         """
-        return self._known(log, kinds.SESSION, id, Session)
+        return self._known(log, kinds.CAPTURE_RECORD, id, Capture)
 
-    def sessions_in(self, states: Iterable[SessionState], log: int | None = None) -> list[tuple[StoredRecord, Session]]:
-        """All sessions in these states, of one tenant or of all, the newest first."""
-        found = self.store.in_state(kinds.SESSION, states, log)
-        return [(stored, read(Session, stored.body)) for stored in found]
+    def captures_in(self, states: Iterable[CaptureState], log: int | None = None) -> list[tuple[StoredRecord, Capture]]:
+        """All captures in these states, of one tenant or of all, the newest first."""
+        found = self.store.in_state(kinds.CAPTURE_RECORD, states, log)
+        return [(stored, read(Capture, stored.body)) for stored in found]
 
-    def sessions_due(self, now_us: int, after: tuple[int, str], most: int) -> list[tuple[StoredRecord, Session]]:
-        """Sessions of all tenants that the service must look at by now, by log and id after that one, so many."""
-        return [(stored, read(Session, stored.body)) for stored in self.store.due(kinds.SESSION, now_us, after, most)]
+    def captures_due(self, now_us: int, after: tuple[int, str], most: int) -> list[tuple[StoredRecord, Capture]]:
+        """Captures of all tenants that the service must look at by now, by log and id after that one, so many."""
+        return [(stored, read(Capture, stored.body)) for stored in self.store.due(kinds.CAPTURE_RECORD, now_us, after, most)]
 
     def page(
         self, log: int, kind: type[T], name: str, before: tuple[int, str] | None, size: int

@@ -1,15 +1,15 @@
-"""The way of a session, as data: what can happen in which state, and where that leads. All else is refused."""
+"""The way of a capture, as data: what can happen in which state, and where that leads. All else is refused."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from linewarden.diagnostics.capture_model import SessionState as State
+from linewarden.diagnostics.capture_model import CaptureState as State
 from linewarden.diagnostics.errors import StateConflict
 
 
 class Event(StrEnum):
-    """What can happen to a session."""
+    """What can happen to a capture."""
 
     SUBMITTED = "submitted"
     ATTESTED = "attested"
@@ -25,7 +25,7 @@ class Event(StrEnum):
     DELETED = "deleted"
 
 
-#: Before it runs, a session that loses its attestation waits for another one; it never keeps an approval given before.
+#: Before it runs, a capture that loses its attestation waits for another one; it never keeps an approval given before.
 TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
     {
         (State.DRAFT, Event.SUBMITTED): State.PENDING_ATTESTATION,
@@ -51,13 +51,13 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
 #: Nothing leads out of these.
 FINAL = frozenset({State.DELETED, State.REJECTED})
 
-#: Sessions that have not run and may yet.
+#: Captures that have not run and may yet.
 WAITING = frozenset({State.PENDING_ATTESTATION, State.PENDING_APPROVAL, State.ARMED})
 
-#: Sessions whose worker has no reason to stop.
+#: Captures whose worker has no reason to stop.
 CAPTURING = frozenset({State.RUNNING, State.PAUSED})
 
-#: Sessions for which a worker may be alive.
+#: Captures for which a worker may be alive.
 LIVE = CAPTURING | {State.STOPPING}
 
 

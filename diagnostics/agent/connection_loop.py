@@ -193,10 +193,10 @@ class _Attendance:
             case "probe":
                 self._do(self._probe(message.probe))
             case "heartbeat":
-                if (capture := self._captures.get(message.heartbeat.session_id)) is not None:
+                if (capture := self._captures.get(message.heartbeat.capture_id)) is not None:
                     capture.heartbeat(paused=message.heartbeat.paused)
             case "stop":
-                if (capture := self._captures.get(message.stop.session_id)) is not None:
+                if (capture := self._captures.get(message.stop.capture_id)) is not None:
                     capture.stop(STOP_REASONS.get(message.stop.reason, StopReason.ERROR))
 
     def _do(self, order: Coroutine[Any, Any, None]) -> None:
@@ -211,21 +211,21 @@ class _Attendance:
             capture = await self._workers.launch(order)
         except (OrderRefused, DiagnosisUnavailable) as error:
             structlog.get_logger().warning("capture_refused", why=str(error))
-            self._outbox.put(worker_pb2.AttendRequest(refused=worker_pb2.CaptureRefused(session_id=signed.id)))
+            self._outbox.put(worker_pb2.AttendRequest(refused=worker_pb2.CaptureRefused(capture_id=signed.id)))
             return
         finally:
             self._starting -= 1
-        session = order.ticket.id
-        self._captures[session] = capture
+        capture_id = order.ticket.id
+        self._captures[capture_id] = capture
         if self._outbox.closed:  # the link was lost meanwhile
             capture.stop(StopReason.LEASE_LOST)
-        self._outbox.put(worker_pb2.AttendRequest(begun=worker_pb2.CaptureBegun(session_id=session)))
+        self._outbox.put(worker_pb2.AttendRequest(begun=worker_pb2.CaptureBegun(capture_id=capture_id)))
         try:
-            await self._follow(session, capture)
+            await self._follow(capture_id, capture)
         finally:
-            del self._captures[session]
+            del self._captures[capture_id]
             with suppress(DiagnosisUnavailable):
-                await asyncio.to_thread(self._workers.delete, session, "")
+                await asyncio.to_thread(self._workers.delete, capture_id, "")
 
     def _checked(self, signed: worker_pb2.SignedOrder) -> Order:
         if len(self._captures) + self._starting > MOST_AT_ONCE:
@@ -236,33 +236,33 @@ class _Attendance:
         self._host.take(order.ticket.id, order.ticket.start_before_ns)
         return order
 
-    async def _follow(self, session: str, capture: LocalWorker) -> None:
+    async def _follow(self, capture_id: str, capture: LocalWorker) -> None:
         """Say how it goes, deliver what it made, say how it ended."""
         ended = asyncio.ensure_future(capture.ended())
-        await self._tell_until(ended, session, capture)
+        await self._tell_until(ended, capture_id, capture)
         outcome = ended.result()
         if outcome.evidence is not None and not self._outbox.closed:
-            delivering = asyncio.ensure_future(self._deliver(session))
-            await self._tell_until(delivering, session, capture)
-        self._outbox.put(worker_pb2.AttendRequest(ended=ended_message(session, outcome)))
+            delivering = asyncio.ensure_future(self._deliver(capture_id))
+            await self._tell_until(delivering, capture_id, capture)
+        self._outbox.put(worker_pb2.AttendRequest(ended=ended_message(capture_id, outcome)))
 
-    async def _tell_until(self, done: "asyncio.Future[Any]", session: str, capture: LocalWorker) -> None:
+    async def _tell_until(self, done: "asyncio.Future[Any]", capture_id: str, capture: LocalWorker) -> None:
         while not done.done():
-            progress = worker_pb2.CaptureProgress(session_id=session, counters=tally_message(capture.tally()))
+            progress = worker_pb2.CaptureProgress(capture_id=capture_id, counters=tally_message(capture.tally()))
             self._outbox.put(worker_pb2.AttendRequest(progress=progress))
             await asyncio.wait({done}, timeout=_TICK_S)
 
-    async def _deliver(self, session: str) -> None:
+    async def _deliver(self, capture_id: str) -> None:
         """Bring the evidence; if that fails, the server says so to itself: what did not come is none."""
         try:
-            await self._stub.DeliverEvidence(self._parts(session))
+            await self._stub.DeliverEvidence(self._parts(capture_id))
         except (grpc.aio.AioRpcError, OSError) as error:
             structlog.get_logger().warning("evidence_not_delivered", error=type(error).__name__)
 
-    async def _parts(self, session: str) -> AsyncIterator[worker_pb2.DeliverEvidenceRequest]:
-        with self._workers.path(session).open("rb") as file:
+    async def _parts(self, capture_id: str) -> AsyncIterator[worker_pb2.DeliverEvidenceRequest]:
+        with self._workers.path(capture_id).open("rb") as file:
             while content := await asyncio.to_thread(file.read, _PART_BYTES):
-                yield worker_pb2.DeliverEvidenceRequest(session_id=session, content=content)
+                yield worker_pb2.DeliverEvidenceRequest(capture_id=capture_id, content=content)
 
     async def _probe(self, signed: worker_pb2.SignedOrder) -> None:
         self._probing += 1

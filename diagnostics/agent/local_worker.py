@@ -37,9 +37,9 @@ class LocalWorker:
     """A worker with its sealer. `status` are the lines that the worker says."""
 
     def __init__(
-        self, session: str, capture: WorkerProcess, status: asyncio.StreamReader, sealer: Sealer, folder: EvidenceFolder
+        self, capture_id: str, capture: WorkerProcess, status: asyncio.StreamReader, sealer: Sealer, folder: EvidenceFolder
     ) -> None:
-        self._session = session
+        self._capture_id = capture_id
         self._capture = capture
         self._status = status
         self._sealer = sealer
@@ -117,7 +117,7 @@ class LocalWorker:
         # Two processes counted and hashed the same bytes; where they differ, the file is not what was captured.
         if report.manifest not in {None, sealed.manifest}:
             return Outcome(report.reason, tally, None, Cause.DIFFERENT)
-        return Outcome(report.reason, tally, evidence_of(self._folder.path(self._session), sealed), report.cause)
+        return Outcome(report.reason, tally, evidence_of(self._folder.path(self._capture_id), sealed), report.cause)
 
     async def _listen(self) -> None:
         try:
@@ -152,8 +152,8 @@ class LocalWorker:
             self._started.set_result(state is WorkerState.RUNNING)
 
     def _clear(self) -> None:
-        with suppress(OSError):  # what stays is sealed, and deleted with the session
-            self._folder.clear(self._session)
+        with suppress(OSError):  # what stays is sealed, and deleted with the capture
+            self._folder.clear(self._capture_id)
 
 
 async def start(order: Order, folder: EvidenceFolder, input_fd: int | None) -> LocalWorker:
@@ -161,11 +161,11 @@ async def start(order: Order, folder: EvidenceFolder, input_fd: int | None) -> L
 
     Raises:
         TicketRefused: nobody would take its order.
-        OSError: a process could not be started, or there is evidence of this session already.
+        OSError: a process could not be started, or there is evidence of this capture already.
     """
-    session = order.ticket.id
-    if folder.path(session).exists():
-        raise FileExistsError("there is evidence of this session")
+    capture_id = order.ticket.id
+    if folder.path(capture_id).exists():
+        raise FileExistsError("there is evidence of this capture")
     disk = os.open(folder.make(), os.O_RDONLY | os.O_DIRECTORY)
     try:
         key = os.urandom(KEY_BYTES)
@@ -175,7 +175,7 @@ async def start(order: Order, folder: EvidenceFolder, input_fd: int | None) -> L
     try:
         status = await _lines(capture)
         keys, digested = [one.public_key for one in order.readers], digest(order.ticket)
-        where = (folder.path(session), folder.seal_path(session))
+        where = (folder.path(capture_id), folder.seal_path(capture_id))
         sealer = await start_sealer(capture.evidence_fd, *where, keys, digested)
     except OSError:
         capture.process.kill()
@@ -183,7 +183,7 @@ async def start(order: Order, folder: EvidenceFolder, input_fd: int | None) -> L
         raise
     finally:
         os.close(capture.evidence_fd)
-    return LocalWorker(session, capture, status, sealer, folder)
+    return LocalWorker(capture_id, capture, status, sealer, folder)
 
 
 def _tally(said: dict[str, Any]) -> Tally:

@@ -3,7 +3,7 @@
 This process never sees the evidence. Should it die, the worker loses its pipe and stops, the sealer finds the end of
 its input, closes the file and leaves its seal beside it: what was captured is sealed all the same, and found again.
 
-    worker    --evidence pipe-->    sealer    -->    <session>.pcapng.age, <session>.seal
+    worker    --evidence pipe-->    sealer    -->    <capture>.pcapng.age, <capture>.seal
     ^ ticket, heartbeats  | counters, report  | seal: sizes, hashes
     +---- this process <--+-------------------+
 """
@@ -56,9 +56,9 @@ class LocalWorkers:
         except OSError:
             raise DiagnosisUnavailable from None
 
-    def path(self, session: str) -> Path:
-        """Where sealed evidence of a session is put."""
-        return self._folder.path(session)
+    def path(self, capture_id: str) -> Path:
+        """Where sealed evidence of a capture is put."""
+        return self._folder.path(capture_id)
 
     def folder(self) -> str:
         """The id of the folder of evidence.
@@ -68,29 +68,29 @@ class LocalWorkers:
         """
         return self._folder.id()
 
-    def find(self, session: str, folder: str) -> Path:
-        """Where the sealed evidence of a session is.
+    def find(self, capture_id: str, folder: str) -> Path:
+        """Where the sealed evidence of a capture is.
 
         Raises:
             DiagnosisUnavailable: it is in another folder.
         """
-        return self._folder.find(session, folder)
+        return self._folder.find(capture_id, folder)
 
-    def recover(self, session: str, folder: str) -> Evidence | None:
+    def recover(self, capture_id: str, folder: str) -> Evidence | None:
         """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
 
         Raises:
             DiagnosisUnavailable: it is in another folder, cannot be read, or is still being made.
         """
-        return self._folder.recover(session, folder)
+        return self._folder.recover(capture_id, folder)
 
-    def delete(self, session: str, folder: str) -> None:
-        """Delete the evidence of a session, if there is any.
+    def delete(self, capture_id: str, folder: str) -> None:
+        """Delete the evidence of a capture, if there is any.
 
         Raises:
             DiagnosisUnavailable: it is in another folder, or cannot be deleted.
         """
-        self._folder.delete(session, folder)
+        self._folder.delete(capture_id, folder)
 
     def check_ready(self, worker: str) -> None:
         """This host is always there. Workers of others are not started here.

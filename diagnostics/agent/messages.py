@@ -61,10 +61,10 @@ def tally_message(tally: Tally) -> pb.CaptureCounters:
     )
 
 
-def ended_message(session: str, outcome: Outcome) -> worker_pb2.CaptureEnded:
+def ended_message(capture_id: str, outcome: Outcome) -> worker_pb2.CaptureEnded:
     """How a capture ended."""
     message = worker_pb2.CaptureEnded(
-        session_id=session,
+        capture_id=capture_id,
         stop_reason=_STOP_NUMBERS[outcome.reason],
         counters=tally_message(outcome.tally),
         cause=outcome.detail,

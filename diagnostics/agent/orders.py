@@ -70,7 +70,7 @@ def open_capture(note: str, verifier: Verifier, worker: str, now_ns: int) -> Ord
     if start.worker != worker or not start.interface:
         raise OrderRefused("the ticket is not for this worker")
     if not _ID.fullmatch(start.id):
-        raise OrderRefused("the session's id cannot name a file")
+        raise OrderRefused("the capture's id cannot name a file")
     if now_ns >= start.start_before_ns:
         raise OrderRefused("the order is stale; do the clocks of both hosts agree?")
     return Order(start, readers)

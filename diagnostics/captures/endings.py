@@ -1,9 +1,9 @@
-"""How a capture ends: what its worker left, or that it left nothing; and sessions whose time is over."""
+"""How a capture ends: what its worker left, or that it left nothing; and captures whose time is over."""
 
 from dataclasses import replace
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.capture_model import Evidence, Session, SessionState, Tally
+from linewarden.diagnostics.capture_model import Evidence, Capture, CaptureState, Tally
 from linewarden.diagnostics.captures.failures import Cause
 from linewarden.diagnostics.captures.ports import Outcome
 from linewarden.diagnostics.captures.prerequisites import stopped
@@ -20,43 +20,43 @@ _ENDING_S = 120
 
 
 class EndingDesk:
-    """Ends of sessions. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """Ends of captures. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
 
-    def stop(self, on: Occasion, id: str, reason: StopReason) -> Step[Session] | None:
-        """The session is to stop for `reason`; None if it has another reason, or has ended, already."""
-        stored, session = self._books.session(on.log, id)
-        if session.state not in CAPTURING:
+    def stop(self, on: Occasion, id: str, reason: StopReason) -> Step[Capture] | None:
+        """The capture is to stop for `reason`; None if it has another reason, or has ended, already."""
+        stored, capture = self._books.capture(on.log, id)
+        if capture.state not in CAPTURING:
             return None
-        after = stopped(session, reason)
+        after = stopped(capture, reason)
         entry = on.entry(
             f"{kinds.CAPTURE}{Event.STOPPED}", {"session": id, "state": after.state, "stop_reason": reason}
         )
         return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
 
-    def end(self, on: Occasion, id: str, outcome: Outcome) -> Step[Session] | None:
+    def end(self, on: Occasion, id: str, outcome: Outcome) -> Step[Capture] | None:
         """The worker has ended: sealed, or failed. None if that is recorded already.
 
         A reason to stop that was recorded before is the one that stays.
         """
-        stored, session = self._books.session(on.log, id)
-        if session.state not in LIVE:
+        stored, capture = self._books.capture(on.log, id)
+        if capture.state not in LIVE:
             return None
         _at, terms = self._books.terms(on.log)
         # What was promised when it started holds, unless the customer has come to want less.
-        days = min(terms.retention_days, session.retention_days or terms.retention_days)
-        ended_us = _ended_us(session, on.now_us)
+        days = min(terms.retention_days, capture.retention_days or terms.retention_days)
+        ended_us = _ended_us(capture, on.now_us)
         entries = []
-        if session.state in CAPTURING:
-            session = stopped(session, outcome.reason)
-            fields = {"session": id, "state": session.state, "stop_reason": outcome.reason} | _detail(outcome.detail)
+        if capture.state in CAPTURING:
+            capture = stopped(capture, outcome.reason)
+            fields = {"session": id, "state": capture.state, "stop_reason": outcome.reason} | _detail(outcome.detail)
             entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", fields))
         event = Event.FAILED if outcome.evidence is None else Event.SEALED
         after = replace(
-            session,
-            state=follow(session.state, event),
+            capture,
+            state=follow(capture.state, event),
             ended_us=ended_us,
             delete_us=ended_us + days * _DAY_US,
             detail=outcome.detail,
@@ -67,7 +67,7 @@ class EndingDesk:
         counted = Counted(on.now_us, (f"stopped_{after.stop_reason}",)) if terms.shares_usage else None
         return Step(on.log, tuple(entries), (changed(stored, after.state, after),), after, counted=counted)
 
-    def lose(self, on: Occasion, id: str, evidence: Evidence | None = None) -> Step[Session] | None:
+    def lose(self, on: Occasion, id: str, evidence: Evidence | None = None) -> Step[Capture] | None:
         """Nobody watches the worker any more: it has stopped by itself. `evidence` is what was found of it.
 
         What happened to the packets is known up to the last look, and called incomplete.
@@ -77,33 +77,33 @@ class EndingDesk:
         detail = Cause.NOTHING_LEFT if evidence is None else ""
         return self.end(on, id, Outcome(StopReason.LEASE_LOST, replace(tally, complete=False), evidence, detail))
 
-    def lapse(self, on: Occasion, id: str) -> Step[Session] | None:
-        """A session was not approved or not started in time; None if it was, or time is left."""
-        stored, session = self._books.session(on.log, id)
-        lapsed = session.due_us is not None and on.now_us >= session.due_us
-        if session.state not in WAITING or not lapsed:
+    def lapse(self, on: Occasion, id: str) -> Step[Capture] | None:
+        """A capture was not approved or not started in time; None if it was, or time is left."""
+        stored, capture = self._books.capture(on.log, id)
+        lapsed = capture.due_us is not None and on.now_us >= capture.due_us
+        if capture.state not in WAITING or not lapsed:
             return None
-        after = replace(session, state=follow(session.state, Event.REJECTED))
+        after = replace(capture, state=follow(capture.state, Event.REJECTED))
         entry = on.entry(f"{kinds.CAPTURE}{Event.REJECTED}", {"session": id, "state": after.state, "reason": "lapsed"})
         return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
 
-    def expire(self, on: Occasion, id: str) -> Step[Session] | None:
+    def expire(self, on: Occasion, id: str) -> Step[Capture] | None:
         """The time to keep the evidence is over; None if it is not."""
-        stored, session = self._books.session(on.log, id)
-        over = session.delete_us is not None and on.now_us >= session.delete_us
-        if session.state not in {SessionState.SEALED, SessionState.FAILED} or not over:
+        stored, capture = self._books.capture(on.log, id)
+        over = capture.delete_us is not None and on.now_us >= capture.delete_us
+        if capture.state not in {CaptureState.SEALED, CaptureState.FAILED} or not over:
             return None
-        after = replace(session, state=follow(session.state, Event.DELETED))
+        after = replace(capture, state=follow(capture.state, Event.DELETED))
         entry = on.entry(f"{kinds.CAPTURE}{Event.DELETED}", {"session": id, "state": after.state, "reason": "expired"})
         return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
 
 
-def _ended_us(session: Session, now_us: int) -> int:
+def _ended_us(capture: Capture, now_us: int) -> int:
     """When a capture ended, as far as the clock can be right: neither before it began nor after all its time."""
-    if session.started_us is None:
+    if capture.started_us is None:
         return now_us
-    longest_us = (session.limits.seconds + _ENDING_S) * 1_000_000
-    return min(max(now_us, session.started_us), session.started_us + longest_us)
+    longest_us = (capture.limits.seconds + _ENDING_S) * 1_000_000
+    return min(max(now_us, capture.started_us), capture.started_us + longest_us)
 
 
 def _detail(cause: str) -> dict[str, object]:
@@ -111,12 +111,12 @@ def _detail(cause: str) -> dict[str, object]:
     return {"detail": cause} if cause else {}
 
 
-def _summary(session: Session) -> dict[str, object]:
-    tally = session.tally
+def _summary(capture: Capture) -> dict[str, object]:
+    tally = capture.tally
     summary: dict[str, object] = {
-        "session": session.id,
-        "state": session.state,
-        "stop_reason": session.stop_reason,
+        "session": capture.id,
+        "state": capture.state,
+        "stop_reason": capture.stop_reason,
         "counters": {
             "received": tally.received,
             "dropped": tally.dropped,
@@ -128,12 +128,12 @@ def _summary(session: Session) -> dict[str, object]:
             "bytes": tally.bytes,
             "rules": tally.rules,
         },
-        "lossy": session.lossy,
+        "lossy": capture.lossy,
         "sound": tally.sound,
-        "delete": session.delete_us,
-    } | _detail(session.detail)
-    if session.evidence is not None:
-        evidence = session.evidence
+        "delete": capture.delete_us,
+    } | _detail(capture.detail)
+    if capture.evidence is not None:
+        evidence = capture.evidence
         summary["evidence"] = {
             "plain_bytes": evidence.plain_bytes,
             "plain_sha256": evidence.plain_sha256,

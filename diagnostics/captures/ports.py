@@ -54,7 +54,7 @@ class WorkerLauncher(Protocol):
     """Starts workers on this host and others, and looks after the files they leave.
 
     A worker of another host is known by its name; the empty name is this host. A folder of evidence is known by its
-    id; the empty id is that of sessions from before folders had one, and is taken for any.
+    id; the empty id is that of captures from before folders had one, and is taken for any.
     """
 
     def check_ready(self, worker: str) -> None:
@@ -98,15 +98,15 @@ class WorkerLauncher(Protocol):
         """
         ...
 
-    def find(self, session: str, folder: str) -> Path:
-        """Where the sealed evidence of a session is.
+    def find(self, capture: str, folder: str) -> Path:
+        """Where the sealed evidence of a capture is.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server.
         """
         ...
 
-    def recover(self, session: str, folder: str) -> Evidence | None:
+    def recover(self, capture: str, folder: str) -> Evidence | None:
         """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
 
         Raises:
@@ -114,8 +114,8 @@ class WorkerLauncher(Protocol):
         """
         ...
 
-    def delete(self, session: str, folder: str) -> None:
-        """Delete the evidence of a session, if there is any.
+    def delete(self, capture: str, folder: str) -> None:
+        """Delete the evidence of a capture, if there is any.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server, or cannot be deleted.

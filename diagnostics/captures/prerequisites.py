@@ -1,11 +1,11 @@
-"""What becomes of sessions whose grounds are gone: diagnostics disabled, an attestation withdrawn."""
+"""What becomes of captures whose grounds are gone: diagnostics disabled, an attestation withdrawn."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.capture_model import Session, SessionState
+from linewarden.diagnostics.capture_model import Capture, CaptureState
 from linewarden.diagnostics.captures.preconditions import Gates
 from linewarden.diagnostics.change import Occasion, Step, changed
 from linewarden.diagnostics.errors import AttestationMissing
@@ -17,52 +17,52 @@ from linewarden.diagnostics.store.records import Change, StoredRecord
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The sessions that lost their grounds, with the entries and changes that say so."""
+    """The captures that lost their grounds, with the entries and changes that say so."""
 
-    sessions: tuple[str, ...]
+    captures: tuple[str, ...]
     entries: tuple[bytes, ...]
     changes: tuple[Change, ...]
 
 
 def without_grounds(
-    on: Occasion, sessions: Sequence[tuple[StoredRecord, Session]], waiting: Event, reason: StopReason
+    on: Occasion, captures: Sequence[tuple[StoredRecord, Capture]], waiting: Event, reason: StopReason
 ) -> Lost:
-    """Sessions that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
+    """Captures that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
     ids, entries, changes = [], [], []
-    for stored, session in sessions:
-        if session.state is SessionState.STOPPING:
+    for stored, capture in captures:
+        if capture.state is CaptureState.STOPPING:
             continue
-        if session.state in CAPTURING:
-            after = stopped(session, reason)
-            entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", {"session": session.id, "stop_reason": reason}))
+        if capture.state in CAPTURING:
+            after = stopped(capture, reason)
+            entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", {"session": capture.id, "stop_reason": reason}))
         else:
-            after = replace(without_approval(session), state=follow(session.state, waiting))
-            entries.append(on.entry(f"{kinds.CAPTURE}{waiting}", {"session": session.id, "reason": reason}))
-        ids.append(session.id)
+            after = replace(without_approval(capture), state=follow(capture.state, waiting))
+            entries.append(on.entry(f"{kinds.CAPTURE}{waiting}", {"session": capture.id, "reason": reason}))
+        ids.append(capture.id)
         changes.append(changed(stored, after.state, after))
     return Lost(tuple(ids), tuple(entries), tuple(changes))
 
 
 class GroundsDesk:
-    """Sessions that wait, looked at again. The methods ask the database; they raise LogUnavailable."""
+    """Captures that wait, looked at again. The methods ask the database; they raise LogUnavailable."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
         self._gates = Gates(books)
 
-    def recheck(self, on: Occasion, id: str) -> Step[Session] | None:
-        """A session that waits on grounds that are gone waits for others; None if all is well.
+    def recheck(self, on: Occasion, id: str) -> Step[Capture] | None:
+        """A capture that waits on grounds that are gone waits for others; None if all is well.
 
         Where other grounds are there already it goes on at once, but for an approval it waits anew.
         """
-        stored, session = self._books.session(on.log, id)
+        stored, capture = self._books.capture(on.log, id)
         found, terms = self._books.terms(on.log)
-        if found is None or session.state not in {SessionState.PENDING_APPROVAL, SessionState.ARMED}:
+        if found is None or capture.state not in {CaptureState.PENDING_APPROVAL, CaptureState.ARMED}:
             return None
-        reason = self._gates.why_gone(on.log, session, terms, on.now_us)
+        reason = self._gates.why_gone(on.log, capture, terms, on.now_us)
         if reason is None:
             return None
-        after = replace(without_approval(session), state=follow(session.state, Event.GROUNDS_LOST))
+        after = replace(without_approval(capture), state=follow(capture.state, Event.GROUNDS_LOST))
         fields = {"session": id, "reason": reason}
         entries = [on.entry(f"{kinds.CAPTURE}{Event.GROUNDS_LOST}", fields)]
         relies: tuple[StoredRecord, ...] = (found,)
@@ -74,15 +74,15 @@ class GroundsDesk:
         return Step(on.log, tuple(entries), (changed(stored, after.state, after),), after, relies=relies)
 
 
-def stopped(session: Session, reason: StopReason) -> Session:
-    """The session with its one reason to stop.
+def stopped(capture: Capture, reason: StopReason) -> Capture:
+    """The capture with its one reason to stop.
 
     Raises:
         StateConflict: it neither runs nor pauses.
     """
-    return replace(session, state=follow(session.state, Event.STOPPED), stop_reason=reason)
+    return replace(capture, state=follow(capture.state, Event.STOPPED), stop_reason=reason)
 
 
-def without_approval(session: Session) -> Session:
-    """The session as it was before it had grounds: an approval is for the grounds it was given on."""
-    return replace(session, attestation="", approved_by="", approved_us=None, approved_zone="", start_before_us=None)
+def without_approval(capture: Capture) -> Capture:
+    """The capture as it was before it had grounds: an approval is for the grounds it was given on."""
+    return replace(capture, attestation="", approved_by="", approved_us=None, approved_zone="", start_before_us=None)

@@ -1,11 +1,11 @@
-"""The way of a session from the request to the moment when it may start."""
+"""The way of a capture from the request to the moment when it may start."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.capture_model import Private, Reader, Session, SessionState, Wanted
+from linewarden.diagnostics.capture_model import Private, Reader, Capture, CaptureState, Wanted
 from linewarden.diagnostics.captures.ports import WorkerLauncher
 from linewarden.diagnostics.captures.preconditions import START_WITHIN_US, Gates, check_limits
 from linewarden.diagnostics.change import Occasion, Safe, Step, changed, fresh
@@ -20,7 +20,7 @@ from linewarden.diagnostics.states import LIVE, WAITING, Event, follow
 from linewarden.diagnostics.store.records import Ceiling, StoredRecord
 from linewarden.diagnostics.usage import Counted
 
-_ID_DOMAIN = "linewarden session v1"
+_ID_DOMAIN = "linewarden capture v1"
 _ID_DIGITS = 32
 _FIELD = "asked"
 
@@ -73,49 +73,49 @@ class RequestDesk:
         self._gates = Gates(books)
 
     def new_id(self, log: int = 0, caller: str = "", request_id: str = "") -> str:
-        """The id of a session to be requested: the same for the same request of the same caller, if it is named."""
+        """The id of a capture to be requested: the same for the same request of the same caller, if it is named."""
         if not request_id:
             return self._new_id()
         named = canonical([_ID_DOMAIN, log, caller, request_id])
         return hashlib.sha256(named).hexdigest()[:_ID_DIGITS]
 
-    def request(self, on: Occasion, id: str, asked: Asked) -> Step[Session]:
-        """Ask for a capture; it waits for what it lacks. Asked for again, the session of the first time is the result.
+    def request(self, on: Occasion, id: str, asked: Asked) -> Step[Capture]:
+        """Ask for a capture; it waits for what it lacks. Asked for again, the capture of the first time is the result.
 
         Raises:
             CaseMissing, NotEnabled, LimitTooHigh, SelectorNotPermitted, FilterInvalid, ReaderUnusable,
             TooManyCaptures, DiagnosisUnavailable: see `errors`.
-            RecordNotFound, StateConflict: the session it extends is none that ran for the same.
+            RecordNotFound, StateConflict: the capture it extends is none that ran for the same.
             StateConflict: there is one of this id already, for something else.
         """
         if not on.case or not on.purpose:
             raise CaseMissing
-        if (stored := self._books.store.get(on.log, kinds.SESSION, id)) is not None:
-            return self._again(on, read(Session, stored.body), asked)
+        if (stored := self._books.store.get(on.log, kinds.CAPTURE_RECORD, id)) is not None:
+            return self._again(on, read(Capture, stored.body), asked)
         found, terms = self._books.enabled_terms(on.log)
         check_limits(asked.limits, self._maxima.limits)
         selector_of(self._places.of(on.tenant), asked.interface, asked.wanted, asked.worker)
         self._workers.check_readers(asked.readers)
         if asked.wanted.raw_filter:
             self._workers.check_filter(asked.wanted.raw_filter)
-        if self._books.store.count(on.log, kinds.SESSION, WAITING) >= self._maxima.waiting:
+        if self._books.store.count(on.log, kinds.CAPTURE_RECORD, WAITING) >= self._maxima.waiting:
             raise TooManyCaptures("waiting")
         if asked.extends:
             self._check_extended(on, asked)
-        session, relies = self._grounded_if_covered(on, self._drafted(on, id, asked), terms)
-        entry = on.entry(f"{kinds.CAPTURE}requested", _requested(session), [session.private])
-        change = fresh(kinds.SESSION, id, session.state, on.now_us, session)
+        capture, relies = self._grounded_if_covered(on, self._drafted(on, id, asked), terms)
+        entry = on.entry(f"{kinds.CAPTURE}requested", _requested(capture), [capture.private])
+        change = fresh(kinds.CAPTURE_RECORD, id, capture.state, on.now_us, capture)
         return Step(
             on.log,
             (entry,),
             (change,),
-            session,
+            capture,
             relies=(found, *relies),
-            ceilings=(Ceiling(kinds.SESSION, frozenset(WAITING), self._maxima.waiting),),
+            ceilings=(Ceiling(kinds.CAPTURE_RECORD, frozenset(WAITING), self._maxima.waiting),),
             counted=counted(on, terms, "sessions_requested"),
         )
 
-    def approve(self, on: Occasion, id: str) -> Step[Session]:
+    def approve(self, on: Occasion, id: str) -> Step[Capture]:
         """Approve what somebody else asked for.
 
         Raises:
@@ -124,16 +124,16 @@ class RequestDesk:
         """
         on.by_customer()
         found, terms = self._books.enabled_terms(on.log)
-        stored, session = self._books.session(on.log, id)
-        if session.requested_by == on.sid:
+        stored, capture = self._books.capture(on.log, id)
+        if capture.requested_by == on.sid:
             raise SelfApproval
-        if session.state not in {SessionState.PENDING_ATTESTATION, SessionState.PENDING_APPROVAL}:
-            raise StateConflict(session.state)
-        found_on, relies = self._gates.grounded(on.log, session, terms, on.now_us)
-        first, session = attested_entry(on, session, found_on), found_on
+        if capture.state not in {CaptureState.PENDING_ATTESTATION, CaptureState.PENDING_APPROVAL}:
+            raise StateConflict(capture.state)
+        found_on, relies = self._gates.grounded(on.log, capture, terms, on.now_us)
+        first, capture = attested_entry(on, capture, found_on), found_on
         after = replace(
-            session,
-            state=follow(session.state, Event.APPROVED),
+            capture,
+            state=follow(capture.state, Event.APPROVED),
             approved_by=on.sid,
             approved_us=on.now_us,
             approved_zone=on.zone,
@@ -143,50 +143,50 @@ class RequestDesk:
             on, stored, after, Event.APPROVED, {"attestation": after.attestation}, (found, *relies), first=first
         )
 
-    def reject(self, on: Occasion, id: str) -> Step[Session]:
-        """Refuse a session for good, before it runs.
+    def reject(self, on: Occasion, id: str) -> Step[Capture]:
+        """Refuse a capture for good, before it runs.
 
         Raises:
             NotTheCustomer, RecordNotFound, StateConflict: see `errors`.
         """
         on.by_customer()
-        stored, session = self._books.session(on.log, id)
-        after = replace(session, state=follow(session.state, Event.REJECTED))
+        stored, capture = self._books.capture(on.log, id)
+        after = replace(capture, state=follow(capture.state, Event.REJECTED))
         return moved(on, stored, after, Event.REJECTED, {"reason": StopReason.REQUESTED})
 
-    def private(self, log: int, session: Session) -> Private | None:
+    def private(self, log: int, capture: Capture) -> Private | None:
         """What was asked for in private; None if it can no longer be read."""
-        value = self._safe.open(log, session.private).get(_FIELD)
+        value = self._safe.open(log, capture.private).get(_FIELD)
         return None if value is None else read(Private, value.encode())
 
-    def lacking(self, log: int, session: Session, now_us: int) -> tuple[str, ...]:
-        """What a session waits for an attestation of; nothing unless it does."""
-        if session.state is not SessionState.PENDING_ATTESTATION:
+    def lacking(self, log: int, capture: Capture, now_us: int) -> tuple[str, ...]:
+        """What a capture waits for an attestation of; nothing unless it does."""
+        if capture.state is not CaptureState.PENDING_ATTESTATION:
             return ()
-        return self._gates.lacking(log, session, now_us)
+        return self._gates.lacking(log, capture, now_us)
 
-    def names(self, log: int, sessions: Sequence[Session]) -> dict[str, str]:
+    def names(self, log: int, captures: Sequence[Capture]) -> dict[str, str]:
         """The names of those who took part, by pseudonym."""
-        people = [(one.requested_by, one.approved_by, one.started_by) for one in sessions]
+        people = [(one.requested_by, one.approved_by, one.started_by) for one in captures]
         return self._safe.names(log, [sid for trio in people for sid in trio])
 
     def _check_extended(self, on: Occasion, asked: Asked) -> None:
         """Only what is the same goes on; all else is another capture, and called so."""
-        _at, earlier = self._books.session(on.log, asked.extends)
+        _at, earlier = self._books.capture(on.log, asked.extends)
         same = (earlier.purpose, earlier.profile, earlier.interface, earlier.worker)
         private = self.private(on.log, earlier)
         differs = same != (on.purpose, asked.profile, asked.interface, asked.worker)
         if differs or private is None or private.case != on.case:
             raise StateConflict("another")
-        if earlier.state not in LIVE | {SessionState.SEALED}:
+        if earlier.state not in LIVE | {CaptureState.SEALED}:
             raise StateConflict(earlier.state)
 
-    def _drafted(self, on: Occasion, id: str, asked: Asked) -> Session:
+    def _drafted(self, on: Occasion, id: str, asked: Asked) -> Capture:
         private = Private(on.case, asked.wanted, asked.readers, asked.file)
         secret = self._safe.seal(on.tenant_itself, {_FIELD: canonical(private).decode()})
-        return Session(
+        return Capture(
             id=id,
-            state=follow(SessionState.DRAFT, Event.SUBMITTED),
+            state=follow(CaptureState.DRAFT, Event.SUBMITTED),
             requested_by=on.sid,
             requested_us=on.now_us,
             purpose=on.purpose,
@@ -198,52 +198,52 @@ class RequestDesk:
             extends=asked.extends,
         )
 
-    def _again(self, on: Occasion, session: Session, asked: Asked) -> Step[Session]:
-        """The session that was asked for before, if this is what was asked for."""
+    def _again(self, on: Occasion, capture: Capture, asked: Asked) -> Step[Capture]:
+        """The capture that was asked for before, if this is what was asked for."""
         private = Private(on.case, asked.wanted, asked.readers, asked.file)
-        before = (session.requested_by, session.purpose, session.profile, session.limits)
-        where = (session.interface, session.worker, session.extends)
+        before = (capture.requested_by, capture.purpose, capture.profile, capture.limits)
+        where = (capture.interface, capture.worker, capture.extends)
         now = (on.sid, on.purpose, asked.profile, asked.limits)
         same = before == now and where == (asked.interface, asked.worker, asked.extends)
-        if not same or self.private(on.log, session) != private:
-            raise StateConflict(session.state)
-        return Step(on.log, (), (), session)
+        if not same or self.private(on.log, capture) != private:
+            raise StateConflict(capture.state)
+        return Step(on.log, (), (), capture)
 
     def _grounded_if_covered(
-        self, on: Occasion, session: Session, terms: Terms
-    ) -> tuple[Session, tuple[StoredRecord, ...]]:
+        self, on: Occasion, capture: Capture, terms: Terms
+    ) -> tuple[Capture, tuple[StoredRecord, ...]]:
         try:
-            return self._gates.grounded(on.log, session, terms, on.now_us)
+            return self._gates.grounded(on.log, capture, terms, on.now_us)
         except AttestationMissing:
-            return session, ()
+            return capture, ()
 
 
 def moved(
     on: Occasion,
     stored: StoredRecord,
-    after: Session,
+    after: Capture,
     event: Event,
     fields: Mapping[str, object],
     relies: tuple[StoredRecord, ...] = (),
     sealed: Sequence[Secret] = (),
     first: tuple[bytes, ...] = (),
-) -> Step[Session]:
-    """The step of one session by one event; `first` are the entries of what comes with it and before it."""
+) -> Step[Capture]:
+    """The step of one capture by one event; `first` are the entries of what comes with it and before it."""
     entry = on.entry(f"{kinds.CAPTURE}{event}", {"session": after.id, "state": after.state, **fields}, sealed)
     return Step(on.log, (*first, entry), (changed(stored, after.state, after),), after, relies=relies)
 
 
-def attested_entry(on: Occasion, before: Session, after: Session) -> tuple[bytes, ...]:
-    """The entry of a session that found an attestation to rest on, if it did."""
-    if before.state is not SessionState.PENDING_ATTESTATION:
+def attested_entry(on: Occasion, before: Capture, after: Capture) -> tuple[bytes, ...]:
+    """The entry of a capture that found an attestation to rest on, if it did."""
+    if before.state is not CaptureState.PENDING_ATTESTATION:
         return ()
     fields = {"session": after.id, "attestation": after.attestation, "state": after.state}
     return (on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields),)
 
 
-def limits_in_entry(session: Session) -> dict[str, int]:
-    """The limits of a session as they stand in entries."""
-    return asdict(session.limits)
+def limits_in_entry(capture: Capture) -> dict[str, int]:
+    """The limits of a capture as they stand in entries."""
+    return asdict(capture.limits)
 
 
 def counted(on: Occasion, terms: Terms, *names: str) -> Counted | None:
@@ -251,16 +251,16 @@ def counted(on: Occasion, terms: Terms, *names: str) -> Counted | None:
     return Counted(on.now_us, names) if terms.shares_usage else None
 
 
-def _requested(session: Session) -> dict[str, object]:
+def _requested(capture: Capture) -> dict[str, object]:
     return {
-        "session": session.id,
-        "state": session.state,
-        "source": "interface" if session.interface else "file",
-        "worker": session.worker,
-        "interface": session.interface,
-        "profile": session.profile,
-        "limits": limits_in_entry(session),
-        "purpose": session.purpose,
-        "attestation": session.attestation,
-        "extends": session.extends,
+        "session": capture.id,
+        "state": capture.state,
+        "source": "interface" if capture.interface else "file",
+        "worker": capture.worker,
+        "interface": capture.interface,
+        "profile": capture.profile,
+        "limits": limits_in_entry(capture),
+        "purpose": capture.purpose,
+        "attestation": capture.attestation,
+        "extends": capture.extends,
     }

@@ -1,9 +1,9 @@
-"""The way of a session from its start to its deletion, as far as persons decide it."""
+"""The way of a capture from its start to its deletion, as far as persons decide it."""
 
 from dataclasses import replace
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.capture_model import CaptureRight, Private, Session, SessionState, rights_needed
+from linewarden.diagnostics.capture_model import CaptureRight, Private, Capture, CaptureState, rights_needed
 from linewarden.diagnostics.captures.ports import Order
 from linewarden.diagnostics.captures.preconditions import check_approval, check_in_time, check_limits, promised
 from linewarden.diagnostics.captures.prerequisites import stopped
@@ -23,15 +23,15 @@ _LONGEST_TEXT = 256
 _DIGEST = "ticket"
 
 
-class SessionDesk(RequestDesk):
-    """Sessions of all tenants. The methods ask the database; they raise LogUnavailable beside what is stated."""
+class CaptureRuns(RequestDesk):
+    """Captures of all tenants. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
     def start(
         self, on: Occasion, id: str, *, with_file: bool = False, approver_stands: bool = True
-    ) -> Step[tuple[Session, Order]]:
+    ) -> Step[tuple[Capture, Order]]:
         """Start the capture; every gate is looked at as if for the first time. The result says what to launch.
 
-        `with_file` is whether a capture file comes with it: StateConflict where the session is not for one, and where
+        `with_file` is whether a capture file comes with it: StateConflict where the capture is not for one, and where
         it is and none comes. `approver_stands` is whether the policy still lets the second person approve.
 
         Raises:
@@ -39,19 +39,19 @@ class SessionDesk(RequestDesk):
             FilterInvalid, LimitTooHigh, ReaderUnusable, TooManyCaptures, DiagnosisUnavailable: see `errors`.
         """
         found, terms = self._books.enabled_terms(on.log)
-        stored, session = self._books.session(on.log, id)
-        self._check_startable(session, with_file=with_file)
-        found_on, relies = self._gates.grounded(on.log, session, terms, on.now_us)
-        first, session = attested_entry(on, session, found_on), found_on
-        check_approval(session, terms, approver_stands=approver_stands)
-        check_in_time(session, on.now_us)
-        check_limits(session.limits, self._maxima.limits)
-        room = self._check_room(on, session)
-        order = self._order(on, session)
+        stored, capture = self._books.capture(on.log, id)
+        self._check_startable(capture, with_file=with_file)
+        found_on, relies = self._gates.grounded(on.log, capture, terms, on.now_us)
+        first, capture = attested_entry(on, capture, found_on), found_on
+        check_approval(capture, terms, approver_stands=approver_stands)
+        check_in_time(capture, on.now_us)
+        check_limits(capture.limits, self._maxima.limits)
+        room = self._check_room(on, capture)
+        order = self._order(on, capture)
         sealed = self._safe.seal(on.tenant_itself, {_DIGEST: digest(order.ticket).hex()})
         after = replace(
-            session,
-            state=follow(session.state, Event.STARTED),
+            capture,
+            state=follow(capture.state, Event.STARTED),
             started_by=on.sid,
             started_us=on.now_us,
             started_zone=on.zone,
@@ -66,21 +66,21 @@ class SessionDesk(RequestDesk):
             (*step.changes, room),
             (after, order),
             relies=step.relies,
-            ceilings=(Ceiling(kinds.SESSION, frozenset(LIVE), self._maxima.running),),
-            counted=counted(on, terms, "sessions_started", f"profile_{session.profile}"),
+            ceilings=(Ceiling(kinds.CAPTURE_RECORD, frozenset(LIVE), self._maxima.running),),
+            counted=counted(on, terms, "sessions_started", f"profile_{capture.profile}"),
         )
 
-    def pause(self, on: Occasion, id: str) -> Step[Session]:
+    def pause(self, on: Occasion, id: str) -> Step[Capture]:
         """Let a capture that runs take no packets; its time goes on.
 
         Raises:
             RecordNotFound, StateConflict: there is none that does.
         """
-        stored, session = self._books.session(on.log, id)
-        after = replace(session, state=follow(session.state, Event.PAUSED))
+        stored, capture = self._books.capture(on.log, id)
+        after = replace(capture, state=follow(capture.state, Event.PAUSED))
         return moved(on, stored, after, Event.PAUSED, {})
 
-    def resume(self, on: Occasion, id: str, *, approver_stands: bool = True) -> Step[Session]:
+    def resume(self, on: Occasion, id: str, *, approver_stands: bool = True) -> Step[Capture]:
         """Let a paused capture go on; every gate is looked at as if for the first time.
 
         Raises:
@@ -88,24 +88,24 @@ class SessionDesk(RequestDesk):
             NotEnabled, AttestationMissing, ApprovalMissing, SelectorNotPermitted: see `errors`.
         """
         found, terms = self._books.enabled_terms(on.log)
-        stored, session = self._books.session(on.log, id)
-        after = replace(session, state=follow(session.state, Event.RESUMED))
-        _same, relies = self._gates.grounded(on.log, session, promised(session, terms), on.now_us)
-        check_approval(session, terms, approver_stands=approver_stands)
-        self._selector(on, session)
-        return moved(on, stored, after, Event.RESUMED, {"attestation": session.attestation}, (found, *relies))
+        stored, capture = self._books.capture(on.log, id)
+        after = replace(capture, state=follow(capture.state, Event.RESUMED))
+        _same, relies = self._gates.grounded(on.log, capture, promised(capture, terms), on.now_us)
+        check_approval(capture, terms, approver_stands=approver_stands)
+        self._selector(on, capture)
+        return moved(on, stored, after, Event.RESUMED, {"attestation": capture.attestation}, (found, *relies))
 
-    def stop(self, on: Occasion, id: str) -> Step[Session]:
+    def stop(self, on: Occasion, id: str) -> Step[Capture]:
         """Stop a capture that runs or pauses.
 
         Raises:
             RecordNotFound, StateConflict: there is none that does.
         """
-        stored, session = self._books.session(on.log, id)
-        after = stopped(session, StopReason.REQUESTED)
+        stored, capture = self._books.capture(on.log, id)
+        after = stopped(capture, StopReason.REQUESTED)
         return moved(on, stored, after, Event.STOPPED, {"stop_reason": StopReason.REQUESTED})
 
-    def give_up(self, on: Occasion, id: str) -> Step[Session]:
+    def give_up(self, on: Occasion, id: str) -> Step[Capture]:
         """Let the time to keep the evidence end now: it is handed out no more, and deleted by whoever sweeps next.
 
         Should the file not be deleted at once, no record says that it was, and nobody forgets it.
@@ -113,25 +113,25 @@ class SessionDesk(RequestDesk):
         Raises:
             RecordNotFound, StateConflict: there is none whose capture has ended.
         """
-        stored, session = self._books.session(on.log, id)
-        follow(session.state, Event.DELETED)
-        after = replace(session, delete_us=min(on.now_us, session.delete_us or on.now_us))
+        stored, capture = self._books.capture(on.log, id)
+        follow(capture.state, Event.DELETED)
+        after = replace(capture, delete_us=min(on.now_us, capture.delete_us or on.now_us))
         fields = {"session": id, "state": after.state, "reason": StopReason.REQUESTED}
         entry = on.entry(kinds.CAPTURE_GIVEN_UP, fields)
         return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
 
-    def delete(self, on: Occasion, id: str) -> Step[Session]:
-        """Record that the file is deleted; the record of the session stays.
+    def delete(self, on: Occasion, id: str) -> Step[Capture]:
+        """Record that the file is deleted; the record of the capture stays.
 
         Raises:
             RecordNotFound, StateConflict: there is none whose capture has ended.
         """
-        stored, session = self._books.session(on.log, id)
-        after = replace(session, state=follow(session.state, Event.DELETED))
+        stored, capture = self._books.capture(on.log, id)
+        after = replace(capture, state=follow(capture.state, Event.DELETED))
         return moved(on, stored, after, Event.DELETED, {"reason": StopReason.REQUESTED})
 
-    def open(self, on: Occasion, id: str) -> Step[Session]:
-        """Hand out the sealed file of a session.
+    def open(self, on: Occasion, id: str) -> Step[Capture]:
+        """Hand out the sealed file of a capture.
 
         Raises:
             CaseMissing: no purpose is stated.
@@ -139,75 +139,75 @@ class SessionDesk(RequestDesk):
         """
         if not on.purpose:
             raise CaseMissing
-        _stored, session = self._books.session(on.log, id)
-        kept = session.delete_us is None or on.now_us < session.delete_us
-        if session.state is not SessionState.SEALED or session.evidence is None or not kept:
-            raise StateConflict(session.state)
-        fields = {"session": id, "purpose": on.purpose, "sealed_sha256": session.evidence.sealed_sha256}
-        return Step(on.log, (on.entry(kinds.CAPTURE_OPENED, fields),), (), session)
+        _stored, capture = self._books.capture(on.log, id)
+        kept = capture.delete_us is None or on.now_us < capture.delete_us
+        if capture.state is not CaptureState.SEALED or capture.evidence is None or not kept:
+            raise StateConflict(capture.state)
+        fields = {"session": id, "purpose": on.purpose, "sealed_sha256": capture.evidence.sealed_sha256}
+        return Step(on.log, (on.entry(kinds.CAPTURE_OPENED, fields),), (), capture)
 
-    def rights(self, log: int, session: Session) -> frozenset[CaptureRight]:
-        """What the policy must let a person do who starts the session, or lets it go on."""
-        private = self.private(log, session)
-        return rights_needed(session.profile, raw_filter=private is not None and bool(private.wanted.raw_filter))
+    def rights(self, log: int, capture: Capture) -> frozenset[CaptureRight]:
+        """What the policy must let a person do who starts the capture, or lets it go on."""
+        private = self.private(log, capture)
+        return rights_needed(capture.profile, raw_filter=private is not None and bool(private.wanted.raw_filter))
 
-    def ticket_digest(self, log: int, session: Session) -> str:
+    def ticket_digest(self, log: int, capture: Capture) -> str:
         """What the chain of the evidence begins with, in hex; empty if there is none, or it can no longer be read."""
-        return "" if session.ticket is None else self._safe.open(log, session.ticket).get(_DIGEST, "")
+        return "" if capture.ticket is None else self._safe.open(log, capture.ticket).get(_DIGEST, "")
 
     @staticmethod
-    def _check_startable(session: Session, *, with_file: bool) -> None:
+    def _check_startable(capture: Capture, *, with_file: bool) -> None:
         """Make sure that it waits for this kind of start: one that comes with a capture file, or without."""
-        takes_file = not session.interface
+        takes_file = not capture.interface
         if with_file != takes_file:
             raise StateConflict("file" if takes_file else "interface")
-        if session.state not in WAITING:
-            raise StateConflict(session.state)
+        if capture.state not in WAITING:
+            raise StateConflict(capture.state)
 
-    def _check_room(self, on: Occasion, session: Session) -> Change:
+    def _check_room(self, on: Occasion, capture: Capture) -> Change:
         """Make sure that the tenant may have one more capture, and keep what it could make.
 
         The change says that there was a start: of two that were looked at together, one is looked at again.
         """
         log = on.log
-        if self._books.store.count(log, kinds.SESSION, LIVE) >= self._maxima.running:
+        if self._books.store.count(log, kinds.CAPTURE_RECORD, LIVE) >= self._maxima.running:
             raise TooManyCaptures("running")
-        kept = self._books.sessions_in({SessionState.SEALED, *LIVE}, log)
+        kept = self._books.captures_in({CaptureState.SEALED, *LIVE}, log)
         stored = sum(one.evidence.sealed_bytes if one.evidence else one.limits.bytes for _at, one in kept)
-        if stored + session.limits.bytes > self._maxima.stored:
+        if stored + capture.limits.bytes > self._maxima.stored:
             raise TooManyCaptures("stored")
-        known = self._books.store.get(log, kinds.ROOM, kinds.ROOM_ID)
-        last = {"session": session.id}
+        known = self._books.store.get(log, kinds.CAPTURE_SLOT, kinds.CAPTURE_SLOT_ID)
+        last = {"session": capture.id}
         if known is None:
-            return fresh(kinds.ROOM, kinds.ROOM_ID, "", on.now_us, last)
+            return fresh(kinds.CAPTURE_SLOT, kinds.CAPTURE_SLOT_ID, "", on.now_us, last)
         return changed(known, "", last)
 
-    def _order(self, on: Occasion, session: Session) -> Order:
-        private, selector = self._selector(on, session)
+    def _order(self, on: Occasion, capture: Capture) -> Order:
+        private, selector = self._selector(on, capture)
         self._workers.check_readers(private.readers)
-        self._workers.check_ready(session.worker)
+        self._workers.check_ready(capture.worker)
         ticket = StartTicket(
-            id=session.id,
+            id=capture.id,
             tenant=on.tenant,
             who=_printable(on.name),
             why=_printable(private.case),
-            profile=session.profile,
-            limits=session.limits,
+            profile=capture.profile,
+            limits=capture.limits,
             start_before_ns=on.now_us * 1_000 + START_PATIENCE_S * 1_000_000_000,
-            worker=session.worker,
-            interface=session.interface,
-            file="" if session.interface else _printable(private.file),
+            worker=capture.worker,
+            interface=capture.interface,
+            file="" if capture.interface else _printable(private.file),
             selector=selector,
             raw_filter=private.wanted.raw_filter,
         )
         return Order(ticket, private.readers)
 
-    def _selector(self, on: Occasion, session: Session) -> tuple[Private, Selector]:
-        private = self.private(on.log, session)
+    def _selector(self, on: Occasion, capture: Capture) -> tuple[Private, Selector]:
+        private = self.private(on.log, capture)
         if private is None:
             raise StateConflict("erased")
         place = self._places.of(on.tenant)
-        return private, selector_of(place, session.interface, private.wanted, session.worker)
+        return private, selector_of(place, capture.interface, private.wanted, capture.worker)
 
 
 def _printable(text: str) -> str:
@@ -215,11 +215,11 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_TEXT] or "?"
 
 
-def _started(session: Session) -> dict[str, object]:
+def _started(capture: Capture) -> dict[str, object]:
     return {
-        "attestation": session.attestation,
-        "profile": session.profile,
-        "limits": limits_in_entry(session),
-        "worker": session.worker,
-        "interface": session.interface,
+        "attestation": capture.attestation,
+        "profile": capture.profile,
+        "limits": limits_in_entry(capture),
+        "worker": capture.worker,
+        "interface": capture.interface,
     }

@@ -4,7 +4,7 @@ The worker goes on only while it hears that all is well. When the database is go
 said, and the worker stops by its lease. Time that passes is measured by the monotonic clock: a wall clock that is set
 back changes nothing, one that is set forward ends an attestation early.
 
-A process that dies leaves its sessions to the others: see `sweeper`.
+A process that dies leaves its captures to the others: see `sweeper`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from linewarden.audit.errors import LogUnavailable
-from linewarden.diagnostics.capture_model import CaptureRight, Session, SessionState, Tally, rights_needed
+from linewarden.diagnostics.capture_model import CaptureRight, Capture, CaptureState, Tally, rights_needed
 from linewarden.diagnostics.captures.endings import EndingDesk
 from linewarden.diagnostics.captures.ports import Order, Outcome, RunningWorker, WorkerLauncher
 from linewarden.diagnostics.captures.preconditions import Gates
@@ -45,7 +45,7 @@ class Watched:
     """
 
     log: int
-    session: str
+    capture: str
     worker: RunningWorker
     starter: Standing
     rights: frozenset[CaptureRight]
@@ -86,49 +86,49 @@ class Supervisor:
         self._watched: dict[tuple[int, str], tuple[Watched, asyncio.Task[None]]] = {}
         self._starting: set[tuple[int, str]] = set()
 
-    async def run(self, log: int, session: Session, order: Order, input_fd: int | None = None) -> None:
-        """Launch the worker of a session that was recorded as running, and watch it.
+    async def run(self, log: int, capture: Capture, order: Order, input_fd: int | None = None) -> None:
+        """Launch the worker of a capture that was recorded as running, and watch it.
 
         `input_fd` is where the capture file comes in, if the order is for one; it stays the caller's.
 
         Raises:
-            DiagnosisUnavailable: it did not start; the session is recorded as failed.
+            DiagnosisUnavailable: it did not start; the capture is recorded as failed.
         """
-        key = (log, session.id)
+        key = (log, capture.id)
         self._starting.add(key)
         try:
             worker = await self._workers.launch(order, input_fd)
         except DiagnosisUnavailable as error:
-            await self._finish(log, session.id, Outcome(StopReason.ERROR, Tally(), None, error.detail))
+            await self._finish(log, capture.id, Outcome(StopReason.ERROR, Tally(), None, error.detail))
             raise DiagnosisUnavailable from None
         finally:
             self._starting.discard(key)
-        watched = await asyncio.to_thread(self._watch_list, log, session, worker, order)
-        task = asyncio.create_task(self._watch(watched), name=f"capture-{session.id}")
+        watched = await asyncio.to_thread(self._watch_list, log, capture, worker, order)
+        task = asyncio.create_task(self._watch(watched), name=f"capture-{capture.id}")
         self._watched[key] = (watched, task)
         task.add_done_callback(lambda _done: self._watched.pop(key, None))
 
-    def nudge(self, log: int, session: str, reason: StopReason) -> None:
+    def nudge(self, log: int, capture: str, reason: StopReason) -> None:
         """Stop a worker of this process now, for a reason that is recorded already or, if none is, with its end."""
-        found = self._watched.get((log, session))
+        found = self._watched.get((log, capture))
         if found is not None:
             found[0].worker.stop(reason)
 
-    def pause(self, log: int, session: str, *, paused: bool) -> None:
+    def pause(self, log: int, capture: str, *, paused: bool) -> None:
         """Tell a worker of this process now what is recorded already; one of another process hears it within a tick."""
-        found = self._watched.get((log, session))
+        found = self._watched.get((log, capture))
         if found is not None:
             found[0].turns += 1
             found[0].worker.heartbeat(paused=paused)
 
-    def tally(self, log: int, session: str) -> Tally | None:
+    def tally(self, log: int, capture: str) -> Tally | None:
         """The live counters of a capture of this process."""
-        found = self._watched.get((log, session))
+        found = self._watched.get((log, capture))
         return None if found is None else found[0].worker.tally()
 
-    async def ended(self, log: int, session: str) -> None:
+    async def ended(self, log: int, capture: str) -> None:
         """Wait until the end of a capture of this process is recorded."""
-        found = self._watched.get((log, session))
+        found = self._watched.get((log, capture))
         if found is not None:
             await asyncio.wait([found[1]])
 
@@ -141,28 +141,28 @@ class Supervisor:
             # What is not over by then is found by whoever sweeps next.
             await asyncio.wait(tasks, timeout=CLOSE_S)
 
-    def watches(self, log: int, session: str) -> bool:
+    def watches(self, log: int, capture: str) -> bool:
         """Whether a capture is watched by this process, or about to be."""
-        return (log, session) in self._watched or (log, session) in self._starting
+        return (log, capture) in self._watched or (log, capture) in self._starting
 
-    def _watch_list(self, log: int, session: Session, worker: RunningWorker, order: Order) -> Watched:
-        names = self._safe.names(log, [session.started_by, session.approved_by])
+    def _watch_list(self, log: int, capture: Capture, worker: RunningWorker, order: Order) -> Watched:
+        names = self._safe.names(log, [capture.started_by, capture.approved_by])
 
         def standing(sid: str, zone: str) -> Standing:
             # A person that was erased has no name any more, and so no right either.
-            return Standing(names.get(sid, ""), session.purpose, order.ticket.why, zone)
+            return Standing(names.get(sid, ""), capture.purpose, order.ticket.why, zone)
 
-        approver = standing(session.approved_by, session.approved_zone) if session.approved_by else None
+        approver = standing(capture.approved_by, capture.approved_zone) if capture.approved_by else None
         return Watched(
             log,
-            session.id,
+            capture.id,
             worker,
-            standing(session.started_by, session.started_zone),
-            rights_needed(session.profile, raw_filter=bool(order.ticket.raw_filter)),
+            standing(capture.started_by, capture.started_zone),
+            rights_needed(capture.profile, raw_filter=bool(order.ticket.raw_filter)),
             approver,
             self._now_us(),
             self._monotonic(),
-            session.limits.lease_seconds * 1_000_000,
+            capture.limits.lease_seconds * 1_000_000,
         )
 
     async def _watch(self, watched: Watched) -> None:
@@ -170,46 +170,46 @@ class Supervisor:
         while not ended.done():
             await self._look(watched)
             await asyncio.wait([ended], timeout=self._tick_s)
-        await self._finish(watched.log, watched.session, ended.result())
+        await self._finish(watched.log, watched.capture, ended.result())
 
     async def _look(self, watched: Watched) -> None:
         """One look at the gates: all is well, or the worker is told to stop, or nothing can be known."""
         turns = watched.turns
         try:
-            session, grounds = await asyncio.to_thread(self._read, watched)
-            reason = grounds or await self._right_lost(watched) or self._overdue(watched, session)
+            capture, grounds = await asyncio.to_thread(self._read, watched)
+            reason = grounds or await self._right_lost(watched) or self._overdue(watched, capture)
             if reason is None:
                 if turns == watched.turns:
-                    watched.worker.heartbeat(paused=session.state is SessionState.PAUSED)
+                    watched.worker.heartbeat(paused=capture.state is CaptureState.PAUSED)
             else:
                 watched.worker.stop(reason)
-                await self._recorder.record(watched.log, lambda on: self._ending.stop(on, watched.session, reason))
-            if session.state in LIVE:
+                await self._recorder.record(watched.log, lambda on: self._ending.stop(on, watched.capture, reason))
+            if capture.state in LIVE:
                 # Also while it stops: a long delivery of evidence must not look like a server that is gone.
                 await asyncio.to_thread(self._renew, watched)
         except LogUnavailable:
             return
 
-    def _read(self, watched: Watched) -> tuple[Session, StopReason | None]:
-        """The session as it stands, and why it is to stop by what is recorded."""
-        _at, session = self._books.session(watched.log, watched.session)
-        if session.state not in CAPTURING:
-            return session, session.stop_reason or StopReason.LEASE_LOST
+    def _read(self, watched: Watched) -> tuple[Capture, StopReason | None]:
+        """The capture as it stands, and why it is to stop by what is recorded."""
+        _at, capture = self._books.capture(watched.log, watched.capture)
+        if capture.state not in CAPTURING:
+            return capture, capture.stop_reason or StopReason.LEASE_LOST
         _found, terms = self._books.terms(watched.log)
-        return session, self._gates.why_gone(watched.log, session, terms, self._later_us(watched))
+        return capture, self._gates.why_gone(watched.log, capture, terms, self._later_us(watched))
 
     async def _right_lost(self, watched: Watched) -> StopReason | None:
-        log, id = watched.log, watched.session
+        log, id = watched.log, watched.capture
         if not await self._rights.may(log, id, watched.starter, watched.rights):
             return StopReason.POLICY_CHANGED
         if watched.approver and not await self._rights.may(log, id, watched.approver, {CaptureRight.APPROVE}):
             return StopReason.APPROVER_LEFT
         return None
 
-    def _overdue(self, watched: Watched, session: Session) -> StopReason | None:
+    def _overdue(self, watched: Watched, capture: Capture) -> StopReason | None:
         """A worker stops by itself when its time is over. One that does not, for it hangs or lies, is stopped."""
         passed_s = self._monotonic() - watched.begun
-        return StopReason.TIME if passed_s > session.limits.seconds + OVERDUE_S else None
+        return StopReason.TIME if passed_s > capture.limits.seconds + OVERDUE_S else None
 
     def _later_us(self, watched: Watched) -> int:
         """What time it is, by the wall clock or by the time that has passed, whichever is later."""
@@ -219,14 +219,14 @@ class Supervisor:
     def _renew(self, watched: Watched) -> None:
         until_us = self._now_us() + watched.lease_us
         self._books.store.renew(
-            watched.log, watched.session, Lease(self._holder, until_us, canonical(watched.worker.tally()))
+            watched.log, watched.capture, Lease(self._holder, until_us, canonical(watched.worker.tally()))
         )
 
-    async def _finish(self, log: int, session: str, outcome: Outcome) -> None:
+    async def _finish(self, log: int, capture: str, outcome: Outcome) -> None:
         """Record the end, however long the database takes: evidence without a record would be worth nothing."""
         while True:
             try:
-                await self._recorder.record(log, lambda on: self._ending.end(on, session, outcome))
+                await self._recorder.record(log, lambda on: self._ending.end(on, capture, outcome))
             except LogUnavailable:
                 await asyncio.sleep(self._tick_s)
             else:

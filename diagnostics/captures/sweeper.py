@@ -1,4 +1,4 @@
-"""Sessions that nobody watches: what a process left behind, what waits too long, what was kept long enough.
+"""Captures that nobody watches: what a process left behind, what waits too long, what was kept long enough.
 
 Whether a lease has ended, and whether it is time to delete, is never believed of the wall clock alone, which may have
 been set wrong: a lease is lost when it was not renewed while this process watched it by its own monotonic clock, and
@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from linewarden.diagnostics.capture_model import Session, SessionState
+from linewarden.diagnostics.capture_model import Capture, CaptureState
 from linewarden.diagnostics.captures.endings import EndingDesk
 from linewarden.diagnostics.captures.ports import WorkerLauncher
 from linewarden.diagnostics.captures.prerequisites import GroundsDesk
@@ -19,17 +19,17 @@ from linewarden.diagnostics.recorder import Recorder
 from linewarden.diagnostics.repository import Books
 from linewarden.diagnostics.states import LIVE, WAITING
 
-#: How long after the end of a lease its session counts as lost, seconds: the holder may be about to say how it ended.
+#: How long after the end of a lease its capture counts as lost, seconds: the holder may be about to say how it ended.
 GRACE_S = 60.0
 
-#: How long a lost session waits for a server that has the folder of its evidence, seconds; then it has failed.
+#: How long a lost capture waits for a server that has the folder of its evidence, seconds; then it has failed.
 ELSEWHERE_S = 86_400.0
 
 #: How long evidence is due before it is deleted, and a request before it lapses, seconds: a clock that jumped is set
 #: right by then, or never.
 HOLD_S = 600.0
 
-#: So many sessions are read at once.
+#: So many captures are read at once.
 _PAGE = 500
 _FIRST = (-1, "")
 
@@ -37,7 +37,7 @@ _Key = tuple[int, str]
 
 
 class Sweeper:
-    """Looks after the sessions of all tenants. `watched` is whether a session has a watcher in this process."""
+    """Looks after the captures of all tenants. `watched` is whether a capture has a watcher in this process."""
 
     def __init__(
         self,
@@ -66,53 +66,53 @@ class Sweeper:
         """
         seen: dict[_Key, tuple[object, float]] = {}
         now_us, after = self._now_us(), _FIRST
-        while page := await asyncio.to_thread(self._books.sessions_due, now_us, after, _PAGE):
-            for stored, session in page:
-                await self._due(stored.log, session, seen)
+        while page := await asyncio.to_thread(self._books.captures_due, now_us, after, _PAGE):
+            for stored, capture in page:
+                await self._due(stored.log, capture, seen)
                 after = (stored.log, stored.id)
         self._since = seen
-        waiting = {SessionState.PENDING_APPROVAL, SessionState.ARMED}
-        for stored, session in await asyncio.to_thread(self._books.sessions_in, waiting):
-            await self._recorder.record(stored.log, partial(self._grounds.recheck, id=session.id))
+        waiting = {CaptureState.PENDING_APPROVAL, CaptureState.ARMED}
+        for stored, capture in await asyncio.to_thread(self._books.captures_in, waiting):
+            await self._recorder.record(stored.log, partial(self._grounds.recheck, id=capture.id))
 
-    async def _due(self, log: int, session: Session, seen: dict[_Key, tuple[object, float]]) -> None:
-        if session.state in LIVE:
-            await self._live(log, session, seen)
-        elif session.state in WAITING:
-            if self._unchanged(log, session.id, session.due_us, seen) >= HOLD_S:
-                await self._recorder.record(log, partial(self._ending.lapse, id=session.id))
+    async def _due(self, log: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
+        if capture.state in LIVE:
+            await self._live(log, capture, seen)
+        elif capture.state in WAITING:
+            if self._unchanged(log, capture.id, capture.due_us, seen) >= HOLD_S:
+                await self._recorder.record(log, partial(self._ending.lapse, id=capture.id))
         else:
-            await self._kept(log, session, seen)
+            await self._kept(log, capture, seen)
 
-    async def _live(self, log: int, session: Session, seen: dict[_Key, tuple[object, float]]) -> None:
-        if self._watched(log, session.id):
+    async def _live(self, log: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
+        if self._watched(log, capture.id):
             return
-        lease = await asyncio.to_thread(self._books.store.lease, log, session.id)
-        unchanged_s = self._unchanged(log, session.id, lease and lease.until_us, seen)
-        lost_s = unchanged_s - session.limits.lease_seconds - GRACE_S
+        lease = await asyncio.to_thread(self._books.store.lease, log, capture.id)
+        unchanged_s = self._unchanged(log, capture.id, lease and lease.until_us, seen)
+        lost_s = unchanged_s - capture.limits.lease_seconds - GRACE_S
         if lost_s >= 0:
-            await self._lost(log, session, lost_s)
+            await self._lost(log, capture, lost_s)
 
-    async def _lost(self, log: int, session: Session, lost_s: float) -> None:
-        """End a session by what its worker left. That is in one folder, and whoever has that is waited for."""
+    async def _lost(self, log: int, capture: Capture, lost_s: float) -> None:
+        """End a capture by what its worker left. That is in one folder, and whoever has that is waited for."""
         found = None
         try:
-            found = await asyncio.to_thread(self._workers.recover, session.id, session.folder)
+            found = await asyncio.to_thread(self._workers.recover, capture.id, capture.folder)
         except DiagnosisUnavailable:
             if lost_s < ELSEWHERE_S:
-                stop = partial(self._ending.stop, id=session.id, reason=StopReason.LEASE_LOST)
+                stop = partial(self._ending.stop, id=capture.id, reason=StopReason.LEASE_LOST)
                 await self._recorder.record(log, stop)
                 return
-        await self._recorder.record(log, partial(self._ending.lose, id=session.id, evidence=found))
+        await self._recorder.record(log, partial(self._ending.lose, id=capture.id, evidence=found))
 
-    async def _kept(self, log: int, session: Session, seen: dict[_Key, tuple[object, float]]) -> None:
-        if self._unchanged(log, session.id, session.delete_us, seen) < HOLD_S:
+    async def _kept(self, log: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
+        if self._unchanged(log, capture.id, capture.delete_us, seen) < HOLD_S:
             return
         try:
-            await asyncio.to_thread(self._workers.delete, session.id, session.folder)
-        except DiagnosisUnavailable:  # tried again by the next round; the session is not called deleted before it is
+            await asyncio.to_thread(self._workers.delete, capture.id, capture.folder)
+        except DiagnosisUnavailable:  # tried again by the next round; the capture is not called deleted before it is
             return
-        await self._recorder.record(log, partial(self._ending.expire, id=session.id))
+        await self._recorder.record(log, partial(self._ending.expire, id=capture.id))
 
     def _unchanged(self, log: int, id: str, value: object, seen: dict[_Key, tuple[object, float]]) -> float:
         """For how many seconds something has been so, round after round."""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 
 from linewarden.audit.note import Signer, sign_note
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.capture_model import SessionState
+from linewarden.diagnostics.capture_model import CaptureState
 from linewarden.diagnostics.captures.preconditions import attested, lacking
 from linewarden.diagnostics.captures.prerequisites import without_grounds
 from linewarden.diagnostics.change import Occasion, Safe, Step, changed, fresh
@@ -29,10 +29,10 @@ LONGEST_US = 366 * 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class AttestationChanged:
-    """The attestation as it now stands, and the sessions that went on or lost their grounds."""
+    """The attestation as it now stands, and the captures that went on or lost their grounds."""
 
     attestation: Attestation
-    sessions: tuple[str, ...]
+    captures: tuple[str, ...]
 
 
 class AttestationDesk:
@@ -54,7 +54,7 @@ class AttestationDesk:
         self._new_id = new_id
 
     def make(self, on: Occasion, statement: Statement) -> Step[AttestationChanged]:
-        """Attest that users were told. Sessions that waited for this go on.
+        """Attest that users were told. Captures that waited for this go on.
 
         Raises:
             NotTheCustomer: a person of another tenant tries.
@@ -70,14 +70,14 @@ class AttestationDesk:
         _check(statement, self._notices.opened(on.log, notice), on.now_us)
         attestation = self._signed(on, statement, notice)
         entries, changes, ids = [_made(on, attestation)], [_new(on, attestation)], []
-        for stored, session in self._books.sessions_in((SessionState.PENDING_ATTESTATION,), on.log):
-            if not attestation.in_force(on.now_us) or lacking(attestation, session, terms):
+        for stored, capture in self._books.captures_in((CaptureState.PENDING_ATTESTATION,), on.log):
+            if not attestation.in_force(on.now_us) or lacking(attestation, capture, terms):
                 continue
-            after = attested(session, attestation, terms, on.now_us)
-            fields = {"session": session.id, "attestation": attestation.id, "state": after.state}
+            after = attested(capture, attestation, terms, on.now_us)
+            fields = {"session": capture.id, "attestation": attestation.id, "state": after.state}
             entries.append(on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
             changes.append(changed(stored, after.state, after))
-            ids.append(session.id)
+            ids.append(capture.id)
         result = AttestationChanged(attestation, tuple(ids))
         return Step(on.log, tuple(entries), tuple(changes), result, relies=(found, attested_notice))
 
@@ -95,14 +95,14 @@ class AttestationDesk:
             raise StateConflict("withdrawn")
         after = replace(attestation, withdrawn_us=on.now_us)
         affected = [
-            (at, session)
-            for at, session in self._books.sessions_in(WAITING | LIVE, on.log)
-            if session.attestation == id
+            (at, capture)
+            for at, capture in self._books.captures_in(WAITING | LIVE, on.log)
+            if capture.attestation == id
         ]
         lost = without_grounds(on, affected, Event.GROUNDS_LOST, StopReason.ATTESTATION_WITHDRAWN)
         entries = (on.entry(kinds.ATTESTATION_WITHDRAWN, {"attestation": id}), *lost.entries)
         changes = (changed(stored, "withdrawn", after), *lost.changes)
-        return Step(on.log, entries, changes, AttestationChanged(after, lost.sessions))
+        return Step(on.log, entries, changes, AttestationChanged(after, lost.captures))
 
     def opened(self, log: int, attestation: Attestation) -> Statement:
         """The statement with its private texts, as far as they are still readable."""

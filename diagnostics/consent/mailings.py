@@ -49,7 +49,7 @@ class SendingDesk:
 
         Raises:
             NotTheCustomer: a person of another tenant tries.
-            RecordNotFound, NoticeNotCurrent: there is no such notice or session, or it has another version.
+            RecordNotFound, NoticeNotCurrent: there is no such notice or capture, or it has another version.
             StateConflict: the id stands for another sending.
             DiagnosisUnavailable: see `check_room`.
         """
@@ -63,10 +63,10 @@ class SendingDesk:
             if stored.state != _UNSENT:
                 return Step(on.log, (), (), Begun(self._notice(on.log, known), known, new=False))
         self._books.current_notice(on.log, wanted.notice, wanted.version)
-        if wanted.session:
-            self._books.session(on.log, wanted.session)
+        if wanted.capture:
+            self._books.capture(on.log, wanted.capture)
         check_room()
-        about = {"notice": wanted.notice, "version": wanted.version, "session": wanted.session}
+        about = {"notice": wanted.notice, "version": wanted.version, "session": wanted.capture}
         entry = on.entry(kinds.NOTICE_DISPATCHED, about | {"persons": wanted.persons})
         change = fresh(kinds.SENDING, id, _BEGUN, on.now_us, wanted)
         if stored is not None:
@@ -82,7 +82,7 @@ class SendingDesk:
         stored, sending = self._known(on.log, id)
         after = sending if stored.state == _DONE else replace(sending, results=results)
         receipts = [
-            Receipt(sid, result.fact, on.now_us, NoticeChannel.EMAIL, after.session)
+            Receipt(sid, result.fact, on.now_us, NoticeChannel.EMAIL, after.capture)
             for sid, result in zip(after.persons, after.results, strict=True)
         ]
         step = self._notices.delivered(on, self._notice(on.log, after), receipts)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.capture_model import Session
+from linewarden.diagnostics.capture_model import Capture
 from linewarden.diagnostics.change import Occasion, Safe, Step, changed, fresh
 from linewarden.diagnostics.codec import canonical, read
 from linewarden.diagnostics.consent_model import Notice, NoticeChannel, NoticeText, Receipt, ReceiptFact
@@ -29,7 +29,7 @@ _FIELD = "told"
 class ActiveNotice:
     """A capture that runs, with the notice its users were given."""
 
-    session: Session
+    capture: Capture
     notice: Notice
 
 
@@ -95,7 +95,7 @@ class NoticeDesk:
         """Record receipts of a notice that may have another version by now: what was sent was sent.
 
         Raises:
-            RecordNotFound: a receipt is about a session that does not exist.
+            RecordNotFound: a receipt is about a capture that does not exist.
         """
         new = self._new(on, notice, receipts)
         groups = [new[n : n + _RECEIPTS_PER_ENTRY] for n in range(0, len(new), _RECEIPTS_PER_ENTRY)] or [[]]
@@ -103,21 +103,21 @@ class NoticeDesk:
         entries = [on.entry(kinds.NOTICE_RECEIVED, about | {"receipts": list(map(_in_entry, one))}) for one in groups]
         return Step(on.log, tuple(entries), (), (notice, len(new)), (notice.id, notice.version), tuple(new))
 
-    def confirm(self, on: Occasion, id: str, version: int, session: str) -> Step[int]:
+    def confirm(self, on: Occasion, id: str, version: int, capture: str) -> Step[int]:
         """Record that the actor has read the notice; the result is since when that is known.
 
         Raises:
             NotTheCustomer: a person of another tenant tries.
-            RecordNotFound, NoticeNotCurrent: there is no such notice or session, or it has another version.
+            RecordNotFound, NoticeNotCurrent: there is no such notice or capture, or it has another version.
         """
         on.by_customer()
-        if session:
-            self._books.session(on.log, session)
+        if capture:
+            self._books.capture(on.log, capture)
         self._books.current_notice(on.log, id, version)
-        receipt = Receipt(on.sid, ReceiptFact.CONFIRMED, on.now_us, None, session)
-        known = self._books.store.receipts(on.log, id, version, session, ReceiptFact.CONFIRMED).get(on.sid)
+        receipt = Receipt(on.sid, ReceiptFact.CONFIRMED, on.now_us, None, capture)
+        known = self._books.store.receipts(on.log, id, version, capture, ReceiptFact.CONFIRMED).get(on.sid)
         new = () if known is not None else (receipt,)
-        fields = {"notice": id, "version": version, "session": session, "again": known is not None}
+        fields = {"notice": id, "version": version, "session": capture, "again": known is not None}
         entry = on.entry(kinds.NOTICE_CONFIRMED, fields)
         return Step(on.log, (entry,), (), on.now_us if known is None else known, (id, version), new)
 
@@ -129,12 +129,12 @@ class NoticeDesk:
         """
         on.by_customer()
         found = []
-        for _stored, session in self._books.sessions_in(LIVE, on.log):
-            _at, attestation = self._books.attestation(on.log, session.attestation)
+        for _stored, capture in self._books.captures_in(LIVE, on.log):
+            _at, attestation = self._books.attestation(on.log, capture.attestation)
             statement = attestation.statement
             notice = self.shown(on.log, statement.notice_id, statement.notice_version)
-            found.append(ActiveNotice(session, notice))
-        entry = on.entry(kinds.NOTICE_LISTED, {"sessions": [one.session.id for one in found]})
+            found.append(ActiveNotice(capture, notice))
+        entry = on.entry(kinds.NOTICE_LISTED, {"sessions": [one.capture.id for one in found]})
         return Step(on.log, (entry,), (), found)
 
     def listed(
@@ -180,10 +180,10 @@ class NoticeDesk:
         known: dict[tuple[str, ReceiptFact], set[str]] = {}
         new: dict[tuple[str, ReceiptFact, str], Receipt] = {}
         for receipt in receipts:
-            key = (receipt.session, receipt.fact)
+            key = (receipt.capture, receipt.fact)
             if key not in known:
-                if receipt.session:
-                    self._books.session(on.log, receipt.session)
+                if receipt.capture:
+                    self._books.capture(on.log, receipt.capture)
                 known[key] = set(self._books.store.receipts(on.log, notice.id, notice.version, *key))
             if receipt.sid not in known[key]:
                 new.setdefault((*key, receipt.sid), receipt)
@@ -207,4 +207,4 @@ def _read(on: Occasion, notices: Sequence[Notice]) -> bytes:
 
 
 def _in_entry(receipt: Receipt) -> list[str | int]:
-    return [receipt.sid, receipt.fact, receipt.channel or "", receipt.at_us, receipt.session]
+    return [receipt.sid, receipt.fact, receipt.channel or "", receipt.at_us, receipt.capture]

@@ -17,7 +17,7 @@ from linewarden.diagnostics.usage import Forgotten
 
 @dataclass(frozen=True, slots=True)
 class TermsChanged:
-    """The terms as they now are, and the sessions that lost their grounds."""
+    """The terms as they now are, and the captures that lost their grounds."""
 
     terms: Terms
     ended: tuple[str, ...] = ()
@@ -68,11 +68,11 @@ class TermsDesk:
         if not before.enabled:
             raise NotEnabled
         terms = replace(before, enabled=False, changed_us=on.now_us, changed_by=on.sid)
-        affected = self._books.sessions_in(WAITING | LIVE, on.log)
+        affected = self._books.captures_in(WAITING | LIVE, on.log)
         lost = without_grounds(on, affected, Event.REJECTED, StopReason.POLICY_CHANGED)
         entries = (on.entry(kinds.DIAGNOSTICS_DISABLED, {}), *lost.entries)
         changes = (_change(stored, on, terms), *lost.changes)
-        return Step(on.log, entries, changes, TermsChanged(terms, lost.sessions))
+        return Step(on.log, entries, changes, TermsChanged(terms, lost.captures))
 
     def share_usage(self, on: Occasion, *, share: bool) -> Step[TermsChanged]:
         """Opt in to, or out of, sharing anonymous counts. Has nothing to do with captures being permitted.

@@ -1,8 +1,8 @@
 """The folder where sealed evidence lies: which one it is, what is in it, and what was left there unwatched.
 
     folder-id              a random id, made once
-    <session>.pcapng.age   the evidence, sealed
-    <session>.seal         what the sealer says of it, written once the evidence is durable
+    <capture>.pcapng.age   the evidence, sealed
+    <capture>.seal         what the sealer says of it, written once the evidence is durable
 
 Several servers with one database may each have a folder of their own, or share one. A folder is known by its id, not
 by its path: what lies in another one is neither read here nor called deleted. The id is read each time, for a disk that
@@ -31,13 +31,13 @@ class EvidenceFolder:
     def __init__(self, path: Path) -> None:
         self._folder = path
 
-    def path(self, session: str) -> Path:
-        """Where the evidence of a session lies, if this is its folder."""
-        return self._folder / f"{session}.pcapng.age"
+    def path(self, capture: str) -> Path:
+        """Where the evidence of a capture lies, if this is its folder."""
+        return self._folder / f"{capture}.pcapng.age"
 
-    def seal_path(self, session: str) -> Path:
+    def seal_path(self, capture: str) -> Path:
         """Where the sealer leaves what it says of it."""
-        return self._folder / f"{session}.seal"
+        return self._folder / f"{capture}.seal"
 
     def make(self) -> Path:
         """The folder, made if need be.
@@ -60,35 +60,35 @@ class EvidenceFolder:
         except OSError:
             raise DiagnosisUnavailable from None
 
-    def find(self, session: str, folder: str) -> Path:
-        """Where the evidence of a session is that was put into a folder; the empty id is that of any.
+    def find(self, capture: str, folder: str) -> Path:
+        """Where the evidence of a capture is that was put into a folder; the empty id is that of any.
 
         Raises:
             DiagnosisUnavailable: this is another one.
         """
         self._check(folder)
-        return self.path(session)
+        return self.path(capture)
 
-    def delete(self, session: str, folder: str) -> None:
-        """Delete what there is of a session, for good.
+    def delete(self, capture: str, folder: str) -> None:
+        """Delete what there is of a capture, for good.
 
         Raises:
             DiagnosisUnavailable: this is another folder, or it cannot be deleted.
         """
         self._check(folder)
         try:
-            self.clear(session)
+            self.clear(capture)
         except OSError:
             raise DiagnosisUnavailable from None
 
-    def clear(self, session: str) -> None:
-        """Delete what there is of a session, and of what never became whole, for good.
+    def clear(self, capture: str) -> None:
+        """Delete what there is of a capture, and of what never became whole, for good.
 
         Raises:
             OSError: it cannot be deleted.
         """
         gone = False
-        for path in (self.path(session), self.seal_path(session)):
+        for path in (self.path(capture), self.seal_path(capture)):
             for file in (path, path.with_name(f"{path.name}.part")):
                 gone |= file.exists()
                 file.unlink(missing_ok=True)
@@ -96,33 +96,33 @@ class EvidenceFolder:
             # What a power cut brought back would be evidence that no record knows of.
             sync_folder(self._folder)
 
-    def recover(self, session: str, folder: str) -> Evidence | None:
+    def recover(self, capture: str, folder: str) -> Evidence | None:
         """What a worker left that nobody watched: evidence that agrees with its seal, or nothing, and it is deleted.
 
         Raises:
             DiagnosisUnavailable: this is another folder, it cannot be read, or the sealer is still at work.
         """
         self._check(folder)
-        if self._is_being_made(session):
+        if self._is_being_made(capture):
             raise DiagnosisUnavailable
         try:
-            seal = read_seal(self.seal_path(session))
-            if seal is not None and self._agrees(session, seal):
-                return evidence_of(self.path(session), seal)
-            self.clear(session)
+            seal = read_seal(self.seal_path(capture))
+            if seal is not None and self._agrees(capture, seal):
+                return evidence_of(self.path(capture), seal)
+            self.clear(capture)
         except OSError:
             raise DiagnosisUnavailable from None
         return None
 
-    def _is_being_made(self, session: str) -> bool:
-        path = self.path(session)
+    def _is_being_made(self, capture: str) -> bool:
+        path = self.path(capture)
         return any(_is_locked(one) for one in (path, path.with_name(f"{path.name}.part")))
 
-    def _agrees(self, session: str, seal: Seal) -> bool:
+    def _agrees(self, capture: str, seal: Seal) -> bool:
         """Whether the file is what the sealer wrote; it may have been changed since, or never became durable."""
         hash, size = hashlib.sha256(), 0
         try:
-            with self.path(session).open("rb") as file:
+            with self.path(capture).open("rb") as file:
                 while part := file.read(_PART_BYTES):
                     hash.update(part)
                     size += len(part)

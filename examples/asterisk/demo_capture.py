@@ -72,14 +72,14 @@ def capture_a_fault(site: Site, findings: Findings) -> None:
     folder.mkdir()
     with Phones() as phones:
         _permit(desk, phones, findings)
-        session = _agree(desk, phones, folder / "identity", findings)
+        capture = _agree(desk, phones, folder / "identity", findings)
         if may_capture():
-            _capture(desk, session, phones, findings)
+            _capture(desk, capture, phones, findings)
         else:
-            _bring(desk, session, phones, findings)
-        opened = _read(desk, session, folder, findings)
+            _bring(desk, capture, phones, findings)
+        opened = _read(desk, capture, folder, findings)
         _look_for_secrets(opened, phones, findings)
-    _delete(desk, session, findings)
+    _delete(desk, capture, findings)
     _show_log(site, live=may_capture(), findings=findings)
 
 
@@ -105,7 +105,7 @@ class _Desk:
             fields["context"] = person.context()
         request = getattr(pb, f"{method}Request")(tenant=TENANT, subject=person.subject(), **fields)
         answer = getattr(self._stub, method)(request, metadata=self.site.metadata, timeout=DEADLINE_S)
-        return list(answer) if method in {"WatchSession", "ReadEvidence"} else answer
+        return list(answer) if method in {"WatchCapture", "ReadEvidence"} else answer
 
     def refused(self, method: str, person: Person, **fields: Any) -> str:
         """Ask, and give the reason of the refusal; empty where there was none."""
@@ -115,10 +115,10 @@ class _Desk:
             return _reason(error)
         return ""
 
-    def wait_for(self, session: str, packets: int) -> None:
+    def wait_for(self, capture: str, packets: int) -> None:
         """Watch a capture until so many packets are written: the last are still on their way to the worker."""
-        request = pb.WatchSessionRequest(tenant=TENANT, subject=PARTNER.subject(), session_id=session)
-        looks = self._stub.WatchSession(request, metadata=self.site.metadata, timeout=DEADLINE_S)
+        request = pb.WatchCaptureRequest(tenant=TENANT, subject=PARTNER.subject(), capture_id=capture)
+        looks = self._stub.WatchCapture(request, metadata=self.site.metadata, timeout=DEADLINE_S)
         next((look for look in looks if look.counters.written >= packets), None)
         looks.cancel()
 
@@ -134,7 +134,7 @@ def _reason(error: grpc.RpcError) -> str:
 
 def _permit(desk: _Desk, phones: Phones, findings: Findings) -> None:
     """The customer permits captures, tells its people, and attests that it did."""
-    reason = desk.refused("RequestSession", PARTNER, **_wish(phones, "age1" + 58 * "q"))
+    reason = desk.refused("RequestCapture", PARTNER, **_wish(phones, "age1" + 58 * "q"))
     findings.expect(reason == "DIAGNOSTICS_NOT_ENABLED", "before the customer permits it, nobody captures anything")
     duties = [number for number in pb.Responsibility.values() if number]
     desk.ask("EnableDiagnostics", ADMINISTRATOR, accepted=duties, retention_days=7)
@@ -170,21 +170,21 @@ def _statement() -> pb.AttestationStatement:
 
 
 def _agree(desk: _Desk, phones: Phones, identity: Path, findings: Findings) -> str:
-    """Support asks for a capture, somebody of the customer agrees; returns the session."""
+    """Support asks for a capture, somebody of the customer agrees; returns the capture."""
     key: Any = pyrage.x25519.Identity.generate()
     identity.touch(mode=0o600)
     identity.write_text(f"{key}\n")
-    session = desk.ask("RequestSession", PARTNER, **_wish(phones, str(key.to_public()))).session
+    capture = desk.ask("RequestCapture", PARTNER, **_wish(phones, str(key.to_public()))).capture
     findings.expect(
-        session.state == pb.SESSION_STATE_PENDING_APPROVAL, "what support asks for waits for a second person"
+        capture.state == pb.SESSION_STATE_PENDING_APPROVAL, "what support asks for waits for a second person"
     )
-    reason = desk.refused("ApproveSession", PARTNER, session_id=session.id)
+    reason = desk.refused("ApproveCapture", PARTNER, capture_id=capture.id)
     findings.expect(reason == "SUBJECT_NOT_PERMITTED", "support does not approve it itself")
-    reason = desk.refused("StartSession", PARTNER, session_id=session.id)
+    reason = desk.refused("StartCapture", PARTNER, capture_id=capture.id)
     findings.expect(reason != "", "and does not start it before somebody did")
-    approved = desk.ask("ApproveSession", PRIVACY_OFFICER, session_id=session.id).session
+    approved = desk.ask("ApproveCapture", PRIVACY_OFFICER, capture_id=capture.id).capture
     findings.expect(approved.state == pb.SESSION_STATE_ARMED, f"{PRIVACY_OFFICER.short} approves it for the customer")
-    id: str = session.id
+    id: str = capture.id
     return id
 
 
@@ -203,32 +203,32 @@ def _wish(phones: Phones, public_key: str) -> dict[str, Any]:
     return {**wish, "selector": pb.CaptureSelector(ports=ports), "interface": "lo"}
 
 
-def _capture(desk: _Desk, session: str, phones: Phones, findings: Findings) -> None:
+def _capture(desk: _Desk, capture: str, phones: Phones, findings: Findings) -> None:
     """The server captures while the two phones talk."""
-    started = desk.ask("StartSession", PARTNER, session_id=session).session
+    started = desk.ask("StartCapture", PARTNER, capture_id=capture).capture
     findings.expect(started.state == pb.SESSION_STATE_RUNNING, "the server captures on loopback, live")
     told = desk.ask("ListActiveNotices", OWNER).notices
-    findings.expect([one.session_id for one in told] == [session], f"{OWNER.short}, as any user, can see that it runs")
+    findings.expect([one.capture_id for one in told] == [capture], f"{OWNER.short}, as any user, can see that it runs")
     phones.call()
-    desk.wait_for(session, len(phones.sent))
-    desk.ask("StopSession", PARTNER, session_id=session)
-    desk.ask("WatchSession", PARTNER, session_id=session)
-    _check_counts(desk, session, phones, findings)
+    desk.wait_for(capture, len(phones.sent))
+    desk.ask("StopCapture", PARTNER, capture_id=capture)
+    desk.ask("WatchCapture", PARTNER, capture_id=capture)
+    _check_counts(desk, capture, phones, findings)
 
 
-def _bring(desk: _Desk, session: str, phones: Phones, findings: Findings) -> None:
+def _bring(desk: _Desk, capture: str, phones: Phones, findings: Findings) -> None:
     """The same call as a file, made by somebody else's tool with all that is secret in it."""
     console.print("  [yellow]not live:[/] that needs root or CAP_NET_RAW, libpcap, and the extra `capture`")
     phones.call()
     file = FOLDER / "capture" / _FILE
     file.write_bytes(capture_file(phones.sent))
-    done = command("capture", "import", session, str(file), *_CASE, *desk.site.options(PARTNER), check=False)
+    done = command("capture", "import", capture, str(file), *_CASE, *desk.site.options(PARTNER), check=False)
     findings.expect(done.returncode == 0, "the service takes a capture file into custody")
-    _check_counts(desk, session, phones, findings)
+    _check_counts(desk, capture, phones, findings)
 
 
-def _check_counts(desk: _Desk, session: str, phones: Phones, findings: Findings) -> None:
-    found = desk.ask("GetSession", PARTNER, session_id=session).session
+def _check_counts(desk: _Desk, capture: str, phones: Phones, findings: Findings) -> None:
+    found = desk.ask("GetCapture", PARTNER, capture_id=capture).capture
     counters, sent = found.counters, len(phones.sent)
     findings.expect(
         found.state == pb.SESSION_STATE_SEALED and counters.written == sent and not counters.dropped,
@@ -236,15 +236,15 @@ def _check_counts(desk: _Desk, session: str, phones: Phones, findings: Findings)
     )
 
 
-def _read(desk: _Desk, session: str, folder: Path, findings: Findings) -> bytes:
+def _read(desk: _Desk, capture: str, folder: Path, findings: Findings) -> bytes:
     """Fetch the evidence, open it, and say what is in it; returns the opened file."""
     reach = desk.site.options(PARTNER)
     sealed, opened, identity = folder / "evidence.age", folder / "evidence.pcapng", str(folder / "identity")
-    command("capture", "fetch", session, str(sealed), *_CASE, *reach)
+    command("capture", "fetch", capture, str(sealed), *_CASE, *reach)
     findings.expect(CALL_ID.encode() not in sealed.read_bytes(), "what the server keeps it cannot read itself")
-    checked = command("capture", "verify", session, str(sealed), *_CASE, *desk.site.options(PARTNER), check=False)
+    checked = command("capture", "verify", capture, str(sealed), *_CASE, *desk.site.options(PARTNER), check=False)
     findings.expect(checked.returncode == 0, "without a key, the sealed file is shown to be the one that was recorded")
-    done = command("capture", "open", session, str(opened), *_CASE, "--identity", identity, *reach, check=False)
+    done = command("capture", "open", capture, str(opened), *_CASE, "--identity", identity, *reach, check=False)
     findings.expect(done.returncode == 0, "its reader opens it, and it is what the log recorded")
     report = json.loads(command("capture", "analyse", str(opened), "-o", "json").stdout)
     console.print()
@@ -273,10 +273,10 @@ def _look_for_secrets(opened: bytes, phones: Phones, findings: Findings) -> None
     findings.expect(b"INVITE sip:1003@" in opened, "but the signalling, in which faults are found")
 
 
-def _delete(desk: _Desk, session: str, findings: Findings) -> None:
-    deleted = desk.ask("DeleteSession", PRIVACY_OFFICER, session_id=session).session
-    gone = not any((desk.site.service / "evidence").glob(f"{session}*"))
-    reason = desk.refused("ReadEvidence", PARTNER, session_id=session)
+def _delete(desk: _Desk, capture: str, findings: Findings) -> None:
+    deleted = desk.ask("DeleteCapture", PRIVACY_OFFICER, capture_id=capture).capture
+    gone = not any((desk.site.service / "evidence").glob(f"{capture}*"))
+    reason = desk.refused("ReadEvidence", PARTNER, capture_id=capture)
     findings.expect(
         deleted.state == pb.SESSION_STATE_DELETED and gone and reason == "STATE_CONFLICT",
         f"{PRIVACY_OFFICER.short} deletes the evidence, and nobody fetches it any more",

@@ -20,7 +20,7 @@ from linewarden.authz.service import AccessControl
 from linewarden.diagnostics.agent.local_workers import LocalWorkers
 from linewarden.diagnostics.agent.orders import order_signer
 from linewarden.diagnostics.captures.requests import Maxima
-from linewarden.diagnostics.captures.runs import SessionDesk
+from linewarden.diagnostics.captures.runs import CaptureRuns
 from linewarden.diagnostics.captures.supervisor import Supervisor
 from linewarden.diagnostics.captures.sweeper import Sweeper
 from linewarden.diagnostics.change import Safe
@@ -50,7 +50,7 @@ from linewarden.server.storage import Storage, read_seed
 from linewarden.server.workers.remote_workers import Hub
 from linewarden.server.workers.router import Fleet
 
-#: How often a process looks for sessions that nobody watches and days that are over, seconds.
+#: How often a process looks for captures that nobody watches and days that are over, seconds.
 SWEEP_INTERVAL_S = 5.0
 
 _SNAPLEN = 262_144
@@ -131,7 +131,7 @@ def open_diagnostics(
         TermsDesk(books),
         notices,
         AttestationDesk(books, safe, notices, signer, _new_id),
-        SessionDesk(books, safe, places, workers, _maxima(settings), _new_id),
+        CaptureRuns(books, safe, places, workers, _maxima(settings), _new_id),
         supervisor,
         usage,
         mailing,

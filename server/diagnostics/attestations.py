@@ -29,7 +29,7 @@ class AttestationService(NoticeService):
                 entrance, request, [access], lambda on: self._desks.attestations.make(on, statement_of(statement))
             )
             message = await asyncio.to_thread(self._attestation, entrance.log, done.attestation)
-            return pb.MakeAttestationResponse(attestation=message, sessions_advanced=done.sessions)
+            return pb.MakeAttestationResponse(attestation=message, captures_advanced=done.captures)
 
         return await self._serve(context, request, answer)
 
@@ -43,9 +43,9 @@ class AttestationService(NoticeService):
             done = await self._steps.take(
                 entrance, request, [access], lambda on: self._desks.attestations.withdraw(on, request.attestation_id)
             )
-            await self._nudge(entrance.log, done.sessions)
+            await self._nudge(entrance.log, done.captures)
             message = await asyncio.to_thread(self._attestation, entrance.log, done.attestation)
-            return pb.WithdrawAttestationResponse(attestation=message, sessions_ended=len(done.sessions))
+            return pb.WithdrawAttestationResponse(attestation=message, captures_ended=len(done.captures))
 
         return await self._serve(context, request, answer)
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from linewarden.diagnostics.capture_model import Session
+from linewarden.diagnostics.capture_model import Capture
 from linewarden.diagnostics.captures.ports import Order
 from linewarden.diagnostics.captures.supervisor import Supervisor
 from linewarden.diagnostics.packets.model import StopReason
@@ -33,19 +33,19 @@ class Custody:
         self._most_bytes = most_bytes
         self._coming: set[asyncio.Task[None]] = set()
 
-    async def bring(self, log: int, session: Session, order: Order, parts: AsyncIterator[bytes]) -> None:
-        """Run a session that was recorded as running on the file in `parts`; returns when its end is recorded.
+    async def bring(self, log: int, capture: Capture, order: Order, parts: AsyncIterator[bytes]) -> None:
+        """Run a capture that was recorded as running on the file in `parts`; returns when its end is recorded.
 
-        When whoever waits for this is cancelled, or `parts` raises, the session ends with the reason ERROR.
+        When whoever waits for this is cancelled, or `parts` raises, the capture ends with the reason ERROR.
 
         Raises:
-            DiagnosisUnavailable: the worker did not start; the session is recorded as failed.
-            StreamLimitExceeded: the file is too long; the session ended with the reason BYTES.
+            DiagnosisUnavailable: the worker did not start; the capture is recorded as failed.
+            StreamLimitExceeded: the file is too long; the capture ended with the reason BYTES.
             what `parts` raises.
         """
         pipe = _Pipe()
         sending = asyncio.create_task(self._send(parts, pipe))
-        coming = asyncio.create_task(self._attend(log, session, order, pipe, sending))
+        coming = asyncio.create_task(self._attend(log, capture, order, pipe, sending))
         self._coming.add(coming)
         coming.add_done_callback(self._coming.discard)
         try:
@@ -56,18 +56,18 @@ class Custody:
             raise
 
     async def _attend(
-        self, log: int, session: Session, order: Order, pipe: "_Pipe", sending: asyncio.Task[None]
+        self, log: int, capture: Capture, order: Order, pipe: "_Pipe", sending: asyncio.Task[None]
     ) -> None:
         try:
-            await self._supervisor.run(log, session, order, pipe.far_end)
+            await self._supervisor.run(log, capture, order, pipe.far_end)
             pipe.close_far_end()
-            ending = asyncio.create_task(self._supervisor.ended(log, session.id))
+            ending = asyncio.create_task(self._supervisor.ended(log, capture.id))
             await asyncio.wait({ending, sending}, return_when=asyncio.FIRST_COMPLETED)
             fault = _fault_of(sending)
             if fault is not None:
                 # The worker hears this before it finds the end of the pipe, or the file would look whole.
                 too_long = isinstance(fault, StreamLimitExceeded)
-                self._supervisor.nudge(log, session.id, StopReason.BYTES if too_long else StopReason.ERROR)
+                self._supervisor.nudge(log, capture.id, StopReason.BYTES if too_long else StopReason.ERROR)
             if sending.done():
                 pipe.close()
             await ending

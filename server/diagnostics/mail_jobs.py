@@ -72,7 +72,7 @@ class Mailing:
         wanted = Sending(
             request.notice_id,
             request.notice_version,
-            request.session_id,
+            request.capture_id,
             request.language,
             sender="",
             persons=tuple(people[name].sid for name in names),

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from linewarden.diagnostics import capture_model as session
+from linewarden.diagnostics import capture_model as capture
 from linewarden.diagnostics import consent_model as model
 from linewarden.diagnostics.agent.messages import tally_message
 from linewarden.diagnostics.captures.requests import Asked
@@ -20,7 +20,7 @@ from linewarden.v1 import diagnostics_pb2 as pb
 LEASE_S = 10
 
 PROFILES = by_number(pb.CaptureProfile, "CAPTURE_PROFILE_", Profile)
-STATES = by_number(pb.SessionState, "SESSION_STATE_", session.SessionState)
+STATES = by_number(pb.CaptureState, "CAPTURE_STATE_", capture.CaptureState)
 STOP_REASONS = by_number(pb.CaptureStopReason, "CAPTURE_STOP_REASON_", StopReason)
 TRANSPORTS = by_number(pb.Transport, "TRANSPORT_", Transport)
 RESPONSIBILITIES = by_number(pb.Responsibility, "RESPONSIBILITY_", model.Responsibility)
@@ -133,12 +133,12 @@ def attestation_message(
     return message
 
 
-def asked_of(request: pb.RequestSessionRequest) -> Asked:
+def asked_of(request: pb.RequestCaptureRequest) -> Asked:
     """What a request asks for."""
     limits, selector = request.limits, request.selector
     return Asked(
         profile=PROFILES[request.profile],
-        wanted=session.Wanted(
+        wanted=capture.Wanted(
             extensions=tuple(selector.extensions),
             call_ids=tuple(selector.call_ids),
             trunks=tuple(selector.trunks),
@@ -157,19 +157,19 @@ def asked_of(request: pb.RequestSessionRequest) -> Asked:
             lease_seconds=LEASE_S,
         ),
         interface=request.interface,
-        readers=tuple(session.Reader(one.name, one.public_key) for one in request.readers),
-        extends=request.extends_session,
+        readers=tuple(capture.Reader(one.name, one.public_key) for one in request.readers),
+        extends=request.extends_capture,
         file=request.file,
         worker=request.worker,
     )
 
 
-def session_message(
-    one: session.Session, private: session.Private | None, names: Mapping[str, str], ticket_digest: str
-) -> pb.Session:
-    """A session; `private` is None where it can no longer be read."""
+def capture_message(
+    one: capture.Capture, private: capture.Private | None, names: Mapping[str, str], ticket_digest: str
+) -> pb.Capture:
+    """A capture; `private` is None where it can no longer be read."""
     limits = one.limits
-    message = pb.Session(
+    message = pb.Capture(
         id=one.id,
         state=number(one.state),
         purpose=PURPOSE_NUMBERS[one.purpose],
@@ -188,7 +188,7 @@ def session_message(
         approved_by=names.get(one.approved_by, ""),
         started_by=names.get(one.started_by, ""),
         attestation_id=one.attestation,
-        extends_session=one.extends,
+        extends_capture=one.extends,
         requested_at=timestamp(one.requested_us),
         counters=tally_message(one.tally),
         lossy=one.lossy,
@@ -204,7 +204,7 @@ def session_message(
     return message
 
 
-def _add_private(message: pb.Session, private: session.Private) -> None:
+def _add_private(message: pb.Capture, private: capture.Private) -> None:
     wanted = private.wanted
     message.case_reference = private.case
     message.file = private.file
@@ -223,7 +223,7 @@ def _add_private(message: pb.Session, private: session.Private) -> None:
     )
 
 
-def _add_times(message: pb.Session, one: session.Session) -> None:
+def _add_times(message: pb.Capture, one: capture.Capture) -> None:
     times = {
         "approved_at": one.approved_us,
         "start_before": one.start_before_us,
@@ -236,7 +236,7 @@ def _add_times(message: pb.Session, one: session.Session) -> None:
             getattr(message, name).CopyFrom(timestamp(at_us))
 
 
-def _add_evidence(message: pb.Session, evidence: session.Evidence, ticket_digest: str) -> None:
+def _add_evidence(message: pb.Capture, evidence: capture.Evidence, ticket_digest: str) -> None:
     message.evidence.CopyFrom(
         pb.Evidence(
             plain_bytes=evidence.plain_bytes,

@@ -97,7 +97,7 @@ class NoticeService(CustomerService):
         """Record that a user has read the notice."""
 
         def make(on: Occasion) -> Step[int]:
-            return self._desks.notices.confirm(on, request.notice_id, request.notice_version, request.session_id)
+            return self._desks.notices.confirm(on, request.notice_id, request.notice_version, request.capture_id)
 
         async def answer(entrance: Entrance) -> pb.ConfirmNoticeResponse:
             since_us = await self._steps.take(entrance, request, [], make)
@@ -114,7 +114,7 @@ class NoticeService(CustomerService):
             access = of_own(entrance, Verb.SEND_NOTICE)
             await self._steps.refuse_early(entrance, request, access)
             people = await self._steps.people(entrance.log, [one.person for one in request.receipts], entrance.now_us)
-            channel, about = CHANNELS[request.channel], request.session_id
+            channel, about = CHANNELS[request.channel], request.capture_id
             receipts = [
                 Receipt(people[one.person].sid, FACTS[one.fact], microseconds(one.at), channel, about)
                 for one in request.receipts
@@ -147,20 +147,20 @@ class NoticeService(CustomerService):
         return notice_message(notice, counts)
 
     def _active(self, log: int, one: ActiveNotice, request: pb.ListActiveNoticesRequest) -> pb.ActiveNotice:
-        session, notice = one.session, one.notice
-        private = self._desks.sessions.private(log, session)
+        capture, notice = one.capture, one.notice
+        private = self._desks.captures.private(log, capture)
         # Of selected calls anybody may be a party: certain is only who is selected, or that all are.
         certain = private is not None and (
             private.wanted.takes_all or bool(set(private.wanted.extensions) & set(request.extensions))
         )
-        started_us = session.started_us or 0
+        started_us = capture.started_us or 0
         return pb.ActiveNotice(
-            session_id=session.id,
+            capture_id=capture.id,
             coverage=pb.COVERAGE_CERTAIN if certain else pb.COVERAGE_POSSIBLE,
-            profile=number(session.profile),
-            purpose=PURPOSE_NUMBERS[session.purpose],
+            profile=number(capture.profile),
+            purpose=PURPOSE_NUMBERS[capture.purpose],
             started_at=timestamp(started_us),
-            ends_before=timestamp(started_us + (START_PATIENCE_S + session.limits.seconds) * 1_000_000),
+            ends_before=timestamp(started_us + (START_PATIENCE_S + capture.limits.seconds) * 1_000_000),
             notice_id=notice.id,
             notice_version=notice.version,
             texts=texts_in(notice, request.language),

@@ -13,7 +13,7 @@ from linewarden.authz.service import Access, AccessControl
 from linewarden.diagnostics.capture_model import CaptureRight
 from linewarden.diagnostics.change import Occasion, Step
 from linewarden.diagnostics.errors import DiagnosticsError
-from linewarden.diagnostics.kinds import ATTESTATION, DIAGNOSTICS_REFUSED, NOTICE, SESSION
+from linewarden.diagnostics.kinds import ATTESTATION, DIAGNOSTICS_REFUSED, NOTICE, CAPTURE_RECORD
 from linewarden.diagnostics.ports import Standing
 from linewarden.server.access import call_of
 from linewarden.server.door import Entrance
@@ -166,7 +166,7 @@ class Steps:
 
     def _about(self, log: int, request: Any) -> dict[str, str]:
         """The records that a request names, as far as there are such: nobody vouches for what else it says."""
-        named = {kind: getattr(request, f"{kind}_id", "") for kind in (SESSION, NOTICE, ATTESTATION)}
+        named = {kind: getattr(request, f"{kind}_id", "") for kind in (CAPTURE_RECORD, NOTICE, ATTESTATION)}
         return {kind: id for kind, id in named.items() if id and self._known(log, kind, id)}
 
 
@@ -177,7 +177,7 @@ class PolicyRights:
         self._policies = policies
         self._now_us = now_us
 
-    async def may(self, log: int, session: str, standing: Standing, rights: Iterable[CaptureRight]) -> bool:
+    async def may(self, log: int, capture: str, standing: Standing, rights: Iterable[CaptureRight]) -> bool:
         """Whether the person has all these rights to this capture now. Nobody has any.
 
         Raises:
@@ -188,7 +188,7 @@ class PolicyRights:
         snapshot = await self._policies.refresh(log)
         purpose = Purpose(standing.purpose) if standing.purpose else None
         context = Context(self._now_us(), purpose, standing.case, standing.zone)
-        item = Resource(ResourceType.CAPTURE, session)
+        item = Resource(ResourceType.CAPTURE, capture)
         return all(snapshot.decide(standing.name, Verb(right), item, context).allowed for right in rights)
 
 
@@ -197,6 +197,6 @@ def of_tenant(tenant: str, verb: Verb) -> Access:
     return Access(verb, Resource(ResourceType.DIAGNOSTICS, tenant))
 
 
-def of_session(session: str, verb: Verb) -> Access:
+def of_capture(capture: str, verb: Verb) -> Access:
     """An access to one capture."""
-    return Access(verb, Resource(ResourceType.CAPTURE, session))
+    return Access(verb, Resource(ResourceType.CAPTURE, capture))

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor
 from linewarden.authz.model import Verb
 from linewarden.authz.service import Access
 from linewarden.diagnostics.captures.ports import WorkerLauncher
-from linewarden.diagnostics.captures.runs import SessionDesk
+from linewarden.diagnostics.captures.runs import CaptureRuns
 from linewarden.diagnostics.captures.supervisor import Supervisor
 from linewarden.diagnostics.change import Safe
 from linewarden.diagnostics.consent.attestations import AttestationDesk
@@ -51,7 +51,7 @@ class Desks:
     terms: TermsDesk
     notices: NoticeDesk
     attestations: AttestationDesk
-    sessions: SessionDesk
+    captures: CaptureRuns
     supervisor: Supervisor
     usage: Usage
     mailing: Mailing
@@ -90,12 +90,12 @@ class DeskService(DiagnosticsServiceServicer):
     def _validator(self, kind: Descriptor) -> Validator:
         return self._validators[kind.name]
 
-    async def _nudge(self, log: int, sessions: tuple[str, ...]) -> None:
+    async def _nudge(self, log: int, captures: tuple[str, ...]) -> None:
         """Let workers of this process hear at once what is recorded; those of others look every second."""
-        for id in sessions:
-            _stored, session = await asyncio.to_thread(self._desks.books.session, log, id)
-            if session.stop_reason is not None:
-                self._desks.supervisor.nudge(log, id, session.stop_reason)
+        for id in captures:
+            _stored, capture = await asyncio.to_thread(self._desks.books.capture, log, id)
+            if capture.stop_reason is not None:
+                self._desks.supervisor.nudge(log, id, capture.stop_reason)
 
 
 def of_own(entrance: Entrance, verb: Verb) -> Access:

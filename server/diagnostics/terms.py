@@ -45,7 +45,7 @@ class CustomerService(DeskService):
             done = await self._steps.take(entrance, request, [access], self._desks.terms.disable)
             await self._nudge(entrance.log, done.ended)
             terms = await self._terms(entrance.log, done.terms)
-            return pb.DisableDiagnosticsResponse(diagnostics=terms, sessions_ended=len(done.ended))
+            return pb.DisableDiagnosticsResponse(diagnostics=terms, captures_ended=len(done.ended))
 
         return await self._serve(context, request, answer)
 

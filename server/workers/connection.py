@@ -56,17 +56,17 @@ class Link:
             return
         if said not in {"begun", "refused", "progress", "ended"}:
             raise ValueError("nothing is said that belongs here")
-        session: str = getattr(message, said).session_id
-        capture = self.captures.get(session)
+        capture_id: str = getattr(message, said).capture_id
+        capture = self.captures.get(capture_id)
         if capture is None:
             # Begun too late, or after this process let go of it: a capture that nobody watches must not go on.
-            stop = worker_pb2.StopCapture(session_id=session, reason=number(StopReason.LEASE_LOST))
+            stop = worker_pb2.StopCapture(capture_id=capture_id, reason=number(StopReason.LEASE_LOST))
             self.say(worker_pb2.AttendResponse(stop=stop))
         elif said == "progress":
             capture.hear_progress(message.progress)
         elif said == "ended":
             capture.hear_ended(message.ended)
-            del self.captures[session]
+            del self.captures[capture_id]
         else:
             capture.hear_begun(begun=said == "begun")
 

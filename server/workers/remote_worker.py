@@ -33,7 +33,7 @@ class RemoteWorker:
 
     def __init__(self, order: Order, say: Say, path: Path, monotonic: Callable[[], float]) -> None:
         loop = asyncio.get_running_loop()
-        self._session = order.ticket.id
+        self._capture_id = order.ticket.id
         self._most_bytes = order.ticket.limits.bytes + order.ticket.limits.bytes // 1_000 + _HEADER_BYTES
         self._say = say
         self._path = path
@@ -54,7 +54,7 @@ class RemoteWorker:
 
     def heartbeat(self, *, paused: bool) -> None:
         """Let it go on for another lease, taking packets or not."""
-        beat = worker_pb2.CaptureHeartbeat(session_id=self._session, paused=paused)
+        beat = worker_pb2.CaptureHeartbeat(capture_id=self._capture_id, paused=paused)
         self._say(worker_pb2.AttendResponse(heartbeat=beat))
 
     def stop(self, reason: StopReason) -> None:
@@ -63,7 +63,7 @@ class RemoteWorker:
             return
         self._stopped = True
         self._until = self._monotonic() + STOPPING_S
-        order = worker_pb2.StopCapture(session_id=self._session, reason=number(reason))
+        order = worker_pb2.StopCapture(capture_id=self._capture_id, reason=number(reason))
         self._say(worker_pb2.AttendResponse(stop=order))
 
     async def ended(self) -> Outcome:

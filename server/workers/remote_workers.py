@@ -37,7 +37,7 @@ _PROBE_MARGIN_S = 10.0
 _RATE, _RATE_S = 10, 60.0
 
 _HELLO = Violation("hello", "hello.first", "must be the first message, in a protocol that is spoken here")
-_SESSION = Violation("session_id", "session_id.known", "must be that of a capture whose evidence is to come")
+_CAPTURE = Violation("capture_id", "capture_id.known", "must be that of a capture whose evidence is to come")
 _LENGTH = Violation("content", "content.length", "must not pass the limit of the capture")
 
 Record = Callable[[str, str], Awaitable[None]]
@@ -46,7 +46,7 @@ Record = Callable[[str, str], Awaitable[None]]
 class Hub(CaptureWorkerServiceServicer):
     """The workers that attend to this process.
 
-    `path` says where the evidence of a session is to lie; `record` enters a kind and a worker's name into the system
+    `path` says where the evidence of a capture is to lie; `record` enters a kind and a worker's name into the system
     log.
     """
 
@@ -85,9 +85,9 @@ class Hub(CaptureWorkerServiceServicer):
         Raises:
             DiagnosisUnavailable: it is not there, or does not begin. `detail` is the cause.
         """
-        link, session = self._link(order.ticket.worker), order.ticket.id
-        capture = link.captures[session] = RemoteWorker(order, link.say, self._path(session), self._monotonic)
-        note = worker_pb2.SignedOrder(note=sign_capture(order, self._signer), id=session)
+        link, capture_id = self._link(order.ticket.worker), order.ticket.id
+        capture = link.captures[capture_id] = RemoteWorker(order, link.say, self._path(capture_id), self._monotonic)
+        note = worker_pb2.SignedOrder(note=sign_capture(order, self._signer), id=capture_id)
         link.say(worker_pb2.AttendResponse(start=note))
         begun = False
         with suppress(TimeoutError):
@@ -95,7 +95,7 @@ class Hub(CaptureWorkerServiceServicer):
                 begun = await asyncio.shield(capture.begun)
         if not begun:
             # Should it begin all the same, it is unknown by then and told to stop.
-            link.captures.pop(session, None)
+            link.captures.pop(capture_id, None)
             raise DiagnosisUnavailable(Cause.ORDER if capture.begun.done() else Cause.SILENT)
         return capture
 
@@ -221,17 +221,17 @@ class Hub(CaptureWorkerServiceServicer):
 
     def _awaited(self, worker: str, first: worker_pb2.DeliverEvidenceRequest | None) -> RemoteWorker:
         link = self._links.get(worker)
-        capture = None if link is None or first is None else link.captures.get(first.session_id)
+        capture = None if link is None or first is None else link.captures.get(first.capture_id)
         if capture is None:
-            raise InvalidRequest((_SESSION,))
+            raise InvalidRequest((_CAPTURE,))
         return capture
 
     async def _contents(self, first: Any, rest: AsyncIterator[Any]) -> AsyncIterator[bytes]:
         message = first
         while message is not None:
             self._check(message)
-            if message.session_id != first.session_id:
-                raise InvalidRequest((_SESSION,))
+            if message.capture_id != first.capture_id:
+                raise InvalidRequest((_CAPTURE,))
             yield message.content
             message = await _next(rest)
 
@@ -244,7 +244,7 @@ class Hub(CaptureWorkerServiceServicer):
                 capture.hear_part(len(content))
                 await asyncio.to_thread(delivery.add, content)
             if capture.over:
-                raise InvalidRequest((_SESSION,))
+                raise InvalidRequest((_CAPTURE,))
             came = await asyncio.to_thread(delivery.finish)
         except TooLong:
             raise InvalidRequest((_LENGTH,)) from None
@@ -257,8 +257,8 @@ class Hub(CaptureWorkerServiceServicer):
             await asyncio.to_thread(delivery.abandon)
             capture.end_delivery()
         if capture.over:  # lost in this very moment
-            await asyncio.to_thread(self._path(first.session_id).unlink, missing_ok=True)
-            raise InvalidRequest((_SESSION,))
+            await asyncio.to_thread(self._path(first.capture_id).unlink, missing_ok=True)
+            raise InvalidRequest((_CAPTURE,))
         capture.hear_delivered(came)
         return worker_pb2.DeliverEvidenceResponse(sealed_bytes=came.bytes, sealed_sha256=came.sha256)
 

@@ -67,26 +67,26 @@ class Fleet:
         """
         return self._here.folder()
 
-    def find(self, session: str, folder: str) -> Path:
-        """Where the sealed evidence of a session is.
+    def find(self, capture_id: str, folder: str) -> Path:
+        """Where the sealed evidence of a capture is.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server.
         """
-        return self._here.find(session, folder)
+        return self._here.find(capture_id, folder)
 
-    def recover(self, session: str, folder: str) -> Evidence | None:
+    def recover(self, capture_id: str, folder: str) -> Evidence | None:
         """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server, cannot be read, or is still being made.
         """
-        return self._here.recover(session, folder)
+        return self._here.recover(capture_id, folder)
 
-    def delete(self, session: str, folder: str) -> None:
-        """Delete the evidence of a session, if there is any.
+    def delete(self, capture_id: str, folder: str) -> None:
+        """Delete the evidence of a capture, if there is any.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server, or cannot be deleted.
         """
-        self._here.delete(session, folder)
+        self._here.delete(capture_id, folder)

@@ -80,7 +80,7 @@ def test_receipts_count_persons_and_each_fact_apart(store: LogStore, records: Re
     """A person who was informed twice, of the notice and of one capture, is one person."""
     facts = [("p1", ReceiptFact.INFORMED, ""), ("p1", ReceiptFact.INFORMED, "s1"), ("p1", ReceiptFact.CONFIRMED, ""),
              ("p2", ReceiptFact.INFORMED, ""), ("p3", ReceiptFact.FAILED, "")]  # fmt: skip
-    receipts = [Receipt(sid, fact, 5, NoticeChannel.PAPER, session) for sid, fact, session in facts]
+    receipts = [Receipt(sid, fact, 5, NoticeChannel.PAPER, capture) for sid, fact, capture in facts]
     append(store, lambda c: add_receipts(c, 1, "n", 1, receipts))
     assert records.counts(1, "n", 1) == ReceiptCounts(informed=2, confirmed=1, failed=1)
     assert records.counts(1, "n", 2) == ReceiptCounts()
@@ -89,7 +89,7 @@ def test_receipts_count_persons_and_each_fact_apart(store: LogStore, records: Re
 
 
 def test_a_lease_is_the_last_one_written(records: RecordStore) -> None:
-    """Renewing replaces; a session that never ran has none."""
+    """Renewing replaces; a capture that never ran has none."""
     assert records.lease(1, "s") is None
     records.renew(1, "s", Lease("one", 5, b"{}"))
     records.renew(1, "s", Lease("two", 9, b"[]"))

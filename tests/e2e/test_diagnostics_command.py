@@ -113,20 +113,20 @@ def test_a_limit_that_is_too_high_is_named(customer: Service, tmp_path: Path) ->
 
 def test_an_approver_sees_what_is_asked_for_at_another_host(customer: Service, tmp_path: Path) -> None:
     """What was asked for a worker is shown with it, as a block for people and whole for programs."""
-    (session,) = rows(request(customer, tmp_path, "--interface", "eth0", "--worker", "berlin"))
-    assert session["worker"] == "berlin"
-    shown = customer.run("capture", "show", session["id"], subject="admin")
+    (capture,) = rows(request(customer, tmp_path, "--interface", "eth0", "--worker", "berlin"))
+    assert capture["worker"] == "berlin"
+    shown = customer.run("capture", "show", capture["id"], subject="admin")
     lines = [" ".join(line.split()) for line in shown.out.splitlines()]
     assert {"where interface eth0, host of the worker berlin", "state pending approval", f"what ports {PORT}"} <= {
         *lines
     }
     assert "limits 5 min, 64 MiB, 1,000,000 packets" in lines
-    (whole,) = rows(customer.run("capture", "show", session["id"], "-o", "json", subject="admin"))
+    (whole,) = rows(customer.run("capture", "show", capture["id"], "-o", "json", subject="admin"))
     assert whole["limits"]["seconds"] == "300"
 
 
 def test_sessions_in_different_states_are_one_csv(customer: Service, tmp_path: Path) -> None:
-    """A list whose sessions have come to different points has all their fields as columns."""
+    """A list whose captures have come to different points has all their fields as columns."""
     (first,) = rows(request(customer, tmp_path))
     rows(request(customer, tmp_path))
     customer.run("capture", "approve", first["id"], subject="berta")
@@ -140,9 +140,9 @@ def test_sessions_in_different_states_are_one_csv(customer: Service, tmp_path: P
 
 def test_a_partner_looks_for_its_case(customer: Service, tmp_path: Path) -> None:
     """Whose right needs a case lists, shows and watches with it, and is refused without."""
-    (session,) = rows(request(customer, tmp_path))
-    customer.run("capture", "reject", session["id"], subject="berta")
-    for command in (("list",), ("show", session["id"]), ("watch", session["id"])):
+    (capture,) = rows(request(customer, tmp_path))
+    customer.run("capture", "reject", capture["id"], subject="berta")
+    for command in (("list",), ("show", capture["id"]), ("watch", capture["id"])):
         assert customer.run("capture", *command, subject=PARTNER).code == 4
         done = customer.run("capture", *command, "--case", "T-4711", subject=PARTNER)
         assert (done.code, "rejected" in done.out) == (0, True), done.err
@@ -151,21 +151,21 @@ def test_a_partner_looks_for_its_case(customer: Service, tmp_path: Path) -> None
 
 
 def test_the_log_says_what_became_of_sessions(customer: Service, tmp_path: Path) -> None:
-    """Rows of a query name session, state, worker and what was wrong with a request, and hold no names."""
-    (session,) = rows(request(customer, tmp_path, "--interface", "eth0", "--worker", "berlin"))
-    customer.run("capture", "reject", session["id"], subject="berta")
+    """Rows of a query name capture, state, worker and what was wrong with a request, and hold no names."""
+    (capture,) = rows(request(customer, tmp_path, "--interface", "eth0", "--worker", "berlin"))
+    customer.run("capture", "reject", capture["id"], subject="berta")
     request(customer, tmp_path, "--interface", "lo", "--seconds", "604800")
     found = rows(customer.run("audit", "query", "--oldest-first", "--limit", "1000", "-o", "json"))
     told = {(row["kind"], row["reason"], row["details"]) for row in found}
-    id = session["id"]
-    attestation = session["attestation_id"]
+    id = capture["id"]
+    attestation = capture["attestation_id"]
     start = f"session={id} state=pending_approval source=interface worker=berlin interface=eth0 profile=signalling"
     assert ("capture.requested", "", f"{start} attestation={attestation}") in told
     assert ("capture.rejected", "requested", f"session={id} state=rejected") in told
     assert ("diagnostics.refused", "limit_too_high", "detail=seconds actions=capture_request") in told
     assert {row["details"] for row in found if row["kind"] == "decision"} == {""}
     table = customer.run("audit", "query", "--kind", "capture.rejected", "--limit", "1")
-    assert f"capture.rejected requested session {id} state rejected" in table.out
+    assert f"capture.rejected requested capture {id} state rejected" in table.out
 
 
 def test_an_incomplete_enabling_is_a_wrong_request(customer: Service) -> None:
@@ -229,8 +229,8 @@ def test_a_file_from_request_to_reading(customer: Service, tmp_path: Path) -> No
     for packets, missing, code, reason in ((900, 0, 0, "requested"), (5, 1, 1, "error")):
         folder = tmp_path / reason
         folder.mkdir()
-        (session,) = rows(request(customer, folder, "--file", "monday.pcap"))
-        id, file, plain = session["id"], folder / "monday.pcap", folder / "x.pcapng"
+        (capture,) = rows(request(customer, folder, "--file", "monday.pcap"))
+        id, file, plain = capture["id"], folder / "monday.pcap", folder / "x.pcapng"
         file.write_bytes(capture_file(packets)[: -missing or None])
         assert rows(customer.run("capture", "approve", id, "-o", "json", subject="berta"))[0]["file"] == "monday.pcap"
         done = customer.run("capture", "import", id, str(file), *CASE, "-o", "json", subject="admin")
@@ -245,21 +245,21 @@ def test_a_file_from_request_to_reading(customer: Service, tmp_path: Path) -> No
 
 def test_a_file_that_is_none_leaves_the_session_armed(customer: Service, tmp_path: Path) -> None:
     """Importing what is no capture file is a wrong request."""
-    (session,) = rows(request(customer, tmp_path, "--file", "notes.txt"))
-    customer.run("capture", "approve", session["id"], subject="berta")
+    (capture,) = rows(request(customer, tmp_path, "--file", "notes.txt"))
+    customer.run("capture", "approve", capture["id"], subject="berta")
     for content in (b"", b"notes"):
         (tmp_path / "notes.txt").write_bytes(content)
         file = str(tmp_path / "notes.txt")
-        assert customer.run("capture", "import", session["id"], file, *CASE, subject="admin").code == 2
-    (shown,) = rows(customer.run("capture", "show", session["id"], "-o", "json", subject="admin"))
+        assert customer.run("capture", "import", capture["id"], file, *CASE, subject="admin").code == 2
+    (shown,) = rows(customer.run("capture", "show", capture["id"], "-o", "json", subject="admin"))
     assert shown["state"] == "armed"
 
 
 @live
 def test_a_capture_from_request_to_reading(customer: Service, tmp_path: Path) -> None:
     """Requested, approved, started, stopped, fetched, verified, opened: each by its own command, and in the log."""
-    (session,) = rows(request(customer, tmp_path))
-    id = session["id"]
+    (capture,) = rows(request(customer, tmp_path))
+    id = capture["id"]
     refused = customer.run("capture", "approve", id, subject="admin")
     assert refused.code == 4
     assert rows(customer.run("capture", "approve", id, "-o", "json", subject="berta"))[0]["state"] == "armed"

@@ -76,13 +76,13 @@ class Branch:
             await task
 
     async def armed(self, **more: Any) -> str:
-        """A session for the worker that may be started."""
+        """A capture for the worker that may be started."""
         return await self.acme.armed(**{"worker": "branch"} | more)
 
     async def started(self, **more: Any) -> str:
-        """A session that runs at the worker's host."""
+        """A capture that runs at the worker's host."""
         id = await self.armed(**more)
-        assert (await self.acme.ask("StartSession", session_id=id)).session.state == pb.SESSION_STATE_RUNNING
+        assert (await self.acme.ask("StartCapture", capture_id=id)).capture.state == pb.SESSION_STATE_RUNNING
         return id
 
     async def attended(self, count: int) -> None:
@@ -116,12 +116,12 @@ def worker_process(enrolment: Enrolment) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
-def capture_processes(session: str) -> list[str]:
-    """The sealers of a session, which live as long as its worker does."""
+def capture_processes(capture: str) -> list[str]:
+    """The sealers of a capture, which live as long as its worker does."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if f"{session}.pcapng.age".encode() in (process / "cmdline").read_bytes():
+            if f"{capture}.pcapng.age".encode() in (process / "cmdline").read_bytes():
                 found.append(process.name)
     return found
 

@@ -30,30 +30,30 @@ def send(count: int = 20) -> None:
 
 
 async def started(acme: Diagnosing, **more: Any) -> str:
-    """A session that runs."""
+    """A capture that runs."""
     id = await acme.armed(**more)
-    session = (await acme.ask("StartSession", session_id=id)).session
-    assert session.state == pb.SESSION_STATE_RUNNING
+    capture = (await acme.ask("StartCapture", capture_id=id)).capture
+    assert capture.state == pb.SESSION_STATE_RUNNING
     return id
 
 
-async def ended(acme: Diagnosing, id: str, within_s: float = 20) -> pb.Session:
-    """Wait until a session has ended."""
+async def ended(acme: Diagnosing, id: str, within_s: float = 20) -> pb.Capture:
+    """Wait until a capture has ended."""
     async with asyncio.timeout(within_s):
-        session = await acme.session(id)
-        while session.state in {pb.SESSION_STATE_RUNNING, pb.SESSION_STATE_PAUSED, pb.SESSION_STATE_STOPPING}:
+        capture = await acme.capture(id)
+        while capture.state in {pb.SESSION_STATE_RUNNING, pb.SESSION_STATE_PAUSED, pb.SESSION_STATE_STOPPING}:
             await asyncio.sleep(0.1)
-            session = await acme.session(id)
-    return session
+            capture = await acme.capture(id)
+    return capture
 
 
 async def evidence(acme: Diagnosing, id: str) -> bytes:
-    """The evidence of a session, opened by its reader and compared with what is recorded of it."""
-    recorded = (await acme.session(id)).evidence
+    """The evidence of a capture, opened by its reader and compared with what is recorded of it."""
+    recorded = (await acme.capture(id)).evidence
     request = pb.ReadEvidenceRequest(
         tenant=TENANT,
         subject=person("admin"),
-        session_id=id,
+        capture_id=id,
         context=core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711"),
     )
     parts = [part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=10)]
@@ -63,10 +63,10 @@ async def evidence(acme: Diagnosing, id: str) -> bytes:
     return plain.getvalue()
 
 
-async def watch(acme: Diagnosing, id: str) -> list[pb.WatchSessionResponse]:
-    """All that the stream of a session says."""
-    request = pb.WatchSessionRequest(tenant=TENANT, subject=person("admin"), session_id=id)
-    return [one async for one in acme.stub.WatchSession(request, metadata=acme.client.metadata, timeout=20)]
+async def watch(acme: Diagnosing, id: str) -> list[pb.WatchCaptureResponse]:
+    """All that the stream of a capture says."""
+    request = pb.WatchCaptureRequest(tenant=TENANT, subject=person("admin"), capture_id=id)
+    return [one async for one in acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=20)]
 
 
 def ends(site: Site) -> list[dict[str, Any]]:
@@ -77,9 +77,9 @@ def ends(site: Site) -> list[dict[str, Any]]:
     return found
 
 
-def files_of(site: Site, session: str) -> list[str]:
-    """What lies in the folder of evidence of a session."""
-    return sorted(one.name for one in (Path(site.settings.data_dir) / "evidence").glob(f"{session}*"))
+def files_of(site: Site, capture: str) -> list[str]:
+    """What lies in the folder of evidence of a capture."""
+    return sorted(one.name for one in (Path(site.settings.data_dir) / "evidence").glob(f"{capture}*"))
 
 
 async def gone(*processes: int) -> None:
@@ -110,15 +110,15 @@ def ours(parent: int | None = None) -> dict[int, str]:
     return lines
 
 
-def worker_of(session: str, parent: int | None = None) -> int:
-    """The process id of a session's worker: the one whose evidence our sealer of that session reads."""
+def worker_of(capture: str, parent: int | None = None) -> int:
+    """The process id of a capture's worker: the one whose evidence our sealer of that capture reads."""
     lines = ours(parent)
-    assert any(session in line for line in lines.values())
+    assert any(capture in line for line in lines.values())
     (worker,) = [one for one, line in lines.items() if "linewarden.diagnostics.packets" in line]
     return worker
 
 
-def sealer_of(session: str, parent: int | None = None) -> int:
-    """The process id of a session's sealer."""
-    (sealer,) = [one for one, line in ours(parent).items() if f"{session}.pcapng.age" in line]
+def sealer_of(capture: str, parent: int | None = None) -> int:
+    """The process id of a capture's sealer."""
+    (sealer,) = [one for one, line in ours(parent).items() if f"{capture}.pcapng.age" in line]
     return sealer

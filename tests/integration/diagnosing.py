@@ -102,17 +102,17 @@ class Diagnosing:
         return await self.attest()
 
     async def armed(self, **more: Any) -> str:
-        """A session that may be started: asked for by admin, approved by berta."""
-        session = (await self.ask("RequestSession", **asked(**more))).session
-        await self.ask("ApproveSession", "berta", session_id=session.id)
-        id: str = session.id
+        """A capture that may be started: asked for by admin, approved by berta."""
+        capture = (await self.ask("RequestCapture", **asked(**more))).capture
+        await self.ask("ApproveCapture", "berta", capture_id=capture.id)
+        id: str = capture.id
         return id
 
-    async def session(self, id: str) -> pb.Session:
-        """A session as it stands."""
-        answer = await self.ask("GetSession", session_id=id)
-        session: pb.Session = answer.session
-        return session
+    async def capture(self, id: str) -> pb.Capture:
+        """A capture as it stands."""
+        answer = await self.ask("GetCapture", capture_id=id)
+        capture: pb.Capture = answer.capture
+        return capture
 
 
 def asked(**more: Any) -> dict[str, Any]:

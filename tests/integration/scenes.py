@@ -90,7 +90,7 @@ class Scene:
     acme: Diagnosing
     clock: Clock = field(default_factory=Clock)
     server: Server | None = None
-    session: str = ""
+    capture: str = ""
     running: Running | None = None
     attestation: str = ""
     version: int = 1
@@ -111,7 +111,7 @@ class Scene:
             "ask": self._ask,
             "ask for longer": lambda: self._ask(seconds=601),
             "ask for much": lambda: self._ask(**much),
-            "approve": lambda: self.acme.ask("ApproveSession", "berta", session_id=self.session),
+            "approve": lambda: self.acme.ask("ApproveCapture", "berta", capture_id=self.capture),
             "start": self._start,
         }
 
@@ -130,7 +130,7 @@ class Scene:
 
     async def begin_anew(self) -> None:
         """Permit nothing, as at the beginning: nothing waits, nothing runs, nothing is attested."""
-        self.session = self.attestation = ""
+        self.capture = self.attestation = ""
         if (await self.acme.ask("GetDiagnostics")).diagnostics.enabled:
             await self.acme.ask("DisableDiagnostics")
         for one in (await self.acme.ask("ListAttestations", page_size=100)).attestations:
@@ -151,25 +151,25 @@ class Scene:
 
     async def captured(self, count: int) -> None:
         """Wait until the capture has written so many packets."""
-        request = Diagnosing.request("WatchSession", "admin", session_id=self.session)
-        looks = self.acme.stub.WatchSession(request, metadata=self.acme.client.metadata, timeout=20)
+        request = Diagnosing.request("WatchCapture", "admin", capture_id=self.capture)
+        looks = self.acme.stub.WatchCapture(request, metadata=self.acme.client.metadata, timeout=20)
         async for look in looks:
             if look.counters.written >= count:
                 break
         looks.cancel()
 
     def _good(self, method: str) -> dict[str, Any]:
-        session = {"session_id": self.session or "none"}
+        capture = {"capture_id": self.capture or "none"}
         texts = [pb.NoticeText(language="en", text="told")]
         goods: dict[str, dict[str, Any]] = {
             "PublishNotice": {"notice_id": "faults", "texts": texts, "channels": [1], "audience": "all staff"},
             "MakeAttestation": {"statement": statement(notice_version=self.version)},
             "WithdrawAttestation": {"attestation_id": self.attestation},
             "DisableDiagnostics": {},
-            "RequestSession": self._wanted(),
+            "RequestCapture": self._wanted(),
             "RunProbe": {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "port": 9, "timeout_ms": 500},
         }
-        return goods.get(method, session)
+        return goods.get(method, capture)
 
     def _wanted(self, **limits: int) -> dict[str, Any]:
         wanted = pb.CaptureLimits()
@@ -188,11 +188,11 @@ class Scene:
         self.attestation = made.id
 
     async def _ask(self, **limits: int) -> None:
-        self.session = (await self.acme.ask("RequestSession", **self._wanted(**limits))).session.id
+        self.capture = (await self.acme.ask("RequestCapture", **self._wanted(**limits))).capture.id
 
     async def _start(self) -> None:
         """Start, and see that it takes packets."""
-        await self.acme.ask("StartSession", session_id=self.session)
+        await self.acme.ask("StartCapture", capture_id=self.capture)
         self.send(5)
         await self.captured(5)
 
@@ -202,14 +202,14 @@ class Scene:
         self.undoing.push_async_callback(self.acme.client.change, remove=come, add=gone)
 
     async def _kill_worker(self) -> None:
-        os.kill(worker_of(self.session), signal.SIGKILL)
+        os.kill(worker_of(self.capture), signal.SIGKILL)
 
     async def _kill_sealer(self) -> None:
-        os.kill(sealer_of(self.session), signal.SIGKILL)
+        os.kill(sealer_of(self.capture), signal.SIGKILL)
 
     async def _fill_disk(self) -> None:
         async with asyncio.timeout(30):
-            while (await self.acme.session(self.session)).state == pb.SESSION_STATE_RUNNING:
+            while (await self.acme.capture(self.capture)).state == pb.SESSION_STATE_RUNNING:
                 self.send(300)
                 assert holding(self.site.settings.data_dir, SECRET) == []
 
@@ -217,7 +217,7 @@ class Scene:
         """Kill the server's process; then another server begins, and finds out what was lost."""
         assert self.server is not None
         parent = self.server.process.pid
-        left = worker_of(self.session, parent), sealer_of(self.session, parent)
+        left = worker_of(self.capture, parent), sealer_of(self.capture, parent)
         self.server.kill()
         await gone(*left)
         self.acme, running = await self.undoing.enter_async_context(_serving(self.site, self.clock, _WIDE))

@@ -1,4 +1,4 @@
-"""What a server finds out of sessions that nobody watches any more, without the minute that it lets pass before."""
+"""What a server finds out of captures that nobody watches any more, without the minute that it lets pass before."""
 
 from dataclasses import dataclass
 

@@ -47,7 +47,7 @@ def _ticket(**changes: Any) -> StartTicket:
     return replace(ticket, **changes)
 
 
-class Session:
+class Capture:
     """A worker with both its pipes read."""
 
     def __init__(self, ticket: StartTicket, key: bytes | None = None, **fds: int) -> None:
@@ -120,14 +120,14 @@ def capture_file(tmp_path: Path) -> Iterator[int]:
 
 def test_custody(capture_file: int):
     """A capture file goes through the worker masked, with its report and a chain that matches."""
-    session = Session(_ticket(), input_fd=capture_file)
-    assert session.end() == 0
-    frames = session.frames()
+    capture = Capture(_ticket(), input_fd=capture_file)
+    assert capture.end() == 0
+    frames = capture.frames()
     assert len(frames) == 5
     assert all(frame.data.endswith(b"\r\n\r\nxxxxxx") for frame in frames)
-    assert session.report["stop_reason"] == "requested"
-    assert session.report["counters"]["rules"] == {"sip_body": 5}
-    assert b"who: alice" in session.evidence
+    assert capture.report["stop_reason"] == "requested"
+    assert capture.report["counters"]["rules"] == {"sip_body": 5}
+    assert b"who: alice" in capture.evidence
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ def test_custody(capture_file: int):
 )
 def test_refusals(capture_file: int, change: dict[str, Any], said: str):
     """A worker that may not or cannot start says why, writes no evidence, and has its own exit status."""
-    session = Session(_ticket(**change), input_fd=capture_file)
-    assert session.end() == 2
-    assert [line["state"] for line in session.lines] == ["refused"]
-    assert said in session.lines[0]["detail"] or "CAP_NET_RAW" in session.lines[0]["detail"]
-    assert session.evidence == b""
+    capture = Capture(_ticket(**change), input_fd=capture_file)
+    assert capture.end() == 2
+    assert [line["state"] for line in capture.lines] == ["refused"]
+    assert said in capture.lines[0]["detail"] or "CAP_NET_RAW" in capture.lines[0]["detail"]
+    assert capture.evidence == b""
 
 
 def test_no_start_without_the_right_key():
@@ -172,10 +172,10 @@ def test_sender_that_stalls_ends_by_lease():
     """When a file stops coming in and nobody renews the lease, the worker closes the evidence by itself."""
     reader, writer = os.pipe()
     os.write(writer, struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1))
-    session = Session(_ticket(limits=replace(LIMITS, lease_seconds=1)), input_fd=reader)
-    assert session.end() == 0
-    assert session.report["stop_reason"] in {"error", "lease_lost"}
-    assert session.frames() == []
+    capture = Capture(_ticket(limits=replace(LIMITS, lease_seconds=1)), input_fd=reader)
+    assert capture.end() == 0
+    assert capture.report["stop_reason"] in {"error", "lease_lost"}
+    assert capture.frames() == []
     os.close(writer)
     os.close(reader)
 
@@ -206,16 +206,16 @@ def test_a_server_with_many_descriptors_captures_all_the_same():
     spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
     try:
         reader, writer = os.pipe()
-        session = Session(_ticket(), input_fd=reader)
+        capture = Capture(_ticket(), input_fd=reader)
         os.close(reader)
         os.write(writer, struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1))
         os.write(writer, struct.pack("<IIII", 1, 2, 60, 60) + bytes(60))
         os.close(writer)
-        assert session.end() == 0, session.lines
+        assert capture.end() == 0, capture.lines
     finally:
         for fd in spare:
             os.close(fd)
-    assert len(session.frames()) == 1
+    assert len(capture.frames()) == 1
 
 
 @live
@@ -224,47 +224,47 @@ def test_loopback_without_doubles(interface: str):
     """Each packet of loopback is stored once, filtered and masked, and the counters agree with the kernel's."""
     pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
     port = _free_port()
-    session = Session(_ticket(file="", interface=interface, selector=Selector(ports=((port, port),))))
-    session.wait_for("running")
+    capture = Capture(_ticket(file="", interface=interface, selector=Selector(ports=((port, port),))))
+    capture.wait_for("running")
     rtp = [struct.pack("!BBHII", 0x80, 0, number, 160 * number, 7) + b"SPEECH" * 20 for number in range(200)]
     _udp(port, *rtp)
     _udp(_free_port(), b"something else")
     time.sleep(0.2)
-    assert session.stop() == 0
-    counters = session.report["counters"]
+    assert capture.stop() == 0
+    counters = capture.report["counters"]
     assert counters["received"] == counters["delivered"] == counters["written"] == 200
     assert counters["dropped"] == 0
     assert counters["rules"] == {"rtp_unproven": 1, "rtp_payload": 199}
-    assert len(session.frames()) == 200
-    assert b"SPEECH" not in session.evidence
+    assert len(capture.frames()) == 200
+    assert b"SPEECH" not in capture.evidence
 
 
 @live
 def test_both_families():
     """IPv6 on loopback is captured like IPv4."""
     port = _free_port()
-    session = Session(_live(selector=Selector(ports=((port, port),), transport=Transport.UDP)))
-    session.wait_for("running")
+    capture = Capture(_live(selector=Selector(ports=((port, port),), transport=Transport.UDP)))
+    capture.wait_for("running")
     _udp(port, b"\r\n\r\n")
     try:
         _udp(port, b"\r\n\r\n", family=socket.AF_INET6)
     except OSError:
-        session.stop()
+        capture.stop()
         pytest.skip("needs IPv6 on loopback")
     time.sleep(0.2)
-    assert session.stop() == 0
-    assert [frame.data[12:14] for frame in session.frames()] == [b"\x08\x00", b"\x86\xdd"]
+    assert capture.stop() == 0
+    assert [frame.data[12:14] for frame in capture.frames()] == [b"\x08\x00", b"\x86\xdd"]
 
 
 @live
 def test_lease_lost():
     """Without heartbeats, or with its starter gone, the worker stops and closes the evidence by itself."""
-    session = Session(_live(limits=replace(LIMITS, lease_seconds=1)))
-    session.wait_for("running")
-    session.worker.heartbeat()
-    assert session.end(10) == 0
-    assert session.report["stop_reason"] == "lease_lost"
-    orphan = Session(_live())
+    capture = Capture(_live(limits=replace(LIMITS, lease_seconds=1)))
+    capture.wait_for("running")
+    capture.worker.heartbeat()
+    assert capture.end(10) == 0
+    assert capture.report["stop_reason"] == "lease_lost"
+    orphan = Capture(_live())
     orphan.wait_for("running")
     assert orphan.worker.process.stdin is not None
     orphan.worker.process.stdin.close()
@@ -276,13 +276,13 @@ def test_lease_lost():
 @live
 def test_signal_closes_the_evidence():
     """A worker that is asked to end by a signal closes its evidence; one that is killed leaves what it had written."""
-    session = Session(_live())
-    session.wait_for("running")
-    session.worker.process.send_signal(signal.SIGTERM)
-    assert session.end(10) == 0
-    assert session.report["stop_reason"] == "worker_lost"
-    session.frames()
-    killed = Session(_live())
+    capture = Capture(_live())
+    capture.wait_for("running")
+    capture.worker.process.send_signal(signal.SIGTERM)
+    assert capture.end(10) == 0
+    assert capture.report["stop_reason"] == "worker_lost"
+    capture.frames()
+    killed = Capture(_live())
     killed.wait_for("running")
     time.sleep(1.2)
     killed.worker.process.kill()
@@ -293,11 +293,11 @@ def test_signal_closes_the_evidence():
 @live
 def test_running_worker_has_no_rights():
     """Once it runs, the worker is nobody, has no capability, and cannot gain any."""
-    session = Session(_live())
-    session.wait_for("running")
-    status = Path(f"/proc/{session.worker.process.pid}/status").read_text(encoding="ascii")
-    limits = Path(f"/proc/{session.worker.process.pid}/limits").read_text(encoding="ascii")
-    session.stop()
+    capture = Capture(_live())
+    capture.wait_for("running")
+    status = Path(f"/proc/{capture.worker.process.pid}/status").read_text(encoding="ascii")
+    limits = Path(f"/proc/{capture.worker.process.pid}/limits").read_text(encoding="ascii")
+    capture.stop()
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     if os.geteuid() == 0:
         assert set(fields["Uid"].split()) == set(fields["Gid"].split()) == {"65534"}
@@ -315,8 +315,8 @@ def test_real_call(tmp_path: Path):
     """Of a real call with speech, digits, digest and SRTP keys, signalling and RTP headers are stored and no secret."""
     callee, caller, callee_media, caller_media = (_free_port() for _ in range(4))
     ports = tuple((port, port) for port in sorted({callee, caller, callee_media, caller_media}))
-    session = Session(_live(selector=Selector(ports=ports, transport=Transport.UDP)))
-    session.wait_for("running")
+    capture = Capture(_live(selector=Selector(ports=ports, transport=Transport.UDP)))
+    capture.wait_for("running")
     common = ["-m", "1", "-i", "127.0.0.1", "-nostdin", "-timeout", "20s", "-timeout_error"]
 
     def sipp(scenario: str, port: int, media: int, *rest: str) -> subprocess.Popen[bytes]:
@@ -326,8 +326,8 @@ def test_real_call(tmp_path: Path):
     answering = sipp("sipp-callee.xml", callee, callee_media)
     calling = sipp("sipp-caller.xml", caller, caller_media, f"127.0.0.1:{callee}")
     assert (calling.wait(40), answering.wait(40)) == (0, 0)
-    assert session.stop() == 0
-    evidence, counters = session.evidence, session.report["counters"]
+    assert capture.stop() == 0
+    evidence, counters = capture.evidence, capture.report["counters"]
     for text in (b"INVITE sip:bob", b"SIP/2.0 401", b"BYE sip:bob", b"a=rtpmap:101", b"Call-ID: "):
         assert text in evidence
     for secret in (b"47ebe028cda119", b"WVNfX19z", b"NzB4d1BI", b"Signal=7", b"inline:", b'response="', b"a=crypto"):
@@ -335,7 +335,7 @@ def test_real_call(tmp_path: Path):
     with (SIPP_MEDIA / "g711a.pcap").open("rb") as file:
         speech = [frame.data[54:86] for frame in open_capture(file)]
     assert not any(piece in evidence for piece in speech if len(set(piece)) > 4)
-    rtp = [frame for frame in session.frames() if frame.data[42:43] == b"\x80"]
+    rtp = [frame for frame in capture.frames() if frame.data[42:43] == b"\x80"]
     assert len(rtp) > 40
     assert {frame.data[43] & 0x7F for frame in rtp} >= {8, 101}
     assert {len(frame.data) for frame in rtp} == {54}

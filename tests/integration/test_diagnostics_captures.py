@@ -38,55 +38,55 @@ async def test_a_capture_from_start_to_deletion(acme: Diagnosing, sqlite_site: S
     watching = asyncio.create_task(watch(acme, id))
     send(20)
     listed = (await acme.ask("ListActiveNotices", "bob", language="DE")).notices
-    assert [(one.session_id, one.coverage) for one in listed] == [(id, pb.COVERAGE_POSSIBLE)]
+    assert [(one.capture_id, one.coverage) for one in listed] == [(id, pb.COVERAGE_POSSIBLE)]
     assert [text.language for text in listed[0].texts] == ["de"]
     await asyncio.sleep(1.5)
-    await acme.ask("StopSession", session_id=id)
-    session = await ended(acme, id)
-    assert session.state == pb.SESSION_STATE_SEALED
-    assert session.stop_reason == pb.CAPTURE_STOP_REASON_REQUESTED
-    counters = session.counters
+    await acme.ask("StopCapture", capture_id=id)
+    capture = await ended(acme, id)
+    assert capture.state == pb.SESSION_STATE_SEALED
+    assert capture.stop_reason == pb.CAPTURE_STOP_REASON_REQUESTED
+    counters = capture.counters
     assert (counters.written, counters.dropped, counters.received) == (20, 0, counters.delivered)
-    assert not session.lossy
+    assert not capture.lossy
     looks = await watching
     assert looks[0].state == pb.SESSION_STATE_RUNNING
     assert any(look.counters.written == 20 for look in looks)
     assert looks[-1].stop_reason == pb.CAPTURE_STOP_REASON_REQUESTED
     assert not (await acme.ask("ListActiveNotices", "bob")).notices
     plain = await evidence(acme, id)
-    assert len(plain) == session.evidence.plain_bytes
+    assert len(plain) == capture.evidence.plain_bytes
     assert b"MESSAGE sip:bob@example" in plain
     assert SECRET not in plain
     entries = sqlite_site.entries()
     sealed = next(entry for entry in entries if entry["kind"] == "capture.sealed")
-    assert sealed["evidence"]["sealed_sha256"] == session.evidence.sealed_sha256
+    assert sealed["evidence"]["sealed_sha256"] == capture.evidence.sealed_sha256
     assert any(entry["kind"] == "capture.opened" for entry in entries)
     file = Path(sqlite_site.settings.data_dir) / "evidence" / f"{id}.pcapng.age"
     assert file.stat().st_mode & 0o777 == 0o600
-    await acme.ask("DeleteSession", session_id=id)
+    await acme.ask("DeleteCapture", capture_id=id)
     assert not file.exists()
-    assert await acme.refused("StartSession", session_id=id) == "STATE_CONFLICT"
+    assert await acme.refused("StartCapture", capture_id=id) == "STATE_CONFLICT"
 
 
 async def test_a_paused_capture_takes_nothing(acme: Diagnosing, sqlite_site: Site) -> None:
     """What is sent during a pause is not in the evidence; users are told of the capture all the while."""
     id = await started(acme)
     send(3)
-    assert (await acme.ask("PauseSession", session_id=id)).session.state == pb.SESSION_STATE_PAUSED
-    assert await acme.refused("PauseSession", session_id=id) == "STATE_CONFLICT"
+    assert (await acme.ask("PauseCapture", capture_id=id)).capture.state == pb.SESSION_STATE_PAUSED
+    assert await acme.refused("PauseCapture", capture_id=id) == "STATE_CONFLICT"
     await asyncio.sleep(0.7)
     send(50)
-    assert [one.session_id for one in (await acme.ask("ListActiveNotices", "bob")).notices] == [id]
+    assert [one.capture_id for one in (await acme.ask("ListActiveNotices", "bob")).notices] == [id]
     await asyncio.sleep(1.2)
-    assert await acme.refused("ResumeSession", "berta", session_id=id) == "SUBJECT_NOT_PERMITTED"
-    assert (await acme.ask("ResumeSession", session_id=id)).session.state == pb.SESSION_STATE_RUNNING
+    assert await acme.refused("ResumeCapture", "berta", capture_id=id) == "SUBJECT_NOT_PERMITTED"
+    assert (await acme.ask("ResumeCapture", capture_id=id)).capture.state == pb.SESSION_STATE_RUNNING
     await asyncio.sleep(0.3)
     send(4)
     await asyncio.sleep(0.2)
-    await acme.ask("StopSession", session_id=id)
-    session = await ended(acme, id)
-    assert (session.state, session.counters.written) == (pb.SESSION_STATE_SEALED, 7)
-    assert session.counters.received == session.counters.delivered
+    await acme.ask("StopCapture", capture_id=id)
+    capture = await ended(acme, id)
+    assert (capture.state, capture.counters.written) == (pb.SESSION_STATE_SEALED, 7)
+    assert capture.counters.received == capture.counters.delivered
     plain = await evidence(acme, id)
     assert plain.count(b"MESSAGE sip:bob@example") == 7
     assert plain.index(b"paused") < plain.index(b"resumed")
@@ -97,8 +97,8 @@ async def test_a_paused_capture_takes_nothing(acme: Diagnosing, sqlite_site: Sit
 async def test_a_paused_capture_can_be_stopped(acme: Diagnosing) -> None:
     """A pause needs no end before the end."""
     id = await started(acme)
-    await acme.ask("PauseSession", session_id=id)
-    await acme.ask("StopSession", session_id=id)
+    await acme.ask("PauseCapture", capture_id=id)
+    await acme.ask("StopCapture", capture_id=id)
     assert (await ended(acme, id)).stop_reason == pb.CAPTURE_STOP_REASON_REQUESTED
 
 
@@ -107,7 +107,7 @@ async def test_no_unmasked_byte_touches_the_disk(acme: Diagnosing, sqlite_site: 
     id = await started(acme)
     send()
     await asyncio.sleep(1.2)
-    await acme.ask("StopSession", session_id=id)
+    await acme.ask("StopCapture", capture_id=id)
     await ended(acme, id)
     assert holding(sqlite_site.settings.data_dir.parent, SECRET) == []
 
@@ -119,8 +119,8 @@ async def test_a_limit_of_packets_ends_the_capture(acme: Diagnosing) -> None:
     limits.packets = 5
     id = await started(acme, limits=limits)
     send(30)
-    session = await ended(acme, id)
-    assert (session.stop_reason, session.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 5)
+    capture = await ended(acme, id)
+    assert (capture.stop_reason, capture.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 5)
 
 
 async def test_a_limit_of_time_ends_the_capture(acme: Diagnosing) -> None:
@@ -128,17 +128,17 @@ async def test_a_limit_of_time_ends_the_capture(acme: Diagnosing) -> None:
     limits = pb.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.seconds = 1
-    session = await ended(acme, await started(acme, limits=limits))
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_TIME)
+    capture = await ended(acme, await started(acme, limits=limits))
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_TIME)
 
 
 async def test_withdrawal_stops_a_running_capture(acme: Diagnosing) -> None:
     """A withdrawn attestation ends what rests on it, with that reason."""
     id = await started(acme)
-    attestation = (await acme.session(id)).attestation_id
-    assert (await acme.ask("WithdrawAttestation", attestation_id=attestation)).sessions_ended == 1
-    session = await ended(acme, id)
-    assert (session.state, session.stop_reason) == (
+    attestation = (await acme.capture(id)).attestation_id
+    assert (await acme.ask("WithdrawAttestation", attestation_id=attestation)).captures_ended == 1
+    capture = await ended(acme, id)
+    assert (capture.state, capture.stop_reason) == (
         pb.SESSION_STATE_SEALED,
         pb.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN,
     )
@@ -152,16 +152,16 @@ async def test_expiry_stops_a_running_capture(sqlite_site: Site) -> None:
         until = pb.AttestationStatement()
         until.valid_until.FromDatetime(datetime.now(UTC) + timedelta(seconds=3))
         await acme.attest(valid_until=until.valid_until)
-        session = await ended(acme, await started(acme))
-        assert session.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_EXPIRED
+        capture = await ended(acme, await started(acme))
+        assert capture.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_EXPIRED
 
 
 async def test_disabling_stops_a_running_capture(acme: Diagnosing) -> None:
     """The customer can end everything at once."""
     id = await started(acme)
-    assert (await acme.ask("DisableDiagnostics")).sessions_ended == 1
-    session = await ended(acme, id)
-    assert session.stop_reason == pb.CAPTURE_STOP_REASON_POLICY_CHANGED
+    assert (await acme.ask("DisableDiagnostics")).captures_ended == 1
+    capture = await ended(acme, id)
+    assert capture.stop_reason == pb.CAPTURE_STOP_REASON_POLICY_CHANGED
 
 
 async def test_a_starter_without_right_and_an_approver_without_right(acme: Diagnosing) -> None:
@@ -184,26 +184,26 @@ async def test_a_server_that_stops_lets_go_of_its_captures(sqlite_site: Site) ->
         id = await started(acme)
         send()
     async with open_again(sqlite_site) as (acme, _server):
-        session = await acme.session(id)
-        assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+        capture = await acme.capture(id)
+        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
 
 
 async def test_a_filter_that_does_not_compile(acme: Diagnosing, sqlite_site: Site) -> None:
     """Nobody is asked to approve it: the request is refused, and that is recorded."""
     await acme.client.change(add=["allow admin capture_raw_filter capture any"])
     wrong = asked(selector=pb.CaptureSelector(raw_filter="udp) or (tcp and"))
-    assert await acme.refused("RequestSession", **wrong) == "FILTER_INVALID"
+    assert await acme.refused("RequestCapture", **wrong) == "FILTER_INVALID"
     refused = [entry for entry in sqlite_site.entries() if entry["kind"] == "diagnostics.refused"]
     assert refused[-1]["reason"] == "filter_invalid"
-    assert not (await acme.ask("ListSessions")).sessions
+    assert not (await acme.ask("ListCaptures")).captures
     right = asked(selector=pb.CaptureSelector(raw_filter="udp port 5060"))
-    assert (await acme.ask("RequestSession", **right)).session.state == pb.SESSION_STATE_PENDING_APPROVAL
+    assert (await acme.ask("RequestCapture", **right)).capture.state == pb.SESSION_STATE_PENDING_APPROVAL
 
 
 async def test_an_extension_passes_the_same_gates(acme: Diagnosing) -> None:
-    """Going on from a session is another session: it waits for its own approval."""
+    """Going on from a capture is another capture: it waits for its own approval."""
     id = await started(acme)
-    session = (await acme.ask("RequestSession", **asked(extends_session=id))).session
-    assert (session.state, session.extends_session) == (pb.SESSION_STATE_PENDING_APPROVAL, id)
-    await acme.ask("StopSession", session_id=id)
+    capture = (await acme.ask("RequestCapture", **asked(extends_capture=id))).capture
+    assert (capture.state, capture.extends_capture) == (pb.SESSION_STATE_PENDING_APPROVAL, id)
+    await acme.ask("StopCapture", capture_id=id)
     await ended(acme, id)

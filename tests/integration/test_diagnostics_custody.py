@@ -62,10 +62,10 @@ def for_file(**more: Any) -> dict[str, Any]:
 
 
 async def armed(acme: Diagnosing, **more: Any) -> str:
-    """A session that waits for its file."""
-    session = (await acme.ask("RequestSession", **for_file(**more))).session
-    await acme.ask("ApproveSession", "berta", session_id=session.id)
-    id: str = session.id
+    """A capture that waits for its file."""
+    capture = (await acme.ask("RequestCapture", **for_file(**more))).capture
+    await acme.ask("ApproveCapture", "berta", capture_id=capture.id)
+    id: str = capture.id
     return id
 
 
@@ -73,7 +73,7 @@ class Upload:
     """One call of UploadCapture, message by message."""
 
     def __init__(self, acme: Diagnosing, id: str) -> None:
-        self._start = pb.StartSessionRequest(tenant=TENANT, subject=person("admin"), context=CONTEXT, session_id=id)
+        self._start = pb.StartCaptureRequest(tenant=TENANT, subject=person("admin"), context=CONTEXT, capture_id=id)
         self._first = True
         self.call = acme.stub.UploadCapture(metadata=acme.client.metadata, timeout=60)
 
@@ -101,7 +101,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     return str(info.reason)
 
 
-async def upload(acme: Diagnosing, id: str, file: bytes) -> pb.Session:
+async def upload(acme: Diagnosing, id: str, file: bytes) -> pb.Capture:
     """Bring a whole file in."""
     call = Upload(acme, id)
     parts = list(cut(file))
@@ -111,15 +111,15 @@ async def upload(acme: Diagnosing, id: str, file: bytes) -> pb.Session:
         except asyncio.InvalidStateError:  # it was answered before the file ended
             break
     answer = await call.call
-    session: pb.Session = answer.session
-    return session
+    capture: pb.Capture = answer.capture
+    return capture
 
 
-async def evidence(acme: Diagnosing, session: pb.Session) -> bytes:
-    """The evidence of a session, opened by its reader and compared with what is recorded of it."""
-    request = acme.request("ReadEvidence", "admin", session_id=session.id)
+async def evidence(acme: Diagnosing, capture: pb.Capture) -> bytes:
+    """The evidence of a capture, opened by its reader and compared with what is recorded of it."""
+    request = acme.request("ReadEvidence", "admin", capture_id=capture.id)
     parts = [part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=10)]
-    plain, recorded = io.BytesIO(), session.evidence
+    plain, recorded = io.BytesIO(), capture.evidence
     manifest = unseal(io.BytesIO(b"".join(parts)), plain, [str(IDENTITY)], bytes.fromhex(recorded.ticket_digest))
     assert (manifest.chain, manifest.sha256) == (recorded.chain, recorded.plain_sha256)
     return plain.getvalue()
@@ -128,10 +128,10 @@ async def evidence(acme: Diagnosing, session: pb.Session) -> bytes:
 async def test_a_file_is_masked_sealed_and_recorded_like_a_capture(acme: Diagnosing, sqlite_site: Site) -> None:
     """The whole file comes in, its secret is on no disk, and each step has its entry."""
     id = await armed(acme)
-    session = await upload(acme, id, capture_file(400))
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
-    assert (session.counters.written, session.lossy, session.file) == (400, False, "fault of monday.pcap")
-    plain = await evidence(acme, session)
+    capture = await upload(acme, id, capture_file(400))
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    assert (capture.counters.written, capture.lossy, capture.file) == (400, False, "fault of monday.pcap")
+    plain = await evidence(acme, capture)
     assert b"MESSAGE sip:bob@example" in plain
     assert b"fault of monday.pcap" in plain
     assert SECRET not in plain
@@ -148,21 +148,21 @@ async def test_a_file_is_masked_sealed_and_recorded_like_a_capture(acme: Diagnos
 async def test_published_files_go_through_custody(acme: Diagnosing, path: Path) -> None:
     """Each published capture comes to its end, with every packet accounted for."""
     file = await asyncio.to_thread(path.read_bytes)
-    session = await upload(acme, await armed(acme), file)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
-    counters = session.counters
+    capture = await upload(acme, await armed(acme), file)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    counters = capture.counters
     assert counters.written == counters.delivered == counters.received > 0
-    assert await evidence(acme, session)
+    assert await evidence(acme, capture)
 
 
 async def test_a_file_passes_every_gate_of_a_capture(acme: Diagnosing) -> None:
     """Without approval, or after the attestation is withdrawn, the file is not taken."""
-    session = (await acme.ask("RequestSession", **for_file())).session
-    waiting = Upload(acme, session.id)
+    capture = (await acme.ask("RequestCapture", **for_file())).capture
+    waiting = Upload(acme, capture.id)
     await waiting.send(capture_file(1), last=True)
     assert await waiting.refused() == "APPROVAL_MISSING"
     id = await armed(acme)
-    await acme.ask("WithdrawAttestation", attestation_id=(await acme.session(id)).attestation_id)
+    await acme.ask("WithdrawAttestation", attestation_id=(await acme.capture(id)).attestation_id)
     ungrounded = Upload(acme, id)
     await ungrounded.send(capture_file(1), last=True)
     assert await ungrounded.refused() == "ATTESTATION_MISSING"
@@ -170,9 +170,9 @@ async def test_a_file_passes_every_gate_of_a_capture(acme: Diagnosing) -> None:
 
 async def test_a_session_has_one_source(acme: Diagnosing) -> None:
     """Interface or file, not both or neither; and each is started in its own way."""
-    assert await acme.refused("RequestSession", **for_file(interface="lo")) == "INVALID_REQUEST"
-    assert await acme.refused("RequestSession", **for_file(file="")) == "INVALID_REQUEST"
-    assert await acme.refused("StartSession", session_id=await armed(acme)) == "STATE_CONFLICT"
+    assert await acme.refused("RequestCapture", **for_file(interface="lo")) == "INVALID_REQUEST"
+    assert await acme.refused("RequestCapture", **for_file(file="")) == "INVALID_REQUEST"
+    assert await acme.refused("StartCapture", capture_id=await armed(acme)) == "STATE_CONFLICT"
     live = Upload(acme, await acme.armed())
     await live.send(capture_file(1), last=True)
     assert await live.refused() == "STATE_CONFLICT"
@@ -184,17 +184,17 @@ async def test_files_need_the_leave_of_the_operator(sqlite_site: Site) -> None:
     places.write_text('[acme]\ninterfaces = ["lo"]\n')
     async with customer(sqlite_site, places_file=places) as (acme, _running):
         await acme.permit()
-        assert await acme.refused("RequestSession", **for_file()) == "SELECTOR_NOT_PERMITTED"
+        assert await acme.refused("RequestCapture", **for_file()) == "SELECTOR_NOT_PERMITTED"
 
 
 @pytest.mark.parametrize("content", [b"not a capture", b"", b"\xd4\xc3", b"x" * 65_537])
 async def test_what_is_no_capture_file_starts_nothing(acme: Diagnosing, sqlite_site: Site, content: bytes) -> None:
-    """The session stays armed for the right file; the refusal is an entry."""
+    """The capture stays armed for the right file; the refusal is an entry."""
     id = await armed(acme)
     call = Upload(acme, id)
     await call.send(content, last=True)
     assert await call.refused() == "INVALID_REQUEST"
-    assert (await acme.session(id)).state == pb.SESSION_STATE_ARMED
+    assert (await acme.capture(id)).state == pb.SESSION_STATE_ARMED
     refused = [entry for entry in sqlite_site.entries() if entry["kind"] == "request.refused"]
     assert refused[-1]["fields"] == ["content"]
 
@@ -202,14 +202,14 @@ async def test_what_is_no_capture_file_starts_nothing(acme: Diagnosing, sqlite_s
 async def test_a_damaged_file_ends_with_what_came_before(acme: Diagnosing) -> None:
     """The packets before the damage are sealed; the reason says that it was a fault."""
     file = capture_file(40) + struct.pack("<IIII", 0, 0, 1 << 30, 1 << 30) + bytes(100)
-    session = await upload(acme, await armed(acme), file)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
-    assert session.counters.written == 40
+    capture = await upload(acme, await armed(acme), file)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+    assert capture.counters.written == 40
 
 
 async def test_a_file_without_its_end_is_not_called_whole(acme: Diagnosing) -> None:
-    """A stream that closes where a packet ends, and a second start: the session ends as a fault."""
-    for last_message in (None, pb.UploadCaptureRequest(content=packet(9), start=pb.StartSessionRequest())):
+    """A stream that closes where a packet ends, and a second start: the capture ends as a fault."""
+    for last_message in (None, pb.UploadCaptureRequest(content=packet(9), start=pb.StartCaptureRequest())):
         id = await armed(acme)
         call = Upload(acme, id)
         await call.send(capture_file(9))
@@ -217,9 +217,9 @@ async def test_a_file_without_its_end_is_not_called_whole(acme: Diagnosing) -> N
             await call.call.write(last_message)
         await call.call.done_writing()
         assert await call.refused() == "INVALID_REQUEST"
-        session = await acme.session(id)
-        assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
-        assert session.counters.written == 9
+        capture = await acme.capture(id)
+        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+        assert capture.counters.written == 9
 
 
 async def test_a_caller_that_goes_away_leaves_a_sealed_fault(acme: Diagnosing) -> None:
@@ -229,18 +229,18 @@ async def test_a_caller_that_goes_away_leaves_a_sealed_fault(acme: Diagnosing) -
     await call.send(capture_file(9))
     await running(acme, id)
     call.call.cancel()
-    session = await ended(acme, id, within_s=8)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+    capture = await ended(acme, id, within_s=8)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
 
 
 async def test_a_caller_that_stops_sending_loses_its_lease(acme: Diagnosing) -> None:
-    """A file that stops coming ends its session, though the call is still open."""
+    """A file that stops coming ends its capture, though the call is still open."""
     id = await armed(acme)
     call = Upload(acme, id)
     await call.send(capture_file(9))
-    session = (await asyncio.wait_for(call.call, 25)).session
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
-    assert session.counters.written == 9
+    capture = (await asyncio.wait_for(call.call, 25)).capture
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+    assert capture.counters.written == 9
 
 
 async def test_a_withdrawal_ends_an_upload(acme: Diagnosing) -> None:
@@ -249,15 +249,15 @@ async def test_a_withdrawal_ends_an_upload(acme: Diagnosing) -> None:
     call = Upload(acme, id)
     await call.send(capture_file(9))
     await running(acme, id)
-    await acme.ask("WithdrawAttestation", attestation_id=(await acme.session(id)).attestation_id)
+    await acme.ask("WithdrawAttestation", attestation_id=(await acme.capture(id)).attestation_id)
     for number in range(60):
         try:
             await call.send(packet(number))
         except asyncio.InvalidStateError:
             break
         await asyncio.sleep(0.1)
-    session = (await call.call).session
-    assert session.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN
+    capture = (await call.call).capture
+    assert capture.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN
 
 
 async def test_limits_end_an_upload(acme: Diagnosing) -> None:
@@ -265,12 +265,12 @@ async def test_limits_end_an_upload(acme: Diagnosing) -> None:
     limits = pb.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.packets = 5
-    session = await upload(acme, await armed(acme, limits=limits), capture_file(3_000))
-    assert (session.stop_reason, session.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 5)
+    capture = await upload(acme, await armed(acme, limits=limits), capture_file(3_000))
+    assert (capture.stop_reason, capture.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 5)
 
 
 async def test_a_file_can_be_too_long(sqlite_site: Site) -> None:
-    """Beyond the largest file nothing is taken: the call is refused, and the session says which limit it was."""
+    """Beyond the largest file nothing is taken: the call is refused, and the capture says which limit it was."""
     limits = pb.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.bytes = 60_000
@@ -285,7 +285,7 @@ async def test_a_file_can_be_too_long(sqlite_site: Site) -> None:
             except asyncio.InvalidStateError:
                 break
         assert await call.refused() == "STREAM_LIMIT_EXCEEDED"
-        assert (await acme.session(id)).stop_reason == pb.CAPTURE_STOP_REASON_BYTES
+        assert (await acme.capture(id)).stop_reason == pb.CAPTURE_STOP_REASON_BYTES
 
 
 async def test_a_full_disk_fails_the_session(acme: Diagnosing) -> None:
@@ -307,64 +307,64 @@ async def test_a_full_disk_fails_the_session(acme: Diagnosing) -> None:
             await call.send(part)
         except asyncio.InvalidStateError:
             break
-    session = (await call.call).session
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
-    assert not session.HasField("evidence")
+    capture = (await call.call).capture
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
+    assert not capture.HasField("evidence")
 
 
 async def test_the_same_request_makes_one_session(acme: Diagnosing) -> None:
-    """Asked again under its request id, a session is the same; for something else, the id is taken."""
-    first = (await acme.ask("RequestSession", **for_file(request_id="r-1"))).session
-    again = (await acme.ask("RequestSession", **for_file(request_id="r-1"))).session
+    """Asked again under its request id, a capture is the same; for something else, the id is taken."""
+    first = (await acme.ask("RequestCapture", **for_file(request_id="r-1"))).capture
+    again = (await acme.ask("RequestCapture", **for_file(request_id="r-1"))).capture
     assert again == first
-    assert len((await acme.ask("ListSessions")).sessions) == 1
+    assert len((await acme.ask("ListCaptures")).captures) == 1
     other = for_file(request_id="r-1", file="another.pcap")
-    assert await acme.refused("RequestSession", **other) == "STATE_CONFLICT"
-    assert await acme.refused("RequestSession", "//partner/ines", **for_file(request_id="r-1")) == "STATE_CONFLICT"
+    assert await acme.refused("RequestCapture", **other) == "STATE_CONFLICT"
+    assert await acme.refused("RequestCapture", "//partner/ines", **for_file(request_id="r-1")) == "STATE_CONFLICT"
 
 
 async def test_evidence_that_cannot_be_deleted_is_not_forgotten(acme: Diagnosing, sqlite_site: Site) -> None:
-    """While its file cannot be deleted, a session is not called deleted, yet hands nothing out; a later try works."""
-    session = await upload(acme, await armed(acme), capture_file(1))
-    file = sqlite_site.settings.data_dir / "evidence" / f"{session.id}.pcapng.age"
+    """While its file cannot be deleted, a capture is not called deleted, yet hands nothing out; a later try works."""
+    capture = await upload(acme, await armed(acme), capture_file(1))
+    file = sqlite_site.settings.data_dir / "evidence" / f"{capture.id}.pcapng.age"
     kept = file.rename(file.with_suffix(".kept"))
     file.mkdir()
-    assert await acme.refused("DeleteSession", session_id=session.id) == "DIAGNOSIS_UNAVAILABLE"
-    assert (await acme.session(session.id)).state == pb.SESSION_STATE_SEALED
+    assert await acme.refused("DeleteCapture", capture_id=capture.id) == "DIAGNOSIS_UNAVAILABLE"
+    assert (await acme.capture(capture.id)).state == pb.SESSION_STATE_SEALED
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await evidence(acme, session)
+        await evidence(acme, capture)
     assert reason_of(caught.value) == "STATE_CONFLICT"
     file.rmdir()
     kept.rename(file)
-    assert (await acme.ask("DeleteSession", session_id=session.id)).session.state == pb.SESSION_STATE_DELETED
+    assert (await acme.ask("DeleteCapture", capture_id=capture.id)).capture.state == pb.SESSION_STATE_DELETED
     assert not file.exists()
 
 
 async def running(acme: Diagnosing, id: str) -> None:
-    """Wait until a session has written the first packets."""
+    """Wait until a capture has written the first packets."""
     async with asyncio.timeout(10):
-        while (await acme.session(id)).state != pb.SESSION_STATE_RUNNING or not sealers_of(id):  # noqa: ASYNC110 - remote
+        while (await acme.capture(id)).state != pb.SESSION_STATE_RUNNING or not sealers_of(id):  # noqa: ASYNC110 - remote
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
 
 
-async def ended(acme: Diagnosing, id: str, within_s: float) -> pb.Session:
-    """Wait until a session has ended."""
+async def ended(acme: Diagnosing, id: str, within_s: float) -> pb.Capture:
+    """Wait until a capture has ended."""
     async with asyncio.timeout(within_s):
-        session = await acme.session(id)
-        while not session.HasField("ended_at"):
+        capture = await acme.capture(id)
+        while not capture.HasField("ended_at"):
             await asyncio.sleep(0.1)
-            session = await acme.session(id)
-    return session
+            capture = await acme.capture(id)
+    return capture
 
 
-def sealers_of(session: str) -> list[int]:
-    """The process ids of our children that seal the evidence of a session."""
+def sealers_of(capture: str) -> list[int]:
+    """The process ids of our children that seal the evidence of a capture."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             ours = int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
-            if ours and session.encode() in (folder / "cmdline").read_bytes():
+            if ours and capture.encode() in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
         except (OSError, ValueError):
             continue

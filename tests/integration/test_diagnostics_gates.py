@@ -48,9 +48,9 @@ async def test_the_whole_way_to_an_armed_session_is_in_the_log(acme: Diagnosing,
     """Enabling, notice, attestation, request and approval each leave one entry, in this order."""
     await acme.permit()
     id = await acme.armed()
-    session = await acme.session(id)
-    assert session.state == pb.SESSION_STATE_ARMED
-    assert (session.requested_by, session.approved_by, session.case_reference) == ("admin", "berta", "T-4711")
+    capture = await acme.capture(id)
+    assert capture.state == pb.SESSION_STATE_ARMED
+    assert (capture.requested_by, capture.approved_by, capture.case_reference) == ("admin", "berta", "T-4711")
     wanted = [
         "diagnostics.enabled",
         "notice.published",
@@ -96,13 +96,13 @@ async def test_a_session_without_attestation_waits_and_goes_on_when_one_is_made(
     """PENDING_ATTESTATION cannot be approved or started; an attestation that covers it moves it on by itself."""
     await acme.enable()
     await acme.publish()
-    session = (await acme.ask("RequestSession", **asked())).session
-    assert session.state == pb.SESSION_STATE_PENDING_ATTESTATION
-    assert await acme.refused("ApproveSession", "berta", session_id=session.id) == "ATTESTATION_MISSING"
-    assert await acme.refused("StartSession", session_id=session.id) == "ATTESTATION_MISSING"
+    capture = (await acme.ask("RequestCapture", **asked())).capture
+    assert capture.state == pb.SESSION_STATE_PENDING_ATTESTATION
+    assert await acme.refused("ApproveCapture", "berta", capture_id=capture.id) == "ATTESTATION_MISSING"
+    assert await acme.refused("StartCapture", capture_id=capture.id) == "ATTESTATION_MISSING"
     answer = await acme.ask("MakeAttestation", statement=statement())
-    assert list(answer.sessions_advanced) == [session.id]
-    assert (await acme.session(session.id)).state == pb.SESSION_STATE_PENDING_APPROVAL
+    assert list(answer.captures_advanced) == [capture.id]
+    assert (await acme.capture(capture.id)).state == pb.SESSION_STATE_PENDING_APPROVAL
 
 
 async def test_nothing_starts_before_it_is_enabled(acme: Diagnosing, sqlite_site: Site) -> None:
@@ -111,8 +111,8 @@ async def test_nothing_starts_before_it_is_enabled(acme: Diagnosing, sqlite_site
         "PublishNotice": ("publish_notice", {"notice_id": "x", "texts": [pb.NoticeText(language="en", text="x")],
                                              "channels": [1], "audience": "x"}),
         "MakeAttestation": ("attest_notice", {"statement": statement()}),
-        "RequestSession": ("capture_request", asked()),
-        "StartSession": ("capture_start", {"session_id": "none"}),
+        "RequestCapture": ("capture_request", asked()),
+        "StartCapture": ("capture_start", {"capture_id": "none"}),
         "RunProbe": ("run_probe", {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "timeout_ms": 500}),
     }  # fmt: skip
     for method, (_action, fields) in tries.items():
@@ -137,14 +137,14 @@ async def test_partner_staff_never_acts_for_the_customer_whatever_the_policy_say
     """The policy of this test lets the partner attest and approve; the service does not."""
     await acme.permit()
     partner = "//partner/ines"
-    session = (await acme.ask("RequestSession", **asked())).session
+    capture = (await acme.ask("RequestCapture", **asked())).capture
     calls: list[tuple[str, dict[str, Any]]] = [
         ("EnableDiagnostics", {"accepted": [1], "retention_days": 1}),
         ("PublishNotice", {"notice_id": "x", "texts": [pb.NoticeText(language="en", text="x")],
                            "channels": [1], "audience": "x"}),
         ("MakeAttestation", {"statement": statement()}),
-        ("ApproveSession", {"session_id": session.id}),
-        ("RejectSession", {"session_id": session.id}),
+        ("ApproveCapture", {"capture_id": capture.id}),
+        ("RejectCapture", {"capture_id": capture.id}),
         ("ListActiveNotices", {}),
         ("ConfirmNotice", {"notice_id": "faults", "notice_version": 1}),
     ]  # fmt: skip
@@ -157,36 +157,36 @@ async def test_partner_staff_never_acts_for_the_customer_whatever_the_policy_say
 async def test_a_partner_may_request_and_run_what_the_customer_approves(acme: Diagnosing) -> None:
     """A capture may be asked for by partner staff with a case; without one the policy denies it."""
     await acme.permit()
-    session = (await acme.ask("RequestSession", "//partner/ines", **asked())).session
-    assert session.requested_by == "//partner/ines"
+    capture = (await acme.ask("RequestCapture", "//partner/ines", **asked())).capture
+    assert capture.requested_by == "//partner/ines"
     bare = asked(context=core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT))
-    assert await acme.refused("RequestSession", "//partner/ines", **bare) == "SUBJECT_NOT_PERMITTED"
+    assert await acme.refused("RequestCapture", "//partner/ines", **bare) == "SUBJECT_NOT_PERMITTED"
 
 
 async def test_nobody_approves_what_they_asked_for(acme: Diagnosing) -> None:
     """The requester's approval is refused, another administrator's counts."""
     await acme.permit()
-    session = (await acme.ask("RequestSession", **asked())).session
-    assert await acme.refused("ApproveSession", "admin", session_id=session.id) == "SELF_APPROVAL"
-    assert await acme.refused("StartSession", session_id=session.id) == "APPROVAL_MISSING"
-    answer = await acme.ask("ApproveSession", "berta", session_id=session.id)
-    assert answer.session.state == pb.SESSION_STATE_ARMED
+    capture = (await acme.ask("RequestCapture", **asked())).capture
+    assert await acme.refused("ApproveCapture", "admin", capture_id=capture.id) == "SELF_APPROVAL"
+    assert await acme.refused("StartCapture", capture_id=capture.id) == "APPROVAL_MISSING"
+    answer = await acme.ask("ApproveCapture", "berta", capture_id=capture.id)
+    assert answer.capture.state == pb.SESSION_STATE_ARMED
 
 
 async def test_a_waived_approval_arms_at_once_but_never_for_media(acme: Diagnosing) -> None:
     """Where the customer waives the second person, signalling is armed by request; media needs right and DPIA too."""
     await acme.permit(approval_waived=True)
-    session = (await acme.ask("RequestSession", **asked())).session
-    assert session.state == pb.SESSION_STATE_ARMED
+    capture = (await acme.ask("RequestCapture", **asked())).capture
+    assert capture.state == pb.SESSION_STATE_ARMED
     media = asked(profile=pb.CAPTURE_PROFILE_MEDIA)
-    assert await acme.refused("RequestSession", **media) == "SUBJECT_NOT_PERMITTED"
+    assert await acme.refused("RequestCapture", **media) == "SUBJECT_NOT_PERMITTED"
     await acme.client.change(add=["allow admin capture_media capture any"])
-    waiting = (await acme.ask("RequestSession", **media)).session
+    waiting = (await acme.ask("RequestCapture", **media)).capture
     assert waiting.state == pb.SESSION_STATE_PENDING_ATTESTATION
     promised = pb.PromisedLimits(profile=pb.CAPTURE_PROFILE_MEDIA)
     assert await acme.refused("MakeAttestation", statement=statement(promised=promised)) == "ATTESTATION_INVALID"
     await acme.attest(promised=promised, dpia_reference="DPIA-7")
-    assert (await acme.session(waiting.id)).state == pb.SESSION_STATE_PENDING_APPROVAL
+    assert (await acme.capture(waiting.id)).state == pb.SESSION_STATE_PENDING_APPROVAL
 
 
 @pytest.mark.parametrize(
@@ -208,13 +208,13 @@ async def test_a_waived_approval_arms_at_once_but_never_for_media(acme: Diagnosi
         ({"context": {"case_reference": "T-1"}}, "CASE_MISSING", ""),
         ({"readers": []}, "INVALID_REQUEST", "readers"),
         ({"readers": [{"name": "erik", "public_key": "age1nonsense"}]}, "READER_INVALID", ""),
-        ({"extends_session": "unknown"}, "DIAGNOSTICS_RECORD_NOT_FOUND", ""),
+        ({"extends_capture": "unknown"}, "DIAGNOSTICS_RECORD_NOT_FOUND", ""),
     ],
 )
 async def test_bad_requests_for_a_capture(
     sqlite_site: Site, change: dict[str, Any], reason: str, detail: str | None
 ) -> None:
-    """What is too much, another's or nothing at all: one reason and one entry each, which names the field; no session.
+    """What is too much, another's or nothing at all: one reason and one entry each, which names the field; no capture.
 
     `detail` is the field in the entry; None where the decision of the policy is the entry.
     """
@@ -228,9 +228,9 @@ async def test_bad_requests_for_a_capture(
     async with customer(sqlite_site, places_file=places) as (acme, _running):
         await acme.permit()
         before = len(sqlite_site.entries())
-        assert await acme.refused("RequestSession", **fields) == reason
+        assert await acme.refused("RequestCapture", **fields) == reason
         assert refusals(sqlite_site, before) == ([] if detail is None else [(reason.lower(), detail)])
-        assert not (await acme.ask("ListSessions")).sessions
+        assert not (await acme.ask("ListCaptures")).captures
 
 
 @pytest.mark.parametrize(
@@ -255,9 +255,9 @@ async def test_filters_that_are_none(
     await acme.client.change(add=["allow admin capture_raw_filter capture any"])
     before = len(sqlite_site.entries())
     wanted = asked(selector=pb.CaptureSelector(raw_filter=expression))
-    assert await acme.refused("RequestSession", **wanted) == reason
+    assert await acme.refused("RequestCapture", **wanted) == reason
     assert refusals(sqlite_site, before) == [(reason.lower(), detail)]
-    assert not (await acme.ask("ListSessions")).sessions
+    assert not (await acme.ask("ListCaptures")).captures
 
 
 async def test_a_withdrawn_attestation_takes_the_approval_with_it(acme: Diagnosing) -> None:
@@ -265,13 +265,13 @@ async def test_a_withdrawn_attestation_takes_the_approval_with_it(acme: Diagnosi
     attestation = await acme.permit()
     id = await acme.armed()
     answer = await acme.ask("WithdrawAttestation", attestation_id=attestation.id)
-    assert answer.sessions_ended == 1
-    session = await acme.session(id)
-    assert (session.state, session.approved_by) == (pb.SESSION_STATE_PENDING_ATTESTATION, "")
-    assert await acme.refused("StartSession", session_id=id) == "ATTESTATION_MISSING"
+    assert answer.captures_ended == 1
+    capture = await acme.capture(id)
+    assert (capture.state, capture.approved_by) == (pb.SESSION_STATE_PENDING_ATTESTATION, "")
+    assert await acme.refused("StartCapture", capture_id=id) == "ATTESTATION_MISSING"
     assert await acme.refused("WithdrawAttestation", attestation_id=attestation.id) == "STATE_CONFLICT"
     await acme.attest()
-    assert await acme.refused("StartSession", session_id=id) == "APPROVAL_MISSING"
+    assert await acme.refused("StartCapture", capture_id=id) == "APPROVAL_MISSING"
 
 
 async def test_a_new_version_of_the_notice_needs_a_new_attestation(acme: Diagnosing) -> None:
@@ -280,17 +280,17 @@ async def test_a_new_version_of_the_notice_needs_a_new_attestation(acme: Diagnos
     id = await acme.armed()
     await acme.publish("All calls are captured, with what was said.")
     assert await acme.refused("MakeAttestation", statement=statement()) == "NOTICE_NOT_CURRENT"
-    assert await acme.refused("StartSession", session_id=id) == "ATTESTATION_MISSING"
+    assert await acme.refused("StartCapture", capture_id=id) == "ATTESTATION_MISSING"
 
 
 async def test_disabling_rejects_what_waits(acme: Diagnosing) -> None:
-    """An armed session is gone for good when the customer disables diagnostics."""
+    """An armed capture is gone for good when the customer disables diagnostics."""
     await acme.permit()
     id = await acme.armed()
-    assert (await acme.ask("DisableDiagnostics")).sessions_ended == 1
+    assert (await acme.ask("DisableDiagnostics")).captures_ended == 1
     await acme.enable()
-    assert (await acme.session(id)).state == pb.SESSION_STATE_REJECTED
-    assert await acme.refused("StartSession", session_id=id) == "STATE_CONFLICT"
+    assert (await acme.capture(id)).state == pb.SESSION_STATE_REJECTED
+    assert await acme.refused("StartCapture", capture_id=id) == "STATE_CONFLICT"
 
 
 async def test_informed_and_confirmed_are_counted_apart(acme: Diagnosing) -> None:
@@ -316,19 +316,19 @@ async def test_informed_and_confirmed_are_counted_apart(acme: Diagnosing) -> Non
 
 
 async def test_lists_are_read_page_by_page(acme: Diagnosing) -> None:
-    """Sessions come the newest first, each once; a forged token is refused."""
+    """Captures come the newest first, each once; a forged token is refused."""
     await acme.permit()
-    made = [(await acme.ask("RequestSession", **asked())).session.id for _ in range(5)]
+    made = [(await acme.ask("RequestCapture", **asked())).capture.id for _ in range(5)]
     seen: list[str] = []
     token = ""
     while True:
-        page = await acme.ask("ListSessions", page_size=2, page_token=token)
-        seen += [one.id for one in page.sessions]
+        page = await acme.ask("ListCaptures", page_size=2, page_token=token)
+        seen += [one.id for one in page.captures]
         token = page.next_page_token
         if not token:
             break
     assert seen == made[::-1]
-    assert await acme.refused("ListSessions", page_token="bm9uc2Vuc2U=") == "PAGE_TOKEN_INVALID"
+    assert await acme.refused("ListCaptures", page_token="bm9uc2Vuc2U=") == "PAGE_TOKEN_INVALID"
     assert len((await acme.ask("ListAttestations")).attestations) == 1
 
 
@@ -365,14 +365,14 @@ async def test_usage_is_counted_only_for_those_who_opted_in(acme: Diagnosing, sq
         return [(str(name), int(amount)) for name, amount in rows]
 
     await acme.permit()
-    await acme.ask("RequestSession", **asked())
+    await acme.ask("RequestCapture", **asked())
     assert counted() == []
     assert (await acme.ask("ShareUsage", share=True)).shares_usage
-    await acme.ask("RequestSession", **asked())
-    await acme.ask("RequestSession", **asked())
+    await acme.ask("RequestCapture", **asked())
+    await acme.ask("RequestCapture", **asked())
     assert counted() == [("sessions_requested", 2)]
     assert (await acme.ask("GetUsage")).document == '{"days":[],"threshold":11,"v":1}'
     assert not (await acme.ask("ShareUsage", share=False)).shares_usage
     assert counted() == []
-    await acme.ask("RequestSession", **asked())
+    await acme.ask("RequestCapture", **asked())
     assert counted() == []

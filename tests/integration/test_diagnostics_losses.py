@@ -47,9 +47,9 @@ async def test_a_killed_worker(acme: Diagnosing, sqlite_site: Site) -> None:
     send(10)
     await asyncio.sleep(1.5)
     os.kill(worker_of(id), signal.SIGKILL)
-    session = await ended(acme, id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
-    assert (session.lossy, session.counters.written >= 10) == (True, True)
+    capture = await ended(acme, id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert (capture.lossy, capture.counters.written >= 10) == (True, True)
     assert SECRET not in await evidence(acme, id)
     stopped, sealed = ends(sqlite_site)
     assert (stopped["stop_reason"], sealed["kind"]) == ("worker_lost", "capture.sealed")
@@ -64,10 +64,10 @@ async def test_a_killed_sealer(acme: Diagnosing, sqlite_site: Site) -> None:
     worker = worker_of(id)
     send(10)
     os.kill(sealer_of(id), signal.SIGKILL)
-    session = await ended(acme, id, 5)
+    capture = await ended(acme, id, 5)
     assert not alive(worker)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
-    assert not session.HasField("evidence")
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert not capture.HasField("evidence")
     assert [one["detail"] for one in ends(sqlite_site)] == ["the sealer was lost"] * 2
     assert holding(sqlite_site.settings.data_dir, SECRET) == []
     assert files_of(sqlite_site, id) == []
@@ -83,12 +83,12 @@ async def test_a_full_disk(sqlite_site: Site) -> None:
             await acme.permit()
             id = await started(acme, limits=limits)
             async with asyncio.timeout(30):
-                while (session := await acme.session(id)).state == pb.SESSION_STATE_RUNNING:
+                while (capture := await acme.capture(id)).state == pb.SESSION_STATE_RUNNING:
                     send(300)
                     assert holding(sqlite_site.settings.data_dir, SECRET) == []
-            session = await ended(acme, id)
-            assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
-            assert not session.HasField("evidence")
+            capture = await ended(acme, id)
+            assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
+            assert not capture.HasField("evidence")
         stopped, failed = ends(sqlite_site)
         assert (stopped["stop_reason"], failed["kind"]) == ("disk_low", "capture.failed")
         assert stopped["detail"] == failed["detail"] == "there was no room for the evidence"
@@ -103,9 +103,9 @@ async def test_why_a_worker_did_not_begin_is_told(sqlite_site: Site) -> None:
     async with customer(sqlite_site, places_file=places) as (acme, _server):
         await acme.permit()
         id = await acme.armed(interface="lwnone0")
-        assert await acme.refused("StartSession", session_id=id) == "DIAGNOSIS_UNAVAILABLE"
-        session = await acme.session(id)
-        assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_ERROR)
+        assert await acme.refused("StartCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
+        capture = await acme.capture(id)
+        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_ERROR)
     assert [one["detail"] for one in ends(sqlite_site)] == ["the interface cannot be captured from"] * 2
     assert files_of(sqlite_site, id) == []
 
@@ -113,23 +113,23 @@ async def test_why_a_worker_did_not_begin_is_told(sqlite_site: Site) -> None:
 async def test_evidence_is_read_and_deleted_where_it_lies(acme: Diagnosing, sqlite_site: Site) -> None:
     """A server with another folder neither hands out nor deletes; one that shares the folder does both."""
     id = await started(acme)
-    await acme.ask("StopSession", session_id=id)
+    await acme.ask("StopCapture", capture_id=id)
     await ended(acme, id)
     data = sqlite_site.settings.data_dir
     async with open_again(sqlite_site, evidence_dir=data / "elsewhere") as (other, _server):
-        assert await other.refused("DeleteSession", session_id=id) == "DIAGNOSIS_UNAVAILABLE"
+        assert await other.refused("DeleteCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
     assert files_of(sqlite_site, id) == [f"{id}.pcapng.age", f"{id}.seal"]
-    assert (await acme.session(id)).state == pb.SESSION_STATE_SEALED
+    assert (await acme.capture(id)).state == pb.SESSION_STATE_SEALED
     async with open_again(sqlite_site, evidence_dir=(data / "evidence").rename(data / "moved")) as (other, _server):
-        answer = await other.ask("DeleteSession", session_id=id)
-        assert answer.session.state == pb.SESSION_STATE_DELETED
+        answer = await other.ask("DeleteCapture", capture_id=id)
+        assert answer.capture.state == pb.SESSION_STATE_DELETED
     assert [one.name for one in (data / "moved").iterdir()] == ["folder-id"]
 
 
 async def test_evidence_elsewhere_is_not_handed_out(acme: Diagnosing, sqlite_site: Site) -> None:
     """A server that does not have the file says so; it is there for one that has."""
     id = await started(acme)
-    await acme.ask("StopSession", session_id=id)
+    await acme.ask("StopCapture", capture_id=id)
     await ended(acme, id)
     async with open_again(sqlite_site, evidence_dir=sqlite_site.settings.data_dir / "elsewhere") as (other, _server):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -144,17 +144,17 @@ async def test_evidence_of_a_server_that_is_killed(sqlite_site: Site, monkeypatc
     data = Path(sqlite_site.settings.data_dir)
     id = await killed(sqlite_site)
     assert files_of(sqlite_site, id) == [f"{id}.pcapng.age", f"{id}.seal"]
-    async with found_again(sqlite_site, monkeypatch, id) as (acme, session):
-        assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
-        assert (session.lossy, session.counters.written >= 20) == (True, True)
+    async with found_again(sqlite_site, monkeypatch, id) as (acme, capture):
+        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+        assert (capture.lossy, capture.counters.written >= 20) == (True, True)
         plain = await evidence(acme, id)
         assert b"MESSAGE sip:bob@example" in plain
         assert SECRET not in plain
         stopped, sealed = ends(sqlite_site)
         assert (stopped["stop_reason"], sealed["kind"], sealed["sound"]) == ("lease_lost", "capture.sealed", False)
-        assert sealed["evidence"]["sealed_sha256"] == session.evidence.sealed_sha256
+        assert sealed["evidence"]["sealed_sha256"] == capture.evidence.sealed_sha256
         assert holding(data, SECRET) == []
-        await acme.ask("DeleteSession", session_id=id)
+        await acme.ask("DeleteCapture", capture_id=id)
         assert files_of(sqlite_site, id) == []
 
 
@@ -162,7 +162,7 @@ async def test_evidence_of_a_server_that_is_killed(sqlite_site: Site, monkeypatc
 async def test_evidence_that_is_not_whole_after_a_kill(
     sqlite_site: Site, monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
-    """What does not agree with its seal, or has none, is no evidence: the session has failed, and nothing stays."""
+    """What does not agree with its seal, or has none, is no evidence: the capture has failed, and nothing stays."""
     id = await killed(sqlite_site)
     folder = Path(sqlite_site.settings.data_dir) / "evidence"
     if loss == "no seal":
@@ -170,14 +170,14 @@ async def test_evidence_that_is_not_whole_after_a_kill(
     else:
         with (folder / f"{id}.pcapng.age").open("ab") as file:
             file.write(b"x")
-    async with found_again(sqlite_site, monkeypatch, id) as (_acme, session):
-        assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+    async with found_again(sqlite_site, monkeypatch, id) as (_acme, capture):
+        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
     assert [one["detail"] for one in ends(sqlite_site)] == ["the server was lost, and no whole evidence was found"] * 2
     assert files_of(sqlite_site, id) == []
 
 
 async def killed(site: Site) -> str:
-    """A session whose server was killed in the middle of it, and whose worker has ended since."""
+    """A capture whose server was killed in the middle of it, and whose worker has ended since."""
     data = Path(site.settings.data_dir)
     (data / "places.toml").write_text('[acme]\ninterfaces = ["lo"]\n')
     stated = {"LINEWARDEN_PLACES_FILE": "places.toml", "LINEWARDEN_CAPTURE_MIN_DISK_FREE": "0"}
@@ -198,8 +198,8 @@ async def killed(site: Site) -> str:
 @asynccontextmanager
 async def found_again(
     site: Site, monkeypatch: pytest.MonkeyPatch, id: str
-) -> AsyncIterator[tuple[Diagnosing, pb.Session]]:
-    """The next server, once it has ended the session; it waits for a second where others wait for lease and grace."""
+) -> AsyncIterator[tuple[Diagnosing, pb.Capture]]:
+    """The next server, once it has ended the capture; it waits for a second where others wait for lease and grace."""
     monkeypatch.setattr("linewarden.diagnostics.captures.sweeper.GRACE_S", 1.0 - LEASE_S)
     monkeypatch.setattr("linewarden.server.diagnostics.assembly.SWEEP_INTERVAL_S", 0.2)
     async with open_again(site) as (acme, _server):

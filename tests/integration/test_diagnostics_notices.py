@@ -139,7 +139,7 @@ async def test_an_attestation_is_of_one_version_and_its_audience(acme: Diagnosin
 async def test_a_notice_is_sent_by_mail_and_each_result_is_recorded(sqlite_site: Site) -> None:
     """Whom the mail server takes mail for is informed, the others failed; addresses stand nowhere."""
     async with posting(sqlite_site, smtp_domains=("post.example",)) as (acme, box):
-        missing = to("bob", session_id="none")
+        missing = to("bob", capture_id="none")
         assert await acme.refused("SendNotice", **missing) == "DIAGNOSTICS_RECORD_NOT_FOUND"
         assert box.taken == []
         recipients = [*to("bob", "nobody")["recipients"], pb.Recipient(person="eve", address="eve@other.example")]
@@ -161,7 +161,7 @@ async def test_who_may_not_tell_introduces_nobody(acme: Diagnosing, sqlite_site:
     """The persons of a list that is refused are not made known to the log; the refusal is one decision."""
     one = pb.Receipt(person="stranger-1", fact=pb.RECEIPT_FACT_INFORMED)
     one.at.FromDatetime(datetime.now(UTC))
-    await acme.refused("ListSessions", "bob")  # bob himself is known from here on
+    await acme.refused("ListCaptures", "bob")  # bob himself is known from here on
     before = len(sqlite_site.entries())
     assert await acme.refused("SendNotice", "bob", **to("stranger-2")) == "SUBJECT_NOT_PERMITTED"
     listed: dict[str, Any] = {**ABOUT, "channel": pb.NOTICE_CHANNEL_PAPER, "receipts": [one]}

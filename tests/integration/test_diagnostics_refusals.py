@@ -84,8 +84,8 @@ async def prepared(made: Scene, case: dict[str, Any]) -> Scene:
 
 @pytest.mark.parametrize("case", parameters())
 async def test_a_refusal_or_fault_has_one_reason_state_and_entry(case: dict[str, Any], stage: Scene) -> None:
-    """What the case says, exactly: reason of the call, state and stop reason of the session, entries of the log."""
-    before, sessions = len(stage.site.entries()), await ids(stage)
+    """What the case says, exactly: reason of the call, state and stop reason of the capture, entries of the log."""
+    before, captures = len(stage.site.entries()), await ids(stage)
     runs = "start" in case.get("given", ())
     stage.clock.ahead_s += case.get("clock_s", 0)
     if "happens" in case:
@@ -94,8 +94,8 @@ async def test_a_refusal_or_fault_has_one_reason_state_and_entry(case: dict[str,
         assert await told(stage, case) == (case.get("reason", ""), case.get("told", {}))
     if runs:
         stage.send()
-        await ended(stage.acme, stage.session)
-    assert await ids(stage) == sessions
+        await ended(stage.acme, stage.capture)
+    assert await ids(stage) == captures
     await check(stage, case, before, case["entries"])
     if later := case.get("later"):
         await reached(stage, later["state"])
@@ -107,8 +107,8 @@ async def test_a_refusal_or_fault_has_one_reason_state_and_entry(case: dict[str,
 
 
 async def ids(stage: Scene) -> list[str]:
-    """All sessions there are."""
-    return [one.id for one in (await stage.acme.ask("ListSessions", page_size=100)).sessions]
+    """All captures there are."""
+    return [one.id for one in (await stage.acme.ask("ListCaptures", page_size=100)).captures]
 
 
 async def told(stage: Scene, case: dict[str, Any]) -> tuple[str, dict[str, str]]:
@@ -122,34 +122,34 @@ async def told(stage: Scene, case: dict[str, Any]) -> tuple[str, dict[str, str]]
 
 
 async def check(stage: Scene, case: dict[str, Any], before: int, entries: list[dict[str, Any]]) -> None:
-    """Compare state, stop reason and entries with what a case says, and see that the entries are about its session."""
+    """Compare state, stop reason and entries with what a case says, and see that the entries are about its capture."""
     if "state" in case:
-        session = await stage.acme.session(stage.session)
-        state = pb.SessionState.Name(session.state).removeprefix("SESSION_STATE_").lower()
-        reason = pb.CaptureStopReason.Name(session.stop_reason).removeprefix("CAPTURE_STOP_REASON_").lower()
+        capture = await stage.acme.capture(stage.capture)
+        state = pb.CaptureState.Name(capture.state).removeprefix("CAPTURE_STATE_").lower()
+        reason = pb.CaptureStopReason.Name(capture.stop_reason).removeprefix("CAPTURE_STOP_REASON_").lower()
         assert (state, reason) == (case["state"], case.get("stop_reason", "unspecified"))
     new = [entry for entry in stage.site.entries()[before:] if entry["kind"] not in USUAL]
     assert [{name: entry[name] for name in SAID if name in entry} for entry in new] == entries
-    assert {entry["session"] for entry in new if "session" in entry} <= {stage.session}
+    assert {entry["session"] for entry in new if "session" in entry} <= {stage.capture}
 
 
 async def check_evidence(stage: Scene) -> None:
     """What was sealed opens and is masked; where nothing was sealed, nothing stays."""
-    session = await stage.acme.session(stage.session)
-    if session.state != pb.SESSION_STATE_SEALED:
-        assert not session.HasField("evidence")
-        assert files_of(stage.site, stage.session) == []
+    capture = await stage.acme.capture(stage.capture)
+    if capture.state != pb.SESSION_STATE_SEALED:
+        assert not capture.HasField("evidence")
+        assert files_of(stage.site, stage.capture) == []
         return
-    plain = await evidence(stage.acme, stage.session)
+    plain = await evidence(stage.acme, stage.capture)
     assert plain.count(b"MESSAGE sip:bob@example") >= 5
     assert SECRET not in plain
 
 
 async def reached(stage: Scene, state: str) -> None:
-    """Wait until the sweeper has brought the session into a state."""
+    """Wait until the sweeper has brought the capture into a state."""
     assert stage.running is not None
     await sweep_until_believed(stage.running)
-    wanted = pb.SessionState.Value(f"SESSION_STATE_{state.upper()}")
+    wanted = pb.CaptureState.Value(f"SESSION_STATE_{state.upper()}")
     async with asyncio.timeout(15):
-        while (await stage.acme.session(stage.session)).state != wanted:  # noqa: ASYNC110 - the server does it
+        while (await stage.acme.capture(stage.capture)).state != wanted:  # noqa: ASYNC110 - the server does it
             await asyncio.sleep(0.2)

@@ -44,9 +44,9 @@ PORT = _free_port()
 pytestmark = live
 
 
-def _order(session: str = "s1", reader: Reader = READER, **changes: Any) -> Order:
+def _order(capture: str = "s1", reader: Reader = READER, **changes: Any) -> Order:
     ticket = StartTicket(
-        id=session,
+        id=capture,
         tenant="acme",
         who="alice",
         why="case 4711",
@@ -213,7 +213,7 @@ async def test_why_a_worker_did_not_begin(tmp_path: Path, change: dict[str, Any]
 
 
 async def test_evidence_is_never_made_twice(tmp_path: Path) -> None:
-    """A session that has a file already starts nothing, and its file stays as it is."""
+    """A capture that has a file already starts nothing, and its file stays as it is."""
     workers = LocalWorkers(tmp_path)
     workers.path("s1").write_bytes(b"evidence")
     with pytest.raises(DiagnosisUnavailable):

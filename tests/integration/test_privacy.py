@@ -94,8 +94,8 @@ async def use_diagnostics(client: Client) -> str:
     selector = pb.CaptureSelector(extensions=[EXTENSION], call_ids=[CALL_ID], hosts=[HOST])
     readers = [pb.EvidenceReader(name=OWNER, public_key=READER.public_key)]
     wanted = asked(selector=selector, readers=readers, context=case)
-    await acme.ask("RequestSession", **wanted)
-    await acme.ask("RequestSession", **wanted | {"interface": "", "file": FILE})
+    await acme.ask("RequestCapture", **wanted)
+    await acme.ask("RequestCapture", **wanted | {"interface": "", "file": FILE})
     await acme.ask("ListActiveNotices", HILDEGARD, extensions=[EXTENSION])
     probe: dict[str, Any] = {"kind": pb.PROBE_KIND_REACHABILITY, "port": 9, "timeout_ms": 200, "context": case}
     await acme.ask("RunProbe", **probe, target="127.0.0.1")
@@ -103,12 +103,12 @@ async def use_diagnostics(client: Client) -> str:
     nobody = [pb.EvidenceReader(name=OWNER, public_key=NUMBER)]
     refused = (
         ("RecordReceipts", "admin", listed),
-        ("SendNotice", "admin", {**about, "recipients": recipients, "session_id": "none"}),
+        ("SendNotice", "admin", {**about, "recipients": recipients, "capture_id": "none"}),
         ("SendNotice", "admin", {**about, "recipients": [pb.Recipient(person=OWNER, address=f"{ADDRESS}@x")]}),
         ("GetNotice", f"//partner/{HILDEGARD}", about),
         ("MakeAttestation", "admin", {"statement": statement(**words, notice_version=2, audience=f"{AUDIENCE}?")}),
-        ("RequestSession", "admin", wanted | {"readers": nobody}),
-        ("RequestSession", HILDEGARD, wanted),
+        ("RequestCapture", "admin", wanted | {"readers": nobody}),
+        ("RequestCapture", HILDEGARD, wanted),
         ("RunProbe", "admin", {**probe, "target": HOST}),
     )
     told = ""

@@ -80,12 +80,12 @@ def of_ports(ports: Ports) -> pb.CaptureSelector:
 
 async def stopped(acme: Diagnosing, id: str) -> bytes:
     """The evidence of a capture that is told to stop, and lost nothing."""
-    await acme.ask("StopSession", session_id=id)
-    session = await ended(acme, id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
-    counters = session.counters
+    await acme.ask("StopCapture", capture_id=id)
+    capture = await ended(acme, id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    counters = capture.counters
     assert counters.received == counters.delivered == counters.written > 60
-    assert (counters.dropped, session.lossy) == (0, False)
+    assert (counters.dropped, capture.lossy) == (0, False)
     return await evidence(acme, id)
 
 

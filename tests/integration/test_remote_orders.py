@@ -63,7 +63,7 @@ async def test_a_worker_refuses_what_its_server_has_not_ordered(branch: Branch, 
     said = await _answer_of(
         branch, enrolment, worker_pb2.AttendResponse(start=worker_pb2.SignedOrder(note=note, id="s1"))
     )
-    assert said.refused.session_id == "s1"
+    assert said.refused.capture_id == "s1"
     assert not enrolment.spool.exists()
 
 

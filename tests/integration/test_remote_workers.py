@@ -34,22 +34,22 @@ async def test_a_capture_at_another_host(branch: Branch) -> None:
         id = await branch.started()
         send(20)
         async with asyncio.timeout(10):
-            while (await branch.acme.session(id)).state == pb.SESSION_STATE_RUNNING:
+            while (await branch.acme.capture(id)).state == pb.SESSION_STATE_RUNNING:
                 looks = [one async for one in _watch(branch.acme, id, 1)]
                 if looks[0].counters.written == 20:
                     break
                 await asyncio.sleep(0.1)
-        await branch.acme.ask("StopSession", session_id=id)
-        session = await ended(branch.acme, id)
-        assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
-        assert (session.worker, session.interface) == ("branch", "lo")
-        assert (session.counters.written, session.counters.dropped) == (20, 0)
+        await branch.acme.ask("StopCapture", capture_id=id)
+        capture = await ended(branch.acme, id)
+        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+        assert (capture.worker, capture.interface) == ("branch", "lo")
+        assert (capture.counters.written, capture.counters.dropped) == (20, 0)
         plain = await evidence(branch.acme, id)
         assert b"MESSAGE sip:bob@example" in plain
         assert b"worker: branch" in plain
         assert SECRET not in plain
         sealed = (branch.evidence / f"{id}.pcapng.age").read_bytes()
-        assert hashlib.sha256(sealed).hexdigest() == session.evidence.sealed_sha256
+        assert hashlib.sha256(sealed).hexdigest() == capture.evidence.sealed_sha256
         await until(lambda: not list(enrolment.spool.iterdir()))
     await until(lambda: branch.kinds().count("worker.left") == 1)
     assert branch.kinds().count("worker.attended") == 1
@@ -63,15 +63,15 @@ async def test_a_pause_reaches_another_host(branch: Branch) -> None:
     async with branch.attending():
         id = await branch.started()
         send(2)
-        await branch.acme.ask("PauseSession", session_id=id)
+        await branch.acme.ask("PauseCapture", capture_id=id)
         await asyncio.sleep(1)
         send(30)
         await asyncio.sleep(0.5)
-        await branch.acme.ask("ResumeSession", session_id=id)
+        await branch.acme.ask("ResumeCapture", capture_id=id)
         await asyncio.sleep(1)
         send(3)
         await asyncio.sleep(0.3)
-        await branch.acme.ask("StopSession", session_id=id)
+        await branch.acme.ask("StopCapture", capture_id=id)
         assert (await ended(branch.acme, id)).counters.written == 5
 
 
@@ -82,9 +82,9 @@ async def test_a_withdrawal_stops_a_capture_at_another_host(branch: Branch) -> N
     async with branch.attending():
         id = await branch.started()
         await branch.acme.ask("WithdrawAttestation", attestation_id=attestations[0].id)
-        session = await ended(branch.acme, id)
-    assert session.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN
-    assert session.state == pb.SESSION_STATE_SEALED
+        capture = await ended(branch.acme, id)
+    assert capture.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN
+    assert capture.state == pb.SESSION_STATE_SEALED
 
 
 @live
@@ -96,15 +96,15 @@ async def test_a_limit_ends_a_capture_at_another_host(branch: Branch) -> None:
     async with branch.attending():
         id = await branch.started(limits=limits)
         send(20)
-        session = await ended(branch.acme, id)
-    assert (session.stop_reason, session.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 4)
+        capture = await ended(branch.acme, id)
+    assert (capture.stop_reason, capture.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 4)
 
 
 async def test_without_its_worker_a_session_stays_armed(branch: Branch) -> None:
     """Where nobody attends, nothing starts, and nothing is lost."""
     id = await branch.armed()
-    assert await branch.acme.refused("StartSession", session_id=id) == "DIAGNOSIS_UNAVAILABLE"
-    assert (await branch.acme.session(id)).state == pb.SESSION_STATE_ARMED
+    assert await branch.acme.refused("StartCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
+    assert (await branch.acme.capture(id)).state == pb.SESSION_STATE_ARMED
     probe = {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "timeout_ms": 500, "worker": "branch"}
     assert await branch.acme.refused("RunProbe", **probe) == "DIAGNOSIS_UNAVAILABLE"
 
@@ -116,18 +116,18 @@ async def test_without_its_worker_a_session_stays_armed(branch: Branch) -> None:
 )
 async def test_other_workers_and_interfaces_are_refused(branch: Branch, fields: dict[str, Any], detail: str) -> None:
     """A tenant captures at hosts and on interfaces that the operator has stated to be its own."""
-    assert await branch.acme.refused("RequestSession", **asked(**fields)) == "SELECTOR_NOT_PERMITTED"
+    assert await branch.acme.refused("RequestCapture", **asked(**fields)) == "SELECTOR_NOT_PERMITTED"
     refused = [entry for entry in branch.site.entries() if entry["kind"] == "diagnostics.refused"]
     assert refused[-1]["detail"] == detail
 
 
 async def test_the_worker_has_the_last_word_on_its_interfaces(branch: Branch) -> None:
-    """What the worker's own configuration does not allow is refused there, and the session has failed."""
+    """What the worker's own configuration does not allow is refused there, and the capture has failed."""
     async with branch.attending():
         id = await branch.armed(interface="eth7")
-        assert await branch.acme.refused("StartSession", session_id=id) == "DIAGNOSIS_UNAVAILABLE"
-        session = await branch.acme.session(id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_ERROR)
+        assert await branch.acme.refused("StartCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
+        capture = await branch.acme.capture(id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_ERROR)
 
 
 async def test_a_probe_from_another_host(branch: Branch) -> None:
@@ -143,7 +143,7 @@ async def test_a_probe_from_another_host(branch: Branch) -> None:
 
 @live
 async def test_a_worker_that_is_lost_fails_its_session(branch: Branch) -> None:
-    """When the worker's process is killed, the session fails for that reason, and no evidence is called such."""
+    """When the worker's process is killed, the capture fails for that reason, and no evidence is called such."""
     enrolment = branch.enrol()
     worker = worker_process(enrolment)
     await branch.attended(1)
@@ -151,8 +151,8 @@ async def test_a_worker_that_is_lost_fails_its_session(branch: Branch) -> None:
     send(5)
     worker.send_signal(signal.SIGKILL)
     worker.wait(10)
-    session = await ended(branch.acme, id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    capture = await ended(branch.acme, id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
     assert branch.files() == []
     await until(lambda: not capture_processes(id))
     again = worker_process(enrolment)
@@ -171,8 +171,8 @@ async def test_a_worker_that_is_told_to_stop_delivers_first(branch: Branch) -> N
     send(5)
     await asyncio.sleep(0.5)
     worker.send_signal(signal.SIGTERM)
-    session = await ended(branch.acme, id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+    capture = await ended(branch.acme, id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
     assert b"MESSAGE sip:bob@example" in await evidence(branch.acme, id)
     assert await asyncio.to_thread(worker.wait, 20) == 0
 
@@ -181,7 +181,7 @@ async def test_a_worker_that_is_told_to_stop_delivers_first(branch: Branch) -> N
 async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site: Site) -> None:
     """When the server is killed, the worker stops capturing and keeps nothing; the next server records the loss.
 
-    The next server takes the session for lost after more than a minute; here that time passes on the sweeper's clock.
+    The next server takes the capture for lost after more than a minute; here that time passes on the sweeper's clock.
     """
     settings = prepare(sqlite_site)
     async with customer(sqlite_site, **settings) as (acme, running):
@@ -198,7 +198,7 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
         acme = Diagnosing(client_of(server.address, sqlite_site))
         await until(lambda: "worker.attended" in [e["kind"] for e in sqlite_site.entries("")])
         id = await acme.armed(worker="branch")
-        await acme.ask("StartSession", session_id=id)
+        await acme.ask("StartCapture", capture_id=id)
         send(5)
         server.kill()
         await acme.client.channel.close()
@@ -208,11 +208,11 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
         await asyncio.to_thread(worker.wait, 20)
     before = len(sqlite_site.entries())
     async with open_again(sqlite_site, **settings) as (acme, running):
-        assert (await acme.session(id)).state == pb.SESSION_STATE_RUNNING
+        assert (await acme.capture(id)).state == pb.SESSION_STATE_RUNNING
         await sweep_until_lost(running)
-        session = await acme.session(id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
-    assert not session.HasField("evidence")
+        capture = await acme.capture(id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+    assert not capture.HasField("evidence")
     assert Branch(sqlite_site, acme, running).files() == []
     since = [entry for entry in sqlite_site.entries()[before:] if entry["kind"].startswith("capture.")]
     assert [entry["kind"] for entry in since] == ["capture.stopped", "capture.failed"]
@@ -221,9 +221,9 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
     }
 
 
-async def _watch(acme: Diagnosing, id: str, most: int) -> AsyncIterator[pb.WatchSessionResponse]:
-    request = acme.request("WatchSession", "admin", session_id=id)
-    call = acme.stub.WatchSession(request, metadata=acme.client.metadata, timeout=10)
+async def _watch(acme: Diagnosing, id: str, most: int) -> AsyncIterator[pb.WatchCaptureResponse]:
+    request = acme.request("WatchCapture", "admin", capture_id=id)
+    call = acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=10)
     seen = 0
     async for look in call:
         yield look

@@ -63,7 +63,7 @@ async def test_a_worker_begins_with_hello(branch: Branch, said: str) -> None:
     """Who does not begin as the contract says is refused, and not recorded as attending."""
     first = {
         "nothing": worker_pb2.AttendRequest(),
-        "no hello": worker_pb2.AttendRequest(begun=worker_pb2.CaptureBegun(session_id="x")),
+        "no hello": worker_pb2.AttendRequest(begun=worker_pb2.CaptureBegun(capture_id="x")),
         "another protocol": worker_pb2.AttendRequest(hello=worker_pb2.WorkerHello(protocol=2)),
     }[said]
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -108,9 +108,9 @@ class Puppet:
                     return getattr(message, kind)
         return pytest.fail(f"no {kind} came")
 
-    async def deliver(self, session: str, content: bytes) -> Any:
+    async def deliver(self, capture: str, content: bytes) -> Any:
         """Deliver bytes as evidence."""
-        part = worker_pb2.DeliverEvidenceRequest(session_id=session, content=content)
+        part = worker_pb2.DeliverEvidenceRequest(capture_id=capture, content=content)
         return await self.stub.DeliverEvidence(iter([part]), timeout=10)
 
     async def _said(self) -> AsyncIterator[worker_pb2.AttendRequest]:
@@ -120,14 +120,14 @@ class Puppet:
 
 @asynccontextmanager
 async def puppet(branch: Branch) -> AsyncIterator[tuple[Puppet, str]]:
-    """A worker under a test's control, with a session that it has said to have begun."""
+    """A worker under a test's control, with a capture that it has said to have begun."""
     async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
         made = Puppet(channel)
         await made.hear("welcome")
         id = await branch.armed()
-        starting = asyncio.create_task(branch.acme.ask("StartSession", session_id=id))
+        starting = asyncio.create_task(branch.acme.ask("StartCapture", capture_id=id))
         assert (await made.hear("start")).id == id
-        made.say(begun=worker_pb2.CaptureBegun(session_id=id))
+        made.say(begun=worker_pb2.CaptureBegun(capture_id=id))
         await starting
         yield made, id
 
@@ -140,7 +140,7 @@ def _evidence_of(content: bytes, **more: Any) -> pb.Evidence:
 
 def _ended(id: str, evidence: pb.Evidence | None) -> worker_pb2.CaptureEnded:
     return worker_pb2.CaptureEnded(
-        session_id=id, stop_reason=pb.CAPTURE_STOP_REASON_TIME, counters=pb.CaptureCounters(), evidence=evidence
+        capture_id=id, stop_reason=pb.CAPTURE_STOP_REASON_TIME, counters=pb.CaptureCounters(), evidence=evidence
     )
 
 
@@ -156,19 +156,19 @@ async def test_evidence_is_what_was_delivered(branch: Branch, lie: str) -> None:
             "another size": _evidence_of(b"sealed", sealed_bytes=7),
         }[lie]
         made.say(ended=_ended(id, stated))
-        session = await ended(branch.acme, id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_TIME)
+        capture = await ended(branch.acme, id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_TIME)
     assert branch.files() == []
 
 
 async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(branch: Branch) -> None:
-    """A second file, one that is too long, and one for another session are refused; the first stays as it came."""
+    """A second file, one that is too long, and one for another capture are refused; the first stays as it came."""
     async with puppet(branch) as (made, id):
         for other in ("another", "../../x"):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await made.deliver(other, b"x")
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        parts = (worker_pb2.DeliverEvidenceRequest(session_id=id, content=bytes(1 << 20)) for _ in range(9))
+        parts = (worker_pb2.DeliverEvidenceRequest(capture_id=id, content=bytes(1 << 20)) for _ in range(9))
         with pytest.raises(grpc.aio.AioRpcError):
             await made.stub.DeliverEvidence(parts, timeout=10)
         await until(lambda: not branch.files())
@@ -178,31 +178,31 @@ async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(b
             await made.deliver(id, b"other")
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         made.say(ended=_ended(id, _evidence_of(b"sealed")))
-        session = await ended(branch.acme, id)
-        assert (session.state, session.evidence.sealed_bytes) == (pb.SESSION_STATE_SEALED, 6)
+        capture = await ended(branch.acme, id)
+        assert (capture.state, capture.evidence.sealed_bytes) == (pb.SESSION_STATE_SEALED, 6)
 
 
 @pytest.mark.parametrize(
     "said",
     [
-        {"progress": worker_pb2.CaptureProgress(session_id="ID", counters=pb.CaptureCounters(rules={"alice": 1}))},
-        {"progress": worker_pb2.CaptureProgress(session_id="ID", counters=pb.CaptureCounters(received=1 << 60))},
+        {"progress": worker_pb2.CaptureProgress(capture_id="ID", counters=pb.CaptureCounters(rules={"alice": 1}))},
+        {"progress": worker_pb2.CaptureProgress(capture_id="ID", counters=pb.CaptureCounters(received=1 << 60))},
         {"ended": _ended("ID", pb.Evidence(plain_sha256="alice"))},
-        {"ended": worker_pb2.CaptureEnded(session_id="ID", counters=pb.CaptureCounters())},
+        {"ended": worker_pb2.CaptureEnded(capture_id="ID", counters=pb.CaptureCounters())},
         {"hello": worker_pb2.WorkerHello(protocol=PROTOCOL)},
         {},
     ],
     ids=["rule", "number", "hash", "reason", "hello", "nothing"],
 )
 async def test_a_worker_that_talks_nonsense_is_lost(branch: Branch, said: dict[str, Any]) -> None:
-    """Nothing of what makes no sense reaches a record; the link ends, and the session with it."""
+    """Nothing of what makes no sense reaches a record; the link ends, and the capture with it."""
     async with puppet(branch) as (made, id):
         for message in said.values():
-            if hasattr(message, "session_id"):
-                message.session_id = id
+            if hasattr(message, "capture_id"):
+                message.capture_id = id
         made.say(**said)
-        session = await ended(branch.acme, id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+        capture = await ended(branch.acme, id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
     assert not any("alice" in str(entry) for entry in branch.site.entries() if entry["kind"].startswith("capture."))
 
 
@@ -272,7 +272,7 @@ async def test_two_deliveries_of_one_capture_do_not_meet(branch: Branch) -> None
 
         async def parts() -> AsyncIterator[worker_pb2.DeliverEvidenceRequest]:
             while content := await more.get():
-                yield worker_pb2.DeliverEvidenceRequest(session_id=id, content=content)
+                yield worker_pb2.DeliverEvidenceRequest(capture_id=id, content=content)
 
         first: Any = made.stub.DeliverEvidence(parts(), timeout=20)
         more.put_nowait(b"sea")
@@ -302,16 +302,16 @@ async def test_a_worker_that_talks_and_never_ends_is_stopped_and_lost(branch: Br
     link = branch.running._diagnosing.hub
     async with puppet(branch) as (made, id):
         (worker,) = link._links["branch"].captures.values()
-        await branch.acme.ask("StopSession", session_id=id)
-        assert (await made.hear("stop")).session_id == id
+        await branch.acme.ask("StopCapture", capture_id=id)
+        assert (await made.hear("stop")).capture_id == id
         until_s = worker._until
         for _ in range(5):
-            made.say(progress=worker_pb2.CaptureProgress(session_id=id, counters=pb.CaptureCounters()))
+            made.say(progress=worker_pb2.CaptureProgress(capture_id=id, counters=pb.CaptureCounters()))
             await asyncio.sleep(0.1)
         assert worker._until == until_s
         worker._until = 0.0
-        session = await ended(branch.acme, id)
-    assert (session.state, session.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_REQUESTED)
+        capture = await ended(branch.acme, id)
+    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_REQUESTED)
 
 
 async def test_a_worker_that_comes_again_and_again_is_refused(branch: Branch) -> None:

@@ -56,12 +56,12 @@ class Customer:
         self._publish()
         early = self._request("lo")
         attestation = self._attest()
-        self._refused("ApproveSession", grpc.StatusCode.PERMISSION_DENIED, session_id=early)
-        self._refused("StopSession", grpc.StatusCode.FAILED_PRECONDITION, session_id=early)
+        self._refused("ApproveCapture", grpc.StatusCode.PERMISSION_DENIED, capture_id=early)
+        self._refused("StopCapture", grpc.StatusCode.FAILED_PRECONDITION, capture_id=early)
         self._ask("WithdrawAttestation", attestation_id=attestation)
         self._refused("WithdrawAttestation", grpc.StatusCode.FAILED_PRECONDITION, attestation_id=attestation)
         self._refused("ConfirmNotice", grpc.StatusCode.FAILED_PRECONDITION, notice_id="faults", notice_version=2)
-        self._ask("RejectSession", "berta", session_id=early)
+        self._ask("RejectCapture", "berta", capture_id=early)
         self._attest()
         self._probe()
         self._fail()
@@ -91,13 +91,13 @@ class Customer:
 
     def _request(self, interface: str) -> str:
         id: str = self._ask(
-            "RequestSession",
+            "RequestCapture",
             profile=pb.CAPTURE_PROFILE_SIGNALLING,
             selector=_SELECTOR,
             limits=_LIMITS,
             interface=interface,
             readers=[_READER],
-        ).session.id
+        ).capture.id
         return id
 
     def _probe(self) -> None:
@@ -107,26 +107,26 @@ class Customer:
     def _fail(self) -> None:
         """An interface that is not there ends a capture before it begins."""
         id = self._request("none0")
-        self._ask("ApproveSession", "berta", session_id=id)
+        self._ask("ApproveCapture", "berta", capture_id=id)
         try:
-            self._ask("StartSession", session_id=id)
+            self._ask("StartCapture", capture_id=id)
         except grpc.RpcError as error:
-            assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017 - either way the session has failed
+            assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017 - either way the capture has failed
         self._await_end(id)
-        self._ask("DeleteSession", session_id=id)
+        self._ask("DeleteCapture", capture_id=id)
 
     def _capture(self) -> None:
         id = self._request("lo")
-        self._ask("ApproveSession", "berta", session_id=id)
-        for step in ("StartSession", "PauseSession", "ResumeSession", "StopSession"):
-            self._ask(step, session_id=id)
+        self._ask("ApproveCapture", "berta", capture_id=id)
+        for step in ("StartCapture", "PauseCapture", "ResumeCapture", "StopCapture"):
+            self._ask(step, capture_id=id)
         self._await_end(id)
-        request = self._message("ReadEvidence", _SOMEONE, session_id=id)
+        request = self._message("ReadEvidence", _SOMEONE, capture_id=id)
         assert list(self._stub.ReadEvidence(request, metadata=self._metadata, timeout=10))
 
     def _await_end(self, id: str) -> None:
-        request = self._message("WatchSession", _SOMEONE, session_id=id)
-        for _look in self._stub.WatchSession(request, metadata=self._metadata, timeout=20):
+        request = self._message("WatchCapture", _SOMEONE, capture_id=id)
+        for _look in self._stub.WatchCapture(request, metadata=self._metadata, timeout=20):
             pass
 
     def _ask(self, method: str, subject: str = "admin", /, **fields: Any) -> Any:

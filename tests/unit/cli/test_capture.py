@@ -1,4 +1,4 @@
-"""The steps of a session on the command line: what has to be stated for which, and lists of more than a page."""
+"""The steps of a capture on the command line: what has to be stated for which, and lists of more than a page."""
 
 import json
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from linewarden.v1 import diagnostics_pb2 as pb
 from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer, add_DiagnosticsServiceServicer_to_server
 
 METHODS = {
-    "approve": "ApproveSession", "reject": "RejectSession", "start": "StartSession", "pause": "PauseSession",
-    "resume": "ResumeSession", "stop": "StopSession", "delete": "DeleteSession",
+    "approve": "ApproveCapture", "reject": "RejectCapture", "start": "StartCapture", "pause": "PauseCapture",
+    "resume": "ResumeCapture", "stop": "StopCapture", "delete": "DeleteCapture",
 }  # fmt: skip
 NEED_A_CASE = {"start", "resume"}
 
@@ -29,12 +29,12 @@ class Server(DiagnosticsServiceServicer):
     asked: list[tuple[str, Any]] = field(default_factory=list)
     address: str = ""
 
-    def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:  # noqa: N802, ARG002
-        """Three pages with a session each."""
-        self.asked.append(("ListSessions", request))
+    def ListCaptures(self, request: pb.ListCapturesRequest, context: Any) -> pb.ListCapturesResponse:  # noqa: N802, ARG002
+        """Three pages with a capture each."""
+        self.asked.append(("ListCaptures", request))
         page = int(request.page_token or 0)
         following = str(page + 1) if page < 2 else ""
-        return pb.ListSessionsResponse(sessions=[pb.Session(id=f"s{page}")], next_page_token=following)
+        return pb.ListCapturesResponse(captures=[pb.Capture(id=f"s{page}")], next_page_token=following)
 
     def run(self, command: str, *arguments: str) -> Result:
         """Give a command."""
@@ -45,7 +45,7 @@ class Server(DiagnosticsServiceServicer):
 def _answering(server: Server, method: str) -> Any:
     def answer(request: Any, context: Any) -> Any:  # noqa: ARG001
         server.asked.append((method, request))
-        return getattr(pb, f"{method}Response")(session=pb.Session(id="s1", state=pb.SESSION_STATE_ARMED))
+        return getattr(pb, f"{method}Response")(capture=pb.Capture(id="s1", state=pb.SESSION_STATE_ARMED))
 
     return answer
 
@@ -66,11 +66,11 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.parametrize("command", METHODS)
 def test_each_step_is_a_command(server: Server, command: str) -> None:
-    """What is stated goes to the method of that name, and the session is shown as it then stands."""
+    """What is stated goes to the method of that name, and the capture is shown as it then stands."""
     done = server.run(command, "s1", "--case", "T-1", "--purpose", "legal", "-o", "json")
     assert (done.exit_code, json.loads(done.stdout)[0]["state"]) == (0, "armed"), done.output
     ((method, request),) = server.asked
-    stated = (request.session_id, request.context.case_reference, request.context.purpose)
+    stated = (request.capture_id, request.context.case_reference, request.context.purpose)
     assert (method, *stated) == (METHODS[command], "s1", "T-1", core_pb2.PURPOSE_LEGAL)
 
 

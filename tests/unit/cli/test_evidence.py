@@ -33,17 +33,17 @@ MEBIBYTE = 1 << 20
 
 @dataclass
 class Server(DiagnosticsServiceServicer):
-    """A server that has one session, and what it was asked."""
+    """A server that has one capture, and what it was asked."""
 
     recorded: pb.Evidence
     parts: list[bytes]
     asked: list[Any] = field(default_factory=list)
     address: str = ""
 
-    def GetSession(self, request: pb.GetSessionRequest, context: Any) -> pb.GetSessionResponse:  # noqa: N802, ARG002
-        """The session."""
+    def GetCapture(self, request: pb.GetCaptureRequest, context: Any) -> pb.GetCaptureResponse:  # noqa: N802, ARG002
+        """The capture."""
         self.asked.append(request)
-        return pb.GetSessionResponse(session=pb.Session(id="s1", evidence=self.recorded))
+        return pb.GetCaptureResponse(capture=pb.Capture(id="s1", evidence=self.recorded))
 
     def ReadEvidence(  # noqa: N802
         self,
@@ -164,7 +164,7 @@ def test_an_auditor_verifies_without_a_key(server: Server, tmp_path: Path) -> No
 def test_a_file_that_is_not_the_recorded_one_is_found_without_a_key(
     server: Server, tmp_path: Path, differs: str
 ) -> None:
-    """A file that was cut or changed, and a session of which nothing is recorded, end with 1 and say which."""
+    """A file that was cut or changed, and a capture of which nothing is recorded, end with 1 and say which."""
     sealed, content = tmp_path / "a.age", bytearray(b"".join(server.parts))
     if differs == "size":
         content.pop()

@@ -41,7 +41,7 @@ class Server(DiagnosticsServiceServicer):
         running = pb.ActiveNotice(coverage=pb.COVERAGE_POSSIBLE, profile=pb.CAPTURE_PROFILE_SIGNALLING, **about)
         running.started_at.FromJsonString("2026-01-02T03:04:05.678901Z")
         running.ends_before.FromJsonString("2026-01-02T03:14:05.678901Z")
-        notices = [pb.ActiveNotice(session_id=id) for id in self.running]
+        notices = [pb.ActiveNotice(capture_id=id) for id in self.running]
         for one in notices:
             one.MergeFrom(running)
         return pb.ListActiveNoticesResponse(notices=notices)

@@ -1,4 +1,4 @@
-"""What an approver is shown of a session."""
+"""What an approver is shown of a capture."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from linewarden.cli.session import show_session, write_sessions
+from linewarden.cli.capture import show_capture, write_captures
 from linewarden.v1 import core_pb2
 from linewarden.v1 import diagnostics_pb2 as pb
 
@@ -16,8 +16,8 @@ WHEN = "2026-11-26T15:48:49.123Z"
 ID = "3f2a" * 8
 
 
-def asked_for(**more: Any) -> pb.Session:
-    """A session that waits for its approver."""
+def asked_for(**more: Any) -> pb.Capture:
+    """A capture that waits for its approver."""
     usual: dict[str, Any] = {
         "id": ID,
         "state": pb.SESSION_STATE_PENDING_APPROVAL,
@@ -41,19 +41,19 @@ def asked_for(**more: Any) -> pb.Session:
             pb.EvidenceReader(name="otto", public_key="age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqp"),
         ],
     }
-    session = pb.Session(**usual | more)
-    session.requested_at.FromJsonString(WHEN)
-    return session
+    capture = pb.Capture(**usual | more)
+    capture.requested_at.FromJsonString(WHEN)
+    return capture
 
 
-def sealed() -> pb.Session:
-    """A session at its end."""
-    session = asked_for(
+def sealed() -> pb.Capture:
+    """A capture at its end."""
+    capture = asked_for(
         state=pb.SESSION_STATE_SEALED,
         approved_by="admin",
         started_by="//partner/ines",
         attestation_id="77" * 16,
-        extends_session="ab" * 16,
+        extends_capture="ab" * 16,
         stop_reason=pb.CAPTURE_STOP_REASON_LOSS_BUDGET,
         lossy=True,
         counters=pb.CaptureCounters(received=1_234, dropped=7, written=12, bytes=123_456, rules={"sip_auth": 5}),
@@ -63,19 +63,19 @@ def sealed() -> pb.Session:
         ),
     )  # fmt: skip
     for name in ("approved_at", "started_at", "ended_at", "delete_at"):
-        getattr(session, name).FromJsonString(WHEN)
-    return session
+        getattr(capture, name).FromJsonString(WHEN)
+    return capture
 
 
-def _shown(session: pb.Session, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    show_session(session, "table")
+def _shown(capture: pb.Capture, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    show_capture(capture, "table")
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_an_approver_sees_all_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     """Who, why, where, what, how much and who reads it, in words and units that people use."""
     assert _shown(asked_for(), capsys) == [
-        f"session {ID}",
+        f"capture {ID}",
         "state pending approval",
         "asked for by //partner/ines, 2026-11-26 15:48:49 UTC",
         "purpose support, case T-4711",
@@ -137,15 +137,15 @@ def test_a_session_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypat
     """In 80 columns no hash is cut in two and no line is wider."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
-    show_session(sealed(), "table")
+    show_capture(sealed(), "table")
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert {"1a" * 32, "2b" * 32, "3c" * 32, "4d" * 32, "77" * 16} <= {word for line in lines for word in line.split()}
 
 
 def test_programs_get_the_session_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    """As JSON a session is the message, with the worker."""
-    show_session(asked_for(), "json")
+    """As JSON a capture is the message, with the worker."""
+    show_capture(asked_for(), "json")
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["state"], row["worker"], row["limits"]["seconds"]) == ("pending_approval", "berlin", "5400")
     assert row["selector"]["extensions"] == ["101", "102"]
@@ -156,7 +156,7 @@ def test_a_list_is_read_on_a_terminal(capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     waits = asked_for(state=pb.SESSION_STATE_PENDING_ATTESTATION, worker="")
-    write_sessions([waits, sealed()], "table")
+    write_captures([waits, sealed()], "table")
     shown = click.unstyle(capsys.readouterr().out)
     assert max(map(len, shown.splitlines())) <= 80
     first, second = shown.split(ID)[1:]
@@ -170,7 +170,7 @@ def test_a_list_is_read_on_a_terminal(capsys: pytest.CaptureFixture[str], monkey
 
 def test_programs_get_every_field_of_a_list(capsys: pytest.CaptureFixture[str]) -> None:
     """As CSV a list has the fields of the message, the id first, and readers that a program can read."""
-    write_sessions([asked_for(), asked_for(worker="")], "csv")
+    write_captures([asked_for(), asked_for(worker="")], "csv")
     first, second = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (first["id"], next(iter(first)), first["worker"], second["worker"]) == (ID, "id", "berlin", "")
     assert [one["name"] for one in json.loads(first["readers"])] == ["ines", "otto"]

@@ -1,4 +1,4 @@
-"""Parts that the unit tests of sessions share: clocks that are set, workers that obey, a store on SQLite."""
+"""Parts that the unit tests of captures share: clocks that are set, workers that obey, a store on SQLite."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from linewarden.audit.store import schema as audit_schema
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.persons import PersonStore
 from linewarden.audit.writer import Writer
-from linewarden.diagnostics.capture_model import CaptureRight, Evidence, Reader, Session, Tally, Wanted
+from linewarden.diagnostics.capture_model import CaptureRight, Evidence, Reader, Capture, Tally, Wanted
 from linewarden.diagnostics.captures.failures import Cause
 from linewarden.diagnostics.captures.ports import Order, Outcome
 from linewarden.diagnostics.captures.requests import Asked, Maxima
-from linewarden.diagnostics.captures.runs import SessionDesk
+from linewarden.diagnostics.captures.runs import CaptureRuns
 from linewarden.diagnostics.captures.supervisor import Supervisor
 from linewarden.diagnostics.captures.sweeper import HOLD_S, Sweeper
 from linewarden.diagnostics.change import Occasion, R, Safe, Step
@@ -143,15 +143,15 @@ class Workers:
         """The folder of this process."""
         return self.here
 
-    def find(self, session: str, folder: str) -> Path:
+    def find(self, capture: str, folder: str) -> Path:
         """Nowhere."""
         self._check(folder)
-        return Path(session)
+        return Path(capture)
 
-    def recover(self, session: str, folder: str) -> Evidence | None:
+    def recover(self, capture: str, folder: str) -> Evidence | None:
         """What the test has left there."""
         self._check(folder)
-        return self.left.get(session)
+        return self.left.get(capture)
 
     def check_readers(self, readers: tuple[Reader, ...]) -> None:
         """Any key will do."""
@@ -163,10 +163,10 @@ class Workers:
         self.launched.append(ObedientWorker())
         return self.launched[-1]
 
-    def delete(self, session: str, folder: str) -> None:
+    def delete(self, capture: str, folder: str) -> None:
         """Note it."""
         self._check(folder)
-        self.deleted.append(session)
+        self.deleted.append(capture)
 
     def _check(self, folder: str) -> None:
         if self.broken or folder != self.here:
@@ -180,7 +180,7 @@ class Rights:
     capture: bool = True
     approve: bool = True
 
-    async def may(self, _log: int, _session: str, standing: Standing, rights: Iterable[CaptureRight]) -> bool:
+    async def may(self, _log: int, _capture: str, standing: Standing, rights: Iterable[CaptureRight]) -> bool:
         """Whether the person may."""
         right = self.approve if set(rights) == {CaptureRight.APPROVE} else self.capture
         return right and bool(standing.name)
@@ -195,7 +195,7 @@ class Everywhere:
 
 
 class Office:
-    """Everything around sessions, on a real log."""
+    """Everything around captures, on a real log."""
 
     def __init__(self, engine: sa.Engine) -> None:
         audit_schema.metadata.create_all(engine)
@@ -217,7 +217,7 @@ class Office:
         self.attestations = AttestationDesk(
             self.books, self.safe, self.notices, lambda _log: signer, lambda: f"a{next(ids)}"
         )
-        self.sessions = SessionDesk(self.books, self.safe, Everywhere(), self.workers, MAXIMA, lambda: f"s{next(ids)}")
+        self.captures = CaptureRuns(self.books, self.safe, Everywhere(), self.workers, MAXIMA, lambda: f"s{next(ids)}")
         self.supervisor = self.new_supervisor("first")
         self.sweeper = self.new_sweeper(self.supervisor)
 
@@ -236,7 +236,7 @@ class Office:
         )
 
     def new_sweeper(self, supervisor: Supervisor) -> Sweeper:
-        """What looks after the sessions that a supervisor does not watch."""
+        """What looks after the captures that a supervisor does not watch."""
         recorder = Recorder(self.writer, self.time)
         clock = self.clock
         return Sweeper(self.books, self.workers, recorder, supervisor.watches, clock.now_us, clock.monotonic)
@@ -292,28 +292,28 @@ class Office:
             promised=PromisedLimits(Profile.SIGNALLING, 600, 30),
         )
 
-    async def armed(self) -> Session:
-        """An approved session."""
+    async def armed(self) -> Capture:
+        """An approved capture."""
         asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", (Reader("erik", "age1x"),))
-        session = await self.take(self.sessions.request(await self.on("admin"), self.sessions.new_id(), asked))
-        return await self.take(self.sessions.approve(await self.on("berta"), session.id))
+        capture = await self.take(self.captures.request(await self.on("admin"), self.captures.new_id(), asked))
+        return await self.take(self.captures.approve(await self.on("berta"), capture.id))
 
-    async def running(self) -> tuple[Session, ObedientWorker]:
-        """A session that runs, with its worker."""
+    async def running(self) -> tuple[Capture, ObedientWorker]:
+        """A capture that runs, with its worker."""
         armed = await self.armed()
-        session, order = await self.take(self.sessions.start(await self.on("admin"), armed.id))
-        await self.supervisor.run(LOG, session, order)
-        return session, self.workers.launched[-1]
+        capture, order = await self.take(self.captures.start(await self.on("admin"), armed.id))
+        await self.supervisor.run(LOG, capture, order)
+        return capture, self.workers.launched[-1]
 
-    def session(self, id: str) -> Session:
-        """A session as it is stored."""
-        return self.books.session(LOG, id)[1]
+    def capture(self, id: str) -> Capture:
+        """A capture as it is stored."""
+        return self.books.capture(LOG, id)[1]
 
-    async def ended(self, id: str) -> Session:
-        """Wait until a session has ended."""
+    async def ended(self, id: str) -> Capture:
+        """Wait until a capture has ended."""
         async with asyncio.timeout(10):
-            session = self.session(id)
-            while session.ended_us is None:
+            capture = self.capture(id)
+            while capture.ended_us is None:
                 await asyncio.sleep(0.01)
-                session = self.session(id)
-        return session
+                capture = self.capture(id)
+        return capture

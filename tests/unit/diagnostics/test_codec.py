@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewarden.diagnostics.capture_model import Evidence, Private, Reader, Session, SessionState, Tally, Wanted
+from linewarden.diagnostics.capture_model import Evidence, Private, Reader, Capture, CaptureState, Tally, Wanted
 from linewarden.diagnostics.captures.preconditions import check_limits
 from linewarden.diagnostics.codec import canonical, read
 from linewarden.diagnostics.consent_model import Secret
@@ -25,10 +25,10 @@ _WANTED = st.builds(
 _PRIVATE = st.builds(
     Private, case=_TEXT, wanted=_WANTED, readers=st.lists(st.builds(Reader, _TEXT, _TEXT), max_size=2).map(tuple)
 )
-_SESSION = st.builds(
-    Session,
+_CAPTURE = st.builds(
+    Capture,
     id=_TEXT,
-    state=st.sampled_from(list(SessionState)),
+    state=st.sampled_from(list(CaptureState)),
     requested_by=_TEXT,
     requested_us=_NUMBER,
     purpose=_TEXT,
@@ -44,10 +44,10 @@ _SESSION = st.builds(
 )
 
 
-@given(_SESSION, _PRIVATE)
-def test_what_is_written_is_what_is_read(session: Session, private: Private) -> None:
+@given(_CAPTURE, _PRIVATE)
+def test_what_is_written_is_what_is_read(capture: Capture, private: Private) -> None:
     """A record comes back equal, and its bytes are the same however often it is written."""
-    assert read(Session, canonical(session)) == session
+    assert read(Capture, canonical(capture)) == capture
     assert canonical(read(Private, canonical(private))) == canonical(private)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewarden.diagnostics.capture_model import SessionState as State
+from linewarden.diagnostics.capture_model import CaptureState as State
 from linewarden.diagnostics.errors import StateConflict
 from linewarden.diagnostics.states import FINAL, LIVE, TRANSITIONS, WAITING, Event, follow
 
@@ -12,7 +12,7 @@ _EVENTS = st.lists(st.sampled_from(list(Event)), max_size=60)
 
 
 def _walk(events: list[Event]) -> list[tuple[Event, State]]:
-    """The states that a session has on its way; what is refused leaves it where it is."""
+    """The states that a capture has on its way; what is refused leaves it where it is."""
     state, way = State.DRAFT, []
     for event in events:
         if (state, event) in TRANSITIONS:
@@ -45,7 +45,7 @@ def test_nothing_runs_that_was_not_attested_and_approved_since(events: list[Even
 
 @given(_EVENTS)
 def test_a_session_runs_once_and_stops_once(events: list[Event]) -> None:
-    """No session is started or stopped twice: there is exactly one reason to stop."""
+    """No capture is started or stopped twice: there is exactly one reason to stop."""
     happened = [event for event, _state in _walk(events)]
     for event in (Event.STARTED, Event.STOPPED, Event.SEALED, Event.DELETED):
         assert happened.count(event) <= 1
@@ -60,7 +60,7 @@ def test_sealed_is_only_what_was_stopped(events: list[Event]) -> None:
 
 
 def test_nothing_leads_out_of_a_final_state_and_every_other_has_a_way_to_one() -> None:
-    """Whatever state a session is in, it can come to an end."""
+    """Whatever state a capture is in, it can come to an end."""
     assert not {state for state, _event in TRANSITIONS} & FINAL
     ending = set(FINAL)
     for _ in State:
@@ -70,5 +70,5 @@ def test_nothing_leads_out_of_a_final_state_and_every_other_has_a_way_to_one() -
 
 @pytest.mark.parametrize("state", sorted(WAITING | LIVE))
 def test_whatever_waits_or_runs_can_be_ended_by_the_customer(state: State) -> None:
-    """Disabling diagnostics has a transition for every session that is not over."""
+    """Disabling diagnostics has a transition for every capture that is not over."""
     assert {Event.REJECTED, Event.STOPPED, Event.SEALED} & {event for one, event in TRANSITIONS if one is state}

@@ -10,7 +10,7 @@ import pytest
 
 from linewarden.audit.errors import EffectRefused
 from linewarden.audit.store.engine import open_engine
-from linewarden.diagnostics.capture_model import CaptureRight, Reader, Session, SessionState, Wanted, rights_needed
+from linewarden.diagnostics.capture_model import CaptureRight, Reader, Capture, CaptureState, Wanted, rights_needed
 from linewarden.diagnostics.captures.preconditions import lacking
 from linewarden.diagnostics.captures.requests import Asked, Maxima, RequestDesk
 from linewarden.diagnostics.captures.sweeper import HOLD_S
@@ -31,7 +31,7 @@ READER = (Reader("erik", "age1x"),)
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    """Everything around sessions, on SQLite."""
+    """Everything around captures, on SQLite."""
     engine = open_engine(f"sqlite:///{tmp_path}/test.db")
     made = Office(engine)
     yield made
@@ -39,8 +39,8 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     engine.dispose()
 
 
-async def asked(office: Office, id: str = "s-1", name: str = "admin", **more: Any) -> Session:
-    """A session that was asked for."""
+async def asked(office: Office, id: str = "s-1", name: str = "admin", **more: Any) -> Capture:
+    """A capture that was asked for."""
     usual: dict[str, Any] = {
         "profile": Profile.SIGNALLING,
         "wanted": Wanted(),
@@ -49,7 +49,7 @@ async def asked(office: Office, id: str = "s-1", name: str = "admin", **more: An
         "readers": READER,
     }
     on = await office.on(name)
-    return await office.take(office.sessions.request(on, id, Asked(**usual | more)))
+    return await office.take(office.captures.request(on, id, Asked(**usual | more)))
 
 
 async def publish(office: Office, text: str = "told anew") -> None:
@@ -76,29 +76,29 @@ async def keep_for(office: Office, days: int) -> None:
     ],
 )
 async def test_what_users_were_not_told_is_named(
-    office: Office, session: dict[str, Any], terms: dict[str, Any], lacks: tuple[str, ...]
+    office: Office, capture: dict[str, Any], terms: dict[str, Any], lacks: tuple[str, ...]
 ) -> None:
-    """Purpose, profile, time and retention of a session must each be within what users were told."""
+    """Purpose, profile, time and retention of a capture must each be within what users were told."""
     await office.permit()
     asked_for = await asked(office)
     (in_force,) = office.books.attestations_in_force(LOG, office.clock.us)
     _stored, current = office.books.terms(LOG)
-    assert lacking(in_force.attestation, replace(asked_for, **session), replace(current, **terms)) == lacks
+    assert lacking(in_force.attestation, replace(asked_for, **capture), replace(current, **terms)) == lacks
 
 
 async def test_a_session_says_what_it_waits_for(office: Office) -> None:
-    """While no attestation covers it, a session waits, and says what the nearest one lacks."""
+    """While no attestation covers it, a capture waits, and says what the nearest one lacks."""
     await office.permit()
     on = await office.on("admin")
     maxima = Maxima(replace(LIMITS, seconds=9_999), running=9, waiting=9, stored=1 << 40)
     desk = RequestDesk(office.books, office.safe, Everywhere(), office.workers, maxima, lambda: "x")
     long = Asked(Profile.SIGNALLING, Wanted(), replace(LIMITS, seconds=601), "lo", READER)
-    session = await office.take(desk.request(on, "s-1", long))
-    assert session.state is SessionState.PENDING_ATTESTATION
-    assert office.sessions.lacking(LOG, session, office.clock.us) == ("seconds",)
+    capture = await office.take(desk.request(on, "s-1", long))
+    assert capture.state is CaptureState.PENDING_ATTESTATION
+    assert office.captures.lacking(LOG, capture, office.clock.us) == ("seconds",)
     office.clock.pass_time(DAY_S + 1)
-    assert office.sessions.lacking(LOG, session, office.clock.us) == ("attestation",)
-    assert office.sessions.lacking(LOG, await asked(office, "s-2"), office.clock.us) == ("attestation",)
+    assert office.captures.lacking(LOG, capture, office.clock.us) == ("attestation",)
+    assert office.captures.lacking(LOG, await asked(office, "s-2"), office.clock.us) == ("attestation",)
 
 
 async def test_retention_is_what_was_promised_when_it_started(office: Office) -> None:
@@ -119,10 +119,10 @@ async def test_retention_is_what_was_promised_when_it_started(office: Office) ->
 async def test_another_version_of_the_notice_stops_what_rests_on_the_one_before(office: Office) -> None:
     """Users were told of a text; when there is another, a capture does not go on under it."""
     await office.permit()
-    session, _worker = await office.running()
+    capture, _worker = await office.running()
     await publish(office)
-    ended = await office.ended(session.id)
-    assert (ended.state, ended.stop_reason) == (SessionState.SEALED, StopReason.NOTICE_REPLACED)
+    ended = await office.ended(capture.id)
+    assert (ended.state, ended.stop_reason) == (CaptureState.SEALED, StopReason.NOTICE_REPLACED)
 
 
 @pytest.mark.parametrize("lost", ["expired", "superseded"])
@@ -135,30 +135,30 @@ async def test_waiting_sessions_whose_grounds_are_gone_wait_again(office: Office
     else:
         await publish(office)
     with pytest.raises(AttestationMissing):
-        office.sessions.approve(await office.on("berta"), pending.id)
+        office.captures.approve(await office.on("berta"), pending.id)
     with pytest.raises(AttestationMissing):
-        office.sessions.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.on("admin"), armed.id)
     await office.sweep()
     for one in (pending, armed):
-        after = office.session(one.id)
-        assert (after.state, after.attestation, after.approved_by) == (SessionState.PENDING_ATTESTATION, "", "")
+        after = office.capture(one.id)
+        assert (after.state, after.attestation, after.approved_by) == (CaptureState.PENDING_ATTESTATION, "", "")
     version = 1 if lost == "expired" else 2
     statement = replace(office.statement(), notice_version=version)
     await office.take(office.attestations.make(await office.on("admin"), statement))
-    assert office.session(armed.id).state is SessionState.PENDING_APPROVAL
-    await office.take(office.sessions.approve(await office.on("berta"), armed.id))
-    await office.take(office.sessions.start(await office.on("admin"), armed.id))
+    assert office.capture(armed.id).state is CaptureState.PENDING_APPROVAL
+    await office.take(office.captures.approve(await office.on("berta"), armed.id))
+    await office.take(office.captures.start(await office.on("admin"), armed.id))
 
 
 async def test_other_grounds_that_are_there_are_taken_at_once_but_approved_anew(office: Office) -> None:
-    """An armed session whose attestation expires rests on another that covers it, and waits for approval again."""
+    """An armed capture whose attestation expires rests on another that covers it, and waits for approval again."""
     await office.permit(valid_s=100)
     armed = await office.armed()
     other = await office.take(office.attestations.make(await office.on("admin"), office.statement(1_000)))
     office.clock.pass_time(101)
     await office.sweep()
-    after = office.session(armed.id)
-    assert (after.state, after.attestation) == (SessionState.PENDING_APPROVAL, other.attestation.id)
+    after = office.capture(armed.id)
+    assert (after.state, after.attestation) == (CaptureState.PENDING_APPROVAL, other.attestation.id)
 
 
 @pytest.mark.parametrize("change", ["withdraw", "publish", "disable"])
@@ -169,9 +169,9 @@ async def test_what_changes_meanwhile_refuses_the_step(office: Office, change: s
     admin, berta = await office.on("admin"), await office.on("berta")
     usual = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", READER)
     made: list[Any] = [
-        office.sessions.request(admin, "s-2", usual),
-        office.sessions.approve(berta, pending.id),
-        office.sessions.start(admin, armed.id),
+        office.captures.request(admin, "s-2", usual),
+        office.captures.approve(berta, pending.id),
+        office.captures.start(admin, armed.id),
     ]
     if change == "withdraw":
         await office.take(office.attestations.withdraw(admin, attestation))
@@ -189,11 +189,11 @@ async def test_an_approver_who_may_no_more_is_none(office: Office) -> None:
     await office.permit()
     armed = await office.armed()
     with pytest.raises(ApprovalMissing):
-        office.sessions.start(await office.on("admin"), armed.id, approver_stands=False)
-    session, _worker = await office.running()
-    await office.take(office.sessions.pause(await office.on("admin"), session.id))
+        office.captures.start(await office.on("admin"), armed.id, approver_stands=False)
+    capture, _worker = await office.running()
+    await office.take(office.captures.pause(await office.on("admin"), capture.id))
     with pytest.raises(ApprovalMissing):
-        office.sessions.resume(await office.on("admin"), session.id, approver_stands=False)
+        office.captures.resume(await office.on("admin"), capture.id, approver_stands=False)
 
 
 @pytest.mark.parametrize("field", [name for name in CaptureLimits.__slots__ if name != "disk_free_min"])
@@ -201,9 +201,9 @@ async def test_limits_are_looked_at_again_at_the_start(office: Office, field: st
     """What was asked for under laxer maxima does not start under stricter ones."""
     await office.permit()
     armed = await office.armed()
-    office.sessions._maxima = replace(MAXIMA, limits=replace(LIMITS, **{field: getattr(LIMITS, field) - 1}))
+    office.captures._maxima = replace(MAXIMA, limits=replace(LIMITS, **{field: getattr(LIMITS, field) - 1}))
     with pytest.raises(LimitTooHigh) as caught:
-        office.sessions.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.on("admin"), armed.id)
     assert caught.value.detail == field
 
 
@@ -213,13 +213,13 @@ async def test_so_many_captures_run_at_once(office: Office) -> None:
     armed = [await office.armed() for _ in range(MAXIMA.running + 1)]
     on = await office.on("admin")
     for one in armed[: MAXIMA.running - 1]:
-        await office.take(office.sessions.start(on, one.id))
-    racing = [office.sessions.start(on, one.id) for one in armed[-2:]]
+        await office.take(office.captures.start(on, one.id))
+    racing = [office.captures.start(on, one.id) for one in armed[-2:]]
     await office.take(racing[0])
     with pytest.raises(EffectRefused):
         await office.take(racing[1])
     with pytest.raises(TooManyCaptures) as caught:
-        office.sessions.start(on, armed[-1].id)
+        office.captures.start(on, armed[-1].id)
     assert caught.value.detail == "running"
 
 
@@ -233,44 +233,44 @@ async def test_so_many_captures_wait(office: Office) -> None:
     assert caught.value.detail == "waiting"
     office.clock.pass_time(7 * DAY_S + 1)
     await office.sweep()
-    assert office.session("s-0").state is SessionState.REJECTED
+    assert office.capture("s-0").state is CaptureState.REJECTED
     await asked(office, "s-more")
 
 
 async def test_so_much_evidence_is_kept(office: Office) -> None:
     """A capture that could make more than may be kept for a tenant does not start."""
     await office.permit()
-    office.sessions._maxima = replace(MAXIMA, stored=2 * LIMITS.bytes)
+    office.captures._maxima = replace(MAXIMA, stored=2 * LIMITS.bytes)
     _running = [await office.running() for _ in range(2)]
     armed = await office.armed()
     with pytest.raises(TooManyCaptures) as caught:
-        office.sessions.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.on("admin"), armed.id)
     assert caught.value.detail == "stored"
 
 
 async def test_an_extension_is_of_the_same_capture(office: Office) -> None:
     """Only what is asked for the same case, purpose, profile and place goes on from a capture that ran."""
     await office.permit()
-    session, _worker = await office.running()
-    assert (await asked(office, "s-1", extends=session.id)).extends == session.id
+    capture, _worker = await office.running()
+    assert (await asked(office, "s-1", extends=capture.id)).extends == capture.id
     with pytest.raises(StateConflict):
-        await asked(office, "s-2", extends=session.id, profile=Profile.HEADERS)
+        await asked(office, "s-2", extends=capture.id, profile=Profile.HEADERS)
     with pytest.raises(StateConflict):
-        await asked(office, "s-3", extends=session.id, interface="eth0", worker="branch")
+        await asked(office, "s-3", extends=capture.id, interface="eth0", worker="branch")
     with pytest.raises(StateConflict):
         await asked(office, "s-4", extends="s-1")
     other_case = replace(await office.on("admin"), case="T-2")
-    usual = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", READER, extends=session.id)
+    usual = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", READER, extends=capture.id)
     with pytest.raises(StateConflict):
-        office.sessions.request(other_case, "s-5", usual)
+        office.captures.request(other_case, "s-5", usual)
 
 
 async def test_a_clock_that_jumps_ahead_deletes_nothing_at_once(office: Office) -> None:
     """Evidence that seems due is deleted only when it still does after a while; a clock set right by then saves it."""
     await office.permit()
-    session, worker = await office.running()
+    capture, worker = await office.running()
     worker.stop(StopReason.REQUESTED)
-    await office.ended(session.id)
+    await office.ended(capture.id)
     office.clock.us += 3_650 * DAY_S * SECOND
     for _ in range(3):
         await office.sweeper.sweep()
@@ -281,7 +281,7 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing_at_once(office: Office) 
     assert office.workers.deleted == []
     office.clock.us += 8 * DAY_S * SECOND
     await office.sweep()
-    assert office.workers.deleted == [session.id]
+    assert office.workers.deleted == [capture.id]
 
 
 def test_more_rights_for_more() -> None:
@@ -296,11 +296,11 @@ def test_more_rights_for_more() -> None:
 async def test_a_clock_that_is_wrong_at_the_end_keeps_nothing_longer_or_shorter(office: Office, step_s: int) -> None:
     """The time to keep is counted from a capture's end, and that lies within its time, whatever the clock says then."""
     await office.permit()
-    session, worker = await office.running()
+    capture, worker = await office.running()
     started_us = office.clock.us
     office.clock.us += step_s * SECOND
     worker.stop(StopReason.REQUESTED)
-    ended = await office.ended(session.id)
+    ended = await office.ended(capture.id)
     assert ended.ended_us is not None
     assert ended.delete_us is not None
     assert 0 <= ended.ended_us - started_us <= (LIMITS.seconds + 120) * SECOND
@@ -310,15 +310,15 @@ async def test_a_clock_that_is_wrong_at_the_end_keeps_nothing_longer_or_shorter(
 async def test_two_starts_at_once_do_not_pass_what_may_be_kept(office: Office) -> None:
     """Each start is made from the one before: of two that both saw room, one is looked at again."""
     await office.permit()
-    office.sessions._maxima = replace(MAXIMA, stored=LIMITS.bytes)
+    office.captures._maxima = replace(MAXIMA, stored=LIMITS.bytes)
     first, second = [await office.armed() for _ in range(2)]
     on = await office.on("admin")
-    racing = [office.sessions.start(on, one.id) for one in (first, second)]
+    racing = [office.captures.start(on, one.id) for one in (first, second)]
     await office.take(racing[0])
     with pytest.raises(EffectRefused):
         await office.take(racing[1])
     with pytest.raises(TooManyCaptures):
-        office.sessions.start(on, second.id)
+        office.captures.start(on, second.id)
 
 
 async def test_every_change_of_state_has_its_entry(office: Office) -> None:
@@ -327,16 +327,16 @@ async def test_every_change_of_state_has_its_entry(office: Office) -> None:
     pending = await asked(office)
     office.clock.pass_time(101)
     await office.sweep()
-    assert office.session(pending.id).state is SessionState.PENDING_ATTESTATION
+    assert office.capture(pending.id).state is CaptureState.PENDING_ATTESTATION
     on = await office.on("admin")
     longer = replace(office.statement(), promised=replace(office.statement().promised, seconds=900))
     await office.take(office.terms.disable(on))
     await keep_for(office, 7)
     waiting = await asked(office, "s-2")
-    assert waiting.state is SessionState.PENDING_ATTESTATION
+    assert waiting.state is CaptureState.PENDING_ATTESTATION
     step = office.attestations.make(on, longer)
     made = await office.take(replace(step, entries=step.entries[:1], changes=step.changes[:1]))
     assert made.attestation.id
-    approved = office.sessions.approve(await office.on("berta"), waiting.id)
+    approved = office.captures.approve(await office.on("berta"), waiting.id)
     kinds = [json.loads(entry)["kind"] for entry in approved.entries]
     assert kinds == ["capture.attested", "capture.approved"]

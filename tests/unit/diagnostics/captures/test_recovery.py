@@ -1,4 +1,4 @@
-"""What becomes of a session whose process is gone: its evidence is found again, where it lies, or it has failed."""
+"""What becomes of a capture whose process is gone: its evidence is found again, where it lies, or it has failed."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from linewarden.audit.store.engine import open_engine
-from linewarden.diagnostics.capture_model import Reader, Session, SessionState, Tally, Wanted
+from linewarden.diagnostics.capture_model import Reader, Capture, CaptureState, Tally, Wanted
 from linewarden.diagnostics.captures.failures import Cause
 from linewarden.diagnostics.captures.requests import Asked
 from linewarden.diagnostics.captures.sweeper import ELSEWHERE_S, GRACE_S, HOLD_S, Sweeper
@@ -31,13 +31,13 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     engine.dispose()
 
 
-async def abandoned(office: Office, counters: Tally | None = None) -> Session:
-    """A session that was started by a process that is gone."""
+async def abandoned(office: Office, counters: Tally | None = None) -> Capture:
+    """A capture that was started by a process that is gone."""
     armed = await office.armed()
-    session, _order = await office.take(office.sessions.start(await office.on("admin"), armed.id))
+    capture, _order = await office.take(office.captures.start(await office.on("admin"), armed.id))
     if counters is not None:
-        office.books.store.renew(LOG, session.id, Lease("gone", office.clock.us, canonical(counters)))
-    return session
+        office.books.store.renew(LOG, capture.id, Lease("gone", office.clock.us, canonical(counters)))
+    return capture
 
 
 async def lost(office: Office, sweeper: Sweeper, seconds: float = LIMITS.lease_seconds + GRACE_S + 1) -> None:
@@ -55,11 +55,11 @@ def entries(office: Office) -> list[dict[str, Any]]:
 
 async def test_whole_evidence_is_adopted(office: Office):
     """Evidence that is found whole is recorded as such, with what was known of the packets, and called incomplete."""
-    session = await abandoned(office, Tally(received=20, delivered=20, written=20))
-    office.workers.left[session.id] = EVIDENCE
+    capture = await abandoned(office, Tally(received=20, delivered=20, written=20))
+    office.workers.left[capture.id] = EVIDENCE
     await lost(office, office.sweeper)
-    after = office.session(session.id)
-    assert (after.state, after.stop_reason, after.evidence) == (SessionState.SEALED, StopReason.LEASE_LOST, EVIDENCE)
+    after = office.capture(capture.id)
+    assert (after.state, after.stop_reason, after.evidence) == (CaptureState.SEALED, StopReason.LEASE_LOST, EVIDENCE)
     assert (after.tally.written, after.tally.sound, after.lossy, after.detail) == (20, False, True, "")
     stopped, sealed = entries(office)[-2:]
     assert (stopped["kind"], stopped["stop_reason"]) == ("capture.stopped", "lease_lost")
@@ -70,11 +70,11 @@ async def test_whole_evidence_is_adopted(office: Office):
 
 
 async def test_without_evidence_it_has_failed(office: Office):
-    """Where nothing whole is found the session has failed, and why is said."""
-    session = await abandoned(office)
+    """Where nothing whole is found the capture has failed, and why is said."""
+    capture = await abandoned(office)
     await lost(office, office.sweeper)
-    after = office.session(session.id)
-    assert (after.state, after.stop_reason, after.evidence) == (SessionState.FAILED, StopReason.LEASE_LOST, None)
+    after = office.capture(capture.id)
+    assert (after.state, after.stop_reason, after.evidence) == (CaptureState.FAILED, StopReason.LEASE_LOST, None)
     assert (after.lossy, after.detail) == (True, Cause.NOTHING_LEFT)
     assert [(one["kind"], one["detail"]) for one in entries(office)[-2:]] == [
         ("capture.stopped", Cause.NOTHING_LEFT),
@@ -84,61 +84,61 @@ async def test_without_evidence_it_has_failed(office: Office):
 
 async def test_evidence_in_another_folder_waits_for_its_server(office: Office):
     """A server with another folder says that the capture has stopped, and leaves its end to the one that has it."""
-    session = await abandoned(office)
-    office.workers.left[session.id] = EVIDENCE
+    capture = await abandoned(office)
+    office.workers.left[capture.id] = EVIDENCE
     office.workers.here = "folder-2"
     for _ in range(2):
         await lost(office, office.sweeper)
-    after = office.session(session.id)
+    after = office.capture(capture.id)
     assert (after.state, after.stop_reason, after.folder) == (
-        SessionState.STOPPING,
+        CaptureState.STOPPING,
         StopReason.LEASE_LOST,
         "folder-1",
     )
     office.workers.here = "folder-1"
     await lost(office, office.new_sweeper(office.new_supervisor("second")))
-    assert office.session(session.id).state is SessionState.SEALED
+    assert office.capture(capture.id).state is CaptureState.SEALED
     assert [one["kind"] for one in entries(office)].count("capture.stopped") == 1
 
 
 async def test_a_server_that_never_comes_back(office: Office):
     """After a day nobody waits any more."""
-    session = await abandoned(office)
+    capture = await abandoned(office)
     office.workers.here = "folder-2"
     await lost(office, office.sweeper, LIMITS.lease_seconds + GRACE_S + ELSEWHERE_S + 1)
-    after = office.session(session.id)
-    assert (after.state, after.detail) == (SessionState.FAILED, Cause.NOTHING_LEFT)
+    after = office.capture(capture.id)
+    assert (after.state, after.detail) == (CaptureState.FAILED, Cause.NOTHING_LEFT)
 
 
 async def test_a_reason_that_was_recorded_stays(office: Office):
     """Who asked for the stop before the process was lost is the reason."""
-    session = await abandoned(office)
-    await office.take(office.sessions.stop(await office.on("admin"), session.id))
-    office.workers.left[session.id] = EVIDENCE
+    capture = await abandoned(office)
+    await office.take(office.captures.stop(await office.on("admin"), capture.id))
+    office.workers.left[capture.id] = EVIDENCE
     await lost(office, office.sweeper)
-    after = office.session(session.id)
-    assert (after.state, after.stop_reason) == (SessionState.SEALED, StopReason.REQUESTED)
+    after = office.capture(capture.id)
+    assert (after.state, after.stop_reason) == (CaptureState.SEALED, StopReason.REQUESTED)
     assert after.lossy
 
 
 async def test_nothing_is_called_deleted_that_lies_elsewhere(office: Office):
     """When its time is over, evidence is deleted by a server that has it, and until then no record says it was."""
-    session, worker = await office.running()
+    capture, worker = await office.running()
     worker.stop(StopReason.REQUESTED)
-    await office.ended(session.id)
+    await office.ended(capture.id)
     office.clock.pass_time(7 * 86_400)
     office.workers.here = "folder-2"
     await lost(office, office.sweeper, HOLD_S + 1)
-    assert office.session(session.id).state is SessionState.SEALED
+    assert office.capture(capture.id).state is CaptureState.SEALED
     assert office.workers.deleted == []
     office.workers.here = "folder-1"
     await office.sweeper.sweep()
-    assert office.session(session.id).state is SessionState.DELETED
-    assert office.workers.deleted == [session.id]
+    assert office.capture(capture.id).state is CaptureState.DELETED
+    assert office.workers.deleted == [capture.id]
 
 
 async def test_a_folder_that_cannot_be_used_starts_nothing(office: Office, monkeypatch: pytest.MonkeyPatch):
-    """Where evidence could not be put the session stays armed."""
+    """Where evidence could not be put the capture stays armed."""
     armed = await office.armed()
 
     def none() -> str:
@@ -146,20 +146,20 @@ async def test_a_folder_that_cannot_be_used_starts_nothing(office: Office, monke
 
     monkeypatch.setattr(office.workers, "folder", none)
     with pytest.raises(DiagnosisUnavailable):
-        office.sessions.start(await office.on("admin"), armed.id)
-    assert office.session(armed.id).state is SessionState.ARMED
+        office.captures.start(await office.on("admin"), armed.id)
+    assert office.capture(armed.id).state is CaptureState.ARMED
 
 
 async def test_why_a_worker_did_not_begin_is_recorded(office: Office):
     """The cause stands in the record and in both entries."""
     armed = await office.armed()
-    session, order = await office.take(office.sessions.start(await office.on("admin"), armed.id))
+    capture, order = await office.take(office.captures.start(await office.on("admin"), armed.id))
     office.workers.broken = True
     with pytest.raises(DiagnosisUnavailable):
-        await office.supervisor.run(LOG, session, order)
-    after = office.session(session.id)
+        await office.supervisor.run(LOG, capture, order)
+    after = office.capture(capture.id)
     assert (after.state, after.stop_reason, after.detail) == (
-        SessionState.FAILED,
+        CaptureState.FAILED,
         StopReason.ERROR,
         Cause.INTERFACE,
     )
@@ -168,12 +168,12 @@ async def test_why_a_worker_did_not_begin_is_recorded(office: Office):
 
 async def test_why_a_capture_ended_is_recorded(office: Office):
     """What went wrong with a worker that ran is recorded too; where nothing did, nothing is said."""
-    session, worker = await office.running()
+    capture, worker = await office.running()
     worker.evidence, worker.detail = None, Cause.NO_ROOM
     worker.stop(StopReason.DISK_LOW)
-    after = await office.ended(session.id)
+    after = await office.ended(capture.id)
     assert (after.state, after.stop_reason, after.detail) == (
-        SessionState.FAILED,
+        CaptureState.FAILED,
         StopReason.DISK_LOW,
         Cause.NO_ROOM,
     )
@@ -188,9 +188,9 @@ async def test_a_filter_is_checked_before_anybody_approves_it(office: Office):
     """An expression that does not compile is refused when it is asked for."""
     asked = Asked(Profile.SIGNALLING, Wanted(raw_filter="nonsense"), LIMITS, "lo", (Reader("erik", "age1x"),))
     with pytest.raises(FilterInvalid):
-        office.sessions.request(await office.on("admin"), "s-1", asked)
+        office.captures.request(await office.on("admin"), "s-1", asked)
     sound = replace(asked, wanted=Wanted(raw_filter="udp"))
-    await office.take(office.sessions.request(await office.on("admin"), "s-1", sound))
+    await office.take(office.captures.request(await office.on("admin"), "s-1", sound))
 
 
 def test_counters_that_are_not_complete_are_not_sound():

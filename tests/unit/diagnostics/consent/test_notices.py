@@ -175,7 +175,7 @@ async def test_users_see_the_version_that_was_attested(office: Office) -> None:
     """While a capture ends whose notice was replaced, it is told with the text it was announced by."""
     await office.permit()
     armed = await office.armed()
-    await office.take(office.sessions.start(await office.on("admin"), armed.id))
+    await office.take(office.captures.start(await office.on("admin"), armed.id))
     await publish(office, "something else")
     (active,) = await office.take(office.notices.active(await office.on("bob")))
     assert (active.notice.version, active.notice.texts[0].text) == (1, "told")

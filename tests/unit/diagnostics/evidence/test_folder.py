@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> EvidenceFolder:
 
 @pytest.fixture
 def whole(folder: EvidenceFolder) -> EvidenceFolder:
-    """A folder with the evidence of one session, and its seal."""
+    """A folder with the evidence of one capture, and its seal."""
     folder.make()
     folder.path("s1").write_bytes(SEALED)
     keep_seal(SEAL, folder.seal_path("s1"))
@@ -86,7 +86,7 @@ def test_an_id_that_is_none(whole: EvidenceFolder, text: str):
 
 
 def test_evidence_from_before_folders_had_an_id(whole: EvidenceFolder):
-    """A session that names no folder is found in any."""
+    """A capture that names no folder is found in any."""
     assert whole.find("s1", "") == whole.path("s1")
     whole.delete("s1", "")
     assert left(whole) == []
@@ -160,7 +160,7 @@ def test_what_is_being_made_is_not_taken_for_what_was_left(folder: EvidenceFolde
 
 def test_deleting_takes_the_seal_too(whole: EvidenceFolder):
     """Of deleted evidence nothing stays, not even its hashes; deleting it again is no fault."""
-    whole.path("s2").write_bytes(b"another session's")
+    whole.path("s2").write_bytes(b"another capture's")
     for _ in range(2):
         whole.delete("s1", whole.id())
     assert left(whole) == ["s2.pcapng.age"]
