@@ -6,6 +6,7 @@ AuthzError
 ├── PolicyRevisionMismatch  the policy is not at the revision the change expects
 ├── PolicyDiverged          a change removes what the compiled policy does not hold
 ├── PolicyNotOurs           stored statements are not those that the service wrote
+├── SubjectNotPermitted     the policy does not let this person do so
 └── CasbinUnsuitable        not the Casbin, or not the model, that decisions can rest on
 """
 
@@ -53,6 +54,14 @@ class PolicyRevisionMismatch(AuthzError):
 
 class PolicyDiverged(AuthzError):
     """A change removes a statement that the compiled policy does not hold: compile it anew."""
+
+
+class SubjectNotPermitted(AuthzError):
+    """The policy does not let this person do so. `decision` is the id of the recorded denial."""
+
+    def __init__(self, decision: str) -> None:
+        super().__init__("the policy does not permit it")
+        self.decision = decision
 
 
 class PolicyNotOurs(AuthzError, LogUnavailable):

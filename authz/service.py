@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from linewarden.audit.directory import NO_PEOPLE, NOBODY, Directory, People
 from linewarden.audit.entry import DECISION, AccessHeader, AccessItem, encode_decisions
-from linewarden.audit.errors import LogUnavailable, PersonsMet
+from linewarden.audit.errors import PersonsMet
 from linewarden.audit.keyring import Person
 from linewarden.audit.model import Guard, Unit, id_text
+from linewarden.audit.retry import repeat_while
 from linewarden.authz.kept import Kept
 from linewarden.authz.model import Context, Decision, Effect, Finding, Obligation, Reason, Resource, Verb
 from linewarden.authz.policies import Policies
@@ -71,9 +72,6 @@ class Prepared(NamedTuple):
 _FOREIGN = Decision(Finding(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT))
 
 
-#: How often a call is decided again because another unit introduced its persons first.
-_ATTEMPTS = 20
-
 #: How long one call decides before it lets others have a turn, seconds.
 _TURN_S = 0.005
 
@@ -92,12 +90,8 @@ class AccessControl:
             RevisionMoved: policy or keys changed meanwhile; renew both and ask again. Nothing was recorded.
             LogUnavailable: the record could not be made durable in time.
         """
-        for _ in range(_ATTEMPTS):
-            try:
-                return await self._check(call, accesses)
-            except PersonsMet:  # the same request, or one beside it, introduced them: now they are known
-                continue
-        raise LogUnavailable("persons are introduced faster than decisions can be made")
+        # A unit of another request introduces the same persons first, at times: then they are known.
+        return await repeat_while(lambda: self._check(call, accesses), PersonsMet)
 
     async def _check(self, call: Call, accesses: Sequence[Access]) -> Answers:
         prepared = await self.prepare(call, accesses)

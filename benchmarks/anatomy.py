@@ -6,6 +6,7 @@ import pstats
 from collections import Counter
 from pathlib import Path
 from time import process_time, thread_time, time
+from types import SimpleNamespace
 from typing import Any
 
 from rounds import Series, figure
@@ -16,11 +17,13 @@ from workload import AGENTS, BATCH, batch, single
 from linewarden.audit.writer import Writer
 from linewarden.authz.policies import Policies
 from linewarden.authz.service import AccessControl
-from linewarden.server.access import AccessService
+from linewarden.server.access import AccessServicer
+from linewarden.server.admission import Admission
 from linewarden.server.bootstrap import now_us
 from linewarden.server.callers import Callers
 from linewarden.server.capacity import capacity_of
-from linewarden.server.door import Door
+from linewarden.server.early_authentication import IDENTITY, token_of
+from linewarden.server.rpc import Rpcs
 from linewarden.server.settings import Settings, load_settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
@@ -31,14 +34,20 @@ _SHOWN = 22
 _ROOT = Path(__file__).parent.parent
 
 
-class _Context:
-    """As much of a call's context as an answered one touches."""
+class _Handlers:
+    """As much of a server as the services are added to."""
 
-    def __init__(self, token: str) -> None:
-        self._metadata = (("user-agent", "bench"), ("authorization", f"Bearer {token}"))
+    def __init__(self) -> None:
+        self._services: list[Any] = []
 
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return self._metadata
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        """Keep the handlers of a service."""
+        self._services.extend(handlers)
+
+    def unary(self, method: str) -> Any:
+        """The behaviour that gRPC calls for a method."""
+        details: Any = SimpleNamespace(method=method, invocation_metadata=())
+        return next(found.unary_unary for one in self._services if (found := one.service(details)) is not None)
 
 
 def measure(scratch: Path, rounds: int, calls: int) -> Section:
@@ -62,17 +71,23 @@ async def _measure(storage: Storage, settings: Settings, token: str, rounds: int
         queue_limit=settings.queue_limit,
         timeout_s=settings.append_timeout_ms / 1e3,
     )
-    service, context, now_s = await _service(storage, settings, writer), _Context(token), int(time())
+    handlers, callers = await _served(storage, settings, writer)
+    single_check, batch_check = (
+        handlers.unary(f"/linewarden.v1.AccessService/{name}") for name in ("Check", "CheckBatch")
+    )
+    metadata, now_s = (("user-agent", "bench"), ("authorization", f"Bearer {token}")), int(time())
     frame, many = single(now_s).SerializeToString(), batch(now_s, AGENTS).SerializeToString()
 
     async def check() -> bytes:
         request = access_pb2.CheckRequest.FromString(frame)
-        answer = await service.Check(request, context)  # type: ignore[arg-type]
+        IDENTITY.set(callers.authenticate(token_of(metadata)))
+        answer: access_pb2.CheckResponse = await single_check(request, None)
         return answer.SerializeToString()
 
     async def check_batch() -> bytes:
         request = access_pb2.CheckBatchRequest.FromString(many)
-        answer = await service.CheckBatch(request, context)  # type: ignore[arg-type]
+        IDENTITY.set(callers.authenticate(token_of(metadata)))
+        answer: access_pb2.CheckBatchResponse = await batch_check(request, None)
         return answer.SerializeToString()
 
     rows = [["call", "event loop, µs", "writer's thread, µs", "both, µs"]]
@@ -89,15 +104,18 @@ async def _measure(storage: Storage, settings: Settings, token: str, rounds: int
     return Section("What a Check costs", rows, [_NOTE, *_summary(profile, calls)])
 
 
-async def _service(storage: Storage, settings: Settings, writer: Writer) -> AccessService:
+async def _served(storage: Storage, settings: Settings, writer: Writer) -> tuple[_Handlers, Callers]:
     callers = Callers(storage.keys.load, now_us)
     await callers.refresh()
     policies = Policies(storage.policies)
     control = AccessControl(policies, storage.directory(writer))
-    capacity = capacity_of(settings)
-    door = Door(callers, Tenants(storage.log), policies, writer, now_us, capacity)
-    ttl_us = settings.decision_ttl_s * 1_000_000
-    return AccessService(door, control, ttl_us, capacity.streams, settings.max_stream_messages)
+    capacity, handlers = capacity_of(settings), _Handlers()
+    admission = Admission(callers, Tenants(storage.log), policies, writer, now_us, capacity)
+    server: Any = handlers
+    rpcs = Rpcs(server, admission, capacity.streams, settings.max_stream_messages)
+    service = access_pb2.DESCRIPTOR.services_by_name["AccessService"]
+    rpcs.add(service, AccessServicer(control, settings.decision_ttl_s * 1_000_000))
+    return handlers, callers
 
 
 async def _press(act: Any, calls: int) -> None:

@@ -88,7 +88,7 @@ def _serving(folder: Path) -> Iterator[tuple[str, str]]:
         storage.close()
     for tenant in (QUIET, TENANT):
         question = single(int(time()))
-        question.tenant = tenant
+        question.header.tenant = tenant
         (folder / f"{tenant}.frame").write_bytes(framed(question.SerializeToString()))
     (folder / "busy").write_text(busy_token)
     environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true"}

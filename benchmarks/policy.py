@@ -53,8 +53,7 @@ class Caller:
     async def allowed(self, tenant: str, person: str, queue: str) -> bool:
         """Whether a person may play a recording of a queue."""
         request = access_pb2.CheckRequest(
-            tenant=tenant,
-            subject=core_pb2.Subject(id=person),
+            header=core_pb2.RequestHeader(tenant=tenant, subject=core_pb2.Subject(id=person)),
             verb=VERB_NUMBERS["play"],
             resource=core_pb2.Resource(type=TYPE_NUMBERS["recording"], id="1", owner=person, queue=queue),
         )
@@ -63,17 +62,21 @@ class Caller:
 
     async def add(self, statement: str) -> None:
         """Add a statement to the large policy."""
-        request = policy_pb2.ChangePolicyRequest(tenant=BIG, subject=_ADMIN, add=[statement])
+        request = policy_pb2.ChangePolicyRequest(
+            header=core_pb2.RequestHeader(tenant=BIG, subject=_ADMIN), add=[statement]
+        )
         await self.policy.ChangePolicy(request, metadata=self.metadata, timeout=_DEADLINE_S)
 
     async def first_page(self) -> None:
         """Read the first page of the large policy."""
-        request = policy_pb2.GetPolicyRequest(tenant=BIG, subject=_ADMIN)
+        request = policy_pb2.GetPolicyRequest(header=core_pb2.RequestHeader(tenant=BIG, subject=_ADMIN))
         await self.policy.GetPolicy(request, metadata=self.metadata, timeout=_DEADLINE_S)
 
     async def dry_run(self, document: str) -> str:
         """Try a policy file of the loud tenant; returns what came of it."""
-        request = policy_pb2.LoadPolicyRequest(tenant=LOUD, subject=_ADMIN, document=document, dry_run=True)
+        request = policy_pb2.LoadPolicyRequest(
+            header=core_pb2.RequestHeader(tenant=LOUD, subject=_ADMIN), document=document, dry_run=True
+        )
         try:
             await self.policy.LoadPolicy(request, metadata=self.metadata, timeout=_DEADLINE_S)
         except grpc.aio.AioRpcError as error:

@@ -48,12 +48,14 @@ def single(now_s: int) -> access_pb2.CheckRequest:
     """A question about one recording."""
     one = next(recordings(now_s, 1))
     return access_pb2.CheckRequest(
-        tenant=TENANT,
-        request_id="7f0c2c9e-8d53-4c1c-9e55-1d2f6d0f4a11",
-        subject=core_pb2.Subject(id=PERSON),
+        header=core_pb2.RequestHeader(
+            tenant=TENANT,
+            request_id="7f0c2c9e-8d53-4c1c-9e55-1d2f6d0f4a11",
+            subject=core_pb2.Subject(id=PERSON),
+            context=_context(),
+        ),
         verb=VERB_NUMBERS["play"],
         resource=_resource(one),
-        context=_context(),
     )
 
 
@@ -63,10 +65,12 @@ def batch(now_s: int, owners: int) -> access_pb2.CheckBatchRequest:
         access_pb2.CheckItem(verb=VERB_NUMBERS["play"], resource=_resource(one)) for one in recordings(now_s, owners)
     ]
     return access_pb2.CheckBatchRequest(
-        tenant=TENANT,
-        request_id="7f0c2c9e-8d53-4c1c-9e55-1d2f6d0f4a12",
-        subject=core_pb2.Subject(id=PERSON),
-        context=_context(),
+        header=core_pb2.RequestHeader(
+            tenant=TENANT,
+            request_id="7f0c2c9e-8d53-4c1c-9e55-1d2f6d0f4a12",
+            subject=core_pb2.Subject(id=PERSON),
+            context=_context(),
+        ),
         items=items,
     )
 

@@ -27,6 +27,7 @@ from linewarden.server.names import (
     VERBS,
 )
 from linewarden.v1 import audit_pb2 as pb
+from linewarden.v1 import core_pb2
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 
 _COLUMNS = (
@@ -114,7 +115,7 @@ def entry(
 ) -> None:
     """Read the entry at INDEX with the proof that it is in the log; the proof is verified before it is shown."""
     with connection.channel() as channel:
-        request = pb.GetEntryRequest(tenant=tenant, subject=person(subject), index=index)
+        request = pb.GetEntryRequest(header=core_pb2.RequestHeader(tenant=tenant, subject=person(subject)), index=index)
         answer = AuditServiceStub(channel).GetEntry(request, metadata=connection.metadata, timeout=DEADLINE_S)
     verify_entry(answer.entry, answer.proof, answer.verifier_key)
     if entry_file:
@@ -137,7 +138,7 @@ def entry(
 def checkpoint(connection: Connection, tenant: str, subject: str) -> None:
     """Read a signed checkpoint; keep it, and no later log can leave anything out that it covers."""
     with connection.channel() as channel:
-        request = pb.GetCheckpointRequest(tenant=tenant, subject=person(subject))
+        request = pb.GetCheckpointRequest(header=core_pb2.RequestHeader(tenant=tenant, subject=person(subject)))
         answer = AuditServiceStub(channel).GetCheckpoint(request, metadata=connection.metadata, timeout=DEADLINE_S)
     click.echo(answer.checkpoint, nl=False)
     click.echo(f"linewarden: verifier key {answer.verifier_key}", err=True)
@@ -153,7 +154,13 @@ def export(connection: Connection, tenant: str, subject: str, folder: Path, purp
     """Write the log into FOLDER, as files that anyone can verify without us."""
     if folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"{folder} is not empty")
-    request = pb.ExportLogRequest(tenant=tenant, subject=person(subject), purpose=PURPOSE_NUMBERS.get(purpose or "", 0))
+    request = pb.ExportLogRequest(
+        header=core_pb2.RequestHeader(
+            tenant=tenant,
+            subject=person(subject),
+            context=core_pb2.Context(purpose=PURPOSE_NUMBERS.get(purpose or "", 0)),
+        )
+    )
     key = ""
     with connection.channel() as channel, progress("exporting") as bar:
         task = bar.add_task("export", total=None)
@@ -245,8 +252,7 @@ def _query_request(page_size: int, **asked: Any) -> pb.QueryEntriesRequest:
         if time:
             getattr(wanted, name).FromDatetime(time)
     return pb.QueryEntriesRequest(
-        tenant=asked["tenant"],
-        subject=person(asked["subject"]),
+        header=core_pb2.RequestHeader(tenant=asked["tenant"], subject=person(asked["subject"])),
         filter=wanted,
         page_size=page_size,
         oldest_first=asked["oldest_first"],

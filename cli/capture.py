@@ -4,6 +4,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from linewarden.cli.capture_view import capture_argument, row_of, show_capture, write_capture, write_captures
 from linewarden.cli.client import STREAM_S, Connection, connecting, subject_option, tenant_option
 from linewarden.cli.evidence import analyse, fetch, open_evidence, verify
 from linewarden.cli.exit_codes import DENIED, fail
@@ -15,11 +16,10 @@ from linewarden.cli.rpc import (
     pages,
     request_of,
     rpc,
+    rpc_of,
     upload_of,
 )
-from linewarden.cli.capture import row_of, capture_argument, show_capture, write_capture, write_captures
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+from linewarden.v1 import capture_pb2 as pb
 
 _MEBIBYTE = 1 << 20
 
@@ -136,7 +136,7 @@ def import_file(
     """
     start = request_of("StartCapture", tenant, subject, capture_id=capture_id, **case)
     with connection.channel() as channel:
-        upload = DiagnosticsServiceStub(channel).UploadCapture
+        upload = rpc_of(channel, "UploadCapture")
         answer = upload(upload_of(start, file), metadata=connection.metadata, timeout=STREAM_S)
     write_capture(answer.capture, output)
     if answer.capture.stop_reason != pb.CAPTURE_STOP_REASON_REQUESTED:
@@ -177,7 +177,7 @@ def watch(connection: Connection, tenant: str, subject: str, capture_id: str, **
     """Print the counters of a capture, a line a second, until it ends."""
     asked = request_of("WatchCapture", tenant, subject, capture_id=capture_id, **case)
     with connection.channel() as channel:
-        looks = DiagnosticsServiceStub(channel).WatchCapture(asked, metadata=connection.metadata, timeout=STREAM_S)
+        looks = rpc_of(channel, "WatchCapture")(asked, metadata=connection.metadata, timeout=STREAM_S)
         for look in looks:
             write_rows([row_of(look)], (), "jsonl")
 

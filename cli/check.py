@@ -63,12 +63,11 @@ def _request(**asked: Any) -> pb.CheckRequest:
         consent=consents.get(asked["consent"], 0),  # type: ignore[arg-type]
     )
     return pb.CheckRequest(
-        tenant=asked["tenant"],
-        request_id=asked["request_id"],
-        subject=person(asked["subject"]),
+        header=core_pb2.RequestHeader(
+            tenant=asked["tenant"], request_id=asked["request_id"], subject=person(asked["subject"]), context=context
+        ),
         verb=VERB_NUMBERS[asked["verb"]],
         resource=resource,
-        context=context,
     )
 
 

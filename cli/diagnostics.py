@@ -14,7 +14,7 @@ from linewarden.cli.receipts import receipts, send
 from linewarden.cli.rpc import case_options, fields_of, pages, rpc
 from linewarden.diagnostics import consent_model as model
 from linewarden.server.diagnostics.messages import RESPONSIBILITIES
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import attestation_pb2, capture_pb2
 
 _TERMS = ("enabled", "approval_waived", "retention_days", "changed_by", "shares_usage")
 _ATTESTATION = ("id", "attestor", "made_at", "withdrawn_at")
@@ -122,7 +122,7 @@ def attestations(connection: Connection, tenant: str, subject: str, output: str)
     """List attestations, the newest first."""
     found = pages(connection, "ListAttestations", tenant, subject)
     rows = [_row(one) for page in found for one in page.attestations]
-    write_rows(rows, _ATTESTATION, output, fields=fields_of(pb.Attestation))
+    write_rows(rows, _ATTESTATION, output, fields=fields_of(attestation_pb2.Attestation))
 
 
 @diagnostics.command()
@@ -166,7 +166,7 @@ def probe(
         port=port,
         timeout_ms=timeout_ms,
         worker=worker,
-        transport=pb.TRANSPORT_TCP if tcp else pb.TRANSPORT_UDP,
+        transport=capture_pb2.TRANSPORT_TCP if tcp else capture_pb2.TRANSPORT_UDP,
     )
     write_rows(
         [{"finding": name, "value": value} for name, value in sorted(answer.findings.items())],
@@ -205,7 +205,7 @@ def _row(message: Any) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def _statement(file: Path) -> pb.AttestationStatement:
+def _statement(file: Path) -> attestation_pb2.AttestationStatement:
     try:
         stated = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -215,7 +215,7 @@ def _statement(file: Path) -> pb.AttestationStatement:
     if not isinstance(stated, dict):
         raise click.BadParameter("it is not a JSON object", param_hint="FILE")
     try:
-        return ParseDict(stated, pb.AttestationStatement())
+        return ParseDict(stated, attestation_pb2.AttestationStatement())
     except ParseError as error:
         raise click.BadParameter(str(error), param_hint="FILE") from None
 

@@ -20,16 +20,15 @@ from typing import IO
 import click
 
 from linewarden.audit.secret_files import read_secret
+from linewarden.cli.capture_view import capture_argument
 from linewarden.cli.client import STREAM_S, Connection, connecting, subject_option, tenant_option
 from linewarden.cli.exit_codes import DENIED, USAGE, fail
 from linewarden.cli.output import progress
-from linewarden.cli.rpc import case_if_needed, meant_options, request_of, rpc
-from linewarden.cli.capture import capture_argument
+from linewarden.cli.rpc import case_if_needed, meant_options, request_of, rpc, rpc_of
 from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Form, analyse_apart
 from linewarden.diagnostics.evidence.sealing import Readable, SealingError, Writable, check, unseal
 from linewarden.diagnostics.packets.evidence import CHUNK, Manifest
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+from linewarden.v1 import capture_pb2 as pb
 
 _ENCRYPTED = (
     "the key is encrypted: give a copy without a passphrase (`ssh-keygen -p -N '' -f COPY` takes it off), "
@@ -199,7 +198,7 @@ def _is_encrypted(text: str) -> bool:
 
 def _fetch(connection: Connection, asked: pb.ReadEvidenceRequest, target: Writable) -> None:
     with connection.channel() as channel, progress("fetching") as bar:
-        parts = DiagnosticsServiceStub(channel).ReadEvidence(asked, metadata=connection.metadata, timeout=STREAM_S)
+        parts = rpc_of(channel, "ReadEvidence")(asked, metadata=connection.metadata, timeout=STREAM_S)
         task = bar.add_task("fetching")
         for part in parts:
             target.write(part.content)

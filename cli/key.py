@@ -7,16 +7,11 @@ import click
 
 from linewarden.cli.operator import configured, opened_storage
 from linewarden.cli.output import output_option, write_rows
-from linewarden.server.bootstrap import now_us
+from linewarden.server.bootstrap import SERVICES, now_us
 from linewarden.server.credentials import ANY, ApiKey
 from linewarden.server.operator_actions import create_key, revoke_key
-from linewarden.v1 import access_pb2, audit_pb2, diagnostics_pb2, policy_pb2
 
-_SERVICES = {
-    name: service
-    for module in (access_pb2, policy_pb2, audit_pb2, diagnostics_pb2)
-    for name, service in module.DESCRIPTOR.services_by_name.items()
-}
+_SERVICES = {service.name: service for service in SERVICES}
 _METHODS = {f"{name}/{method.name}" for name, service in _SERVICES.items() for method in service.methods}
 _COLUMNS = ("id", "caller", "tenants", "methods", "created", "expires", "revoked")
 

@@ -7,20 +7,20 @@ from typing import Any
 import click
 from google.protobuf.json_format import MessageToDict
 
+from linewarden.cli.capture_view import second_of, word_of
 from linewarden.cli.client import Connection, connecting, subject_option, tenant_option
 from linewarden.cli.output import output_option, write_rows
 from linewarden.cli.rpc import fields_of, pages, rpc
-from linewarden.cli.capture import second_of, word_of
 from linewarden.diagnostics.consent_model import NoticeChannel
 from linewarden.server.diagnostics.messages import CHANNELS
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2, notice_pb2
 
 _NOTICE = ("id", "version", "audience", "published_at", "informed", "confirmed", "reported", "failed")
 _ACTIVE = ("capture_id", "coverage", "profile", "started_at", "ends_before", "notice_id", "notice_version")
 #: What a table shows of these: words instead of names of the contract, and times to the second.
 _ACTIVE_TABLE = ("id", "since", "what")
 
-_COVERAGES = {pb.COVERAGE_CERTAIN: "covers you", pb.COVERAGE_POSSIBLE: "may cover you"}
+_COVERAGES = {notice_pb2.COVERAGE_CERTAIN: "covers you", notice_pb2.COVERAGE_POSSIBLE: "may cover you"}
 
 channel_type = click.Choice([one.value for one in NoticeChannel])
 
@@ -50,7 +50,7 @@ def publish(
         language, separator, file = stated.partition("=")
         if not separator:
             raise click.BadParameter("a text is LANGUAGE=FILE", param_hint="LANGUAGE=FILE")
-        texts.append(pb.NoticeText(language=language, text=Path(file).read_text(encoding="utf-8")))
+        texts.append(notice_pb2.NoticeText(language=language, text=Path(file).read_text(encoding="utf-8")))
     answer = rpc(
         connection,
         "PublishNotice",
@@ -72,7 +72,9 @@ def publish(
 def notices(connection: Connection, tenant: str, subject: str, output: str) -> None:
     """List the notices in their current versions, as any user may ask."""
     found = pages(connection, "ListNotices", tenant, subject)
-    write_rows([_row(one) for page in found for one in page.notices], _NOTICE, output, fields=fields_of(pb.Notice))
+    write_rows(
+        [_row(one) for page in found for one in page.notices], _NOTICE, output, fields=fields_of(notice_pb2.Notice)
+    )
 
 
 @click.command()
@@ -110,7 +112,7 @@ def active(
     """Say which captures run now and what their notices say, as any user may ask."""
     answer = rpc(connection, "ListActiveNotices", tenant, subject, extensions=extensions, language=language)
     if output != "table":
-        write_rows([_row(one) for one in answer.notices], _ACTIVE, output, fields=fields_of(pb.ActiveNotice))
+        write_rows([_row(one) for one in answer.notices], _ACTIVE, output, fields=fields_of(notice_pb2.ActiveNotice))
         return
     if not answer.notices:
         click.echo("linewarden: nothing runs", err=True)
@@ -136,20 +138,20 @@ def confirm(connection: Connection, tenant: str, subject: str, notice_id: str, v
     click.echo(f"linewarden: confirmed since {answer.confirmed_at.ToJsonString()}", err=True)
 
 
-def write_notice(one: pb.Notice, output: str) -> None:
+def write_notice(one: notice_pb2.Notice, output: str) -> None:
     """Write a notice with its counts as a row."""
     write_rows([_row(one)], _NOTICE, output)
 
 
 def _row(message: Any) -> dict[str, Any]:
     row = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    if isinstance(message, pb.Notice) and not message.texts:
+    if isinstance(message, notice_pb2.Notice) and not message.texts:
         del row["texts"]
     return row
 
 
-def _running(one: pb.ActiveNotice) -> dict[str, str]:
-    words = (_COVERAGES.get(one.coverage, ""), word_of(pb.CaptureProfile, one.profile, "profile"))
+def _running(one: notice_pb2.ActiveNotice) -> dict[str, str]:
+    words = (_COVERAGES.get(one.coverage, ""), word_of(capture_pb2.CaptureProfile, one.profile, "profile"))
     told = f"notice {one.notice_id}, version {one.notice_version}"
     return {
         "id": one.capture_id,
@@ -158,7 +160,7 @@ def _running(one: pb.ActiveNotice) -> dict[str, str]:
     }
 
 
-def _write_texts(texts: Iterable[pb.NoticeText]) -> None:
+def _write_texts(texts: Iterable[notice_pb2.NoticeText]) -> None:
     texts = list(texts)
     for one in texts:
         if len(texts) > 1:

@@ -14,6 +14,7 @@ from linewarden.authz.statements import lint, parse_document
 from linewarden.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
 from linewarden.cli.exit_codes import DENIED, Failure, policy_faults
 from linewarden.cli.output import output_option, write_rows
+from linewarden.v1 import core_pb2
 from linewarden.v1 import policy_pb2 as pb
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 
@@ -117,8 +118,7 @@ def load(
     """Replace the policy of a tenant by FILE, whole or not at all."""
     text = read_policy(file, tenant)
     request = pb.LoadPolicyRequest(
-        tenant=tenant,
-        subject=person(subject),
+        header=core_pb2.RequestHeader(tenant=tenant, subject=person(subject)),
         document=text,
         dry_run=dry_run,
         allow_lockout=allow_lockout,
@@ -142,7 +142,7 @@ def load(
 @output_option
 def show(connection: Connection, tenant: str, subject: str, output: str) -> None:
     """Show the policy of a tenant as the statements of a policy file."""
-    request = pb.GetPolicyRequest(tenant=tenant, subject=person(subject))
+    request = pb.GetPolicyRequest(header=core_pb2.RequestHeader(tenant=tenant, subject=person(subject)))
     rows = []
     with connection.channel() as channel:
         stub = PolicyServiceStub(channel)

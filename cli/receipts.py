@@ -16,7 +16,7 @@ from linewarden.cli.output import output_option, write_rows
 from linewarden.cli.rpc import answer_to, request_of, rpc
 from linewarden.diagnostics.consent_model import ReceiptFact
 from linewarden.server.diagnostics.messages import CHANNELS, FACTS
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import notice_pb2 as pb
 
 _RECEIPTS_PER_CALL = 500
 _MAILS_PER_CALL = 50

@@ -1,18 +1,51 @@
-"""Calling DiagnosticsService from the command line."""
+"""Calls of the services of diagnostics from the command line."""
 
 import sys
 from collections.abc import Callable, Iterator
 from functools import update_wrapper
+from importlib import import_module
 from typing import Any, BinaryIO
 
 import click
+import grpc
 
 from linewarden.authz import model
 from linewarden.cli.client import DEADLINE_S, Connection, person
 from linewarden.server.names import PURPOSE_NUMBERS
-from linewarden.v1 import core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+from linewarden.v1 import capture_pb2, core_pb2
+
+#: The file of the contract that has the service of each rpc called here.
+_FILES = {
+    "terms": ("EnableDiagnostics", "DisableDiagnostics", "GetDiagnostics"),
+    "notice": (
+        "PublishNotice",
+        "ListNotices",
+        "GetNotice",
+        "ListActiveNotices",
+        "ConfirmNotice",
+        "RecordReceipts",
+        "SendNotice",
+    ),
+    "attestation": ("MakeAttestation", "WithdrawAttestation", "ListAttestations"),
+    "capture": (
+        "RequestCapture",
+        "ApproveCapture",
+        "RejectCapture",
+        "StartCapture",
+        "UploadCapture",
+        "StopCapture",
+        "PauseCapture",
+        "ResumeCapture",
+        "GetCapture",
+        "ListCaptures",
+        "WatchCapture",
+        "ReadEvidence",
+        "DeleteCapture",
+    ),
+    "probe": ("RunProbe",),
+    "usage": ("ShareUsage", "GetUsage"),
+}
+_FILE_OF = {rpc: file for file, rpcs in _FILES.items() for rpc in rpcs}
 
 #: Bytes of a capture file in one message; half of what the contract allows.
 _PART_BYTES = 32 * 1024
@@ -96,16 +129,22 @@ def pages(connection: Connection, method: str, tenant: str, subject: str, **stat
 def answer_to(connection: Connection, method: str, request: Any, within_s: float = DEADLINE_S) -> Any:
     """The one answer to a request."""
     with connection.channel() as channel:
-        call = getattr(DiagnosticsServiceStub(channel), method)
-        return call(request, metadata=connection.metadata, timeout=within_s)
+        return rpc_of(channel, method)(request, metadata=connection.metadata, timeout=within_s)
 
 
-def upload_of(start: pb.StartCaptureRequest, file: BinaryIO) -> Iterator[pb.UploadCaptureRequest]:
+def rpc_of(channel: grpc.Channel, method: str) -> Any:
+    """The rpc of that name, to be called."""
+    file = _FILE_OF[method]
+    stubs = import_module(f"linewarden.v1.{file}_pb2_grpc")
+    return getattr(getattr(stubs, f"{file.title()}ServiceStub")(channel), method)
+
+
+def upload_of(start: capture_pb2.StartCaptureRequest, file: BinaryIO) -> Iterator[capture_pb2.UploadCaptureRequest]:
     """The messages that bring a capture file in, the last one marked. An empty file is one empty message."""
     part, first = file.read(_PART_BYTES), True
     while part or first:
         following = file.read(_PART_BYTES)
-        message = pb.UploadCaptureRequest(content=part, last=not following)
+        message = capture_pb2.UploadCaptureRequest(content=part, last=not following)
         if first:
             message.start.CopyFrom(start)
         yield message
@@ -115,7 +154,9 @@ def upload_of(start: pb.StartCaptureRequest, file: BinaryIO) -> Iterator[pb.Uplo
 def request_of(method: str, tenant: str, subject: str, *, purpose: str = "", case: str = "", **fields: Any) -> Any:
     """The request of a method."""
     context = core_pb2.Context(purpose=PURPOSE_NUMBERS.get(purpose, 0), case_reference=case)
-    return getattr(pb, f"{method}Request")(tenant=tenant, subject=person(subject), context=context, **fields)
+    header = core_pb2.RequestHeader(tenant=tenant, subject=person(subject), context=context)
+    messages = import_module(f"linewarden.v1.{_FILE_OF[method]}_pb2")
+    return getattr(messages, f"{method}Request")(header=header, **fields)
 
 
 def fields_of(message: Any) -> tuple[str, ...]:

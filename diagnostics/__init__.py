@@ -2,7 +2,7 @@
 
 The customer enables diagnostics, publishes a notice, and its own administrator attests that users were told. A capture
 is requested for one case, approved by a second person, started, stopped, sealed, read by named people, deleted on
-time. Each step is made here as a `Step`: the entries of the log and the change of state they report, which are
+time. Each step is made here as a `Change`: the entries of the log and the change of state they report, which are
 appended together or not at all. What the policy says of a person is not asked here: whoever calls has asked it before,
 and appends that decision with the step.
 

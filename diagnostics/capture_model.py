@@ -4,6 +4,7 @@ Times are microseconds since 1970-01-01 UTC. What is asked for is private: case,
 the tenant's own key wherever a capture is stored.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -30,6 +31,7 @@ class CaptureState(StrEnum):
 class CaptureRight(StrEnum):
     """What the policy must let a person do to a capture; the words are those of the policy's verbs."""
 
+    REQUEST = "capture_request"
     START = "capture_start"
     APPROVE = "capture_approve"
     MEDIA = "capture_media"
@@ -42,7 +44,7 @@ WAIT_US = 7 * 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PacketSelector:
     """Which packets are asked for, in the words of the request. Empty means: no restriction."""
 
     extensions: tuple[str, ...] = ()
@@ -56,7 +58,11 @@ class Wanted:
     @property
     def takes_all(self) -> bool:
         """Whether nothing is restricted."""
-        return self == Wanted()
+        return self == PacketSelector()
+
+    def certainly_takes(self, extensions: Iterable[str]) -> bool:
+        """Return whether calls of one of these extensions are taken for certain: any call may have it as a party."""
+        return self.takes_all or not set(self.extensions).isdisjoint(extensions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ class Private:
     """The part of a capture that is sealed. `file` is the name of a capture file that is to come in, if one is."""
 
     case: str
-    wanted: Wanted
+    wanted: PacketSelector
     readers: tuple[Reader, ...]
     file: str = ""
 
@@ -175,7 +181,7 @@ class Capture:
         return self.ended_us is not None and (self.tally.dropped > 0 or not self.tally.sound)
 
 
-def rights_needed(profile: Profile, *, raw_filter: bool) -> frozenset[CaptureRight]:
-    """What the policy must let a person do who lets a capture run: more for one of media, or with an expression."""
-    more = {CaptureRight.MEDIA} if profile is Profile.MEDIA else set()
-    return frozenset({CaptureRight.START, *more, *({CaptureRight.RAW_FILTER} if raw_filter else ())})
+def rights_needed(act: CaptureRight, profile: Profile, *, raw_filter: bool) -> frozenset[CaptureRight]:
+    """The rights to request or start a capture: more for one of media, or with a filter expression."""
+    media = {CaptureRight.MEDIA} if profile is Profile.MEDIA else set()
+    return frozenset({act, *media, *({CaptureRight.RAW_FILTER} if raw_filter else ())})

@@ -1,11 +1,9 @@
 """A step: entries of the log and the change they report, to be appended together or not at all."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from linewarden.audit.directory import Directory
 from linewarden.audit.entry import encode
 from linewarden.audit.keyring import Person, Sealed
 from linewarden.diagnostics.capture_model import Capture
@@ -14,7 +12,7 @@ from linewarden.diagnostics.consent_model import Receipt, Secret
 from linewarden.diagnostics.errors import NotTheCustomer
 from linewarden.diagnostics.store.records import (
     Ceiling,
-    Change,
+    RecordChange,
     StoredRecord,
     add_receipts,
     apply_changes,
@@ -30,10 +28,10 @@ FOREIGN = "//"
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class ActorContext:
     """Who does something, through whom, in which log, when. `actor` is None when the service itself does it.
 
-    `keeper` is the tenant itself: values that belong to no single person are sealed under its key.
+    `key_holder` is the tenant itself: values that belong to no single person are sealed under its key.
     """
 
     log: int
@@ -43,7 +41,7 @@ class Occasion:
     now_us: int
     name: str = ""
     actor: Person | None = None
-    keeper: Person | None = None
+    key_holder: Person | None = None
     purpose: str = ""
     case: str = ""
     zone: str = ""
@@ -54,11 +52,11 @@ class Occasion:
         return "" if self.actor is None else self.actor.sid
 
     @property
-    def tenant_itself(self) -> Person:
+    def tenant_key_holder(self) -> Person:
         """The tenant as a person: under its key is sealed what belongs to nobody else."""
-        if self.keeper is None:
+        if self.key_holder is None:
             raise AssertionError("what the service does by itself is private to nobody")
-        return self.keeper
+        return self.key_holder
 
     def by_customer(self) -> None:
         """Make sure that the actor is one of the customer's own.
@@ -78,7 +76,7 @@ class Occasion:
 
 
 @dataclass(frozen=True, slots=True)
-class Step(Generic[R]):
+class Change(Generic[R]):
     """Entries and changes that belong together, and what comes of them once they are durable.
 
     `relies` are records that it was made from and does not change, `ceilings` what the changes may not lead beyond.
@@ -86,7 +84,7 @@ class Step(Generic[R]):
 
     log: int
     entries: tuple[bytes, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[RecordChange, ...]
     result: R
     notice: tuple[str, int] = ("", 0)
     receipts: tuple[Receipt, ...] = ()
@@ -108,46 +106,17 @@ class Step(Generic[R]):
             self.counted.apply(connection, self.log)
 
 
-def fresh(kind: str, id: str, state: str, created_us: int, record: Any) -> Change:
+def fresh(kind: str, id: str, state: str, created_us: int, record: Any) -> RecordChange:
     """A new record."""
-    return Change(kind, id, 0, created_us, state, canonical(record), _due(record))
+    return RecordChange(kind, id, 0, created_us, state, canonical(record), _due(record))
 
 
-def changed(stored: StoredRecord, state: str, record: Any) -> Change:
+def changed(stored: StoredRecord, state: str, record: Any) -> RecordChange:
     """A record in the place of the one that was read."""
-    return Change(stored.kind, stored.id, stored.version, stored.created_us, state, canonical(record), _due(record))
+    return RecordChange(
+        stored.kind, stored.id, stored.version, stored.created_us, state, canonical(record), _due(record)
+    )
 
 
 def _due(record: Any) -> int | None:
     return record.due_us if isinstance(record, Capture) else None
-
-
-class Safe:
-    """Seals private values, and opens what is still readable."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-
-    @staticmethod
-    def seal(keeper: Person, values: Mapping[str, str]) -> Secret:
-        """The values, sealed."""
-        sealed = keeper.seal(values, os.urandom(28))
-        return Secret(sealed.sid, sealed.ciphertext, sealed.commitment)
-
-    def open(self, log: int, secret: Secret) -> dict[str, str]:
-        """The values; none if their keeper was erased. Asks the database.
-
-        Raises:
-            LogUnavailable: the database failed.
-        """
-        found = self._directory.people(log, [secret.sid]).get(secret.sid)
-        return {} if found is None else found[0].open(secret.ct, secret.commit)
-
-    def names(self, log: int, sids: Sequence[str]) -> dict[str, str]:
-        """Names by pseudonym; erased persons are left out. Asks the database.
-
-        Raises:
-            LogUnavailable: the database failed.
-        """
-        wanted = sorted({sid for sid in sids if sid})
-        return {sid: name for sid, (_person, name) in self._directory.people(log, wanted).items()} if wanted else {}

@@ -118,6 +118,11 @@ class Notice:
     published_by: str
     private: Secret | None = None
 
+    def texts_in(self, language: str) -> tuple[NoticeText, ...]:
+        """The texts in a language, or all of them where there is none in that language."""
+        found = tuple(one for one in self.texts if one.language.lower() == language.lower())
+        return found or self.texts
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -157,7 +162,7 @@ class MailResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class Mailing:
     """Mails of one request, written down before the first one leaves, so that none leaves twice.
 
     `results` has one for each of `persons`, in their order, once it is known what became of them.

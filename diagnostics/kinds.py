@@ -33,7 +33,7 @@ CAPTURE_OPENED = "capture.opened"
 CAPTURE_GIVEN_UP = "capture.given_up"
 PROBE_RUN = "probe.run"
 USAGE_SHARED = "usage.shared"
-USAGE_KEPT = "usage.kept"
+USAGE_OPTED_OUT = "usage.kept"
 
 #: Kinds of records.
 TERMS = "terms"

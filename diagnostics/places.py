@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from linewarden.diagnostics.capture_model import Wanted
+from linewarden.diagnostics.capture_model import PacketSelector
 from linewarden.diagnostics.errors import FilterInvalid, SelectorNotPermitted
 from linewarden.diagnostics.packets.model import Selector
 
@@ -33,7 +33,7 @@ class Place:
     workers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def selector_of(place: Place, interface: str, wanted: Wanted, worker: str = "") -> Selector:
+def selector_of(place: Place, interface: str, wanted: PacketSelector, worker: str = "") -> Selector:
     """The selector that takes what is wanted, within what is the tenant's. No interface means a capture file.
 
     The interface is at the host of `worker`; the empty name is this host.
@@ -81,7 +81,7 @@ def may_probe(place: Place, target: str) -> bool:
     return asked.prefixlen == asked.max_prefixlen and _within(asked, place.networks)
 
 
-def _check_filter(place: Place, wanted: Wanted) -> None:
+def _check_filter(place: Place, wanted: PacketSelector) -> None:
     expression = wanted.raw_filter
     beside = wanted.hosts or wanted.trunks or wanted.ports or wanted.transport != "any"
     printable = expression.isascii() and expression.isprintable() and bool(expression.strip())

@@ -9,7 +9,7 @@ from linewarden.diagnostics.places import Place
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Requester:
     """A person, and the circumstances in which it acted."""
 
     name: str
@@ -21,7 +21,7 @@ class Standing:
 class Rights(Protocol):
     """What the policy in force says, asked again while a capture runs."""
 
-    async def may(self, log: int, capture: str, standing: Standing, rights: Iterable[CaptureRight], /) -> bool:
+    async def may(self, log: int, capture: str, requester: Requester, rights: Iterable[CaptureRight], /) -> bool:
         """Whether the person has all these rights to this capture now. Nobody has any.
 
         Raises:

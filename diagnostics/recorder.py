@@ -1,4 +1,4 @@
-"""What the service itself records, where no person acts."""
+"""Changes that the service makes by itself, where no person acts."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,8 +6,9 @@ from typing import Protocol
 
 from linewarden.audit.errors import ClockBehind, EffectRefused
 from linewarden.audit.model import Unit
+from linewarden.audit.retry import repeat_while
 from linewarden.diagnostics.capture_model import Capture
-from linewarden.diagnostics.change import Occasion, Step
+from linewarden.diagnostics.change import ActorContext, Change
 
 #: Who acts where no person does.
 SERVICE = "linewarden"
@@ -20,25 +21,23 @@ class Appender(Protocol):
         """Append a unit; the result is the index of its first entry."""
 
 
-class Recorder:
-    """Appends steps of the service itself. `now_us` is the wall clock."""
+class ServiceRecorder:
+    """Appends changes that the service makes by itself. `now_us` is the clock, microseconds."""
 
     def __init__(self, appender: Appender, now_us: Callable[[], int]) -> None:
         self._appender = appender
         self._now_us = now_us
 
-    async def record(self, log: int, make: Callable[[Occasion], Step[Capture] | None]) -> None:
-        """Make a step and append it; make it again when somebody else changed meanwhile what it is about.
+    async def record(self, log: int, make: Callable[[ActorContext], Change[Capture] | None]) -> None:
+        """Make a change and append it; make it again when the records that it was made from have changed meanwhile.
 
         Raises:
-            LogUnavailable: the database failed.
+            LogUnavailable: the database failed, or the records change faster than the change is made.
         """
-        while True:
-            step = await asyncio.to_thread(make, Occasion(log, "", SERVICE, "", self._now_us()))
-            if step is None:
-                return
-            try:
-                await self._appender.append(Unit(log, step.entries, effect=step.apply))
-            except (EffectRefused, ClockBehind):
-                continue
-            return
+
+        async def attempt() -> None:
+            change = await asyncio.to_thread(make, ActorContext(log, "", SERVICE, "", self._now_us()))
+            if change is not None:
+                await self._appender.append(Unit(log, change.entries, effect=change.apply))
+
+        await repeat_while(attempt, EffectRefused, ClockBehind)

@@ -27,7 +27,7 @@ class InForce:
     records: tuple[StoredRecord, ...]
 
 
-class Books:
+class Repository:
     """Typed records of all tenants. Every method may raise LogUnavailable."""
 
     def __init__(self, store: RecordStore) -> None:
@@ -123,7 +123,9 @@ class Books:
 
     def captures_due(self, now_us: int, after: tuple[int, str], most: int) -> list[tuple[StoredRecord, Capture]]:
         """Captures of all tenants that the service must look at by now, by log and id after that one, so many."""
-        return [(stored, read(Capture, stored.body)) for stored in self.store.due(kinds.CAPTURE_RECORD, now_us, after, most)]
+        return [
+            (stored, read(Capture, stored.body)) for stored in self.store.due(kinds.CAPTURE_RECORD, now_us, after, most)
+        ]
 
     def page(
         self, log: int, kind: type[T], name: str, before: tuple[int, str] | None, size: int

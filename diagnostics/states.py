@@ -61,7 +61,7 @@ CAPTURING = frozenset({State.RUNNING, State.PAUSED})
 LIVE = CAPTURING | {State.STOPPING}
 
 
-def follow(state: State, event: Event) -> State:
+def transition(state: State, event: Event) -> State:
     """The state after the event.
 
     Raises:

@@ -1,225 +1,243 @@
-"""Admission: how many requests are worked on at once, whose turn is next, and which are refused.
+"""The way every request goes in, whatever protocol brings it: its key, its tenant and method, its rules, its turn.
 
-The rule, which is the same for every tenant:
-
-1. At most `places` requests are worked on at once. A tenant may hold all places while no other tenant asks. Once two
-   tenants have asked within ACTIVE_S, each holds at most `share` places, so that some are free when the other comes.
-2. Requests beyond that wait. The tenants that wait take turns, and so do the callers of one tenant.
-3. At most `room` requests wait. When the room is full, the newest request of the tenant that has the most waiting is
-   refused. A tenant with few requests therefore loses none of them, however many another tenant sends.
-
-A request has a weight, because a batch costs more than one check. Weights are counted in places.
+Here is also what is recorded of a refusal. No protocol is known here: a door hands over an `Arrival`.
 """
 
 import asyncio
 import time
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
-from linewarden.audit.errors import LogOverloaded
+from linewarden.audit.entry import REQUEST_REFUSED, encode
+from linewarden.audit.errors import ClockBehind, LogUnavailable, PersonsTooMany, RevisionMoved, TenantUnknown
+from linewarden.audit.model import SYSTEM_LOG, Unit
+from linewarden.audit.writer import Writer
+from linewarden.authz.model import Context
+from linewarden.authz.policies import Policies
+from linewarden.authz.service import Call
+from linewarden.server.callers import Callers, Identity
+from linewarden.server.capacity import Capacity
+from linewarden.server.credentials import ANY, ApiKey
+from linewarden.server.errors import (
+    CallerNotPermitted,
+    CredentialsInvalid,
+    InvalidRequest,
+    ServerStopping,
+    VerbNotApplicable,
+    Violation,
+    reason_of,
+)
+from linewarden.server.tenants import Tenants
 
-#: A tenant counts as active for so long after a request, seconds.
-ACTIVE_S = 60.0
+T = TypeVar("T")
+
+#: How often a request is decided again because policy or keys moved under it, before it is given up.
+MAX_ATTEMPTS = 50
+
+#: No further request is expected once none came for so long after the server began to stop, seconds.
+QUIET_S = 0.1
 
 
-class _Waiter:
-    """A request that waits for places. `future` has a result once it holds them."""
+class Method(NamedTuple):
+    """A method as keys are bound to it: `AccessService` and `AccessService/Check`."""
 
-    __slots__ = ("caller", "future", "queued", "tenant", "weight")
-
-    def __init__(self, tenant: str, caller: str, weight: int, future: "asyncio.Future[None]") -> None:
-        self.tenant = tenant
-        self.caller = caller
-        self.weight = weight
-        self.future = future
-        self.queued = True
+    service: str
+    name: str
 
 
-class _Queue:
-    """The requests of one tenant that wait. Its callers take turns."""
+class Arrival(Protocol):
+    """A request as a door received it. Nothing in it has been checked."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._callers: OrderedDict[str, deque[_Waiter]] = OrderedDict()
+    tenant: str
+    request_id: str
 
-    def add(self, waiter: _Waiter) -> None:
-        self._callers.setdefault(waiter.caller, deque()).append(waiter)
-        self.count += 1
+    def violations(self) -> tuple[Violation, ...]:
+        """The rules of the contract that the request breaks."""
 
-    def first(self) -> _Waiter:
-        """The oldest request of the caller whose turn it is."""
-        return next(iter(self._callers.values()))[0]
+    def requester(self, now_us: int) -> tuple[str, Context]:
+        """The person on whose behalf it is made, by the name that the policy knows, and the circumstances.
 
-    def newest(self) -> _Waiter:
-        """The newest request of the caller that has the most."""
-        return max(self._callers.values(), key=len)[-1]
+        It is asked only for a request that breaks no rule.
 
-    def remove(self, waiter: _Waiter) -> None:
-        """Remove a request. The turn passes to the next caller."""
-        waiters = self._callers[waiter.caller]
-        waiters.remove(waiter)
-        self.count -= 1
-        if waiters:
-            self._callers.move_to_end(waiter.caller)
-        else:
-            del self._callers[waiter.caller]
+        Raises:
+            InvalidRequest: the person's name is reserved.
+        """
+
+
+class AdmittedRequest(NamedTuple):
+    """A request that was let in: who calls for whom, in which tenant's log, and when."""
+
+    call: Call
+    tenant: str
+    method: Method
+    key: ApiKey
+
+    @property
+    def log(self) -> int:
+        """The number of the tenant's log."""
+        return self.call.log
+
+    @property
+    def now_us(self) -> int:
+        """When it was let in, microseconds since 1970 UTC."""
+        return self.call.context.now_us
+
+    def at(self, now_us: int) -> "AdmittedRequest":
+        """The same request at a later time, for what is recorded of it then."""
+        return self._replace(call=self.call._replace(context=self.call.context._replace(now_us=now_us)))
 
 
 class Admission:
-    """The places of one kind of work, shared by the rule above. One for the tasks of one event loop.
-
-    `places`, `share` and `room` are counts of requests, `patience_s` is how long a request waits at most, in seconds.
-    """
+    """Lets requests in. One for all doors of a process."""
 
     def __init__(
         self,
-        places: int,
-        share: int,
-        room: int,
-        patience_s: float,
-        monotonic: Callable[[], float] = time.monotonic,
+        callers: Callers,
+        tenants: Tenants,
+        policies: Policies,
+        writer: Writer,
+        now_us: Callable[[], int],
+        capacity: Capacity,
     ) -> None:
-        self._places = places
-        self._share = min(share, places)
-        self._room = room
-        self._patience_s = patience_s
-        self._monotonic = monotonic
-        self._free = places
-        self._held: Counter[str] = Counter()
-        self._queues: OrderedDict[str, _Queue] = OrderedDict()
-        self._waiting = 0
-        self._latest = ""
-        self._shared_until = float("-inf")
-        self.refused = 0
+        self._callers = callers
+        self._tenants = tenants
+        self._policies = policies
+        self._writer = writer
+        self._now_us = now_us
+        self._capacity = capacity
+        self._closed = False
+        self._rejected_at = 0.0
 
-    @property
-    def inside(self) -> int:
-        """Requests that hold places or wait for them."""
-        return self._waiting + sum(self._held.values())
+    async def close(self, within_s: float, grace_s: float) -> None:
+        """Reject new requests, end streams, and wait until those admitted are answered, `grace_s` at most.
 
-    async def enter(self, tenant: str, caller: str, weight: int = 1) -> int:
-        """Take places for a request, or wait for them; returns the number taken, which `leave` gives back.
-
-        Raises:
-            LogOverloaded: too many requests wait, or this one waited for too long.
+        Return QUIET_S after the last request was rejected, or after `within_s` where they go on coming. A rejected
+        caller knows that nothing was recorded, and turns to another server.
         """
-        if tenant != self._latest:
-            self._see(tenant)
-        limit = self._limit()
-        weight = min(weight, self._share)
-        if not self._waiting and self._free >= weight and self._held[tenant] + weight <= limit:
-            self._grant(tenant, weight)
-        else:
-            await self._wait(tenant, caller, weight)
-        return weight
-
-    def leave(self, tenant: str, weight: int) -> None:
-        """Give back the places of a request that is done."""
-        self._free += weight
-        left = self._held[tenant] - weight
-        if left:
-            self._held[tenant] = left
-        else:
-            del self._held[tenant]
-        if self._queues:
-            self._serve()
-
-    @property
-    def full(self) -> bool:
-        """Whether as many requests wait as may."""
-        return self._waiting >= self._room
-
-    def would_refuse(self, tenant: str) -> bool:
-        """Return whether a further request of this tenant would be refused at once."""
-        return self.full and self._longest(tenant) == tenant
-
-    def _see(self, tenant: str) -> None:
-        if self._latest:
-            self._shared_until = self._monotonic() + ACTIVE_S
-        self._latest = tenant
-
-    def _limit(self) -> int:
-        if self._shared_until > 0 and self._monotonic() < self._shared_until:
-            return self._share
-        return self._places
-
-    def _grant(self, tenant: str, weight: int) -> None:
-        self._free -= weight
-        self._held[tenant] += weight
-
-    async def _wait(self, tenant: str, caller: str, weight: int) -> None:
-        if self.full:
-            self._make_room(tenant)
-        waiter = _Waiter(tenant, caller, weight, asyncio.get_running_loop().create_future())
-        self._queues.setdefault(tenant, _Queue()).add(waiter)
-        self._waiting += 1
-        self._serve()
-        try:
-            async with asyncio.timeout(self._patience_s):
-                await waiter.future
-        except (TimeoutError, asyncio.CancelledError) as error:
-            self._give_up(waiter)
-            if isinstance(error, TimeoutError):
-                self.refused += 1
-                raise LogOverloaded("the request waited for too long") from error
-            raise
-
-    def _give_up(self, waiter: _Waiter) -> None:
-        """Remove a request that waits no longer; give back its places, if it was given them in the same turn."""
-        if waiter.queued:
-            self._remove(waiter)
-        elif not waiter.future.cancelled() and waiter.future.exception() is None:
-            self.leave(waiter.tenant, waiter.weight)
-
-    def _make_room(self, tenant: str) -> None:
-        """Refuse the newest request of the tenant that has the most waiting, the one that comes now included.
-
-        Raises:
-            LogOverloaded: that is the request that comes now.
-        """
-        self.refused += 1
-        error = LogOverloaded("too many requests wait")
-        longest = self._longest(tenant)
-        if longest == tenant:
-            raise error
-        newest = self._queues[longest].newest()
-        self._remove(newest)
-        if not newest.future.done():
-            newest.future.set_exception(error)
-
-    def _longest(self, tenant: str) -> str:
-        """The tenant with the most waiting requests, if this one had one more; this one, where it is among them."""
-        own = self._queues[tenant].count if tenant in self._queues else 0
-        longest = max(self._queues, key=lambda name: self._queues[name].count, default=tenant)
-        return tenant if longest == tenant or own + 1 >= self._queues[longest].count else longest
-
-    def _serve(self) -> None:
-        """Give free places to those whose turn it is. A tenant that holds as many as it may is passed over."""
-        limit = self._limit()
-        passed_over = 0
-        while self._free and passed_over < len(self._queues):
-            tenant, queue = next(iter(self._queues.items()))
-            weight = queue.first().weight
-            if self._held[tenant] + weight > limit:
-                passed_over += 1
-            elif weight > self._free:  # places gather for it, or a large batch would wait for ever
+        self._closed = True
+        self._capacity.streams.close()
+        started = self._rejected_at = time.monotonic()
+        while True:
+            now = time.monotonic()
+            quiet = now >= min(started + within_s, self._rejected_at + QUIET_S)
+            if now >= started + grace_s or (quiet and not self._capacity.inside):
                 return
-            else:
-                passed_over = 0
-                self._start(queue.first())
-            if tenant in self._queues:
-                self._queues.move_to_end(tenant)
+            await asyncio.sleep(QUIET_S / 10)
 
-    def _start(self, waiter: _Waiter) -> None:
-        self._remove(waiter)
-        if not waiter.future.done():  # otherwise its caller went away
-            self._grant(waiter.tenant, waiter.weight)
-            waiter.future.set_result(None)
+    async def serve(
+        self,
+        identity: Identity,
+        arrival: Arrival,
+        method: Method,
+        answer: Callable[[AdmittedRequest], Awaitable[T]],
+        weight: int = 1,
+    ) -> T:
+        """Let a request in and answer it; decide again when policy or keys moved meanwhile.
 
-    def _remove(self, waiter: _Waiter) -> None:
-        waiter.queued = False
-        queue = self._queues[waiter.tenant]
-        queue.remove(waiter)
-        self._waiting -= 1
-        if not queue.count:
-            del self._queues[waiter.tenant]
+        Raises:
+            CredentialsInvalid, CallerNotPermitted, TenantUnknown, InvalidRequest: it was refused, and that is recorded.
+            LogUnavailable: nothing could be recorded in time, or too many requests wait.
+            ServerStopping: the server stops.
+            what `answer` raises.
+        """
+        if self._closed:
+            self._rejected_at = time.monotonic()
+            raise ServerStopping
+        key = identity.key
+        # A request for a tenant that the key is not bound to is refused as work of that key, and of no tenant.
+        tenant = arrival.tenant if key.permits(arrival.tenant, *method) else ""
+        queue = self._capacity.of(method.service)
+        held = await queue.enter(tenant, key.id, weight)
+        try:
+            return await self._serve(identity, arrival, method, answer)
+        finally:
+            queue.leave(tenant, held)
+
+    def identify(self, token: str | None) -> Identity:
+        """The identity of a caller, for a message of a stream. Keys change while a stream lives.
+
+        Raises:
+            CredentialsInvalid: there is no such key, or it is revoked or expired.
+        """
+        return self._callers.authenticate(token)
+
+    @contextmanager
+    def stream(self, identity: Identity) -> Iterator[None]:
+        """Count a stream of the caller while it is open.
+
+        Raises:
+            LogOverloaded: too many are open that belong to the same tenants.
+            ServerStopping: the server stops.
+        """
+        key = identity.key
+        # A key for any tenant belongs to none of them: its streams are its own.
+        with self._capacity.streams.opened(key.id if ANY in key.tenants else key.tenants):
+            yield
+
+    async def check_still(self, admitted: AdmittedRequest) -> None:
+        """Make sure, while a stream lives, that its key still permits the method.
+
+        Raises:
+            CredentialsInvalid: it does not.
+            LogUnavailable: the keys cannot be read.
+            ServerStopping: the server stops.
+        """
+        if self._closed:
+            raise ServerStopping
+        await self._callers.refresh()
+        self._callers.check_valid(admitted.key)
+
+    async def _serve(
+        self,
+        identity: Identity,
+        arrival: Arrival,
+        method: Method,
+        answer: Callable[[AdmittedRequest], Awaitable[T]],
+    ) -> T:
+        tenant = arrival.tenant
+        violations = arrival.violations()
+        for attempt in range(MAX_ATTEMPTS):
+            if attempt:
+                identity = await self._callers.admit(identity.token)
+            key, guard, _token = identity
+            if not tenant or (violations and any(one.field.endswith("header.tenant") for one in violations)):
+                # No tenant can be meant: not even the database is asked for one, whose texts may not hold this.
+                await self._refuse(key, SYSTEM_LOG, InvalidRequest(violations), method)
+            if not key.permits(tenant, *method):
+                await self._refuse(key, SYSTEM_LOG, CallerNotPermitted("not bound"), method)
+            log = self._tenants.known(tenant)
+            if log is None:
+                log = await self._find(key, tenant, method)
+            if violations:
+                await self._refuse(key, log, InvalidRequest(violations), method)
+            now_us = self._now_us()
+            if key.expires_us is not None and key.expires_us <= now_us:  # it waited longer than its key lived
+                raise CredentialsInvalid("the key is expired")
+            try:
+                subject, context = arrival.requester(now_us)
+                call = Call(log, key.caller, guard, arrival.request_id, subject, context)
+                return await answer(AdmittedRequest(call, tenant, method, key))
+            except (RevisionMoved, ClockBehind):
+                await self._callers.refresh()
+                await self._policies.refresh(log)
+            except (InvalidRequest, VerbNotApplicable, PersonsTooMany) as refused:
+                await self._refuse(key, log, refused, method)
+        raise LogUnavailable("policy changes faster than decisions can be made")
+
+    async def _find(self, key: ApiKey, tenant: str, method: Method) -> int:
+        try:
+            return await self._tenants.find(tenant)
+        except TenantUnknown as unknown:
+            # Only a caller bound to every tenant learns that one does not exist.
+            error = unknown if ANY in key.tenants else CallerNotPermitted("not bound")
+            await self._refuse(key, SYSTEM_LOG, error, method)
+
+    async def _refuse(self, key: ApiKey, log: int, error: Exception, method: Method) -> NoReturn:
+        """Record a refusal, then raise it. Values of the request are not recorded: nothing vouches for them."""
+        fields: dict[str, Any] = {"caller": key.caller, "method": method.name, "reason": reason_of(error)}
+        if isinstance(error, InvalidRequest):
+            fields["fields"] = [violation.field for violation in error.violations[:32]]
+        entry = encode(REQUEST_REFUSED, self._now_us(), fields)
+        await self._writer.append(Unit(log, (entry,)))
+        raise error

@@ -16,13 +16,14 @@ from linewarden.audit.reading import Query, Reading, Row
 from linewarden.audit.shares import Share, shares
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
-from linewarden.authz.model import Decision, ResourceType, Verb
-from linewarden.authz.service import AccessControl, masks_numbers
-from linewarden.server.access import ServicerContext, timestamp
-from linewarden.server.authority import authorize
+from linewarden.authz.authority import Authority
+from linewarden.authz.errors import SubjectNotPermitted
+from linewarden.authz.model import Decision, Resource, ResourceType, Verb
+from linewarden.authz.service import Access, masks_numbers
+from linewarden.server.admission import AdmittedRequest
 from linewarden.server.details import details_of, has_details
-from linewarden.server.door import Door, Entrance
-from linewarden.server.errors import InvalidRequest, SubjectNotPermitted, Violation, abort
+from linewarden.server.errors import InvalidRequest, Violation
+from linewarden.server.messages import microseconds, timestamp
 from linewarden.server.names import (
     EFFECT_NUMBERS,
     EFFECTS,
@@ -33,120 +34,91 @@ from linewarden.server.names import (
     VERB_NUMBERS,
     VERBS,
 )
-from linewarden.server.validation import compile_validator
 from linewarden.v1 import audit_pb2 as pb
-from linewarden.v1.audit_pb2_grpc import AuditServiceServicer
 
-_SERVICE = "AuditService"
 _DEFAULT_PAGE_SIZE = 100
 
 #: Of a file of an export in one message: clients take 4 MiB unless told otherwise.
 _PART_BYTES = 1 << 20
 
 
-class AuditService(AuditServiceServicer):
+class AuditServicer:
     """Answers QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
 
-    def __init__(
-        self, door: Door, control: AccessControl, reading: Reading, checkpoints: Checkpoints, log: LogStore
-    ) -> None:
-        self._door = door
-        self._control = control
+    def __init__(self, authority: Authority, reading: Reading, checkpoints: Checkpoints, log: LogStore) -> None:
+        self._authority = authority
         self._reading = reading
         self._checkpoints = checkpoints
         self._log = log
-        self._valid_query = compile_validator(pb.QueryEntriesRequest.DESCRIPTOR)
-        self._valid_entry = compile_validator(pb.GetEntryRequest.DESCRIPTOR)
-        self._valid_checkpoint = compile_validator(pb.GetCheckpointRequest.DESCRIPTOR)
-        self._valid_export = compile_validator(pb.ExportLogRequest.DESCRIPTOR)
 
-    async def QueryEntries(self, request: pb.QueryEntriesRequest, context: ServicerContext) -> pb.QueryEntriesResponse:
+    async def query_entries(
+        self, admitted: AdmittedRequest, request: pb.QueryEntriesRequest
+    ) -> pb.QueryEntriesResponse:
         """Find entries; the read is recorded first, and the answer is complete up to that record."""
+        query = _query(request)
+        with shares().admitted(admitted.log) as share:
+            stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, admitted.log, query)
+            decision, id = await self._read(admitted, {"query": stated})
+            masked = masks_numbers(decision)
+            if masked and (query.subject or query.data_subject or query.resource_id):
+                # A reader who may not see names could otherwise try them out.
+                raise SubjectNotPermitted(id)
+            page = await share.run(
+                LONG_TIMEOUT_S,
+                self._reading.query,
+                admitted.log,
+                query,
+                size=index_in(id),
+                page_size=request.page_size or _DEFAULT_PAGE_SIZE,
+                token=request.page_token,
+            )
+        details = await in_thread(READ_TIMEOUT_S, self._details, admitted.log, page.rows)
+        rows = [_row(row, details.get(row.index, ""), masked=masked) for row in page.rows]
+        return pb.QueryEntriesResponse(rows=rows, next_page_token=page.next_token, log_size=page.size)
 
-        async def answer(entrance: Entrance) -> pb.QueryEntriesResponse:
-            query = _query(request)
-            with shares().admitted(entrance.log) as share:
-                stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, entrance.log, query)
-                decision, id = await self._read(entrance, request, {"query": stated})
-                masked = masks_numbers(decision)
-                if masked and (query.subject or query.data_subject or query.resource_id):
-                    # Who may not see names could otherwise try them out.
-                    raise SubjectNotPermitted(id)
-                page = await share.run(
-                    LONG_TIMEOUT_S,
-                    self._reading.query,
-                    entrance.log,
-                    query,
-                    size=index_in(id),
-                    page_size=request.page_size or _DEFAULT_PAGE_SIZE,
-                    token=request.page_token,
-                )
-            details = await in_thread(READ_TIMEOUT_S, self._details, entrance.log, page.rows)
-            rows = [_row(row, details.get(row.index, ""), masked=masked) for row in page.rows]
-            return pb.QueryEntriesResponse(rows=rows, next_page_token=page.next_token, log_size=page.size)
-
-        try:
-            return await self._door.serve(context, request, _method("QueryEntries"), self._valid_query, answer)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status that says so
-            await abort(context, error)
-
-    async def GetEntry(self, request: pb.GetEntryRequest, context: ServicerContext) -> pb.GetEntryResponse:
+    async def get_entry(self, admitted: AdmittedRequest, request: pb.GetEntryRequest) -> pb.GetEntryResponse:
         """Read one entry with its proof."""
+        with shares().admitted(admitted.log) as share:
+            decision, id = await self._read(admitted, {"query": {"index": request.index}})
+            if request.index >= index_in(id):
+                raise EntryNotFound("the log has no entry at that index")
+            return await share.run(LONG_TIMEOUT_S, self._proved, admitted.log, request.index, masks_numbers(decision))
 
-        async def answer(entrance: Entrance) -> pb.GetEntryResponse:
-            with shares().admitted(entrance.log) as share:
-                decision, id = await self._read(entrance, request, {"query": {"index": request.index}})
-                if request.index >= index_in(id):
-                    raise EntryNotFound("the log has no entry at that index")
-                masked = masks_numbers(decision)
-                return await share.run(LONG_TIMEOUT_S, self._proved, entrance.log, request.index, masked)
-
-        try:
-            return await self._door.serve(context, request, _method("GetEntry"), self._valid_entry, answer)
-        except Exception as error:  # noqa: BLE001 - see QueryEntries
-            await abort(context, error)
-
-    async def GetCheckpoint(
-        self, request: pb.GetCheckpointRequest, context: ServicerContext
+    async def get_checkpoint(
+        self, admitted: AdmittedRequest, request: pb.GetCheckpointRequest
     ) -> pb.GetCheckpointResponse:
         """Read a checkpoint that covers every entry answered for before."""
+        with shares().admitted(admitted.log) as share:
+            await self._read(admitted, {"query": {"checkpoint": request.old_size}})
+            return await share.run(LONG_TIMEOUT_S, self._checkpoint, admitted.log, request.old_size)
 
-        async def answer(entrance: Entrance) -> pb.GetCheckpointResponse:
-            with shares().admitted(entrance.log) as share:
-                await self._read(entrance, request, {"query": {"checkpoint": request.old_size}})
-                return await share.run(LONG_TIMEOUT_S, self._checkpoint, entrance.log, request.old_size)
-
-        try:
-            method = _method("GetCheckpoint")
-            return await self._door.serve(context, request, method, self._valid_checkpoint, answer)
-        except Exception as error:  # noqa: BLE001 - see QueryEntries
-            await abort(context, error)
-
-    async def ExportLog(
-        self, request: pb.ExportLogRequest, context: ServicerContext
+    async def export_log(
+        self, admitted: AdmittedRequest, _request: pb.ExportLogRequest
     ) -> AsyncIterator[pb.ExportLogResponse]:
         """Stream the log as files, the checkpoint last."""
-        held = ExitStack()
+        with ExitStack() as stack:
+            share = stack.enter_context(shares().admitted(admitted.log))
+            await self._authorize(admitted, Verb.EXPORT_ACCESS_LOG, AUDIT_EXPORTED, {})
+            signed = await share.run(LONG_TIMEOUT_S, self._checkpoints.sign, admitted.log)
+            return self._export(admitted.log, signed, share, stack.pop_all())
 
-        async def answer(entrance: Entrance) -> tuple[int, Share, Signed]:
-            share = held.enter_context(shares().admitted(entrance.log))
-            log = ResourceType.AUDIT_LOG
-            await authorize(self._control, entrance, request, log, Verb.EXPORT_ACCESS_LOG, AUDIT_EXPORTED, {})
-            return entrance.log, share, await share.run(LONG_TIMEOUT_S, self._checkpoints.sign, entrance.log)
+    async def _export(
+        self, log: int, signed: Signed, share: Share, held: ExitStack
+    ) -> AsyncIterator[pb.ExportLogResponse]:
+        with held:
+            files = self._files(log, signed)
+            while (file := await share.run(LONG_TIMEOUT_S, next, files, None)) is not None:
+                yield file
 
-        try:
-            with held, self._door.stream(context):
-                admitted = self._door.serve(context, request, _method("ExportLog"), self._valid_export, answer)
-                log, share, signed = await admitted
-                files = self._files(log, signed)
-                while (file := await share.run(LONG_TIMEOUT_S, next, files, None)) is not None:
-                    yield file
-        except Exception as error:  # noqa: BLE001 - see QueryEntries
-            await abort(context, error)
+    async def _read(self, admitted: AdmittedRequest, extra: dict[str, Any]) -> tuple[Decision, str]:
+        return await self._authorize(admitted, Verb.READ_ACCESS_LOG, AUDIT_READ, extra)
 
-    async def _read(self, entrance: Entrance, request: Any, extra: dict[str, Any]) -> tuple[Decision, str]:
-        log, verb = ResourceType.AUDIT_LOG, Verb.READ_ACCESS_LOG
-        return await authorize(self._control, entrance, request, log, verb, AUDIT_READ, extra)
+    async def _authorize(
+        self, admitted: AdmittedRequest, verb: Verb, kind: str, extra: dict[str, Any]
+    ) -> tuple[Decision, str]:
+        access = Access(verb, Resource(ResourceType.AUDIT_LOG, admitted.tenant))
+        answers = await self._authority.authorize(admitted.call._replace(kind=kind, extra=extra), access)
+        return answers.decisions[0], answers.ids[0]
 
     def _details(self, log: int, rows: Sequence[Row]) -> dict[int, str]:
         """What entries say beside their rows, by index. Decisions say nothing, and are not read again."""
@@ -203,10 +175,6 @@ class AuditService(AuditServiceServicer):
         return str(self._checkpoints.signer(self._log.head(log)).verifier)
 
 
-def _method(name: str) -> tuple[str, str]:
-    return _SERVICE, f"{_SERVICE}/{name}"
-
-
 def _query(request: pb.QueryEntriesRequest) -> Query:
     wanted = request.filter
     if wanted.resource_id and not wanted.resource_type:
@@ -231,8 +199,7 @@ def _query(request: pb.QueryEntriesRequest) -> Query:
 def _us(wanted: pb.EntryFilter, name: str) -> int | None:
     if not wanted.HasField(name):
         return None
-    time = getattr(wanted, name)
-    return int(time.seconds * 1_000_000 + time.nanos // 1_000)
+    return microseconds(getattr(wanted, name))
 
 
 def _row(row: Row, details: str, *, masked: bool) -> pb.EntryRow:

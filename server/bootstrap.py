@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -22,11 +22,14 @@ from linewarden.audit.entry import SERVER_STARTED, SERVER_STOPPED, encode
 from linewarden.audit.errors import LogUnavailable, RolledBack, UnsafeDatabase
 from linewarden.audit.model import SYSTEM_LOG, Unit
 from linewarden.audit.writer import Writer
+from linewarden.authz.authority import Authority
 from linewarden.authz.policies import Policies
+from linewarden.authz.policy_changes import PolicyChanges
 from linewarden.authz.service import AccessControl
-from linewarden.server.access import AccessService
+from linewarden.server.access import AccessServicer
 from linewarden.server.addresses import listen
-from linewarden.server.audit import AuditService
+from linewarden.server.admission import Admission
+from linewarden.server.audit import AuditServicer
 from linewarden.server.callers import Callers
 from linewarden.server.capacity import Capacity, capacity_of
 from linewarden.server.connections import (
@@ -35,29 +38,29 @@ from linewarden.server.connections import (
     close_connections,
     report_connections,
 )
-from linewarden.server.diagnostics.assembly import Diagnosing, open_diagnostics
-from linewarden.server.door import Door
-from linewarden.server.gatekeeper import Gatekeeper
+from linewarden.server.diagnostics.assembly import DiagnosticsRuntime, open_diagnostics
+from linewarden.server.early_authentication import EarlyAuthentication
 from linewarden.server.keyless import Health, Reflection
 from linewarden.server.large import LargeRequests
 from linewarden.server.operator_actions import create_system_log
-from linewarden.server.policy import PolicyService
-from linewarden.server.registration import Registration
+from linewarden.server.policy import PolicyServicer
+from linewarden.server.rpc import Rpcs
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
 from linewarden.server.tls import server_credentials
 from linewarden.server.watch import Watch
-from linewarden.server.workers.listener import open_worker_door
+from linewarden.server.workers.listener import open_worker_listener
 from linewarden.v1 import (
     access_pb2,
-    access_pb2_grpc,
+    attestation_pb2,
     audit_pb2,
-    audit_pb2_grpc,
-    diagnostics_pb2,
-    diagnostics_pb2_grpc,
+    capture_pb2,
+    notice_pb2,
     policy_pb2,
-    policy_pb2_grpc,
+    probe_pb2,
+    terms_pb2,
+    usage_pb2,
 )
 
 #: Objects made before the collector looks at the youngest, and how many looks pass before it looks at older ones.
@@ -79,15 +82,23 @@ PRELOAD_S = 120.0
 #: Callers that do not stop coming are told so for so long before the server stops nevertheless, seconds.
 CLOSING_S = 1.0
 
-_SERVICES = tuple(
-    module.DESCRIPTOR.services_by_name[name].full_name
-    for module, name in (
-        (access_pb2, "AccessService"),
-        (policy_pb2, "PolicyService"),
-        (audit_pb2, "AuditService"),
-        (diagnostics_pb2, "DiagnosticsService"),
+#: The services of the contract that callers use; capture workers have one of their own.
+SERVICES: tuple[ServiceDescriptor, ...] = tuple(
+    service
+    for module in (
+        access_pb2,
+        attestation_pb2,
+        audit_pb2,
+        capture_pb2,
+        notice_pb2,
+        policy_pb2,
+        probe_pb2,
+        terms_pb2,
+        usage_pb2,
     )
+    for service in module.DESCRIPTOR.services_by_name.values()
 )
+_NAMES = tuple(service.full_name for service in SERVICES)
 
 
 def now_us() -> int:
@@ -107,12 +118,12 @@ class Running:
     _health: Health
     _chores: "asyncio.Task[None]"
     _callers: Callers
-    _diagnosing: Diagnosing
+    _diagnostics: DiagnosticsRuntime
     _sweeping: "asyncio.Task[None]"
     _watching: "asyncio.Task[None]"
     _clock: Clock
-    _door: Door
-    _worker_door: grpc.aio.Server | None
+    _admission: Admission
+    _worker_server: grpc.aio.Server | None
 
     def tenants(self) -> list[str]:
         """The names of all tenants, the oldest first.
@@ -128,12 +139,12 @@ class Running:
         self._chores.cancel()
         self._sweeping.cancel()
         self._watching.cancel()
-        await self._door.close(min(grace_s, CLOSING_S), grace_s)
+        await self._admission.close(min(grace_s, CLOSING_S), grace_s)
         await close_connections(_ports(self.addresses))
         await self._server.stop(None)
-        await self._diagnosing.close()
-        if self._worker_door is not None:
-            await self._worker_door.stop(None)
+        await self._diagnostics.close()
+        if self._worker_server is not None:
+            await self._worker_server.stop(None)
         try:
             await self._callers.record_refusals(self._writer)
             await self._writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STOPPED, self._clock(), {}),)))
@@ -172,30 +183,30 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     capacity = capacity_of(settings)
     connections = bound_connections(settings.max_connections)
     server = grpc.aio.server(
-        interceptors=(Gatekeeper(callers, capacity), LargeRequests(settings.max_message_bytes)),
+        interceptors=(EarlyAuthentication(callers, capacity), LargeRequests(settings.max_message_bytes)),
         options=channel_options(settings, connections),
     )
     health = Health(capacity.health, capacity.refusals)
     policies = Policies(storage.policies, _log_excess)
-    door, diagnosing = _add_services(server, settings, storage, policies, writer, callers, capacity, clock)
+    admission, diagnostics = _add_services(server, settings, storage, policies, writer, callers, capacity, clock)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     if settings.reflection:
-        names = (*_SERVICES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+        names = (*_NAMES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
     _calm_collector()
     await _preload(policies)
     # Not before: from then on the system takes connections for this process, which other processes would serve sooner.
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     await server.start()
-    worker_door, worker_address = None, ""
+    worker_server, worker_address = None, ""
     if settings.capture_listen:
-        worker_door, worker_address = await open_worker_door(settings, diagnosing.hub)
+        worker_server, worker_address = await open_worker_listener(settings, diagnostics.remote_workers)
     _calm_collector()
     watch = Watch(storage.continuity, lambda serving: _set_health(health, serving=serving))
     await watch.look()
     watching = asyncio.create_task(watch.run())
     chores = asyncio.create_task(_chores(callers, writer, capacity, connections, _ports(addresses)))
-    sweeping = asyncio.create_task(diagnosing.sweep())
+    sweeping = asyncio.create_task(diagnostics.sweep())
     return Running(
         addresses,
         worker_address,
@@ -205,18 +216,18 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         health,
         chores,
         callers,
-        diagnosing,
+        diagnostics,
         sweeping,
         watching,
         clock,
-        door,
-        worker_door,
+        admission,
+        worker_server,
     )
 
 
 async def _set_health(health: Health, *, serving: bool) -> None:
     status = health_pb2.HealthCheckResponse
-    for name in ("", *_SERVICES):
+    for name in ("", *_NAMES):
         await health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
 
@@ -238,9 +249,10 @@ def _add_services(
     callers: Callers,
     capacity: Capacity,
     clock: Callable[[], int],
-) -> tuple[Door, Diagnosing]:
+) -> tuple[Admission, DiagnosticsRuntime]:
     directory = storage.directory(writer)
     control = AccessControl(policies, directory)
+    authority = Authority(control, directory)
 
     def forget(log: int) -> None:
         policies.forget(log)
@@ -248,19 +260,21 @@ def _add_services(
 
     storage.log.marks.on_recovered = forget
     indexer = storage.indexer(directory)
-    door = Door(callers, Tenants(storage.log), policies, writer, clock, capacity)
-    ttl_us = settings.decision_ttl_s * 1_000_000
-    access = AccessService(door, control, ttl_us, capacity.streams, settings.max_stream_messages)
     checkpoints = storage.checkpoints(indexer)
-    audit = AuditService(door, control, storage.reading(indexer, directory), checkpoints, storage.log)
-    policy = PolicyService(door, control, policies, directory)
-    registration: Any = Registration(server)
-    access_pb2_grpc.add_AccessServiceServicer_to_server(access, registration)
-    audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, registration)
-    policy_pb2_grpc.add_PolicyServiceServicer_to_server(policy, registration)
-    diagnosing = open_diagnostics(settings, storage, directory, policies, control, checkpoints, writer, door, clock)
-    diagnostics_pb2_grpc.add_DiagnosticsServiceServicer_to_server(diagnosing.service, registration)
-    return door, diagnosing
+    admission = Admission(callers, Tenants(storage.log), policies, writer, clock, capacity)
+    diagnostics = open_diagnostics(
+        settings, storage, directory, policies, authority, checkpoints, writer, admission, clock
+    )
+    servicers = {
+        "AccessService": AccessServicer(control, settings.decision_ttl_s * 1_000_000),
+        "AuditService": AuditServicer(authority, storage.reading(indexer, directory), checkpoints, storage.log),
+        "PolicyService": PolicyServicer(authority, PolicyChanges(authority, policies, directory), policies),
+        **diagnostics.servicers,
+    }
+    rpcs = Rpcs(server, admission, capacity.streams, settings.max_stream_messages)
+    for service in SERVICES:
+        rpcs.add(service, servicers[service.name])
+    return admission, diagnostics
 
 
 async def _preload(policies: Policies) -> None:

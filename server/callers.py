@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from linewarden.audit.entry import CREDENTIALS_REFUSED, encode
 from linewarden.audit.errors import LogUnavailable
@@ -28,6 +28,14 @@ class Appender(Protocol):
 _NONE = KeySet(-1, ())
 
 
+class Identity(NamedTuple):
+    """An authenticated caller: its key, the guard for what it causes, and the token that it came with."""
+
+    key: ApiKey
+    guard: Guard
+    token: str | None
+
+
 class Callers:
     """Authenticates tokens against the keys in memory.
 
@@ -43,15 +51,24 @@ class Callers:
         self._loading: asyncio.Task[None] | None = None
         self._refused: Counter[str] = Counter()
 
-    def authenticate(self, token: str | None) -> tuple[ApiKey, Guard]:
-        """The key that this token is, and the guard for what it causes.
+    def authenticate(self, token: str | None) -> Identity:
+        """The caller whose token this is.
 
         Raises:
             CredentialsInvalid: there is none, or it is wrong, revoked or expired.
         """
-        return self._keys.authenticate(token, self._now_us()), Guard(SYSTEM_LOG, self._keys.revision)
+        key = self._keys.authenticate(token, self._now_us())
+        return Identity(key, Guard(SYSTEM_LOG, self._keys.revision), token)
 
-    async def admit(self, token: str | None) -> tuple[ApiKey, Guard]:
+    def check_valid(self, key: ApiKey) -> None:
+        """Make sure that a key that was authenticated before is still one.
+
+        Raises:
+            CredentialsInvalid: it was revoked, or is expired.
+        """
+        self._keys.check_valid(key, self._now_us())
+
+    async def admit(self, token: str | None) -> Identity:
         """As `authenticate`, but looks for newer keys before it refuses.
 
         Raises:

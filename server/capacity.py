@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from linewarden.server.admission import Admission
+from linewarden.server.fair_queue import FairQueue
 from linewarden.server.keyless import KeylessStreams
 from linewarden.server.pace import Pace
 from linewarden.server.settings import Settings
@@ -25,15 +25,15 @@ ITEMS_OF_A_PLACE = 64
 class Capacity:
     """The places of checks and of administration, the streams of callers and of strangers, and the pace of refusals."""
 
-    checks: Admission
-    administration: Admission
+    checks: FairQueue
+    administration: FairQueue
     streams: Streams
     health: KeylessStreams = field(default_factory=KeylessStreams)
     reflection: KeylessStreams = field(default_factory=KeylessStreams)
     refusals: Pace = field(default_factory=Pace)
     keyless: Pace = field(default_factory=Pace)
 
-    def of(self, service: str) -> Admission:
+    def of(self, service: str) -> FairQueue:
         """The places of a service."""
         return self.checks if service == "AccessService" else self.administration
 
@@ -58,8 +58,8 @@ def capacity_of(settings: Settings) -> Capacity:
     room = settings.max_concurrent_requests or _NO_LIMIT
     patience_s = settings.append_timeout_ms / 1_000
     return Capacity(
-        Admission(settings.max_checks_in_progress, settings.max_checks_of_tenant, room, patience_s),
+        FairQueue(settings.max_checks_in_progress, settings.max_checks_of_tenant, room, patience_s),
         # It may wait behind searches, each of which has an end of its own.
-        Admission(ADMINISTRATION_PLACES, ADMINISTRATION_SHARE, room, 5 * patience_s),
+        FairQueue(ADMINISTRATION_PLACES, ADMINISTRATION_SHARE, room, 5 * patience_s),
         Streams(settings.max_streams, settings.max_stream_seconds, settings.max_stream_idle_seconds),
     )

@@ -6,10 +6,12 @@ the settings.
 """
 
 import asyncio
+import ctypes
 import os
 import resource
 import socket
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +40,10 @@ _ENDING = 2_000
 
 #: Seconds in which gRPC finishes a connection that it was just accepting.
 _ACCEPTING_S = 0.05
+
+#: Linux's option for a filter of packets, see socket(7), and the one instruction of a filter that drops them all.
+_SO_ATTACH_FILTER = 26
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 #: The open files of this process, by number.
 _FILES = Path("/dev/fd")
@@ -115,12 +121,21 @@ async def close_connections(ports: frozenset[int]) -> None:
     makes another one at once.
     """
     for listener in _sockets(ports, listening=True):
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
+        _take_no_more(listener)
     await asyncio.sleep(_ACCEPTING_S)
     for connection in _connections(ports):
         with suppress(OSError):  # its caller closed it first
             connection.shutdown(socket.SHUT_RDWR)
+
+
+def _take_no_more(listener: socket.socket) -> None:
+    """Let the system drop what comes to a listener. Shutting it down ends it, too, but gRPC writes that as an error."""
+    program = ctypes.create_string_buffer(_DROP_ALL)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+    except OSError:  # another system than Linux
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 def _connections(ports: frozenset[int]) -> Iterator[socket.socket]:

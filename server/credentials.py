@@ -55,9 +55,21 @@ class KeySet:
         key = self._keys.get(id) if prefix == _PREFIX else None
         if key is None or not hmac.compare_digest(_hash(secret), key.secret_hash):
             raise CredentialsInvalid("no such key")
-        if key.revoked_us is not None or (key.expires_us is not None and key.expires_us <= now_us):
-            raise CredentialsInvalid("the key is revoked or expired")
+        _check_in_force(key, now_us)
         return key
+
+    def check_valid(self, key: ApiKey, now_us: int) -> None:
+        """Make sure that a key of an earlier set is still one.
+
+        Raises:
+            CredentialsInvalid: it was revoked, or is expired.
+        """
+        _check_in_force(self._keys.get(key.id), now_us)
+
+
+def _check_in_force(key: ApiKey | None, now_us: int) -> None:
+    if key is None or key.revoked_us is not None or (key.expires_us is not None and key.expires_us <= now_us):
+        raise CredentialsInvalid("the key is revoked or expired")
 
 
 def new_key(

@@ -16,7 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from linewarden.audit.errors import LogOverloaded
-from linewarden.server.errors import StreamLimitExceeded, abort
+from linewarden.server.errors import StreamLimitExceeded
+from linewarden.server.grpc_status import abort
 from linewarden.server.pace import Pace
 
 #: Streams of one kind without a key: of one connection, of one address, of all. A client watches a few services.

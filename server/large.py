@@ -12,8 +12,8 @@ import grpc
 
 from linewarden.audit.errors import LogOverloaded
 from linewarden.audit.shares import ALL_BYTES, TENANT_BYTES
-from linewarden.server.door import token_of
-from linewarden.server.errors import abort
+from linewarden.server.early_authentication import token_of
+from linewarden.server.grpc_status import abort
 
 #: Methods whose requests are as large as the server accepts.
 _METHODS = ("/linewarden.v1.PolicyService/LoadPolicy", "/linewarden.v1.PolicyService/ChangePolicy")

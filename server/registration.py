@@ -23,13 +23,15 @@ class Registration:
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Add the methods of a service."""
         reading = {
-            name: handler._replace(request_deserializer=_lenient(handler.request_deserializer))
+            name: handler._replace(request_deserializer=lenient(handler.request_deserializer))
             for name, handler in handlers.items()
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, reading),))
 
 
-def _lenient(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def lenient(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Read an empty message in place of bytes that are no message."""
+
     def read_or_empty(data: bytes) -> Any:
         try:
             return read(data)

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Generic, TypeVar
 
 from linewarden.audit.errors import LogOverloaded
 from linewarden.server.errors import ServerStopping, StreamLimitExceeded
@@ -91,3 +92,55 @@ class Streams:
         self._closed = True
         for life in list(self._lives):
             life.end()
+
+
+M = TypeVar("M")
+A = TypeVar("A")
+
+#: Requests of one stream that are answered at the same time.
+WINDOW = 32
+
+
+class Window(Generic[M, A]):
+    """Answers the messages of one stream, some at a time, in the order in which they came."""
+
+    def __init__(self, answer: Callable[[M], Coroutine[Any, Any, A]], streams: Streams, max_messages: int) -> None:
+        self._answer = answer
+        self._streams = streams
+        self._max_messages = max_messages
+        self._pending: asyncio.Queue[asyncio.Task[A] | Exception | None] = asyncio.Queue(WINDOW)
+
+    async def answers(self, messages: AsyncIterator[M]) -> AsyncIterator[A]:
+        """The answers.
+
+        Raises:
+            StreamLimitExceeded: the stream had as many messages or as much time as it may, or was silent for too long.
+            ServerStopping: the server stops.
+        """
+        reading = asyncio.create_task(self._read(messages))
+        try:
+            while (pending := await self._pending.get()) is not None:
+                if isinstance(pending, Exception):
+                    raise pending
+                yield await pending
+        finally:
+            reading.cancel()
+            while not self._pending.empty():
+                left = self._pending.get_nowait()
+                if isinstance(left, asyncio.Task):
+                    left.cancel()
+
+    async def _read(self, messages: AsyncIterator[M]) -> None:
+        read = 0
+        try:
+            async with self._streams.life() as life:
+                async for message in messages:
+                    life.heard()
+                    read += 1
+                    if read > self._max_messages:
+                        raise StreamLimitExceeded("messages")  # noqa: TRY301 - told as all that ends a stream
+                    await self._pending.put(asyncio.create_task(self._answer(message)))
+        except Exception as error:  # noqa: BLE001 - the reader of the answers must hear that none will come
+            await self._pending.put(error)
+            return
+        await self._pending.put(None)

@@ -23,11 +23,11 @@ from linewarden.diagnostics.agent.local_worker import LocalWorker
 from linewarden.diagnostics.agent.local_workers import LocalWorkers
 from linewarden.diagnostics.agent.messages import PROTOCOL, STOP_REASONS, ended_message, tally_message
 from linewarden.diagnostics.agent.orders import PATIENCE_NS, OrderRefused, open_capture, open_probe
-from linewarden.diagnostics.agent.send_queue import Outbox
+from linewarden.diagnostics.agent.send_queue import SendQueue
 from linewarden.diagnostics.captures.ports import Order
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.packets.model import StopReason
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 from linewarden.v1 import worker_pb2
 from linewarden.v1.worker_pb2_grpc import CaptureWorkerServiceStub
 
@@ -155,7 +155,7 @@ class _Attendance:
         self._host = host
         self._workers = host.workers
         self._stub = stub
-        self._outbox: Outbox[worker_pb2.AttendRequest] = Outbox()
+        self._send_queue: SendQueue[worker_pb2.ConnectRequest] = SendQueue()
         self._captures: dict[str, LocalWorker] = {}
         self._starting = 0
         self._probing = 0
@@ -167,15 +167,15 @@ class _Attendance:
         Raises:
             grpc.aio.AioRpcError: it was refused, or broke off.
         """
-        self._outbox.put(worker_pb2.AttendRequest(hello=worker_pb2.WorkerHello(protocol=PROTOCOL)))
-        call = self._stub.Attend(aiter(self._outbox))
+        self._send_queue.put(worker_pb2.ConnectRequest(hello=worker_pb2.WorkerHello(protocol=PROTOCOL)))
+        call = self._stub.Connect(aiter(self._send_queue))
         try:
             async for message in call:
                 if message.HasField("welcome"):
                     on_attending()
                 self._hear(message)
         finally:
-            self._outbox.close()
+            self._send_queue.close()
             call.cancel()
             await self._abandon()
 
@@ -186,7 +186,7 @@ class _Attendance:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_FINISH_S)
 
-    def _hear(self, message: worker_pb2.AttendResponse) -> None:
+    def _hear(self, message: worker_pb2.ConnectResponse) -> None:
         match message.WhichOneof("said"):
             case "start":
                 self._do(self._start(message.start))
@@ -211,15 +211,15 @@ class _Attendance:
             capture = await self._workers.launch(order)
         except (OrderRefused, DiagnosisUnavailable) as error:
             structlog.get_logger().warning("capture_refused", why=str(error))
-            self._outbox.put(worker_pb2.AttendRequest(refused=worker_pb2.CaptureRefused(capture_id=signed.id)))
+            self._send_queue.put(worker_pb2.ConnectRequest(refused=worker_pb2.CaptureRefused(capture_id=signed.id)))
             return
         finally:
             self._starting -= 1
         capture_id = order.ticket.id
         self._captures[capture_id] = capture
-        if self._outbox.closed:  # the link was lost meanwhile
+        if self._send_queue.closed:  # the link was lost meanwhile
             capture.stop(StopReason.LEASE_LOST)
-        self._outbox.put(worker_pb2.AttendRequest(begun=worker_pb2.CaptureBegun(capture_id=capture_id)))
+        self._send_queue.put(worker_pb2.ConnectRequest(begun=worker_pb2.CaptureBegun(capture_id=capture_id)))
         try:
             await self._follow(capture_id, capture)
         finally:
@@ -241,15 +241,15 @@ class _Attendance:
         ended = asyncio.ensure_future(capture.ended())
         await self._tell_until(ended, capture_id, capture)
         outcome = ended.result()
-        if outcome.evidence is not None and not self._outbox.closed:
+        if outcome.evidence is not None and not self._send_queue.closed:
             delivering = asyncio.ensure_future(self._deliver(capture_id))
             await self._tell_until(delivering, capture_id, capture)
-        self._outbox.put(worker_pb2.AttendRequest(ended=ended_message(capture_id, outcome)))
+        self._send_queue.put(worker_pb2.ConnectRequest(ended=ended_message(capture_id, outcome)))
 
     async def _tell_until(self, done: "asyncio.Future[Any]", capture_id: str, capture: LocalWorker) -> None:
         while not done.done():
             progress = worker_pb2.CaptureProgress(capture_id=capture_id, counters=tally_message(capture.tally()))
-            self._outbox.put(worker_pb2.AttendRequest(progress=progress))
+            self._send_queue.put(worker_pb2.ConnectRequest(progress=progress))
             await asyncio.wait({done}, timeout=_TICK_S)
 
     async def _deliver(self, capture_id: str) -> None:
@@ -270,11 +270,11 @@ class _Attendance:
             found = await self._workers.probe(self._checked_probe(signed))
         except OrderRefused as error:
             structlog.get_logger().warning("probe_refused", why=str(error))
-            found = Findings(succeeded=False, values={"error": "refused"})
+            found = ProbeResult(succeeded=False, values={"error": "refused"})
         finally:
             self._probing -= 1
         done = worker_pb2.ProbeDone(probe_id=signed.id, succeeded=found.succeeded, findings=found.values)
-        self._outbox.put(worker_pb2.AttendRequest(probed=done))
+        self._send_queue.put(worker_pb2.ConnectRequest(probed=done))
 
     def _checked_probe(self, signed: worker_pb2.SignedOrder) -> ProbeOrder:
         if self._probing > MOST_AT_ONCE:

@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from linewarden.diagnostics.capture_model import Tally
-from linewarden.diagnostics.captures.failures import Cause, cause_of
+from linewarden.diagnostics.captures.failures import CaptureFailure, failure_of
 from linewarden.diagnostics.captures.ports import Order, Outcome
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.evidence.folder import EvidenceFolder, evidence_of
-from linewarden.diagnostics.evidence.seal_file import Seal
+from linewarden.diagnostics.evidence.seal_file import SealFile
 from linewarden.diagnostics.evidence.sealer import Sealer, start_sealer
 from linewarden.diagnostics.packets.evidence import Manifest
 from linewarden.diagnostics.packets.launch import WorkerProcess, start_worker
@@ -37,7 +37,12 @@ class LocalWorker:
     """A worker with its sealer. `status` are the lines that the worker says."""
 
     def __init__(
-        self, capture_id: str, capture: WorkerProcess, status: asyncio.StreamReader, sealer: Sealer, folder: EvidenceFolder
+        self,
+        capture_id: str,
+        capture: WorkerProcess,
+        status: asyncio.StreamReader,
+        sealer: Sealer,
+        folder: EvidenceFolder,
     ) -> None:
         self._capture_id = capture_id
         self._capture = capture
@@ -46,7 +51,7 @@ class LocalWorker:
         self._folder = folder
         self._tally = Tally()
         self._report: _Report | None = None
-        self._cause: Cause | None = None
+        self._cause: CaptureFailure | None = None
         self._started: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._listening = asyncio.create_task(self._listen())
         self._killing: asyncio.TimerHandle | None = None
@@ -63,7 +68,7 @@ class LocalWorker:
             async with asyncio.timeout(_START_S):
                 captures = await asyncio.shield(self._started)
         except TimeoutError:
-            captures, self._cause = False, Cause.SILENT
+            captures, self._cause = False, CaptureFailure.SILENT
         if not captures:
             self._capture.process.kill()
             outcome = await self.ended()
@@ -104,19 +109,19 @@ class LocalWorker:
             await asyncio.to_thread(self._clear)
         return outcome
 
-    def _outcome(self, sealed: Seal | None) -> Outcome:
+    def _outcome(self, sealed: SealFile | None) -> Outcome:
         report, tally = self._report, self._tally
         if report is None:
             # A worker that was lost may have taken more packets than it said.
             tally = replace(tally, complete=False)
-            report = _Report(StopReason.WORKER_LOST, self._cause or Cause.WORKER_LOST, None)
+            report = _Report(StopReason.WORKER_LOST, self._cause or CaptureFailure.WORKER_LOST, None)
         if sealed is None:
             # Who knows why a worker ended whose evidence nobody took is the sealer.
             reason = StopReason.DISK_LOW if self._sealer.disk_full else report.reason
             return Outcome(reason, tally, None, self._sealer.cause)
         # Two processes counted and hashed the same bytes; where they differ, the file is not what was captured.
         if report.manifest not in {None, sealed.manifest}:
-            return Outcome(report.reason, tally, None, Cause.DIFFERENT)
+            return Outcome(report.reason, tally, None, CaptureFailure.DIFFERENT)
         return Outcome(report.reason, tally, evidence_of(self._folder.path(self._capture_id), sealed), report.cause)
 
     async def _listen(self) -> None:
@@ -139,7 +144,7 @@ class LocalWorker:
             self._tally = _tally(message)
         elif kind == "report":
             said = str(message["detail"])
-            cause = cause_of(WorkerState.DONE, said) if said else ""
+            cause = failure_of(WorkerState.DONE, said) if said else ""
             report = _Report(StopReason(message["stop_reason"]), cause, Manifest(**message["manifest"]))
             self._tally, self._report = _tally(message["counters"]), report
         elif kind == "state":
@@ -147,7 +152,7 @@ class LocalWorker:
 
     def _hear_state(self, state: WorkerState, said: str) -> None:
         if state in {WorkerState.REFUSED, WorkerState.FAILED}:
-            self._cause = cause_of(state, said)
+            self._cause = failure_of(state, said)
         if not self._started.done():
             self._started.set_result(state is WorkerState.RUNNING)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from linewarden.diagnostics.agent.local_worker import LocalWorker, start
 from linewarden.diagnostics.capture_model import Evidence, Reader
-from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.captures.failures import CaptureFailure
 from linewarden.diagnostics.captures.ports import Order
 from linewarden.diagnostics.errors import DiagnosisUnavailable, FilterInvalid, ReaderUnusable
 from linewarden.diagnostics.evidence.folder import EvidenceFolder
@@ -21,7 +21,7 @@ from linewarden.diagnostics.evidence.sealer import key_alone
 from linewarden.diagnostics.evidence.sealing import ReaderInvalid, seal
 from linewarden.diagnostics.packets.errors import FilterRefused, TicketRefused
 from linewarden.diagnostics.packets.launch import check_filter
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 from linewarden.diagnostics.probes.process import run_probe
 
 
@@ -101,7 +101,7 @@ class LocalWorkers:
         if worker:
             raise DiagnosisUnavailable
 
-    async def probe(self, order: ProbeOrder) -> Findings:
+    async def probe(self, order: ProbeOrder) -> ProbeResult:
         """Run a probe in a process of its own."""
         return await run_probe(order)
 
@@ -114,8 +114,8 @@ class LocalWorkers:
         try:
             worker = await start(order, self._folder, input_fd)
         except TicketRefused:
-            raise DiagnosisUnavailable(Cause.ORDER) from None
+            raise DiagnosisUnavailable(CaptureFailure.ORDER) from None
         except OSError:
-            raise DiagnosisUnavailable(Cause.NOT_STARTED) from None
+            raise DiagnosisUnavailable(CaptureFailure.NOT_STARTED) from None
         await worker.begin()
         return worker

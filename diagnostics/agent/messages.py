@@ -6,7 +6,7 @@ from typing import Any
 from linewarden.diagnostics.capture_model import Evidence, Tally
 from linewarden.diagnostics.captures.ports import Outcome
 from linewarden.diagnostics.packets.model import Rule, StopReason
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import worker_pb2
 
 #: The version of what is spoken.

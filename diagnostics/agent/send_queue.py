@@ -11,7 +11,7 @@ M = TypeVar("M")
 MOST_WAITING = 1_000
 
 
-class Outbox(Generic[M]):
+class SendQueue(Generic[M]):
     """Messages in their order, until it is closed. One that overflows is closed: nobody takes what is said."""
 
     def __init__(self) -> None:

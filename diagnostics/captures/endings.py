@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.capture_model import Evidence, Capture, CaptureState, Tally
-from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.capture_model import Capture, CaptureState, Evidence, Tally
+from linewarden.diagnostics.captures.failures import CaptureFailure
 from linewarden.diagnostics.captures.ports import Outcome
 from linewarden.diagnostics.captures.prerequisites import stopped
-from linewarden.diagnostics.change import Occasion, Step, changed
+from linewarden.diagnostics.change import ActorContext, Change, changed
 from linewarden.diagnostics.codec import read
 from linewarden.diagnostics.packets.model import StopReason
-from linewarden.diagnostics.repository import Books
-from linewarden.diagnostics.states import CAPTURING, LIVE, WAITING, Event, follow
+from linewarden.diagnostics.repository import Repository
+from linewarden.diagnostics.states import CAPTURING, LIVE, WAITING, Event, transition
 from linewarden.diagnostics.usage import Counted
 
 _DAY_US = 86_400_000_000
@@ -19,83 +19,83 @@ _DAY_US = 86_400_000_000
 _ENDING_S = 120
 
 
-class EndingDesk:
+class EndingService:
     """Ends of captures. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
 
-    def stop(self, on: Occasion, id: str, reason: StopReason) -> Step[Capture] | None:
+    def stop(self, ctx: ActorContext, id: str, reason: StopReason) -> Change[Capture] | None:
         """The capture is to stop for `reason`; None if it has another reason, or has ended, already."""
-        stored, capture = self._books.capture(on.log, id)
+        stored, capture = self._repository.capture(ctx.log, id)
         if capture.state not in CAPTURING:
             return None
         after = stopped(capture, reason)
-        entry = on.entry(
+        entry = ctx.entry(
             f"{kinds.CAPTURE}{Event.STOPPED}", {"session": id, "state": after.state, "stop_reason": reason}
         )
-        return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+        return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
-    def end(self, on: Occasion, id: str, outcome: Outcome) -> Step[Capture] | None:
+    def end(self, ctx: ActorContext, id: str, outcome: Outcome) -> Change[Capture] | None:
         """The worker has ended: sealed, or failed. None if that is recorded already.
 
         A reason to stop that was recorded before is the one that stays.
         """
-        stored, capture = self._books.capture(on.log, id)
+        stored, capture = self._repository.capture(ctx.log, id)
         if capture.state not in LIVE:
             return None
-        _at, terms = self._books.terms(on.log)
+        _at, terms = self._repository.terms(ctx.log)
         # What was promised when it started holds, unless the customer has come to want less.
         days = min(terms.retention_days, capture.retention_days or terms.retention_days)
-        ended_us = _ended_us(capture, on.now_us)
+        ended_us = _ended_us(capture, ctx.now_us)
         entries = []
         if capture.state in CAPTURING:
             capture = stopped(capture, outcome.reason)
             fields = {"session": id, "state": capture.state, "stop_reason": outcome.reason} | _detail(outcome.detail)
-            entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", fields))
+            entries.append(ctx.entry(f"{kinds.CAPTURE}{Event.STOPPED}", fields))
         event = Event.FAILED if outcome.evidence is None else Event.SEALED
         after = replace(
             capture,
-            state=follow(capture.state, event),
+            state=transition(capture.state, event),
             ended_us=ended_us,
             delete_us=ended_us + days * _DAY_US,
             detail=outcome.detail,
             tally=outcome.tally,
             evidence=outcome.evidence,
         )
-        entries.append(on.entry(f"{kinds.CAPTURE}{event}", _summary(after)))
-        counted = Counted(on.now_us, (f"stopped_{after.stop_reason}",)) if terms.shares_usage else None
-        return Step(on.log, tuple(entries), (changed(stored, after.state, after),), after, counted=counted)
+        entries.append(ctx.entry(f"{kinds.CAPTURE}{event}", _summary(after)))
+        counted = Counted(ctx.now_us, (f"stopped_{after.stop_reason}",)) if terms.shares_usage else None
+        return Change(ctx.log, tuple(entries), (changed(stored, after.state, after),), after, counted=counted)
 
-    def lose(self, on: Occasion, id: str, evidence: Evidence | None = None) -> Step[Capture] | None:
+    def lose(self, ctx: ActorContext, id: str, evidence: Evidence | None = None) -> Change[Capture] | None:
         """Nobody watches the worker any more: it has stopped by itself. `evidence` is what was found of it.
 
         What happened to the packets is known up to the last look, and called incomplete.
         """
-        lease = self._books.store.lease(on.log, id)
+        lease = self._repository.store.lease(ctx.log, id)
         tally = Tally() if lease is None else read(Tally, lease.counters)
-        detail = Cause.NOTHING_LEFT if evidence is None else ""
-        return self.end(on, id, Outcome(StopReason.LEASE_LOST, replace(tally, complete=False), evidence, detail))
+        detail = CaptureFailure.NOTHING_LEFT if evidence is None else ""
+        return self.end(ctx, id, Outcome(StopReason.LEASE_LOST, replace(tally, complete=False), evidence, detail))
 
-    def lapse(self, on: Occasion, id: str) -> Step[Capture] | None:
+    def lapse(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
         """A capture was not approved or not started in time; None if it was, or time is left."""
-        stored, capture = self._books.capture(on.log, id)
-        lapsed = capture.due_us is not None and on.now_us >= capture.due_us
+        stored, capture = self._repository.capture(ctx.log, id)
+        lapsed = capture.due_us is not None and ctx.now_us >= capture.due_us
         if capture.state not in WAITING or not lapsed:
             return None
-        after = replace(capture, state=follow(capture.state, Event.REJECTED))
-        entry = on.entry(f"{kinds.CAPTURE}{Event.REJECTED}", {"session": id, "state": after.state, "reason": "lapsed"})
-        return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+        after = replace(capture, state=transition(capture.state, Event.REJECTED))
+        entry = ctx.entry(f"{kinds.CAPTURE}{Event.REJECTED}", {"session": id, "state": after.state, "reason": "lapsed"})
+        return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
-    def expire(self, on: Occasion, id: str) -> Step[Capture] | None:
+    def expire(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
         """The time to keep the evidence is over; None if it is not."""
-        stored, capture = self._books.capture(on.log, id)
-        over = capture.delete_us is not None and on.now_us >= capture.delete_us
+        stored, capture = self._repository.capture(ctx.log, id)
+        over = capture.delete_us is not None and ctx.now_us >= capture.delete_us
         if capture.state not in {CaptureState.SEALED, CaptureState.FAILED} or not over:
             return None
-        after = replace(capture, state=follow(capture.state, Event.DELETED))
-        entry = on.entry(f"{kinds.CAPTURE}{Event.DELETED}", {"session": id, "state": after.state, "reason": "expired"})
-        return Step(on.log, (entry,), (changed(stored, after.state, after),), after)
+        after = replace(capture, state=transition(capture.state, Event.DELETED))
+        entry = ctx.entry(f"{kinds.CAPTURE}{Event.DELETED}", {"session": id, "state": after.state, "reason": "expired"})
+        return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
 
 def _ended_us(capture: Capture, now_us: int) -> int:

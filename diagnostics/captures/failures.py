@@ -9,7 +9,7 @@ from enum import StrEnum
 from linewarden.diagnostics.packets.model import WorkerState
 
 
-class Cause(StrEnum):
+class CaptureFailure(StrEnum):
     """What went wrong. The texts are the contract's own, and never hold a value."""
 
     ORDER = "the worker refused its order"
@@ -35,25 +35,25 @@ class Cause(StrEnum):
 
 #: What a worker says begins with, or contains, one of these.
 _SAID = (
-    ("the filter ", Cause.FILTER),
-    ("not a filter program", Cause.FILTER),
-    ("filters need ", Cause.LIBPCAP),
-    ("a live capture needs ", Cause.RIGHTS),
-    ("the worker cannot give up ", Cause.CONFINED),
-    ("the interface can", Cause.INTERFACE),
-    ("nobody takes the evidence", Cause.PIPE),
-    ("the evidence must go into a pipe", Cause.PIPE),
-    ("a pipe is not open", Cause.PIPE),
-    ("not JSON", Cause.CONTROL),
-    ("not an order", Cause.CONTROL),
-    ("a line is too long", Cause.CONTROL),
-    ("capture file", Cause.FILE),
+    ("the filter ", CaptureFailure.FILTER),
+    ("not a filter program", CaptureFailure.FILTER),
+    ("filters need ", CaptureFailure.LIBPCAP),
+    ("a live capture needs ", CaptureFailure.RIGHTS),
+    ("the worker cannot give up ", CaptureFailure.CONFINED),
+    ("the interface can", CaptureFailure.INTERFACE),
+    ("nobody takes the evidence", CaptureFailure.PIPE),
+    ("the evidence must go into a pipe", CaptureFailure.PIPE),
+    ("a pipe is not open", CaptureFailure.PIPE),
+    ("not JSON", CaptureFailure.CONTROL),
+    ("not an order", CaptureFailure.CONTROL),
+    ("a line is too long", CaptureFailure.CONTROL),
+    ("capture file", CaptureFailure.FILE),
 )
 
 
-def cause_of(state: WorkerState, said: str) -> Cause:
+def failure_of(state: WorkerState, said: str) -> CaptureFailure:
     """The cause that a worker means which says why it refused, or failed, or stopped."""
     for words, cause in _SAID:
         if words in said:
             return cause
-    return Cause.ORDER if state is WorkerState.REFUSED else Cause.FAULT
+    return CaptureFailure.ORDER if state is WorkerState.REFUSED else CaptureFailure.FAULT

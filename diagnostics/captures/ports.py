@@ -8,6 +8,9 @@ from linewarden.diagnostics.capture_model import Evidence, Reader, Tally
 from linewarden.diagnostics.packets.model import StopReason
 from linewarden.diagnostics.packets.ticket import StartTicket
 
+#: How long a worker goes on capturing without a word from the supervisor, which speaks to it every second; seconds.
+LEASE_S = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Order:

@@ -2,7 +2,7 @@
 
 The gates are looked at when a capture is requested, when it is approved, when it is started or resumed, and again and
 again while it runs; an earlier look never stands in for a later one. Whoever makes a step from such a look names the
-records it saw (`Step.relies`), so that nothing is appended on grounds that are gone by then.
+records it saw (`Change.relies`), so that nothing is appended on grounds that are gone by then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ from linewarden.diagnostics.capture_model import Capture, CaptureState
 from linewarden.diagnostics.consent_model import Attestation, Terms
 from linewarden.diagnostics.errors import ApprovalMissing, AttestationMissing, LimitTooHigh
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile, StopReason
-from linewarden.diagnostics.repository import Books, InForce
-from linewarden.diagnostics.states import CAPTURING, Event, follow
+from linewarden.diagnostics.repository import InForce, Repository
+from linewarden.diagnostics.states import CAPTURING, Event, transition
 from linewarden.diagnostics.store.records import StoredRecord
 
 #: An approved capture must be started within this time: what was approved is a capture now, not one some day.
@@ -75,10 +75,10 @@ def covering(in_force: Iterable[InForce], capture: Capture, terms: Terms) -> InF
 
 def attested(capture: Capture, attestation: Attestation, terms: Terms, now_us: int) -> Capture:
     """The capture with the attestation it rests on; armed at once where no second person is needed."""
-    after = replace(capture, state=follow(capture.state, Event.ATTESTED), attestation=attestation.id)
+    after = replace(capture, state=transition(capture.state, Event.ATTESTED), attestation=attestation.id)
     if needs_second_person(after, terms):
         return after
-    return replace(after, state=follow(after.state, Event.APPROVED), start_before_us=now_us + START_WITHIN_US)
+    return replace(after, state=transition(after.state, Event.APPROVED), start_before_us=now_us + START_WITHIN_US)
 
 
 def promised(capture: Capture, terms: Terms) -> Terms:
@@ -108,11 +108,11 @@ def check_in_time(capture: Capture, now_us: int) -> None:
         raise ApprovalMissing
 
 
-class Gates:
+class Preconditions:
     """The gates of all tenants. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
 
     def grounded(
         self, log: int, capture: Capture, terms: Terms, now_us: int
@@ -125,7 +125,7 @@ class Gates:
         Raises:
             AttestationMissing: there is none.
         """
-        in_force = self._books.attestations_in_force(log, now_us)
+        in_force = self._repository.attestations_in_force(log, now_us)
         own = [one for one in in_force if one.attestation.id == capture.attestation]
         match capture.state:
             case CaptureState.PENDING_ATTESTATION:
@@ -139,13 +139,13 @@ class Gates:
 
     def why_gone(self, log: int, capture: Capture, terms: Terms, now_us: int) -> StopReason | None:
         """Why a capture has lost the grounds it rests on; None if it has them."""
-        _stored, attestation = self._books.attestation(log, capture.attestation)
+        _stored, attestation = self._repository.attestation(log, capture.attestation)
         laxer = bool(lacking(attestation, capture, promised(capture, terms)))
         if capture.state in CAPTURING and not capture.approved_by:
             laxer |= needs_second_person(capture, terms)
         gone = {
             StopReason.ATTESTATION_WITHDRAWN: attestation.withdrawn_us is not None,
-            StopReason.NOTICE_REPLACED: self._books.current_notice_of(log, attestation) is None,
+            StopReason.NOTICE_REPLACED: self._repository.current_notice_of(log, attestation) is None,
             StopReason.ATTESTATION_EXPIRED: not attestation.in_force(now_us),
             StopReason.POLICY_CHANGED: not terms.enabled or laxer,
         }
@@ -153,8 +153,8 @@ class Gates:
 
     def lacking(self, log: int, capture: Capture, now_us: int) -> tuple[str, ...]:
         """What attestations in force lack for a capture that waits for one; `attestation` if there is none."""
-        _stored, terms = self._books.terms(log)
-        in_force = self._books.attestations_in_force(log, now_us)
+        _stored, terms = self._repository.terms(log)
+        in_force = self._repository.attestations_in_force(log, now_us)
         found = [lacking(one.attestation, capture, terms) for one in in_force]
         return min(found, key=len) if found else ("attestation",)
 

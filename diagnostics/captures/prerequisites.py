@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.capture_model import Capture, CaptureState
-from linewarden.diagnostics.captures.preconditions import Gates
-from linewarden.diagnostics.change import Occasion, Step, changed
+from linewarden.diagnostics.captures.preconditions import Preconditions
+from linewarden.diagnostics.change import ActorContext, Change, changed
 from linewarden.diagnostics.errors import AttestationMissing
 from linewarden.diagnostics.packets.model import StopReason
-from linewarden.diagnostics.repository import Books
-from linewarden.diagnostics.states import CAPTURING, Event, follow
-from linewarden.diagnostics.store.records import Change, StoredRecord
+from linewarden.diagnostics.repository import Repository
+from linewarden.diagnostics.states import CAPTURING, Event, transition
+from linewarden.diagnostics.store.records import RecordChange, StoredRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Lost:
 
     captures: tuple[str, ...]
     entries: tuple[bytes, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[RecordChange, ...]
 
 
 def without_grounds(
-    on: Occasion, captures: Sequence[tuple[StoredRecord, Capture]], waiting: Event, reason: StopReason
+    ctx: ActorContext, captures: Sequence[tuple[StoredRecord, Capture]], waiting: Event, reason: StopReason
 ) -> Lost:
     """Captures that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
     ids, entries, changes = [], [], []
@@ -34,44 +34,44 @@ def without_grounds(
             continue
         if capture.state in CAPTURING:
             after = stopped(capture, reason)
-            entries.append(on.entry(f"{kinds.CAPTURE}{Event.STOPPED}", {"session": capture.id, "stop_reason": reason}))
+            entries.append(ctx.entry(f"{kinds.CAPTURE}{Event.STOPPED}", {"session": capture.id, "stop_reason": reason}))
         else:
-            after = replace(without_approval(capture), state=follow(capture.state, waiting))
-            entries.append(on.entry(f"{kinds.CAPTURE}{waiting}", {"session": capture.id, "reason": reason}))
+            after = replace(without_approval(capture), state=transition(capture.state, waiting))
+            entries.append(ctx.entry(f"{kinds.CAPTURE}{waiting}", {"session": capture.id, "reason": reason}))
         ids.append(capture.id)
         changes.append(changed(stored, after.state, after))
     return Lost(tuple(ids), tuple(entries), tuple(changes))
 
 
-class GroundsDesk:
+class PrerequisiteService:
     """Captures that wait, looked at again. The methods ask the database; they raise LogUnavailable."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._gates = Gates(books)
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._preconditions = Preconditions(repository)
 
-    def recheck(self, on: Occasion, id: str) -> Step[Capture] | None:
+    def recheck(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
         """A capture that waits on grounds that are gone waits for others; None if all is well.
 
         Where other grounds are there already it goes on at once, but for an approval it waits anew.
         """
-        stored, capture = self._books.capture(on.log, id)
-        found, terms = self._books.terms(on.log)
+        stored, capture = self._repository.capture(ctx.log, id)
+        found, terms = self._repository.terms(ctx.log)
         if found is None or capture.state not in {CaptureState.PENDING_APPROVAL, CaptureState.ARMED}:
             return None
-        reason = self._gates.why_gone(on.log, capture, terms, on.now_us)
+        reason = self._preconditions.why_gone(ctx.log, capture, terms, ctx.now_us)
         if reason is None:
             return None
-        after = replace(without_approval(capture), state=follow(capture.state, Event.GROUNDS_LOST))
+        after = replace(without_approval(capture), state=transition(capture.state, Event.GROUNDS_LOST))
         fields = {"session": id, "reason": reason}
-        entries = [on.entry(f"{kinds.CAPTURE}{Event.GROUNDS_LOST}", fields)]
+        entries = [ctx.entry(f"{kinds.CAPTURE}{Event.GROUNDS_LOST}", fields)]
         relies: tuple[StoredRecord, ...] = (found,)
         with suppress(AttestationMissing):
-            after, records = self._gates.grounded(on.log, after, terms, on.now_us)
+            after, records = self._preconditions.grounded(ctx.log, after, terms, ctx.now_us)
             relies = (found, *records)
             fields = {"session": id, "attestation": after.attestation, "state": after.state}
-            entries.append(on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
-        return Step(on.log, tuple(entries), (changed(stored, after.state, after),), after, relies=relies)
+            entries.append(ctx.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
+        return Change(ctx.log, tuple(entries), (changed(stored, after.state, after),), after, relies=relies)
 
 
 def stopped(capture: Capture, reason: StopReason) -> Capture:
@@ -80,7 +80,7 @@ def stopped(capture: Capture, reason: StopReason) -> Capture:
     Raises:
         StateConflict: it neither runs nor pauses.
     """
-    return replace(capture, state=follow(capture.state, Event.STOPPED), stop_reason=reason)
+    return replace(capture, state=transition(capture.state, Event.STOPPED), stop_reason=reason)
 
 
 def without_approval(capture: Capture) -> Capture:

@@ -8,21 +8,21 @@ A process that dies leaves its captures to the others: see `sweeper`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from linewarden.audit.errors import LogUnavailable
-from linewarden.diagnostics.capture_model import CaptureRight, Capture, CaptureState, Tally, rights_needed
-from linewarden.diagnostics.captures.endings import EndingDesk
+from linewarden.diagnostics.capture_model import Capture, CaptureRight, CaptureState, Tally, rights_needed
+from linewarden.diagnostics.captures.endings import EndingService
 from linewarden.diagnostics.captures.ports import Order, Outcome, RunningWorker, WorkerLauncher
-from linewarden.diagnostics.captures.preconditions import Gates
-from linewarden.diagnostics.change import Safe
+from linewarden.diagnostics.captures.preconditions import Preconditions
 from linewarden.diagnostics.codec import canonical
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.packets.model import StopReason
-from linewarden.diagnostics.ports import Rights, Standing
-from linewarden.diagnostics.recorder import Recorder
-from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.ports import Requester, Rights
+from linewarden.diagnostics.private_values import PrivateValues
+from linewarden.diagnostics.recorder import ServiceRecorder
+from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import CAPTURING, LIVE
 from linewarden.diagnostics.store.records import Lease
 
@@ -47,9 +47,9 @@ class Watched:
     log: int
     capture: str
     worker: RunningWorker
-    starter: Standing
+    starter: Requester
     rights: frozenset[CaptureRight]
-    approver: Standing | None
+    approver: Requester | None
     begun_us: int
     begun: float
     lease_us: int
@@ -61,19 +61,19 @@ class Supervisor:
 
     def __init__(
         self,
-        books: Books,
-        safe: Safe,
+        repository: Repository,
+        private_values: PrivateValues,
         rights: Rights,
         workers: WorkerLauncher,
-        recorder: Recorder,
+        recorder: ServiceRecorder,
         *,
         holder: str,
         now_us: Callable[[], int],
         monotonic: Callable[[], float],
         tick_s: float = TICK_S,
     ) -> None:
-        self._books = books
-        self._safe = safe
+        self._repository = repository
+        self._private_values = private_values
         self._rights = rights
         self._workers = workers
         self._recorder = recorder
@@ -81,8 +81,8 @@ class Supervisor:
         self._now_us = now_us
         self._monotonic = monotonic
         self._tick_s = tick_s
-        self._ending = EndingDesk(books)
-        self._gates = Gates(books)
+        self._ending = EndingService(repository)
+        self._preconditions = Preconditions(repository)
         self._watched: dict[tuple[int, str], tuple[Watched, asyncio.Task[None]]] = {}
         self._starting: set[tuple[int, str]] = set()
 
@@ -108,11 +108,18 @@ class Supervisor:
         self._watched[key] = (watched, task)
         task.add_done_callback(lambda _done: self._watched.pop(key, None))
 
-    def nudge(self, log: int, capture: str, reason: StopReason) -> None:
+    def stop_now(self, log: int, capture: str, reason: StopReason) -> None:
         """Stop a worker of this process now, for a reason that is recorded already or, if none is, with its end."""
         found = self._watched.get((log, capture))
         if found is not None:
             found[0].worker.stop(reason)
+
+    async def stop_recorded(self, log: int, captures: Iterable[str]) -> None:
+        """Stop workers of this process now whose stop is recorded. Those of other processes hear it within a tick."""
+        for id in captures:
+            _stored, capture = await asyncio.to_thread(self._repository.capture, log, id)
+            if capture.stop_reason is not None:
+                self.stop_now(log, id, capture.stop_reason)
 
     def pause(self, log: int, capture: str, *, paused: bool) -> None:
         """Tell a worker of this process now what is recorded already; one of another process hears it within a tick."""
@@ -146,19 +153,19 @@ class Supervisor:
         return (log, capture) in self._watched or (log, capture) in self._starting
 
     def _watch_list(self, log: int, capture: Capture, worker: RunningWorker, order: Order) -> Watched:
-        names = self._safe.names(log, [capture.started_by, capture.approved_by])
+        names = self._private_values.names(log, [capture.started_by, capture.approved_by])
 
-        def standing(sid: str, zone: str) -> Standing:
+        def requester(sid: str, zone: str) -> Requester:
             # A person that was erased has no name any more, and so no right either.
-            return Standing(names.get(sid, ""), capture.purpose, order.ticket.why, zone)
+            return Requester(names.get(sid, ""), capture.purpose, order.ticket.why, zone)
 
-        approver = standing(capture.approved_by, capture.approved_zone) if capture.approved_by else None
+        approver = requester(capture.approved_by, capture.approved_zone) if capture.approved_by else None
         return Watched(
             log,
             capture.id,
             worker,
-            standing(capture.started_by, capture.started_zone),
-            rights_needed(capture.profile, raw_filter=bool(order.ticket.raw_filter)),
+            requester(capture.started_by, capture.started_zone),
+            rights_needed(CaptureRight.START, capture.profile, raw_filter=bool(order.ticket.raw_filter)),
             approver,
             self._now_us(),
             self._monotonic(),
@@ -183,7 +190,7 @@ class Supervisor:
                     watched.worker.heartbeat(paused=capture.state is CaptureState.PAUSED)
             else:
                 watched.worker.stop(reason)
-                await self._recorder.record(watched.log, lambda on: self._ending.stop(on, watched.capture, reason))
+                await self._recorder.record(watched.log, lambda ctx: self._ending.stop(ctx, watched.capture, reason))
             if capture.state in LIVE:
                 # Also while it stops: a long delivery of evidence must not look like a server that is gone.
                 await asyncio.to_thread(self._renew, watched)
@@ -192,11 +199,11 @@ class Supervisor:
 
     def _read(self, watched: Watched) -> tuple[Capture, StopReason | None]:
         """The capture as it stands, and why it is to stop by what is recorded."""
-        _at, capture = self._books.capture(watched.log, watched.capture)
+        _at, capture = self._repository.capture(watched.log, watched.capture)
         if capture.state not in CAPTURING:
             return capture, capture.stop_reason or StopReason.LEASE_LOST
-        _found, terms = self._books.terms(watched.log)
-        return capture, self._gates.why_gone(watched.log, capture, terms, self._later_us(watched))
+        _found, terms = self._repository.terms(watched.log)
+        return capture, self._preconditions.why_gone(watched.log, capture, terms, self._later_us(watched))
 
     async def _right_lost(self, watched: Watched) -> StopReason | None:
         log, id = watched.log, watched.capture
@@ -218,7 +225,7 @@ class Supervisor:
 
     def _renew(self, watched: Watched) -> None:
         until_us = self._now_us() + watched.lease_us
-        self._books.store.renew(
+        self._repository.store.renew(
             watched.log, watched.capture, Lease(self._holder, until_us, canonical(watched.worker.tally()))
         )
 
@@ -226,7 +233,7 @@ class Supervisor:
         """Record the end, however long the database takes: evidence without a record would be worth nothing."""
         while True:
             try:
-                await self._recorder.record(log, lambda on: self._ending.end(on, capture, outcome))
+                await self._recorder.record(log, lambda ctx: self._ending.end(ctx, capture, outcome))
             except LogUnavailable:
                 await asyncio.sleep(self._tick_s)
             else:

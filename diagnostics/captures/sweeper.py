@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import partial
 
 from linewarden.diagnostics.capture_model import Capture, CaptureState
-from linewarden.diagnostics.captures.endings import EndingDesk
+from linewarden.diagnostics.captures.endings import EndingService
 from linewarden.diagnostics.captures.ports import WorkerLauncher
-from linewarden.diagnostics.captures.prerequisites import GroundsDesk
+from linewarden.diagnostics.captures.prerequisites import PrerequisiteService
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.packets.model import StopReason
-from linewarden.diagnostics.recorder import Recorder
-from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.recorder import ServiceRecorder
+from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import LIVE, WAITING
 
 #: How long after the end of a lease its capture counts as lost, seconds: the holder may be about to say how it ended.
@@ -41,21 +41,21 @@ class Sweeper:
 
     def __init__(
         self,
-        books: Books,
+        repository: Repository,
         workers: WorkerLauncher,
-        recorder: Recorder,
+        recorder: ServiceRecorder,
         watched: Callable[[int, str], bool],
         now_us: Callable[[], int],
         monotonic: Callable[[], float],
     ) -> None:
-        self._books = books
+        self._repository = repository
         self._workers = workers
         self._recorder = recorder
         self._watched = watched
         self._now_us = now_us
         self._monotonic = monotonic
-        self._ending = EndingDesk(books)
-        self._grounds = GroundsDesk(books)
+        self._ending = EndingService(repository)
+        self._grounds = PrerequisiteService(repository)
         self._since: dict[_Key, tuple[object, float]] = {}
 
     async def sweep(self) -> None:
@@ -66,13 +66,13 @@ class Sweeper:
         """
         seen: dict[_Key, tuple[object, float]] = {}
         now_us, after = self._now_us(), _FIRST
-        while page := await asyncio.to_thread(self._books.captures_due, now_us, after, _PAGE):
+        while page := await asyncio.to_thread(self._repository.captures_due, now_us, after, _PAGE):
             for stored, capture in page:
                 await self._due(stored.log, capture, seen)
                 after = (stored.log, stored.id)
         self._since = seen
         waiting = {CaptureState.PENDING_APPROVAL, CaptureState.ARMED}
-        for stored, capture in await asyncio.to_thread(self._books.captures_in, waiting):
+        for stored, capture in await asyncio.to_thread(self._repository.captures_in, waiting):
             await self._recorder.record(stored.log, partial(self._grounds.recheck, id=capture.id))
 
     async def _due(self, log: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
@@ -87,7 +87,7 @@ class Sweeper:
     async def _live(self, log: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
         if self._watched(log, capture.id):
             return
-        lease = await asyncio.to_thread(self._books.store.lease, log, capture.id)
+        lease = await asyncio.to_thread(self._repository.store.lease, log, capture.id)
         unchanged_s = self._unchanged(log, capture.id, lease and lease.until_us, seen)
         lost_s = unchanged_s - capture.limits.lease_seconds - GRACE_S
         if lost_s >= 0:

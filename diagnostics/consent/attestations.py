@@ -14,14 +14,15 @@ from linewarden.diagnostics import kinds
 from linewarden.diagnostics.capture_model import CaptureState
 from linewarden.diagnostics.captures.preconditions import attested, lacking
 from linewarden.diagnostics.captures.prerequisites import without_grounds
-from linewarden.diagnostics.change import Occasion, Safe, Step, changed, fresh
-from linewarden.diagnostics.consent.notices import NoticeDesk
+from linewarden.diagnostics.change import ActorContext, Change, changed, fresh
+from linewarden.diagnostics.consent.notices import NoticeService
 from linewarden.diagnostics.consent_model import Attestation, AttestedTexts, Notice, Statement
 from linewarden.diagnostics.errors import AttestationInvalid, NoticeNotCurrent, StateConflict
 from linewarden.diagnostics.packets.model import Profile, StopReason
-from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.private_values import PrivateValues
+from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import LIVE, WAITING, Event
-from linewarden.diagnostics.store.records import Change
+from linewarden.diagnostics.store.records import RecordChange
 
 #: No attestation lasts longer: people forget, and people change.
 LONGEST_US = 366 * 86_400_000_000
@@ -35,25 +36,25 @@ class AttestationChanged:
     captures: tuple[str, ...]
 
 
-class AttestationDesk:
+class AttestationService:
     """What the customer attests. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
     def __init__(
         self,
-        books: Books,
-        safe: Safe,
-        notices: NoticeDesk,
+        repository: Repository,
+        private_values: PrivateValues,
+        notices: NoticeService,
         signer: Callable[[int], Signer],
         new_id: Callable[[], str],
     ) -> None:
         """`signer` is the key that signs for a log."""
-        self._books = books
-        self._safe = safe
+        self._repository = repository
+        self._private_values = private_values
         self._notices = notices
         self._signer = signer
         self._new_id = new_id
 
-    def make(self, on: Occasion, statement: Statement) -> Step[AttestationChanged]:
+    def make(self, ctx: ActorContext, statement: Statement) -> Change[AttestationChanged]:
         """Attest that users were told. Captures that waited for this go on.
 
         Raises:
@@ -62,26 +63,26 @@ class AttestationDesk:
             RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
             AttestationInvalid: the statement contradicts itself, the notice, or the clock, or nobody was told.
         """
-        on.by_customer()
-        found, terms = self._books.enabled_terms(on.log)
-        attested_notice, notice = self._books.notice(on.log, statement.notice_id)
+        ctx.by_customer()
+        found, terms = self._repository.enabled_terms(ctx.log)
+        attested_notice, notice = self._repository.notice(ctx.log, statement.notice_id)
         if notice.version != statement.notice_version:
             raise NoticeNotCurrent
-        _check(statement, self._notices.opened(on.log, notice), on.now_us)
-        attestation = self._signed(on, statement, notice)
-        entries, changes, ids = [_made(on, attestation)], [_new(on, attestation)], []
-        for stored, capture in self._books.captures_in((CaptureState.PENDING_ATTESTATION,), on.log):
-            if not attestation.in_force(on.now_us) or lacking(attestation, capture, terms):
+        _check(statement, self._notices.opened(ctx.log, notice), ctx.now_us)
+        attestation = self._signed(ctx, statement, notice)
+        entries, changes, ids = [_made(ctx, attestation)], [_new(ctx, attestation)], []
+        for stored, capture in self._repository.captures_in((CaptureState.PENDING_ATTESTATION,), ctx.log):
+            if not attestation.in_force(ctx.now_us) or lacking(attestation, capture, terms):
                 continue
-            after = attested(capture, attestation, terms, on.now_us)
+            after = attested(capture, attestation, terms, ctx.now_us)
             fields = {"session": capture.id, "attestation": attestation.id, "state": after.state}
-            entries.append(on.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
+            entries.append(ctx.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
             changes.append(changed(stored, after.state, after))
             ids.append(capture.id)
         result = AttestationChanged(attestation, tuple(ids))
-        return Step(on.log, tuple(entries), tuple(changes), result, relies=(found, attested_notice))
+        return Change(ctx.log, tuple(entries), tuple(changes), result, relies=(found, attested_notice))
 
-    def withdraw(self, on: Occasion, id: str) -> Step[AttestationChanged]:
+    def withdraw(self, ctx: ActorContext, id: str) -> Change[AttestationChanged]:
         """Take an attestation back: what rests on it waits again, or stops.
 
         Raises:
@@ -89,36 +90,38 @@ class AttestationDesk:
             RecordNotFound: there is none.
             StateConflict: it is withdrawn already.
         """
-        on.by_customer()
-        stored, attestation = self._books.attestation(on.log, id)
+        ctx.by_customer()
+        stored, attestation = self._repository.attestation(ctx.log, id)
         if attestation.withdrawn_us is not None:
             raise StateConflict("withdrawn")
-        after = replace(attestation, withdrawn_us=on.now_us)
+        after = replace(attestation, withdrawn_us=ctx.now_us)
         affected = [
             (at, capture)
-            for at, capture in self._books.captures_in(WAITING | LIVE, on.log)
+            for at, capture in self._repository.captures_in(WAITING | LIVE, ctx.log)
             if capture.attestation == id
         ]
-        lost = without_grounds(on, affected, Event.GROUNDS_LOST, StopReason.ATTESTATION_WITHDRAWN)
-        entries = (on.entry(kinds.ATTESTATION_WITHDRAWN, {"attestation": id}), *lost.entries)
+        lost = without_grounds(ctx, affected, Event.GROUNDS_LOST, StopReason.ATTESTATION_WITHDRAWN)
+        entries = (ctx.entry(kinds.ATTESTATION_WITHDRAWN, {"attestation": id}), *lost.entries)
         changes = (changed(stored, "withdrawn", after), *lost.changes)
-        return Step(on.log, entries, changes, AttestationChanged(after, lost.captures))
+        return Change(ctx.log, entries, changes, AttestationChanged(after, lost.captures))
 
     def opened(self, log: int, attestation: Attestation) -> Statement:
         """The statement with its private texts, as far as they are still readable."""
-        return replace(attestation.statement, texts=AttestedTexts(**self._safe.open(log, attestation.private)))
+        return replace(
+            attestation.statement, texts=AttestedTexts(**self._private_values.open(log, attestation.private))
+        )
 
     def verifier_key(self, log: int) -> str:
         """The key that checks the notes of a log."""
         return str(self._signer(log).verifier)
 
-    def _signed(self, on: Occasion, statement: Statement, notice: Notice) -> Attestation:
-        if on.actor is None:
+    def _signed(self, ctx: ActorContext, statement: Statement, notice: Notice) -> Attestation:
+        if ctx.actor is None:
             raise AssertionError("nobody attests")
-        private = self._safe.seal(on.actor, asdict(statement.texts))
+        private = self._private_values.seal(ctx.actor, asdict(statement.texts))
         public = replace(statement, texts=AttestedTexts())
-        bare = Attestation(self._new_id(), on.sid, on.now_us, notice.hash, public, private, note="")
-        return replace(bare, note=sign_note(signed_text(bare), self._signer(on.log)))
+        bare = Attestation(self._new_id(), ctx.sid, ctx.now_us, notice.hash, public, private, note="")
+        return replace(bare, note=sign_note(signed_text(bare), self._signer(ctx.log)))
 
 
 def signed_text(attestation: Attestation) -> str:
@@ -153,7 +156,7 @@ def _check(statement: Statement, notice: Notice, now_us: int) -> None:
             raise AttestationInvalid(field)
 
 
-def _made(on: Occasion, attestation: Attestation) -> bytes:
+def _made(ctx: ActorContext, attestation: Attestation) -> bytes:
     statement = attestation.statement
     fields = {
         "attestation": attestation.id,
@@ -162,8 +165,8 @@ def _made(on: Occasion, attestation: Attestation) -> bytes:
         "notice_version": statement.notice_version,
         "valid_until": statement.valid_until_us,
     }
-    return on.entry(kinds.ATTESTATION_MADE, fields, [attestation.private])
+    return ctx.entry(kinds.ATTESTATION_MADE, fields, [attestation.private])
 
 
-def _new(on: Occasion, attestation: Attestation) -> Change:
-    return fresh(kinds.ATTESTATION, attestation.id, "made", on.now_us, attestation)
+def _new(ctx: ActorContext, attestation: Attestation) -> RecordChange:
+    return fresh(kinds.ATTESTATION, attestation.id, "made", ctx.now_us, attestation)

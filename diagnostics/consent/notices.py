@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, replace
 
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.capture_model import Capture
-from linewarden.diagnostics.change import Occasion, Safe, Step, changed, fresh
+from linewarden.diagnostics.change import ActorContext, Change, changed, fresh
 from linewarden.diagnostics.codec import canonical, read
 from linewarden.diagnostics.consent_model import Notice, NoticeChannel, NoticeText, Receipt, ReceiptFact
 from linewarden.diagnostics.errors import ReceiptInvalid
-from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.private_values import PrivateValues
+from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import LIVE
-from linewarden.diagnostics.store.records import Change, StoredRecord
+from linewarden.diagnostics.store.records import RecordChange, StoredRecord
 
 #: Pseudonyms of one list of receipts that are named in one entry.
 _RECEIPTS_PER_ENTRY = 250
@@ -41,28 +42,28 @@ class _Told:
     texts: tuple[NoticeText, ...]
 
 
-class NoticeDesk:
+class NoticeService:
     """What users are told. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
-    def __init__(self, books: Books, safe: Safe) -> None:
-        self._books = books
-        self._safe = safe
+    def __init__(self, repository: Repository, private_values: PrivateValues) -> None:
+        self._repository = repository
+        self._private_values = private_values
 
     def publish(
-        self, on: Occasion, id: str, texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str
-    ) -> Step[Notice]:
+        self, ctx: ActorContext, id: str, texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str
+    ) -> Change[Notice]:
         """Publish a notice, as a new version where there is one of that name.
 
         Raises:
             NotTheCustomer: a person of another tenant tries.
             NotEnabled: diagnostics are not enabled.
         """
-        on.by_customer()
-        self._books.enabled_terms(on.log)
-        stored = self._books.store.get(on.log, kinds.NOTICE, id)
+        ctx.by_customer()
+        self._repository.enabled_terms(ctx.log)
+        stored = self._repository.store.get(ctx.log, kinds.NOTICE, id)
         before = None if stored is None else read(Notice, stored.body)
         told = _Told(audience, tuple(sorted(texts, key=lambda one: one.language)))
-        notice = self._sealed(on, id, 1 if before is None else before.version + 1, told, tuple(sorted(channels)))
+        notice = self._sealed(ctx, id, 1 if before is None else before.version + 1, told, tuple(sorted(channels)))
         fields = {
             "notice": id,
             "version": notice.version,
@@ -70,13 +71,17 @@ class NoticeDesk:
             "languages": [one.language for one in told.texts],
             "channels": notice.channels,
         }
-        entry = on.entry(kinds.NOTICE_PUBLISHED, fields, [self._safe.seal(on.tenant_itself, {"audience": audience})])
-        changes = [fresh(kinds.NOTICE, id, _PUBLISHED, on.now_us, notice)]
+        entry = ctx.entry(
+            kinds.NOTICE_PUBLISHED, fields, [self._private_values.seal(ctx.tenant_key_holder, {"audience": audience})]
+        )
+        changes = [fresh(kinds.NOTICE, id, _PUBLISHED, ctx.now_us, notice)]
         if stored is not None and before is not None:
             changes = [changed(stored, _PUBLISHED, notice), _kept(before)]
-        return Step(on.log, (entry,), tuple(changes), replace(notice, texts=told.texts, audience=audience))
+        return Change(ctx.log, (entry,), tuple(changes), replace(notice, texts=told.texts, audience=audience))
 
-    def receive(self, on: Occasion, id: str, version: int, receipts: Sequence[Receipt]) -> Step[tuple[Notice, int]]:
+    def receive(
+        self, ctx: ActorContext, id: str, version: int, receipts: Sequence[Receipt]
+    ) -> Change[tuple[Notice, int]]:
         """Record receipts; those known already are passed over. The result is the notice and how many are new.
 
         Raises:
@@ -84,76 +89,76 @@ class NoticeDesk:
             RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
             ReceiptInvalid: one is dated before the notice, or later than now.
         """
-        on.by_customer()
-        notice = self._books.current_notice(on.log, id, version)
+        ctx.by_customer()
+        notice = self._repository.current_notice(ctx.log, id, version)
         for number, receipt in enumerate(receipts):
-            if not notice.published_us <= receipt.at_us <= on.now_us:
+            if not notice.published_us <= receipt.at_us <= ctx.now_us:
                 raise ReceiptInvalid(f"receipts[{number}].at")
-        return self.delivered(on, self.opened(on.log, notice), receipts)
+        return self.delivered(ctx, self.opened(ctx.log, notice), receipts)
 
-    def delivered(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> Step[tuple[Notice, int]]:
+    def delivered(self, ctx: ActorContext, notice: Notice, receipts: Sequence[Receipt]) -> Change[tuple[Notice, int]]:
         """Record receipts of a notice that may have another version by now: what was sent was sent.
 
         Raises:
             RecordNotFound: a receipt is about a capture that does not exist.
         """
-        new = self._new(on, notice, receipts)
+        new = self._new(ctx, notice, receipts)
         groups = [new[n : n + _RECEIPTS_PER_ENTRY] for n in range(0, len(new), _RECEIPTS_PER_ENTRY)] or [[]]
         about = {"notice": notice.id, "version": notice.version}
-        entries = [on.entry(kinds.NOTICE_RECEIVED, about | {"receipts": list(map(_in_entry, one))}) for one in groups]
-        return Step(on.log, tuple(entries), (), (notice, len(new)), (notice.id, notice.version), tuple(new))
+        entries = [ctx.entry(kinds.NOTICE_RECEIVED, about | {"receipts": list(map(_in_entry, one))}) for one in groups]
+        return Change(ctx.log, tuple(entries), (), (notice, len(new)), (notice.id, notice.version), tuple(new))
 
-    def confirm(self, on: Occasion, id: str, version: int, capture: str) -> Step[int]:
+    def confirm(self, ctx: ActorContext, id: str, version: int, capture: str) -> Change[int]:
         """Record that the actor has read the notice; the result is since when that is known.
 
         Raises:
             NotTheCustomer: a person of another tenant tries.
             RecordNotFound, NoticeNotCurrent: there is no such notice or capture, or it has another version.
         """
-        on.by_customer()
+        ctx.by_customer()
         if capture:
-            self._books.capture(on.log, capture)
-        self._books.current_notice(on.log, id, version)
-        receipt = Receipt(on.sid, ReceiptFact.CONFIRMED, on.now_us, None, capture)
-        known = self._books.store.receipts(on.log, id, version, capture, ReceiptFact.CONFIRMED).get(on.sid)
+            self._repository.capture(ctx.log, capture)
+        self._repository.current_notice(ctx.log, id, version)
+        receipt = Receipt(ctx.sid, ReceiptFact.CONFIRMED, ctx.now_us, None, capture)
+        known = self._repository.store.receipts(ctx.log, id, version, capture, ReceiptFact.CONFIRMED).get(ctx.sid)
         new = () if known is not None else (receipt,)
         fields = {"notice": id, "version": version, "session": capture, "again": known is not None}
-        entry = on.entry(kinds.NOTICE_CONFIRMED, fields)
-        return Step(on.log, (entry,), (), on.now_us if known is None else known, (id, version), new)
+        entry = ctx.entry(kinds.NOTICE_CONFIRMED, fields)
+        return Change(ctx.log, (entry,), (), ctx.now_us if known is None else known, (id, version), new)
 
-    def active(self, on: Occasion) -> Step[Sequence[ActiveNotice]]:
+    def active(self, ctx: ActorContext) -> Change[Sequence[ActiveNotice]]:
         """The captures that run now, each with its notice as it was attested. None that runs is left out.
 
         Raises:
             NotTheCustomer: a person of another tenant asks.
         """
-        on.by_customer()
+        ctx.by_customer()
         found = []
-        for _stored, capture in self._books.captures_in(LIVE, on.log):
-            _at, attestation = self._books.attestation(on.log, capture.attestation)
+        for _stored, capture in self._repository.captures_in(LIVE, ctx.log):
+            _at, attestation = self._repository.attestation(ctx.log, capture.attestation)
             statement = attestation.statement
-            notice = self.shown(on.log, statement.notice_id, statement.notice_version)
+            notice = self.shown(ctx.log, statement.notice_id, statement.notice_version)
             found.append(ActiveNotice(capture, notice))
-        entry = on.entry(kinds.NOTICE_LISTED, {"sessions": [one.capture.id for one in found]})
-        return Step(on.log, (entry,), (), found)
+        entry = ctx.entry(kinds.NOTICE_LISTED, {"sessions": [one.capture.id for one in found]})
+        return Change(ctx.log, (entry,), (), found)
 
     def listed(
-        self, on: Occasion, before: tuple[int, str] | None, size: int
-    ) -> Step[tuple[list[tuple[StoredRecord, Notice]], bool]]:
+        self, ctx: ActorContext, before: tuple[int, str] | None, size: int
+    ) -> Change[tuple[list[tuple[StoredRecord, Notice]], bool]]:
         """Notices in their current versions, the newest first, and whether there are more."""
-        page = self._books.page(on.log, Notice, kinds.NOTICE, before, size + 1)
-        shown = [(stored, self.opened(on.log, notice)) for stored, notice in page[:size]]
-        return Step(on.log, (_read(on, [notice for _stored, notice in shown]),), (), (shown, len(page) > size))
+        page = self._repository.page(ctx.log, Notice, kinds.NOTICE, before, size + 1)
+        shown = [(stored, self.opened(ctx.log, notice)) for stored, notice in page[:size]]
+        return Change(ctx.log, (_read(ctx, [notice for _stored, notice in shown]),), (), (shown, len(page) > size))
 
-    def look_up(self, on: Occasion, id: str, version: int) -> Step[tuple[Notice, int]]:
+    def look_up(self, ctx: ActorContext, id: str, version: int) -> Change[tuple[Notice, int]]:
         """A version of a notice, the current one for 0, and which one is current.
 
         Raises:
             RecordNotFound: there is no such notice, or it never had that version.
         """
-        _stored, current = self._books.notice(on.log, id)
-        notice = self.shown(on.log, id, version or current.version)
-        return Step(on.log, (_read(on, [notice]),), (), (notice, current.version))
+        _stored, current = self._repository.notice(ctx.log, id)
+        notice = self.shown(ctx.log, id, version or current.version)
+        return Change(ctx.log, (_read(ctx, [notice]),), (), (notice, current.version))
 
     def shown(self, log: int, id: str, version: int) -> Notice:
         """A version of a notice with what it says.
@@ -161,30 +166,32 @@ class NoticeDesk:
         Raises:
             RecordNotFound: there is no such notice, or it never had that version.
         """
-        return self.opened(log, self._books.notice_version(log, id, version))
+        return self.opened(log, self._repository.notice_version(log, id, version))
 
     def opened(self, log: int, notice: Notice) -> Notice:
         """The notice with audience and texts, as far as they are still readable."""
         if notice.private is None:
             return notice
-        value = self._safe.open(log, notice.private).get(_FIELD)
+        value = self._private_values.open(log, notice.private).get(_FIELD)
         told = _Told("", ()) if value is None else read(_Told, value.encode())
         return replace(notice, audience=told.audience, texts=told.texts)
 
-    def _sealed(self, on: Occasion, id: str, version: int, told: _Told, channels: tuple[NoticeChannel, ...]) -> Notice:
-        private = self._safe.seal(on.tenant_itself, {_FIELD: canonical(told).decode()})
+    def _sealed(
+        self, ctx: ActorContext, id: str, version: int, told: _Told, channels: tuple[NoticeChannel, ...]
+    ) -> Notice:
+        private = self._private_values.seal(ctx.tenant_key_holder, {_FIELD: canonical(told).decode()})
         digest = notice_hash(told.texts, channels, told.audience)
-        return Notice(id, version, (), channels, "", digest, on.now_us, on.sid, private)
+        return Notice(id, version, (), channels, "", digest, ctx.now_us, ctx.sid, private)
 
-    def _new(self, on: Occasion, notice: Notice, receipts: Sequence[Receipt]) -> list[Receipt]:
+    def _new(self, ctx: ActorContext, notice: Notice, receipts: Sequence[Receipt]) -> list[Receipt]:
         known: dict[tuple[str, ReceiptFact], set[str]] = {}
         new: dict[tuple[str, ReceiptFact, str], Receipt] = {}
         for receipt in receipts:
             key = (receipt.capture, receipt.fact)
             if key not in known:
                 if receipt.capture:
-                    self._books.capture(on.log, receipt.capture)
-                known[key] = set(self._books.store.receipts(on.log, notice.id, notice.version, *key))
+                    self._repository.capture(ctx.log, receipt.capture)
+                known[key] = set(self._repository.store.receipts(ctx.log, notice.id, notice.version, *key))
             if receipt.sid not in known[key]:
                 new.setdefault((*key, receipt.sid), receipt)
         return list(new.values())
@@ -197,13 +204,13 @@ def notice_hash(texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], 
     return hashlib.sha256(canonical(content)).hexdigest()
 
 
-def _kept(replaced: Notice) -> Change:
+def _kept(replaced: Notice) -> RecordChange:
     id = kinds.version_id(replaced.id, replaced.version)
     return fresh(kinds.NOTICE_VERSION, id, _REPLACED, replaced.published_us, replaced)
 
 
-def _read(on: Occasion, notices: Sequence[Notice]) -> bytes:
-    return on.entry(kinds.NOTICE_READ, {"notices": [[one.id, one.version] for one in notices]})
+def _read(ctx: ActorContext, notices: Sequence[Notice]) -> bytes:
+    return ctx.entry(kinds.NOTICE_READ, {"notices": [[one.id, one.version] for one in notices]})
 
 
 def _in_entry(receipt: Receipt) -> list[str | int]:

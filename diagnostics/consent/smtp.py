@@ -186,7 +186,7 @@ class _GoingOn:
                 conversation.hang_up()
 
 
-class Post:
+class MailQueue:
     """Takes lists of mails to the mail server, beside everything else. `domains` may be sent to; none means any."""
 
     def __init__(self, mailer: Mailer | None, domains: Sequence[str] = (), within_s: float = WITHIN_S) -> None:

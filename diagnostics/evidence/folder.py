@@ -18,7 +18,7 @@ from pathlib import Path
 
 from linewarden.diagnostics.capture_model import Evidence
 from linewarden.diagnostics.errors import DiagnosisUnavailable
-from linewarden.diagnostics.evidence.seal_file import Seal, read_seal, sync_folder
+from linewarden.diagnostics.evidence.seal_file import SealFile, read_seal, sync_folder
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _ID_FILE = "folder-id"
@@ -118,7 +118,7 @@ class EvidenceFolder:
         path = self.path(capture)
         return any(_is_locked(one) for one in (path, path.with_name(f"{path.name}.part")))
 
-    def _agrees(self, capture: str, seal: Seal) -> bool:
+    def _agrees(self, capture: str, seal: SealFile) -> bool:
         """Whether the file is what the sealer wrote; it may have been changed since, or never became durable."""
         hash, size = hashlib.sha256(), 0
         try:
@@ -178,7 +178,7 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def evidence_of(path: Path, seal: Seal) -> Evidence:
+def evidence_of(path: Path, seal: SealFile) -> Evidence:
     """What the log says of a sealed file."""
     manifest = seal.manifest
     return Evidence(

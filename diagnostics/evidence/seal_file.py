@@ -18,7 +18,7 @@ _LONGEST = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class SealFile:
     """A sealed file: its size in bytes and SHA-256 in hex, and what is in it."""
 
     bytes: int
@@ -26,12 +26,12 @@ class Seal:
     manifest: Manifest
 
 
-def line_of(made: Seal) -> bytes:
+def line_of(made: SealFile) -> bytes:
     """The seal in a line."""
     return json.dumps(asdict(made)).encode() + b"\n"
 
 
-def keep_seal(made: Seal, path: Path) -> None:
+def keep_seal(made: SealFile, path: Path) -> None:
     """Leaves the seal in a file: whole and durable, or not at all. The file it speaks of must be durable before.
 
     Raises OSError.
@@ -49,7 +49,7 @@ def keep_seal(made: Seal, path: Path) -> None:
     sync_folder(path.parent)
 
 
-def read_seal(path: Path) -> Seal | None:
+def read_seal(path: Path) -> SealFile | None:
     """The seal that was left in a file; None if there is none. Raises OSError when it cannot be read."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
@@ -58,11 +58,11 @@ def read_seal(path: Path) -> Seal | None:
         return None
 
 
-def parse_seal(line: bytes) -> Seal | None:
+def parse_seal(line: bytes) -> SealFile | None:
     """The seal in a line; None if it is none."""
     try:
         fields = json.loads(line)
-        made = Seal(**fields | {"manifest": Manifest(**fields["manifest"])})
+        made = SealFile(**fields | {"manifest": Manifest(**fields["manifest"])})
     except (ValueError, TypeError, KeyError):
         return None
     hashes: list[Any] = [made.sha256, made.manifest.sha256, made.manifest.chain]

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from linewarden.diagnostics.captures.failures import Cause
-from linewarden.diagnostics.evidence.seal_file import Seal, parse_seal
+from linewarden.diagnostics.captures.failures import CaptureFailure
+from linewarden.diagnostics.evidence.seal_file import SealFile, parse_seal
 from linewarden.diagnostics.evidence.sealing import DISK_FULL, FAILED
 
 _MODULE = "linewarden.diagnostics.evidence.sealing"
@@ -23,7 +23,7 @@ class Sealer:
         """Call `tell` as soon as it ends without having sealed: what the worker makes then goes nowhere."""
         self._output.add_done_callback(lambda _done: None if self._process.returncode == 0 else tell())
 
-    async def seal(self, patience_s: float) -> Seal | None:
+    async def seal(self, patience_s: float) -> SealFile | None:
         """What was sealed, once the worker has ended. One that takes longer than `patience_s` is ended itself."""
         try:
             async with asyncio.timeout(patience_s):
@@ -39,11 +39,11 @@ class Sealer:
         return self._process.returncode == DISK_FULL
 
     @property
-    def cause(self) -> Cause:
+    def cause(self) -> CaptureFailure:
         """Why nothing was sealed."""
         if self.disk_full:
-            return Cause.NO_ROOM
-        return Cause.NOT_SEALED if self._process.returncode in {0, FAILED} else Cause.SEALER_LOST
+            return CaptureFailure.NO_ROOM
+        return CaptureFailure.NOT_SEALED if self._process.returncode in {0, FAILED} else CaptureFailure.SEALER_LOST
 
     async def _listen(self) -> bytes:
         output, _none = await self._process.communicate()

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from linewarden.diagnostics.evidence.seal_file import Seal, keep_seal, line_of, sync_folder
+from linewarden.diagnostics.evidence.seal_file import SealFile, keep_seal, line_of, sync_folder
 from linewarden.diagnostics.packets.evidence import Chain, Manifest
 
 pyrage: Any
@@ -74,7 +74,7 @@ DISK_FULL = 3
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket_digest: bytes) -> Seal:
+def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket_digest: bytes) -> SealFile:
     """Encrypts a stream to its end for age or SSH public keys. Raises ReaderInvalid, DiskFull, SealFailed."""
     keys = [_recipient(text) for text in recipients]
     if not keys:
@@ -85,12 +85,12 @@ def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket
     except (OSError, pyrage.EncryptError) as error:
         # age has an error of its own for what went wrong below it.
         raise _failure(cipher.fault or error) from error
-    return Seal(cipher.bytes, cipher.hash.hexdigest(), plain.chain.manifest())
+    return SealFile(cipher.bytes, cipher.hash.hexdigest(), plain.chain.manifest())
 
 
 def seal_file(
     evidence: Readable, path: Path, recipients: Sequence[str], ticket_digest: bytes, seal_path: Path | None = None
-) -> Seal:
+) -> SealFile:
     """Seals into a new file that only its owner may read, makes it durable, and leaves its seal at `seal_path`.
 
     Raises ReaderInvalid, DiskFull, SealFailed. Of a file that could not be sealed nothing stays.
@@ -119,7 +119,7 @@ def seal_file(
     return made
 
 
-def _leave(made: Seal, seal_path: Path | None) -> None:
+def _leave(made: SealFile, seal_path: Path | None) -> None:
     """Whoever listens has the seal all the same; if nobody does, and there is no room, the evidence is not found."""
     if seal_path is not None:
         with suppress(OSError):

@@ -17,12 +17,12 @@ from linewarden.diagnostics.packets.confine import confine
 from linewarden.diagnostics.packets.errors import CaptureError
 from linewarden.diagnostics.probes.clock import probe_clock
 from linewarden.diagnostics.probes.dns import probe_dns
-from linewarden.diagnostics.probes.model import Findings, ProbeKind, ProbeOrder
+from linewarden.diagnostics.probes.model import ProbeKind, ProbeOrder, ProbeResult
 from linewarden.diagnostics.probes.reach import probe_reachability
 from linewarden.diagnostics.probes.sip import probe_options
 from linewarden.diagnostics.probes.tls import probe_tls
 
-PROBES: Mapping[ProbeKind, Callable[[ProbeOrder], Findings]] = MappingProxyType(
+PROBES: Mapping[ProbeKind, Callable[[ProbeOrder], ProbeResult]] = MappingProxyType(
     {
         ProbeKind.SIP_OPTIONS: probe_options,
         ProbeKind.DNS_SIP: probe_dns,

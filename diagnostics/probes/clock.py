@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 
 _PORT = 123
 _PACKET = struct.Struct("!BBbb11I")
@@ -15,7 +15,7 @@ _UNSYNCHRONIZED = 3
 _EPOCH = 2_208_988_800
 
 
-def probe_clock(order: ProbeOrder) -> Findings:
+def probe_clock(order: ProbeOrder) -> ProbeResult:
     """Report offset and delay in milliseconds, and the server's stratum."""
     try:
         found = socket.getaddrinfo(order.target, order.port or _PORT, type=socket.SOCK_DGRAM)
@@ -28,24 +28,24 @@ def probe_clock(order: ProbeOrder) -> Findings:
             answer = connection.recv(_PACKET.size)
             received = time.time()
     except OSError as error:
-        return Findings(succeeded=False, values={"error": type(error).__name__})
+        return ProbeResult(succeeded=False, values={"error": type(error).__name__})
     return _read(answer, sent, received)
 
 
-def _read(answer: bytes, sent: float, received: float) -> Findings:
+def _read(answer: bytes, sent: float, received: float) -> ProbeResult:
     if len(answer) < _PACKET.size:
-        return Findings(succeeded=False, values={"error": "ShortAnswer"})
+        return ProbeResult(succeeded=False, values={"error": "ShortAnswer"})
     flags, stratum, _poll, _precision, *words = _PACKET.unpack(answer)
     # The answer must repeat the time that was sent: anything else answers somebody else's question.
     if flags & 7 != _SERVER_MODE or tuple(words[5:7]) != _ntp(sent):
-        return Findings(succeeded=False, values={"error": "WrongAnswer"})
+        return ProbeResult(succeeded=False, values={"error": "WrongAnswer"})
     if not 1 <= stratum <= 15 or flags >> 6 == _UNSYNCHRONIZED:
-        return Findings(succeeded=False, values={"error": "Unsynchronized", "stratum": str(stratum)})
+        return ProbeResult(succeeded=False, values={"error": "Unsynchronized", "stratum": str(stratum)})
     came, left = _seconds(words[7], words[8]), _seconds(words[9], words[10])
     offset = ((came - sent) + (left - received)) / 2
     delay = (received - sent) - (left - came)
     values = {"offset_ms": f"{offset * 1_000:.1f}", "delay_ms": f"{delay * 1_000:.1f}", "stratum": str(stratum)}
-    return Findings(succeeded=True, values=values)
+    return ProbeResult(succeeded=True, values=values)
 
 
 def _ntp(seconds: float) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder, clean
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult, clean
 
 _HEAD = struct.Struct("!6H")
 _RECORD = struct.Struct("!HHIH")
@@ -34,7 +34,7 @@ class _Answer:
     records: tuple[str, ...]
 
 
-def probe_dns(order: ProbeOrder, servers: Sequence[tuple[str, int]] | None = None) -> Findings:
+def probe_dns(order: ProbeOrder, servers: Sequence[tuple[str, int]] | None = None) -> ProbeResult:
     """Report NAPTR of the domain and SRV of its SIP services; `servers` are name servers other than the system's."""
     questions = [(order.target, _NAPTR), *((f"{service}.{order.target}", _SRV) for service in _SERVICES)]
     values: dict[str, str] = {}
@@ -48,7 +48,7 @@ def probe_dns(order: ProbeOrder, servers: Sequence[tuple[str, int]] | None = Non
             continue
         found |= bool(answer.records)
         values[label] = clean("; ".join(answer.records)) or f"none, code {answer.code}"
-    return Findings(succeeded=found, values=values)
+    return ProbeResult(succeeded=found, values=values)
 
 
 def _ask(name: str, kind: int, servers: Sequence[tuple[str, int]], timeout_s: float) -> _Answer:

@@ -33,7 +33,7 @@ class ProbeOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class ProbeResult:
     """What came of it. `succeeded` is whether an answer came that means success."""
 
     succeeded: bool

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 
 
 class ProbeRunner(Protocol):
@@ -16,7 +16,7 @@ class ProbeRunner(Protocol):
         """
         ...
 
-    async def probe(self, order: ProbeOrder) -> Findings:
+    async def probe(self, order: ProbeOrder) -> ProbeResult:
         """Run a probe where its order says.
 
         Raises:

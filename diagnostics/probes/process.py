@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 
 _MODULE = "linewarden.diagnostics.probes"
 
@@ -14,10 +14,10 @@ _MODULE = "linewarden.diagnostics.probes"
 _MARGIN_S = 5.0
 
 #: What a probe whose process was ended, or ended itself, has found.
-LOST = Findings(succeeded=False, values={"error": "probe_lost"})
+LOST = ProbeResult(succeeded=False, values={"error": "probe_lost"})
 
 
-async def run_probe(order: ProbeOrder) -> Findings:
+async def run_probe(order: ProbeOrder) -> ProbeResult:
     """Run a probe. Whatever becomes of its process, there are findings; they may be `LOST`."""
     try:
         process = await asyncio.create_subprocess_exec(
@@ -45,11 +45,11 @@ async def run_probe(order: ProbeOrder) -> Findings:
     return _findings(found) if process.returncode == 0 else LOST
 
 
-def _findings(found: bytes) -> Findings:
+def _findings(found: bytes) -> ProbeResult:
     """The findings, as far as a process that was turned by its peer can be believed to say any."""
     try:
         stated: Any = json.loads(found)
         values = {str(name): str(value) for name, value in stated["values"].items()}
-        return Findings(succeeded=stated["succeeded"] is True, values=values)
+        return ProbeResult(succeeded=stated["succeeded"] is True, values=values)
     except (ValueError, KeyError, TypeError, AttributeError):
         return LOST

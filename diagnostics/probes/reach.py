@@ -3,12 +3,12 @@
 import socket
 import time
 
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 
 _PORT = 5060
 
 
-def probe_reachability(order: ProbeOrder) -> Findings:
+def probe_reachability(order: ProbeOrder) -> ProbeResult:
     """Report the time a TCP connection took; the time to look the name up is apart."""
     started = time.monotonic()
     try:
@@ -20,9 +20,9 @@ def probe_reachability(order: ProbeOrder) -> Findings:
             connection.connect(address)
             connected = time.monotonic()
     except OSError as error:
-        return Findings(succeeded=False, values={"error": type(error).__name__})
+        return ProbeResult(succeeded=False, values={"error": type(error).__name__})
     values = {"lookup_ms": _ms(looked_up - started), "connect_ms": _ms(connected - looked_up)}
-    return Findings(succeeded=True, values=values | {"family": family.name, "addresses": str(len(found))})
+    return ProbeResult(succeeded=True, values=values | {"family": family.name, "addresses": str(len(found))})
 
 
 def _ms(seconds: float) -> str:

@@ -3,27 +3,30 @@
 import hashlib
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.change import Occasion, Safe, Step
+from linewarden.diagnostics.change import ActorContext, Change
 from linewarden.diagnostics.codec import canonical
 from linewarden.diagnostics.errors import AttestationMissing, CaseMissing, SelectorNotPermitted
 from linewarden.diagnostics.places import check_worker, may_probe
 from linewarden.diagnostics.ports import Places
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
+from linewarden.diagnostics.private_values import PrivateValues
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 from linewarden.diagnostics.probes.ports import ProbeRunner
-from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.usage import Counted
 
 
-class ProbeDesk:
+class ProbeService:
     """Probes of all tenants. They pass the gates of a capture, apart from the second person: nobody is overheard."""
 
-    def __init__(self, books: Books, safe: Safe, places: Places, workers: ProbeRunner) -> None:
-        self._books = books
-        self._safe = safe
+    def __init__(
+        self, repository: Repository, private_values: PrivateValues, places: Places, workers: ProbeRunner
+    ) -> None:
+        self._repository = repository
+        self._private_values = private_values
         self._places = places
         self._workers = workers
 
-    def begin(self, on: Occasion, id: str, order: ProbeOrder) -> Step[None]:
+    def begin(self, ctx: ActorContext, id: str, order: ProbeOrder) -> Change[None]:
         """Record that a probe is run, before it is.
 
         Raises:
@@ -33,29 +36,31 @@ class ProbeDesk:
             SelectorNotPermitted: the target, or the worker that is to ask, is not the tenant's.
             DiagnosisUnavailable: that worker is not there.
         """
-        if not on.case or not on.purpose:
+        if not ctx.case or not ctx.purpose:
             raise CaseMissing
-        found, terms = self._books.enabled_terms(on.log)
-        in_force = self._books.attestations_in_force(on.log, on.now_us)
-        grounds = [one for one in in_force if one.attestation.statement.purpose == on.purpose]
+        found, terms = self._repository.enabled_terms(ctx.log)
+        in_force = self._repository.attestations_in_force(ctx.log, ctx.now_us)
+        grounds = [one for one in in_force if one.attestation.statement.purpose == ctx.purpose]
         if not grounds:
             raise AttestationMissing
-        place = self._places.of(on.tenant)
+        place = self._places.of(ctx.tenant)
         check_worker(place, order.worker)
         if not may_probe(place, order.target):
             raise SelectorNotPermitted("target")
         self._workers.check_ready(order.worker)
-        private = self._safe.seal(on.tenant_itself, {"target": order.target, "case": on.case})
-        fields = {"probe": id, "probe_kind": order.kind, "purpose": on.purpose, "worker": order.worker, "done": False}
+        private = self._private_values.seal(ctx.tenant_key_holder, {"target": order.target, "case": ctx.case})
+        fields = {"probe": id, "probe_kind": order.kind, "purpose": ctx.purpose, "worker": order.worker, "done": False}
         relies = (found, *grounds[0].records)
-        counted = Counted(on.now_us, (f"probe_{order.kind}",)) if terms.shares_usage else None
-        return Step(on.log, (on.entry(kinds.PROBE_RUN, fields, [private]),), (), None, relies=relies, counted=counted)
+        counted = Counted(ctx.now_us, (f"probe_{order.kind}",)) if terms.shares_usage else None
+        return Change(
+            ctx.log, (ctx.entry(kinds.PROBE_RUN, fields, [private]),), (), None, relies=relies, counted=counted
+        )
 
-    def end(self, on: Occasion, id: str, order: ProbeOrder, findings: Findings) -> Step[None]:
+    def end(self, ctx: ActorContext, id: str, order: ProbeOrder, findings: ProbeResult) -> Change[None]:
         """Record what came of it: sealed, because findings may name addresses; with their hash inside the seal."""
         found = canonical(findings.values)
-        private = self._safe.seal(
-            on.tenant_itself, {"findings": found.decode(), "sha256": hashlib.sha256(found).hexdigest()}
+        private = self._private_values.seal(
+            ctx.tenant_key_holder, {"findings": found.decode(), "sha256": hashlib.sha256(found).hexdigest()}
         )
         fields = {"probe": id, "probe_kind": order.kind, "done": True, "succeeded": findings.succeeded}
-        return Step(on.log, (on.entry(kinds.PROBE_RUN, fields, [private]),), (), None)
+        return Change(ctx.log, (ctx.entry(kinds.PROBE_RUN, fields, [private]),), (), None)

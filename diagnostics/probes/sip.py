@@ -5,7 +5,7 @@ import re
 import socket
 import time
 
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder, clean
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult, clean
 
 _PORT = 5060
 _LONGEST = 65_535
@@ -14,20 +14,20 @@ _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2}) ([^\r\n]*)\r\n")
 _TOLD = ("server", "user-agent", "allow", "accept", "supported")
 
 
-def probe_options(order: ProbeOrder) -> Findings:
+def probe_options(order: ProbeOrder) -> ProbeResult:
     """Send one OPTIONS request, again after half the time over UDP; report status and capabilities."""
     try:
         started = time.monotonic()
         answer = _exchange(order, os.urandom(12).hex())
     except OSError as error:
-        return Findings(succeeded=False, values={"error": type(error).__name__})
+        return ProbeResult(succeeded=False, values={"error": type(error).__name__})
     status = _STATUS.match(answer)
     if status is None:
-        return Findings(succeeded=False, values={"error": "NotSip"})
+        return ProbeResult(succeeded=False, values={"error": "NotSip"})
     code, phrase = int(status[1]), status[2].decode("utf-8", "replace")
     values = {"status": str(code), "phrase": clean(phrase), "ms": f"{(time.monotonic() - started) * 1_000:.1f}"}
     # Any final answer shows that the device lives; only 2xx that it takes this request.
-    return Findings(succeeded=code // 100 == 2, values=values | _headers(answer))
+    return ProbeResult(succeeded=code // 100 == 2, values=values | _headers(answer))
 
 
 def _exchange(order: ProbeOrder, token: str) -> bytes:

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 from cryptography import x509
 
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder, clean
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult, clean
 
 _PORT = 5061
 
 
-def probe_tls(order: ProbeOrder) -> Findings:
+def probe_tls(order: ProbeOrder) -> ProbeResult:
     """Report protocol, cipher, fingerprint and names of the certificate, and what the trust store says of it."""
     trusted = ssl.create_default_context()
     try:
@@ -21,10 +21,10 @@ def probe_tls(order: ProbeOrder) -> Findings:
         values = {"verified": "no", "verify_error": clean(error.verify_message)}
         with suppress(OSError):
             values = _shown(order, _untrusting()) | values
-        return Findings(succeeded=False, values=values)
+        return ProbeResult(succeeded=False, values=values)
     except OSError as error:
-        return Findings(succeeded=False, values={"error": type(error).__name__})
-    return Findings(succeeded=True, values={"verified": "yes"} | values)
+        return ProbeResult(succeeded=False, values={"error": type(error).__name__})
+    return ProbeResult(succeeded=True, values={"verified": "yes"} | values)
 
 
 def _shown(order: ProbeOrder, context: ssl.SSLContext) -> dict[str, str]:

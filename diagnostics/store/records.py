@@ -33,7 +33,7 @@ class StoredRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RecordChange:
     """A record as it is to be. `replaces` is the version it was read at, 0 for a new one.
 
     `due_us` is when the service must look at it by itself, if ever.
@@ -199,7 +199,7 @@ class RecordStore:
         ]
 
 
-def apply_changes(connection: Any, log: int, changes: Sequence[Change]) -> None:
+def apply_changes(connection: Any, log: int, changes: Sequence[RecordChange]) -> None:
     """Write records inside an append, under the lock of their log.
 
     Raises:
@@ -251,7 +251,7 @@ def add_receipts(connection: Any, log: int, notice: str, version: int, receipts:
     """
     frame = {"log": log, "notice": notice, "notice_version": version}
     for receipt in receipts:
-        row = frame | {"session": receipt.session, "sid": receipt.sid, "fact": receipt.fact.value}
+        row = frame | {"session": receipt.capture, "sid": receipt.sid, "fact": receipt.fact.value}
         key = [getattr(_receipt.c, name) == value for name, value in row.items()]
         if connection.scalar(sa.select(sa.func.count()).select_from(_receipt).where(*key)):
             raise EffectRefused("the receipt was recorded meanwhile")

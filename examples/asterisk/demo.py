@@ -159,10 +159,12 @@ def ask(site: Site, items: Sequence[Item]) -> list[Answer]:
         for start in range(0, len(pairs), BATCH):
             part = pairs[start : start + BATCH]
             request = access_pb2.CheckBatchRequest(
-                tenant=TENANT,
-                request_id=f"demo-{number}-{start}",
-                subject=person.subject(),
-                context=person.context(),
+                header=core_pb2.RequestHeader(
+                    tenant=TENANT,
+                    request_id=f"demo-{number}-{start}",
+                    subject=person.subject(),
+                    context=person.context(),
+                ),
                 items=[access_pb2.CheckItem(verb=VERB_NUMBERS[verb], resource=resource(item)) for verb, item in part],
             )
             response = stub.CheckBatch(request, metadata=site.metadata, timeout=DEADLINE_S)
@@ -286,8 +288,7 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
     console.rule("[bold]Who did")
     rows: list[audit_pb2.EntryRow] = []
     request = audit_pb2.QueryEntriesRequest(
-        tenant=TENANT,
-        subject=AUDITOR.subject(),
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=AUDITOR.subject()),
         filter=audit_pb2.EntryFilter(kinds=["decision"]),
         page_size=1_000,
         oldest_first=True,
@@ -313,7 +314,7 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
     findings.expect(
         logged == given, f"the log holds exactly the {len(answers)} answers that were given, by name and item"
     )
-    stranger = audit_pb2.QueryEntriesRequest(tenant=TENANT, subject=COLLEAGUE.subject())
+    stranger = audit_pb2.QueryEntriesRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=COLLEAGUE.subject()))
     try:
         stub.QueryEntries(stranger, metadata=metadata, timeout=DEADLINE_S)
         findings.expect(holds=False, promise="a colleague may not read the log")
@@ -321,7 +322,9 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
         findings.expect(error.code() is grpc.StatusCode.PERMISSION_DENIED, "a colleague may not read the log")
     reads = audit_pb2.EntryFilter(kinds=["audit.read"])
     page = stub.QueryEntries(
-        audit_pb2.QueryEntriesRequest(tenant=TENANT, subject=AUDITOR.subject(), filter=reads),
+        audit_pb2.QueryEntriesRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=AUDITOR.subject()), filter=reads
+        ),
         metadata=metadata,
         timeout=DEADLINE_S,
     )

@@ -21,10 +21,19 @@ from sip_call import CALL_ID, Phones, capture_file
 from stage import AUDITOR, DEADLINE_S, FOLDER, OWNER, PARTNER, TENANT, Findings, Person, Site, command, console
 
 from linewarden.diagnostics.evidence.sealing import pyrage
-from linewarden.v1 import audit_pb2, core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import (
+    attestation_pb2,
+    attestation_pb2_grpc,
+    audit_pb2,
+    capture_pb2,
+    capture_pb2_grpc,
+    core_pb2,
+    notice_pb2,
+    notice_pb2_grpc,
+    terms_pb2,
+    terms_pb2_grpc,
+)
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
 
 ADMINISTRATOR = Person("adam@acme.example", "administrator")
 PRIVACY_OFFICER = Person("priya@acme.example", "privacy officer", purpose="support", case="T-4711")
@@ -92,19 +101,28 @@ def may_capture() -> bool:
     return find_spec("scapy") is not None and ctypes.util.find_library("pcap") is not None
 
 
+_SERVICES: tuple[tuple[Any, Any], ...] = (
+    (terms_pb2, terms_pb2_grpc.TermsServiceStub),
+    (notice_pb2, notice_pb2_grpc.NoticeServiceStub),
+    (attestation_pb2, attestation_pb2_grpc.AttestationServiceStub),
+    (capture_pb2, capture_pb2_grpc.CaptureServiceStub),
+)
+
+
 class _Desk:
-    """Calls of DiagnosticsService, by the name of the method."""
+    """Calls of the services of diagnostics, by the name of the rpc."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._stub = DiagnosticsServiceStub(site.channel)
 
     def ask(self, method: str, person: Person, **fields: Any) -> Any:
         """Ask for somebody; a stream is answered as the list of what came."""
+        header = core_pb2.RequestHeader(tenant=TENANT, subject=person.subject())
         if not method.startswith(("ListActive", "Publish", "Enable", "Make")):
-            fields["context"] = person.context()
-        request = getattr(pb, f"{method}Request")(tenant=TENANT, subject=person.subject(), **fields)
-        answer = getattr(self._stub, method)(request, metadata=self.site.metadata, timeout=DEADLINE_S)
+            header.context.CopyFrom(person.context())
+        messages, rpc = self._rpc(method)
+        request = getattr(messages, f"{method}Request")(header=header, **fields)
+        answer = rpc(request, metadata=self.site.metadata, timeout=DEADLINE_S)
         return list(answer) if method in {"WatchCapture", "ReadEvidence"} else answer
 
     def refused(self, method: str, person: Person, **fields: Any) -> str:
@@ -117,10 +135,19 @@ class _Desk:
 
     def wait_for(self, capture: str, packets: int) -> None:
         """Watch a capture until so many packets are written: the last are still on their way to the worker."""
-        request = pb.WatchCaptureRequest(tenant=TENANT, subject=PARTNER.subject(), capture_id=capture)
-        looks = self._stub.WatchCapture(request, metadata=self.site.metadata, timeout=DEADLINE_S)
+        request = capture_pb2.WatchCaptureRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=PARTNER.subject()), capture_id=capture
+        )
+        looks = self._rpc("WatchCapture")[1](request, metadata=self.site.metadata, timeout=DEADLINE_S)
         next((look for look in looks if look.counters.written >= packets), None)
         looks.cancel()
+
+    def _rpc(self, method: str) -> tuple[Any, Any]:
+        """The file of the contract that an rpc stands in, and the rpc itself."""
+        for messages, stub in _SERVICES:
+            if hasattr(messages, f"{method}Request"):
+                return messages, getattr(stub(self.site.channel), method)
+        raise AssertionError(method)
 
 
 def _reason(error: grpc.RpcError) -> str:
@@ -136,32 +163,36 @@ def _permit(desk: _Desk, phones: Phones, findings: Findings) -> None:
     """The customer permits captures, tells its people, and attests that it did."""
     reason = desk.refused("RequestCapture", PARTNER, **_wish(phones, "age1" + 58 * "q"))
     findings.expect(reason == "DIAGNOSTICS_NOT_ENABLED", "before the customer permits it, nobody captures anything")
-    duties = [number for number in pb.Responsibility.values() if number]
+    duties = [number for number in terms_pb2.Responsibility.values() if number]
     desk.ask("EnableDiagnostics", ADMINISTRATOR, accepted=duties, retention_days=7)
-    text = pb.NoticeText(language="en", text="To find a fault, the signalling of calls may be captured; no speech is.")
-    channels = [pb.NOTICE_CHANNEL_EMAIL]
+    text = notice_pb2.NoticeText(
+        language="en", text="To find a fault, the signalling of calls may be captured; no speech is."
+    )
+    channels = [notice_pb2.NOTICE_CHANNEL_EMAIL]
     desk.ask("PublishNotice", ADMINISTRATOR, notice_id=_NOTICE, texts=[text], audience="all staff", channels=channels)
     console.print(f"  · {ADMINISTRATOR.short} permits it, and publishes a notice for all staff")
     desk.ask("MakeAttestation", PRIVACY_OFFICER, statement=_statement())
     console.print(f"  · {PRIVACY_OFFICER.short} attests that all staff were told")
 
 
-def _statement() -> pb.AttestationStatement:
+def _statement() -> attestation_pb2.AttestationStatement:
     now = datetime.now(UTC)
-    made = pb.AttestationStatement(
+    made = attestation_pb2.AttestationStatement(
         notice_id=_NOTICE,
         notice_version=1,
         role="privacy officer",
         authority="appointed by the management",
-        channels=[pb.ChannelEvidence(channel=pb.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
+        channels=[attestation_pb2.ChannelEvidence(channel=notice_pb2.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
         audience="all staff",
         informed_count=7,
         purpose=core_pb2.PURPOSE_SUPPORT,
-        legal_basis=pb.LEGAL_BASIS_LEGITIMATE_INTERESTS,
+        legal_basis=attestation_pb2.LEGAL_BASIS_LEGITIMATE_INTERESTS,
         jurisdictions=["DE"],
-        consent_mode=pb.CONSENT_MODE_NONE,
+        consent_mode=attestation_pb2.CONSENT_MODE_NONE,
         necessity="the fault does not show without signalling",
-        promised=pb.PromisedLimits(profile=pb.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=7),
+        promised=attestation_pb2.PromisedLimits(
+            profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=7
+        ),
     )
     made.notified_from.FromDatetime(now)
     made.notified_until.FromDatetime(now)
@@ -176,37 +207,39 @@ def _agree(desk: _Desk, phones: Phones, identity: Path, findings: Findings) -> s
     identity.write_text(f"{key}\n")
     capture = desk.ask("RequestCapture", PARTNER, **_wish(phones, str(key.to_public()))).capture
     findings.expect(
-        capture.state == pb.SESSION_STATE_PENDING_APPROVAL, "what support asks for waits for a second person"
+        capture.state == capture_pb2.CAPTURE_STATE_PENDING_APPROVAL, "what support asks for waits for a second person"
     )
     reason = desk.refused("ApproveCapture", PARTNER, capture_id=capture.id)
     findings.expect(reason == "SUBJECT_NOT_PERMITTED", "support does not approve it itself")
     reason = desk.refused("StartCapture", PARTNER, capture_id=capture.id)
     findings.expect(reason != "", "and does not start it before somebody did")
     approved = desk.ask("ApproveCapture", PRIVACY_OFFICER, capture_id=capture.id).capture
-    findings.expect(approved.state == pb.SESSION_STATE_ARMED, f"{PRIVACY_OFFICER.short} approves it for the customer")
+    findings.expect(
+        approved.state == capture_pb2.CAPTURE_STATE_ARMED, f"{PRIVACY_OFFICER.short} approves it for the customer"
+    )
     id: str = capture.id
     return id
 
 
 def _wish(phones: Phones, public_key: str) -> dict[str, Any]:
-    limits = pb.CaptureLimits(
+    limits = capture_pb2.CaptureLimits(
         seconds=60, bytes=1 << 20, packets=10_000, snaplen=65_535, disk_free_min=0, loss_budget=100
     )
     wish = {
-        "profile": pb.CAPTURE_PROFILE_SIGNALLING,
+        "profile": capture_pb2.CAPTURE_PROFILE_SIGNALLING,
         "limits": limits,
-        "readers": [pb.EvidenceReader(name=PARTNER.name, public_key=public_key)],
+        "readers": [capture_pb2.EvidenceReader(name=PARTNER.name, public_key=public_key)],
     }
     if not may_capture():  # the file holds nothing but the call; filters need libpcap
-        return {**wish, "selector": pb.CaptureSelector(), "file": _FILE}
-    ports = [pb.PortRange(low=port, high=port) for port in phones.ports]
-    return {**wish, "selector": pb.CaptureSelector(ports=ports), "interface": "lo"}
+        return {**wish, "selector": capture_pb2.CaptureSelector(), "file": _FILE}
+    ports = [capture_pb2.PortRange(low=port, high=port) for port in phones.ports]
+    return {**wish, "selector": capture_pb2.CaptureSelector(ports=ports), "interface": "lo"}
 
 
 def _capture(desk: _Desk, capture: str, phones: Phones, findings: Findings) -> None:
     """The server captures while the two phones talk."""
     started = desk.ask("StartCapture", PARTNER, capture_id=capture).capture
-    findings.expect(started.state == pb.SESSION_STATE_RUNNING, "the server captures on loopback, live")
+    findings.expect(started.state == capture_pb2.CAPTURE_STATE_RUNNING, "the server captures on loopback, live")
     told = desk.ask("ListActiveNotices", OWNER).notices
     findings.expect([one.capture_id for one in told] == [capture], f"{OWNER.short}, as any user, can see that it runs")
     phones.call()
@@ -231,7 +264,7 @@ def _check_counts(desk: _Desk, capture: str, phones: Phones, findings: Findings)
     found = desk.ask("GetCapture", PARTNER, capture_id=capture).capture
     counters, sent = found.counters, len(phones.sent)
     findings.expect(
-        found.state == pb.SESSION_STATE_SEALED and counters.written == sent and not counters.dropped,
+        found.state == capture_pb2.CAPTURE_STATE_SEALED and counters.written == sent and not counters.dropped,
         f"all {sent} packets of one call are in the evidence, which is sealed",
     )
 
@@ -278,7 +311,7 @@ def _delete(desk: _Desk, capture: str, findings: Findings) -> None:
     gone = not any((desk.site.service / "evidence").glob(f"{capture}*"))
     reason = desk.refused("ReadEvidence", PARTNER, capture_id=capture)
     findings.expect(
-        deleted.state == pb.SESSION_STATE_DELETED and gone and reason == "STATE_CONFLICT",
+        deleted.state == capture_pb2.CAPTURE_STATE_DELETED and gone and reason == "STATE_CONFLICT",
         f"{PRIVACY_OFFICER.short} deletes the evidence, and nobody fetches it any more",
     )
 
@@ -287,8 +320,7 @@ def _show_log(site: Site, *, live: bool, findings: Findings) -> None:
     """Each step is in the log, in its order, with who did it."""
     steps = _LIVE if live else _BROUGHT
     request = audit_pb2.QueryEntriesRequest(
-        tenant=TENANT,
-        subject=AUDITOR.subject(),
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=AUDITOR.subject()),
         filter=audit_pb2.EntryFilter(kinds=[kind for kind, _who in steps]),
         page_size=1_000,
         oldest_first=True,

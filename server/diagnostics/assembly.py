@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -15,40 +15,45 @@ from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.model import SYSTEM_LOG, Unit
 from linewarden.audit.note import Signer
 from linewarden.audit.writer import Writer
+from linewarden.authz.authority import Authority
 from linewarden.authz.policies import Policies
-from linewarden.authz.service import AccessControl
 from linewarden.diagnostics.agent.local_workers import LocalWorkers
 from linewarden.diagnostics.agent.orders import order_signer
+from linewarden.diagnostics.captures.ports import LEASE_S
 from linewarden.diagnostics.captures.requests import Maxima
-from linewarden.diagnostics.captures.runs import CaptureRuns
+from linewarden.diagnostics.captures.runs import CaptureService
 from linewarden.diagnostics.captures.supervisor import Supervisor
 from linewarden.diagnostics.captures.sweeper import Sweeper
-from linewarden.diagnostics.change import Safe
-from linewarden.diagnostics.consent.attestations import AttestationDesk
-from linewarden.diagnostics.consent.mailings import SendingDesk
-from linewarden.diagnostics.consent.notices import NoticeDesk
-from linewarden.diagnostics.consent.smtp import Post, SmtpMailer
-from linewarden.diagnostics.consent.terms import TermsDesk
+from linewarden.diagnostics.consent.attestations import AttestationService
+from linewarden.diagnostics.consent.mailings import MailingService
+from linewarden.diagnostics.consent.notices import NoticeService
+from linewarden.diagnostics.consent.smtp import MailQueue, SmtpMailer
+from linewarden.diagnostics.consent.terms import TermsService
 from linewarden.diagnostics.packets.model import CaptureLimits
-from linewarden.diagnostics.probes.service import ProbeDesk
-from linewarden.diagnostics.recorder import Recorder
-from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.private_values import PrivateValues
+from linewarden.diagnostics.probes.service import ProbeService
+from linewarden.diagnostics.recorder import ServiceRecorder
+from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.store.records import RecordStore
 from linewarden.diagnostics.store.usage import UsageStore
 from linewarden.diagnostics.usage import Usage
-from linewarden.server.diagnostics.capture_import import Custody
-from linewarden.server.diagnostics.evidence import DiagnosticsService
-from linewarden.server.diagnostics.mail_jobs import Mailing
-from linewarden.server.diagnostics.messages import LEASE_S
+from linewarden.server.admission import Admission
+from linewarden.server.diagnostics.attestations import AttestationServicer
+from linewarden.server.diagnostics.capture_import import CaptureImport
+from linewarden.server.diagnostics.captures import CaptureServicer
+from linewarden.server.diagnostics.mail_jobs import MailJobs
+from linewarden.server.diagnostics.notices import NoticeServicer
 from linewarden.server.diagnostics.places_file import read_places
-from linewarden.server.diagnostics.probe_jobs import Probing
-from linewarden.server.diagnostics.recorded_changes import PolicyRights, Steps
-from linewarden.server.diagnostics.rpc import Desks
-from linewarden.server.door import Door
+from linewarden.server.diagnostics.probe_jobs import ProbeJobs
+from linewarden.server.diagnostics.probes import ProbeServicer
+from linewarden.server.diagnostics.recorded_changes import PolicyRights, Recorder
+from linewarden.server.diagnostics.rpc import Services
+from linewarden.server.diagnostics.terms import TermsServicer
+from linewarden.server.diagnostics.usage import UsageServicer
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, read_seed
-from linewarden.server.workers.remote_workers import Hub
-from linewarden.server.workers.router import Fleet
+from linewarden.server.workers.remote_workers import RemoteWorkers
+from linewarden.server.workers.router import WorkerRouter
 
 #: How often a process looks for captures that nobody watches and days that are over, seconds.
 SWEEP_INTERVAL_S = 5.0
@@ -57,22 +62,22 @@ _SNAPLEN = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosing:
-    """The service and what runs behind it."""
+class DiagnosticsRuntime:
+    """The servicers, by the name of their service, and what runs behind them."""
 
-    service: DiagnosticsService
+    servicers: Mapping[str, object]
     supervisor: Supervisor
-    mailing: Mailing
-    probing: Probing
+    mail_jobs: MailJobs
+    probe_jobs: ProbeJobs
     sweeper: Sweeper
     usage: Usage
-    hub: Hub
+    remote_workers: RemoteWorkers
     now_us: Callable[[], int]
 
     async def close(self) -> None:
         """Let mails, probes and captures of this process come to an end that is recorded."""
-        await self.mailing.close()
-        await self.probing.close()
+        await self.mail_jobs.close()
+        await self.probe_jobs.close()
         await self.supervisor.close()
 
     async def sweep(self) -> None:
@@ -91,32 +96,35 @@ def open_diagnostics(
     storage: Storage,
     directory: Directory,
     policies: Policies,
-    control: AccessControl,
+    authority: Authority,
     checkpoints: Checkpoints,
     writer: Writer,
-    door: Door,
+    admission: Admission,
     clock: Callable[[], int],
-) -> Diagnosing:
+) -> DiagnosticsRuntime:
     """Put it together.
 
     Raises:
         ValueError, OSError: the file of places cannot be used.
     """
-    books, safe = Books(RecordStore(storage.log)), Safe(directory)
+    repository, private_values = Repository(RecordStore(storage.log)), PrivateValues(directory)
     here, places = LocalWorkers(settings.evidence_dir), read_places(settings.places_file)
-    hub = _hub(settings, here, writer, clock)
-    workers = Fleet(here, hub)
+    remote_workers = _remote_workers(settings, here, writer, clock)
+    workers = WorkerRouter(here, remote_workers)
     usage = Usage(UsageStore(storage.log), settings.usage_threshold)
-    notices, steps = NoticeDesk(books, safe), Steps(control, directory, books.knows, clock)
-    mailing = Mailing(steps, SendingDesk(books, notices, _new_id), _post(settings), clock)
-    probing = Probing(steps, ProbeDesk(books, safe, places, workers), workers)
-    rights, recorder = PolicyRights(policies, clock), Recorder(writer, clock)
+    notices, recorder = (
+        NoticeService(repository, private_values),
+        Recorder(authority, directory, repository.knows, clock),
+    )
+    mail_jobs = MailJobs(recorder, MailingService(repository, notices, _new_id), _mail_queue(settings), clock)
+    probe_jobs = ProbeJobs(recorder, ProbeService(repository, private_values, places, workers), workers)
+    rights, by_itself = PolicyRights(policies, clock), ServiceRecorder(writer, clock)
     supervisor = Supervisor(
-        books,
-        safe,
+        repository,
+        private_values,
         rights,
         workers,
-        recorder,
+        by_itself,
         holder=secrets.token_hex(8),
         now_us=clock,
         monotonic=time.monotonic,
@@ -125,36 +133,43 @@ def open_diagnostics(
     def signer(log: int) -> Signer:
         return checkpoints.signer(storage.log.head(log))
 
-    desks = Desks(
-        books,
-        safe,
-        TermsDesk(books),
+    services = Services(
+        repository,
+        private_values,
+        TermsService(repository),
         notices,
-        AttestationDesk(books, safe, notices, signer, _new_id),
-        CaptureRuns(books, safe, places, workers, _maxima(settings), _new_id),
+        AttestationService(repository, private_values, notices, signer, _new_id),
+        CaptureService(repository, private_values, places, workers, _maxima(settings), _new_id),
         supervisor,
         usage,
-        mailing,
-        probing,
+        mail_jobs,
+        probe_jobs,
         rights,
-        Custody(supervisor, settings.capture_max_bytes),
+        CaptureImport(supervisor, settings.capture_max_bytes),
         workers,
     )
-    service = DiagnosticsService(door, steps, desks, settings.max_stream_seconds, clock)
-    sweeper = Sweeper(books, workers, recorder, supervisor.watches, clock, time.monotonic)
-    return Diagnosing(service, supervisor, mailing, probing, sweeper, usage, hub, clock)
+    servicers = {
+        "TermsService": TermsServicer(recorder, services),
+        "NoticeService": NoticeServicer(recorder, services),
+        "AttestationService": AttestationServicer(recorder, services),
+        "CaptureService": CaptureServicer(recorder, services, admission, settings.max_stream_seconds, clock),
+        "ProbeService": ProbeServicer(recorder, services),
+        "UsageService": UsageServicer(recorder, services),
+    }
+    sweeper = Sweeper(repository, workers, by_itself, supervisor.watches, clock, time.monotonic)
+    return DiagnosticsRuntime(servicers, supervisor, mail_jobs, probe_jobs, sweeper, usage, remote_workers, clock)
 
 
 def _new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _hub(settings: Settings, here: LocalWorkers, writer: Writer, clock: Callable[[], int]) -> Hub:
+def _remote_workers(settings: Settings, here: LocalWorkers, writer: Writer, clock: Callable[[], int]) -> RemoteWorkers:
     async def record(kind: str, worker: str) -> None:
         await writer.append(Unit(SYSTEM_LOG, (encode(kind, clock(), {"worker": worker}),)))
 
     signer = order_signer(settings.service_name, read_seed(settings.signing_key_file))
-    return Hub(signer, here.path, record, lambda: clock() * 1_000, time.monotonic)
+    return RemoteWorkers(signer, here.path, record, lambda: clock() * 1_000, time.monotonic)
 
 
 def _maxima(settings: Settings) -> Maxima:
@@ -175,9 +190,9 @@ def _maxima(settings: Settings) -> Maxima:
     )
 
 
-def _post(settings: Settings) -> Post:
+def _mail_queue(settings: Settings) -> MailQueue:
     if not settings.smtp_server:
-        return Post(None)
+        return MailQueue(None)
     host, _, port = settings.smtp_server.rpartition(":")
     mailer = SmtpMailer(host.strip("[]"), int(port), settings.smtp_sender, starttls=settings.smtp_starttls)
-    return Post(mailer, settings.smtp_domains)
+    return MailQueue(mailer, settings.smtp_domains)

@@ -17,15 +17,13 @@ from linewarden.diagnostics.packets.model import StopReason
 from linewarden.diagnostics.packets.pcap_file import PcapReader
 from linewarden.diagnostics.packets.pcapng_file import MAGIC
 from linewarden.server.errors import InvalidRequest, StreamLimitExceeded, Violation
-from linewarden.server.validation import Validator
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2 as pb
 
 _NO_CAPTURE = Violation("content", "content.capture_file", "must begin as a pcap or pcapng file does")
-_SECOND_START = Violation("start", "start.first_only", "stands in the first message only")
 _NOT_WHOLE = Violation("last", "last.missing", "the file must come to its end")
 
 
-class Custody:
+class CaptureImport:
     """The files that come in to this process. `most_bytes` is the size of the longest one."""
 
     def __init__(self, supervisor: Supervisor, most_bytes: int) -> None:
@@ -44,37 +42,37 @@ class Custody:
             what `parts` raises.
         """
         pipe = _Pipe()
-        sending = asyncio.create_task(self._send(parts, pipe))
-        coming = asyncio.create_task(self._attend(log, capture, order, pipe, sending))
+        mailing = asyncio.create_task(self._send(parts, pipe))
+        coming = asyncio.create_task(self._attend(log, capture, order, pipe, mailing))
         self._coming.add(coming)
         coming.add_done_callback(self._coming.discard)
         try:
             # A capture that is recorded as running must not be left without its watcher, whoever goes away.
             await asyncio.shield(coming)
         except asyncio.CancelledError:
-            sending.cancel()
+            mailing.cancel()
             raise
 
     async def _attend(
-        self, log: int, capture: Capture, order: Order, pipe: "_Pipe", sending: asyncio.Task[None]
+        self, log: int, capture: Capture, order: Order, pipe: "_Pipe", mailing: asyncio.Task[None]
     ) -> None:
         try:
             await self._supervisor.run(log, capture, order, pipe.far_end)
             pipe.close_far_end()
             ending = asyncio.create_task(self._supervisor.ended(log, capture.id))
-            await asyncio.wait({ending, sending}, return_when=asyncio.FIRST_COMPLETED)
-            fault = _fault_of(sending)
+            await asyncio.wait({ending, mailing}, return_when=asyncio.FIRST_COMPLETED)
+            fault = _fault_of(mailing)
             if fault is not None:
                 # The worker hears this before it finds the end of the pipe, or the file would look whole.
                 too_long = isinstance(fault, StreamLimitExceeded)
-                self._supervisor.nudge(log, capture.id, StopReason.BYTES if too_long else StopReason.ERROR)
-            if sending.done():
+                self._supervisor.stop_now(log, capture.id, StopReason.BYTES if too_long else StopReason.ERROR)
+            if mailing.done():
                 pipe.close()
             await ending
         finally:
-            sending.cancel()
-            await asyncio.wait({sending})
-            _fault_of(sending)  # or it would be reported as one that nobody looked at
+            mailing.cancel()
+            await asyncio.wait({mailing})
+            _fault_of(mailing)  # or it would be reported as one that nobody looked at
             pipe.close()
         if fault is not None:
             raise fault
@@ -100,22 +98,18 @@ def check_beginning(content: bytes) -> None:
 
 
 async def parts_of(
-    first: pb.UploadCaptureRequest, rest: AsyncIterator[pb.UploadCaptureRequest], validate: Validator
+    first: pb.UploadCaptureRequest, rest: AsyncIterator[pb.UploadCaptureRequest]
 ) -> AsyncIterator[bytes]:
     """The parts of a file, to its end.
 
     Raises:
-        InvalidRequest: a message breaks its rules, or the last part does not come.
+        InvalidRequest: the last part does not come.
+        what `rest` raises.
     """
     yield first.content
     if first.last:
         return
     async for message in rest:
-        violations = validate(message)
-        if message.HasField("start"):
-            violations = (*violations, _SECOND_START)
-        if violations:
-            raise InvalidRequest(violations)
         yield message.content
         if message.last:
             return
@@ -161,7 +155,7 @@ class _Pipe:
             self._near_end = -1
 
 
-def _fault_of(sending: asyncio.Task[None]) -> BaseException | None:
-    if not sending.done():
+def _fault_of(mailing: asyncio.Task[None]) -> BaseException | None:
+    if not mailing.done():
         return None
-    return asyncio.CancelledError() if sending.cancelled() else sending.exception()
+    return asyncio.CancelledError() if mailing.cancelled() else mailing.exception()

@@ -1,200 +1,269 @@
-"""DiagnosticsService: the way of a capture, from the request to its end."""
+"""CaptureService: the life of a capture, from the request to the deletion of its evidence."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
-from functools import partial
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from linewarden.authz.errors import SubjectNotPermitted
 from linewarden.authz.model import Verb
 from linewarden.authz.service import Access
-from linewarden.diagnostics.capture_model import CaptureRight, Capture
-from linewarden.diagnostics.change import Occasion, Step
-from linewarden.diagnostics.errors import RecordNotFound
-from linewarden.diagnostics.packets.model import Profile, StopReason
-from linewarden.diagnostics.ports import Standing
-from linewarden.server.access import ServicerContext
-from linewarden.server.diagnostics.attestations import AttestationService
+from linewarden.diagnostics.agent.messages import tally_message
+from linewarden.diagnostics.capture_model import Capture, CaptureRight
+from linewarden.diagnostics.change import ActorContext, Change
+from linewarden.diagnostics.errors import DiagnosisUnavailable, StateConflict
+from linewarden.diagnostics.kinds import CAPTURE_RECORD
+from linewarden.diagnostics.packets.model import StopReason
+from linewarden.diagnostics.ports import Requester
+from linewarden.server.admission import Admission, AdmittedRequest
 from linewarden.server.diagnostics.capture_import import check_beginning, parts_of
-from linewarden.server.diagnostics.messages import LEASE_S, asked_of, capture_message
-from linewarden.server.diagnostics.recorded_changes import of_capture
-from linewarden.server.door import Entrance
-from linewarden.server.errors import InvalidRequest, StreamLimitExceeded, Violation, abort
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.server.diagnostics.messages import capture_message, number, request_of
+from linewarden.server.diagnostics.recorded_changes import Recorder, capture_access
+from linewarden.server.diagnostics.rpc import (
+    DEFAULT_PAGE_SIZE,
+    DiagnosticsServicer,
+    Services,
+    named_in,
+    own_diagnostics,
+)
+from linewarden.server.errors import InvalidRequest, StreamLimitExceeded, Violation
+from linewarden.server.pages import read_token, write_token
+from linewarden.v1 import capture_pb2 as pb
 
+_WATCH_S = 1.0
+_PART_BYTES = 256 * 1024
 _ONE_SOURCE = Violation("interface", "interface.or_file", "either interface or file must be given")
 
-_Make = Callable[[Occasion], Step[Capture]]
+_Make = Callable[[ActorContext], Change[Capture]]
 
 
-class CaptureService(AttestationService):
-    """Captures on their way, beside what comes before them."""
+class CaptureServicer(DiagnosticsServicer):
+    """Answers the rpcs about captures. `max_stream_s` is how long one may be watched, seconds."""
 
-    async def RequestCapture(
-        self, request: pb.RequestCaptureRequest, context: ServicerContext
+    def __init__(
+        self,
+        recorder: Recorder,
+        services: Services,
+        admission: Admission,
+        max_stream_s: float,
+        now_us: Callable[[], int],
+    ) -> None:
+        super().__init__(recorder, services)
+        self._admission = admission
+        self._captures = services.captures
+        self._max_stream_s = max_stream_s
+        self._now_us = now_us
+
+    async def request_capture(
+        self, admitted: AdmittedRequest, request: pb.RequestCaptureRequest
     ) -> pb.RequestCaptureResponse:
         """Ask for a capture."""
+        if bool(request.interface) == bool(request.file):
+            raise InvalidRequest((_ONE_SOURCE,))
+        wanted = request_of(request)
+        call = admitted.call
+        id = self._captures.new_id(call.log, call.caller, call.request_id)
+        accesses = [capture_access(id, Verb(right)) for right in sorted(wanted.rights)]
+        capture = await self._recorder.commit(
+            admitted, accesses, lambda ctx: self._captures.request(ctx, id, wanted), named_in(request)
+        )
+        return pb.RequestCaptureResponse(capture=await self._message(admitted.log, capture))
 
-        async def answer(entrance: Entrance) -> pb.RequestCaptureResponse:
-            if bool(request.interface) == bool(request.file):
-                raise InvalidRequest((_ONE_SOURCE,))
-            asked = asked_of(request)
-            id = self._desks.captures.new_id(entrance.log, entrance.caller, request.request_id)
-            verbs = [Verb.CAPTURE_REQUEST]
-            verbs += [Verb.CAPTURE_MEDIA] if asked.profile is Profile.MEDIA else []
-            verbs += [Verb.CAPTURE_RAW_FILTER] if asked.wanted.raw_filter else []
-            capture = await self._steps.take(
-                entrance,
-                request,
-                [of_capture(id, verb) for verb in verbs],
-                lambda on: self._desks.captures.request(on, id, asked),
-            )
-            return pb.RequestCaptureResponse(capture=await self._told(entrance.log, capture))
-
-        return await self._serve(context, request, answer)
-
-    async def ApproveCapture(
-        self, request: pb.ApproveCaptureRequest, context: ServicerContext
+    async def approve_capture(
+        self, admitted: AdmittedRequest, request: pb.ApproveCaptureRequest
     ) -> pb.ApproveCaptureResponse:
-        """Approve what somebody else asked for."""
+        """Approve what another person asked for."""
+        capture = await self._change(admitted, request, Verb.CAPTURE_APPROVE, self._captures.approve)
+        return pb.ApproveCaptureResponse(capture=capture)
 
-        async def answer(entrance: Entrance) -> pb.ApproveCaptureResponse:
-            make = partial(self._desks.captures.approve, id=request.capture_id)
-            return pb.ApproveCaptureResponse(capture=await self._step(entrance, request, Verb.CAPTURE_APPROVE, make))
-
-        return await self._serve(context, request, answer)
-
-    async def RejectCapture(
-        self, request: pb.RejectCaptureRequest, context: ServicerContext
+    async def reject_capture(
+        self, admitted: AdmittedRequest, request: pb.RejectCaptureRequest
     ) -> pb.RejectCaptureResponse:
         """Refuse a capture for good."""
+        capture = await self._change(admitted, request, Verb.CAPTURE_APPROVE, self._captures.reject)
+        return pb.RejectCaptureResponse(capture=capture)
 
-        async def answer(entrance: Entrance) -> pb.RejectCaptureResponse:
-            make = partial(self._desks.captures.reject, id=request.capture_id)
-            return pb.RejectCaptureResponse(capture=await self._step(entrance, request, Verb.CAPTURE_APPROVE, make))
-
-        return await self._serve(context, request, answer)
-
-    async def StartCapture(self, request: pb.StartCaptureRequest, context: ServicerContext) -> pb.StartCaptureResponse:
+    async def start_capture(
+        self, admitted: AdmittedRequest, request: pb.StartCaptureRequest
+    ) -> pb.StartCaptureResponse:
         """Start the capture. That it starts is durable before the first packet is taken."""
+        accesses, stands = await self._rights_to_run(admitted, request.capture_id)
+        capture, order = await self._recorder.commit(
+            admitted,
+            accesses,
+            lambda ctx: self._captures.start(ctx, request.capture_id, approver_stands=stands),
+            named_in(request),
+        )
+        # The caller may go away; a capture that is recorded as running must not be left without its watcher.
+        await asyncio.shield(self._services.supervisor.run(admitted.log, capture, order))
+        return pb.StartCaptureResponse(capture=await self._message(admitted.log, capture))
 
-        async def answer(entrance: Entrance) -> pb.StartCaptureResponse:
-            access, stands = await self._going_on(entrance, request.capture_id)
-            capture, order = await self._steps.take(
-                entrance,
-                request,
-                access,
-                lambda on: self._desks.captures.start(on, request.capture_id, approver_stands=stands),
-            )
-            # The caller may go away; a capture that is recorded as running must not be left without its watcher.
-            await asyncio.shield(self._desks.supervisor.run(entrance.log, capture, order))
-            return pb.StartCaptureResponse(capture=await self._told(entrance.log, capture))
-
-        return await self._serve(context, request, answer)
-
-    async def UploadCapture(
-        self, request_iterator: AsyncIterator[pb.UploadCaptureRequest], context: ServicerContext
+    async def upload_capture(
+        self,
+        admitted: AdmittedRequest,
+        first: pb.UploadCaptureRequest,
+        rest: AsyncIterator[pb.UploadCaptureRequest],
     ) -> pb.UploadCaptureResponse:
         """Start a capture on a file that comes in. That it starts is durable before the file's first byte is read."""
-        try:
-            async with asyncio.timeout(LEASE_S):
-                first = await anext(request_iterator, pb.UploadCaptureRequest())
-        except TimeoutError:
-            await abort(context, StreamLimitExceeded("seconds"))
-        start, validate = first.start, self._validators["UploadCaptureRequest"]
+        check_beginning(first.content)
+        id = first.start.capture_id
+        accesses, stands = await self._rights_to_run(admitted, id)
+        capture, order = await self._recorder.commit(
+            admitted,
+            accesses,
+            lambda ctx: self._captures.start(ctx, id, with_file=True, approver_stands=stands),
+            named_in(first.start),
+        )
+        await self._services.capture_import.bring(admitted.log, capture, order, parts_of(first, rest))
+        _at, capture = await asyncio.to_thread(self._services.repository.capture, admitted.log, capture.id)
+        return pb.UploadCaptureResponse(capture=await self._message(admitted.log, capture))
 
-        async def answer(entrance: Entrance) -> pb.UploadCaptureResponse:
-            if violations := validate(first):
-                raise InvalidRequest(violations)
-            check_beginning(first.content)
-            access, stands = await self._going_on(entrance, start.capture_id)
-            capture, order = await self._steps.take(
-                entrance,
-                start,
-                access,
-                lambda on: self._desks.captures.start(on, start.capture_id, with_file=True, approver_stands=stands),
-            )
-            parts = parts_of(first, request_iterator, validate)
-            await self._desks.custody.bring(entrance.log, capture, order, parts)
-            _at, capture = await asyncio.to_thread(self._desks.books.capture, entrance.log, capture.id)
-            return pb.UploadCaptureResponse(capture=await self._told(entrance.log, capture))
-
-        return await self._serve(context, start, answer, "UploadCapture")
-
-    async def PauseCapture(self, request: pb.PauseCaptureRequest, context: ServicerContext) -> pb.PauseCaptureResponse:
+    async def pause_capture(
+        self, admitted: AdmittedRequest, request: pb.PauseCaptureRequest
+    ) -> pb.PauseCaptureResponse:
         """Let the capture take no packets."""
+        capture = await self._change(admitted, request, Verb.CAPTURE_STOP, self._captures.pause)
+        self._services.supervisor.pause(admitted.log, request.capture_id, paused=True)
+        return pb.PauseCaptureResponse(capture=capture)
 
-        async def answer(entrance: Entrance) -> pb.PauseCaptureResponse:
-            make = partial(self._desks.captures.pause, id=request.capture_id)
-            told = await self._step(entrance, request, Verb.CAPTURE_STOP, make)
-            self._desks.supervisor.pause(entrance.log, request.capture_id, paused=True)
-            return pb.PauseCaptureResponse(capture=told)
-
-        return await self._serve(context, request, answer)
-
-    async def ResumeCapture(
-        self, request: pb.ResumeCaptureRequest, context: ServicerContext
+    async def resume_capture(
+        self, admitted: AdmittedRequest, request: pb.ResumeCaptureRequest
     ) -> pb.ResumeCaptureResponse:
         """Let a paused capture go on. That it does is durable before the next packet is taken."""
+        accesses, stands = await self._rights_to_run(admitted, request.capture_id)
+        capture = await self._recorder.commit(
+            admitted,
+            accesses,
+            lambda ctx: self._captures.resume(ctx, request.capture_id, approver_stands=stands),
+            named_in(request),
+        )
+        message = await self._message(admitted.log, capture)
+        self._services.supervisor.pause(admitted.log, request.capture_id, paused=False)
+        return pb.ResumeCaptureResponse(capture=message)
 
-        async def answer(entrance: Entrance) -> pb.ResumeCaptureResponse:
-            access, stands = await self._going_on(entrance, request.capture_id)
-            capture = await self._steps.take(
-                entrance,
-                request,
-                access,
-                lambda on: self._desks.captures.resume(on, request.capture_id, approver_stands=stands),
-            )
-            told = await self._told(entrance.log, capture)
-            self._desks.supervisor.pause(entrance.log, request.capture_id, paused=False)
-            return pb.ResumeCaptureResponse(capture=told)
-
-        return await self._serve(context, request, answer)
-
-    async def StopCapture(self, request: pb.StopCaptureRequest, context: ServicerContext) -> pb.StopCaptureResponse:
+    async def stop_capture(self, admitted: AdmittedRequest, request: pb.StopCaptureRequest) -> pb.StopCaptureResponse:
         """Stop the capture."""
+        capture = await self._change(admitted, request, Verb.CAPTURE_STOP, self._captures.stop)
+        self._services.supervisor.stop_now(admitted.log, request.capture_id, StopReason.REQUESTED)
+        return pb.StopCaptureResponse(capture=capture)
 
-        async def answer(entrance: Entrance) -> pb.StopCaptureResponse:
-            make = partial(self._desks.captures.stop, id=request.capture_id)
-            told = await self._step(entrance, request, Verb.CAPTURE_STOP, make)
-            self._desks.supervisor.nudge(entrance.log, request.capture_id, StopReason.REQUESTED)
-            return pb.StopCaptureResponse(capture=told)
+    async def get_capture(self, admitted: AdmittedRequest, request: pb.GetCaptureRequest) -> pb.GetCaptureResponse:
+        """Read one capture."""
+        await self._recorder.read(admitted, capture_access(request.capture_id, Verb.VIEW_METADATA))
+        _at, capture = await asyncio.to_thread(self._services.repository.capture, admitted.log, request.capture_id)
+        return pb.GetCaptureResponse(capture=await self._message(admitted.log, capture))
 
-        return await self._serve(context, request, answer)
+    async def list_captures(
+        self, admitted: AdmittedRequest, request: pb.ListCapturesRequest
+    ) -> pb.ListCapturesResponse:
+        """Read captures, the newest first."""
+        before, size = read_token(request.page_token), request.page_size or DEFAULT_PAGE_SIZE
+        await self._recorder.read(admitted, own_diagnostics(admitted, Verb.VIEW_METADATA))
+        repository = self._services.repository
+        page = await asyncio.to_thread(repository.page, admitted.log, Capture, CAPTURE_RECORD, before, size + 1)
+        shown = page[:size]
+        messages = [await self._message(admitted.log, one) for _stored, one in shown]
+        token = write_token(shown[-1][0]) if len(page) > size else ""
+        return pb.ListCapturesResponse(captures=messages, next_page_token=token)
 
-    async def _going_on(self, entrance: Entrance, id: str) -> tuple[list[Access], bool]:
-        """What it needs to let a capture run, and whether its approver may still approve.
+    async def watch_capture(
+        self, admitted: AdmittedRequest, request: pb.WatchCaptureRequest
+    ) -> AsyncIterator[pb.WatchCaptureResponse]:
+        """Stream counters until the capture ends."""
+        await self._recorder.read(admitted, capture_access(request.capture_id, Verb.VIEW_METADATA))
+        return self._looks(admitted, request.capture_id)
 
-        Should the approver lose that right in this very moment, the first look of the supervisor finds out.
-        """
-        desk, log = self._desks.captures, entrance.log
+    async def read_evidence(
+        self, admitted: AdmittedRequest, request: pb.ReadEvidenceRequest
+    ) -> AsyncIterator[pb.ReadEvidenceResponse]:
+        """Stream the sealed file. That it is handed out is durable before its first byte leaves."""
+        id = request.capture_id
+        capture = await self._recorder.commit(
+            admitted,
+            [capture_access(id, Verb.CAPTURE_READ)],
+            lambda ctx: self._captures.open(ctx, id),
+            named_in(request),
+        )
+        return _parts(await asyncio.to_thread(self._services.workers.find, id, capture.folder))
+
+    async def delete_capture(
+        self, admitted: AdmittedRequest, request: pb.DeleteCaptureRequest
+    ) -> pb.DeleteCaptureResponse:
+        """Delete the evidence: that it is given up is durable before it is gone, that it is gone is recorded after."""
+        id = request.capture_id
+        given_up = await self._recorder.commit(
+            admitted,
+            [capture_access(id, Verb.DELETE)],
+            lambda ctx: self._captures.give_up(ctx, id),
+            named_in(request),
+        )
+        await asyncio.to_thread(self._services.workers.delete, id, given_up.folder)
+        with suppress(StateConflict):  # the sweeper may have found it meanwhile
+            await self._recorder.report(admitted, lambda ctx: self._captures.delete(ctx, id))
+        _at, capture = await asyncio.to_thread(self._services.repository.capture, admitted.log, id)
+        return pb.DeleteCaptureResponse(capture=await self._message(admitted.log, capture))
+
+    async def _looks(self, admitted: AdmittedRequest, id: str) -> AsyncIterator[pb.WatchCaptureResponse]:
         try:
-            _at, capture = await asyncio.to_thread(self._desks.books.capture, log, id)
-        except RecordNotFound:  # the step says so, and that is recorded
-            return [of_capture(id, Verb.CAPTURE_START)], True
-        rights = await asyncio.to_thread(desk.rights, log, capture)
-        access = [of_capture(id, Verb(right)) for right in sorted(rights)]
-        return access, await self._approver_stands(log, capture)
+            async with asyncio.timeout(self._max_stream_s):
+                while True:
+                    await self._check_still(admitted, id)
+                    message, over = await asyncio.to_thread(self._look, admitted.log, id)
+                    yield message
+                    if over:
+                        return
+                    await asyncio.sleep(_WATCH_S)
+        except TimeoutError:
+            raise StreamLimitExceeded("seconds") from None
 
-    async def _approver_stands(self, log: int, capture: Capture) -> bool:
-        if not capture.approved_by:
-            return True
-        desk = self._desks.captures
-        names = await asyncio.to_thread(desk.names, log, [capture])
-        private = await asyncio.to_thread(desk.private, log, capture)
-        case = "" if private is None else private.case
-        standing = Standing(names.get(capture.approved_by, ""), capture.purpose, case, capture.approved_zone)
-        return await self._desks.rights.may(log, capture.id, standing, {CaptureRight.APPROVE})
+    async def _check_still(self, admitted: AdmittedRequest, id: str) -> None:
+        """Make sure that the caller and the person may still watch: a lost key or right ends a stream, too."""
+        await self._admission.check_still(admitted)
+        context = admitted.call.context
+        viewer = Requester(admitted.call.subject, context.purpose or "", context.case, context.zone)
+        if not await self._services.rights.may(admitted.log, id, viewer, {CaptureRight.VIEW}):
+            raise SubjectNotPermitted("")
 
-    async def _step(self, entrance: Entrance, request: Any, verb: Verb, make: _Make) -> pb.Capture:
-        capture = await self._steps.take(entrance, request, [of_capture(request.capture_id, verb)], make)
-        return await self._told(entrance.log, capture)
+    def _look(self, log: int, id: str) -> tuple[pb.WatchCaptureResponse, bool]:
+        progress = self._captures.progress(log, id, self._services.supervisor.tally(log, id))
+        message = pb.WatchCaptureResponse(state=number(progress.state), counters=tally_message(progress.tally))
+        if progress.stop_reason is not None:
+            message.stop_reason = number(progress.stop_reason)
+        return message, progress.over
 
-    async def _told(self, log: int, capture: Capture) -> pb.Capture:
-        return await asyncio.to_thread(self._message, log, capture)
+    async def _rights_to_run(self, admitted: AdmittedRequest, id: str) -> tuple[list[Access], bool]:
+        """The accesses that letting a capture run needs, and whether its approver may still approve."""
+        rights = await asyncio.to_thread(self._captures.rights_to_run, admitted.log, id)
+        stands = await self._captures.approval_stands(admitted.log, id, self._services.rights)
+        return [capture_access(id, Verb(right)) for right in sorted(rights)], stands
 
-    def _message(self, log: int, capture: Capture) -> pb.Capture:
-        desk = self._desks.captures
-        names = desk.names(log, [capture])
-        message = capture_message(capture, desk.private(log, capture), names, desk.ticket_digest(log, capture))
-        message.lacking.extend(desk.lacking(log, capture, self._now_us()))
+    async def _change(
+        self, admitted: AdmittedRequest, request: Any, verb: Verb, make: Callable[[ActorContext, str], Change[Capture]]
+    ) -> pb.Capture:
+        id = request.capture_id
+        capture = await self._recorder.commit(
+            admitted, [capture_access(id, verb)], lambda ctx: make(ctx, id), named_in(request)
+        )
+        return await self._message(admitted.log, capture)
+
+    async def _message(self, log: int, capture: Capture) -> pb.Capture:
+        return await asyncio.to_thread(self._described, log, capture)
+
+    def _described(self, log: int, capture: Capture) -> pb.Capture:
+        captures = self._captures
+        private, names = captures.private(log, capture), captures.names(log, [capture])
+        message = capture_message(capture, private, names, captures.ticket_digest(log, capture))
+        message.lacking.extend(captures.lacking(log, capture, self._now_us()))
         return message
+
+
+async def _parts(path: Path) -> AsyncIterator[pb.ReadEvidenceResponse]:
+    try:
+        with await asyncio.to_thread(path.open, "rb") as file:
+            total = os.fstat(file.fileno()).st_size
+            while part := await asyncio.to_thread(file.read, _PART_BYTES):
+                yield pb.ReadEvidenceResponse(content=part, total_bytes=total)
+    except OSError:
+        raise DiagnosisUnavailable from None

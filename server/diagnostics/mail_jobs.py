@@ -2,11 +2,11 @@
 
 Once a sending is recorded as begun it goes on to its end, and its results are recorded, although the caller may have
 gone away: mails that left and are not in the log would be sent again. What a crash leaves is a sending without
-results, which nobody sends again: see `SendingDesk.lost`.
+results, which nobody sends again: see `MailingService.lost`.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -14,15 +14,13 @@ import structlog
 from linewarden.audit.directory import People
 from linewarden.audit.errors import LogUnavailable
 from linewarden.authz.model import Verb
-from linewarden.diagnostics.change import Occasion, Step
-from linewarden.diagnostics.consent.mailings import Begun, SendingDesk
-from linewarden.diagnostics.consent.smtp import Post
-from linewarden.diagnostics.consent_model import MailResult, Notice, Sending
+from linewarden.diagnostics.change import ActorContext, Change
+from linewarden.diagnostics.consent.mailings import Begun, MailingService
+from linewarden.diagnostics.consent.smtp import MailQueue
+from linewarden.diagnostics.consent_model import Mailing, MailResult, Notice
 from linewarden.diagnostics.errors import DiagnosisUnavailable
-from linewarden.server.diagnostics.messages import texts_in
-from linewarden.server.diagnostics.recorded_changes import Steps, of_tenant
-from linewarden.server.door import Entrance
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.server.admission import AdmittedRequest
+from linewarden.server.diagnostics.recorded_changes import Recorder, diagnostics_access
 
 T = TypeVar("T")
 
@@ -35,91 +33,92 @@ _CLOSING_S = 5.0
 _Key = tuple[int, str]
 
 
-class Mailing:
-    """The sendings of this process."""
+class MailJobs:
+    """The mailings of this process."""
 
-    def __init__(self, steps: Steps, desk: SendingDesk, post: Post, now_us: Callable[[], int]) -> None:
-        self._steps = steps
-        self._desk = desk
-        self._post = post
+    def __init__(
+        self, recorder: Recorder, mailings: MailingService, queue: MailQueue, now_us: Callable[[], int]
+    ) -> None:
+        self._recorder = recorder
+        self._mailings = mailings
+        self._queue = queue
         self._now_us = now_us
-        self._leaving: dict[_Key, asyncio.Task[Sending]] = {}
+        self._leaving: dict[_Key, asyncio.Task[Mailing]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def send(
-        self, entrance: Entrance, request: pb.SendNoticeRequest, names: Sequence[str], people: People
-    ) -> tuple[Notice, Sending]:
-        """Send a notice to the persons of these names, or say what became of it when it was sent before.
+        self,
+        admitted: AdmittedRequest,
+        wanted: Mailing,
+        addresses: Sequence[str],
+        about: Mapping[str, str],
+        people: People,
+    ) -> tuple[Notice, Mailing]:
+        """Send a notice to the persons of `wanted`, at these addresses, or say what became of it.
 
         Raises:
-            SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Steps.take`.
-            DiagnosticsError: see `SendingDesk.begin`.
+            SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Recorder.commit`.
+            DiagnosticsError: see `MailingService.begin`.
             DiagnosisUnavailable: nothing left, or mails of this request are still leaving.
         """
         # The caller may go away: neither between the record and the first mail, nor after the last one, may this end.
-        return await asyncio.shield(self._kept(self._send(entrance, request, names, people)))
+        return await asyncio.shield(self._kept(self._send(admitted, wanted, addresses, about, people)))
 
     async def close(self) -> None:
         """Break off the mails that leave, and record how far they came."""
-        self._post.close()
+        self._queue.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CLOSING_S)
 
     async def _send(
-        self, entrance: Entrance, request: pb.SendNoticeRequest, names: Sequence[str], people: People
-    ) -> tuple[Notice, Sending]:
-        id = self._desk.new_id(entrance.log, entrance.caller, request.request_id)
-        wanted = Sending(
-            request.notice_id,
-            request.notice_version,
-            request.capture_id,
-            request.language,
-            sender="",
-            persons=tuple(people[name].sid for name in names),
-            begun_us=0,
-        )
+        self,
+        admitted: AdmittedRequest,
+        wanted: Mailing,
+        addresses: Sequence[str],
+        about: Mapping[str, str],
+        people: People,
+    ) -> tuple[Notice, Mailing]:
+        log = admitted.log
+        id = self._mailings.new_id(log, admitted.call.caller, admitted.call.request_id)
 
-        def make(on: Occasion) -> Step[Begun]:
-            return self._desk.begin(on, id, wanted, self._post.check_room)
+        def make(ctx: ActorContext) -> Change[Begun]:
+            return self._mailings.begin(ctx, id, wanted, self._queue.check_room)
 
-        access = of_tenant(entrance.tenant, Verb.SEND_NOTICE)
-        begun = await self._steps.take(entrance, request, [access], make, people)
+        access = diagnostics_access(admitted.tenant, Verb.SEND_NOTICE)
+        begun = await self._recorder.commit(admitted, [access], make, about, people)
         if begun.new:
-            leaving = self._kept(self._leave(entrance, request, id, begun))
-            self._leaving[entrance.log, id] = leaving
-            leaving.add_done_callback(lambda _done: self._leaving.pop((entrance.log, id), None))
-        return begun.notice, await self._results(entrance, request, id, begun.sending)
+            leaving = self._kept(self._leave(admitted, id, begun, addresses))
+            self._leaving[log, id] = leaving
+            leaving.add_done_callback(lambda _done: self._leaving.pop((log, id), None))
+        return begun.notice, await self._results(admitted, id, begun.mailing)
 
-    async def _results(self, entrance: Entrance, request: pb.SendNoticeRequest, id: str, sending: Sending) -> Sending:
-        if sending.results:
-            return sending
-        if (leaving := self._leaving.get((entrance.log, id))) is not None:
+    async def _results(self, admitted: AdmittedRequest, id: str, mailing: Mailing) -> Mailing:
+        if mailing.results:
+            return mailing
+        if (leaving := self._leaving.get((admitted.log, id))) is not None:
             return await asyncio.shield(leaving)
-        return await self._steps.tell(entrance, request, lambda on: self._desk.lost(on, id))
+        return await self._recorder.report(admitted, lambda ctx: self._mailings.lost(ctx, id))
 
-    async def _leave(self, entrance: Entrance, request: pb.SendNoticeRequest, id: str, begun: Begun) -> Sending:
+    async def _leave(self, admitted: AdmittedRequest, id: str, begun: Begun, addresses: Sequence[str]) -> Mailing:
         notice = begun.notice
-        text = "\n\n".join(one.text for one in texts_in(notice, request.language))
-        addresses = [one.address for one in request.recipients]
+        text = "\n\n".join(one.text for one in notice.texts_in(begun.mailing.language))
         try:
-            sent = await self._post.send(f"Notice {notice.id}, version {notice.version}", text, addresses)
+            sent = await self._queue.send(f"Notice {notice.id}, version {notice.version}", text, addresses)
         except DiagnosisUnavailable:
-            await self._tell(entrance, request, lambda on: self._desk.unsent(on, id))
+            await self._report(admitted, lambda ctx: self._mailings.unsent(ctx, id))
             raise
         results: tuple[MailResult, ...] = tuple(sent)
-        return await self._tell(entrance, request, lambda on: self._desk.done(on, id, results))
+        return await self._report(admitted, lambda ctx: self._mailings.done(ctx, id, results))
 
-    async def _tell(
-        self, entrance: Entrance, request: pb.SendNoticeRequest, make: Callable[[Occasion], Step[Sending]]
-    ) -> Sending:
-        """Record what became of mails, as of now and with patience: they cannot be called back."""
+    async def _report(self, admitted: AdmittedRequest, make: Callable[[ActorContext], Change[Mailing]]) -> Mailing:
+        """Record what became of mails, and try again for a while: they cannot be called back."""
         for pause_s in _AGAIN_S:
             try:
-                return await self._steps.tell(entrance._replace(now_us=self._now_us()), request, make)
+                return await self._recorder.report(admitted, make)
             except LogUnavailable:
                 structlog.get_logger().warning("mails_not_recorded_yet")
                 await asyncio.sleep(pause_s)
-        return await self._steps.tell(entrance._replace(now_us=self._now_us()), request, make)
+        return await self._recorder.report(admitted, make)
 
     def _kept(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that is not forgotten, nor complained of when nobody waits for it any more."""

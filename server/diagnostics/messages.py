@@ -4,31 +4,27 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from linewarden.diagnostics import capture_model as capture
 from linewarden.diagnostics import consent_model as model
 from linewarden.diagnostics.agent.messages import tally_message
-from linewarden.diagnostics.captures.requests import Asked
+from linewarden.diagnostics.captures.ports import LEASE_S
+from linewarden.diagnostics.captures.requests import CaptureRequest
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile, StopReason, Transport
 from linewarden.diagnostics.probes.model import ProbeKind
-from linewarden.server.access import timestamp
+from linewarden.server.messages import microseconds, timestamp
 from linewarden.server.names import PURPOSE_NUMBERS, PURPOSES, by_number
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import attestation_pb2, capture_pb2, notice_pb2, probe_pb2, terms_pb2
 
-#: How long a worker goes on unheard of, seconds; the supervisor speaks to it every second.
-LEASE_S = 10
-
-PROFILES = by_number(pb.CaptureProfile, "CAPTURE_PROFILE_", Profile)
-STATES = by_number(pb.CaptureState, "CAPTURE_STATE_", capture.CaptureState)
-STOP_REASONS = by_number(pb.CaptureStopReason, "CAPTURE_STOP_REASON_", StopReason)
-TRANSPORTS = by_number(pb.Transport, "TRANSPORT_", Transport)
-RESPONSIBILITIES = by_number(pb.Responsibility, "RESPONSIBILITY_", model.Responsibility)
-CHANNELS = by_number(pb.NoticeChannel, "NOTICE_CHANNEL_", model.NoticeChannel)
-BASES = by_number(pb.LegalBasis, "LEGAL_BASIS_", model.LegalBasis)
-CONSENT_MODES = by_number(pb.ConsentMode, "CONSENT_MODE_", model.ConsentMode)
-FACTS = by_number(pb.ReceiptFact, "RECEIPT_FACT_", model.ReceiptFact)
-PROBES = by_number(pb.ProbeKind, "PROBE_KIND_", ProbeKind)
+PROFILES = by_number(capture_pb2.CaptureProfile, "CAPTURE_PROFILE_", Profile)
+STATES = by_number(capture_pb2.CaptureState, "CAPTURE_STATE_", capture.CaptureState)
+STOP_REASONS = by_number(capture_pb2.CaptureStopReason, "CAPTURE_STOP_REASON_", StopReason)
+TRANSPORTS = by_number(capture_pb2.Transport, "TRANSPORT_", Transport)
+RESPONSIBILITIES = by_number(terms_pb2.Responsibility, "RESPONSIBILITY_", model.Responsibility)
+CHANNELS = by_number(notice_pb2.NoticeChannel, "NOTICE_CHANNEL_", model.NoticeChannel)
+BASES = by_number(attestation_pb2.LegalBasis, "LEGAL_BASIS_", model.LegalBasis)
+CONSENT_MODES = by_number(attestation_pb2.ConsentMode, "CONSENT_MODE_", model.ConsentMode)
+FACTS = by_number(notice_pb2.ReceiptFact, "RECEIPT_FACT_", model.ReceiptFact)
+PROBES = by_number(probe_pb2.ProbeKind, "PROBE_KIND_", ProbeKind)
 
 _NUMBERS: dict[type[StrEnum], dict[str, int]] = {
     type(next(iter(words.values()))): {word: number for number, word in words.items()}
@@ -41,14 +37,9 @@ def number(word: StrEnum) -> Any:
     return _NUMBERS[type(word)][word]
 
 
-def microseconds(at: Timestamp) -> int:
-    """The contract's time as microseconds since 1970."""
-    return at.seconds * 1_000_000 + at.nanos // 1_000
-
-
-def terms_message(terms: model.Terms, changed_by: str) -> pb.Diagnostics:
+def terms_message(terms: model.Terms, changed_by: str) -> terms_pb2.Diagnostics:
     """The terms of a tenant."""
-    message = pb.Diagnostics(
+    message = terms_pb2.Diagnostics(
         enabled=terms.enabled,
         accepted=[number(one) for one in terms.accepted],
         approval_waived=terms.approval_waived,
@@ -61,9 +52,9 @@ def terms_message(terms: model.Terms, changed_by: str) -> pb.Diagnostics:
     return message
 
 
-def notice_message(notice: model.Notice, counts: model.ReceiptCounts) -> pb.Notice:
+def notice_message(notice: model.Notice, counts: model.ReceiptCounts) -> notice_pb2.Notice:
     """A notice with its counts."""
-    return pb.Notice(
+    return notice_pb2.Notice(
         id=notice.id,
         version=notice.version,
         texts=texts_in(notice, ""),
@@ -78,13 +69,12 @@ def notice_message(notice: model.Notice, counts: model.ReceiptCounts) -> pb.Noti
     )
 
 
-def texts_in(notice: model.Notice, language: str) -> list[pb.NoticeText]:
-    """The texts of a notice in a language, or all of them where there is none in it."""
-    wanted = [one for one in notice.texts if one.language.lower() == language.lower()]
-    return [pb.NoticeText(language=one.language, text=one.text) for one in wanted or notice.texts]
+def texts_in(notice: model.Notice, language: str) -> list[notice_pb2.NoticeText]:
+    """The texts of a notice in a language, or all of them where it has none in that language."""
+    return [notice_pb2.NoticeText(language=one.language, text=one.text) for one in notice.texts_in(language)]
 
 
-def statement_of(message: pb.AttestationStatement) -> model.Statement:
+def statement_of(message: attestation_pb2.AttestationStatement) -> model.Statement:
     """What is attested."""
     promised = message.promised
     return model.Statement(
@@ -117,9 +107,9 @@ def statement_of(message: pb.AttestationStatement) -> model.Statement:
 
 def attestation_message(
     attestation: model.Attestation, statement: model.Statement, attestor: str, verifier_key: str
-) -> pb.Attestation:
+) -> attestation_pb2.Attestation:
     """An attestation; `statement` is the one with its private texts."""
-    message = pb.Attestation(
+    message = attestation_pb2.Attestation(
         id=attestation.id,
         statement=_statement_message(statement),
         attestor=attestor,
@@ -133,12 +123,12 @@ def attestation_message(
     return message
 
 
-def asked_of(request: pb.RequestCaptureRequest) -> Asked:
+def request_of(request: capture_pb2.RequestCaptureRequest) -> CaptureRequest:
     """What a request asks for."""
     limits, selector = request.limits, request.selector
-    return Asked(
+    return CaptureRequest(
         profile=PROFILES[request.profile],
-        wanted=capture.Wanted(
+        wanted=capture.PacketSelector(
             extensions=tuple(selector.extensions),
             call_ids=tuple(selector.call_ids),
             trunks=tuple(selector.trunks),
@@ -166,15 +156,15 @@ def asked_of(request: pb.RequestCaptureRequest) -> Asked:
 
 def capture_message(
     one: capture.Capture, private: capture.Private | None, names: Mapping[str, str], ticket_digest: str
-) -> pb.Capture:
+) -> capture_pb2.Capture:
     """A capture; `private` is None where it can no longer be read."""
     limits = one.limits
-    message = pb.Capture(
+    message = capture_pb2.Capture(
         id=one.id,
         state=number(one.state),
         purpose=PURPOSE_NUMBERS[one.purpose],
         profile=number(one.profile),
-        limits=pb.CaptureLimits(
+        limits=capture_pb2.CaptureLimits(
             seconds=limits.seconds,
             bytes=limits.bytes,
             packets=limits.packets,
@@ -204,26 +194,28 @@ def capture_message(
     return message
 
 
-def _add_private(message: pb.Capture, private: capture.Private) -> None:
+def _add_private(message: capture_pb2.Capture, private: capture.Private) -> None:
     wanted = private.wanted
     message.case_reference = private.case
     message.file = private.file
     message.reader_names.extend(one.name for one in private.readers)
-    message.readers.extend(pb.EvidenceReader(name=one.name, public_key=one.public_key) for one in private.readers)
+    message.readers.extend(
+        capture_pb2.EvidenceReader(name=one.name, public_key=one.public_key) for one in private.readers
+    )
     message.selector.CopyFrom(
-        pb.CaptureSelector(
+        capture_pb2.CaptureSelector(
             extensions=wanted.extensions,
             call_ids=wanted.call_ids,
             trunks=wanted.trunks,
             hosts=wanted.hosts,
-            ports=[pb.PortRange(low=low, high=high) for low, high in wanted.ports],
+            ports=[capture_pb2.PortRange(low=low, high=high) for low, high in wanted.ports],
             transport=number(wanted.transport),
             raw_filter=wanted.raw_filter,
         )
     )
 
 
-def _add_times(message: pb.Capture, one: capture.Capture) -> None:
+def _add_times(message: capture_pb2.Capture, one: capture.Capture) -> None:
     times = {
         "approved_at": one.approved_us,
         "start_before": one.start_before_us,
@@ -236,9 +228,9 @@ def _add_times(message: pb.Capture, one: capture.Capture) -> None:
             getattr(message, name).CopyFrom(timestamp(at_us))
 
 
-def _add_evidence(message: pb.Capture, evidence: capture.Evidence, ticket_digest: str) -> None:
+def _add_evidence(message: capture_pb2.Capture, evidence: capture.Evidence, ticket_digest: str) -> None:
     message.evidence.CopyFrom(
-        pb.Evidence(
+        capture_pb2.Evidence(
             plain_bytes=evidence.plain_bytes,
             plain_sha256=evidence.plain_sha256,
             chain=evidence.chain,
@@ -249,15 +241,17 @@ def _add_evidence(message: pb.Capture, evidence: capture.Evidence, ticket_digest
     )
 
 
-def _statement_message(statement: model.Statement) -> pb.AttestationStatement:
+def _statement_message(statement: model.Statement) -> attestation_pb2.AttestationStatement:
     texts, promised = statement.texts, statement.promised
-    return pb.AttestationStatement(
+    return attestation_pb2.AttestationStatement(
         notice_id=statement.notice_id,
         notice_version=statement.notice_version,
         role=texts.role,
         authority=texts.authority,
         channels=[
-            pb.ChannelEvidence(channel=number(one.channel), evidence_sha256=bytes.fromhex(one.evidence_sha256))
+            attestation_pb2.ChannelEvidence(
+                channel=number(one.channel), evidence_sha256=bytes.fromhex(one.evidence_sha256)
+            )
             for one in statement.channels
         ],
         audience=texts.audience,
@@ -273,7 +267,7 @@ def _statement_message(statement: model.Statement) -> pb.AttestationStatement:
         consent_mode=number(statement.consent_mode),
         necessity=texts.necessity,
         dpia_reference=texts.dpia_reference,
-        promised=pb.PromisedLimits(
+        promised=attestation_pb2.PromisedLimits(
             profile=number(promised.profile), seconds=promised.seconds, retention_days=promised.retention_days
         ),
     )

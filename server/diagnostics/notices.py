@@ -1,4 +1,4 @@
-"""DiagnosticsService: what users are told, who told them, and who read it."""
+"""NoticeService: what users are told, who told them, and who read it."""
 
 import asyncio
 import re
@@ -7,19 +7,18 @@ from typing import Any
 from linewarden.authz.model import Verb
 from linewarden.authz.service import Access
 from linewarden.diagnostics.captures.runs import START_PATIENCE_S
-from linewarden.diagnostics.change import FOREIGN, Occasion, Step
+from linewarden.diagnostics.change import FOREIGN, ActorContext, Change
 from linewarden.diagnostics.consent.notices import ActiveNotice
-from linewarden.diagnostics.consent_model import DeliveryOutcome, MailResult, Notice, NoticeText, Receipt
+from linewarden.diagnostics.consent_model import DeliveryOutcome, Mailing, MailResult, Notice, NoticeText, Receipt
 from linewarden.diagnostics.store.records import StoredRecord
-from linewarden.server.access import ServicerContext, subject_name, timestamp
-from linewarden.server.diagnostics.messages import CHANNELS, FACTS, microseconds, notice_message, number, texts_in
-from linewarden.server.diagnostics.rpc import DEFAULT_PAGE_SIZE, of_own
-from linewarden.server.diagnostics.terms import CustomerService
-from linewarden.server.door import Entrance
+from linewarden.server.admission import AdmittedRequest
+from linewarden.server.diagnostics.messages import CHANNELS, FACTS, notice_message, number, texts_in
+from linewarden.server.diagnostics.rpc import DEFAULT_PAGE_SIZE, DiagnosticsServicer, named_in, own_diagnostics
 from linewarden.server.errors import InvalidRequest, Violation
+from linewarden.server.messages import microseconds, timestamp
 from linewarden.server.names import PURPOSE_NUMBERS, by_number
 from linewarden.server.pages import read_token, write_token
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import notice_pb2 as pb
 
 _ADDRESS = re.compile(r"[^@]+@[A-Za-z0-9.-]+")
 _OUTCOMES: dict[DeliveryOutcome, Any] = {
@@ -27,132 +26,114 @@ _OUTCOMES: dict[DeliveryOutcome, Any] = {
 }
 
 
-class NoticeService(CustomerService):
-    """Notices, receipts and mail, beside what the customer permits."""
+class NoticeServicer(DiagnosticsServicer):
+    """Answers the rpcs about notices, receipts and mails."""
 
-    async def PublishNotice(
-        self, request: pb.PublishNoticeRequest, context: ServicerContext
+    async def publish_notice(
+        self, admitted: AdmittedRequest, request: pb.PublishNoticeRequest
     ) -> pb.PublishNoticeResponse:
         """Publish a notice."""
 
-        def make(on: Occasion) -> Step[Notice]:
+        def make(ctx: ActorContext) -> Change[Notice]:
             texts = [NoticeText(one.language, one.text) for one in request.texts]
-            channels = [CHANNELS[one] for one in request.channels]
-            return self._desks.notices.publish(on, request.notice_id, texts, channels, request.audience)
+            channels = [CHANNELS[number] for number in request.channels]
+            return self._services.notices.publish(ctx, request.notice_id, texts, channels, request.audience)
 
-        async def answer(entrance: Entrance) -> pb.PublishNoticeResponse:
-            notice = await self._steps.take(entrance, request, [of_own(entrance, Verb.PUBLISH_NOTICE)], make)
-            return pb.PublishNoticeResponse(notice=await self._notice(entrance.log, notice))
+        access = own_diagnostics(admitted, Verb.PUBLISH_NOTICE)
+        notice = await self._recorder.commit(admitted, [access], make, named_in(request))
+        return pb.PublishNoticeResponse(notice=await self._notice(admitted.log, notice))
 
-        return await self._serve(context, request, answer)
-
-    async def ListNotices(self, request: pb.ListNoticesRequest, context: ServicerContext) -> pb.ListNoticesResponse:
+    async def list_notices(self, admitted: AdmittedRequest, request: pb.ListNoticesRequest) -> pb.ListNoticesResponse:
         """List the notices, without their texts."""
-        size = request.page_size or DEFAULT_PAGE_SIZE
+        before, size = read_token(request.page_token), request.page_size or DEFAULT_PAGE_SIZE
 
-        async def answer(entrance: Entrance) -> pb.ListNoticesResponse:
-            before = read_token(request.page_token)
+        def make(ctx: ActorContext) -> Change[tuple[list[tuple[StoredRecord, Notice]], bool]]:
+            return self._services.notices.listed(ctx, before, size)
 
-            def make(on: Occasion) -> Step[tuple[list[tuple[StoredRecord, Notice]], bool]]:
-                return self._desks.notices.listed(on, before, size)
+        page, more = await self._recorder.commit(admitted, _to_read(admitted), make, named_in(request))
+        messages = [await self._notice(admitted.log, notice) for _stored, notice in page]
+        for message in messages:
+            message.ClearField("texts")
+        return pb.ListNoticesResponse(notices=messages, next_page_token=write_token(page[-1][0]) if more else "")
 
-            shown, more = await self._steps.take(entrance, request, _to_read(entrance, request), make)
-            told = [await self._notice(entrance.log, notice) for _stored, notice in shown]
-            for one in told:
-                one.ClearField("texts")
-            return pb.ListNoticesResponse(notices=told, next_page_token=write_token(shown[-1][0]) if more else "")
-
-        return await self._serve(context, request, answer)
-
-    async def GetNotice(self, request: pb.GetNoticeRequest, context: ServicerContext) -> pb.GetNoticeResponse:
+    async def get_notice(self, admitted: AdmittedRequest, request: pb.GetNoticeRequest) -> pb.GetNoticeResponse:
         """Show one version of a notice."""
 
-        def make(on: Occasion) -> Step[tuple[Notice, int]]:
-            return self._desks.notices.look_up(on, request.notice_id, request.notice_version)
+        def make(ctx: ActorContext) -> Change[tuple[Notice, int]]:
+            return self._services.notices.look_up(ctx, request.notice_id, request.notice_version)
 
-        async def answer(entrance: Entrance) -> pb.GetNoticeResponse:
-            notice, current = await self._steps.take(entrance, request, _to_read(entrance, request), make)
-            told = await self._notice(entrance.log, notice)
-            del told.texts[:]
-            told.texts.extend(texts_in(notice, request.language))
-            return pb.GetNoticeResponse(notice=told, current_version=current)
+        notice, current = await self._recorder.commit(admitted, _to_read(admitted), make, named_in(request))
+        message = await self._notice(admitted.log, notice)
+        del message.texts[:]
+        message.texts.extend(texts_in(notice, request.language))
+        return pb.GetNoticeResponse(notice=message, current_version=current)
 
-        return await self._serve(context, request, answer)
-
-    async def ListActiveNotices(
-        self, request: pb.ListActiveNoticesRequest, context: ServicerContext
+    async def list_active_notices(
+        self, admitted: AdmittedRequest, request: pb.ListActiveNoticesRequest
     ) -> pb.ListActiveNoticesResponse:
-        """Tell a user what runs."""
+        """Tell a user which captures run."""
+        active = await self._recorder.commit(admitted, [], self._services.notices.active, named_in(request))
+        listed = [await asyncio.to_thread(self._active, admitted.log, one, request) for one in active]
+        return pb.ListActiveNoticesResponse(notices=listed)
 
-        async def answer(entrance: Entrance) -> pb.ListActiveNoticesResponse:
-            active = await self._steps.take(entrance, request, [], self._desks.notices.active)
-            listed = [await asyncio.to_thread(self._active, entrance.log, one, request) for one in active]
-            return pb.ListActiveNoticesResponse(notices=listed)
-
-        return await self._serve(context, request, answer)
-
-    async def ConfirmNotice(
-        self, request: pb.ConfirmNoticeRequest, context: ServicerContext
+    async def confirm_notice(
+        self, admitted: AdmittedRequest, request: pb.ConfirmNoticeRequest
     ) -> pb.ConfirmNoticeResponse:
         """Record that a user has read the notice."""
 
-        def make(on: Occasion) -> Step[int]:
-            return self._desks.notices.confirm(on, request.notice_id, request.notice_version, request.capture_id)
+        def make(ctx: ActorContext) -> Change[int]:
+            return self._services.notices.confirm(ctx, request.notice_id, request.notice_version, request.capture_id)
 
-        async def answer(entrance: Entrance) -> pb.ConfirmNoticeResponse:
-            since_us = await self._steps.take(entrance, request, [], make)
-            return pb.ConfirmNoticeResponse(confirmed_at=timestamp(since_us))
+        since_us = await self._recorder.commit(admitted, [], make, named_in(request))
+        return pb.ConfirmNoticeResponse(confirmed_at=timestamp(since_us))
 
-        return await self._serve(context, request, answer)
-
-    async def RecordReceipts(
-        self, request: pb.RecordReceiptsRequest, context: ServicerContext
+    async def record_receipts(
+        self, admitted: AdmittedRequest, request: pb.RecordReceiptsRequest
     ) -> pb.RecordReceiptsResponse:
         """Record a list of receipts."""
+        access = own_diagnostics(admitted, Verb.SEND_NOTICE)
+        await self._recorder.require(admitted, access)
+        people = await self._recorder.people(admitted, [one.person for one in request.receipts])
+        channel, capture = CHANNELS[request.channel], request.capture_id
+        receipts = [
+            Receipt(people[one.person].sid, FACTS[one.fact], microseconds(one.at), channel, capture)
+            for one in request.receipts
+        ]
 
-        async def answer(entrance: Entrance) -> pb.RecordReceiptsResponse:
-            access = of_own(entrance, Verb.SEND_NOTICE)
-            await self._steps.refuse_early(entrance, request, access)
-            people = await self._steps.people(entrance.log, [one.person for one in request.receipts], entrance.now_us)
-            channel, about = CHANNELS[request.channel], request.capture_id
-            receipts = [
-                Receipt(people[one.person].sid, FACTS[one.fact], microseconds(one.at), channel, about)
-                for one in request.receipts
-            ]
+        def make(ctx: ActorContext) -> Change[tuple[Notice, int]]:
+            return self._services.notices.receive(ctx, request.notice_id, request.notice_version, receipts)
 
-            def make(on: Occasion) -> Step[tuple[Notice, int]]:
-                return self._desks.notices.receive(on, request.notice_id, request.notice_version, receipts)
+        notice, new = await self._recorder.commit(admitted, [access], make, named_in(request), people)
+        return pb.RecordReceiptsResponse(recorded=new, notice=await self._notice(admitted.log, notice))
 
-            notice, new = await self._steps.take(entrance, request, [access], make, people)
-            return pb.RecordReceiptsResponse(recorded=new, notice=await self._notice(entrance.log, notice))
-
-        return await self._serve(context, request, answer)
-
-    async def SendNotice(self, request: pb.SendNoticeRequest, context: ServicerContext) -> pb.SendNoticeResponse:
+    async def send_notice(self, admitted: AdmittedRequest, request: pb.SendNoticeRequest) -> pb.SendNoticeResponse:
         """Send the notice by mail."""
-
-        async def answer(entrance: Entrance) -> pb.SendNoticeResponse:
-            _check_addresses(request)
-            await self._steps.refuse_early(entrance, request, of_own(entrance, Verb.SEND_NOTICE))
-            names = [one.person for one in request.recipients]
-            people = await self._steps.people(entrance.log, names, entrance.now_us)
-            notice, sending = await self._desks.mailing.send(entrance, request, names, people)
-            results = [_delivery(name, result) for name, result in zip(names, sending.results, strict=True)]
-            return pb.SendNoticeResponse(results=results, notice=await self._notice(entrance.log, notice))
-
-        return await self._serve(context, request, answer)
+        _check_addresses(request)
+        await self._recorder.require(admitted, own_diagnostics(admitted, Verb.SEND_NOTICE))
+        names = [one.person for one in request.recipients]
+        people = await self._recorder.people(admitted, names)
+        wanted = Mailing(
+            request.notice_id,
+            request.notice_version,
+            request.capture_id,
+            request.language,
+            sender="",
+            persons=tuple(people[name].sid for name in names),
+            begun_us=0,
+        )
+        addresses = [one.address for one in request.recipients]
+        notice, mailing = await self._services.mail_jobs.send(admitted, wanted, addresses, named_in(request), people)
+        results = [_delivery(name, result) for name, result in zip(names, mailing.results, strict=True)]
+        return pb.SendNoticeResponse(results=results, notice=await self._notice(admitted.log, notice))
 
     async def _notice(self, log: int, notice: Notice) -> pb.Notice:
-        counts = await asyncio.to_thread(self._desks.books.store.counts, log, notice.id, notice.version)
+        counts = await asyncio.to_thread(self._services.repository.store.counts, log, notice.id, notice.version)
         return notice_message(notice, counts)
 
     def _active(self, log: int, one: ActiveNotice, request: pb.ListActiveNoticesRequest) -> pb.ActiveNotice:
         capture, notice = one.capture, one.notice
-        private = self._desks.captures.private(log, capture)
-        # Of selected calls anybody may be a party: certain is only who is selected, or that all are.
-        certain = private is not None and (
-            private.wanted.takes_all or bool(set(private.wanted.extensions) & set(request.extensions))
-        )
+        private = self._services.captures.private(log, capture)
+        certain = private is not None and private.wanted.certainly_takes(request.extensions)
         started_us = capture.started_us or 0
         return pb.ActiveNotice(
             capture_id=capture.id,
@@ -167,10 +148,10 @@ class NoticeService(CustomerService):
         )
 
 
-def _to_read(entrance: Entrance, request: Any) -> list[Access]:
-    """What is needed to read notices: nothing by those whom they are for."""
-    foreign = subject_name(entrance.tenant, request.subject).startswith(FOREIGN)
-    return [of_own(entrance, Verb.VIEW_METADATA)] if foreign else []
+def _to_read(admitted: AdmittedRequest) -> list[Access]:
+    """The accesses that reading notices needs: none for the people of the tenant, whom they are for."""
+    foreign = admitted.call.subject.startswith(FOREIGN)
+    return [own_diagnostics(admitted, Verb.VIEW_METADATA)] if foreign else []
 
 
 def _check_addresses(request: pb.SendNoticeRequest) -> None:

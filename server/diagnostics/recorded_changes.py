@@ -1,202 +1,169 @@
-"""Taking a step: the policy decides, the step is made, and both are appended together with what the step changes."""
+"""Changes of diagnostics on request: the policy decides, a use case makes the change, and both are one append."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from linewarden.audit.directory import NO_PEOPLE, NOBODY, Directory, People
-from linewarden.audit.errors import EffectRefused, LogUnavailable, PersonsMet
-from linewarden.audit.model import Guard, Unit, id_text
+from linewarden.authz.authority import Authority, Draft, Refused
 from linewarden.authz.model import Context, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.policies import Policies
-from linewarden.authz.service import Access, AccessControl
+from linewarden.authz.service import Access
 from linewarden.diagnostics.capture_model import CaptureRight
-from linewarden.diagnostics.change import Occasion, Step
+from linewarden.diagnostics.change import ActorContext, Change
 from linewarden.diagnostics.errors import DiagnosticsError
-from linewarden.diagnostics.kinds import ATTESTATION, DIAGNOSTICS_REFUSED, NOTICE, CAPTURE_RECORD
-from linewarden.diagnostics.ports import Standing
-from linewarden.server.access import call_of
-from linewarden.server.door import Entrance
-from linewarden.server.errors import SubjectNotPermitted, reason_of
+from linewarden.diagnostics.kinds import DIAGNOSTICS_REFUSED
+from linewarden.diagnostics.ports import Requester
+from linewarden.server.admission import AdmittedRequest
+from linewarden.server.errors import reason_of
 
 R = TypeVar("R")
 
-#: How often a step is made again because somebody else changed what it is about.
-_ATTEMPTS = 20
+#: Makes a change in a thread. It may raise DiagnosticsError.
+Make = Callable[[ActorContext], Change[R]]
 
 
-class Steps:
-    """Takes the steps of requests."""
+class Recorder:
+    """Commits and reports the changes of requests.
+
+    `known` says whether a log has a record of that kind and id. `now_us` is the clock, microseconds.
+    """
 
     def __init__(
         self,
-        control: AccessControl,
+        authority: Authority,
         directory: Directory,
         known: Callable[[int, str, str], bool],
         now_us: Callable[[], int],
     ) -> None:
-        """`known` is whether a log has a record of that kind and id."""
-        self._control = control
+        self._authority = authority
         self._directory = directory
         self._known = known
         self._now_us = now_us
 
-    async def take(
+    async def commit(
         self,
-        entrance: Entrance,
-        request: Any,
+        admitted: AdmittedRequest,
         accesses: Sequence[Access],
-        make: Callable[[Occasion], Step[R]],
+        make: Make[R],
+        about: Mapping[str, str],
         people: People = NO_PEOPLE,
     ) -> R:
-        """Decide, make the step, append both; the result is that of the step, durable. No accesses need no decision.
+        """Decide, make the change, and append both; the result is durable. No accesses need no decision.
 
-        `people` are persons that the step names beside the one who acts.
-
-        Raises:
-            SubjectNotPermitted: the policy does not let this person do so; that is recorded.
-            DiagnosticsError: the step was refused; that is recorded.
-            RevisionMoved, LogUnavailable: see `Writer.append`.
-        """
-        guards, decision, people = await self._decide(entrance, request, accesses, people)
-        for _ in range(_ATTEMPTS):
-            on, people = await self._occasion(entrance, request, people)
-            try:
-                step = await asyncio.to_thread(make, on)
-            except DiagnosticsError as refused:
-                await self._refuse(on, request, guards, decision, accesses, refused, people)
-                raise
-            try:
-                entries = (*decision, *step.entries)
-                await self._directory.append(Unit(entrance.log, entries, guards, effect=step.apply), people)
-            except EffectRefused:
-                continue
-            return step.result
-        raise LogUnavailable("the record changes faster than steps can be made")
-
-    async def tell(self, entrance: Entrance, request: Any, make: Callable[[Occasion], Step[R]]) -> R:
-        """Append what came of a step that was permitted before; it is said whatever the policy says by now.
+        `about` are the records that the request names, by kind: a refusal names those that exist. `people` are persons
+        that the change names beside the one who acts.
 
         Raises:
-            LogUnavailable: see `Writer.append`.
+            SubjectNotPermitted: the policy does not let this person do so. The denial is recorded.
+            DiagnosticsError: the change was refused. That is recorded.
+            RevisionMoved, LogUnavailable: see `Authority.commit`.
         """
-        for _ in range(_ATTEMPTS):
-            later = entrance._replace(now_us=self._now_us())
-            on, people = await self._occasion(later, request, NO_PEOPLE)
-            step = await asyncio.to_thread(make, on)
-            try:
-                await self._directory.append(Unit(entrance.log, step.entries, effect=step.apply), people)
-            except (EffectRefused, PersonsMet):
-                continue
-            return step.result
-        raise LogUnavailable("the record changes faster than steps can be made")
 
-    async def look(self, entrance: Entrance, request: Any, access: Access) -> Occasion:
-        """Decide on a look at something, which changes nothing, and record that.
+        async def draft(met: People) -> Draft[R]:
+            ctx, met = await self._actor_context(admitted, met)
+            try:
+                change = await asyncio.to_thread(make, ctx)
+            except DiagnosticsError as error:
+                entry = await self._refusal(ctx, accesses, about, error)
+                raise Refused(error, (entry,), met) from None
+            return Draft(change.result, change.entries, met, change.apply)
+
+        return await self._authority.commit(admitted.call, accesses, draft, people)
+
+    async def report(self, admitted: AdmittedRequest, make: Make[R]) -> R:
+        """Append what came of a change that was permitted before; it is recorded whatever the policy says by now.
 
         Raises:
-            SubjectNotPermitted, RevisionMoved, LogUnavailable: see `take`.
+            LogUnavailable: the record could not be made durable in time.
         """
-        guards, decision, people = await self._decide(entrance, request, (access,), NO_PEOPLE)
-        on, people = await self._occasion(entrance, request, people)
-        await self._directory.append(Unit(entrance.log, decision, guards), people)
-        return on
 
-    async def _occasion(self, entrance: Entrance, request: Any, among: People) -> tuple[Occasion, People]:
-        """Who acts here, and in which circumstances; and the persons met so far."""
-        call = call_of(entrance, request)
-        people = await self._directory.meet(entrance.log, [call.subject, NOBODY], entrance.now_us, among)
-        on = Occasion(
-            log=entrance.log,
-            tenant=entrance.tenant,
-            caller=entrance.caller,
-            request_id=entrance.request_id,
-            now_us=entrance.now_us,
+        async def draft(met: People) -> Draft[R]:
+            ctx, met = await self._actor_context(admitted.at(self._now_us()), met)
+            change = await asyncio.to_thread(make, ctx)
+            return Draft(change.result, change.entries, met, change.apply)
+
+        return await self._authority.report(admitted.log, draft)
+
+    async def require(self, admitted: AdmittedRequest, access: Access) -> None:
+        """Refuse what the policy does not permit before persons are introduced for it; `commit` decides again.
+
+        Raises:
+            SubjectNotPermitted: the policy does not let this person do so. The denial is recorded.
+        """
+        await self._authority.require(admitted.call, access)
+
+    async def read(self, admitted: AdmittedRequest, access: Access) -> None:
+        """Decide on a read, which changes nothing, and record it.
+
+        Raises:
+            SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Authority.authorize`.
+        """
+        await self._authority.authorize(admitted.call, access)
+
+    async def people(self, admitted: AdmittedRequest, names: Sequence[str]) -> People:
+        """The persons of these names; the commit that takes them introduces those that the log does not know."""
+        return await self._directory.meet(admitted.log, names, admitted.now_us)
+
+    async def _actor_context(self, admitted: AdmittedRequest, among: People) -> tuple[ActorContext, People]:
+        """Who acts, in which circumstances; and the persons met so far."""
+        call, context = admitted.call, admitted.call.context
+        people = await self._directory.meet(call.log, [call.subject, NOBODY], context.now_us, among)
+        ctx = ActorContext(
+            log=call.log,
+            tenant=admitted.tenant,
+            caller=call.caller,
+            request_id=call.request_id,
+            now_us=context.now_us,
             name=call.subject,
             actor=people[call.subject],
-            keeper=people[NOBODY],
-            purpose=call.context.purpose or "",
-            case=call.context.case,
-            zone=call.context.zone,
+            key_holder=people[NOBODY],
+            purpose=context.purpose or "",
+            case=context.case,
+            zone=context.zone,
         )
-        return on, people
+        return ctx, people
 
-    async def refuse_early(self, entrance: Entrance, request: Any, access: Access) -> None:
-        """End what the policy does not permit before anybody is introduced for it; `take` decides the rest again.
+    async def _refusal(
+        self, ctx: ActorContext, accesses: Sequence[Access], about: Mapping[str, str], error: DiagnosticsError
+    ) -> bytes:
+        fields: dict[str, Any] = {"reason": reason_of(error), "actions": [one.verb for one in accesses]}
+        if error.detail:
+            fields["detail"] = error.detail
+        return ctx.entry(DIAGNOSTICS_REFUSED, fields | await asyncio.to_thread(self._existing, ctx.log, about))
 
-        Raises:
-            SubjectNotPermitted: the policy does not let this person do so; that is recorded.
-        """
-        await self._decide(entrance, request, (access,), NO_PEOPLE)
-
-    async def people(self, log: int, names: Sequence[str], now_us: int) -> People:
-        """The persons of these names; those that the log does not know are introduced by the step that takes them."""
-        return await self._directory.meet(log, names, now_us)
-
-    async def _decide(
-        self, entrance: Entrance, request: Any, accesses: Sequence[Access], among: People
-    ) -> tuple[tuple[Guard, ...], tuple[bytes, ...], People]:
-        if not accesses:
-            return (entrance.guard,), (), among
-        prepared = await self._control.prepare(call_of(entrance, request), accesses, among)
-        answers, people = prepared.answers, prepared.people
-        guards = (Guard(entrance.log, answers.revision), entrance.guard)
-        if not all(one.allowed for one in answers.decisions):
-            id = await self._directory.append(Unit(entrance.log, prepared.record, guards), people)
-            raise SubjectNotPermitted(id_text(id))
-        return guards, prepared.record, people
-
-    async def _refuse(
-        self,
-        on: Occasion,
-        request: Any,
-        guards: tuple[Guard, ...],
-        decision: tuple[bytes, ...],
-        accesses: Sequence[Access],
-        refused: DiagnosticsError,
-        people: People,
-    ) -> None:
-        """That somebody tried stands in the log, with the permission it was tried under."""
-        fields: dict[str, Any] = {"reason": reason_of(refused), "actions": [one.verb for one in accesses]}
-        if refused.detail:
-            fields["detail"] = refused.detail
-        fields |= await asyncio.to_thread(self._about, on.log, request)
-        unit = Unit(on.log, (*decision, on.entry(DIAGNOSTICS_REFUSED, fields)), guards)
-        await self._directory.append(unit, people)
-
-    def _about(self, log: int, request: Any) -> dict[str, str]:
-        """The records that a request names, as far as there are such: nobody vouches for what else it says."""
-        named = {kind: getattr(request, f"{kind}_id", "") for kind in (CAPTURE_RECORD, NOTICE, ATTESTATION)}
-        return {kind: id for kind, id in named.items() if id and self._known(log, kind, id)}
+    def _existing(self, log: int, about: Mapping[str, str]) -> dict[str, str]:
+        """The records among those that a request names: nothing vouches for what else it says."""
+        return {kind: id for kind, id in about.items() if id and self._known(log, kind, id)}
 
 
 class PolicyRights:
-    """What the policy in force says of a capture that runs. Nothing is recorded unless it ends the capture."""
+    """The rights of persons to a capture that runs. Nothing is recorded unless a lost right ends the capture."""
 
     def __init__(self, policies: Policies, now_us: Callable[[], int]) -> None:
         self._policies = policies
         self._now_us = now_us
 
-    async def may(self, log: int, capture: str, standing: Standing, rights: Iterable[CaptureRight]) -> bool:
-        """Whether the person has all these rights to this capture now. Nobody has any.
+    async def may(self, log: int, capture: str, requester: Requester, rights: Iterable[CaptureRight]) -> bool:
+        """Return whether the person has all these rights to this capture now. An erased person has none.
 
         Raises:
             LogUnavailable: the policy cannot be read.
         """
-        if not standing.name:
+        if not requester.name:
             return False
         snapshot = await self._policies.refresh(log)
-        purpose = Purpose(standing.purpose) if standing.purpose else None
-        context = Context(self._now_us(), purpose, standing.case, standing.zone)
+        purpose = Purpose(requester.purpose) if requester.purpose else None
+        context = Context(self._now_us(), purpose, requester.case, requester.zone)
         item = Resource(ResourceType.CAPTURE, capture)
-        return all(snapshot.decide(standing.name, Verb(right), item, context).allowed for right in rights)
+        return all(snapshot.decide(requester.name, Verb(right), item, context).allowed for right in rights)
 
 
-def of_tenant(tenant: str, verb: Verb) -> Access:
+def diagnostics_access(tenant: str, verb: Verb) -> Access:
     """An access to the diagnostics of a tenant."""
     return Access(verb, Resource(ResourceType.DIAGNOSTICS, tenant))
 
 
-def of_capture(capture: str, verb: Verb) -> Access:
+def capture_access(capture: str, verb: Verb) -> Access:
     """An access to one capture."""
     return Access(verb, Resource(ResourceType.CAPTURE, capture))

@@ -1,88 +1,52 @@
-"""DiagnosticsService: what the customer permits, and what it lets be counted."""
+"""TermsService: what the customer permits."""
 
 import asyncio
 
 from linewarden.authz.model import Verb
-from linewarden.diagnostics.change import Occasion, Step
+from linewarden.diagnostics.change import ActorContext, Change
 from linewarden.diagnostics.consent.terms import TermsChanged
 from linewarden.diagnostics.consent_model import Terms
-from linewarden.server.access import ServicerContext
-from linewarden.server.diagnostics.messages import (
-    RESPONSIBILITIES,
-    terms_message,
-)
-from linewarden.server.diagnostics.rpc import DeskService, of_own
-from linewarden.server.door import Entrance
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.server.admission import AdmittedRequest
+from linewarden.server.diagnostics.messages import RESPONSIBILITIES, terms_message
+from linewarden.server.diagnostics.rpc import DiagnosticsServicer, named_in, own_diagnostics
+from linewarden.v1 import terms_pb2 as pb
 
 
-class CustomerService(DeskService):
-    """Terms and usage."""
+class TermsServicer(DiagnosticsServicer):
+    """Answers EnableDiagnostics, DisableDiagnostics and GetDiagnostics."""
 
-    async def EnableDiagnostics(
-        self, request: pb.EnableDiagnosticsRequest, context: ServicerContext
+    async def enable_diagnostics(
+        self, admitted: AdmittedRequest, request: pb.EnableDiagnosticsRequest
     ) -> pb.EnableDiagnosticsResponse:
-        """Permit diagnoses."""
+        """Permit diagnostics, or change the terms."""
 
-        def make(on: Occasion) -> Step[TermsChanged]:
-            accepted = [RESPONSIBILITIES[one] for one in request.accepted]
+        def make(ctx: ActorContext) -> Change[TermsChanged]:
+            accepted = [RESPONSIBILITIES[number] for number in request.accepted]
             waived, days = request.approval_waived, request.retention_days
-            return self._desks.terms.enable(on, accepted, approval_waived=waived, retention_days=days)
+            return self._services.terms.enable(ctx, accepted, approval_waived=waived, retention_days=days)
 
-        async def answer(entrance: Entrance) -> pb.EnableDiagnosticsResponse:
-            done = await self._steps.take(entrance, request, [of_own(entrance, Verb.ENABLE_DIAGNOSTICS)], make)
-            return pb.EnableDiagnosticsResponse(diagnostics=await self._terms(entrance.log, done.terms))
+        access = own_diagnostics(admitted, Verb.ENABLE_DIAGNOSTICS)
+        done = await self._recorder.commit(admitted, [access], make, named_in(request))
+        return pb.EnableDiagnosticsResponse(diagnostics=await self._message(admitted.log, done.terms))
 
-        return await self._serve(context, request, answer)
-
-    async def DisableDiagnostics(
-        self, request: pb.DisableDiagnosticsRequest, context: ServicerContext
+    async def disable_diagnostics(
+        self, admitted: AdmittedRequest, request: pb.DisableDiagnosticsRequest
     ) -> pb.DisableDiagnosticsResponse:
-        """Forbid diagnoses, and stop what runs."""
+        """Forbid diagnostics, and stop what runs."""
+        access = own_diagnostics(admitted, Verb.ENABLE_DIAGNOSTICS)
+        done = await self._recorder.commit(admitted, [access], self._services.terms.disable, named_in(request))
+        await self._services.supervisor.stop_recorded(admitted.log, done.ended)
+        terms = await self._message(admitted.log, done.terms)
+        return pb.DisableDiagnosticsResponse(diagnostics=terms, captures_ended=len(done.ended))
 
-        async def answer(entrance: Entrance) -> pb.DisableDiagnosticsResponse:
-            access = of_own(entrance, Verb.ENABLE_DIAGNOSTICS)
-            done = await self._steps.take(entrance, request, [access], self._desks.terms.disable)
-            await self._nudge(entrance.log, done.ended)
-            terms = await self._terms(entrance.log, done.terms)
-            return pb.DisableDiagnosticsResponse(diagnostics=terms, captures_ended=len(done.ended))
-
-        return await self._serve(context, request, answer)
-
-    async def GetDiagnostics(
-        self, request: pb.GetDiagnosticsRequest, context: ServicerContext
+    async def get_diagnostics(
+        self, admitted: AdmittedRequest, _request: pb.GetDiagnosticsRequest
     ) -> pb.GetDiagnosticsResponse:
-        """Say how it stands."""
+        """Read the terms."""
+        await self._recorder.read(admitted, own_diagnostics(admitted, Verb.VIEW_METADATA))
+        _stored, terms = await asyncio.to_thread(self._services.repository.terms, admitted.log)
+        return pb.GetDiagnosticsResponse(diagnostics=await self._message(admitted.log, terms))
 
-        async def answer(entrance: Entrance) -> pb.GetDiagnosticsResponse:
-            await self._steps.look(entrance, request, of_own(entrance, Verb.VIEW_METADATA))
-            _stored, terms = await asyncio.to_thread(self._desks.books.terms, entrance.log)
-            return pb.GetDiagnosticsResponse(diagnostics=await self._terms(entrance.log, terms))
-
-        return await self._serve(context, request, answer)
-
-    async def ShareUsage(self, request: pb.ShareUsageRequest, context: ServicerContext) -> pb.ShareUsageResponse:
-        """Opt in or out."""
-
-        async def answer(entrance: Entrance) -> pb.ShareUsageResponse:
-            access = of_own(entrance, Verb.SHARE_USAGE)
-            done = await self._steps.take(
-                entrance, request, [access], lambda on: self._desks.terms.share_usage(on, share=request.share)
-            )
-            return pb.ShareUsageResponse(shares_usage=done.terms.shares_usage)
-
-        return await self._serve(context, request, answer)
-
-    async def GetUsage(self, request: pb.GetUsageRequest, context: ServicerContext) -> pb.GetUsageResponse:
-        """Show what would be sent."""
-
-        async def answer(entrance: Entrance) -> pb.GetUsageResponse:
-            await self._steps.look(entrance, request, of_own(entrance, Verb.SHARE_USAGE))
-            await asyncio.to_thread(self._desks.usage.close_days, entrance.now_us)
-            return pb.GetUsageResponse(document=await asyncio.to_thread(self._desks.usage.document))
-
-        return await self._serve(context, request, answer)
-
-    async def _terms(self, log: int, terms: Terms) -> pb.Diagnostics:
-        names = await asyncio.to_thread(self._desks.safe.names, log, [terms.changed_by])
+    async def _message(self, log: int, terms: Terms) -> pb.Diagnostics:
+        names = await asyncio.to_thread(self._services.private_values.names, log, [terms.changed_by])
         return terms_message(terms, names.get(terms.changed_by, ""))

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from linewarden.diagnostics.agent.send_queue import Outbox
+from linewarden.diagnostics.agent.send_queue import SendQueue
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.packets.model import StopReason
-from linewarden.diagnostics.probes.model import Findings, clean
+from linewarden.diagnostics.probes.model import ProbeResult, clean
 from linewarden.server.diagnostics.messages import number
 from linewarden.server.errors import InvalidRequest, Violation
 from linewarden.server.workers.remote_worker import RemoteWorker
@@ -14,31 +14,31 @@ from linewarden.v1 import worker_pb2
 _NONSENSE = Violation("said", "said.sense", "must make sense")
 
 
-class Link:
+class WorkerConnection:
     """A worker that is there, for as long as its stream lives."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.captures: dict[str, RemoteWorker] = {}
-        self.probes: dict[str, asyncio.Future[Findings]] = {}
-        self.outbox: Outbox[worker_pb2.AttendResponse] = Outbox()
+        self.probes: dict[str, asyncio.Future[ProbeResult]] = {}
+        self.send_queue: SendQueue[worker_pb2.ConnectResponse] = SendQueue()
 
-    def say(self, message: worker_pb2.AttendResponse) -> None:
+    def say(self, message: worker_pb2.ConnectResponse) -> None:
         """Say something to the worker. One that does not listen is gone."""
-        self.outbox.put(message)
-        if self.outbox.closed:
+        self.send_queue.put(message)
+        if self.send_queue.closed:
             self.end()
 
     def end(self) -> None:
         """The worker is gone, and with it all that it was to do."""
-        self.outbox.close()
+        self.send_queue.close()
         for capture in self.captures.values():
             capture.lose()
         for probe in self.probes.values():
             if not probe.done():
                 probe.set_exception(DiagnosisUnavailable())
 
-    def hear(self, message: worker_pb2.AttendRequest) -> None:
+    def hear(self, message: worker_pb2.ConnectRequest) -> None:
         """Take what the worker says.
 
         Raises:
@@ -49,7 +49,7 @@ class Link:
         except ValueError:
             raise InvalidRequest((_NONSENSE,)) from None
 
-    def _hear(self, message: worker_pb2.AttendRequest) -> None:
+    def _hear(self, message: worker_pb2.ConnectRequest) -> None:
         said = message.WhichOneof("said")
         if said == "probed":
             self._probed(message.probed)
@@ -61,7 +61,7 @@ class Link:
         if capture is None:
             # Begun too late, or after this process let go of it: a capture that nobody watches must not go on.
             stop = worker_pb2.StopCapture(capture_id=capture_id, reason=number(StopReason.LEASE_LOST))
-            self.say(worker_pb2.AttendResponse(stop=stop))
+            self.say(worker_pb2.ConnectResponse(stop=stop))
         elif said == "progress":
             capture.hear_progress(message.progress)
         elif said == "ended":
@@ -74,5 +74,5 @@ class Link:
         probe = self.probes.get(message.probe_id)
         if probe is not None and not probe.done():
             probe.set_result(
-                Findings(message.succeeded, {name: clean(text) for name, text in message.findings.items()})
+                ProbeResult(message.succeeded, {name: clean(text) for name, text in message.findings.items()})
             )

@@ -10,7 +10,7 @@ from linewarden.server.addresses import listen
 from linewarden.server.registration import Registration
 from linewarden.server.settings import Settings
 from linewarden.server.tls import authority_of, check_certificate
-from linewarden.server.workers.remote_workers import Hub
+from linewarden.server.workers.remote_workers import RemoteWorkers
 from linewarden.v1 import worker_pb2_grpc
 
 _OPTIONS = [
@@ -26,7 +26,7 @@ _OPTIONS = [
 ]
 
 
-async def open_worker_door(settings: Settings, hub: Hub) -> tuple[grpc.aio.Server, str]:
+async def open_worker_listener(settings: Settings, remote_workers: RemoteWorkers) -> tuple[grpc.aio.Server, str]:
     """Listen for workers; the server and the address it listens on.
 
     Raises:
@@ -41,7 +41,7 @@ async def open_worker_door(settings: Settings, hub: Hub) -> tuple[grpc.aio.Serve
     credentials = grpc.ssl_server_credentials([(key, chain)], authority, require_client_auth=True)
     server = grpc.aio.server(options=_OPTIONS)
     registration: Any = Registration(server)
-    worker_pb2_grpc.add_CaptureWorkerServiceServicer_to_server(hub, registration)
+    worker_pb2_grpc.add_CaptureWorkerServiceServicer_to_server(remote_workers, registration)
     port = listen(settings.capture_listen, lambda: server.add_secure_port(settings.capture_listen, credentials))
     await server.start()
     return server, f"{settings.capture_listen.rpartition(':')[0]}:{port}"

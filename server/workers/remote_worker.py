@@ -7,14 +7,14 @@ from pathlib import Path
 
 from linewarden.diagnostics.agent.messages import evidence_said, reason_of, tally_of
 from linewarden.diagnostics.capture_model import Tally
-from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.captures.failures import CaptureFailure
 from linewarden.diagnostics.captures.ports import Order, Outcome
 from linewarden.diagnostics.packets.model import StopReason
 from linewarden.server.diagnostics.messages import number
 from linewarden.server.workers.delivery import Delivered, Delivery
 from linewarden.v1 import worker_pb2
 
-Say = Callable[[worker_pb2.AttendResponse], None]
+Say = Callable[[worker_pb2.ConnectResponse], None]
 
 #: A worker that says nothing of a capture for so long is lost, seconds; it should say something every second.
 SILENCE_S = 30.0
@@ -55,7 +55,7 @@ class RemoteWorker:
     def heartbeat(self, *, paused: bool) -> None:
         """Let it go on for another lease, taking packets or not."""
         beat = worker_pb2.CaptureHeartbeat(capture_id=self._capture_id, paused=paused)
-        self._say(worker_pb2.AttendResponse(heartbeat=beat))
+        self._say(worker_pb2.ConnectResponse(heartbeat=beat))
 
     def stop(self, reason: StopReason) -> None:
         """Tell it to stop; the first reason counts."""
@@ -64,7 +64,7 @@ class RemoteWorker:
         self._stopped = True
         self._until = self._monotonic() + STOPPING_S
         order = worker_pb2.StopCapture(capture_id=self._capture_id, reason=number(reason))
-        self._say(worker_pb2.AttendResponse(stop=order))
+        self._say(worker_pb2.ConnectResponse(stop=order))
 
     async def ended(self) -> Outcome:
         """Wait until it has ended and its evidence is here, or it is lost."""
@@ -103,17 +103,25 @@ class RemoteWorker:
         whole = stated is not None and came == Delivered(stated.sealed_bytes, stated.sealed_sha256)
         reason = StopReason.DISK_LOW if self._disk_full else reason_of(message)
         self._tally = replace(tally_of(message.counters), complete=reason is not StopReason.WORKER_LOST)
-        said = message.cause if message.cause in set(Cause) else ""
+        said = message.cause if message.cause in set(CaptureFailure) else ""
         if whole:
             self._end(Outcome(reason, self._tally, stated, said))
         else:
-            here = Cause.NO_ROOM if self._disk_full else Cause.NOT_SEALED if stated is None else Cause.NOT_DELIVERED
+            here = (
+                CaptureFailure.NO_ROOM
+                if self._disk_full
+                else CaptureFailure.NOT_SEALED
+                if stated is None
+                else CaptureFailure.NOT_DELIVERED
+            )
             self._end(Outcome(reason, self._tally, None, said or here))
 
     def lose(self) -> None:
         """Nothing more will be heard of it."""
         self.hear_begun(begun=False)
-        self._end(Outcome(StopReason.WORKER_LOST, replace(self._tally, complete=False), None, Cause.WORKER_LOST))
+        self._end(
+            Outcome(StopReason.WORKER_LOST, replace(self._tally, complete=False), None, CaptureFailure.WORKER_LOST)
+        )
 
     @property
     def over(self) -> bool:

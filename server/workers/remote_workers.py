@@ -15,14 +15,15 @@ from linewarden.audit.note import Signer
 from linewarden.diagnostics.agent.certificates import worker_in
 from linewarden.diagnostics.agent.messages import PROTOCOL
 from linewarden.diagnostics.agent.orders import sign_capture, sign_probe
-from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.captures.failures import CaptureFailure
 from linewarden.diagnostics.captures.ports import Order
 from linewarden.diagnostics.errors import DiagnosisUnavailable
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
-from linewarden.server.access import ServicerContext
-from linewarden.server.errors import CredentialsInvalid, InvalidRequest, Violation, abort
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
+from linewarden.server.errors import CredentialsInvalid, InvalidRequest, Violation
+from linewarden.server.grpc_status import abort
+from linewarden.server.rpc import ServicerContext
 from linewarden.server.validation import Validator, compile_validator
-from linewarden.server.workers.connection import Link
+from linewarden.server.workers.connection import WorkerConnection
 from linewarden.server.workers.delivery import TooLong
 from linewarden.server.workers.remote_worker import SILENCE_S, RemoteWorker
 from linewarden.v1 import worker_pb2
@@ -43,7 +44,7 @@ _LENGTH = Violation("content", "content.length", "must not pass the limit of the
 Record = Callable[[str, str], Awaitable[None]]
 
 
-class Hub(CaptureWorkerServiceServicer):
+class RemoteWorkers(CaptureWorkerServiceServicer):
     """The workers that attend to this process.
 
     `path` says where the evidence of a capture is to lie; `record` enters a kind and a worker's name into the system
@@ -63,7 +64,7 @@ class Hub(CaptureWorkerServiceServicer):
         self._record = record
         self._now_ns = now_ns
         self._monotonic = monotonic
-        self._links: dict[str, Link] = {}
+        self._connections: dict[str, WorkerConnection] = {}
         self._attended: dict[str, list[float]] = {}
         self._validate: dict[str, Validator] = {
             name: compile_validator(message)
@@ -77,7 +78,7 @@ class Hub(CaptureWorkerServiceServicer):
         Raises:
             DiagnosisUnavailable: it is not.
         """
-        self._link(worker)
+        self._connection(worker)
 
     async def launch(self, order: Order) -> RemoteWorker:
         """Have a capture run by the worker that its ticket names.
@@ -85,60 +86,62 @@ class Hub(CaptureWorkerServiceServicer):
         Raises:
             DiagnosisUnavailable: it is not there, or does not begin. `detail` is the cause.
         """
-        link, capture_id = self._link(order.ticket.worker), order.ticket.id
-        capture = link.captures[capture_id] = RemoteWorker(order, link.say, self._path(capture_id), self._monotonic)
+        connection, capture_id = self._connection(order.ticket.worker), order.ticket.id
+        capture = connection.captures[capture_id] = RemoteWorker(
+            order, connection.say, self._path(capture_id), self._monotonic
+        )
         note = worker_pb2.SignedOrder(note=sign_capture(order, self._signer), id=capture_id)
-        link.say(worker_pb2.AttendResponse(start=note))
+        connection.say(worker_pb2.ConnectResponse(start=note))
         begun = False
         with suppress(TimeoutError):
             async with asyncio.timeout(START_S):
                 begun = await asyncio.shield(capture.begun)
         if not begun:
             # Should it begin all the same, it is unknown by then and told to stop.
-            link.captures.pop(capture_id, None)
-            raise DiagnosisUnavailable(Cause.ORDER if capture.begun.done() else Cause.SILENT)
+            connection.captures.pop(capture_id, None)
+            raise DiagnosisUnavailable(CaptureFailure.ORDER if capture.begun.done() else CaptureFailure.SILENT)
         return capture
 
-    async def probe(self, order: ProbeOrder) -> Findings:
+    async def probe(self, order: ProbeOrder) -> ProbeResult:
         """Have a probe run by the worker that its order names.
 
         Raises:
             DiagnosisUnavailable: it is not there, leaves, or does not answer in time.
         """
-        link, id = self._link(order.worker), secrets.token_hex(16)
-        found: asyncio.Future[Findings] = asyncio.get_running_loop().create_future()
-        link.probes[id] = found
+        connection, id = self._connection(order.worker), secrets.token_hex(16)
+        found: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
+        connection.probes[id] = found
         note = worker_pb2.SignedOrder(note=sign_probe(id, order, self._now_ns(), self._signer), id=id)
-        link.say(worker_pb2.AttendResponse(probe=note))
+        connection.say(worker_pb2.ConnectResponse(probe=note))
         try:
             async with asyncio.timeout(order.timeout_s + _PROBE_MARGIN_S):
                 return await found
         except TimeoutError:
             raise DiagnosisUnavailable from None
         finally:
-            del link.probes[id]
+            del connection.probes[id]
 
-    async def Attend(  # noqa: N802 - the name of the rpc
-        self, request_iterator: AsyncIterator[worker_pb2.AttendRequest], context: ServicerContext
-    ) -> AsyncIterator[worker_pb2.AttendResponse]:
+    async def Connect(  # noqa: N802 - the name of the rpc
+        self, request_iterator: AsyncIterator[worker_pb2.ConnectRequest], context: ServicerContext
+    ) -> AsyncIterator[worker_pb2.ConnectResponse]:
         """Connect a worker for as long as the stream lives."""
         try:
-            link = Link(self._named(context))
-            self._check_rate(link.name)
+            connection = WorkerConnection(self._named(context))
+            self._check_rate(connection.name)
             await self._greeted(request_iterator)
-            await self._record(WORKER_ATTENDED, link.name)
+            await self._record(WORKER_ATTENDED, connection.name)
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker gets a status that says so
             await abort(context, error)
-        self._attach(link)
-        hearing = asyncio.create_task(self._hear(link, request_iterator))
+        self._attach(connection)
+        hearing = asyncio.create_task(self._hear(connection, request_iterator))
         try:
-            yield worker_pb2.AttendResponse(welcome=worker_pb2.WorkerWelcome(protocol=PROTOCOL))
-            async for message in link.outbox:
+            yield worker_pb2.ConnectResponse(welcome=worker_pb2.WorkerWelcome(protocol=PROTOCOL))
+            async for message in connection.send_queue:
                 yield message
         finally:
             hearing.cancel()
-            link.end()
-            await self._leave(link)
+            connection.end()
+            await self._leave(connection)
 
     async def DeliverEvidence(  # noqa: N802 - the name of the rpc
         self, request_iterator: AsyncIterator[worker_pb2.DeliverEvidenceRequest], context: ServicerContext
@@ -153,11 +156,11 @@ class Hub(CaptureWorkerServiceServicer):
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker gets a status that says so
             await abort(context, error)
 
-    def _link(self, worker: str) -> Link:
-        link = self._links.get(worker)
-        if link is None:
+    def _connection(self, worker: str) -> WorkerConnection:
+        connection = self._connections.get(worker)
+        if connection is None:
             raise DiagnosisUnavailable
-        return link
+        return connection
 
     @staticmethod
     def _named(context: ServicerContext) -> str:
@@ -168,12 +171,12 @@ class Hub(CaptureWorkerServiceServicer):
         return name
 
     @staticmethod
-    async def _greeted(requests: AsyncIterator[worker_pb2.AttendRequest]) -> None:
+    async def _greeted(requests: AsyncIterator[worker_pb2.ConnectRequest]) -> None:
         try:
             async with asyncio.timeout(START_S):
-                first = await anext(aiter(requests), worker_pb2.AttendRequest())
+                first = await anext(aiter(requests), worker_pb2.ConnectRequest())
         except TimeoutError:
-            first = worker_pb2.AttendRequest()
+            first = worker_pb2.ConnectRequest()
         if first.hello.protocol != PROTOCOL:
             raise InvalidRequest((_HELLO,))
 
@@ -189,39 +192,39 @@ class Hub(CaptureWorkerServiceServicer):
             raise DiagnosisUnavailable
         self._attended[worker] = [*recent, now]
 
-    def _attach(self, link: Link) -> None:
-        before = self._links.get(link.name)
+    def _attach(self, connection: WorkerConnection) -> None:
+        before = self._connections.get(connection.name)
         if before is not None:
             # It would not dial in again if it still had its earlier stream, whatever this side sees of that.
             before.end()
-        self._links[link.name] = link
+        self._connections[connection.name] = connection
 
-    async def _leave(self, link: Link) -> None:
-        if self._links.get(link.name) is link:
-            del self._links[link.name]
+    async def _leave(self, connection: WorkerConnection) -> None:
+        if self._connections.get(connection.name) is connection:
+            del self._connections[connection.name]
         try:
-            await asyncio.shield(self._record(WORKER_LEFT, link.name))
+            await asyncio.shield(self._record(WORKER_LEFT, connection.name))
         except LogUnavailable:
             structlog.get_logger().warning("worker_not_recorded")
 
-    async def _hear(self, link: Link, requests: AsyncIterator[worker_pb2.AttendRequest]) -> None:
+    async def _hear(self, connection: WorkerConnection, requests: AsyncIterator[worker_pb2.ConnectRequest]) -> None:
         """Take what the worker says until it says no more, or nonsense."""
         try:
             async for message in requests:
                 self._check(message)
-                link.hear(message)
+                connection.hear(message)
         except InvalidRequest:
             structlog.get_logger().warning("worker_not_understood")
         finally:
-            link.end()
+            connection.end()
 
     def _check(self, message: Any) -> None:
         if violations := self._validate[message.DESCRIPTOR.name](message):
             raise InvalidRequest(violations)
 
     def _awaited(self, worker: str, first: worker_pb2.DeliverEvidenceRequest | None) -> RemoteWorker:
-        link = self._links.get(worker)
-        capture = None if link is None or first is None else link.captures.get(first.capture_id)
+        connection = self._connections.get(worker)
+        capture = None if connection is None or first is None else connection.captures.get(first.capture_id)
         if capture is None:
             raise InvalidRequest((_CAPTURE,))
         return capture

@@ -5,14 +5,14 @@ from pathlib import Path
 from linewarden.diagnostics.agent.local_workers import LocalWorkers
 from linewarden.diagnostics.capture_model import Evidence, Reader
 from linewarden.diagnostics.captures.ports import Order, RunningWorker
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
-from linewarden.server.workers.remote_workers import Hub
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
+from linewarden.server.workers.remote_workers import RemoteWorkers
 
 
-class Fleet:
+class WorkerRouter:
     """Sends each order to where it belongs. All evidence ends in one folder, wherever it was made."""
 
-    def __init__(self, here: LocalWorkers, elsewhere: Hub) -> None:
+    def __init__(self, here: LocalWorkers, elsewhere: RemoteWorkers) -> None:
         self._here = here
         self._elsewhere = elsewhere
 
@@ -42,7 +42,7 @@ class Fleet:
             return await self._elsewhere.launch(order)
         return await self._here.launch(order, input_fd)
 
-    async def probe(self, order: ProbeOrder) -> Findings:
+    async def probe(self, order: ProbeOrder) -> ProbeResult:
         """Run a probe where its order says.
 
         Raises:

@@ -12,7 +12,7 @@ from linewarden.audit.model import Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.diagnostics.consent_model import NoticeChannel, Receipt, ReceiptCounts, ReceiptFact
 from linewarden.diagnostics.store import schema
-from linewarden.diagnostics.store.records import Change, Lease, RecordStore, add_receipts, apply_changes
+from linewarden.diagnostics.store.records import Lease, RecordChange, RecordStore, add_receipts, apply_changes
 from linewarden.diagnostics.store.usage import UsageStore, add_count
 
 DAY = 20_000
@@ -30,9 +30,9 @@ def append(store: LogStore, effect: Callable[[Any], None], log: int = 1) -> obje
     return store.append([Unit(log, (b"x",), effect=effect)])[0]
 
 
-def put(id: str, replaces: int = 0, state: str = "new", created_us: int = 1) -> Change:
+def put(id: str, replaces: int = 0, state: str = "new", created_us: int = 1) -> RecordChange:
     """A change of a record of the kind `thing`."""
-    return Change("thing", id, replaces, created_us, state, state.encode())
+    return RecordChange("thing", id, replaces, created_us, state, state.encode())
 
 
 def test_a_record_is_changed_only_from_the_version_it_was_read_at(store: LogStore, records: RecordStore) -> None:

@@ -16,7 +16,7 @@ from linewarden.server.bootstrap import Running
 from linewarden.server.tls import make_development_certificates
 from linewarden.server.workers.certificates import make_authority
 from linewarden.server.workers.enrolment import enrol
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2
 from tests.integration.conftest import Client, Site
 from tests.integration.diagnosing import Diagnosing
 
@@ -82,7 +82,7 @@ class Branch:
     async def started(self, **more: Any) -> str:
         """A capture that runs at the worker's host."""
         id = await self.armed(**more)
-        assert (await self.acme.ask("StartCapture", capture_id=id)).capture.state == pb.SESSION_STATE_RUNNING
+        assert (await self.acme.ask("StartCapture", capture_id=id)).capture.state == capture_pb2.CAPTURE_STATE_RUNNING
         return id
 
     async def attended(self, count: int) -> None:

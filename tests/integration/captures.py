@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from linewarden.diagnostics.evidence.sealing import unseal
+from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
 from tests.integration.conftest import TENANT, Site, person
 from tests.integration.diagnosing import IDENTITY, PORT, Diagnosing
 
@@ -33,7 +33,7 @@ async def started(acme: Diagnosing, **more: Any) -> str:
     """A capture that runs."""
     id = await acme.armed(**more)
     capture = (await acme.ask("StartCapture", capture_id=id)).capture
-    assert capture.state == pb.SESSION_STATE_RUNNING
+    assert capture.state == pb.CAPTURE_STATE_RUNNING
     return id
 
 
@@ -41,7 +41,7 @@ async def ended(acme: Diagnosing, id: str, within_s: float = 20) -> pb.Capture:
     """Wait until a capture has ended."""
     async with asyncio.timeout(within_s):
         capture = await acme.capture(id)
-        while capture.state in {pb.SESSION_STATE_RUNNING, pb.SESSION_STATE_PAUSED, pb.SESSION_STATE_STOPPING}:
+        while capture.state in {pb.CAPTURE_STATE_RUNNING, pb.CAPTURE_STATE_PAUSED, pb.CAPTURE_STATE_STOPPING}:
             await asyncio.sleep(0.1)
             capture = await acme.capture(id)
     return capture
@@ -51,10 +51,12 @@ async def evidence(acme: Diagnosing, id: str) -> bytes:
     """The evidence of a capture, opened by its reader and compared with what is recorded of it."""
     recorded = (await acme.capture(id)).evidence
     request = pb.ReadEvidenceRequest(
-        tenant=TENANT,
-        subject=person("admin"),
+        header=core_pb2.RequestHeader(
+            tenant=TENANT,
+            subject=person("admin"),
+            context=core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711"),
+        ),
         capture_id=id,
-        context=core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711"),
     )
     parts = [part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=10)]
     plain = io.BytesIO()
@@ -65,7 +67,9 @@ async def evidence(acme: Diagnosing, id: str) -> bytes:
 
 async def watch(acme: Diagnosing, id: str) -> list[pb.WatchCaptureResponse]:
     """All that the stream of a capture says."""
-    request = pb.WatchCaptureRequest(tenant=TENANT, subject=person("admin"), capture_id=id)
+    request = pb.WatchCaptureRequest(
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), capture_id=id
+    )
     return [one async for one in acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=20)]
 
 

@@ -94,7 +94,9 @@ class Client:
 
     async def change(self, subject: str = "admin", **change: Any) -> policy_pb2.ChangePolicyResponse:
         """Add and remove statements of the policy."""
-        request = policy_pb2.ChangePolicyRequest(tenant=TENANT, subject=person(subject), **change)
+        request = policy_pb2.ChangePolicyRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject)), **change
+        )
         answer: policy_pb2.ChangePolicyResponse = await self.call(self.policy.ChangePolicy, request)
         return answer
 
@@ -117,19 +119,23 @@ class Client:
 
     async def entry(self, index: int, subject: str = "erik") -> audit_pb2.GetEntryResponse:
         """One entry with its proof."""
-        request = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person(subject), index=index)
+        request = audit_pb2.GetEntryRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject)), index=index
+        )
         answer: audit_pb2.GetEntryResponse = await self.call(self.audit.GetEntry, request)
         return answer
 
     async def checkpoint(self, old_size: int = 0, subject: str = "erik") -> audit_pb2.GetCheckpointResponse:
         """A signed checkpoint."""
-        request = audit_pb2.GetCheckpointRequest(tenant=TENANT, subject=person(subject), old_size=old_size)
+        request = audit_pb2.GetCheckpointRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject)), old_size=old_size
+        )
         answer: audit_pb2.GetCheckpointResponse = await self.call(self.audit.GetCheckpoint, request)
         return answer
 
     async def export(self, folder: Path, subject: str = "erik") -> str:
         """Write the log into a folder; returns the verifier key."""
-        request = audit_pb2.ExportLogRequest(tenant=TENANT, subject=person(subject))
+        request = audit_pb2.ExportLogRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject)))
         key = ""
         async for file in self.audit.ExportLog(request, metadata=self.metadata, timeout=60):
             target = folder / file.path
@@ -161,22 +167,19 @@ def check_request(subject: str, verb: str, type: str, id: str, **more: Any) -> a
     )
     more["tenant"] = more.pop("home", "")
     return access_pb2.CheckRequest(
-        tenant=TENANT,
-        request_id=more.pop("request_id", ""),
-        subject=person(subject),
+        header=core_pb2.RequestHeader(
+            tenant=TENANT, request_id=more.pop("request_id", ""), subject=person(subject), context=context
+        ),
         verb=VERB_NUMBERS[verb],
         resource=core_pb2.Resource(type=TYPE_NUMBERS[type], id=id, **more),
-        context=context,
     )
 
 
 def query_request(reader: str = "erik", **more: Any) -> audit_pb2.QueryEntriesRequest:
     """The query; what is not a field of the request is one of the filter."""
-    own: dict[str, Any] = {
-        name: more.pop(name) for name in ("page_size", "page_token", "oldest_first", "tenant") if name in more
-    }
-    filter = audit_pb2.EntryFilter(**more)
-    return audit_pb2.QueryEntriesRequest(subject=person(reader), filter=filter, **{"tenant": TENANT} | own)
+    header = core_pb2.RequestHeader(tenant=more.pop("tenant", TENANT), subject=person(reader))
+    own: dict[str, Any] = {name: more.pop(name) for name in ("page_size", "page_token", "oldest_first") if name in more}
+    return audit_pb2.QueryEntriesRequest(header=header, filter=audit_pb2.EntryFilter(**more), **own)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from typing import Any
 
 from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.server.bootstrap import Running
-from linewarden.v1 import core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, terms_pb2
+from tests.contract_calls import Stubs, request_type
 from tests.integration.conftest import TENANT, Client, Site, person, serving
 
 TERMS_VERBS = (
@@ -43,21 +42,23 @@ RULES = (
     "allow //partner/ines attest_notice,enable_diagnostics,publish_notice,send_notice diagnostics any",
 )
 
-RESPONSIBILITIES = [number for number in pb.Responsibility.values() if number]
+RESPONSIBILITIES = [number for number in terms_pb2.Responsibility.values() if number]
 #: What is captured; another port in each run, because loopback is everybody's.
 PORT = 40_000 + os.getpid() % 5_000
 CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
 IDENTITY: Any = pyrage.x25519.Identity.generate()
-READER = pb.EvidenceReader(name="erik", public_key=str(IDENTITY.to_public()))
-LIMITS = pb.CaptureLimits(seconds=60, bytes=1 << 20, packets=10_000, snaplen=65_535, disk_free_min=0, loss_budget=1_000)
+READER = capture_pb2.EvidenceReader(name="erik", public_key=str(IDENTITY.to_public()))
+LIMITS = capture_pb2.CaptureLimits(
+    seconds=60, bytes=1 << 20, packets=10_000, snaplen=65_535, disk_free_min=0, loss_budget=1_000
+)
 
 
 class Diagnosing:
-    """A caller of DiagnosticsService."""
+    """A caller of the services of diagnostics."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.stub = DiagnosticsServiceStub(client.channel)
+        self.stub = Stubs(client.channel)
 
     async def ask(self, method: str, subject: str = "admin", /, **fields: Any) -> Any:
         """Call a method by its name."""
@@ -71,31 +72,36 @@ class Diagnosing:
     @staticmethod
     def request(method: str, subject: str, **fields: Any) -> Any:
         """The request of a method, for a case unless it says otherwise."""
-        kind = getattr(pb, f"{method}Request")
-        return kind(tenant=TENANT, subject=person(subject), **{"context": CONTEXT} | fields)
+        stated: dict[str, Any] = {name: fields.pop(name) for name in ("request_id", "context") if name in fields}
+        header = core_pb2.RequestHeader(tenant=TENANT, subject=person(subject), **{"context": CONTEXT} | stated)
+        return request_type(method)(header=header, **fields)
 
     async def enable(self, **more: Any) -> None:
         """Enable diagnostics on usual terms."""
         terms: dict[str, Any] = {"accepted": RESPONSIBILITIES, "retention_days": 7} | more
         await self.ask("EnableDiagnostics", **terms)
 
-    async def publish(self, english: str = "Calls of a fault are captured.") -> pb.Notice:
+    async def publish(self, english: str = "Calls of a fault are captured.") -> notice_pb2.Notice:
         """Publish a notice."""
-        texts = [pb.NoticeText(language="en", text=english),
-                 pb.NoticeText(language="de", text="Gespräche einer Störung werden aufgezeichnet.")]  # fmt: skip
+        texts = [notice_pb2.NoticeText(language="en", text=english),
+                 notice_pb2.NoticeText(language="de", text="Gespräche der Störung werden aufgezeichnet.")]  # fmt: skip
         answer = await self.ask(
-            "PublishNotice", notice_id="faults", texts=texts, channels=[pb.NOTICE_CHANNEL_EMAIL], audience="all staff"
+            "PublishNotice",
+            notice_id="faults",
+            texts=texts,
+            channels=[notice_pb2.NOTICE_CHANNEL_EMAIL],
+            audience="all staff",
         )
-        notice: pb.Notice = answer.notice
+        notice: notice_pb2.Notice = answer.notice
         return notice
 
-    async def attest(self, subject: str = "admin", **more: Any) -> pb.Attestation:
+    async def attest(self, subject: str = "admin", **more: Any) -> attestation_pb2.Attestation:
         """Attest that everybody was told."""
         answer = await self.ask("MakeAttestation", subject, statement=statement(**more))
-        attestation: pb.Attestation = answer.attestation
+        attestation: attestation_pb2.Attestation = answer.attestation
         return attestation
 
-    async def permit(self, **terms: Any) -> pb.Attestation:
+    async def permit(self, **terms: Any) -> attestation_pb2.Attestation:
         """Everything a capture needs before somebody asks for one."""
         await self.enable(**terms)
         await self.publish()
@@ -108,18 +114,18 @@ class Diagnosing:
         id: str = capture.id
         return id
 
-    async def capture(self, id: str) -> pb.Capture:
+    async def capture(self, id: str) -> capture_pb2.Capture:
         """A capture as it stands."""
         answer = await self.ask("GetCapture", capture_id=id)
-        capture: pb.Capture = answer.capture
+        capture: capture_pb2.Capture = answer.capture
         return capture
 
 
 def asked(**more: Any) -> dict[str, Any]:
     """What a request for a capture says."""
     usual = {
-        "profile": pb.CAPTURE_PROFILE_SIGNALLING,
-        "selector": pb.CaptureSelector(ports=[pb.PortRange(low=PORT, high=PORT)]),
+        "profile": capture_pb2.CAPTURE_PROFILE_SIGNALLING,
+        "selector": capture_pb2.CaptureSelector(ports=[capture_pb2.PortRange(low=PORT, high=PORT)]),
         "limits": LIMITS,
         "interface": "lo",
         "readers": [READER],
@@ -127,29 +133,31 @@ def asked(**more: Any) -> dict[str, Any]:
     return usual | more
 
 
-def statement(**more: Any) -> pb.AttestationStatement:
+def statement(**more: Any) -> attestation_pb2.AttestationStatement:
     """What is attested, as of now."""
     now = datetime.now(UTC)
-    made = pb.AttestationStatement(
+    made = attestation_pb2.AttestationStatement(
         notice_id="faults",
         notice_version=1,
         role="data protection officer",
         authority="appointed by the board",
-        channels=[pb.ChannelEvidence(channel=pb.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
+        channels=[attestation_pb2.ChannelEvidence(channel=notice_pb2.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
         audience="all staff",
         informed_count=12,
         confirmed_count=3,
         purpose=core_pb2.PURPOSE_SUPPORT,
-        legal_basis=pb.LEGAL_BASIS_LEGITIMATE_INTERESTS,
+        legal_basis=attestation_pb2.LEGAL_BASIS_LEGITIMATE_INTERESTS,
         jurisdictions=["DE"],
-        consent_mode=pb.CONSENT_MODE_NONE,
+        consent_mode=attestation_pb2.CONSENT_MODE_NONE,
         necessity="the fault does not show without signalling",
-        promised=pb.PromisedLimits(profile=pb.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=30),
+        promised=attestation_pb2.PromisedLimits(
+            profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=30
+        ),
     )
     made.notified_from.FromDatetime(now)
     made.notified_until.FromDatetime(now)
     made.valid_until.FromDatetime(now + timedelta(days=30))
-    made.MergeFrom(pb.AttestationStatement(**more))
+    made.MergeFrom(attestation_pb2.AttestationStatement(**more))
     return made
 
 

@@ -20,7 +20,7 @@ OK: Outcome = ("OK", "")
 def question(tenant: str, **more: Any) -> access_pb2.CheckRequest:
     """Ask whether bob may hear his own voicemail."""
     request = check_request("bob", "play", "voicemail", "1", owner="bob", **more)
-    request.tenant = tenant
+    request.header.tenant = tenant
     return request
 
 

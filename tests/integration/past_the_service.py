@@ -106,7 +106,7 @@ def told(answer: object) -> str:
 async def refused(client: Client, tenant: str = TENANT) -> Refusal:
     """What is told instead of an answer."""
     request = check_request("carol", "play", "voicemail", "1", owner="carol")
-    request.tenant = tenant
+    request.header.tenant = tenant
     refusal = await client.refused(client.access.Check, request)
     assert refusal.code is grpc.StatusCode.UNAVAILABLE
     assert "policy" not in refusal.raw

@@ -17,7 +17,7 @@ from typing import Any
 from google.protobuf.json_format import ParseDict
 
 from linewarden.server.bootstrap import Running, now_us, start
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import attestation_pb2, capture_pb2, notice_pb2, probe_pb2
 from tests.integration.captures import MESSAGE, gone, sealer_of, worker_of
 from tests.integration.captures import SECRET as BODY
 from tests.integration.conftest import Client, Server, Site, processes
@@ -160,29 +160,34 @@ class Scene:
 
     def _good(self, method: str) -> dict[str, Any]:
         capture = {"capture_id": self.capture or "none"}
-        texts = [pb.NoticeText(language="en", text="told")]
+        texts = [notice_pb2.NoticeText(language="en", text="told")]
         goods: dict[str, dict[str, Any]] = {
             "PublishNotice": {"notice_id": "faults", "texts": texts, "channels": [1], "audience": "all staff"},
             "MakeAttestation": {"statement": statement(notice_version=self.version)},
             "WithdrawAttestation": {"attestation_id": self.attestation},
             "DisableDiagnostics": {},
             "RequestCapture": self._wanted(),
-            "RunProbe": {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "port": 9, "timeout_ms": 500},
+            "RunProbe": {
+                "kind": probe_pb2.PROBE_KIND_REACHABILITY,
+                "target": "127.0.0.1",
+                "port": 9,
+                "timeout_ms": 500,
+            },
         }
         return goods.get(method, capture)
 
     def _wanted(self, **limits: int) -> dict[str, Any]:
-        wanted = pb.CaptureLimits()
+        wanted = capture_pb2.CaptureLimits()
         wanted.CopyFrom(LIMITS)
-        wanted.MergeFrom(pb.CaptureLimits(**{"disk_free_min": _DISK_FREE} | limits))
-        ports = [pb.PortRange(low=self.port, high=self.port)]
-        return asked(limits=wanted, selector=pb.CaptureSelector(ports=ports))
+        wanted.MergeFrom(capture_pb2.CaptureLimits(**{"disk_free_min": _DISK_FREE} | limits))
+        ports = [capture_pb2.PortRange(low=self.port, high=self.port)]
+        return asked(limits=wanted, selector=capture_pb2.CaptureSelector(ports=ports))
 
     async def _publish(self) -> None:
         self.version = (await self.acme.publish()).version
 
     async def _attest(self, valid_s: int = 86_400 * 30) -> None:
-        until = pb.AttestationStatement()
+        until = attestation_pb2.AttestationStatement()
         until.valid_until.FromDatetime(datetime.now(UTC) + timedelta(seconds=valid_s))
         made = await self.acme.attest(notice_version=self.version, valid_until=until.valid_until)
         self.attestation = made.id
@@ -209,7 +214,7 @@ class Scene:
 
     async def _fill_disk(self) -> None:
         async with asyncio.timeout(30):
-            while (await self.acme.capture(self.capture)).state == pb.SESSION_STATE_RUNNING:
+            while (await self.acme.capture(self.capture)).state == capture_pb2.CAPTURE_STATE_RUNNING:
                 self.send(300)
                 assert holding(self.site.settings.data_dir, SECRET) == []
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from linewarden.diagnostics.captures.ports import LEASE_S
 from linewarden.diagnostics.captures.sweeper import GRACE_S, HOLD_S, Sweeper
 from linewarden.server.bootstrap import Running
-from linewarden.server.diagnostics.messages import LEASE_S
 
 
 @dataclass
@@ -30,8 +30,8 @@ async def sweep_until_believed(running: Running) -> None:
 
 async def _sweep(running: Running, seconds: float) -> None:
     """Two rounds on a clock of our own."""
-    own, clock = running._diagnosing.sweeper, Clock()
-    sweeper = Sweeper(own._books, own._workers, own._recorder, own._watched, own._now_us, clock)
+    own, clock = running._diagnostics.sweeper, Clock()
+    sweeper = Sweeper(own._repository, own._workers, own._recorder, own._watched, own._now_us, clock)
     await sweeper.sweep()
     clock.seconds = seconds
     await sweeper.sweep()

@@ -18,7 +18,7 @@ from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.store.schema import position_of
 from linewarden.audit.verify import verify_entry, verify_export, verify_growth
 from linewarden.server.names import EFFECT_NUMBERS, PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
-from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
+from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from tests.integration.conftest import (
     OTHER_TENANT,
     TENANT,
@@ -33,7 +33,7 @@ from tests.integration.conftest import (
 
 
 @dataclass(frozen=True)
-class Asked:
+class CaptureRequest:
     """A site with some decisions in its log, and a caller."""
 
     site: Site
@@ -42,7 +42,7 @@ class Asked:
 
 
 @pytest.fixture
-async def asked(site: Site) -> AsyncIterator[Asked]:
+async def asked(site: Site) -> AsyncIterator[CaptureRequest]:
     """Eight decisions that differ in everything a filter can name."""
     _, token = site.key(tenants=(TENANT, OTHER_TENANT))
     async with (
@@ -64,9 +64,11 @@ async def asked(site: Site) -> AsyncIterator[Asked]:
                 check_request("", "play", "voicemail", "vm/3", owner="bob"),
             )
         ]
-        batch = access_pb2.CheckBatchRequest(tenant=TENANT, subject=person("carol"), items=items, request_id="batch")
+        batch = access_pb2.CheckBatchRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("carol"), request_id="batch"), items=items
+        )
         await client.call(client.access.CheckBatch, batch)
-        yield Asked(site, client, second)
+        yield CaptureRequest(site, client, second)
 
 
 FILTERS: list[tuple[dict[str, Any], list[str]]] = [
@@ -89,7 +91,7 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-async def test_each_filter_finds_what_it_names_and_nothing_else(asked: Asked) -> None:
+async def test_each_filter_finds_what_it_names_and_nothing_else(asked: CaptureRequest) -> None:
     """Every field of the filter narrows, alone and together; order is that of the log or its reverse."""
     for fields, wanted in FILTERS:
         rows = await asked.client.rows(kinds=["decision"], oldest_first=True, **fields)
@@ -98,7 +100,7 @@ async def test_each_filter_finds_what_it_names_and_nothing_else(asked: Asked) ->
         assert [row.resource_id for row in back] == wanted[::-1], fields
 
 
-async def test_a_time_range_is_half_open(asked: Asked) -> None:
+async def test_a_time_range_is_half_open(asked: CaptureRequest) -> None:
     """`from` is included, `until` is not."""
     rows = await asked.client.rows(kinds=["decision"], oldest_first=True)
     between: dict[str, Any] = {"from": rows[1].time, "until": rows[4].time}
@@ -108,7 +110,7 @@ async def test_a_time_range_is_half_open(asked: Asked) -> None:
     assert len(await asked.client.rows(kinds=["decision"], **everything)) == len(rows)
 
 
-async def test_a_row_says_who_did_what_and_why(asked: Asked) -> None:
+async def test_a_row_says_who_did_what_and_why(asked: CaptureRequest) -> None:
     """A row holds names, pseudonyms, item, verb, outcome, purpose and revision."""
     (row,) = await asked.client.rows(kinds=["decision"], purpose=PURPOSE_NUMBERS["quality"])
     assert (row.subject, row.owner, row.resource_id, row.reason) == ("alice", "bob", "call/7", "allowed_by_rule")
@@ -117,7 +119,7 @@ async def test_a_row_says_who_did_what_and_why(asked: Asked) -> None:
     assert row.resource_ref not in {"", "call/7"}
 
 
-async def test_pages_are_stable_while_the_log_grows(asked: Asked) -> None:
+async def test_pages_are_stable_while_the_log_grows(asked: CaptureRequest) -> None:
     """Pages join to exactly the answer of the moment of the first one, in both orders, whatever is appended between."""
     for oldest_first in (True, False):
         whole = await asked.client.rows(oldest_first=oldest_first)
@@ -132,7 +134,7 @@ async def test_pages_are_stable_while_the_log_grows(asked: Asked) -> None:
         assert seen == wanted
 
 
-async def test_a_query_is_complete_up_to_the_last_answer(asked: Asked) -> None:
+async def test_a_query_is_complete_up_to_the_last_answer(asked: CaptureRequest) -> None:
     """What was answered before the query was sent is in its answer, while many ask and nobody indexes ahead."""
 
     async def ask_and_look(number: int) -> None:
@@ -144,7 +146,7 @@ async def test_a_query_is_complete_up_to_the_last_answer(asked: Asked) -> None:
     await asyncio.gather(*map(ask_and_look, range(40)))
 
 
-async def test_reading_is_an_entry_that_names_nobody(asked: Asked) -> None:
+async def test_reading_is_an_entry_that_names_nobody(asked: CaptureRequest) -> None:
     """A query, an entry, a checkpoint and an export leave records, which hold the question by pseudonym only."""
     before = len(asked.site.entries())
     await asked.client.query(
@@ -162,7 +164,7 @@ async def test_reading_is_an_entry_that_names_nobody(asked: Asked) -> None:
     assert b"vm/1" not in orjson.dumps(records)
 
 
-async def test_a_duty_to_mask_hides_names_and_items(asked: Asked) -> None:
+async def test_a_duty_to_mask_hides_names_and_items(asked: CaptureRequest) -> None:
     """A reader under MASK_NUMBERS sees pseudonyms, never names, numbers or ids; nor in a single entry."""
     rows = await asked.client.rows("mia")
     assert {row.subject + row.owner + row.resource_id for row in rows} == {""}
@@ -179,12 +181,12 @@ def forged(token: str, **change: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(parts)).decode()
 
 
-async def test_a_token_that_is_not_of_this_query_is_refused(asked: Asked) -> None:
+async def test_a_token_that_is_not_of_this_query_is_refused(asked: CaptureRequest) -> None:
     """Tokens made up, of another query, or of another tenant are refused; none makes a page silently incomplete."""
     await asked.second.call(asked.second.policy.ChangePolicy, change_of(OTHER_TENANT))
     for number in range(5):
         request = check_request("bob", "play", "voicemail", f"g/{number}", owner="bob")
-        request.tenant = OTHER_TENANT
+        request.header.tenant = OTHER_TENANT
         await asked.second.call(asked.second.access.Check, request)
     foreign = (await asked.second.query(tenant=OTHER_TENANT, page_size=2)).next_page_token
     own = (await asked.client.query(page_size=2)).next_page_token
@@ -207,10 +209,12 @@ async def test_a_token_that_is_not_of_this_query_is_refused(asked: Asked) -> Non
 
 def change_of(tenant: str) -> Any:
     """A change of policy in another tenant."""
-    return policy_pb2.ChangePolicyRequest(tenant=tenant, subject=person("admin"), add=["bind zoe role:user"])
+    return policy_pb2.ChangePolicyRequest(
+        header=core_pb2.RequestHeader(tenant=tenant, subject=person("admin")), add=["bind zoe role:user"]
+    )
 
 
-async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: Asked) -> None:
+async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: CaptureRequest) -> None:
     """The proof of every entry verifies with the key alone, and not for other bytes or another place."""
     answers = [await asked.client.entry(index) for index in range(len(asked.site.entries()))]
     for index, answer in enumerate(answers):
@@ -226,7 +230,7 @@ async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: Asked
     assert "bob" in shown.disclosed.values()
 
 
-async def test_checkpoints_grow_into_each_other(asked: Asked) -> None:
+async def test_checkpoints_grow_into_each_other(asked: CaptureRequest) -> None:
     """Every checkpoint contains every earlier one, by a proof that verifies offline and fails for another log."""
     first = await asked.client.checkpoint()
     for number in range(9):
@@ -312,7 +316,9 @@ async def test_a_rolled_back_database_is_refused(sqlite_site: Site, tmp_path: Pa
             shutil.copy2(file, database.parent)
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         for grown in range(12):
-            request = audit_pb2.GetCheckpointRequest(tenant=TENANT, subject=person("erik"))
+            request = audit_pb2.GetCheckpointRequest(
+                header=core_pb2.RequestHeader(tenant=TENANT, subject=person("erik"))
+            )
             refusal = await client.refused(client.audit.GetCheckpoint, request)
             assert (refusal.code.name, refusal.reason) == ("UNAVAILABLE", "LOG_ROLLED_BACK"), grown
             again = check_request("bob", "play", "voicemail", f"again/{grown}", owner="bob")
@@ -320,7 +326,7 @@ async def test_a_rolled_back_database_is_refused(sqlite_site: Site, tmp_path: Pa
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.export(tmp_path / "export")
         assert refusal_of(caught.value).reason == "LOG_ROLLED_BACK"
-        proof = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person("erik"), index=0)
+        proof = audit_pb2.GetEntryRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("erik")), index=0)
         assert (await client.refused(client.audit.GetEntry, proof)).reason == "LOG_ROLLED_BACK"
 
 
@@ -348,11 +354,13 @@ async def test_a_changed_entry_is_noticed(site: Site, tmp_path: Path, signed_bef
             await client.export(tmp_path / "export")
         assert refusal_of(refused.value).reason == "LOG_DAMAGED"
         assert not (tmp_path / "export/checkpoint").exists()
-        request = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person("erik"), index=denied)
+        request = audit_pb2.GetEntryRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("erik")), index=denied
+        )
         assert (await client.refused(client.audit.GetEntry, request)).reason == "LOG_DAMAGED"
 
 
-async def test_an_export_verifies_and_one_changed_byte_does_not(asked: Asked, tmp_path: Path) -> None:
+async def test_an_export_verifies_and_one_changed_byte_does_not(asked: CaptureRequest, tmp_path: Path) -> None:
     """The export of a log verifies offline with the key alone; a byte changed in any file is found."""
     folder = tmp_path / "export"
     key = await asked.client.export(folder)

@@ -1,5 +1,6 @@
 """Bad input: the status and reason it gets, what it is never told, and the log that holds it."""
 
+import functools
 import tomllib
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from linewarden.audit.errors import LogUnavailable
 from linewarden.server.bootstrap import Running, now_us
 from linewarden.server.operator_actions import revoke_key
-from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
+from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from tests.integration.conftest import (
     DATA,
     OTHER_TENANT,
@@ -50,22 +51,33 @@ def good_request(method: str) -> Any:
     subject = person("erik")
     return {
         "access.Check": check,
-        "access.CheckBatch": access_pb2.CheckBatchRequest(tenant=TENANT, subject=check.subject, items=items),
+        "access.CheckBatch": access_pb2.CheckBatchRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=check.header.subject), items=items
+        ),
         "audit.QueryEntries": query_request(),
-        "audit.GetEntry": audit_pb2.GetEntryRequest(tenant=TENANT, subject=subject),
-        "audit.GetCheckpoint": audit_pb2.GetCheckpointRequest(tenant=TENANT, subject=subject),
-        "audit.ExportLog": audit_pb2.ExportLogRequest(tenant=TENANT, subject=subject),
-        "policy.LoadPolicy": policy_pb2.LoadPolicyRequest(tenant=TENANT, subject=person("admin")),
-        "policy.ChangePolicy": policy_pb2.ChangePolicyRequest(tenant=TENANT, subject=person("admin")),
-        "policy.GetPolicy": policy_pb2.GetPolicyRequest(tenant=TENANT, subject=person("admin")),
+        "audit.GetEntry": audit_pb2.GetEntryRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=subject)),
+        "audit.GetCheckpoint": audit_pb2.GetCheckpointRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=subject)
+        ),
+        "audit.ExportLog": audit_pb2.ExportLogRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=subject)),
+        "policy.LoadPolicy": policy_pb2.LoadPolicyRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin"))
+        ),
+        "policy.ChangePolicy": policy_pb2.ChangePolicyRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin"))
+        ),
+        "policy.GetPolicy": policy_pb2.GetPolicyRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin"))
+        ),
     }[method]
 
 
 def spoilt(case: dict[str, Any]) -> Any:
     """The request of a case."""
     request = good_request(case.get("method", "access.Check"))
-    for name in case.get("clear", ()):
-        request.ClearField(name)
+    for path in case.get("clear", ()):
+        *way, last = path.split(".")
+        functools.reduce(getattr, way, request).ClearField(last)
     for path, value in case.get("set", {}).items():
         set_field(request, path.split("."), expanded(value))
     if "items" in case:
@@ -306,7 +318,7 @@ async def test_who_may_not_administer_or_audit_is_refused_and_that_is_an_entry(
 ) -> None:
     """SUBJECT_NOT_PERMITTED names the decision in the log that denied it; nothing else is told or changed."""
     request = good_request(method)
-    request.subject.id = subject
+    request.header.subject.id = subject
     refusal = await sent(client, method, request)
     assert (refusal.code.name, refusal.reason) == ("PERMISSION_DENIED", "SUBJECT_NOT_PERMITTED")
     entry = sqlite_site.entries()[int(refusal.metadata["decision"])]
@@ -325,7 +337,9 @@ async def test_a_message_too_large_is_refused_by_the_door(client: Client) -> Non
 async def test_the_entry_beyond_the_end_is_not_found(sqlite_site: Site, client: Client) -> None:
     """An index at or beyond the end of the log is NOT_FOUND, and the attempt is an entry."""
     for index in (10_000, 2**40, 2**64 - 1):
-        request = audit_pb2.GetEntryRequest(tenant=TENANT, subject=person("erik"), index=index)
+        request = audit_pb2.GetEntryRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("erik")), index=index
+        )
         refusal = await client.refused(client.audit.GetEntry, request)
         assert (refusal.code.name, refusal.reason) == ("NOT_FOUND", "ENTRY_NOT_FOUND")
         assert sqlite_site.entries()[-1]["query"] == {"index": index}

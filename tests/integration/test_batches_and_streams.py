@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import revoke_key
-from linewarden.v1 import access_pb2, error_reason_pb2
+from linewarden.v1 import access_pb2, core_pb2, error_reason_pb2
 from tests.integration.conftest import TENANT, Client, Site, check_request, person, refusal_of, serving
 
 ALLOW, DENY = access_pb2.EFFECT_ALLOW, access_pb2.EFFECT_DENY
@@ -30,7 +30,9 @@ async def batch(
     client: Client, items: list[access_pb2.CheckItem], subject: str = "bob"
 ) -> access_pb2.CheckBatchResponse:
     """Ask about several items."""
-    request = access_pb2.CheckBatchRequest(tenant=TENANT, subject=person(subject), items=items, request_id="b")
+    request = access_pb2.CheckBatchRequest(
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject), request_id="b"), items=items
+    )
     answer: access_pb2.CheckBatchResponse = await client.call(client.access.CheckBatch, request)
     return answer
 
@@ -96,7 +98,7 @@ async def test_a_stream_answers_in_order_and_goes_on_after_a_refusal(sqlite_site
         check_request("bob", "play" if n % 10 else "listen_live", "voicemail", str(n), owner="bob", request_id=f"s{n}")
         for n in range(300)
     ]
-    requests[5].tenant = "globex"
+    requests[5].header.tenant = "globex"
     answers = await stream(client, requests)
     entries = sqlite_site.entries()
     assert len(answers) == 300

@@ -30,7 +30,7 @@ _FILTER = f"udp port {_PORT}"
 
 
 @dataclass(slots=True)
-class Link:
+class WorkerConnection:
     """An interface whose far end is held by the test: what is written to `fd` arrives on it."""
 
     name: str
@@ -45,14 +45,14 @@ class Link:
             fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", self.name.encode(), flags))
 
 
-def _link(kind: int) -> Iterator[Link]:
+def _connection(kind: int) -> Iterator[WorkerConnection]:
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR)
     except OSError:
         pytest.skip("needs /dev/net/tun")
     try:
         answer = fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH14x", b"lwtest%d", kind | _IFF_NO_PI))
-        link = Link(struct.unpack("16sH14x", answer)[0].rstrip(b"\0").decode(), fd)
+        link = WorkerConnection(struct.unpack("16sH14x", answer)[0].rstrip(b"\0").decode(), fd)
         link.set(up=True)
     except PermissionError:
         os.close(fd)
@@ -62,15 +62,15 @@ def _link(kind: int) -> Iterator[Link]:
 
 
 @pytest.fixture
-def ethernet() -> Iterator[Link]:
+def ethernet() -> Iterator[WorkerConnection]:
     """An interface with Ethernet frames."""
-    yield from _link(_IFF_TAP)
+    yield from _connection(_IFF_TAP)
 
 
 @pytest.fixture
-def bare() -> Iterator[Link]:
+def bare() -> Iterator[WorkerConnection]:
     """An interface with IP packets and no link header."""
-    yield from _link(_IFF_TUN)
+    yield from _connection(_IFF_TUN)
 
 
 def _packet(port: int = _PORT) -> bytes:
@@ -79,7 +79,9 @@ def _packet(port: int = _PORT) -> bytes:
     return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, b"\xc0\0\2\1", b"\xc0\0\2\2") + udp
 
 
-def _captured(link: Link, frames: list[bytes], filter_text: str = _FILTER) -> tuple[list[Frame], LiveSource]:
+def _captured(
+    link: WorkerConnection, frames: list[bytes], filter_text: str = _FILTER
+) -> tuple[list[Frame], LiveSource]:
     source = LiveSource(link.name, filter_text)
     for frame in frames:
         os.write(link.fd, frame)
@@ -94,7 +96,7 @@ def _captured(link: Link, frames: list[bytes], filter_text: str = _FILTER) -> tu
 _ADDRESSES = b"\x02\0\0\0\0\x01" + b"\x02\0\0\0\0\x02"
 
 
-def test_tags_are_put_back(ethernet: Link):
+def test_tags_are_put_back(ethernet: WorkerConnection):
     """A VLAN tag that the kernel took out is put back, also in front of another, and filters find both."""
     plain = _ADDRESSES + b"\x08\x00" + _packet()
     tagged = _ADDRESSES + b"\x81\x00\x20\x05\x08\x00" + _packet()
@@ -110,7 +112,7 @@ def test_tags_are_put_back(ethernet: Link):
     source.close()
 
 
-def test_cooked(bare: Link):
+def test_cooked(bare: WorkerConnection):
     """A link without a header is captured with a Linux cooked one, filtered and masked like any other."""
     found, source = _captured(bare, [_packet(), _packet(port=9)])
     assert source.interfaces[0].link_type == LINKTYPE_SLL2
@@ -122,7 +124,7 @@ def test_cooked(bare: Link):
     source.close()
 
 
-def test_interface_that_goes_away(ethernet: Link):
+def test_interface_that_goes_away(ethernet: WorkerConnection):
     """When the interface is turned off the source says so, instead of waiting or spinning."""
     source = LiveSource(ethernet.name, "")
     ethernet.set(up=False)
@@ -137,7 +139,7 @@ def _read_for(source: Any, seconds: float) -> None:
         source.read(0.1)
 
 
-def test_nothing_before_the_filter(ethernet: Link):
+def test_nothing_before_the_filter(ethernet: WorkerConnection):
     """Under load no packet slips in between the opening of the socket and its filter."""
     foreign = _ADDRESSES + b"\x08\x00" + _packet(port=9)
     for _ in range(10):

@@ -85,7 +85,7 @@ async def test_a_step_of_the_clock_is_an_entry_of_every_log(site: Site) -> None:
     storage = site.storage
     clock = Clock(wall, now_us, lambda: storage.log.marks.latest_us)
     indexer = storage.indexer(storage.directory(_Silent()))
-    keeper = Housekeeper(
+    key_holder = Housekeeper(
         storage.log,
         indexer,
         storage.checkpoints(indexer),
@@ -94,9 +94,9 @@ async def test_a_step_of_the_clock_is_an_entry_of_every_log(site: Site) -> None:
         clock=clock,
         on_fault=lambda _log, fault: (_ for _ in ()).throw(fault),
     )
-    keeper.round()
+    key_holder.round()
     wall.ahead_us = -HOUR_US
-    keeper.round()
+    key_holder.round()
     for tenant in ("", TENANT):
         (step,) = [entry for entry in site.entries(tenant) if entry["kind"] == "clock.stepped"]
         assert HOUR_US * 0.99 < step["expected"] - step["found"] < HOUR_US * 1.01

@@ -29,8 +29,7 @@ def batch(name: str, items: int) -> access_pb2.CheckBatchRequest:
         for n in range(items)
     ]
     return access_pb2.CheckBatchRequest(
-        tenant=TENANT,
-        subject=subject("admin"),
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=subject("admin")),
         items=[access_pb2.CheckItem(verb=VERB_NUMBERS["play"], resource=one) for one in resources],
     )
 
@@ -95,11 +94,11 @@ async def test_an_explanation_is_bounded_and_says_what_it_leaves_out(
     rules += [f"{effect} fred play recording any if zone!=z{n}" for n in range(125)]
     await client.change(add=rules)
     request = access_pb2.CheckRequest(
-        tenant=TENANT,
-        subject=subject("fred"),
+        header=core_pb2.RequestHeader(
+            tenant=TENANT, subject=subject("fred"), context=core_pb2.Context(network_zone="elsewhere")
+        ),
         verb=VERB_NUMBERS["play"],
         resource=core_pb2.Resource(type=TYPE_NUMBERS["recording"], id="1"),
-        context=core_pb2.Context(network_zone="elsewhere"),
     )
     decision = (await client.call(client.access.Check, request)).decision
     assert len(decision.matched_rules) + decision.more_matched_rules == 125

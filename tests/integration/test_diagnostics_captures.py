@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from linewarden.server.bootstrap import Running
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import attestation_pb2, capture_pb2, notice_pb2
 from tests.integration.captures import SECRET, ended, evidence, send, started, watch
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, asked, customer, open_again
@@ -38,20 +38,20 @@ async def test_a_capture_from_start_to_deletion(acme: Diagnosing, sqlite_site: S
     watching = asyncio.create_task(watch(acme, id))
     send(20)
     listed = (await acme.ask("ListActiveNotices", "bob", language="DE")).notices
-    assert [(one.capture_id, one.coverage) for one in listed] == [(id, pb.COVERAGE_POSSIBLE)]
+    assert [(one.capture_id, one.coverage) for one in listed] == [(id, notice_pb2.COVERAGE_POSSIBLE)]
     assert [text.language for text in listed[0].texts] == ["de"]
     await asyncio.sleep(1.5)
     await acme.ask("StopCapture", capture_id=id)
     capture = await ended(acme, id)
-    assert capture.state == pb.SESSION_STATE_SEALED
-    assert capture.stop_reason == pb.CAPTURE_STOP_REASON_REQUESTED
+    assert capture.state == capture_pb2.CAPTURE_STATE_SEALED
+    assert capture.stop_reason == capture_pb2.CAPTURE_STOP_REASON_REQUESTED
     counters = capture.counters
     assert (counters.written, counters.dropped, counters.received) == (20, 0, counters.delivered)
     assert not capture.lossy
     looks = await watching
-    assert looks[0].state == pb.SESSION_STATE_RUNNING
+    assert looks[0].state == capture_pb2.CAPTURE_STATE_RUNNING
     assert any(look.counters.written == 20 for look in looks)
-    assert looks[-1].stop_reason == pb.CAPTURE_STOP_REASON_REQUESTED
+    assert looks[-1].stop_reason == capture_pb2.CAPTURE_STOP_REASON_REQUESTED
     assert not (await acme.ask("ListActiveNotices", "bob")).notices
     plain = await evidence(acme, id)
     assert len(plain) == capture.evidence.plain_bytes
@@ -72,20 +72,20 @@ async def test_a_paused_capture_takes_nothing(acme: Diagnosing, sqlite_site: Sit
     """What is sent during a pause is not in the evidence; users are told of the capture all the while."""
     id = await started(acme)
     send(3)
-    assert (await acme.ask("PauseCapture", capture_id=id)).capture.state == pb.SESSION_STATE_PAUSED
+    assert (await acme.ask("PauseCapture", capture_id=id)).capture.state == capture_pb2.CAPTURE_STATE_PAUSED
     assert await acme.refused("PauseCapture", capture_id=id) == "STATE_CONFLICT"
     await asyncio.sleep(0.7)
     send(50)
     assert [one.capture_id for one in (await acme.ask("ListActiveNotices", "bob")).notices] == [id]
     await asyncio.sleep(1.2)
     assert await acme.refused("ResumeCapture", "berta", capture_id=id) == "SUBJECT_NOT_PERMITTED"
-    assert (await acme.ask("ResumeCapture", capture_id=id)).capture.state == pb.SESSION_STATE_RUNNING
+    assert (await acme.ask("ResumeCapture", capture_id=id)).capture.state == capture_pb2.CAPTURE_STATE_RUNNING
     await asyncio.sleep(0.3)
     send(4)
     await asyncio.sleep(0.2)
     await acme.ask("StopCapture", capture_id=id)
     capture = await ended(acme, id)
-    assert (capture.state, capture.counters.written) == (pb.SESSION_STATE_SEALED, 7)
+    assert (capture.state, capture.counters.written) == (capture_pb2.CAPTURE_STATE_SEALED, 7)
     assert capture.counters.received == capture.counters.delivered
     plain = await evidence(acme, id)
     assert plain.count(b"MESSAGE sip:bob@example") == 7
@@ -99,7 +99,7 @@ async def test_a_paused_capture_can_be_stopped(acme: Diagnosing) -> None:
     id = await started(acme)
     await acme.ask("PauseCapture", capture_id=id)
     await acme.ask("StopCapture", capture_id=id)
-    assert (await ended(acme, id)).stop_reason == pb.CAPTURE_STOP_REASON_REQUESTED
+    assert (await ended(acme, id)).stop_reason == capture_pb2.CAPTURE_STOP_REASON_REQUESTED
 
 
 async def test_no_unmasked_byte_touches_the_disk(acme: Diagnosing, sqlite_site: Site) -> None:
@@ -114,22 +114,25 @@ async def test_no_unmasked_byte_touches_the_disk(acme: Diagnosing, sqlite_site: 
 
 async def test_a_limit_of_packets_ends_the_capture(acme: Diagnosing) -> None:
     """The first limit reached is the reason."""
-    limits = pb.CaptureLimits()
+    limits = capture_pb2.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.packets = 5
     id = await started(acme, limits=limits)
     send(30)
     capture = await ended(acme, id)
-    assert (capture.stop_reason, capture.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 5)
+    assert (capture.stop_reason, capture.counters.written) == (capture_pb2.CAPTURE_STOP_REASON_PACKETS, 5)
 
 
 async def test_a_limit_of_time_ends_the_capture(acme: Diagnosing) -> None:
     """A capture of one second lasts one second."""
-    limits = pb.CaptureLimits()
+    limits = capture_pb2.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.seconds = 1
     capture = await ended(acme, await started(acme, limits=limits))
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_TIME)
+    assert (capture.state, capture.stop_reason) == (
+        capture_pb2.CAPTURE_STATE_SEALED,
+        capture_pb2.CAPTURE_STOP_REASON_TIME,
+    )
 
 
 async def test_withdrawal_stops_a_running_capture(acme: Diagnosing) -> None:
@@ -139,8 +142,8 @@ async def test_withdrawal_stops_a_running_capture(acme: Diagnosing) -> None:
     assert (await acme.ask("WithdrawAttestation", attestation_id=attestation)).captures_ended == 1
     capture = await ended(acme, id)
     assert (capture.state, capture.stop_reason) == (
-        pb.SESSION_STATE_SEALED,
-        pb.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN,
+        capture_pb2.CAPTURE_STATE_SEALED,
+        capture_pb2.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN,
     )
 
 
@@ -149,11 +152,11 @@ async def test_expiry_stops_a_running_capture(sqlite_site: Site) -> None:
     async with customer(sqlite_site) as (acme, _server):
         await acme.enable()
         await acme.publish()
-        until = pb.AttestationStatement()
+        until = attestation_pb2.AttestationStatement()
         until.valid_until.FromDatetime(datetime.now(UTC) + timedelta(seconds=3))
         await acme.attest(valid_until=until.valid_until)
         capture = await ended(acme, await started(acme))
-        assert capture.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_EXPIRED
+        assert capture.stop_reason == capture_pb2.CAPTURE_STOP_REASON_ATTESTATION_EXPIRED
 
 
 async def test_disabling_stops_a_running_capture(acme: Diagnosing) -> None:
@@ -161,20 +164,20 @@ async def test_disabling_stops_a_running_capture(acme: Diagnosing) -> None:
     id = await started(acme)
     assert (await acme.ask("DisableDiagnostics")).captures_ended == 1
     capture = await ended(acme, id)
-    assert capture.stop_reason == pb.CAPTURE_STOP_REASON_POLICY_CHANGED
+    assert capture.stop_reason == capture_pb2.CAPTURE_STOP_REASON_POLICY_CHANGED
 
 
 async def test_a_starter_without_right_and_an_approver_without_right(acme: Diagnosing) -> None:
     """A change of policy in mid-capture ends it: by its own name where the approver is concerned."""
     id = await started(acme)
     await acme.client.change(remove=[RULES[2]])
-    assert (await ended(acme, id)).stop_reason == pb.CAPTURE_STOP_REASON_APPROVER_LEFT
+    assert (await ended(acme, id)).stop_reason == capture_pb2.CAPTURE_STOP_REASON_APPROVER_LEFT
     await acme.client.change(add=[RULES[2]])
     id = await started(acme)
     await acme.client.change(
         remove=[RULES[1]], add=["allow admin capture_request,capture_read,view_metadata capture any"]
     )
-    assert (await ended(acme, id)).stop_reason == pb.CAPTURE_STOP_REASON_POLICY_CHANGED
+    assert (await ended(acme, id)).stop_reason == capture_pb2.CAPTURE_STOP_REASON_POLICY_CHANGED
 
 
 async def test_a_server_that_stops_lets_go_of_its_captures(sqlite_site: Site) -> None:
@@ -185,25 +188,28 @@ async def test_a_server_that_stops_lets_go_of_its_captures(sqlite_site: Site) ->
         send()
     async with open_again(sqlite_site) as (acme, _server):
         capture = await acme.capture(id)
-        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+        assert (capture.state, capture.stop_reason) == (
+            capture_pb2.CAPTURE_STATE_SEALED,
+            capture_pb2.CAPTURE_STOP_REASON_LEASE_LOST,
+        )
 
 
 async def test_a_filter_that_does_not_compile(acme: Diagnosing, sqlite_site: Site) -> None:
     """Nobody is asked to approve it: the request is refused, and that is recorded."""
     await acme.client.change(add=["allow admin capture_raw_filter capture any"])
-    wrong = asked(selector=pb.CaptureSelector(raw_filter="udp) or (tcp and"))
+    wrong = asked(selector=capture_pb2.CaptureSelector(raw_filter="udp) or (tcp and"))
     assert await acme.refused("RequestCapture", **wrong) == "FILTER_INVALID"
     refused = [entry for entry in sqlite_site.entries() if entry["kind"] == "diagnostics.refused"]
     assert refused[-1]["reason"] == "filter_invalid"
     assert not (await acme.ask("ListCaptures")).captures
-    right = asked(selector=pb.CaptureSelector(raw_filter="udp port 5060"))
-    assert (await acme.ask("RequestCapture", **right)).capture.state == pb.SESSION_STATE_PENDING_APPROVAL
+    right = asked(selector=capture_pb2.CaptureSelector(raw_filter="udp port 5060"))
+    assert (await acme.ask("RequestCapture", **right)).capture.state == capture_pb2.CAPTURE_STATE_PENDING_APPROVAL
 
 
 async def test_an_extension_passes_the_same_gates(acme: Diagnosing) -> None:
     """Going on from a capture is another capture: it waits for its own approval."""
     id = await started(acme)
     capture = (await acme.ask("RequestCapture", **asked(extends_capture=id))).capture
-    assert (capture.state, capture.extends_capture) == (pb.SESSION_STATE_PENDING_APPROVAL, id)
+    assert (capture.state, capture.extends_capture) == (capture_pb2.CAPTURE_STATE_PENDING_APPROVAL, id)
     await acme.ask("StopCapture", capture_id=id)
     await ended(acme, id)

@@ -15,7 +15,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from linewarden.diagnostics.evidence.sealing import unseal
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2 as pb
+from linewarden.v1 import core_pb2
 from tests.integration.conftest import TENANT, Site, person
 from tests.integration.diagnosing import CONTEXT, IDENTITY, LIMITS, Diagnosing, asked, customer
 
@@ -73,7 +74,9 @@ class Upload:
     """One call of UploadCapture, message by message."""
 
     def __init__(self, acme: Diagnosing, id: str) -> None:
-        self._start = pb.StartCaptureRequest(tenant=TENANT, subject=person("admin"), context=CONTEXT, capture_id=id)
+        self._start = pb.StartCaptureRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin"), context=CONTEXT), capture_id=id
+        )
         self._first = True
         self.call = acme.stub.UploadCapture(metadata=acme.client.metadata, timeout=60)
 
@@ -129,7 +132,7 @@ async def test_a_file_is_masked_sealed_and_recorded_like_a_capture(acme: Diagnos
     """The whole file comes in, its secret is on no disk, and each step has its entry."""
     id = await armed(acme)
     capture = await upload(acme, id, capture_file(400))
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
     assert (capture.counters.written, capture.lossy, capture.file) == (400, False, "fault of monday.pcap")
     plain = await evidence(acme, capture)
     assert b"MESSAGE sip:bob@example" in plain
@@ -149,7 +152,7 @@ async def test_published_files_go_through_custody(acme: Diagnosing, path: Path) 
     """Each published capture comes to its end, with every packet accounted for."""
     file = await asyncio.to_thread(path.read_bytes)
     capture = await upload(acme, await armed(acme), file)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
     counters = capture.counters
     assert counters.written == counters.delivered == counters.received > 0
     assert await evidence(acme, capture)
@@ -194,7 +197,7 @@ async def test_what_is_no_capture_file_starts_nothing(acme: Diagnosing, sqlite_s
     call = Upload(acme, id)
     await call.send(content, last=True)
     assert await call.refused() == "INVALID_REQUEST"
-    assert (await acme.capture(id)).state == pb.SESSION_STATE_ARMED
+    assert (await acme.capture(id)).state == pb.CAPTURE_STATE_ARMED
     refused = [entry for entry in sqlite_site.entries() if entry["kind"] == "request.refused"]
     assert refused[-1]["fields"] == ["content"]
 
@@ -203,7 +206,7 @@ async def test_a_damaged_file_ends_with_what_came_before(acme: Diagnosing) -> No
     """The packets before the damage are sealed; the reason says that it was a fault."""
     file = capture_file(40) + struct.pack("<IIII", 0, 0, 1 << 30, 1 << 30) + bytes(100)
     capture = await upload(acme, await armed(acme), file)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
     assert capture.counters.written == 40
 
 
@@ -218,7 +221,7 @@ async def test_a_file_without_its_end_is_not_called_whole(acme: Diagnosing) -> N
         await call.call.done_writing()
         assert await call.refused() == "INVALID_REQUEST"
         capture = await acme.capture(id)
-        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+        assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
         assert capture.counters.written == 9
 
 
@@ -230,7 +233,7 @@ async def test_a_caller_that_goes_away_leaves_a_sealed_fault(acme: Diagnosing) -
     await running(acme, id)
     call.call.cancel()
     capture = await ended(acme, id, within_s=8)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
 
 
 async def test_a_caller_that_stops_sending_loses_its_lease(acme: Diagnosing) -> None:
@@ -239,7 +242,7 @@ async def test_a_caller_that_stops_sending_loses_its_lease(acme: Diagnosing) -> 
     call = Upload(acme, id)
     await call.send(capture_file(9))
     capture = (await asyncio.wait_for(call.call, 25)).capture
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
     assert capture.counters.written == 9
 
 
@@ -308,7 +311,7 @@ async def test_a_full_disk_fails_the_session(acme: Diagnosing) -> None:
         except asyncio.InvalidStateError:
             break
     capture = (await call.call).capture
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
     assert not capture.HasField("evidence")
 
 
@@ -330,20 +333,20 @@ async def test_evidence_that_cannot_be_deleted_is_not_forgotten(acme: Diagnosing
     kept = file.rename(file.with_suffix(".kept"))
     file.mkdir()
     assert await acme.refused("DeleteCapture", capture_id=capture.id) == "DIAGNOSIS_UNAVAILABLE"
-    assert (await acme.capture(capture.id)).state == pb.SESSION_STATE_SEALED
+    assert (await acme.capture(capture.id)).state == pb.CAPTURE_STATE_SEALED
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await evidence(acme, capture)
     assert reason_of(caught.value) == "STATE_CONFLICT"
     file.rmdir()
     kept.rename(file)
-    assert (await acme.ask("DeleteCapture", capture_id=capture.id)).capture.state == pb.SESSION_STATE_DELETED
+    assert (await acme.ask("DeleteCapture", capture_id=capture.id)).capture.state == pb.CAPTURE_STATE_DELETED
     assert not file.exists()
 
 
 async def running(acme: Diagnosing, id: str) -> None:
     """Wait until a capture has written the first packets."""
     async with asyncio.timeout(10):
-        while (await acme.capture(id)).state != pb.SESSION_STATE_RUNNING or not sealers_of(id):  # noqa: ASYNC110 - remote
+        while (await acme.capture(id)).state != pb.CAPTURE_STATE_RUNNING or not sealers_of(id):  # noqa: ASYNC110 - remote
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
 

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 
 from linewarden.audit.note import Verifier, open_note
 from linewarden.diagnostics.store import schema
-from linewarden.v1 import core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2, terms_pb2
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, statement
 
@@ -49,7 +48,7 @@ async def test_the_whole_way_to_an_armed_session_is_in_the_log(acme: Diagnosing,
     await acme.permit()
     id = await acme.armed()
     capture = await acme.capture(id)
-    assert capture.state == pb.SESSION_STATE_ARMED
+    assert capture.state == capture_pb2.CAPTURE_STATE_ARMED
     assert (capture.requested_by, capture.approved_by, capture.case_reference) == ("admin", "berta", "T-4711")
     wanted = [
         "diagnostics.enabled",
@@ -67,7 +66,7 @@ async def test_no_private_value_stands_in_an_entry(acme: Diagnosing, sqlite_site
     await acme.enable()
     await acme.publish()
     await acme.attest(dpia_reference="DPIA-77-knef", exception="paragraph 11 for hildegard")
-    await acme.armed(selector=pb.CaptureSelector(extensions=["4242-secret"], hosts=["192.0.2.99"]))
+    await acme.armed(selector=capture_pb2.CaptureSelector(extensions=["4242-secret"], hosts=["192.0.2.99"]))
     written = orjson.dumps(sqlite_site.entries()[before:]).decode()
     told = ("appointed by the board", "data protection officer", "all staff", "the fault does not show", "DPIA-77-knef",
             "paragraph 11", "T-4711", "4242-secret", "192.0.2.99", "Calls of a fault", "berta", "erik")  # fmt: skip
@@ -97,23 +96,24 @@ async def test_a_session_without_attestation_waits_and_goes_on_when_one_is_made(
     await acme.enable()
     await acme.publish()
     capture = (await acme.ask("RequestCapture", **asked())).capture
-    assert capture.state == pb.SESSION_STATE_PENDING_ATTESTATION
+    assert capture.state == capture_pb2.CAPTURE_STATE_PENDING_ATTESTATION
     assert await acme.refused("ApproveCapture", "berta", capture_id=capture.id) == "ATTESTATION_MISSING"
     assert await acme.refused("StartCapture", capture_id=capture.id) == "ATTESTATION_MISSING"
     answer = await acme.ask("MakeAttestation", statement=statement())
     assert list(answer.captures_advanced) == [capture.id]
-    assert (await acme.capture(capture.id)).state == pb.SESSION_STATE_PENDING_APPROVAL
+    assert (await acme.capture(capture.id)).state == capture_pb2.CAPTURE_STATE_PENDING_APPROVAL
 
 
 async def test_nothing_starts_before_it_is_enabled(acme: Diagnosing, sqlite_site: Site) -> None:
     """Without enablement nothing can be published, attested, requested, started or probed; each try is an entry."""
     tries: dict[str, tuple[str, dict[str, Any]]] = {
-        "PublishNotice": ("publish_notice", {"notice_id": "x", "texts": [pb.NoticeText(language="en", text="x")],
-                                             "channels": [1], "audience": "x"}),
+        "PublishNotice": ("publish_notice", {"notice_id": "x", "channels": [1], "audience": "x",
+                                             "texts": [notice_pb2.NoticeText(language="en", text="x")]}),
         "MakeAttestation": ("attest_notice", {"statement": statement()}),
         "RequestCapture": ("capture_request", asked()),
         "StartCapture": ("capture_start", {"capture_id": "none"}),
-        "RunProbe": ("run_probe", {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "timeout_ms": 500}),
+        "RunProbe": ("run_probe", {"kind": probe_pb2.PROBE_KIND_REACHABILITY, "target": "127.0.0.1",
+                                   "timeout_ms": 500}),
     }  # fmt: skip
     for method, (_action, fields) in tries.items():
         assert await acme.refused(method, **fields) == "DIAGNOSTICS_NOT_ENABLED", method
@@ -125,7 +125,7 @@ async def test_nothing_starts_before_it_is_enabled(acme: Diagnosing, sqlite_site
 
 async def test_every_responsibility_must_be_accepted(acme: Diagnosing) -> None:
     """Accepting all but one enables nothing."""
-    accepted = [pb.RESPONSIBILITY_INFORM_USERS, pb.RESPONSIBILITY_LAWFUL_BASIS]
+    accepted = [terms_pb2.RESPONSIBILITY_INFORM_USERS, terms_pb2.RESPONSIBILITY_LAWFUL_BASIS]
     refused = await acme.refused("EnableDiagnostics", accepted=accepted, retention_days=7)
     assert refused == "RESPONSIBILITIES_NOT_ACCEPTED"
     assert not (await acme.ask("GetDiagnostics")).diagnostics.enabled
@@ -140,7 +140,7 @@ async def test_partner_staff_never_acts_for_the_customer_whatever_the_policy_say
     capture = (await acme.ask("RequestCapture", **asked())).capture
     calls: list[tuple[str, dict[str, Any]]] = [
         ("EnableDiagnostics", {"accepted": [1], "retention_days": 1}),
-        ("PublishNotice", {"notice_id": "x", "texts": [pb.NoticeText(language="en", text="x")],
+        ("PublishNotice", {"notice_id": "x", "texts": [notice_pb2.NoticeText(language="en", text="x")],
                            "channels": [1], "audience": "x"}),
         ("MakeAttestation", {"statement": statement()}),
         ("ApproveCapture", {"capture_id": capture.id}),
@@ -170,23 +170,23 @@ async def test_nobody_approves_what_they_asked_for(acme: Diagnosing) -> None:
     assert await acme.refused("ApproveCapture", "admin", capture_id=capture.id) == "SELF_APPROVAL"
     assert await acme.refused("StartCapture", capture_id=capture.id) == "APPROVAL_MISSING"
     answer = await acme.ask("ApproveCapture", "berta", capture_id=capture.id)
-    assert answer.capture.state == pb.SESSION_STATE_ARMED
+    assert answer.capture.state == capture_pb2.CAPTURE_STATE_ARMED
 
 
 async def test_a_waived_approval_arms_at_once_but_never_for_media(acme: Diagnosing) -> None:
     """Where the customer waives the second person, signalling is armed by request; media needs right and DPIA too."""
     await acme.permit(approval_waived=True)
     capture = (await acme.ask("RequestCapture", **asked())).capture
-    assert capture.state == pb.SESSION_STATE_ARMED
-    media = asked(profile=pb.CAPTURE_PROFILE_MEDIA)
+    assert capture.state == capture_pb2.CAPTURE_STATE_ARMED
+    media = asked(profile=capture_pb2.CAPTURE_PROFILE_MEDIA)
     assert await acme.refused("RequestCapture", **media) == "SUBJECT_NOT_PERMITTED"
     await acme.client.change(add=["allow admin capture_media capture any"])
     waiting = (await acme.ask("RequestCapture", **media)).capture
-    assert waiting.state == pb.SESSION_STATE_PENDING_ATTESTATION
-    promised = pb.PromisedLimits(profile=pb.CAPTURE_PROFILE_MEDIA)
+    assert waiting.state == capture_pb2.CAPTURE_STATE_PENDING_ATTESTATION
+    promised = attestation_pb2.PromisedLimits(profile=capture_pb2.CAPTURE_PROFILE_MEDIA)
     assert await acme.refused("MakeAttestation", statement=statement(promised=promised)) == "ATTESTATION_INVALID"
     await acme.attest(promised=promised, dpia_reference="DPIA-7")
-    assert (await acme.capture(waiting.id)).state == pb.SESSION_STATE_PENDING_APPROVAL
+    assert (await acme.capture(waiting.id)).state == capture_pb2.CAPTURE_STATE_PENDING_APPROVAL
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,11 @@ async def test_bad_requests_for_a_capture(
     fields = asked()
     for name, value in change.items():
         stated = {one.name: getattr(LIMITS, one.name) for one in LIMITS.DESCRIPTOR.fields} if name == "limits" else {}
-        kind = {"limits": pb.CaptureLimits, "selector": pb.CaptureSelector, "context": core_pb2.Context}.get(name)
+        kind = {
+            "limits": capture_pb2.CaptureLimits,
+            "selector": capture_pb2.CaptureSelector,
+            "context": core_pb2.Context,
+        }.get(name)
         fields[name] = value if kind is None else kind(**stated | value)
     places = sqlite_site.settings.data_dir / "shared.toml"
     places.write_text(SHARED_PLACES)
@@ -254,7 +258,7 @@ async def test_filters_that_are_none(
     await acme.permit()
     await acme.client.change(add=["allow admin capture_raw_filter capture any"])
     before = len(sqlite_site.entries())
-    wanted = asked(selector=pb.CaptureSelector(raw_filter=expression))
+    wanted = asked(selector=capture_pb2.CaptureSelector(raw_filter=expression))
     assert await acme.refused("RequestCapture", **wanted) == reason
     assert refusals(sqlite_site, before) == [(reason.lower(), detail)]
     assert not (await acme.ask("ListCaptures")).captures
@@ -267,7 +271,7 @@ async def test_a_withdrawn_attestation_takes_the_approval_with_it(acme: Diagnosi
     answer = await acme.ask("WithdrawAttestation", attestation_id=attestation.id)
     assert answer.captures_ended == 1
     capture = await acme.capture(id)
-    assert (capture.state, capture.approved_by) == (pb.SESSION_STATE_PENDING_ATTESTATION, "")
+    assert (capture.state, capture.approved_by) == (capture_pb2.CAPTURE_STATE_PENDING_ATTESTATION, "")
     assert await acme.refused("StartCapture", capture_id=id) == "ATTESTATION_MISSING"
     assert await acme.refused("WithdrawAttestation", attestation_id=attestation.id) == "STATE_CONFLICT"
     await acme.attest()
@@ -289,20 +293,22 @@ async def test_disabling_rejects_what_waits(acme: Diagnosing) -> None:
     id = await acme.armed()
     assert (await acme.ask("DisableDiagnostics")).captures_ended == 1
     await acme.enable()
-    assert (await acme.capture(id)).state == pb.SESSION_STATE_REJECTED
+    assert (await acme.capture(id)).state == capture_pb2.CAPTURE_STATE_REJECTED
     assert await acme.refused("StartCapture", capture_id=id) == "STATE_CONFLICT"
 
 
 async def test_informed_and_confirmed_are_counted_apart(acme: Diagnosing) -> None:
     """A list of receipts counts each person once; a user's own confirmation is another fact."""
     await acme.permit()
-    receipts = [pb.Receipt(person=name, fact=pb.RECEIPT_FACT_INFORMED) for name in ("bob", "carol", "bob")]
+    receipts = [
+        notice_pb2.Receipt(person=name, fact=notice_pb2.RECEIPT_FACT_INFORMED) for name in ("bob", "carol", "bob")
+    ]
     for one in receipts:
         one.at.GetCurrentTime()
     fields: dict[str, Any] = {
         "notice_id": "faults",
         "notice_version": 1,
-        "channel": pb.NOTICE_CHANNEL_PAPER,
+        "channel": notice_pb2.NOTICE_CHANNEL_PAPER,
         "receipts": receipts,
     }
     first = await acme.ask("RecordReceipts", **fields)
@@ -337,7 +343,7 @@ async def test_a_probe_passes_the_gates_and_its_result_is_an_entry(acme: Diagnos
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         probe: dict[str, Any] = {
-            "kind": pb.PROBE_KIND_REACHABILITY,
+            "kind": probe_pb2.PROBE_KIND_REACHABILITY,
             "target": "127.0.0.1",
             "port": port,
             "timeout_ms": 2_000,

@@ -10,8 +10,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from linewarden.server.diagnostics.messages import LEASE_S
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.diagnostics.captures.ports import LEASE_S
+from linewarden.v1 import capture_pb2 as pb
 from tests.integration.captures import (
     SECRET,
     alive,
@@ -48,7 +48,7 @@ async def test_a_killed_worker(acme: Diagnosing, sqlite_site: Site) -> None:
     await asyncio.sleep(1.5)
     os.kill(worker_of(id), signal.SIGKILL)
     capture = await ended(acme, id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
     assert (capture.lossy, capture.counters.written >= 10) == (True, True)
     assert SECRET not in await evidence(acme, id)
     stopped, sealed = ends(sqlite_site)
@@ -66,7 +66,7 @@ async def test_a_killed_sealer(acme: Diagnosing, sqlite_site: Site) -> None:
     os.kill(sealer_of(id), signal.SIGKILL)
     capture = await ended(acme, id, 5)
     assert not alive(worker)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
     assert not capture.HasField("evidence")
     assert [one["detail"] for one in ends(sqlite_site)] == ["the sealer was lost"] * 2
     assert holding(sqlite_site.settings.data_dir, SECRET) == []
@@ -83,11 +83,11 @@ async def test_a_full_disk(sqlite_site: Site) -> None:
             await acme.permit()
             id = await started(acme, limits=limits)
             async with asyncio.timeout(30):
-                while (capture := await acme.capture(id)).state == pb.SESSION_STATE_RUNNING:
+                while (capture := await acme.capture(id)).state == pb.CAPTURE_STATE_RUNNING:
                     send(300)
                     assert holding(sqlite_site.settings.data_dir, SECRET) == []
             capture = await ended(acme, id)
-            assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
+            assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_FAILED, pb.CAPTURE_STOP_REASON_DISK_LOW)
             assert not capture.HasField("evidence")
         stopped, failed = ends(sqlite_site)
         assert (stopped["stop_reason"], failed["kind"]) == ("disk_low", "capture.failed")
@@ -105,7 +105,7 @@ async def test_why_a_worker_did_not_begin_is_told(sqlite_site: Site) -> None:
         id = await acme.armed(interface="lwnone0")
         assert await acme.refused("StartCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
         capture = await acme.capture(id)
-        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_ERROR)
+        assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_FAILED, pb.CAPTURE_STOP_REASON_ERROR)
     assert [one["detail"] for one in ends(sqlite_site)] == ["the interface cannot be captured from"] * 2
     assert files_of(sqlite_site, id) == []
 
@@ -119,10 +119,10 @@ async def test_evidence_is_read_and_deleted_where_it_lies(acme: Diagnosing, sqli
     async with open_again(sqlite_site, evidence_dir=data / "elsewhere") as (other, _server):
         assert await other.refused("DeleteCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
     assert files_of(sqlite_site, id) == [f"{id}.pcapng.age", f"{id}.seal"]
-    assert (await acme.capture(id)).state == pb.SESSION_STATE_SEALED
+    assert (await acme.capture(id)).state == pb.CAPTURE_STATE_SEALED
     async with open_again(sqlite_site, evidence_dir=(data / "evidence").rename(data / "moved")) as (other, _server):
         answer = await other.ask("DeleteCapture", capture_id=id)
-        assert answer.capture.state == pb.SESSION_STATE_DELETED
+        assert answer.capture.state == pb.CAPTURE_STATE_DELETED
     assert [one.name for one in (data / "moved").iterdir()] == ["folder-id"]
 
 
@@ -145,7 +145,7 @@ async def test_evidence_of_a_server_that_is_killed(sqlite_site: Site, monkeypatc
     id = await killed(sqlite_site)
     assert files_of(sqlite_site, id) == [f"{id}.pcapng.age", f"{id}.seal"]
     async with found_again(sqlite_site, monkeypatch, id) as (acme, capture):
-        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+        assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
         assert (capture.lossy, capture.counters.written >= 20) == (True, True)
         plain = await evidence(acme, id)
         assert b"MESSAGE sip:bob@example" in plain
@@ -171,7 +171,7 @@ async def test_evidence_that_is_not_whole_after_a_kill(
         with (folder / f"{id}.pcapng.age").open("ab") as file:
             file.write(b"x")
     async with found_again(sqlite_site, monkeypatch, id) as (_acme, capture):
-        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+        assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_FAILED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
     assert [one["detail"] for one in ends(sqlite_site)] == ["the server was lost, and no whole evidence was found"] * 2
     assert files_of(sqlite_site, id) == []
 

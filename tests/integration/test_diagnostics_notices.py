@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from linewarden.diagnostics.consent.smtp import THREADS, WAITING
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import notice_pb2 as pb
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import Diagnosing, customer, open_again, statement
 from tests.unit.diagnostics.consent.test_smtp import Postbox

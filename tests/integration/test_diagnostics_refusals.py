@@ -13,7 +13,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2 as pb
 from tests.integration.captures import ended, evidence, files_of
 from tests.integration.conftest import DATA, Site, make_site, refusal_of
 from tests.integration.disks import holding
@@ -136,7 +136,7 @@ async def check(stage: Scene, case: dict[str, Any], before: int, entries: list[d
 async def check_evidence(stage: Scene) -> None:
     """What was sealed opens and is masked; where nothing was sealed, nothing stays."""
     capture = await stage.acme.capture(stage.capture)
-    if capture.state != pb.SESSION_STATE_SEALED:
+    if capture.state != pb.CAPTURE_STATE_SEALED:
         assert not capture.HasField("evidence")
         assert files_of(stage.site, stage.capture) == []
         return
@@ -149,7 +149,7 @@ async def reached(stage: Scene, state: str) -> None:
     """Wait until the sweeper has brought the capture into a state."""
     assert stage.running is not None
     await sweep_until_believed(stage.running)
-    wanted = pb.CaptureState.Value(f"SESSION_STATE_{state.upper()}")
+    wanted = pb.CaptureState.Value(f"CAPTURE_STATE_{state.upper()}")
     async with asyncio.timeout(15):
         while (await stage.acme.capture(stage.capture)).state != wanted:  # noqa: ASYNC110 - the server does it
             await asyncio.sleep(0.2)

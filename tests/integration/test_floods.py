@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from linewarden.server.bootstrap import now_us, start
 from linewarden.server.connections import connection_limit
-from linewarden.v1 import access_pb2, access_pb2_grpc
+from linewarden.v1 import access_pb2, access_pb2_grpc, core_pb2
 from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Site, processes, refusal_of, serving
 from tests.integration.floods import OK, bearer, channels, flooding, outcome_of, question, quiet_calls
 
@@ -205,7 +205,9 @@ async def test_an_answer_does_not_outlive_its_key(sqlite_site: Site) -> None:
         single = await client.check("bob", "play", "voicemail", "1", owner="bob")
         one = question(TENANT)
         items = [access_pb2.CheckItem(verb=one.verb, resource=one.resource)]
-        request = access_pb2.CheckBatchRequest(tenant=TENANT, subject=one.subject, items=items)
+        request = access_pb2.CheckBatchRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=one.header.subject), items=items
+        )
         batch = await client.call(client.access.CheckBatch, request)
         call: Any = client.access.CheckStream(metadata=client.metadata, timeout=10)
         await call.write(access_pb2.CheckStreamRequest(check=one))

@@ -10,7 +10,7 @@ import pytest
 
 from linewarden.audit.verify import verify_export
 from linewarden.server.names import EFFECT_NUMBERS
-from linewarden.v1 import access_pb2
+from linewarden.v1 import access_pb2, core_pb2
 from tests.integration.conftest import TENANT, Client, Server, Site, check_request, processes
 
 ROUNDS = {"sqlite": 12, "postgresql": 4}
@@ -34,7 +34,8 @@ async def ask_until_killed(client: Client, name: str, answered: Answered) -> Non
             else:
                 items = [access_pb2.CheckItem(verb=one.verb, resource=one.resource)] * 3
                 batch = access_pb2.CheckBatchRequest(
-                    tenant=TENANT, subject=one.subject, request_id=request_id, items=items
+                    header=core_pb2.RequestHeader(tenant=TENANT, subject=one.header.subject, request_id=request_id),
+                    items=items,
                 )
                 decisions = (await client.call(client.access.CheckBatch, batch)).decisions
         except grpc.aio.AioRpcError:

@@ -16,7 +16,7 @@ import pytest
 from linewarden.diagnostics.agent.local_worker import LocalWorker, _tally
 from linewarden.diagnostics.agent.local_workers import LocalWorkers
 from linewarden.diagnostics.capture_model import Reader, Tally
-from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.captures.failures import CaptureFailure
 from linewarden.diagnostics.captures.ports import Order
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile, Selector, StopReason
@@ -112,7 +112,11 @@ async def test_a_sealer_that_is_killed_stops_its_worker_at_once(tmp_path: Path) 
         os.kill(_sealer_of(workers.path("s1"))[0], signal.SIGKILL)
         outcome = await _watched(worker, 3)
     assert process.returncode == -signal.SIGKILL
-    assert (outcome.reason, outcome.evidence, outcome.detail) == (StopReason.WORKER_LOST, None, Cause.SEALER_LOST)
+    assert (outcome.reason, outcome.evidence, outcome.detail) == (
+        StopReason.WORKER_LOST,
+        None,
+        CaptureFailure.SEALER_LOST,
+    )
     assert not outcome.tally.sound
     assert _left(tmp_path) == []
 
@@ -125,7 +129,7 @@ async def test_a_worker_that_is_killed_leaves_evidence(tmp_path: Path) -> None:
         await asyncio.sleep(1.5)
         worker._capture.process.kill()
         outcome = await _watched(worker, 10)
-    assert (outcome.reason, outcome.detail) == (StopReason.WORKER_LOST, Cause.WORKER_LOST)
+    assert (outcome.reason, outcome.detail) == (StopReason.WORKER_LOST, CaptureFailure.WORKER_LOST)
     assert outcome.evidence is not None
     assert outcome.tally.written == 20
     assert not outcome.tally.complete
@@ -164,7 +168,7 @@ async def test_a_disk_that_becomes_full(disk: Path) -> None:
             looked += holding(disk, SECRET)
             await asyncio.sleep(0.05)
         outcome = ended.result()
-    assert (outcome.reason, outcome.evidence, outcome.detail) == (StopReason.DISK_LOW, None, Cause.NO_ROOM)
+    assert (outcome.reason, outcome.evidence, outcome.detail) == (StopReason.DISK_LOW, None, CaptureFailure.NO_ROOM)
     assert looked == []
     assert _left(disk) == []
 
@@ -179,7 +183,7 @@ async def test_a_disk_that_is_full_before(disk: Path) -> None:
         await asyncio.sleep(0.3)
         worker.stop(StopReason.REQUESTED)
         outcome = await _watched(worker, 20)
-    assert (outcome.reason, outcome.evidence, outcome.detail) == (StopReason.DISK_LOW, None, Cause.NO_ROOM)
+    assert (outcome.reason, outcome.evidence, outcome.detail) == (StopReason.DISK_LOW, None, CaptureFailure.NO_ROOM)
     assert _left(disk) == ["filling"]
 
 
@@ -197,14 +201,14 @@ async def test_a_readers_name_is_no_argument(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        ({"interface": "lwnone0"}, Cause.INTERFACE),
-        ({"selector": Selector(), "raw_filter": "udp) or (tcp and"}, Cause.FILTER),
-        ({"start_before_ns": 1}, Cause.ORDER),
-        ({"raw_filter": "udp"}, Cause.ORDER),
+        ({"interface": "lwnone0"}, CaptureFailure.INTERFACE),
+        ({"selector": Selector(), "raw_filter": "udp) or (tcp and"}, CaptureFailure.FILTER),
+        ({"start_before_ns": 1}, CaptureFailure.ORDER),
+        ({"raw_filter": "udp"}, CaptureFailure.ORDER),
     ],
     ids=["interface", "filter", "stale", "both"],
 )
-async def test_why_a_worker_did_not_begin(tmp_path: Path, change: dict[str, Any], cause: Cause) -> None:
+async def test_why_a_worker_did_not_begin(tmp_path: Path, change: dict[str, Any], cause: CaptureFailure) -> None:
     """A worker that refuses is asked why; nothing of it stays."""
     with pytest.raises(DiagnosisUnavailable) as caught:
         await LocalWorkers(tmp_path).launch(_order(**change))

@@ -13,7 +13,7 @@ from linewarden.authz.policies import REFUSED_S
 from linewarden.authz.store.policy import PolicyStore
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import create_tenant
-from linewarden.v1 import policy_pb2
+from linewarden.v1 import core_pb2, policy_pb2
 from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Server, Site, check_request, person, serving
 from tests.integration.past_the_service import (
     ADDED,
@@ -46,7 +46,7 @@ _OF_BOTH = {"a statement moved to another tenant", "the policy of another tenant
 async def answered(client: Client, tenant: str) -> None:
     """Ask for another tenant; there is an answer."""
     request = check_request("carol", "play", "voicemail", "1", owner="carol")
-    request.tenant = tenant
+    request.header.tenant = tenant
     answer = await client.call(client.access.Check, request)
     assert answer.decision.effect == ALLOW
 
@@ -121,7 +121,7 @@ async def test_the_text_log_says_so_without_values(sqlite_site: Site) -> None:
 
 async def test_a_policy_that_others_wrote_is_not_shown(site: Site) -> None:
     """GetPolicy shows the policy that answers are given by, and nothing that the service did not write."""
-    request = policy_pb2.GetPolicyRequest(tenant=TENANT, subject=person("admin"))
+    request = policy_pb2.GetPolicyRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")))
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         before = await client.call(client.policy.GetPolicy, request)
         written(site, CHANGES["a statement changed"])

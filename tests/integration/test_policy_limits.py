@@ -10,6 +10,7 @@ from linewarden.audit.shares import TENANT_BYTES, shares
 from linewarden.authz.errors import PolicyInvalid, PolicyLockout
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import create_tenant, load_first_policy
+from linewarden.v1 import core_pb2
 from linewarden.v1 import policy_pb2 as pb
 from tests.integration.conftest import OTHER_TENANT, POLICY, TENANT, Client, Site, person, refusal_of, serving
 from tests.integration.past_the_service import written
@@ -22,12 +23,16 @@ CHANGED = "allow role:admin      read_policy,change_policy policy any"
 
 def load(document: str, *, dry_run: bool = False) -> pb.LoadPolicyRequest:
     """A request to load that policy."""
-    return pb.LoadPolicyRequest(tenant=TENANT, subject=person("admin"), document=document, dry_run=dry_run)
+    return pb.LoadPolicyRequest(
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), document=document, dry_run=dry_run
+    )
 
 
 async def shown(client: Client, page_size: int = 7) -> list[str]:
     """The policy in force, page by page."""
-    request = pb.GetPolicyRequest(tenant=TENANT, subject=person("admin"), page_size=page_size)
+    request = pb.GetPolicyRequest(
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), page_size=page_size
+    )
     texts: list[str] = []
     while True:
         page = await client.call(client.policy.GetPolicy, request)
@@ -41,7 +46,9 @@ async def test_links_between_roles_are_limited_for_persons_who_have_them(site: S
     """Roles come to a person by no sequence of changes beyond the limit; what is shown can be loaded again."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.change(add=ROLES)
-        change = pb.ChangePolicyRequest(tenant=TENANT, subject=person("admin"), add=LINKS)
+        change = pb.ChangePolicyRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), add=LINKS
+        )
         refusal = await client.refused(client.policy.ChangePolicy, change)
         assert (refusal.reason, refusal.fields) == ("POLICY_INVALID", ("line 960",))
         refused = 0
@@ -69,7 +76,9 @@ async def test_pages_are_the_policy_in_force(site: Site) -> None:
 async def test_a_page_of_an_earlier_revision_is_refused(site: Site) -> None:
     """Pages are of one revision: once the policy has changed, the rest of the earlier one is not to be had."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
-        request = pb.GetPolicyRequest(tenant=TENANT, subject=person("admin"), page_size=3)
+        request = pb.GetPolicyRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), page_size=3
+        )
         request.page_token = (await client.call(client.policy.GetPolicy, request)).next_page_token
         await client.change(add=["bind dora role:user"])
         assert (await client.refused(client.policy.GetPolicy, request)).reason == "PAGE_TOKEN_INVALID"
@@ -84,7 +93,9 @@ async def test_a_change_after_which_no_person_could_change_the_policy_is_refused
             assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "POLICY_LOCKOUT")
             assert "allow WHO change_policy policy any" in refusal.raw
         for add, remove in (((), (ADMIN,)), (("deny admin change_policy policy any",), ())):
-            asked = pb.ChangePolicyRequest(tenant=TENANT, subject=person("admin"), add=add, remove=remove)
+            asked = pb.ChangePolicyRequest(
+                header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), add=add, remove=remove
+            )
             assert (await client.refused(client.policy.ChangePolicy, asked)).reason == "POLICY_LOCKOUT"
         assert site.storage.log.head_of(TENANT).revision == 1
         decided = [entry for entry in site.entries() if "items" in entry]
@@ -126,7 +137,7 @@ async def test_a_tenant_with_too_much_in_work_is_told_so(site: Site) -> None:
             assert "RetryInfo" in refusal.raw
             assert site.storage.log.head_of(TENANT).size == size
             other = load(POLICY, dry_run=True)
-            other.tenant = OTHER_TENANT
+            other.header.tenant = OTHER_TENANT
             answer = await client.call(client.policy.LoadPolicy, other)
             assert answer.policy.revision == 1
         await client.call(client.policy.LoadPolicy, load(POLICY, dry_run=True))

@@ -10,8 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from linewarden.v1 import access_pb2, core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import access_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2
 from tests.integration.conftest import TENANT, Client, Site, check_request, processes, query_request
 from tests.integration.diagnosing import READER, RULES, Diagnosing, asked, statement
 from tests.unit.diagnostics.consent.test_smtp import Postbox
@@ -31,7 +30,9 @@ async def use_everything(client: Client, stranger: Client) -> None:
     await client.check(f"//partner/{HILDEGARD}", "play", "recording", f"{NUMBER}/{ITEM}", owner=NUMBER)
     one = check_request(OWNER, "download", "voicemail", ITEM, owner=OWNER)
     items = [access_pb2.CheckItem(verb=one.verb, resource=one.resource)] * 20
-    batch = access_pb2.CheckBatchRequest(tenant=TENANT, subject=one.subject, items=items)
+    batch = access_pb2.CheckBatchRequest(
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=one.header.subject), items=items
+    )
     await client.call(client.access.CheckBatch, batch)
     await client.change(add=[f"bind {STRANGER} role:user"])
     await client.change(remove=[f"bind {STRANGER} role:user"])
@@ -69,20 +70,25 @@ async def use_diagnostics(client: Client) -> str:
     acme = Diagnosing(client)
     await client.change(add=RULES)
     await acme.enable()
-    texts = [pb.NoticeText(language="en", text=TEXT)]
+    texts = [notice_pb2.NoticeText(language="en", text=TEXT)]
     about: dict[str, Any] = {"notice_id": "faults", "notice_version": 1}
     for _version in range(2):
-        publication = {"texts": texts, "channels": [pb.NOTICE_CHANNEL_EMAIL], "audience": AUDIENCE}
+        publication = {"texts": texts, "channels": [notice_pb2.NOTICE_CHANNEL_EMAIL], "audience": AUDIENCE}
         await acme.ask("PublishNotice", notice_id="faults", **publication)
     about["notice_version"] = 2
-    recipients = [pb.Recipient(person=HILDEGARD, address=ADDRESS), pb.Recipient(person=OWNER, address=UNKNOWN)]
+    recipients = [
+        notice_pb2.Recipient(person=HILDEGARD, address=ADDRESS),
+        notice_pb2.Recipient(person=OWNER, address=UNKNOWN),
+    ]
     for _again in range(2):
         await acme.ask("SendNotice", **about, recipients=recipients, request_id="sending-1")
     now = datetime.now(UTC)
-    receipts = [pb.Receipt(person=person, fact=pb.RECEIPT_FACT_REPORTED) for person in (HILDEGARD, OWNER)]
+    receipts = [
+        notice_pb2.Receipt(person=person, fact=notice_pb2.RECEIPT_FACT_REPORTED) for person in (HILDEGARD, OWNER)
+    ]
     for one in receipts:
         one.at.FromDatetime(now)
-    listed: dict[str, Any] = {**about, "channel": pb.NOTICE_CHANNEL_PAPER, "receipts": receipts}
+    listed: dict[str, Any] = {**about, "channel": notice_pb2.NOTICE_CHANNEL_PAPER, "receipts": receipts}
     await acme.ask("RecordReceipts", **listed)
     await acme.ask("ConfirmNotice", HILDEGARD, **about)
     shown = (await acme.ask("GetNotice", HILDEGARD, **about)).notice
@@ -91,20 +97,20 @@ async def use_diagnostics(client: Client) -> str:
     stated = statement(notice_version=2, audience=AUDIENCE, dpia_reference=DPIA, **words)
     await acme.ask("MakeAttestation", statement=stated)
     case = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference=CASE)
-    selector = pb.CaptureSelector(extensions=[EXTENSION], call_ids=[CALL_ID], hosts=[HOST])
-    readers = [pb.EvidenceReader(name=OWNER, public_key=READER.public_key)]
+    selector = capture_pb2.CaptureSelector(extensions=[EXTENSION], call_ids=[CALL_ID], hosts=[HOST])
+    readers = [capture_pb2.EvidenceReader(name=OWNER, public_key=READER.public_key)]
     wanted = asked(selector=selector, readers=readers, context=case)
     await acme.ask("RequestCapture", **wanted)
     await acme.ask("RequestCapture", **wanted | {"interface": "", "file": FILE})
     await acme.ask("ListActiveNotices", HILDEGARD, extensions=[EXTENSION])
-    probe: dict[str, Any] = {"kind": pb.PROBE_KIND_REACHABILITY, "port": 9, "timeout_ms": 200, "context": case}
+    probe: dict[str, Any] = {"kind": probe_pb2.PROBE_KIND_REACHABILITY, "port": 9, "timeout_ms": 200, "context": case}
     await acme.ask("RunProbe", **probe, target="127.0.0.1")
     receipts[0].at.FromDatetime(now + timedelta(days=1))
-    nobody = [pb.EvidenceReader(name=OWNER, public_key=NUMBER)]
+    nobody = [capture_pb2.EvidenceReader(name=OWNER, public_key=NUMBER)]
     refused = (
         ("RecordReceipts", "admin", listed),
         ("SendNotice", "admin", {**about, "recipients": recipients, "capture_id": "none"}),
-        ("SendNotice", "admin", {**about, "recipients": [pb.Recipient(person=OWNER, address=f"{ADDRESS}@x")]}),
+        ("SendNotice", "admin", {**about, "recipients": [notice_pb2.Recipient(person=OWNER, address=f"{ADDRESS}@x")]}),
         ("GetNotice", f"//partner/{HILDEGARD}", about),
         ("MakeAttestation", "admin", {"statement": statement(**words, notice_version=2, audience=f"{AUDIENCE}?")}),
         ("RequestCapture", "admin", wanted | {"readers": nobody}),

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from linewarden.diagnostics.agent.enrolment import Enrolment
 from linewarden.diagnostics.analysis import EvidenceFile, Report, analyse
 from linewarden.server.tls import certificate_builder, pem_of
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2 as pb
 from tests.integration.branches import Branch, prepare
 from tests.integration.calls import HEADERS, Call, Ports, make_call, needs_sipp, windows
 from tests.integration.captures import ended, evidence, started
@@ -82,7 +82,7 @@ async def stopped(acme: Diagnosing, id: str) -> bytes:
     """The evidence of a capture that is told to stop, and lost nothing."""
     await acme.ask("StopCapture", capture_id=id)
     capture = await ended(acme, id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
     counters = capture.counters
     assert counters.received == counters.delivered == counters.written > 60
     assert (counters.dropped, capture.lossy) == (0, False)

@@ -61,7 +61,7 @@ async def test_a_worker_refuses_what_its_server_has_not_ordered(branch: Branch, 
         "alice" if fault == "no note" else sign_capture(Order(ticket, (Reader("", str(IDENTITY.to_public())),)), signer)
     )
     said = await _answer_of(
-        branch, enrolment, worker_pb2.AttendResponse(start=worker_pb2.SignedOrder(note=note, id="s1"))
+        branch, enrolment, worker_pb2.ConnectResponse(start=worker_pb2.SignedOrder(note=note, id="s1"))
     )
     assert said.refused.capture_id == "s1"
     assert not enrolment.spool.exists()
@@ -69,32 +69,32 @@ async def test_a_worker_refuses_what_its_server_has_not_ordered(branch: Branch, 
 
 async def test_a_worker_refuses_probes_that_are_not_ordered(branch: Branch) -> None:
     """An order to probe must be signed as well."""
-    order = worker_pb2.AttendResponse(probe=worker_pb2.SignedOrder(note="alice", id="p1"))
+    order = worker_pb2.ConnectResponse(probe=worker_pb2.SignedOrder(note="alice", id="p1"))
     said = await _answer_of(branch, branch.enrol(), order)
     assert (said.probed.probe_id, said.probed.succeeded) == ("p1", False)
 
 
 def _signer(branch: Branch) -> Signer:
-    return branch.running._diagnosing.hub._signer
+    return branch.running._diagnostics.remote_workers._signer
 
 
 async def _answer_of(
-    branch: Branch, enrolment: Enrolment, order: worker_pb2.AttendResponse
-) -> worker_pb2.AttendRequest:
+    branch: Branch, enrolment: Enrolment, order: worker_pb2.ConnectResponse
+) -> worker_pb2.ConnectRequest:
     """What a real worker says to an order of a server that a test plays."""
     (answer,) = await _answers_of(branch, enrolment, [order], 1)
     return answer
 
 
 async def _answers_of(
-    branch: Branch, enrolment: Enrolment, orders: list[worker_pb2.AttendResponse], count: int
-) -> list[worker_pb2.AttendRequest]:
+    branch: Branch, enrolment: Enrolment, orders: list[worker_pb2.ConnectResponse], count: int
+) -> list[worker_pb2.ConnectRequest]:
     """So many things that a real worker says to orders of a server that a test plays."""
-    answers: asyncio.Queue[worker_pb2.AttendRequest] = asyncio.Queue()
+    answers: asyncio.Queue[worker_pb2.ConnectRequest] = asyncio.Queue()
 
     class Server(CaptureWorkerServiceServicer):
-        async def Attend(self, request_iterator: Any, _context: Any) -> AsyncIterator[worker_pb2.AttendResponse]:  # noqa: N802
-            yield worker_pb2.AttendResponse(welcome=worker_pb2.WorkerWelcome(protocol=PROTOCOL))
+        async def Connect(self, request_iterator: Any, _context: Any) -> AsyncIterator[worker_pb2.ConnectResponse]:  # noqa: N802
+            yield worker_pb2.ConnectResponse(welcome=worker_pb2.WorkerWelcome(protocol=PROTOCOL))
             for order in orders:
                 yield order
             async for message in request_iterator:
@@ -131,7 +131,7 @@ async def test_an_order_is_taken_once(branch: Branch) -> None:
     """The same signed order begins nothing a second time, over whichever link it comes."""
     enrolment = branch.enrol()
     note = worker_pb2.SignedOrder(note=sign_probe("p1", _probe(), time.time_ns(), _signer(branch)), id="p1")
-    order = worker_pb2.AttendResponse(probe=note)
+    order = worker_pb2.ConnectResponse(probe=note)
     said = await _answers_of(branch, enrolment, [order, order], 2)
     assert sorted(one.probed.findings.get("error", "") for one in said)[1] == "refused"
 

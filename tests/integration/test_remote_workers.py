@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2, probe_pb2
 from tests.integration.branches import Branch, capture_processes, client_of, prepare, until, worker_process
 from tests.integration.captures import SECRET, ended, evidence, send
 from tests.integration.conftest import Site, processes
@@ -34,14 +34,17 @@ async def test_a_capture_at_another_host(branch: Branch) -> None:
         id = await branch.started()
         send(20)
         async with asyncio.timeout(10):
-            while (await branch.acme.capture(id)).state == pb.SESSION_STATE_RUNNING:
+            while (await branch.acme.capture(id)).state == capture_pb2.CAPTURE_STATE_RUNNING:
                 looks = [one async for one in _watch(branch.acme, id, 1)]
                 if looks[0].counters.written == 20:
                     break
                 await asyncio.sleep(0.1)
         await branch.acme.ask("StopCapture", capture_id=id)
         capture = await ended(branch.acme, id)
-        assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
+        assert (capture.state, capture.stop_reason) == (
+            capture_pb2.CAPTURE_STATE_SEALED,
+            capture_pb2.CAPTURE_STOP_REASON_REQUESTED,
+        )
         assert (capture.worker, capture.interface) == ("branch", "lo")
         assert (capture.counters.written, capture.counters.dropped) == (20, 0)
         plain = await evidence(branch.acme, id)
@@ -83,29 +86,29 @@ async def test_a_withdrawal_stops_a_capture_at_another_host(branch: Branch) -> N
         id = await branch.started()
         await branch.acme.ask("WithdrawAttestation", attestation_id=attestations[0].id)
         capture = await ended(branch.acme, id)
-    assert capture.stop_reason == pb.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN
-    assert capture.state == pb.SESSION_STATE_SEALED
+    assert capture.stop_reason == capture_pb2.CAPTURE_STOP_REASON_ATTESTATION_WITHDRAWN
+    assert capture.state == capture_pb2.CAPTURE_STATE_SEALED
 
 
 @live
 async def test_a_limit_ends_a_capture_at_another_host(branch: Branch) -> None:
     """The worker stops by itself at the first limit, and says which."""
-    limits = pb.CaptureLimits()
+    limits = capture_pb2.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.packets = 4
     async with branch.attending():
         id = await branch.started(limits=limits)
         send(20)
         capture = await ended(branch.acme, id)
-    assert (capture.stop_reason, capture.counters.written) == (pb.CAPTURE_STOP_REASON_PACKETS, 4)
+    assert (capture.stop_reason, capture.counters.written) == (capture_pb2.CAPTURE_STOP_REASON_PACKETS, 4)
 
 
 async def test_without_its_worker_a_session_stays_armed(branch: Branch) -> None:
     """Where nobody attends, nothing starts, and nothing is lost."""
     id = await branch.armed()
     assert await branch.acme.refused("StartCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
-    assert (await branch.acme.capture(id)).state == pb.SESSION_STATE_ARMED
-    probe = {"kind": pb.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "timeout_ms": 500, "worker": "branch"}
+    assert (await branch.acme.capture(id)).state == capture_pb2.CAPTURE_STATE_ARMED
+    probe = {"kind": probe_pb2.PROBE_KIND_REACHABILITY, "target": "127.0.0.1", "timeout_ms": 500, "worker": "branch"}
     assert await branch.acme.refused("RunProbe", **probe) == "DIAGNOSIS_UNAVAILABLE"
 
 
@@ -127,14 +130,22 @@ async def test_the_worker_has_the_last_word_on_its_interfaces(branch: Branch) ->
         id = await branch.armed(interface="eth7")
         assert await branch.acme.refused("StartCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
         capture = await branch.acme.capture(id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_ERROR)
+    assert (capture.state, capture.stop_reason) == (
+        capture_pb2.CAPTURE_STATE_FAILED,
+        capture_pb2.CAPTURE_STOP_REASON_ERROR,
+    )
 
 
 async def test_a_probe_from_another_host(branch: Branch) -> None:
     """A probe asks from the worker's host; what it found is recorded as evidence."""
     async with branch.attending():
-        where = {"target": "127.0.0.1", "port": branch.port, "transport": pb.TRANSPORT_TCP, "timeout_ms": 2_000}
-        found = await branch.acme.ask("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, worker="branch", **where)
+        where = {
+            "target": "127.0.0.1",
+            "port": branch.port,
+            "transport": capture_pb2.TRANSPORT_TCP,
+            "timeout_ms": 2_000,
+        }
+        found = await branch.acme.ask("RunProbe", kind=probe_pb2.PROBE_KIND_REACHABILITY, worker="branch", **where)
         assert found.succeeded
         assert float(found.findings["connect_ms"]) < 2_000
     probes = [entry for entry in branch.site.entries() if entry["kind"] == "probe.run"]
@@ -152,7 +163,10 @@ async def test_a_worker_that_is_lost_fails_its_session(branch: Branch) -> None:
     worker.send_signal(signal.SIGKILL)
     worker.wait(10)
     capture = await ended(branch.acme, id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert (capture.state, capture.stop_reason) == (
+        capture_pb2.CAPTURE_STATE_FAILED,
+        capture_pb2.CAPTURE_STOP_REASON_WORKER_LOST,
+    )
     assert branch.files() == []
     await until(lambda: not capture_processes(id))
     again = worker_process(enrolment)
@@ -172,7 +186,10 @@ async def test_a_worker_that_is_told_to_stop_delivers_first(branch: Branch) -> N
     await asyncio.sleep(0.5)
     worker.send_signal(signal.SIGTERM)
     capture = await ended(branch.acme, id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+    assert (capture.state, capture.stop_reason) == (
+        capture_pb2.CAPTURE_STATE_SEALED,
+        capture_pb2.CAPTURE_STOP_REASON_LEASE_LOST,
+    )
     assert b"MESSAGE sip:bob@example" in await evidence(branch.acme, id)
     assert await asyncio.to_thread(worker.wait, 20) == 0
 
@@ -208,10 +225,13 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
         await asyncio.to_thread(worker.wait, 20)
     before = len(sqlite_site.entries())
     async with open_again(sqlite_site, **settings) as (acme, running):
-        assert (await acme.capture(id)).state == pb.SESSION_STATE_RUNNING
+        assert (await acme.capture(id)).state == capture_pb2.CAPTURE_STATE_RUNNING
         await sweep_until_lost(running)
         capture = await acme.capture(id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
+    assert (capture.state, capture.stop_reason) == (
+        capture_pb2.CAPTURE_STATE_FAILED,
+        capture_pb2.CAPTURE_STOP_REASON_LEASE_LOST,
+    )
     assert not capture.HasField("evidence")
     assert Branch(sqlite_site, acme, running).files() == []
     since = [entry for entry in sqlite_site.entries()[before:] if entry["kind"].startswith("capture.")]
@@ -221,7 +241,7 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
     }
 
 
-async def _watch(acme: Diagnosing, id: str, most: int) -> AsyncIterator[pb.WatchCaptureResponse]:
+async def _watch(acme: Diagnosing, id: str, most: int) -> AsyncIterator[capture_pb2.WatchCaptureResponse]:
     request = acme.request("WatchCapture", "admin", capture_id=id)
     call = acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=10)
     seen = 0

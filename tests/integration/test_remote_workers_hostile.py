@@ -17,8 +17,7 @@ from cryptography.x509.oid import NameOID
 from linewarden.diagnostics.agent.messages import PROTOCOL
 from linewarden.server.tls import certificate_builder, pem_of
 from linewarden.server.workers.certificates import issue, make_authority
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1 import worker_pb2
+from linewarden.v1 import capture_pb2, probe_pb2, worker_pb2
 from linewarden.v1.worker_pb2_grpc import (
     CaptureWorkerServiceStub,
 )
@@ -62,9 +61,9 @@ async def test_a_callers_certificate_names_no_worker(branch: Branch) -> None:
 async def test_a_worker_begins_with_hello(branch: Branch, said: str) -> None:
     """Who does not begin as the contract says is refused, and not recorded as attending."""
     first = {
-        "nothing": worker_pb2.AttendRequest(),
-        "no hello": worker_pb2.AttendRequest(begun=worker_pb2.CaptureBegun(capture_id="x")),
-        "another protocol": worker_pb2.AttendRequest(hello=worker_pb2.WorkerHello(protocol=2)),
+        "nothing": worker_pb2.ConnectRequest(),
+        "no hello": worker_pb2.ConnectRequest(begun=worker_pb2.CaptureBegun(capture_id="x")),
+        "another protocol": worker_pb2.ConnectRequest(hello=worker_pb2.WorkerHello(protocol=2)),
     }[said]
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await _attend_once(branch.port, branch.enrol().credentials, first)
@@ -81,7 +80,7 @@ async def test_the_workers_door_has_no_other_service(branch: Branch) -> None:
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     stub: Any = CaptureWorkerServiceStub(branch.acme.client.channel)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _message in stub.Attend(iter([]), metadata=branch.acme.client.metadata):
+        async for _message in stub.Connect(iter([]), metadata=branch.acme.client.metadata):
             pass
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
@@ -91,14 +90,14 @@ class Puppet:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.stub: Any = CaptureWorkerServiceStub(channel)
-        self.queue: asyncio.Queue[worker_pb2.AttendRequest] = asyncio.Queue()
-        call: Any = self.stub.Attend(self._said())
+        self.queue: asyncio.Queue[worker_pb2.ConnectRequest] = asyncio.Queue()
+        call: Any = self.stub.Connect(self._said())
         self.call = call
         self.say(hello=worker_pb2.WorkerHello(protocol=PROTOCOL))
 
     def say(self, **said: Any) -> None:
         """Say something."""
-        self.queue.put_nowait(worker_pb2.AttendRequest(**said))
+        self.queue.put_nowait(worker_pb2.ConnectRequest(**said))
 
     async def hear(self, kind: str) -> Any:
         """Wait for a message of a kind."""
@@ -113,7 +112,7 @@ class Puppet:
         part = worker_pb2.DeliverEvidenceRequest(capture_id=capture, content=content)
         return await self.stub.DeliverEvidence(iter([part]), timeout=10)
 
-    async def _said(self) -> AsyncIterator[worker_pb2.AttendRequest]:
+    async def _said(self) -> AsyncIterator[worker_pb2.ConnectRequest]:
         while True:
             yield await self.queue.get()
 
@@ -132,15 +131,18 @@ async def puppet(branch: Branch) -> AsyncIterator[tuple[Puppet, str]]:
         yield made, id
 
 
-def _evidence_of(content: bytes, **more: Any) -> pb.Evidence:
+def _evidence_of(content: bytes, **more: Any) -> capture_pb2.Evidence:
     usual: dict[str, Any] = {"plain_bytes": 1, "plain_sha256": "0" * 64, "chain": "0" * 64}
     came = {"sealed_bytes": len(content), "sealed_sha256": hashlib.sha256(content).hexdigest()}
-    return pb.Evidence(**usual | came | more)
+    return capture_pb2.Evidence(**usual | came | more)
 
 
-def _ended(id: str, evidence: pb.Evidence | None) -> worker_pb2.CaptureEnded:
+def _ended(id: str, evidence: capture_pb2.Evidence | None) -> worker_pb2.CaptureEnded:
     return worker_pb2.CaptureEnded(
-        capture_id=id, stop_reason=pb.CAPTURE_STOP_REASON_TIME, counters=pb.CaptureCounters(), evidence=evidence
+        capture_id=id,
+        stop_reason=capture_pb2.CAPTURE_STOP_REASON_TIME,
+        counters=capture_pb2.CaptureCounters(),
+        evidence=evidence,
     )
 
 
@@ -157,7 +159,10 @@ async def test_evidence_is_what_was_delivered(branch: Branch, lie: str) -> None:
         }[lie]
         made.say(ended=_ended(id, stated))
         capture = await ended(branch.acme, id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_TIME)
+    assert (capture.state, capture.stop_reason) == (
+        capture_pb2.CAPTURE_STATE_FAILED,
+        capture_pb2.CAPTURE_STOP_REASON_TIME,
+    )
     assert branch.files() == []
 
 
@@ -179,16 +184,24 @@ async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(b
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         made.say(ended=_ended(id, _evidence_of(b"sealed")))
         capture = await ended(branch.acme, id)
-        assert (capture.state, capture.evidence.sealed_bytes) == (pb.SESSION_STATE_SEALED, 6)
+        assert (capture.state, capture.evidence.sealed_bytes) == (capture_pb2.CAPTURE_STATE_SEALED, 6)
 
 
 @pytest.mark.parametrize(
     "said",
     [
-        {"progress": worker_pb2.CaptureProgress(capture_id="ID", counters=pb.CaptureCounters(rules={"alice": 1}))},
-        {"progress": worker_pb2.CaptureProgress(capture_id="ID", counters=pb.CaptureCounters(received=1 << 60))},
-        {"ended": _ended("ID", pb.Evidence(plain_sha256="alice"))},
-        {"ended": worker_pb2.CaptureEnded(capture_id="ID", counters=pb.CaptureCounters())},
+        {
+            "progress": worker_pb2.CaptureProgress(
+                capture_id="ID", counters=capture_pb2.CaptureCounters(rules={"alice": 1})
+            )
+        },
+        {
+            "progress": worker_pb2.CaptureProgress(
+                capture_id="ID", counters=capture_pb2.CaptureCounters(received=1 << 60)
+            )
+        },
+        {"ended": _ended("ID", capture_pb2.Evidence(plain_sha256="alice"))},
+        {"ended": worker_pb2.CaptureEnded(capture_id="ID", counters=capture_pb2.CaptureCounters())},
         {"hello": worker_pb2.WorkerHello(protocol=PROTOCOL)},
         {},
     ],
@@ -202,25 +215,28 @@ async def test_a_worker_that_talks_nonsense_is_lost(branch: Branch, said: dict[s
                 message.capture_id = id
         made.say(**said)
         capture = await ended(branch.acme, id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
+    assert (capture.state, capture.stop_reason) == (
+        capture_pb2.CAPTURE_STATE_FAILED,
+        capture_pb2.CAPTURE_STOP_REASON_WORKER_LOST,
+    )
     assert not any("alice" in str(entry) for entry in branch.site.entries() if entry["kind"].startswith("capture."))
 
 
 async def test_a_worker_that_dials_in_again_takes_its_place(branch: Branch) -> None:
     """The earlier stream ends, and what ran on it is lost; the new one gets the orders."""
     async with puppet(branch) as (_made, id), branch.attending():
-        assert (await ended(branch.acme, id)).stop_reason == pb.CAPTURE_STOP_REASON_WORKER_LOST
+        assert (await ended(branch.acme, id)).stop_reason == capture_pb2.CAPTURE_STOP_REASON_WORKER_LOST
         where = {"target": "127.0.0.1", "port": branch.port, "timeout_ms": 2_000, "worker": "branch"}
-        assert (await branch.acme.ask("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, **where)).succeeded
+        assert (await branch.acme.ask("RunProbe", kind=probe_pb2.PROBE_KIND_REACHABILITY, **where)).succeeded
 
 
 async def _attend_once(
-    port: int, credentials: grpc.ChannelCredentials, first: worker_pb2.AttendRequest | None = None
+    port: int, credentials: grpc.ChannelCredentials, first: worker_pb2.ConnectRequest | None = None
 ) -> None:
-    hello = first or worker_pb2.AttendRequest(hello=worker_pb2.WorkerHello(protocol=PROTOCOL))
+    hello = first or worker_pb2.ConnectRequest(hello=worker_pb2.WorkerHello(protocol=PROTOCOL))
     async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
         stub: Any = CaptureWorkerServiceStub(channel)
-        async for _message in stub.Attend(iter([hello]), timeout=10):
+        async for _message in stub.Connect(iter([hello]), timeout=10):
             return
 
 
@@ -242,7 +258,7 @@ async def test_a_probe_whose_worker_leaves_has_its_end_in_the_log(branch: Branch
         made = Puppet(channel)
         await made.hear("welcome")
         where = {"target": "127.0.0.1", "timeout_ms": 9_000, "worker": "branch"}
-        asking = asyncio.create_task(branch.acme.refused("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, **where))
+        asking = asyncio.create_task(branch.acme.refused("RunProbe", kind=probe_pb2.PROBE_KIND_REACHABILITY, **where))
         await made.hear("probe")
         made.call.cancel()
         assert await asking == "DIAGNOSIS_UNAVAILABLE"
@@ -257,7 +273,7 @@ async def test_a_probe_whose_caller_leaves_has_its_end_in_the_log(branch: Branch
         made = Puppet(channel)
         await made.hear("welcome")
         where = {"target": "127.0.0.1", "timeout_ms": 9_000, "worker": "branch"}
-        asking = asyncio.create_task(branch.acme.ask("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, **where))
+        asking = asyncio.create_task(branch.acme.ask("RunProbe", kind=probe_pb2.PROBE_KIND_REACHABILITY, **where))
         id = (await made.hear("probe")).id
         asking.cancel()
         await asyncio.sleep(0.2)
@@ -283,7 +299,7 @@ async def test_two_deliveries_of_one_capture_do_not_meet(branch: Branch) -> None
         more.put_nowait(b"")
         assert (await first).sealed_bytes == 6
         made.say(ended=_ended(id, _evidence_of(b"sealed")))
-        assert (await ended(branch.acme, id)).state == pb.SESSION_STATE_SEALED
+        assert (await ended(branch.acme, id)).state == capture_pb2.CAPTURE_STATE_SEALED
     assert (branch.evidence / f"{id}.pcapng.age").read_bytes() == b"sealed"
 
 
@@ -291,7 +307,7 @@ async def test_evidence_that_comes_after_the_end_is_none(branch: Branch) -> None
     """When a capture is recorded as ended, nothing is taken for its evidence any more, and no file stays."""
     async with puppet(branch) as (made, id):
         made.say(ended=_ended(id, None))
-        assert (await ended(branch.acme, id)).state == pb.SESSION_STATE_FAILED
+        assert (await ended(branch.acme, id)).state == capture_pb2.CAPTURE_STATE_FAILED
         with pytest.raises(grpc.aio.AioRpcError):
             await made.deliver(id, b"sealed")
     assert list(branch.evidence.glob("*.age*")) == []
@@ -299,19 +315,22 @@ async def test_evidence_that_comes_after_the_end_is_none(branch: Branch) -> None
 
 async def test_a_worker_that_talks_and_never_ends_is_stopped_and_lost(branch: Branch) -> None:
     """A capture ends when its time is over, and is lost a while after it was told to stop, whatever its worker says."""
-    link = branch.running._diagnosing.hub
+    link = branch.running._diagnostics.remote_workers
     async with puppet(branch) as (made, id):
-        (worker,) = link._links["branch"].captures.values()
+        (worker,) = link._connections["branch"].captures.values()
         await branch.acme.ask("StopCapture", capture_id=id)
         assert (await made.hear("stop")).capture_id == id
         until_s = worker._until
         for _ in range(5):
-            made.say(progress=worker_pb2.CaptureProgress(capture_id=id, counters=pb.CaptureCounters()))
+            made.say(progress=worker_pb2.CaptureProgress(capture_id=id, counters=capture_pb2.CaptureCounters()))
             await asyncio.sleep(0.1)
         assert worker._until == until_s
         worker._until = 0.0
         capture = await ended(branch.acme, id)
-    assert (capture.state, capture.stop_reason) == (pb.SESSION_STATE_FAILED, pb.CAPTURE_STOP_REASON_REQUESTED)
+    assert (capture.state, capture.stop_reason) == (
+        capture_pb2.CAPTURE_STATE_FAILED,
+        capture_pb2.CAPTURE_STOP_REASON_REQUESTED,
+    )
 
 
 async def test_a_worker_that_comes_again_and_again_is_refused(branch: Branch) -> None:

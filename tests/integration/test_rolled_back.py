@@ -19,7 +19,7 @@ from linewarden.cli import main
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import create_tenant, load_first_policy, revoke_key
 from linewarden.server.storage import open_storage
-from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
+from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from tests.integration.backups import Backup
 from tests.integration.conftest import (
     OTHER_TENANT,
@@ -88,10 +88,12 @@ async def test_a_log_set_back_under_a_server_gives_no_answers(site: Site) -> Non
         backup.restore(only=site.log_of(TENANT))
         for _ in range(3):
             assert await reason(client, "dora") == "LOG_ROLLED_BACK"
-        change = policy_pb2.ChangePolicyRequest(tenant=TENANT, subject=person("admin"), add=["bind eve role:user"])
+        change = policy_pb2.ChangePolicyRequest(
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), add=["bind eve role:user"]
+        )
         refused = await client.refused(client.policy.ChangePolicy, change)
         assert refused.reason == "LOG_ROLLED_BACK"
-        read = audit_pb2.QueryEntriesRequest(tenant=TENANT, subject=person("erik"))
+        read = audit_pb2.QueryEntriesRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("erik")))
         assert (await client.refused(client.audit.QueryEntries, read)).reason == "LOG_ROLLED_BACK"
 
 
@@ -103,7 +105,7 @@ async def test_another_tenant_is_served_beside_a_log_that_was_set_back(site: Sit
         backup.restore(only=site.log_of(TENANT))
         assert await reason(client) == "LOG_ROLLED_BACK"
         other = check_request("bob", "play", "voicemail", "1", owner="bob")
-        other.tenant = OTHER_TENANT
+        other.header.tenant = OTHER_TENANT
         assert (await client.call(client.access.Check, other)).decision.effect == ALLOW
         assert await health_of(client) == health_pb2.HealthCheckResponse.SERVING
 
@@ -304,7 +306,7 @@ async def test_a_tenant_made_at_another_host_is_met_as_new(site: Site) -> None:
     async with serving(site, anchor_dir=anchors) as running, Client(running.addresses[0], token) as client:
         for name in ("hooli", "initech"):
             request = check_request("bob", "play", "voicemail", "1", owner="bob")
-            request.tenant = name
+            request.header.tenant = name
             assert (await client.call(client.access.Check, request)).decision.effect == ALLOW
 
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from linewarden.cli import main
-from linewarden.v1 import access_pb2, audit_pb2, policy_pb2
+from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from tests.integration.conftest import TENANT, Client, Site, person, refusal_of, serving
 
@@ -45,7 +45,8 @@ async def test_a_stream_without_a_key_ends_before_anything_is_read(sqlite_site: 
 async def test_own_people_written_as_strangers_are_refused(client: Client) -> None:
     """A deny for `//tenant/name` of the tenant itself would never match, so it is no policy."""
     request = policy_pb2.ChangePolicyRequest(
-        tenant=TENANT, subject=person("admin"), add=[f"deny //{TENANT}/bob play voicemail any"]
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")),
+        add=[f"deny //{TENANT}/bob play voicemail any"],
     )
     assert (await client.refused(client.policy.ChangePolicy, request)).reason == "POLICY_INVALID"
 
@@ -53,7 +54,7 @@ async def test_own_people_written_as_strangers_are_refused(client: Client) -> No
 async def test_a_change_that_changes_nothing_makes_no_revision(client: Client) -> None:
     """Loading the policy that is in force is recorded, and makes no process look for another."""
     before = await client.change(add=["bind dora role:user"])
-    request = policy_pb2.ChangePolicyRequest(tenant=TENANT, subject=person("admin"))
+    request = policy_pb2.ChangePolicyRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")))
     again = await client.call(client.policy.ChangePolicy, request)
     assert again.policy == before.policy
 
@@ -61,7 +62,7 @@ async def test_a_change_that_changes_nothing_makes_no_revision(client: Client) -
 async def test_readers_without_names_cannot_try_names_out(client: Client) -> None:
     """Whoever reads the log masked gets rows without names, and no answer to a question that holds one."""
     await client.change(add=["allow dora read_access_log audit_log any then mask_numbers"])
-    plain = audit_pb2.QueryEntriesRequest(tenant=TENANT, subject=person("dora"))
+    plain = audit_pb2.QueryEntriesRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("dora")))
     page: audit_pb2.QueryEntriesResponse = await client.call(client.audit.QueryEntries, plain)
     assert page.rows
     plain.filter.subject = "bob"

@@ -9,9 +9,8 @@ import pytest
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.diagnostics.states import Event
-from linewarden.v1 import core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceStub
+from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2, terms_pb2
+from tests.contract_calls import Stubs, request_type
 from tests.rights import may_capture
 
 #: What the policy of the template lacks: a second administrator, and somebody who may read evidence.
@@ -21,9 +20,11 @@ PLACES = '[example]\ninterfaces = ["lo", "none0"]\nhosts = ["127.0.0.1"]\n'
 
 _CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
 _SOMEONE = core_pb2.Subject(id="admin")
-_READER = pb.EvidenceReader(name="zacharias", public_key=str(pyrage.x25519.Identity.generate().to_public()))
-_LIMITS = pb.CaptureLimits(seconds=60, bytes=1 << 20, packets=9_000, snaplen=65_535, disk_free_min=0, loss_budget=9)
-_SELECTOR = pb.CaptureSelector(ports=[pb.PortRange(low=45_072, high=45_072)])
+_READER = capture_pb2.EvidenceReader(name="zacharias", public_key=str(pyrage.x25519.Identity.generate().to_public()))
+_LIMITS = capture_pb2.CaptureLimits(
+    seconds=60, bytes=1 << 20, packets=9_000, snaplen=65_535, disk_free_min=0, loss_budget=9
+)
+_SELECTOR = capture_pb2.CaptureSelector(ports=[capture_pb2.PortRange(low=45_072, high=45_072)])
 
 
 def made_kinds() -> set[str]:
@@ -43,13 +44,13 @@ class Customer:
     """Somebody who has all rights in diagnostics."""
 
     def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
-        self._stub = DiagnosticsServiceStub(channel)
+        self._stub = Stubs(channel)
         self._metadata = metadata
 
     def use_everything(self) -> None:
         """Make at least one entry of every kind, and one with every field."""
         self._refused("DisableDiagnostics", grpc.StatusCode.FAILED_PRECONDITION)
-        accepted = [number for number in pb.Responsibility.values() if number]
+        accepted = [number for number in terms_pb2.Responsibility.values() if number]
         self._ask("EnableDiagnostics", accepted=accepted, retention_days=7)
         for share in (True, False):
             self._ask("ShareUsage", share=share)
@@ -71,16 +72,16 @@ class Customer:
         self._ask("DisableDiagnostics")
 
     def _publish(self) -> None:
-        texts = [pb.NoticeText(language="en", text="Calls of a fault are captured.")]
-        channels = [pb.NOTICE_CHANNEL_EMAIL]
+        texts = [notice_pb2.NoticeText(language="en", text="Calls of a fault are captured.")]
+        channels = [notice_pb2.NOTICE_CHANNEL_EMAIL]
         self._ask("PublishNotice", notice_id="faults", texts=texts, channels=channels, audience="all")
-        receipt = pb.Receipt(person="mallory", fact=pb.RECEIPT_FACT_INFORMED)
+        receipt = notice_pb2.Receipt(person="mallory", fact=notice_pb2.RECEIPT_FACT_INFORMED)
         receipt.at.GetCurrentTime()
         about: dict[str, Any] = {"notice_id": "faults", "notice_version": 1}
-        self._ask("RecordReceipts", channel=pb.NOTICE_CHANNEL_EMAIL, receipts=[receipt], **about)
+        self._ask("RecordReceipts", channel=notice_pb2.NOTICE_CHANNEL_EMAIL, receipts=[receipt], **about)
         self._ask("ConfirmNotice", "alice", **about)
         self._ask("GetNotice", "alice", **about)
-        recipients = [pb.Recipient(person="mallory", address="mallory@post.example")]
+        recipients = [notice_pb2.Recipient(person="mallory", address="mallory@post.example")]
         # The mail server of this test is not there; that mails were about to leave is an entry all the same.
         self._refused("SendNotice", grpc.StatusCode.UNAVAILABLE, recipients=recipients, **about)
         self._ask("ListActiveNotices", "alice")
@@ -92,7 +93,7 @@ class Customer:
     def _request(self, interface: str) -> str:
         id: str = self._ask(
             "RequestCapture",
-            profile=pb.CAPTURE_PROFILE_SIGNALLING,
+            profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING,
             selector=_SELECTOR,
             limits=_LIMITS,
             interface=interface,
@@ -101,8 +102,8 @@ class Customer:
         return id
 
     def _probe(self) -> None:
-        where = {"target": "127.0.0.1", "port": 9, "transport": pb.TRANSPORT_TCP}
-        self._ask("RunProbe", kind=pb.PROBE_KIND_REACHABILITY, timeout_ms=200, **where)
+        where = {"target": "127.0.0.1", "port": 9, "transport": capture_pb2.TRANSPORT_TCP}
+        self._ask("RunProbe", kind=probe_pb2.PROBE_KIND_REACHABILITY, timeout_ms=200, **where)
 
     def _fail(self) -> None:
         """An interface that is not there ends a capture before it begins."""
@@ -140,26 +141,28 @@ class Customer:
 
     @staticmethod
     def _message(method: str, subject: core_pb2.Subject, **fields: Any) -> Any:
-        kind = getattr(pb, f"{method}Request")
-        return kind(tenant="example", subject=subject, context=_CONTEXT, **fields)
+        header = core_pb2.RequestHeader(tenant="example", subject=subject, context=_CONTEXT)
+        return request_type(method)(header=header, **fields)
 
 
-def _statement() -> pb.AttestationStatement:
+def _statement() -> attestation_pb2.AttestationStatement:
     now = datetime.now(UTC)
-    made = pb.AttestationStatement(
+    made = attestation_pb2.AttestationStatement(
         notice_id="faults",
         notice_version=1,
         role="officer",
         authority="appointed by zacharias",
-        channels=[pb.ChannelEvidence(channel=pb.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
+        channels=[attestation_pb2.ChannelEvidence(channel=notice_pb2.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
         audience="all",
         informed_count=1,
         purpose=core_pb2.PURPOSE_SUPPORT,
-        legal_basis=pb.LEGAL_BASIS_CONTRACT,
+        legal_basis=attestation_pb2.LEGAL_BASIS_CONTRACT,
         jurisdictions=["DE"],
-        consent_mode=pb.CONSENT_MODE_NONE,
+        consent_mode=attestation_pb2.CONSENT_MODE_NONE,
         necessity="no other way",
-        promised=pb.PromisedLimits(profile=pb.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=30),
+        promised=attestation_pb2.PromisedLimits(
+            profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=30
+        ),
     )
     made.notified_from.FromDatetime(now)
     made.notified_until.FromDatetime(now)

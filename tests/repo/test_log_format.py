@@ -266,8 +266,7 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
     with grpc.secure_channel(service.address, trust) as channel:
         access, policy = AccessServiceStub(channel), PolicyServiceStub(channel)
         change = policy_pb2.ChangePolicyRequest(
-            tenant="example",
-            subject=core_pb2.Subject(id="admin"),
+            header=core_pb2.RequestHeader(tenant="example", subject=core_pb2.Subject(id="admin")),
             add=[
                 "allow zacharias play recording id:+4930555.wav",
                 "bind zacharias role:user",
@@ -291,7 +290,9 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
         ):
             with pytest.raises(grpc.RpcError):
                 access.Check(request, metadata=metadata, timeout=10)
-        asked = policy_pb2.GetPolicyRequest(tenant="example", subject=core_pb2.Subject(id="auditor"))
+        asked = policy_pb2.GetPolicyRequest(
+            header=core_pb2.RequestHeader(tenant="example", subject=core_pb2.Subject(id="auditor"))
+        )
         read = policy.GetPolicy(asked, metadata=key, timeout=10)
         return version, {one.id: one.text for one in read.statements}
 
@@ -314,11 +315,11 @@ def _step_the_clock(storage: Storage) -> None:
     clock = Clock(lambda: next(wall), now_us, lambda: 0)
     indexer = storage.indexer(storage.directory(Unused()))
     checkpoints = storage.checkpoints(indexer)
-    keeper = Housekeeper(
+    key_holder = Housekeeper(
         storage.log, indexer, checkpoints, checkpoint_s=1, heartbeat_s=600, clock=clock, on_fault=_raise
     )
-    keeper.round()
-    keeper.round()
+    key_holder.round()
+    key_holder.round()
 
 
 def _set_the_clock_ahead(storage: Storage) -> None:
@@ -346,11 +347,13 @@ class Unused:
 
 def _check_request(zone: str = "") -> access_pb2.CheckRequest:
     return access_pb2.CheckRequest(
-        tenant="example",
-        request_id="r-1",
-        subject=core_pb2.Subject(id="alice"),
+        header=core_pb2.RequestHeader(
+            tenant="example",
+            request_id="r-1",
+            subject=core_pb2.Subject(id="alice"),
+            context=core_pb2.Context(network_zone=zone),
+        ),
         verb=core_pb2.VERB_PLAY,
-        context=core_pb2.Context(network_zone=zone),
         resource=core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_VOICEMAIL, id="default/101/msg1", owner="alice"),
     )
 
@@ -368,13 +371,15 @@ def _batch() -> access_pb2.CheckBatchRequest:
     foreign = core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_CDR, id="1", tenant="other")
     cdr = core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_CDR, id="1")
     return access_pb2.CheckBatchRequest(
-        tenant="example",
-        subject=core_pb2.Subject(id="ines", tenant="partner"),
-        context=core_pb2.Context(
-            purpose=core_pb2.PURPOSE_SUPPORT,
-            case_reference="T-4711",
-            network_zone="office",
-            consent=core_pb2.CONSENT_GIVEN,
+        header=core_pb2.RequestHeader(
+            tenant="example",
+            subject=core_pb2.Subject(id="ines", tenant="partner"),
+            context=core_pb2.Context(
+                purpose=core_pb2.PURPOSE_SUPPORT,
+                case_reference="T-4711",
+                network_zone="office",
+                consent=core_pb2.CONSENT_GIVEN,
+            ),
         ),
         items=[
             access_pb2.CheckItem(verb=core_pb2.VERB_PLAY, resource=item),

@@ -52,11 +52,11 @@ def memory_of(pid: int, field: str = "VmHWM") -> int:
 def check(subject: str, id: str, zone: str) -> access_pb2.CheckRequest:
     """A question about a recording."""
     return access_pb2.CheckRequest(
-        tenant=TENANT,
-        subject=person(subject),
+        header=core_pb2.RequestHeader(
+            tenant=TENANT, subject=person(subject), context=core_pb2.Context(network_zone=zone)
+        ),
         verb=VERB_NUMBERS["play"],
         resource=core_pb2.Resource(type=TYPE_NUMBERS["recording"], id=id),
-        context=core_pb2.Context(network_zone=zone),
     )
 
 
@@ -67,7 +67,9 @@ def batch(names: list[str]) -> access_pb2.CheckBatchRequest:
         owner, *parties = names[start : start + 17]
         resource = core_pb2.Resource(type=TYPE_NUMBERS["recording"], id=str(start), owner=owner, parties=parties)
         items.append(access_pb2.CheckItem(verb=VERB_NUMBERS["play"], resource=resource))
-    return access_pb2.CheckBatchRequest(tenant=TENANT, subject=person("admin"), items=items)
+    return access_pb2.CheckBatchRequest(
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), items=items
+    )
 
 
 async def keep_on(attack: Callable[[], Awaitable[object]], until: float) -> int:
@@ -114,8 +116,10 @@ async def test_memory_under_every_attack_at_once(attacked: Site) -> None:
             await client.call(client.access.CheckBatch, batch(names), within_s=30)
 
         async def page() -> None:
-            many = access_pb2.CheckBatchRequest(tenant=TENANT, subject=person(f"p{rng.randrange(PERSONS)}"))
-            many.context.network_zone = f"z{rng.randrange(ZONES)}"
+            many = access_pb2.CheckBatchRequest(
+                header=core_pb2.RequestHeader(tenant=TENANT, subject=person(f"p{rng.randrange(PERSONS)}"))
+            )
+            many.header.context.network_zone = f"z{rng.randrange(ZONES)}"
             for n in range(50):
                 many.items.add(verb=VERB_NUMBERS["play"], resource=check("x", f"i{n}", "").resource)
             await client.call(client.access.CheckBatch, many, within_s=30)
@@ -134,4 +138,6 @@ async def test_memory_under_every_attack_at_once(attacked: Site) -> None:
 
 
 def _change(lines: list[str]) -> policy_pb2.ChangePolicyRequest:
-    return policy_pb2.ChangePolicyRequest(tenant=TENANT, subject=person("admin"), add=lines)
+    return policy_pb2.ChangePolicyRequest(
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), add=lines
+    )

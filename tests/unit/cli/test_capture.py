@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from linewarden.cli import main
+from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer, add_DiagnosticsServiceServicer_to_server
+from linewarden.v1.capture_pb2_grpc import CaptureServiceServicer, add_CaptureServiceServicer_to_server
 
 METHODS = {
     "approve": "ApproveCapture", "reject": "RejectCapture", "start": "StartCapture", "pause": "PauseCapture",
@@ -23,7 +23,7 @@ NEED_A_CASE = {"start", "resume"}
 
 
 @dataclass
-class Server(DiagnosticsServiceServicer):
+class Server(CaptureServiceServicer):
     """A server that does whatever it is asked, and what that was."""
 
     asked: list[tuple[str, Any]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Server(DiagnosticsServiceServicer):
 def _answering(server: Server, method: str) -> Any:
     def answer(request: Any, context: Any) -> Any:  # noqa: ARG001
         server.asked.append((method, request))
-        return getattr(pb, f"{method}Response")(capture=pb.Capture(id="s1", state=pb.SESSION_STATE_ARMED))
+        return getattr(pb, f"{method}Response")(capture=pb.Capture(id="s1", state=pb.CAPTURE_STATE_ARMED))
 
     return answer
 
@@ -57,7 +57,7 @@ def server() -> Iterator[Server]:
     for method in METHODS.values():
         setattr(made, method, _answering(made, method))
     running = grpc.server(ThreadPoolExecutor(2))
-    add_DiagnosticsServiceServicer_to_server(made, running)
+    add_CaptureServiceServicer_to_server(made, running)
     made.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
     running.start()
     yield made
@@ -70,7 +70,7 @@ def test_each_step_is_a_command(server: Server, command: str) -> None:
     done = server.run(command, "s1", "--case", "T-1", "--purpose", "legal", "-o", "json")
     assert (done.exit_code, json.loads(done.stdout)[0]["state"]) == (0, "armed"), done.output
     ((method, request),) = server.asked
-    stated = (request.capture_id, request.context.case_reference, request.context.purpose)
+    stated = (request.capture_id, request.header.context.case_reference, request.header.context.purpose)
     assert (method, *stated) == (METHODS[command], "s1", "T-1", core_pb2.PURPOSE_LEGAL)
 
 
@@ -81,7 +81,7 @@ def test_what_ends_a_capture_needs_no_case(server: Server, command: str) -> None
     assert done.exit_code == (2 if command in NEED_A_CASE else 0)
     assert len(server.asked) == (0 if command in NEED_A_CASE else 1)
     if server.asked:
-        assert server.asked[0][1].context == core_pb2.Context()
+        assert server.asked[0][1].header.context == core_pb2.Context()
 
 
 def test_a_list_has_all_pages(server: Server) -> None:
@@ -89,4 +89,4 @@ def test_a_list_has_all_pages(server: Server) -> None:
     done = server.run("list", "--case", "T-1", "-o", "jsonl")
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["s0", "s1", "s2"]
     assert [request.page_token for _method, request in server.asked] == ["", "1", "2"]
-    assert {request.context.case_reference for _method, request in server.asked} == {"T-1"}
+    assert {request.header.context.case_reference for _method, request in server.asked} == {"T-1"}

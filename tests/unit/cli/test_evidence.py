@@ -23,16 +23,16 @@ from click.testing import CliRunner, Result
 from linewarden.cli import main
 from linewarden.cli.evidence import becoming, identities
 from linewarden.diagnostics.evidence.sealing import pyrage, seal
+from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer, add_DiagnosticsServiceServicer_to_server
+from linewarden.v1.capture_pb2_grpc import CaptureServiceServicer, add_CaptureServiceServicer_to_server
 
 TICKET = hashlib.sha256(b"ticket").digest()
 MEBIBYTE = 1 << 20
 
 
 @dataclass
-class Server(DiagnosticsServiceServicer):
+class Server(CaptureServiceServicer):
     """A server that has one capture, and what it was asked."""
 
     recorded: pb.Evidence
@@ -82,7 +82,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     parts = [content[n : n + MEBIBYTE] for n in range(0, len(content), MEBIBYTE)]
     one = Server(recorded, parts)  # type: ignore[abstract]  # it answers what is asked here
     running = grpc.server(ThreadPoolExecutor(2))
-    add_DiagnosticsServiceServicer_to_server(one, running)
+    add_CaptureServiceServicer_to_server(one, running)
     one.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
     running.start()
     yield one
@@ -199,14 +199,14 @@ def test_a_terminal_asks_for_the_purpose(server: Server, tmp_path: Path) -> None
     os.close(terminal)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.count("What for") == 2
-    assert [one.context.purpose for one in server.asked] == [core_pb2.PURPOSE_LEGAL]
+    assert [one.header.context.purpose for one in server.asked] == [core_pb2.PURPOSE_LEGAL]
 
 
 def test_a_look_states_purpose_and_case(server: Server, tmp_path: Path) -> None:
     """Whoever has a right for a case alone can verify: what was stated goes to the server, support unless said."""
     server.run("fetch", str(tmp_path / "a.age"))
     server.run("verify", str(tmp_path / "a.age"), "--identity", str(tmp_path / "identity"))
-    context = server.asked[-1].context
+    context = server.asked[-1].header.context
     assert (context.case_reference, context.purpose) == ("T-1", core_pb2.PURPOSE_SUPPORT)
 
 

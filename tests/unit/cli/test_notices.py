@@ -12,51 +12,58 @@ import pytest
 from click.testing import CliRunner, Result
 
 from linewarden.cli import main
-from linewarden.v1 import diagnostics_pb2 as pb
-from linewarden.v1.diagnostics_pb2_grpc import DiagnosticsServiceServicer, add_DiagnosticsServiceServicer_to_server
+from linewarden.v1 import capture_pb2, notice_pb2
+from linewarden.v1.notice_pb2_grpc import NoticeServiceServicer, add_NoticeServiceServicer_to_server
 
 TEXT = "Calls are captured.\n\x1b[2Jnot cleared\u202e"
 AT = "2026-01-02T03:04:05Z"
 
 
 @dataclass
-class Server(DiagnosticsServiceServicer):
+class Server(NoticeServiceServicer):
     """A server that has one notice, and what it was asked."""
 
     asked: list[Any] = field(default_factory=list)
     address: str = ""
     running: tuple[str, ...] = ("5e" * 16, "6f" * 16)
 
-    def GetNotice(self, request: Any, context: Any) -> pb.GetNoticeResponse:  # noqa: N802, ARG002
+    def GetNotice(self, request: Any, context: Any) -> notice_pb2.GetNoticeResponse:  # noqa: N802, ARG002
         """The notice in its second version of three."""
         self.asked.append(request)
-        texts = [pb.NoticeText(language="en", text=TEXT), pb.NoticeText(language="de", text="Es wird aufgezeichnet.")]
-        return pb.GetNoticeResponse(notice=pb.Notice(id="n", version=2, texts=texts, hash=b"\1"), current_version=3)
+        texts = [
+            notice_pb2.NoticeText(language="en", text=TEXT),
+            notice_pb2.NoticeText(language="de", text="Es wird aufgezeichnet."),
+        ]
+        return notice_pb2.GetNoticeResponse(
+            notice=notice_pb2.Notice(id="n", version=2, texts=texts, hash=b"\1"), current_version=3
+        )
 
-    def ListActiveNotices(self, request: Any, context: Any) -> pb.ListActiveNoticesResponse:  # noqa: N802, ARG002
+    def ListActiveNotices(self, request: Any, context: Any) -> notice_pb2.ListActiveNoticesResponse:  # noqa: N802, ARG002
         """Two captures with one notice."""
         self.asked.append(request)
-        texts = [pb.NoticeText(language="en", text=TEXT)]
+        texts = [notice_pb2.NoticeText(language="en", text=TEXT)]
         about: dict[str, Any] = {"notice_id": "n", "notice_version": 2, "texts": texts}
-        running = pb.ActiveNotice(coverage=pb.COVERAGE_POSSIBLE, profile=pb.CAPTURE_PROFILE_SIGNALLING, **about)
+        running = notice_pb2.ActiveNotice(
+            coverage=notice_pb2.COVERAGE_POSSIBLE, profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING, **about
+        )
         running.started_at.FromJsonString("2026-01-02T03:04:05.678901Z")
         running.ends_before.FromJsonString("2026-01-02T03:14:05.678901Z")
-        notices = [pb.ActiveNotice(capture_id=id) for id in self.running]
+        notices = [notice_pb2.ActiveNotice(capture_id=id) for id in self.running]
         for one in notices:
             one.MergeFrom(running)
-        return pb.ListActiveNoticesResponse(notices=notices)
+        return notice_pb2.ListActiveNoticesResponse(notices=notices)
 
-    def RecordReceipts(self, request: Any, context: Any) -> pb.RecordReceiptsResponse:  # noqa: N802, ARG002
+    def RecordReceipts(self, request: Any, context: Any) -> notice_pb2.RecordReceiptsResponse:  # noqa: N802, ARG002
         """Everything is recorded."""
         self.asked.append(request)
-        return pb.RecordReceiptsResponse(notice=pb.Notice(id="n", version=2, reported=1))
+        return notice_pb2.RecordReceiptsResponse(notice=notice_pb2.Notice(id="n", version=2, reported=1))
 
-    def SendNotice(self, request: Any, context: Any) -> pb.SendNoticeResponse:  # noqa: N802, ARG002
+    def SendNotice(self, request: Any, context: Any) -> notice_pb2.SendNoticeResponse:  # noqa: N802, ARG002
         """Everything is taken."""
         self.asked.append(request)
-        taken = pb.DELIVERY_OUTCOME_TAKEN
-        return pb.SendNoticeResponse(
-            results=[pb.Delivery(person=one.person, outcome=taken) for one in request.recipients]
+        taken = notice_pb2.DELIVERY_OUTCOME_TAKEN
+        return notice_pb2.SendNoticeResponse(
+            results=[notice_pb2.Delivery(person=one.person, outcome=taken) for one in request.recipients]
         )
 
     def run(self, *arguments: str) -> Result:
@@ -72,7 +79,7 @@ def server() -> Iterator[Server]:
     """The server, on loopback."""
     made = Server()  # type: ignore[abstract]  # it answers what is asked here
     running = grpc.server(ThreadPoolExecutor(2))
-    add_DiagnosticsServiceServicer_to_server(made, running)
+    add_NoticeServiceServicer_to_server(made, running)
     made.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
     running.start()
     yield made
@@ -124,7 +131,11 @@ def test_lists_are_brought_with_their_times(server: Server, tmp_path: Path) -> N
     assert server.run("receipts", "n", "2", str(file), "--channel", "paper").exit_code == 0
     (request,) = server.asked
     assert {one.at.ToJsonString() for one in request.receipts} == {AT}
-    assert [pb.ReceiptFact.Name(one.fact)[13:] for one in request.receipts] == ["INFORMED", "REPORTED", "FAILED"]
+    assert [notice_pb2.ReceiptFact.Name(one.fact)[13:] for one in request.receipts] == [
+        "INFORMED",
+        "REPORTED",
+        "FAILED",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +186,7 @@ def test_a_sending_has_a_name_to_repeat_it_by(server: Server, tmp_path: Path) ->
     first = server.run("send", "n", "2", str(file))
     name = first.stderr.split()[-1]
     assert server.run("send", "n", "2", str(file), "--request-id", name).exit_code == 0
-    ids = [one.request_id for one in server.asked]
+    ids = [one.header.request_id for one in server.asked]
     assert ids == [f"{name}.0", f"{name}.50"] * 2
     assert first.stdout.count("DELIVERY_OUTCOME_TAKEN") == 60
 

@@ -16,17 +16,17 @@ from linewarden.audit.store import schema as audit_schema
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.persons import PersonStore
 from linewarden.audit.writer import Writer
-from linewarden.diagnostics.capture_model import CaptureRight, Evidence, Reader, Capture, Tally, Wanted
-from linewarden.diagnostics.captures.failures import Cause
+from linewarden.diagnostics.capture_model import Capture, CaptureRight, Evidence, PacketSelector, Reader, Tally
+from linewarden.diagnostics.captures.failures import CaptureFailure
 from linewarden.diagnostics.captures.ports import Order, Outcome
-from linewarden.diagnostics.captures.requests import Asked, Maxima
-from linewarden.diagnostics.captures.runs import CaptureRuns
+from linewarden.diagnostics.captures.requests import CaptureRequest, Maxima
+from linewarden.diagnostics.captures.runs import CaptureService
 from linewarden.diagnostics.captures.supervisor import Supervisor
 from linewarden.diagnostics.captures.sweeper import HOLD_S, Sweeper
-from linewarden.diagnostics.change import Occasion, R, Safe, Step
-from linewarden.diagnostics.consent.attestations import AttestationDesk
-from linewarden.diagnostics.consent.notices import NoticeDesk
-from linewarden.diagnostics.consent.terms import TermsDesk
+from linewarden.diagnostics.change import ActorContext, Change, R
+from linewarden.diagnostics.consent.attestations import AttestationService
+from linewarden.diagnostics.consent.notices import NoticeService
+from linewarden.diagnostics.consent.terms import TermsService
 from linewarden.diagnostics.consent_model import (
     AttestedTexts,
     ChannelEvidence,
@@ -41,10 +41,11 @@ from linewarden.diagnostics.consent_model import (
 from linewarden.diagnostics.errors import DiagnosisUnavailable, FilterInvalid
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile, StopReason
 from linewarden.diagnostics.places import Place
-from linewarden.diagnostics.ports import Standing
-from linewarden.diagnostics.probes.model import Findings, ProbeOrder
-from linewarden.diagnostics.recorder import Recorder
-from linewarden.diagnostics.repository import Books
+from linewarden.diagnostics.ports import Requester
+from linewarden.diagnostics.private_values import PrivateValues
+from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
+from linewarden.diagnostics.recorder import ServiceRecorder
+from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.store import schema
 from linewarden.diagnostics.store.records import RecordStore
 
@@ -130,9 +131,9 @@ class Workers:
         if worker in self.away:
             raise DiagnosisUnavailable
 
-    async def probe(self, _order: ProbeOrder) -> Findings:
+    async def probe(self, _order: ProbeOrder) -> ProbeResult:
         """Nothing is found."""
-        return Findings(succeeded=False, values={})
+        return ProbeResult(succeeded=False, values={})
 
     def check_filter(self, expression: str) -> None:
         """One that says nonsense is none."""
@@ -159,7 +160,7 @@ class Workers:
     async def launch(self, _order: Order, /, input_fd: int | None = None) -> ObedientWorker:  # noqa: ARG002 - unread
         """Launch one."""
         if self.broken:
-            raise DiagnosisUnavailable(Cause.INTERFACE)
+            raise DiagnosisUnavailable(CaptureFailure.INTERFACE)
         self.launched.append(ObedientWorker())
         return self.launched[-1]
 
@@ -180,10 +181,10 @@ class Rights:
     capture: bool = True
     approve: bool = True
 
-    async def may(self, _log: int, _capture: str, standing: Standing, rights: Iterable[CaptureRight]) -> bool:
+    async def may(self, _log: int, _capture: str, requester: Requester, rights: Iterable[CaptureRight]) -> bool:
         """Whether the person may."""
         right = self.approve if set(rights) == {CaptureRight.APPROVE} else self.capture
-        return right and bool(standing.name)
+        return right and bool(requester.name)
 
 
 class Everywhere:
@@ -210,25 +211,27 @@ class Office:
             self.log.create(tenant, f"origin-{number}", 1)
         self.writer = Writer(self.log, batch_limit=64, queue_limit=1_000, timeout_s=5)
         self.directory = Directory(PersonStore(self.log), Keyring(bytes(32)), self.writer)
-        self.books, self.safe = Books(RecordStore(self.log)), Safe(self.directory)
+        self.repository, self.private_values = Repository(RecordStore(self.log)), PrivateValues(self.directory)
         ids = iter(range(1_000_000))
-        self.terms, self.notices = TermsDesk(self.books), NoticeDesk(self.books, self.safe)
+        self.terms, self.notices = TermsService(self.repository), NoticeService(self.repository, self.private_values)
         signer = Signer("test.example/origin-1", bytes(32))
-        self.attestations = AttestationDesk(
-            self.books, self.safe, self.notices, lambda _log: signer, lambda: f"a{next(ids)}"
+        self.attestations = AttestationService(
+            self.repository, self.private_values, self.notices, lambda _log: signer, lambda: f"a{next(ids)}"
         )
-        self.captures = CaptureRuns(self.books, self.safe, Everywhere(), self.workers, MAXIMA, lambda: f"s{next(ids)}")
+        self.captures = CaptureService(
+            self.repository, self.private_values, Everywhere(), self.workers, MAXIMA, lambda: f"s{next(ids)}"
+        )
         self.supervisor = self.new_supervisor("first")
         self.sweeper = self.new_sweeper(self.supervisor)
 
     def new_supervisor(self, holder: str) -> Supervisor:
         """The supervisor of another process on the same log."""
         return Supervisor(
-            self.books,
-            self.safe,
+            self.repository,
+            self.private_values,
             self.rights,
             self.workers,
-            Recorder(self.writer, self.time),
+            ServiceRecorder(self.writer, self.time),
             holder=holder,
             now_us=self.clock.now_us,
             monotonic=self.clock.monotonic,
@@ -237,9 +240,9 @@ class Office:
 
     def new_sweeper(self, supervisor: Supervisor) -> Sweeper:
         """What looks after the captures that a supervisor does not watch."""
-        recorder = Recorder(self.writer, self.time)
+        recorder = ServiceRecorder(self.writer, self.time)
         clock = self.clock
-        return Sweeper(self.books, self.workers, recorder, supervisor.watches, clock.now_us, clock.monotonic)
+        return Sweeper(self.repository, self.workers, recorder, supervisor.watches, clock.now_us, clock.monotonic)
 
     async def sweep(self) -> None:
         """Two rounds of the first process, with time enough between them to believe that something has ended."""
@@ -252,20 +255,20 @@ class Office:
         await self.supervisor.close()
         await self.writer.close()
 
-    async def on(self, name: str) -> Occasion:
+    async def ctx(self, name: str) -> ActorContext:
         """Somebody acts for a case."""
         people = await self.directory.meet(LOG, [name, NOBODY], self.time())
         await self.directory.append(Unit(LOG, ()), people)
-        return Occasion(LOG, "acme", "test", "", self.time(), name, people[name], people[NOBODY], "support", "T-1")
+        return ActorContext(LOG, "acme", "test", "", self.time(), name, people[name], people[NOBODY], "support", "T-1")
 
-    async def take(self, step: Step[R]) -> R:
+    async def take(self, change: Change[R]) -> R:
         """Append a step."""
-        await self.writer.append(Unit(LOG, step.entries, effect=step.apply))
-        return step.result
+        await self.writer.append(Unit(LOG, change.entries, effect=change.apply))
+        return change.result
 
     async def permit(self, valid_s: float = 86_400.0) -> str:
         """Everything a capture needs; returns the attestation."""
-        admin = await self.on("admin")
+        admin = await self.ctx("admin")
         await self.take(self.terms.enable(admin, Responsibility, approval_waived=False, retention_days=7))
         channels = [NoticeChannel.EMAIL]
         await self.take(self.notices.publish(admin, "n", [NoticeText("en", "told")], channels, "all"))
@@ -294,20 +297,20 @@ class Office:
 
     async def armed(self) -> Capture:
         """An approved capture."""
-        asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", (Reader("erik", "age1x"),))
-        capture = await self.take(self.captures.request(await self.on("admin"), self.captures.new_id(), asked))
-        return await self.take(self.captures.approve(await self.on("berta"), capture.id))
+        asked = CaptureRequest(Profile.SIGNALLING, PacketSelector(), LIMITS, "lo", (Reader("erik", "age1x"),))
+        capture = await self.take(self.captures.request(await self.ctx("admin"), self.captures.new_id(), asked))
+        return await self.take(self.captures.approve(await self.ctx("berta"), capture.id))
 
     async def running(self) -> tuple[Capture, ObedientWorker]:
         """A capture that runs, with its worker."""
         armed = await self.armed()
-        capture, order = await self.take(self.captures.start(await self.on("admin"), armed.id))
+        capture, order = await self.take(self.captures.start(await self.ctx("admin"), armed.id))
         await self.supervisor.run(LOG, capture, order)
         return capture, self.workers.launched[-1]
 
     def capture(self, id: str) -> Capture:
         """A capture as it is stored."""
-        return self.books.capture(LOG, id)[1]
+        return self.repository.capture(LOG, id)[1]
 
     async def ended(self, id: str) -> Capture:
         """Wait until a capture has ended."""

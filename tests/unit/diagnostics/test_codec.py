@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewarden.diagnostics.capture_model import Evidence, Private, Reader, Capture, CaptureState, Tally, Wanted
+from linewarden.diagnostics.capture_model import Capture, CaptureState, Evidence, PacketSelector, Private, Reader, Tally
 from linewarden.diagnostics.captures.preconditions import check_limits
 from linewarden.diagnostics.codec import canonical, read
 from linewarden.diagnostics.consent_model import Secret
@@ -17,7 +17,7 @@ from linewarden.diagnostics.places import Place, may_probe, selector_of
 _TEXT = st.text(max_size=20).filter(lambda text: text.isprintable())
 _NUMBER = st.integers(0, 2**53)
 _WANTED = st.builds(
-    Wanted,
+    PacketSelector,
     extensions=st.lists(_TEXT, max_size=3).map(tuple),
     ports=st.lists(st.tuples(st.integers(1, 65_535), st.integers(1, 65_535)), max_size=3).map(tuple),
     transport=st.sampled_from(list(Transport)),
@@ -61,30 +61,30 @@ ACME = Place(
 
 def test_without_a_host_the_tenants_networks_are_the_filter() -> None:
     """A selector that restricts nothing still takes only what is the tenant's."""
-    assert selector_of(ACME, "eth0", Wanted(extensions=("100",))).hosts == ACME.networks
+    assert selector_of(ACME, "eth0", PacketSelector(extensions=("100",))).hosts == ACME.networks
 
 
 def test_hosts_and_trunks_narrow() -> None:
     """Hosts within the tenant's networks and its trunks by name become the filter."""
-    selector = selector_of(ACME, "eth0", Wanted(hosts=("10.1.2.3",), trunks=("carrier",)))
+    selector = selector_of(ACME, "eth0", PacketSelector(hosts=("10.1.2.3",), trunks=("carrier",)))
     assert [str(host) for host in selector.hosts] == ["10.1.2.3/32", "198.51.100.7/32"]
 
 
 @pytest.mark.parametrize(
     ("interface", "wanted", "field"),
     [
-        ("eth1", Wanted(), "interface"),
-        ("eth0", Wanted(hosts=("10.2.0.1",)), "hosts"),
-        ("eth0", Wanted(hosts=("0.0.0.0/0",)), "hosts"),
-        ("eth0", Wanted(hosts=("10.0.0.0/8",)), "hosts"),
-        ("eth0", Wanted(hosts=("::/0",)), "hosts"),
-        ("eth0", Wanted(hosts=("10.1.0.1; rm",)), "hosts"),
-        ("eth0", Wanted(trunks=("other",)), "trunks"),
-        ("eth0", Wanted(ports=((6_000, 5_000),)), "ports"),
-        ("eth0", Wanted(raw_filter="udp"), "raw_filter"),
+        ("eth1", PacketSelector(), "interface"),
+        ("eth0", PacketSelector(hosts=("10.2.0.1",)), "hosts"),
+        ("eth0", PacketSelector(hosts=("0.0.0.0/0",)), "hosts"),
+        ("eth0", PacketSelector(hosts=("10.0.0.0/8",)), "hosts"),
+        ("eth0", PacketSelector(hosts=("::/0",)), "hosts"),
+        ("eth0", PacketSelector(hosts=("10.1.0.1; rm",)), "hosts"),
+        ("eth0", PacketSelector(trunks=("other",)), "trunks"),
+        ("eth0", PacketSelector(ports=((6_000, 5_000),)), "ports"),
+        ("eth0", PacketSelector(raw_filter="udp"), "raw_filter"),
     ],
 )
-def test_what_is_not_the_tenants_is_refused(interface: str, wanted: Wanted, field: str) -> None:
+def test_what_is_not_the_tenants_is_refused(interface: str, wanted: PacketSelector, field: str) -> None:
     """Another tenant's network, trunk or interface, or a filter that could leave the tenant's, by name of the field."""
     with pytest.raises(SelectorNotPermitted) as refused:
         selector_of(ACME, interface, wanted)
@@ -95,13 +95,13 @@ def test_what_is_not_the_tenants_is_refused(interface: str, wanted: Wanted, fiel
 def test_a_filter_that_cannot_be_one_is_refused(text: str) -> None:
     """Leading dashes, control characters and great length end here, whatever the right."""
     with pytest.raises(FilterInvalid):
-        selector_of(Place(frozenset({"lo"})), "lo", Wanted(raw_filter=text))
+        selector_of(Place(frozenset({"lo"})), "lo", PacketSelector(raw_filter=text))
 
 
 def test_a_filter_beside_what_it_replaces_is_refused() -> None:
     """Two ways to say which packets are meant could contradict each other."""
     with pytest.raises(FilterInvalid):
-        selector_of(Place(frozenset({"lo"})), "lo", Wanted(raw_filter="udp", ports=((1, 2),)))
+        selector_of(Place(frozenset({"lo"})), "lo", PacketSelector(raw_filter="udp", ports=((1, 2),)))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_place_that_is_not_stated_is_nowhere() -> None:
     """A tenant that the operator said nothing of captures nothing and asks nobody."""
     assert not may_probe(Place(), "127.0.0.1")
     with pytest.raises(SelectorNotPermitted):
-        selector_of(Place(), "lo", Wanted())
+        selector_of(Place(), "lo", PacketSelector())
 
 
 @given(st.builds(CaptureLimits, *[st.integers(0, 20)] * 7))

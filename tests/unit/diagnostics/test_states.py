@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from linewarden.diagnostics.capture_model import CaptureState as State
 from linewarden.diagnostics.errors import StateConflict
-from linewarden.diagnostics.states import FINAL, LIVE, TRANSITIONS, WAITING, Event, follow
+from linewarden.diagnostics.states import FINAL, LIVE, TRANSITIONS, WAITING, Event, transition
 
 _EVENTS = st.lists(st.sampled_from(list(Event)), max_size=60)
 
@@ -16,7 +16,7 @@ def _walk(events: list[Event]) -> list[tuple[Event, State]]:
     state, way = State.DRAFT, []
     for event in events:
         if (state, event) in TRANSITIONS:
-            state = follow(state, event)
+            state = transition(state, event)
             way.append((event, state))
     return way
 
@@ -26,7 +26,7 @@ def test_what_is_not_in_the_table_is_refused_by_the_name_of_the_state(state: Sta
     """No event leads anywhere but where the table says."""
     if (state, event) not in TRANSITIONS:
         with pytest.raises(StateConflict) as refused:
-            follow(state, event)
+            transition(state, event)
         assert refused.value.detail == state
 
 

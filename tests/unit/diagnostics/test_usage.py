@@ -27,7 +27,7 @@ async def test_leaving_takes_along_what_is_not_closed_yet(office: Office) -> Non
     """Who opts out is in no count that is made afterwards; days that are closed stay."""
     await office.permit()
     usage = Usage(UsageStore(office.log), 2)
-    admin = await office.on("admin")
+    admin = await office.ctx("admin")
     await office.take(office.terms.share_usage(admin, share=True))
     for day in (admin.now_us, admin.now_us + DAY_US):
         with office.log.writing() as connection:
@@ -37,7 +37,7 @@ async def test_leaving_takes_along_what_is_not_closed_yet(office: Office) -> Non
             usage.close_days(admin.now_us + DAY_US)
     closed = usage.document()
     assert '"often":2' in closed
-    await office.take(office.terms.share_usage(await office.on("admin"), share=False))
+    await office.take(office.terms.share_usage(await office.ctx("admin"), share=False))
     usage.close_days(admin.now_us + 2 * DAY_US)
     assert usage.document() == closed
 

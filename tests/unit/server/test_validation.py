@@ -153,9 +153,12 @@ def test_verdict_and_paths_are_those_of_the_library(message: Any) -> None:
 
 def _check() -> access_pb2.CheckRequest:
     return access_pb2.CheckRequest(
-        tenant="acme",
-        request_id="7f:1",
-        subject=core_pb2.Subject(id="alice@example.com"),
+        header=core_pb2.RequestHeader(
+            tenant="acme",
+            request_id="7f:1",
+            subject=core_pb2.Subject(id="alice@example.com"),
+            context=core_pb2.Context(purpose=core_pb2.PURPOSE_QUALITY, network_zone="office"),
+        ),
         verb=core_pb2.VERB_PLAY,
         resource=core_pb2.Resource(
             type=core_pb2.RESOURCE_TYPE_RECORDING,
@@ -165,7 +168,6 @@ def _check() -> access_pb2.CheckRequest:
             created_at=timestamp_pb2.Timestamp(seconds=1_790_000_000),
             labels={"site": "berlin"},
         ),
-        context=core_pb2.Context(purpose=core_pb2.PURPOSE_QUALITY, network_zone="office"),
     )
 
 
@@ -198,7 +200,9 @@ def test_times_lie_in_the_years_1_to_9999(seconds: int, nanos: int, well: bool) 
     check = _check()
     check.resource.created_at.CopyFrom(time)
     assert _broken(check) == ([] if well else [("resource.created_at", "timestamp.valid")])
-    query = audit_pb2.QueryEntriesRequest(tenant="acme", subject=core_pb2.Subject(id="alice"))
+    query = audit_pb2.QueryEntriesRequest(
+        header=core_pb2.RequestHeader(tenant="acme", subject=core_pb2.Subject(id="alice"))
+    )
     getattr(query.filter, "from").CopyFrom(time)
     assert _broken(query) == ([] if well else [("filter.from", "timestamp.valid")])
 
@@ -206,7 +210,9 @@ def test_times_lie_in_the_years_1_to_9999(seconds: int, nanos: int, well: bool) 
 def test_the_size_of_a_batch_is_bounded() -> None:
     """A batch has 1 to 500 items; beyond that its items are not even looked at."""
     item = access_pb2.CheckItem(verb=core_pb2.VERB_PLAY, resource=_check().resource)
-    batch = access_pb2.CheckBatchRequest(tenant="acme", subject=core_pb2.Subject(id="alice"))
+    batch = access_pb2.CheckBatchRequest(
+        header=core_pb2.RequestHeader(tenant="acme", subject=core_pb2.Subject(id="alice"))
+    )
     assert _broken(batch) == [("items", "repeated.min_items")]
     batch.items.extend([item] * 500)
     assert _broken(batch) == []
@@ -217,7 +223,9 @@ def test_the_size_of_a_batch_is_bounded() -> None:
 def test_items_are_named_by_their_place() -> None:
     """The path to a fault in a batch says which item it is in."""
     item = access_pb2.CheckItem(verb=core_pb2.VERB_PLAY, resource=_check().resource)
-    batch = access_pb2.CheckBatchRequest(tenant="acme", subject=core_pb2.Subject(id="alice"), items=[item] * 12)
+    batch = access_pb2.CheckBatchRequest(
+        header=core_pb2.RequestHeader(tenant="acme", subject=core_pb2.Subject(id="alice")), items=[item] * 12
+    )
     batch.items[11].resource.parties[1] = "\x00"
     assert _broken(batch) == [("items[11].resource.parties[1]", "string.pattern")]
 
@@ -244,11 +252,11 @@ def test_nothing_of_a_request_is_repeated(data: st.DataObject) -> None:
     for name in names:
         match name:
             case "tenant":
-                check.tenant = marker
+                check.header.tenant = marker
             case "case":
-                check.context.case_reference = marker
+                check.header.context.case_reference = marker
             case "zone":
-                check.context.network_zone = marker
+                check.header.context.network_zone = marker
             case "label":
                 check.resource.labels["site"] = marker
             case "key":

@@ -57,20 +57,14 @@ OBLIGATION_WATERMARK: Obligation
 OBLIGATION_STREAM_ONLY: Obligation
 
 class CheckRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "verb", "resource", "context")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("header", "verb", "resource")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     VERB_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
-    CONTEXT_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
+    header: _core_pb2.RequestHeader
     verb: _core_pb2.Verb
     resource: _core_pb2.Resource
-    context: _core_pb2.Context
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., resource: _Optional[_Union[_core_pb2.Resource, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., resource: _Optional[_Union[_core_pb2.Resource, _Mapping]] = ...) -> None: ...
 
 class CheckResponse(_message.Message):
     __slots__ = ("decision", "policy", "expires_at")
@@ -91,18 +85,12 @@ class CheckItem(_message.Message):
     def __init__(self, verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., resource: _Optional[_Union[_core_pb2.Resource, _Mapping]] = ...) -> None: ...
 
 class CheckBatchRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "context", "items")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
-    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("header", "items")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
-    context: _core_pb2.Context
+    header: _core_pb2.RequestHeader
     items: _containers.RepeatedCompositeFieldContainer[CheckItem]
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., items: _Optional[_Iterable[_Union[CheckItem, _Mapping]]] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., items: _Optional[_Iterable[_Union[CheckItem, _Mapping]]] = ...) -> None: ...
 
 class CheckBatchResponse(_message.Message):
     __slots__ = ("decisions", "policy", "expires_at")

@@ -40,24 +40,18 @@ class EntryFilter(_message.Message):
     def __init__(self, until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kinds: _Optional[_Iterable[str]] = ..., caller: _Optional[str] = ..., subject: _Optional[str] = ..., data_subject: _Optional[str] = ..., resource_type: _Optional[_Union[_core_pb2.ResourceType, str]] = ..., resource_id: _Optional[str] = ..., verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., effect: _Optional[_Union[_access_pb2.Effect, str]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., request_id: _Optional[str] = ..., **kwargs) -> None: ...
 
 class QueryEntriesRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "filter", "page_size", "page_token", "oldest_first", "purpose")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("header", "filter", "page_size", "page_token", "oldest_first")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
-    PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
+    header: _core_pb2.RequestHeader
     filter: EntryFilter
     page_size: int
     page_token: str
     oldest_first: bool
-    purpose: _core_pb2.Purpose
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., filter: _Optional[_Union[EntryFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., oldest_first: _Optional[bool] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., filter: _Optional[_Union[EntryFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., oldest_first: _Optional[bool] = ...) -> None: ...
 
 class QueryEntriesResponse(_message.Message):
     __slots__ = ("rows", "next_page_token", "log_size")
@@ -112,18 +106,12 @@ class EntryRow(_message.Message):
     def __init__(self, index: _Optional[int] = ..., item: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kind: _Optional[str] = ..., request_id: _Optional[str] = ..., caller: _Optional[str] = ..., subject_sid: _Optional[str] = ..., subject: _Optional[str] = ..., owner_sid: _Optional[str] = ..., owner: _Optional[str] = ..., resource_type: _Optional[_Union[_core_pb2.ResourceType, str]] = ..., resource_ref: _Optional[str] = ..., resource_id: _Optional[str] = ..., verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., effect: _Optional[_Union[_access_pb2.Effect, str]] = ..., reason: _Optional[str] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ..., policy_revision: _Optional[int] = ..., details: _Optional[str] = ...) -> None: ...
 
 class GetEntryRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "index", "purpose")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("header", "index")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
-    PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
+    header: _core_pb2.RequestHeader
     index: int
-    purpose: _core_pb2.Purpose
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., index: _Optional[int] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., index: _Optional[int] = ...) -> None: ...
 
 class GetEntryResponse(_message.Message):
     __slots__ = ("entry", "proof", "verifier_key", "disclosed")
@@ -145,16 +133,12 @@ class GetEntryResponse(_message.Message):
     def __init__(self, entry: _Optional[bytes] = ..., proof: _Optional[str] = ..., verifier_key: _Optional[str] = ..., disclosed: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class GetCheckpointRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "old_size")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("header", "old_size")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     OLD_SIZE_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
+    header: _core_pb2.RequestHeader
     old_size: int
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., old_size: _Optional[int] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., old_size: _Optional[int] = ...) -> None: ...
 
 class GetCheckpointResponse(_message.Message):
     __slots__ = ("checkpoint", "verifier_key", "consistency")
@@ -167,16 +151,10 @@ class GetCheckpointResponse(_message.Message):
     def __init__(self, checkpoint: _Optional[str] = ..., verifier_key: _Optional[str] = ..., consistency: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ExportLogRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "purpose")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
-    PURPOSE_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
-    purpose: _core_pb2.Purpose
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., purpose: _Optional[_Union[_core_pb2.Purpose, str]] = ...) -> None: ...
+    __slots__ = ("header",)
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    header: _core_pb2.RequestHeader
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ...) -> None: ...
 
 class ExportLogResponse(_message.Message):
     __slots__ = ("path", "content", "log_size", "entries_sent", "verifier_key", "continues")

@@ -190,6 +190,18 @@ class Context(_message.Message):
     consent: Consent
     def __init__(self, purpose: _Optional[_Union[Purpose, str]] = ..., case_reference: _Optional[str] = ..., network_zone: _Optional[str] = ..., consent: _Optional[_Union[Consent, str]] = ...) -> None: ...
 
+class RequestHeader(_message.Message):
+    __slots__ = ("tenant", "request_id", "subject", "context")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    request_id: str
+    subject: Subject
+    context: Context
+    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[Subject, _Mapping]] = ..., context: _Optional[_Union[Context, _Mapping]] = ...) -> None: ...
+
 class PolicyVersion(_message.Message):
     __slots__ = ("revision", "hash")
     REVISION_FIELD_NUMBER: _ClassVar[int]

@@ -9,22 +9,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LoadPolicyRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "document", "expected_revision", "dry_run", "allow_lockout")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("header", "document", "expected_revision", "dry_run", "allow_lockout")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     ALLOW_LOCKOUT_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
+    header: _core_pb2.RequestHeader
     document: str
     expected_revision: int
     dry_run: bool
     allow_lockout: bool
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., document: _Optional[str] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ..., allow_lockout: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., document: _Optional[str] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ..., allow_lockout: _Optional[bool] = ...) -> None: ...
 
 class LoadPolicyResponse(_message.Message):
     __slots__ = ("policy", "statements_added", "statements_removed")
@@ -37,22 +33,18 @@ class LoadPolicyResponse(_message.Message):
     def __init__(self, policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., statements_added: _Optional[int] = ..., statements_removed: _Optional[int] = ...) -> None: ...
 
 class ChangePolicyRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "add", "remove", "expected_revision", "allow_lockout")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("header", "add", "remove", "expected_revision", "allow_lockout")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     ADD_FIELD_NUMBER: _ClassVar[int]
     REMOVE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
     ALLOW_LOCKOUT_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
+    header: _core_pb2.RequestHeader
     add: _containers.RepeatedScalarFieldContainer[str]
     remove: _containers.RepeatedScalarFieldContainer[str]
     expected_revision: int
     allow_lockout: bool
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., add: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[str]] = ..., expected_revision: _Optional[int] = ..., allow_lockout: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., add: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[str]] = ..., expected_revision: _Optional[int] = ..., allow_lockout: _Optional[bool] = ...) -> None: ...
 
 class ChangePolicyResponse(_message.Message):
     __slots__ = ("policy", "statements_added", "statements_removed")
@@ -65,18 +57,14 @@ class ChangePolicyResponse(_message.Message):
     def __init__(self, policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., statements_added: _Optional[int] = ..., statements_removed: _Optional[int] = ...) -> None: ...
 
 class GetPolicyRequest(_message.Message):
-    __slots__ = ("tenant", "request_id", "subject", "page_size", "page_token")
-    TENANT_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("header", "page_size", "page_token")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    tenant: str
-    request_id: str
-    subject: _core_pb2.Subject
+    header: _core_pb2.RequestHeader
     page_size: int
     page_token: str
-    def __init__(self, tenant: _Optional[str] = ..., request_id: _Optional[str] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class GetPolicyResponse(_message.Message):
     __slots__ = ("policy", "statements", "next_page_token")

@@ -23,10 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
-from linewarden.v1 import diagnostics_pb2 as linewarden_dot_v1_dot_diagnostics__pb2
+from linewarden.v1 import capture_pb2 as linewarden_dot_v1_dot_capture__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alinewarden/v1/worker.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1flinewarden/v1/diagnostics.proto\"\xb2\x02\n\rAttendRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1a.linewarden.v1.WorkerHelloH\x00\x12,\n\x05\x62\x65gun\x18\x02 \x01(\x0b\x32\x1b.linewarden.v1.CaptureBegunH\x00\x12\x30\n\x07refused\x18\x03 \x01(\x0b\x32\x1d.linewarden.v1.CaptureRefusedH\x00\x12\x32\n\x08progress\x18\x04 \x01(\x0b\x32\x1e.linewarden.v1.CaptureProgressH\x00\x12,\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x1b.linewarden.v1.CaptureEndedH\x00\x12*\n\x06probed\x18\x06 \x01(\x0b\x32\x18.linewarden.v1.ProbeDoneH\x00\x42\x06\n\x04said\"\x85\x02\n\x0e\x41ttendResponse\x12/\n\x07welcome\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.WorkerWelcomeH\x00\x12+\n\x05start\x18\x02 \x01(\x0b\x32\x1a.linewarden.v1.SignedOrderH\x00\x12\x34\n\theartbeat\x18\x03 \x01(\x0b\x32\x1f.linewarden.v1.CaptureHeartbeatH\x00\x12*\n\x04stop\x18\x04 \x01(\x0b\x32\x1a.linewarden.v1.StopCaptureH\x00\x12+\n\x05probe\x18\x05 \x01(\x0b\x32\x1a.linewarden.v1.SignedOrderH\x00\x42\x06\n\x04said\"(\n\x0bWorkerHello\x12\x19\n\x08protocol\x18\x01 \x01(\rB\x07\xbaH\x04*\x02(\x01\"!\n\rWorkerWelcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\"\'\n\x0bSignedOrder\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"6\n\x10\x43\x61ptureHeartbeat\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\"S\n\x0bStopCapture\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .linewarden.v1.CaptureStopReason\"-\n\x0c\x43\x61ptureBegun\x12\x1d\n\nsession_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\"/\n\x0e\x43\x61ptureRefused\x12\x1d\n\nsession_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\"j\n\x0f\x43\x61ptureProgress\x12\x1d\n\nsession_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12\x38\n\x08\x63ounters\x18\x02 \x01(\x0b\x32\x1e.linewarden.v1.CaptureCountersB\x06\xbaH\x03\xc8\x01\x01\"\xee\x01\n\x0c\x43\x61ptureEnded\x12\x1d\n\nsession_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12\x41\n\x0bstop_reason\x18\x02 \x01(\x0e\x32 .linewarden.v1.CaptureStopReasonB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x38\n\x08\x63ounters\x18\x03 \x01(\x0b\x32\x1e.linewarden.v1.CaptureCountersB\x06\xbaH\x03\xc8\x01\x01\x12)\n\x08\x65vidence\x18\x04 \x01(\x0b\x32\x17.linewarden.v1.Evidence\x12\x17\n\x05\x63\x61use\x18\x05 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01\"\xbd\x01\n\tProbeDone\x12\x1b\n\x08probe_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12O\n\x08\x66indings\x18\x03 \x03(\x0b\x32&.linewarden.v1.ProbeDone.FindingsEntryB\x15\xbaH\x12\x9a\x01\x0f\x10 \"\x04r\x02(@*\x05r\x03(\x80\x08\x1a/\n\rFindingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"S\n\x16\x44\x65liverEvidenceRequest\x12\x1d\n\nsession_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12\x1a\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@\"F\n\x17\x44\x65liverEvidenceResponse\x12\x14\n\x0csealed_bytes\x18\x01 \x01(\x04\x12\x15\n\rsealed_sha256\x18\x02 \x01(\t2\xc5\x01\n\x14\x43\x61ptureWorkerService\x12I\n\x06\x41ttend\x12\x1c.linewarden.v1.AttendRequest\x1a\x1d.linewarden.v1.AttendResponse(\x01\x30\x01\x12\x62\n\x0f\x44\x65liverEvidence\x12%.linewarden.v1.DeliverEvidenceRequest\x1a&.linewarden.v1.DeliverEvidenceResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alinewarden/v1/worker.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1blinewarden/v1/capture.proto\"\xb3\x02\n\x0e\x43onnectRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1a.linewarden.v1.WorkerHelloH\x00\x12,\n\x05\x62\x65gun\x18\x02 \x01(\x0b\x32\x1b.linewarden.v1.CaptureBegunH\x00\x12\x30\n\x07refused\x18\x03 \x01(\x0b\x32\x1d.linewarden.v1.CaptureRefusedH\x00\x12\x32\n\x08progress\x18\x04 \x01(\x0b\x32\x1e.linewarden.v1.CaptureProgressH\x00\x12,\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x1b.linewarden.v1.CaptureEndedH\x00\x12*\n\x06probed\x18\x06 \x01(\x0b\x32\x18.linewarden.v1.ProbeDoneH\x00\x42\x06\n\x04said\"\x86\x02\n\x0f\x43onnectResponse\x12/\n\x07welcome\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.WorkerWelcomeH\x00\x12+\n\x05start\x18\x02 \x01(\x0b\x32\x1a.linewarden.v1.SignedOrderH\x00\x12\x34\n\theartbeat\x18\x03 \x01(\x0b\x32\x1f.linewarden.v1.CaptureHeartbeatH\x00\x12*\n\x04stop\x18\x04 \x01(\x0b\x32\x1a.linewarden.v1.StopCaptureH\x00\x12+\n\x05probe\x18\x05 \x01(\x0b\x32\x1a.linewarden.v1.SignedOrderH\x00\x42\x06\n\x04said\"(\n\x0bWorkerHello\x12\x19\n\x08protocol\x18\x01 \x01(\rB\x07\xbaH\x04*\x02(\x01\"!\n\rWorkerWelcome\x12\x10\n\x08protocol\x18\x01 \x01(\r\"\'\n\x0bSignedOrder\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"6\n\x10\x43\x61ptureHeartbeat\x12\x12\n\ncapture_id\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\"S\n\x0bStopCapture\x12\x12\n\ncapture_id\x18\x01 \x01(\t\x12\x30\n\x06reason\x18\x02 \x01(\x0e\x32 .linewarden.v1.CaptureStopReason\"-\n\x0c\x43\x61ptureBegun\x12\x1d\n\ncapture_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\"/\n\x0e\x43\x61ptureRefused\x12\x1d\n\ncapture_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\"j\n\x0f\x43\x61ptureProgress\x12\x1d\n\ncapture_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12\x38\n\x08\x63ounters\x18\x02 \x01(\x0b\x32\x1e.linewarden.v1.CaptureCountersB\x06\xbaH\x03\xc8\x01\x01\"\xee\x01\n\x0c\x43\x61ptureEnded\x12\x1d\n\ncapture_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12\x41\n\x0bstop_reason\x18\x02 \x01(\x0e\x32 .linewarden.v1.CaptureStopReasonB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x38\n\x08\x63ounters\x18\x03 \x01(\x0b\x32\x1e.linewarden.v1.CaptureCountersB\x06\xbaH\x03\xc8\x01\x01\x12)\n\x08\x65vidence\x18\x04 \x01(\x0b\x32\x17.linewarden.v1.Evidence\x12\x17\n\x05\x63\x61use\x18\x05 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01\"\xbd\x01\n\tProbeDone\x12\x1b\n\x08probe_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12O\n\x08\x66indings\x18\x03 \x03(\x0b\x32&.linewarden.v1.ProbeDone.FindingsEntryB\x15\xbaH\x12\x9a\x01\x0f\x10 \"\x04r\x02(@*\x05r\x03(\x80\x08\x1a/\n\rFindingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"S\n\x16\x44\x65liverEvidenceRequest\x12\x1d\n\ncapture_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12\x1a\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@\"F\n\x17\x44\x65liverEvidenceResponse\x12\x14\n\x0csealed_bytes\x18\x01 \x01(\x04\x12\x15\n\rsealed_sha256\x18\x02 \x01(\t2\xc8\x01\n\x14\x43\x61ptureWorkerService\x12L\n\x07\x43onnect\x12\x1d.linewarden.v1.ConnectRequest\x1a\x1e.linewarden.v1.ConnectResponse(\x01\x30\x01\x12\x62\n\x0f\x44\x65liverEvidence\x12%.linewarden.v1.DeliverEvidenceRequest\x1a&.linewarden.v1.DeliverEvidenceResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WORKERHELLO'].fields_by_name['protocol']._loaded_options = None
   _globals['_WORKERHELLO'].fields_by_name['protocol']._serialized_options = b'\272H\004*\002(\001'
-  _globals['_CAPTUREBEGUN'].fields_by_name['session_id']._loaded_options = None
-  _globals['_CAPTUREBEGUN'].fields_by_name['session_id']._serialized_options = b'\272H\006r\004\020\001(@'
-  _globals['_CAPTUREREFUSED'].fields_by_name['session_id']._loaded_options = None
-  _globals['_CAPTUREREFUSED'].fields_by_name['session_id']._serialized_options = b'\272H\006r\004\020\001(@'
-  _globals['_CAPTUREPROGRESS'].fields_by_name['session_id']._loaded_options = None
-  _globals['_CAPTUREPROGRESS'].fields_by_name['session_id']._serialized_options = b'\272H\006r\004\020\001(@'
+  _globals['_CAPTUREBEGUN'].fields_by_name['capture_id']._loaded_options = None
+  _globals['_CAPTUREBEGUN'].fields_by_name['capture_id']._serialized_options = b'\272H\006r\004\020\001(@'
+  _globals['_CAPTUREREFUSED'].fields_by_name['capture_id']._loaded_options = None
+  _globals['_CAPTUREREFUSED'].fields_by_name['capture_id']._serialized_options = b'\272H\006r\004\020\001(@'
+  _globals['_CAPTUREPROGRESS'].fields_by_name['capture_id']._loaded_options = None
+  _globals['_CAPTUREPROGRESS'].fields_by_name['capture_id']._serialized_options = b'\272H\006r\004\020\001(@'
   _globals['_CAPTUREPROGRESS'].fields_by_name['counters']._loaded_options = None
   _globals['_CAPTUREPROGRESS'].fields_by_name['counters']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_CAPTUREENDED'].fields_by_name['session_id']._loaded_options = None
-  _globals['_CAPTUREENDED'].fields_by_name['session_id']._serialized_options = b'\272H\006r\004\020\001(@'
+  _globals['_CAPTUREENDED'].fields_by_name['capture_id']._loaded_options = None
+  _globals['_CAPTUREENDED'].fields_by_name['capture_id']._serialized_options = b'\272H\006r\004\020\001(@'
   _globals['_CAPTUREENDED'].fields_by_name['stop_reason']._loaded_options = None
   _globals['_CAPTUREENDED'].fields_by_name['stop_reason']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_CAPTUREENDED'].fields_by_name['counters']._loaded_options = None
@@ -57,40 +57,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROBEDONE'].fields_by_name['probe_id']._serialized_options = b'\272H\006r\004\020\001(@'
   _globals['_PROBEDONE'].fields_by_name['findings']._loaded_options = None
   _globals['_PROBEDONE'].fields_by_name['findings']._serialized_options = b'\272H\022\232\001\017\020 \"\004r\002(@*\005r\003(\200\010'
-  _globals['_DELIVEREVIDENCEREQUEST'].fields_by_name['session_id']._loaded_options = None
-  _globals['_DELIVEREVIDENCEREQUEST'].fields_by_name['session_id']._serialized_options = b'\272H\006r\004\020\001(@'
+  _globals['_DELIVEREVIDENCEREQUEST'].fields_by_name['capture_id']._loaded_options = None
+  _globals['_DELIVEREVIDENCEREQUEST'].fields_by_name['capture_id']._serialized_options = b'\272H\006r\004\020\001(@'
   _globals['_DELIVEREVIDENCEREQUEST'].fields_by_name['content']._loaded_options = None
   _globals['_DELIVEREVIDENCEREQUEST'].fields_by_name['content']._serialized_options = b'\272H\006z\004\030\200\200@'
-  _globals['_ATTENDREQUEST']._serialized_start=108
-  _globals['_ATTENDREQUEST']._serialized_end=414
-  _globals['_ATTENDRESPONSE']._serialized_start=417
-  _globals['_ATTENDRESPONSE']._serialized_end=678
-  _globals['_WORKERHELLO']._serialized_start=680
-  _globals['_WORKERHELLO']._serialized_end=720
-  _globals['_WORKERWELCOME']._serialized_start=722
-  _globals['_WORKERWELCOME']._serialized_end=755
-  _globals['_SIGNEDORDER']._serialized_start=757
-  _globals['_SIGNEDORDER']._serialized_end=796
-  _globals['_CAPTUREHEARTBEAT']._serialized_start=798
-  _globals['_CAPTUREHEARTBEAT']._serialized_end=852
-  _globals['_STOPCAPTURE']._serialized_start=854
-  _globals['_STOPCAPTURE']._serialized_end=937
-  _globals['_CAPTUREBEGUN']._serialized_start=939
-  _globals['_CAPTUREBEGUN']._serialized_end=984
-  _globals['_CAPTUREREFUSED']._serialized_start=986
-  _globals['_CAPTUREREFUSED']._serialized_end=1033
-  _globals['_CAPTUREPROGRESS']._serialized_start=1035
-  _globals['_CAPTUREPROGRESS']._serialized_end=1141
-  _globals['_CAPTUREENDED']._serialized_start=1144
-  _globals['_CAPTUREENDED']._serialized_end=1382
-  _globals['_PROBEDONE']._serialized_start=1385
-  _globals['_PROBEDONE']._serialized_end=1574
-  _globals['_PROBEDONE_FINDINGSENTRY']._serialized_start=1527
-  _globals['_PROBEDONE_FINDINGSENTRY']._serialized_end=1574
-  _globals['_DELIVEREVIDENCEREQUEST']._serialized_start=1576
-  _globals['_DELIVEREVIDENCEREQUEST']._serialized_end=1659
-  _globals['_DELIVEREVIDENCERESPONSE']._serialized_start=1661
-  _globals['_DELIVEREVIDENCERESPONSE']._serialized_end=1731
-  _globals['_CAPTUREWORKERSERVICE']._serialized_start=1734
-  _globals['_CAPTUREWORKERSERVICE']._serialized_end=1931
+  _globals['_CONNECTREQUEST']._serialized_start=104
+  _globals['_CONNECTREQUEST']._serialized_end=411
+  _globals['_CONNECTRESPONSE']._serialized_start=414
+  _globals['_CONNECTRESPONSE']._serialized_end=676
+  _globals['_WORKERHELLO']._serialized_start=678
+  _globals['_WORKERHELLO']._serialized_end=718
+  _globals['_WORKERWELCOME']._serialized_start=720
+  _globals['_WORKERWELCOME']._serialized_end=753
+  _globals['_SIGNEDORDER']._serialized_start=755
+  _globals['_SIGNEDORDER']._serialized_end=794
+  _globals['_CAPTUREHEARTBEAT']._serialized_start=796
+  _globals['_CAPTUREHEARTBEAT']._serialized_end=850
+  _globals['_STOPCAPTURE']._serialized_start=852
+  _globals['_STOPCAPTURE']._serialized_end=935
+  _globals['_CAPTUREBEGUN']._serialized_start=937
+  _globals['_CAPTUREBEGUN']._serialized_end=982
+  _globals['_CAPTUREREFUSED']._serialized_start=984
+  _globals['_CAPTUREREFUSED']._serialized_end=1031
+  _globals['_CAPTUREPROGRESS']._serialized_start=1033
+  _globals['_CAPTUREPROGRESS']._serialized_end=1139
+  _globals['_CAPTUREENDED']._serialized_start=1142
+  _globals['_CAPTUREENDED']._serialized_end=1380
+  _globals['_PROBEDONE']._serialized_start=1383
+  _globals['_PROBEDONE']._serialized_end=1572
+  _globals['_PROBEDONE_FINDINGSENTRY']._serialized_start=1525
+  _globals['_PROBEDONE_FINDINGSENTRY']._serialized_end=1572
+  _globals['_DELIVEREVIDENCEREQUEST']._serialized_start=1574
+  _globals['_DELIVEREVIDENCEREQUEST']._serialized_end=1657
+  _globals['_DELIVEREVIDENCERESPONSE']._serialized_start=1659
+  _globals['_DELIVEREVIDENCERESPONSE']._serialized_end=1729
+  _globals['_CAPTUREWORKERSERVICE']._serialized_start=1732
+  _globals['_CAPTUREWORKERSERVICE']._serialized_end=1932
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,5 @@
 from buf.validate import validate_pb2 as _validate_pb2
-from linewarden.v1 import diagnostics_pb2 as _diagnostics_pb2
+from linewarden.v1 import capture_pb2 as _capture_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class AttendRequest(_message.Message):
+class ConnectRequest(_message.Message):
     __slots__ = ("hello", "begun", "refused", "progress", "ended", "probed")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     BEGUN_FIELD_NUMBER: _ClassVar[int]
@@ -24,7 +24,7 @@ class AttendRequest(_message.Message):
     probed: ProbeDone
     def __init__(self, hello: _Optional[_Union[WorkerHello, _Mapping]] = ..., begun: _Optional[_Union[CaptureBegun, _Mapping]] = ..., refused: _Optional[_Union[CaptureRefused, _Mapping]] = ..., progress: _Optional[_Union[CaptureProgress, _Mapping]] = ..., ended: _Optional[_Union[CaptureEnded, _Mapping]] = ..., probed: _Optional[_Union[ProbeDone, _Mapping]] = ...) -> None: ...
 
-class AttendResponse(_message.Message):
+class ConnectResponse(_message.Message):
     __slots__ = ("welcome", "start", "heartbeat", "stop", "probe")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
@@ -59,54 +59,54 @@ class SignedOrder(_message.Message):
     def __init__(self, note: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
 
 class CaptureHeartbeat(_message.Message):
-    __slots__ = ("session_id", "paused")
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("capture_id", "paused")
+    CAPTURE_ID_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
+    capture_id: str
     paused: bool
-    def __init__(self, session_id: _Optional[str] = ..., paused: _Optional[bool] = ...) -> None: ...
+    def __init__(self, capture_id: _Optional[str] = ..., paused: _Optional[bool] = ...) -> None: ...
 
 class StopCapture(_message.Message):
-    __slots__ = ("session_id", "reason")
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("capture_id", "reason")
+    CAPTURE_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
-    reason: _diagnostics_pb2.CaptureStopReason
-    def __init__(self, session_id: _Optional[str] = ..., reason: _Optional[_Union[_diagnostics_pb2.CaptureStopReason, str]] = ...) -> None: ...
+    capture_id: str
+    reason: _capture_pb2.CaptureStopReason
+    def __init__(self, capture_id: _Optional[str] = ..., reason: _Optional[_Union[_capture_pb2.CaptureStopReason, str]] = ...) -> None: ...
 
 class CaptureBegun(_message.Message):
-    __slots__ = ("session_id",)
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
-    def __init__(self, session_id: _Optional[str] = ...) -> None: ...
+    __slots__ = ("capture_id",)
+    CAPTURE_ID_FIELD_NUMBER: _ClassVar[int]
+    capture_id: str
+    def __init__(self, capture_id: _Optional[str] = ...) -> None: ...
 
 class CaptureRefused(_message.Message):
-    __slots__ = ("session_id",)
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
-    def __init__(self, session_id: _Optional[str] = ...) -> None: ...
+    __slots__ = ("capture_id",)
+    CAPTURE_ID_FIELD_NUMBER: _ClassVar[int]
+    capture_id: str
+    def __init__(self, capture_id: _Optional[str] = ...) -> None: ...
 
 class CaptureProgress(_message.Message):
-    __slots__ = ("session_id", "counters")
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("capture_id", "counters")
+    CAPTURE_ID_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
-    counters: _diagnostics_pb2.CaptureCounters
-    def __init__(self, session_id: _Optional[str] = ..., counters: _Optional[_Union[_diagnostics_pb2.CaptureCounters, _Mapping]] = ...) -> None: ...
+    capture_id: str
+    counters: _capture_pb2.CaptureCounters
+    def __init__(self, capture_id: _Optional[str] = ..., counters: _Optional[_Union[_capture_pb2.CaptureCounters, _Mapping]] = ...) -> None: ...
 
 class CaptureEnded(_message.Message):
-    __slots__ = ("session_id", "stop_reason", "counters", "evidence", "cause")
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("capture_id", "stop_reason", "counters", "evidence", "cause")
+    CAPTURE_ID_FIELD_NUMBER: _ClassVar[int]
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
-    stop_reason: _diagnostics_pb2.CaptureStopReason
-    counters: _diagnostics_pb2.CaptureCounters
-    evidence: _diagnostics_pb2.Evidence
+    capture_id: str
+    stop_reason: _capture_pb2.CaptureStopReason
+    counters: _capture_pb2.CaptureCounters
+    evidence: _capture_pb2.Evidence
     cause: str
-    def __init__(self, session_id: _Optional[str] = ..., stop_reason: _Optional[_Union[_diagnostics_pb2.CaptureStopReason, str]] = ..., counters: _Optional[_Union[_diagnostics_pb2.CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[_diagnostics_pb2.Evidence, _Mapping]] = ..., cause: _Optional[str] = ...) -> None: ...
+    def __init__(self, capture_id: _Optional[str] = ..., stop_reason: _Optional[_Union[_capture_pb2.CaptureStopReason, str]] = ..., counters: _Optional[_Union[_capture_pb2.CaptureCounters, _Mapping]] = ..., evidence: _Optional[_Union[_capture_pb2.Evidence, _Mapping]] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class ProbeDone(_message.Message):
     __slots__ = ("probe_id", "succeeded", "findings")
@@ -126,12 +126,12 @@ class ProbeDone(_message.Message):
     def __init__(self, probe_id: _Optional[str] = ..., succeeded: _Optional[bool] = ..., findings: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class DeliverEvidenceRequest(_message.Message):
-    __slots__ = ("session_id", "content")
-    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("capture_id", "content")
+    CAPTURE_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
-    session_id: str
+    capture_id: str
     content: bytes
-    def __init__(self, session_id: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, capture_id: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class DeliverEvidenceResponse(_message.Message):
     __slots__ = ("sealed_bytes", "sealed_sha256")

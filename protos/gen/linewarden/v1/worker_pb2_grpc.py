@@ -41,10 +41,10 @@ class CaptureWorkerServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Attend = channel.stream_stream(
-                '/linewarden.v1.CaptureWorkerService/Attend',
-                request_serializer=linewarden_dot_v1_dot_worker__pb2.AttendRequest.SerializeToString,
-                response_deserializer=linewarden_dot_v1_dot_worker__pb2.AttendResponse.FromString,
+        self.Connect = channel.stream_stream(
+                '/linewarden.v1.CaptureWorkerService/Connect',
+                request_serializer=linewarden_dot_v1_dot_worker__pb2.ConnectRequest.SerializeToString,
+                response_deserializer=linewarden_dot_v1_dot_worker__pb2.ConnectResponse.FromString,
                 _registered_method=True)
         self.DeliverEvidence = channel.stream_unary(
                 '/linewarden.v1.CaptureWorkerService/DeliverEvidence',
@@ -63,8 +63,8 @@ class CaptureWorkerServiceServicer:
     Packets are masked and sealed for their readers at the worker's host. What crosses the network is the sealed file.
     """
 
-    def Attend(self, request_iterator, context):
-        """Attend connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
+    def Connect(self, request_iterator, context):
+        """Connect connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
         worker stops what it captures and deletes it, the server records it as lost. A worker that attends a second time
         takes the place of its earlier stream. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
         """
@@ -83,10 +83,10 @@ class CaptureWorkerServiceServicer:
 
 def add_CaptureWorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Attend': grpc.stream_stream_rpc_method_handler(
-                    servicer.Attend,
-                    request_deserializer=linewarden_dot_v1_dot_worker__pb2.AttendRequest.FromString,
-                    response_serializer=linewarden_dot_v1_dot_worker__pb2.AttendResponse.SerializeToString,
+            'Connect': grpc.stream_stream_rpc_method_handler(
+                    servicer.Connect,
+                    request_deserializer=linewarden_dot_v1_dot_worker__pb2.ConnectRequest.FromString,
+                    response_serializer=linewarden_dot_v1_dot_worker__pb2.ConnectResponse.SerializeToString,
             ),
             'DeliverEvidence': grpc.stream_unary_rpc_method_handler(
                     servicer.DeliverEvidence,
@@ -112,7 +112,7 @@ class CaptureWorkerService:
     """
 
     @staticmethod
-    def Attend(request_iterator,
+    def Connect(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -125,9 +125,9 @@ class CaptureWorkerService:
         return grpc.experimental.stream_stream(
             request_iterator,
             target,
-            '/linewarden.v1.CaptureWorkerService/Attend',
-            linewarden_dot_v1_dot_worker__pb2.AttendRequest.SerializeToString,
-            linewarden_dot_v1_dot_worker__pb2.AttendResponse.FromString,
+            '/linewarden.v1.CaptureWorkerService/Connect',
+            linewarden_dot_v1_dot_worker__pb2.ConnectRequest.SerializeToString,
+            linewarden_dot_v1_dot_worker__pb2.ConnectResponse.FromString,
             options,
             channel_credentials,
             insecure,

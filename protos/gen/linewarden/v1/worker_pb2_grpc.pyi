@@ -40,8 +40,8 @@ class CaptureWorkerServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CaptureWorkerServiceAsyncStub: ...
-    Attend: _grpc.StreamStreamMultiCallable[_worker_pb2.AttendRequest, _worker_pb2.AttendResponse]
-    """Attend connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
+    Connect: _grpc.StreamStreamMultiCallable[_worker_pb2.ConnectRequest, _worker_pb2.ConnectResponse]
+    """Connect connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
     worker stops what it captures and deletes it, the server records it as lost. A worker that attends a second time
     takes the place of its earlier stream. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
     """
@@ -62,8 +62,8 @@ class CaptureWorkerServiceAsyncStub(CaptureWorkerServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Attend: _aio.StreamStreamMultiCallable[_worker_pb2.AttendRequest, _worker_pb2.AttendResponse]  # type: ignore[assignment]
-    """Attend connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
+    Connect: _aio.StreamStreamMultiCallable[_worker_pb2.ConnectRequest, _worker_pb2.ConnectResponse]  # type: ignore[assignment]
+    """Connect connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
     worker stops what it captures and deletes it, the server records it as lost. A worker that attends a second time
     takes the place of its earlier stream. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
     """
@@ -83,12 +83,12 @@ class CaptureWorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     """
 
     @_abc_1.abstractmethod
-    def Attend(
+    def Connect(
         self,
-        request_iterator: _MaybeAsyncIterator[_worker_pb2.AttendRequest],
+        request_iterator: _MaybeAsyncIterator[_worker_pb2.ConnectRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_worker_pb2.AttendResponse], _abc.AsyncIterator[_worker_pb2.AttendResponse]]:
-        """Attend connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
+    ) -> _typing.Union[_abc.Iterator[_worker_pb2.ConnectResponse], _abc.AsyncIterator[_worker_pb2.ConnectResponse]]:
+        """Connect connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
         worker stops what it captures and deletes it, the server records it as lost. A worker that attends a second time
         takes the place of its earlier stream. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
         """

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import linewarden.diagnostics.packets as package
-from linewarden.diagnostics.captures.failures import Cause, cause_of
+from linewarden.diagnostics.captures.failures import CaptureFailure, failure_of
 from linewarden.diagnostics.packets.model import WorkerState
 
 RAISED = {"FilterRefused", "SourceUnusable", "OrderInvalid", "EvidenceLost"}
@@ -38,24 +38,24 @@ def test_everything_a_worker_can_say_has_a_cause():
     """No text of the worker is taken for an unknown fault."""
     texts = set(_texts())
     assert len(texts) > 20
-    unknown = [text for text in texts if cause_of(WorkerState.DONE, text) is Cause.FAULT]
+    unknown = [text for text in texts if failure_of(WorkerState.DONE, text) is CaptureFailure.FAULT]
     assert unknown == []
 
 
 @pytest.mark.parametrize(
     ("state", "said", "cause"),
     [
-        (WorkerState.REFUSED, "the filter does not compile", Cause.FILTER),
-        (WorkerState.REFUSED, "the interface cannot be captured from: No such device", Cause.INTERFACE),
-        (WorkerState.REFUSED, "a live capture needs root or CAP_NET_RAW", Cause.RIGHTS),
-        (WorkerState.REFUSED, "the signature does not match", Cause.ORDER),
-        (WorkerState.REFUSED, "interface", Cause.ORDER),
-        (WorkerState.FAILED, "nobody takes the evidence", Cause.PIPE),
-        (WorkerState.DONE, "ValueError", Cause.FAULT),
-        (WorkerState.DONE, "sip:alice@example.org", Cause.FAULT),
-        (WorkerState.DONE, "the capture file is cut short", Cause.FILE),
+        (WorkerState.REFUSED, "the filter does not compile", CaptureFailure.FILTER),
+        (WorkerState.REFUSED, "the interface cannot be captured from: No such device", CaptureFailure.INTERFACE),
+        (WorkerState.REFUSED, "a live capture needs root or CAP_NET_RAW", CaptureFailure.RIGHTS),
+        (WorkerState.REFUSED, "the signature does not match", CaptureFailure.ORDER),
+        (WorkerState.REFUSED, "interface", CaptureFailure.ORDER),
+        (WorkerState.FAILED, "nobody takes the evidence", CaptureFailure.PIPE),
+        (WorkerState.DONE, "ValueError", CaptureFailure.FAULT),
+        (WorkerState.DONE, "sip:alice@example.org", CaptureFailure.FAULT),
+        (WorkerState.DONE, "the capture file is cut short", CaptureFailure.FILE),
     ],
 )
-def test_what_is_kept_is_one_of_ours(state: WorkerState, said: str, cause: Cause):
+def test_what_is_kept_is_one_of_ours(state: WorkerState, said: str, cause: CaptureFailure):
     """Whatever a worker says, what is kept of it is one of a few texts."""
-    assert cause_of(state, said) is cause
+    assert failure_of(state, said) is cause

@@ -10,9 +10,16 @@ import pytest
 
 from linewarden.audit.errors import EffectRefused
 from linewarden.audit.store.engine import open_engine
-from linewarden.diagnostics.capture_model import CaptureRight, Reader, Capture, CaptureState, Wanted, rights_needed
+from linewarden.diagnostics.capture_model import (
+    Capture,
+    CaptureRight,
+    CaptureState,
+    PacketSelector,
+    Reader,
+    rights_needed,
+)
 from linewarden.diagnostics.captures.preconditions import lacking
-from linewarden.diagnostics.captures.requests import Asked, Maxima, RequestDesk
+from linewarden.diagnostics.captures.requests import CaptureRequest, Maxima, RequestService
 from linewarden.diagnostics.captures.sweeper import HOLD_S
 from linewarden.diagnostics.consent_model import NoticeChannel, NoticeText, Responsibility
 from linewarden.diagnostics.errors import (
@@ -43,25 +50,27 @@ async def asked(office: Office, id: str = "s-1", name: str = "admin", **more: An
     """A capture that was asked for."""
     usual: dict[str, Any] = {
         "profile": Profile.SIGNALLING,
-        "wanted": Wanted(),
+        "wanted": PacketSelector(),
         "limits": LIMITS,
         "interface": "lo",
         "readers": READER,
     }
-    on = await office.on(name)
-    return await office.take(office.captures.request(on, id, Asked(**usual | more)))
+    ctx = await office.ctx(name)
+    return await office.take(office.captures.request(ctx, id, CaptureRequest(**usual | more)))
 
 
 async def publish(office: Office, text: str = "told anew") -> None:
     """Publish another version of the notice."""
-    step = office.notices.publish(await office.on("admin"), "n", [NoticeText("en", text)], [NoticeChannel.EMAIL], "all")
-    await office.take(step)
+    change = office.notices.publish(
+        await office.ctx("admin"), "n", [NoticeText("en", text)], [NoticeChannel.EMAIL], "all"
+    )
+    await office.take(change)
 
 
 async def keep_for(office: Office, days: int) -> None:
     """Change for how long evidence is kept."""
-    on = await office.on("admin")
-    await office.take(office.terms.enable(on, Responsibility, approval_waived=False, retention_days=days))
+    ctx = await office.ctx("admin")
+    await office.take(office.terms.enable(ctx, Responsibility, approval_waived=False, retention_days=days))
 
 
 @pytest.mark.parametrize(
@@ -81,19 +90,19 @@ async def test_what_users_were_not_told_is_named(
     """Purpose, profile, time and retention of a capture must each be within what users were told."""
     await office.permit()
     asked_for = await asked(office)
-    (in_force,) = office.books.attestations_in_force(LOG, office.clock.us)
-    _stored, current = office.books.terms(LOG)
+    (in_force,) = office.repository.attestations_in_force(LOG, office.clock.us)
+    _stored, current = office.repository.terms(LOG)
     assert lacking(in_force.attestation, replace(asked_for, **capture), replace(current, **terms)) == lacks
 
 
 async def test_a_session_says_what_it_waits_for(office: Office) -> None:
     """While no attestation covers it, a capture waits, and says what the nearest one lacks."""
     await office.permit()
-    on = await office.on("admin")
+    ctx = await office.ctx("admin")
     maxima = Maxima(replace(LIMITS, seconds=9_999), running=9, waiting=9, stored=1 << 40)
-    desk = RequestDesk(office.books, office.safe, Everywhere(), office.workers, maxima, lambda: "x")
-    long = Asked(Profile.SIGNALLING, Wanted(), replace(LIMITS, seconds=601), "lo", READER)
-    capture = await office.take(desk.request(on, "s-1", long))
+    desk = RequestService(office.repository, office.private_values, Everywhere(), office.workers, maxima, lambda: "x")
+    long = CaptureRequest(Profile.SIGNALLING, PacketSelector(), replace(LIMITS, seconds=601), "lo", READER)
+    capture = await office.take(desk.request(ctx, "s-1", long))
     assert capture.state is CaptureState.PENDING_ATTESTATION
     assert office.captures.lacking(LOG, capture, office.clock.us) == ("seconds",)
     office.clock.pass_time(DAY_S + 1)
@@ -135,26 +144,26 @@ async def test_waiting_sessions_whose_grounds_are_gone_wait_again(office: Office
     else:
         await publish(office)
     with pytest.raises(AttestationMissing):
-        office.captures.approve(await office.on("berta"), pending.id)
+        office.captures.approve(await office.ctx("berta"), pending.id)
     with pytest.raises(AttestationMissing):
-        office.captures.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.ctx("admin"), armed.id)
     await office.sweep()
     for one in (pending, armed):
         after = office.capture(one.id)
         assert (after.state, after.attestation, after.approved_by) == (CaptureState.PENDING_ATTESTATION, "", "")
     version = 1 if lost == "expired" else 2
     statement = replace(office.statement(), notice_version=version)
-    await office.take(office.attestations.make(await office.on("admin"), statement))
+    await office.take(office.attestations.make(await office.ctx("admin"), statement))
     assert office.capture(armed.id).state is CaptureState.PENDING_APPROVAL
-    await office.take(office.captures.approve(await office.on("berta"), armed.id))
-    await office.take(office.captures.start(await office.on("admin"), armed.id))
+    await office.take(office.captures.approve(await office.ctx("berta"), armed.id))
+    await office.take(office.captures.start(await office.ctx("admin"), armed.id))
 
 
 async def test_other_grounds_that_are_there_are_taken_at_once_but_approved_anew(office: Office) -> None:
     """An armed capture whose attestation expires rests on another that covers it, and waits for approval again."""
     await office.permit(valid_s=100)
     armed = await office.armed()
-    other = await office.take(office.attestations.make(await office.on("admin"), office.statement(1_000)))
+    other = await office.take(office.attestations.make(await office.ctx("admin"), office.statement(1_000)))
     office.clock.pass_time(101)
     await office.sweep()
     after = office.capture(armed.id)
@@ -166,8 +175,8 @@ async def test_what_changes_meanwhile_refuses_the_step(office: Office, change: s
     """A request, an approval and a start that were made from grounds that are gone by then are not appended."""
     attestation = await office.permit()
     pending, armed = await asked(office, "s-1"), await office.armed()
-    admin, berta = await office.on("admin"), await office.on("berta")
-    usual = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", READER)
+    admin, berta = await office.ctx("admin"), await office.ctx("berta")
+    usual = CaptureRequest(Profile.SIGNALLING, PacketSelector(), LIMITS, "lo", READER)
     made: list[Any] = [
         office.captures.request(admin, "s-2", usual),
         office.captures.approve(berta, pending.id),
@@ -179,9 +188,9 @@ async def test_what_changes_meanwhile_refuses_the_step(office: Office, change: s
         await publish(office)
     else:
         await office.take(office.terms.disable(admin))
-    for step in made:
+    for one in made:
         with pytest.raises(EffectRefused):
-            await office.take(step)
+            await office.take(one)
 
 
 async def test_an_approver_who_may_no_more_is_none(office: Office) -> None:
@@ -189,11 +198,11 @@ async def test_an_approver_who_may_no_more_is_none(office: Office) -> None:
     await office.permit()
     armed = await office.armed()
     with pytest.raises(ApprovalMissing):
-        office.captures.start(await office.on("admin"), armed.id, approver_stands=False)
+        office.captures.start(await office.ctx("admin"), armed.id, approver_stands=False)
     capture, _worker = await office.running()
-    await office.take(office.captures.pause(await office.on("admin"), capture.id))
+    await office.take(office.captures.pause(await office.ctx("admin"), capture.id))
     with pytest.raises(ApprovalMissing):
-        office.captures.resume(await office.on("admin"), capture.id, approver_stands=False)
+        office.captures.resume(await office.ctx("admin"), capture.id, approver_stands=False)
 
 
 @pytest.mark.parametrize("field", [name for name in CaptureLimits.__slots__ if name != "disk_free_min"])
@@ -203,7 +212,7 @@ async def test_limits_are_looked_at_again_at_the_start(office: Office, field: st
     armed = await office.armed()
     office.captures._maxima = replace(MAXIMA, limits=replace(LIMITS, **{field: getattr(LIMITS, field) - 1}))
     with pytest.raises(LimitTooHigh) as caught:
-        office.captures.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.ctx("admin"), armed.id)
     assert caught.value.detail == field
 
 
@@ -211,15 +220,15 @@ async def test_so_many_captures_run_at_once(office: Office) -> None:
     """One more than the tenant may have is refused, also where two come at the same moment."""
     await office.permit()
     armed = [await office.armed() for _ in range(MAXIMA.running + 1)]
-    on = await office.on("admin")
+    ctx = await office.ctx("admin")
     for one in armed[: MAXIMA.running - 1]:
-        await office.take(office.captures.start(on, one.id))
-    racing = [office.captures.start(on, one.id) for one in armed[-2:]]
+        await office.take(office.captures.start(ctx, one.id))
+    racing = [office.captures.start(ctx, one.id) for one in armed[-2:]]
     await office.take(racing[0])
     with pytest.raises(EffectRefused):
         await office.take(racing[1])
     with pytest.raises(TooManyCaptures) as caught:
-        office.captures.start(on, armed[-1].id)
+        office.captures.start(ctx, armed[-1].id)
     assert caught.value.detail == "running"
 
 
@@ -244,7 +253,7 @@ async def test_so_much_evidence_is_kept(office: Office) -> None:
     _running = [await office.running() for _ in range(2)]
     armed = await office.armed()
     with pytest.raises(TooManyCaptures) as caught:
-        office.captures.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.ctx("admin"), armed.id)
     assert caught.value.detail == "stored"
 
 
@@ -259,8 +268,8 @@ async def test_an_extension_is_of_the_same_capture(office: Office) -> None:
         await asked(office, "s-3", extends=capture.id, interface="eth0", worker="branch")
     with pytest.raises(StateConflict):
         await asked(office, "s-4", extends="s-1")
-    other_case = replace(await office.on("admin"), case="T-2")
-    usual = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", READER, extends=capture.id)
+    other_case = replace(await office.ctx("admin"), case="T-2")
+    usual = CaptureRequest(Profile.SIGNALLING, PacketSelector(), LIMITS, "lo", READER, extends=capture.id)
     with pytest.raises(StateConflict):
         office.captures.request(other_case, "s-5", usual)
 
@@ -287,9 +296,9 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing_at_once(office: Office) 
 def test_more_rights_for_more() -> None:
     """Media and expressions need rights of their own, of whoever lets the capture run."""
     start = {CaptureRight.START}
-    assert rights_needed(Profile.SIGNALLING, raw_filter=False) == start
-    assert rights_needed(Profile.MEDIA, raw_filter=False) == start | {CaptureRight.MEDIA}
-    assert rights_needed(Profile.HEADERS, raw_filter=True) == start | {CaptureRight.RAW_FILTER}
+    assert rights_needed(CaptureRight.START, Profile.SIGNALLING, raw_filter=False) == start
+    assert rights_needed(CaptureRight.START, Profile.MEDIA, raw_filter=False) == start | {CaptureRight.MEDIA}
+    assert rights_needed(CaptureRight.START, Profile.HEADERS, raw_filter=True) == start | {CaptureRight.RAW_FILTER}
 
 
 @pytest.mark.parametrize("step_s", [25 * DAY_S, -365 * DAY_S])
@@ -312,13 +321,13 @@ async def test_two_starts_at_once_do_not_pass_what_may_be_kept(office: Office) -
     await office.permit()
     office.captures._maxima = replace(MAXIMA, stored=LIMITS.bytes)
     first, second = [await office.armed() for _ in range(2)]
-    on = await office.on("admin")
-    racing = [office.captures.start(on, one.id) for one in (first, second)]
+    ctx = await office.ctx("admin")
+    racing = [office.captures.start(ctx, one.id) for one in (first, second)]
     await office.take(racing[0])
     with pytest.raises(EffectRefused):
         await office.take(racing[1])
     with pytest.raises(TooManyCaptures):
-        office.captures.start(on, second.id)
+        office.captures.start(ctx, second.id)
 
 
 async def test_every_change_of_state_has_its_entry(office: Office) -> None:
@@ -328,15 +337,15 @@ async def test_every_change_of_state_has_its_entry(office: Office) -> None:
     office.clock.pass_time(101)
     await office.sweep()
     assert office.capture(pending.id).state is CaptureState.PENDING_ATTESTATION
-    on = await office.on("admin")
+    ctx = await office.ctx("admin")
     longer = replace(office.statement(), promised=replace(office.statement().promised, seconds=900))
-    await office.take(office.terms.disable(on))
+    await office.take(office.terms.disable(ctx))
     await keep_for(office, 7)
     waiting = await asked(office, "s-2")
     assert waiting.state is CaptureState.PENDING_ATTESTATION
-    step = office.attestations.make(on, longer)
-    made = await office.take(replace(step, entries=step.entries[:1], changes=step.changes[:1]))
+    change = office.attestations.make(ctx, longer)
+    made = await office.take(replace(change, entries=change.entries[:1], changes=change.changes[:1]))
     assert made.attestation.id
-    approved = office.captures.approve(await office.on("berta"), waiting.id)
+    approved = office.captures.approve(await office.ctx("berta"), waiting.id)
     kinds = [json.loads(entry)["kind"] for entry in approved.entries]
     assert kinds == ["capture.attested", "capture.approved"]

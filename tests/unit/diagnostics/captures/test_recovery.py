@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from linewarden.audit.store.engine import open_engine
-from linewarden.diagnostics.capture_model import Reader, Capture, CaptureState, Tally, Wanted
-from linewarden.diagnostics.captures.failures import Cause
-from linewarden.diagnostics.captures.requests import Asked
+from linewarden.diagnostics.capture_model import Capture, CaptureState, PacketSelector, Reader, Tally
+from linewarden.diagnostics.captures.failures import CaptureFailure
+from linewarden.diagnostics.captures.requests import CaptureRequest
 from linewarden.diagnostics.captures.sweeper import ELSEWHERE_S, GRACE_S, HOLD_S, Sweeper
 from linewarden.diagnostics.codec import canonical
 from linewarden.diagnostics.errors import DiagnosisUnavailable, FilterInvalid
@@ -34,9 +34,9 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 async def abandoned(office: Office, counters: Tally | None = None) -> Capture:
     """A capture that was started by a process that is gone."""
     armed = await office.armed()
-    capture, _order = await office.take(office.captures.start(await office.on("admin"), armed.id))
+    capture, _order = await office.take(office.captures.start(await office.ctx("admin"), armed.id))
     if counters is not None:
-        office.books.store.renew(LOG, capture.id, Lease("gone", office.clock.us, canonical(counters)))
+        office.repository.store.renew(LOG, capture.id, Lease("gone", office.clock.us, canonical(counters)))
     return capture
 
 
@@ -75,10 +75,10 @@ async def test_without_evidence_it_has_failed(office: Office):
     await lost(office, office.sweeper)
     after = office.capture(capture.id)
     assert (after.state, after.stop_reason, after.evidence) == (CaptureState.FAILED, StopReason.LEASE_LOST, None)
-    assert (after.lossy, after.detail) == (True, Cause.NOTHING_LEFT)
+    assert (after.lossy, after.detail) == (True, CaptureFailure.NOTHING_LEFT)
     assert [(one["kind"], one["detail"]) for one in entries(office)[-2:]] == [
-        ("capture.stopped", Cause.NOTHING_LEFT),
-        ("capture.failed", Cause.NOTHING_LEFT),
+        ("capture.stopped", CaptureFailure.NOTHING_LEFT),
+        ("capture.failed", CaptureFailure.NOTHING_LEFT),
     ]
 
 
@@ -107,13 +107,13 @@ async def test_a_server_that_never_comes_back(office: Office):
     office.workers.here = "folder-2"
     await lost(office, office.sweeper, LIMITS.lease_seconds + GRACE_S + ELSEWHERE_S + 1)
     after = office.capture(capture.id)
-    assert (after.state, after.detail) == (CaptureState.FAILED, Cause.NOTHING_LEFT)
+    assert (after.state, after.detail) == (CaptureState.FAILED, CaptureFailure.NOTHING_LEFT)
 
 
 async def test_a_reason_that_was_recorded_stays(office: Office):
     """Who asked for the stop before the process was lost is the reason."""
     capture = await abandoned(office)
-    await office.take(office.captures.stop(await office.on("admin"), capture.id))
+    await office.take(office.captures.stop(await office.ctx("admin"), capture.id))
     office.workers.left[capture.id] = EVIDENCE
     await lost(office, office.sweeper)
     after = office.capture(capture.id)
@@ -146,14 +146,14 @@ async def test_a_folder_that_cannot_be_used_starts_nothing(office: Office, monke
 
     monkeypatch.setattr(office.workers, "folder", none)
     with pytest.raises(DiagnosisUnavailable):
-        office.captures.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.ctx("admin"), armed.id)
     assert office.capture(armed.id).state is CaptureState.ARMED
 
 
 async def test_why_a_worker_did_not_begin_is_recorded(office: Office):
     """The cause stands in the record and in both entries."""
     armed = await office.armed()
-    capture, order = await office.take(office.captures.start(await office.on("admin"), armed.id))
+    capture, order = await office.take(office.captures.start(await office.ctx("admin"), armed.id))
     office.workers.broken = True
     with pytest.raises(DiagnosisUnavailable):
         await office.supervisor.run(LOG, capture, order)
@@ -161,23 +161,27 @@ async def test_why_a_worker_did_not_begin_is_recorded(office: Office):
     assert (after.state, after.stop_reason, after.detail) == (
         CaptureState.FAILED,
         StopReason.ERROR,
-        Cause.INTERFACE,
+        CaptureFailure.INTERFACE,
     )
-    assert [one.get("detail") for one in entries(office)[-3:]] == [None, Cause.INTERFACE, Cause.INTERFACE]
+    assert [one.get("detail") for one in entries(office)[-3:]] == [
+        None,
+        CaptureFailure.INTERFACE,
+        CaptureFailure.INTERFACE,
+    ]
 
 
 async def test_why_a_capture_ended_is_recorded(office: Office):
     """What went wrong with a worker that ran is recorded too; where nothing did, nothing is said."""
     capture, worker = await office.running()
-    worker.evidence, worker.detail = None, Cause.NO_ROOM
+    worker.evidence, worker.detail = None, CaptureFailure.NO_ROOM
     worker.stop(StopReason.DISK_LOW)
     after = await office.ended(capture.id)
     assert (after.state, after.stop_reason, after.detail) == (
         CaptureState.FAILED,
         StopReason.DISK_LOW,
-        Cause.NO_ROOM,
+        CaptureFailure.NO_ROOM,
     )
-    assert [one["detail"] for one in entries(office)[-2:]] == [Cause.NO_ROOM, Cause.NO_ROOM]
+    assert [one["detail"] for one in entries(office)[-2:]] == [CaptureFailure.NO_ROOM, CaptureFailure.NO_ROOM]
     sound, worker = await office.running()
     worker.stop(StopReason.REQUESTED)
     assert (await office.ended(sound.id)).detail == ""
@@ -186,11 +190,13 @@ async def test_why_a_capture_ended_is_recorded(office: Office):
 
 async def test_a_filter_is_checked_before_anybody_approves_it(office: Office):
     """An expression that does not compile is refused when it is asked for."""
-    asked = Asked(Profile.SIGNALLING, Wanted(raw_filter="nonsense"), LIMITS, "lo", (Reader("erik", "age1x"),))
+    asked = CaptureRequest(
+        Profile.SIGNALLING, PacketSelector(raw_filter="nonsense"), LIMITS, "lo", (Reader("erik", "age1x"),)
+    )
     with pytest.raises(FilterInvalid):
-        office.captures.request(await office.on("admin"), "s-1", asked)
-    sound = replace(asked, wanted=Wanted(raw_filter="udp"))
-    await office.take(office.captures.request(await office.on("admin"), "s-1", sound))
+        office.captures.request(await office.ctx("admin"), "s-1", asked)
+    sound = replace(asked, wanted=PacketSelector(raw_filter="udp"))
+    await office.take(office.captures.request(await office.ctx("admin"), "s-1", sound))
 
 
 def test_counters_that_are_not_complete_are_not_sound():

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from linewarden.audit.store.engine import open_engine
-from linewarden.diagnostics.capture_model import Reader, CaptureState, Wanted
-from linewarden.diagnostics.captures.endings import EndingDesk
-from linewarden.diagnostics.captures.requests import Asked
+from linewarden.diagnostics.capture_model import CaptureState, PacketSelector, Reader
+from linewarden.diagnostics.captures.endings import EndingService
+from linewarden.diagnostics.captures.requests import CaptureRequest
 from linewarden.diagnostics.captures.supervisor import OVERDUE_S
 from linewarden.diagnostics.captures.sweeper import GRACE_S
 from linewarden.diagnostics.consent_model import Responsibility
@@ -52,7 +52,7 @@ async def test_a_worker_is_heard_of_as_long_as_all_is_well(office: Office) -> No
     capture, worker = await office.running()
     await until(lambda: worker.heartbeats > 3)
     assert worker.orders == []
-    lease = office.books.store.lease(LOG, capture.id)
+    lease = office.repository.store.lease(LOG, capture.id)
     assert lease is not None
     assert lease.until_us == office.clock.us + LIMITS.lease_seconds * SECOND
 
@@ -96,7 +96,7 @@ async def test_the_first_recorded_reason_is_the_one_that_stays(office: Office) -
     """A worker that ends for a reason of its own after it was told to stop does not change why."""
     attestation = await office.permit()
     capture, worker = await office.running()
-    await office.take(office.attestations.withdraw(await office.on("admin"), attestation))
+    await office.take(office.attestations.withdraw(await office.ctx("admin"), attestation))
     worker.orders.append(StopReason.TIME)
     worker.over.set()
     after = await office.ended(capture.id)
@@ -107,7 +107,7 @@ async def test_a_worker_that_does_not_start_is_a_failed_session(office: Office) 
     """The start is recorded, and so is that it came to nothing."""
     await office.permit()
     armed = await office.armed()
-    capture, order = await office.take(office.captures.start(await office.on("admin"), armed.id))
+    capture, order = await office.take(office.captures.start(await office.ctx("admin"), armed.id))
     office.workers.broken = True
     with pytest.raises(DiagnosisUnavailable):
         await office.supervisor.run(LOG, capture, order)
@@ -128,11 +128,11 @@ async def test_a_session_that_nobody_watches_is_found_and_ended(office: Office) 
     """Another process leaves a capture alone while its lease is renewed, and ends it when that has stopped for long."""
     await office.permit()
     armed = await office.armed()
-    await office.take(office.captures.start(await office.on("admin"), armed.id))
+    await office.take(office.captures.start(await office.ctx("admin"), armed.id))
     other = office.new_sweeper(office.new_supervisor("second"))
     silence_s = LIMITS.lease_seconds + GRACE_S + 1
     for until_us in (1, 2, 3):
-        office.books.store.renew(LOG, armed.id, Lease("first", until_us, b"{}"))
+        office.repository.store.renew(LOG, armed.id, Lease("first", until_us, b"{}"))
         await other.sweep()
         office.clock.pass_time(silence_s)
     await other.sweep()
@@ -145,8 +145,8 @@ async def test_a_clock_that_jumps_takes_no_session_away(office: Office, step_s: 
     """A process whose wall clock was set does not take the leases of others for ended."""
     await office.permit()
     armed = await office.armed()
-    await office.take(office.captures.start(await office.on("admin"), armed.id))
-    office.books.store.renew(LOG, armed.id, Lease("first", office.clock.us + SECOND, b"{}"))
+    await office.take(office.captures.start(await office.ctx("admin"), armed.id))
+    office.repository.store.renew(LOG, armed.id, Lease("first", office.clock.us + SECOND, b"{}"))
     other = office.new_sweeper(office.new_supervisor("second"))
     office.clock.us += step_s * SECOND
     for _ in range(3):
@@ -167,7 +167,7 @@ async def test_a_session_taken_away_stops_its_worker(office: Office) -> None:
     """When others have given a capture up, the process that still has its worker stops it and says no more."""
     await office.permit()
     capture, worker = await office.running()
-    given_up = EndingDesk(office.books).lose(await office.on("admin"), capture.id)
+    given_up = EndingService(office.repository).lose(await office.ctx("admin"), capture.id)
     assert given_up is not None
     await office.take(given_up)
     await until(lambda: worker.orders)
@@ -182,7 +182,7 @@ async def test_an_approval_lapses(office: Office) -> None:
     armed = await office.armed()
     office.clock.pass_time(86_401)
     with pytest.raises(ApprovalMissing):
-        office.captures.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.ctx("admin"), armed.id)
     await office.sweep()
     assert office.capture(armed.id).state is CaptureState.REJECTED
 
@@ -193,7 +193,7 @@ async def test_an_expired_attestation_starts_nothing(office: Office) -> None:
     armed = await office.armed()
     office.clock.pass_time(61)
     with pytest.raises(AttestationMissing):
-        office.captures.start(await office.on("admin"), armed.id)
+        office.captures.start(await office.ctx("admin"), armed.id)
 
 
 async def test_evidence_is_deleted_on_time_and_not_called_deleted_before_it_is(office: Office) -> None:
@@ -225,10 +225,10 @@ async def test_a_paused_worker_hears_so_until_it_is_resumed(office: Office) -> N
     """What is recorded of a pause reaches the worker with each heartbeat, whichever process recorded it."""
     await office.permit()
     capture, worker = await office.running()
-    await office.take(office.captures.pause(await office.on("admin"), capture.id))
+    await office.take(office.captures.pause(await office.ctx("admin"), capture.id))
     await until(lambda: worker.paused)
     assert office.capture(capture.id).state is CaptureState.PAUSED
-    await office.take(office.captures.resume(await office.on("admin"), capture.id))
+    await office.take(office.captures.resume(await office.ctx("admin"), capture.id))
     await until(lambda: not worker.paused)
     assert worker.orders == []
 
@@ -249,7 +249,7 @@ async def test_a_look_that_began_before_a_pause_does_not_end_it(
 
     monkeypatch.setattr(office.rights, "may", slowly)
     await asyncio.wait_for(read.wait(), 10)
-    await office.take(office.captures.pause(await office.on("admin"), capture.id))
+    await office.take(office.captures.pause(await office.ctx("admin"), capture.id))
     before = len(worker.heard)
     office.supervisor.pause(LOG, capture.id, paused=True)
     go_on.set()
@@ -261,31 +261,33 @@ async def test_every_gate_holds_for_a_pause_and_for_its_end(office: Office) -> N
     """A paused capture stops when its grounds are lost, and without them is not resumed."""
     attestation = await office.permit()
     capture, worker = await office.running()
-    await office.take(office.captures.pause(await office.on("admin"), capture.id))
+    await office.take(office.captures.pause(await office.ctx("admin"), capture.id))
     office.clock.us += 31 * 86_400 * SECOND
     with pytest.raises(AttestationMissing):
-        office.captures.resume(await office.on("admin"), capture.id)
+        office.captures.resume(await office.ctx("admin"), capture.id)
     office.clock.us -= 31 * 86_400 * SECOND
-    await office.take(office.attestations.withdraw(await office.on("admin"), attestation))
+    await office.take(office.attestations.withdraw(await office.ctx("admin"), attestation))
     await until(lambda: worker.orders)
     ended = await office.ended(capture.id)
     assert (ended.state, ended.stop_reason) == (CaptureState.SEALED, StopReason.ATTESTATION_WITHDRAWN)
     with pytest.raises(StateConflict):
-        office.captures.resume(await office.on("admin"), capture.id)
+        office.captures.resume(await office.ctx("admin"), capture.id)
 
 
 async def test_a_worker_that_is_away_starts_nothing(office: Office) -> None:
     """A capture for another host stays armed while the worker there is away, and can be started when it is back."""
     await office.permit()
-    asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "eth0", (Reader("erik", "age1x"),), worker="branch")
-    capture = await office.take(office.captures.request(await office.on("admin"), "s-remote", asked))
-    await office.take(office.captures.approve(await office.on("berta"), capture.id))
+    asked = CaptureRequest(
+        Profile.SIGNALLING, PacketSelector(), LIMITS, "eth0", (Reader("erik", "age1x"),), worker="branch"
+    )
+    capture = await office.take(office.captures.request(await office.ctx("admin"), "s-remote", asked))
+    await office.take(office.captures.approve(await office.ctx("berta"), capture.id))
     office.workers.away.add("branch")
     with pytest.raises(DiagnosisUnavailable):
-        office.captures.start(await office.on("admin"), capture.id)
+        office.captures.start(await office.ctx("admin"), capture.id)
     assert office.capture(capture.id).state is CaptureState.ARMED
     office.workers.away.clear()
-    _running, order = await office.take(office.captures.start(await office.on("admin"), capture.id))
+    _running, order = await office.take(office.captures.start(await office.ctx("admin"), capture.id))
     assert (order.ticket.worker, order.ticket.interface) == ("branch", "eth0")
 
 
@@ -304,9 +306,11 @@ async def test_workers_and_their_interfaces_are_the_tenants_or_refused(
 ) -> None:
     """Only the interfaces stated of a worker can be asked for there, and files come in at the server alone."""
     await office.permit()
-    asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, interface, (Reader("erik", "age1x"),), worker=worker)
+    asked = CaptureRequest(
+        Profile.SIGNALLING, PacketSelector(), LIMITS, interface, (Reader("erik", "age1x"),), worker=worker
+    )
     with pytest.raises(SelectorNotPermitted) as caught:
-        office.captures.request(await office.on("admin"), "s-1", asked)
+        office.captures.request(await office.ctx("admin"), "s-1", asked)
     assert caught.value.detail == field
 
 
@@ -328,7 +332,7 @@ async def test_a_long_end_is_not_taken_for_a_server_that_is_gone(office: Office)
     await office.permit()
     capture, worker = await office.running()
     worker.patient = True
-    await office.take(office.captures.stop(await office.on("admin"), capture.id))
+    await office.take(office.captures.stop(await office.ctx("admin"), capture.id))
     await until(lambda: worker.orders)
     other = office.new_sweeper(office.new_supervisor("second"))
     for _ in range(4):
@@ -343,16 +347,16 @@ async def test_a_long_end_is_not_taken_for_a_server_that_is_gone(office: Office)
 async def test_a_waiver_that_is_taken_back_stops_what_nobody_approved(office: Office) -> None:
     """A capture that runs without a second person needs the waiver all the while."""
     await office.permit()
-    on = await office.on("admin")
-    await office.take(office.terms.enable(on, Responsibility, approval_waived=True, retention_days=7))
-    asked = Asked(Profile.SIGNALLING, Wanted(), LIMITS, "lo", (Reader("erik", "age1x"),))
-    capture = await office.take(office.captures.request(on, "s-waived", asked))
-    started, order = await office.take(office.captures.start(on, capture.id))
+    ctx = await office.ctx("admin")
+    await office.take(office.terms.enable(ctx, Responsibility, approval_waived=True, retention_days=7))
+    asked = CaptureRequest(Profile.SIGNALLING, PacketSelector(), LIMITS, "lo", (Reader("erik", "age1x"),))
+    capture = await office.take(office.captures.request(ctx, "s-waived", asked))
+    started, order = await office.take(office.captures.start(ctx, capture.id))
     await office.supervisor.run(LOG, started, order)
-    await office.take(office.terms.enable(on, Responsibility, approval_waived=False, retention_days=7))
+    await office.take(office.terms.enable(ctx, Responsibility, approval_waived=False, retention_days=7))
     assert (await office.ended(capture.id)).stop_reason is StopReason.POLICY_CHANGED
 
 
 def _leased_beyond(office: Office, id: str, us: int) -> bool:
-    lease = office.books.store.lease(LOG, id)
+    lease = office.repository.store.lease(LOG, id)
     return lease is not None and lease.until_us > us

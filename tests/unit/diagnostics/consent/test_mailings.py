@@ -9,15 +9,15 @@ import pytest
 
 from linewarden.audit.store.engine import open_engine
 from linewarden.diagnostics.codec import canonical, read
-from linewarden.diagnostics.consent.mailings import LOST_AFTER_US, Begun, SendingDesk
+from linewarden.diagnostics.consent.mailings import LOST_AFTER_US, Begun, MailingService
 from linewarden.diagnostics.consent_model import (
     DeliveryOutcome,
+    Mailing,
     MailResult,
     Notice,
     NoticeChannel,
     NoticeText,
     ReceiptCounts,
-    Sending,
 )
 from linewarden.diagnostics.errors import (
     DiagnosisUnavailable,
@@ -42,8 +42,8 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 async def publish(office: Office, text: str, audience: str = "all") -> Notice:
     """Publish a version of the notice."""
-    on = await office.on("admin")
-    return await office.take(office.notices.publish(on, "n", [NoticeText("en", text)], MAIL, audience))
+    ctx = await office.ctx("admin")
+    return await office.take(office.notices.publish(ctx, "n", [NoticeText("en", text)], MAIL, audience))
 
 
 def written(office: Office) -> bytes:
@@ -56,7 +56,7 @@ class Sender:
 
     def __init__(self, office: Office) -> None:
         self.office = office
-        self.desk = SendingDesk(office.books, office.notices, lambda: "random")
+        self.desk = MailingService(office.repository, office.notices, lambda: "random")
         self.room = True
 
     def check_room(self) -> None:
@@ -66,15 +66,15 @@ class Sender:
 
     async def begin(self, request_id: str = "r", name: str = "admin", **more: Any) -> Begun:
         """Begin a sending to bob and carol."""
-        persons = tuple([(await self.office.on(one)).sid for one in ("bob", "carol")])
-        wanted = replace(Sending("n", 1, "", "", "", persons, 0), **more)
+        persons = tuple([(await self.office.ctx(one)).sid for one in ("bob", "carol")])
+        wanted = replace(Mailing("n", 1, "", "", "", persons, 0), **more)
         id = self.desk.new_id(LOG, "test", request_id)
-        return await self.office.take(self.desk.begin(await self.office.on(name), id, wanted, self.check_room))
+        return await self.office.take(self.desk.begin(await self.office.ctx(name), id, wanted, self.check_room))
 
-    async def end(self, *results: MailResult) -> Sending:
+    async def end(self, *results: MailResult) -> Mailing:
         """Record what became of it."""
         id = self.desk.new_id(LOG, "test", "r")
-        return await self.office.take(self.desk.done(await self.office.on("admin"), id, results))
+        return await self.office.take(self.desk.done(await self.office.ctx("admin"), id, results))
 
 
 async def test_a_sending_is_done_once(office: Office) -> None:
@@ -88,12 +88,12 @@ async def test_a_sending_is_done_once(office: Office) -> None:
     assert done.results == (TAKEN, REFUSED)
     await publish(office, "new")
     again = await sender.begin()
-    assert (again.new, again.sending, again.notice.version) == (False, done, 1)
-    assert office.books.store.counts(LOG, "n", 1) == ReceiptCounts(informed=1, failed=1)
+    assert (again.new, again.mailing, again.notice.version) == (False, done, 1)
+    assert office.repository.store.counts(LOG, "n", 1) == ReceiptCounts(informed=1, failed=1)
     assert (await sender.end(REFUSED, REFUSED)).results == (TAKEN, REFUSED)
     id = sender.desk.new_id(LOG, "test", "r")
-    assert (await office.take(sender.desk.lost(await office.on("admin"), id))).results == (TAKEN, REFUSED)
-    assert office.books.store.counts(LOG, "n", 1) == ReceiptCounts(informed=1, failed=1)
+    assert (await office.take(sender.desk.lost(await office.ctx("admin"), id))).results == (TAKEN, REFUSED)
+    assert office.repository.store.counts(LOG, "n", 1) == ReceiptCounts(informed=1, failed=1)
 
 
 @pytest.mark.parametrize("change", [{"session": "s"}, {"language": "de"}, {"version": 2}, {"persons": ("x",)}])
@@ -120,9 +120,9 @@ async def test_what_did_not_leave_may_be_sent_by_the_same_request(office: Office
     sender.room = True
     assert (await sender.begin()).new
     id = sender.desk.new_id(LOG, "test", "r")
-    await office.take(sender.desk.unsent(await office.on("admin"), id))
+    await office.take(sender.desk.unsent(await office.ctx("admin"), id))
     with pytest.raises(DiagnosisUnavailable):
-        sender.desk.lost(await office.on("admin"), id)
+        sender.desk.lost(await office.ctx("admin"), id)
     assert (await sender.begin()).new
 
 
@@ -134,15 +134,15 @@ async def test_mails_of_a_process_that_died_are_not_sent_again(office: Office) -
     id = sender.desk.new_id(LOG, "test", "r")
     assert not (await sender.begin()).new
     with pytest.raises(DiagnosisUnavailable):
-        sender.desk.lost(await office.on("admin"), id)
+        sender.desk.lost(await office.ctx("admin"), id)
     office.clock.pass_time(LOST_AFTER_US / SECOND)
-    lost = await office.take(sender.desk.lost(await office.on("admin"), id))
+    lost = await office.take(sender.desk.lost(await office.ctx("admin"), id))
     assert [one.outcome for one in lost.results] == [DeliveryOutcome.UNANSWERED] * 2
-    assert (await sender.begin()).sending == lost
+    assert (await sender.begin()).mailing == lost
     assert sender.desk.new_id(LOG, "test", "") == "random"
 
 
 def test_a_sending_is_read_as_it_was_written() -> None:
     """Results come back with their outcomes and codes."""
-    sending = Sending("n", 1, "s", "de", "sid", ("a", "b"), 5, (TAKEN, REFUSED))
-    assert read(Sending, canonical(sending)) == sending
+    mailing = Mailing("n", 1, "s", "de", "sid", ("a", "b"), 5, (TAKEN, REFUSED))
+    assert read(Mailing, canonical(mailing)) == mailing

@@ -50,20 +50,20 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 async def publish(office: Office, text: str, audience: str = "all") -> Notice:
     """Publish a version of the notice."""
-    on = await office.on("admin")
-    return await office.take(office.notices.publish(on, "n", [NoticeText("en", text)], MAIL, audience))
+    ctx = await office.ctx("admin")
+    return await office.take(office.notices.publish(ctx, "n", [NoticeText("en", text)], MAIL, audience))
 
 
 async def attest(office: Office, statement: Statement) -> AttestationChanged:
     """Attest."""
-    return await office.take(office.attestations.make(await office.on("admin"), statement))
+    return await office.take(office.attestations.make(await office.ctx("admin"), statement))
 
 
 async def receive(office: Office, fact: ReceiptFact, at_us: int, name: str = "bob") -> int:
     """Record one receipt; the result is whether it was new."""
-    on = await office.on("admin")
-    receipt = Receipt((await office.on(name)).sid, fact, at_us, NoticeChannel.PAPER)
-    _notice, new = await office.take(office.notices.receive(on, "n", 1, [receipt]))
+    ctx = await office.ctx("admin")
+    receipt = Receipt((await office.ctx(name)).sid, fact, at_us, NoticeChannel.PAPER)
+    _notice, new = await office.take(office.notices.receive(ctx, "n", 1, [receipt]))
     return new
 
 
@@ -75,37 +75,37 @@ def written(office: Office) -> bytes:
 async def test_every_version_can_be_read_for_ever(office: Office) -> None:
     """What an attestation's hash covers is still there when the text has been replaced twice."""
     await office.permit()
-    (attested,) = office.books.attestations_in_force(LOG, office.clock.us)
+    (attested,) = office.repository.attestations_in_force(LOG, office.clock.us)
     await publish(office, "something else", "others")
     await publish(office, "a third text")
-    on = await office.on("bob")
-    shown = [(await office.take(office.notices.look_up(on, "n", version)))[0] for version in (1, 2, 3)]
+    ctx = await office.ctx("bob")
+    shown = [(await office.take(office.notices.look_up(ctx, "n", version)))[0] for version in (1, 2, 3)]
     assert [(one.texts[0].text, one.audience) for one in shown] == [
         ("told", "all"), ("something else", "others"), ("a third text", "all"),
     ]  # fmt: skip
     assert shown[0].hash == attested.attestation.notice_hash == notice_hash(shown[0].texts, MAIL, "all")
-    current, number = await office.take(office.notices.look_up(on, "n", 0))
+    current, number = await office.take(office.notices.look_up(ctx, "n", 0))
     assert (current, number) == (shown[2], 3)
     with pytest.raises(RecordNotFound):
-        office.notices.look_up(on, "n", 4)
+        office.notices.look_up(ctx, "n", 4)
 
 
 async def test_a_notice_that_was_stored_in_clear_is_kept_when_it_is_replaced(office: Office) -> None:
     """The version that an older service published is read, listed and kept like any other."""
     await office.permit()
-    stored, notice = office.books.notice(LOG, "n")
+    stored, notice = office.repository.notice(LOG, "n")
     plain = replace(notice, private=None, texts=(NoticeText("en", "told"),), audience="all")
-    on = await office.on("admin")
-    step = office.notices.look_up(on, "n", 1)
-    await office.take(replace(step, changes=(changed(stored, "published", plain),)))
+    ctx = await office.ctx("admin")
+    change = office.notices.look_up(ctx, "n", 1)
+    await office.take(replace(change, changes=(changed(stored, "published", plain),)))
     await publish(office, "new")
-    assert (await office.take(office.notices.look_up(on, "n", 1)))[0] == plain
+    assert (await office.take(office.notices.look_up(ctx, "n", 1)))[0] == plain
 
 
 async def test_an_attestation_of_an_older_service_is_read(office: Office) -> None:
     """Its audience and assessment stood in clear and are passed over; it holds, but for captures with media."""
     id = await office.permit()
-    stored, attestation = office.books.attestation(LOG, id)
+    stored, attestation = office.repository.attestation(LOG, id)
     old = orjson.loads(stored.body)
     old["statement"] |= {"audience": "all", "dpia_reference": "zarah-7"}
     del old["statement"]["has_dpia"]
@@ -133,9 +133,9 @@ async def test_an_attestation_of_a_text_is_not_revived_by_publishing_it_again(of
     attested = await office.permit()
     first = await publish(office, "B")
     again = await publish(office, "told")
-    _stored, attestation = office.books.attestation(LOG, attested)
+    _stored, attestation = office.repository.attestation(LOG, attested)
     assert again.hash == attestation.notice_hash != first.hash
-    assert office.books.attestations_in_force(LOG, office.clock.us) == []
+    assert office.repository.attestations_in_force(LOG, office.clock.us) == []
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ async def test_users_see_the_version_that_was_attested(office: Office) -> None:
     """While a capture ends whose notice was replaced, it is told with the text it was announced by."""
     await office.permit()
     armed = await office.armed()
-    await office.take(office.captures.start(await office.on("admin"), armed.id))
+    await office.take(office.captures.start(await office.ctx("admin"), armed.id))
     await publish(office, "something else")
-    (active,) = await office.take(office.notices.active(await office.on("bob")))
+    (active,) = await office.take(office.notices.active(await office.ctx("bob")))
     assert (active.notice.version, active.notice.texts[0].text) == (1, "told")
 
 
@@ -197,10 +197,10 @@ async def test_what_others_report_is_not_what_a_person_confirmed(office: Office)
     """A person can still confirm when somebody else said so before, and both are counted apart and told in entries."""
     await office.permit()
     assert await receive(office, ReceiptFact.REPORTED, office.clock.us) == 1
-    assert office.books.store.counts(LOG, "n", 1) == ReceiptCounts(reported=1)
-    bob = await office.on("bob")
+    assert office.repository.store.counts(LOG, "n", 1) == ReceiptCounts(reported=1)
+    bob = await office.ctx("bob")
     await office.take(office.notices.confirm(bob, "n", 1, ""))
-    assert office.books.store.counts(LOG, "n", 1) == ReceiptCounts(confirmed=1, reported=1)
+    assert office.repository.store.counts(LOG, "n", 1) == ReceiptCounts(confirmed=1, reported=1)
     with office.log.reading() as connection:
         rows = connection.execute(sa.select(schema.receipt.c.fact, schema.receipt.c.channel)).all()
     assert {(fact, channel) for fact, channel in rows} == {("reported", "paper"), ("confirmed", "")}

@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from linewarden.diagnostics.consent.smtp import THREADS, WAITING, Post, SmtpMailer
+from linewarden.diagnostics.consent.smtp import THREADS, WAITING, MailQueue, SmtpMailer
 from linewarden.diagnostics.consent_model import DeliveryOutcome, MailResult, ReceiptFact
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 
@@ -95,9 +95,9 @@ def mailer(box: Postbox, *, starttls: bool = False) -> SmtpMailer:
     return SmtpMailer("127.0.0.1", box.port, "notices@acme.example", starttls=starttls, step_s=5)
 
 
-async def send(box: Postbox, *addresses: str, text: str = "x", **post: object) -> list[MailResult]:
+async def send(box: Postbox, *addresses: str, text: str = "x", **mail_queue: object) -> list[MailResult]:
     """Send a text through a post of its own."""
-    return await Post(mailer(box), **post).send("Notice faults, version 2", text, addresses)  # type: ignore[arg-type]
+    return await MailQueue(mailer(box), **mail_queue).send("Notice faults, version 2", text, addresses)  # type: ignore[arg-type]
 
 
 async def test_each_person_gets_a_mail_of_their_own_and_each_result_is_told(postbox: Postbox) -> None:
@@ -127,14 +127,14 @@ async def test_a_connection_that_breaks_half_way_fails_only_those_behind_it(post
 async def test_a_server_without_encryption_gets_nothing_where_it_is_wanted(postbox: Postbox) -> None:
     """With STARTTLS asked for, a server that has none is one that cannot be used."""
     with pytest.raises(DiagnosisUnavailable):
-        await Post(mailer(postbox, starttls=True)).send("s", "x", ["bob@acme.example"])
+        await MailQueue(mailer(postbox, starttls=True)).send("s", "x", ["bob@acme.example"])
     assert postbox.taken == []
 
 
 async def test_without_a_mail_server_nothing_can_be_sent() -> None:
     """Without one there is nothing to send through."""
     with pytest.raises(DiagnosisUnavailable):
-        await Post(None).send("s", "x", ["bob@acme.example"])
+        await MailQueue(None).send("s", "x", ["bob@acme.example"])
 
 
 async def test_notices_go_to_permitted_domains_alone(postbox: Postbox) -> None:
@@ -163,32 +163,32 @@ async def test_a_list_of_mails_has_an_end(postbox: Postbox, dribbles: bool) -> N
 async def test_slow_mail_takes_no_thread_from_others_and_has_a_bound(postbox: Postbox) -> None:
     """While a silent server holds more lists than may wait, other work has its threads; the surplus is refused."""
     postbox.held = asyncio.Event()
-    post = Post(mailer(postbox))
-    lists = [asyncio.create_task(post.send("s", "x", ["bob@acme.example"])) for _ in range(THREADS + WAITING + 3)]
+    mail_queue = MailQueue(mailer(postbox))
+    lists = [asyncio.create_task(mail_queue.send("s", "x", ["bob@acme.example"])) for _ in range(THREADS + WAITING + 3)]
     async with asyncio.timeout(5):
         await postbox.holds(THREADS)
         assert await asyncio.gather(*(asyncio.to_thread(lambda: 1) for _ in range(50))) == [1] * 50
     assert postbox.greeted == THREADS
     with pytest.raises(DiagnosisUnavailable):
-        post.check_room()
+        mail_queue.check_room()
     postbox.held.set()
     done = await asyncio.gather(*lists, return_exceptions=True)
     assert [one for one in done if one == [TAKEN]] == [[TAKEN]] * (THREADS + WAITING)
     assert sum(isinstance(one, DiagnosisUnavailable) for one in done) == 3
-    post.check_room()
+    mail_queue.check_room()
 
 
 async def test_closing_breaks_off_what_leaves_and_takes_no_more(postbox: Postbox) -> None:
     """When the service stops, a list says how far it came, those that wait say that nothing left."""
     postbox.held = asyncio.Event()
-    post = Post(mailer(postbox))
+    mail_queue = MailQueue(mailer(postbox))
     to = ("bob@acme.example", "carol@acme.example")
-    lists = [asyncio.create_task(post.send("s", "x", to)) for _ in range(THREADS + 1)]
+    lists = [asyncio.create_task(mail_queue.send("s", "x", to)) for _ in range(THREADS + 1)]
     async with asyncio.timeout(5):
         await postbox.holds(THREADS)
-        post.close()
+        mail_queue.close()
         done: Sequence[object] = await asyncio.gather(*lists, return_exceptions=True)
     assert done[:THREADS] == [[UNANSWERED, NOT_TRIED]] * THREADS
     assert isinstance(done[-1], DiagnosisUnavailable)
     with pytest.raises(DiagnosisUnavailable):
-        await post.send("s", "x", to)
+        await mail_queue.send("s", "x", to)

@@ -11,12 +11,12 @@ import pytest
 
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.evidence.folder import EvidenceFolder
-from linewarden.diagnostics.evidence.seal_file import Seal, keep_seal
+from linewarden.diagnostics.evidence.seal_file import SealFile, keep_seal
 from linewarden.diagnostics.packets.evidence import Manifest
 
 SEALED = b"sealed" * 500_000
 HASH = hashlib.sha256(SEALED).hexdigest()
-SEAL = Seal(len(SEALED), HASH, Manifest(65_536, 1, 10, "a" * 64, "b" * 64))
+SEAL = SealFile(len(SEALED), HASH, Manifest(65_536, 1, 10, "a" * 64, "b" * 64))
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 import click
 import pytest
 
-from linewarden.cli.capture import show_capture, write_captures
+from linewarden.cli.capture_view import show_capture, write_captures
+from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
-from linewarden.v1 import diagnostics_pb2 as pb
 
 WHEN = "2026-11-26T15:48:49.123Z"
 ID = "3f2a" * 8
@@ -20,7 +20,7 @@ def asked_for(**more: Any) -> pb.Capture:
     """A capture that waits for its approver."""
     usual: dict[str, Any] = {
         "id": ID,
-        "state": pb.SESSION_STATE_PENDING_APPROVAL,
+        "state": pb.CAPTURE_STATE_PENDING_APPROVAL,
         "purpose": core_pb2.PURPOSE_SUPPORT,
         "case_reference": "T-4711",
         "profile": pb.CAPTURE_PROFILE_SIGNALLING,
@@ -49,7 +49,7 @@ def asked_for(**more: Any) -> pb.Capture:
 def sealed() -> pb.Capture:
     """A capture at its end."""
     capture = asked_for(
-        state=pb.SESSION_STATE_SEALED,
+        state=pb.CAPTURE_STATE_SEALED,
         approved_by="admin",
         started_by="//partner/ines",
         attestation_id="77" * 16,
@@ -155,7 +155,7 @@ def test_a_list_is_read_on_a_terminal(capsys: pytest.CaptureFixture[str], monkey
     """In 80 columns id and state stand whole, no word is cut in two, and nothing is said of what is not so."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
-    waits = asked_for(state=pb.SESSION_STATE_PENDING_ATTESTATION, worker="")
+    waits = asked_for(state=pb.CAPTURE_STATE_PENDING_ATTESTATION, worker="")
     write_captures([waits, sealed()], "table")
     shown = click.unstyle(capsys.readouterr().out)
     assert max(map(len, shown.splitlines())) <= 80

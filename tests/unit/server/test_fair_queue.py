@@ -1,4 +1,4 @@
-"""Admission: places, turns, and who is refused when there is no room."""
+"""Fair queues: places, turns, and who is refused when there is no room."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from linewarden.audit.errors import LogOverloaded
-from linewarden.server.admission import ACTIVE_S, Admission
+from linewarden.server.fair_queue import ACTIVE_S, FairQueue
 
 
 class Clock:
@@ -24,7 +24,7 @@ class Clock:
 class Crowd:
     """Requests of several tenants, in the order in which they came in, until `free` lets them out."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: FairQueue) -> None:
         self.admission = admission
         self.order: list[str] = []
         self.refused: list[str] = []
@@ -84,7 +84,7 @@ def named(tenant: str, count: int, caller: str = "") -> list[str]:
 
 async def test_a_tenant_alone_has_all_places() -> None:
     """While one tenant asks, it holds all places, and no more than these."""
-    crowd = Crowd(Admission(4, 2, 10, 60, Clock()))
+    crowd = Crowd(FairQueue(4, 2, 10, 60, Clock()))
     await crowd.come(*named("busy", 6))
     assert crowd.order == named("busy", 4)
     await crowd.end()
@@ -93,7 +93,7 @@ async def test_a_tenant_alone_has_all_places() -> None:
 
 async def test_beside_another_a_tenant_holds_its_share() -> None:
     """Once another tenant has asked, a flood holds its share, and the other finds a free place at once."""
-    crowd = Crowd(Admission(4, 2, 10, 60, Clock()))
+    crowd = Crowd(FairQueue(4, 2, 10, 60, Clock()))
     await crowd.come("quiet/:0")
     await crowd.free("quiet/:0")
     await crowd.come(*named("busy", 6), "quiet/:1")
@@ -104,7 +104,7 @@ async def test_beside_another_a_tenant_holds_its_share() -> None:
 async def test_a_tenant_is_alone_again_when_others_have_been_silent() -> None:
     """A share is for a while after another tenant asked; then one tenant may hold all places again."""
     clock = Clock()
-    crowd = Crowd(Admission(4, 2, 10, 60, clock))
+    crowd = Crowd(FairQueue(4, 2, 10, 60, clock))
     await crowd.come("quiet/:0", "busy/:0")
     await crowd.free("quiet/:0", "busy/:0")
     clock.now += ACTIVE_S
@@ -115,7 +115,7 @@ async def test_a_tenant_is_alone_again_when_others_have_been_silent() -> None:
 
 async def test_tenants_that_wait_take_turns() -> None:
     """However long one queue is, a free place goes to each tenant that waits in turn, each in its own order."""
-    crowd = Crowd(Admission(1, 1, 20, 60, Clock()))
+    crowd = Crowd(FairQueue(1, 1, 20, 60, Clock()))
     await crowd.come(*named("a", 4), *named("b", 2), *named("c", 1))
     await crowd.end()
     assert crowd.order == ["a/:0", "a/:1", "b/:0", "c/:0", "a/:2", "b/:1", "a/:3"]
@@ -123,7 +123,7 @@ async def test_tenants_that_wait_take_turns() -> None:
 
 async def test_callers_of_a_tenant_take_turns() -> None:
     """A backend that floods does not keep another backend of the same tenant waiting."""
-    crowd = Crowd(Admission(1, 1, 20, 60, Clock()))
+    crowd = Crowd(FairQueue(1, 1, 20, 60, Clock()))
     await crowd.come(*named("a", 4, "x"), *named("a", 1, "y"))
     await crowd.end()
     assert crowd.order == ["a/x:0", "a/x:1", "a/y:0", "a/x:2", "a/x:3"]
@@ -131,7 +131,7 @@ async def test_callers_of_a_tenant_take_turns() -> None:
 
 async def test_without_room_the_newest_of_the_longest_queue_is_refused() -> None:
     """A full room costs the tenant that fills it: its newest request goes, and that of another finds room."""
-    crowd = Crowd(Admission(1, 1, 4, 60, Clock()))
+    crowd = Crowd(FairQueue(1, 1, 4, 60, Clock()))
     await crowd.come(*named("busy", 5))
     await crowd.come("busy/:5")
     assert crowd.refused == ["busy/:5"]
@@ -143,7 +143,7 @@ async def test_without_room_the_newest_of_the_longest_queue_is_refused() -> None
 
 async def test_a_batch_takes_several_places_and_is_not_overtaken_for_ever() -> None:
     """A heavy request waits until as many places are free, and lighter ones that come later do not take them."""
-    crowd = Crowd(Admission(4, 4, 20, 60, Clock()))
+    crowd = Crowd(FairQueue(4, 4, 20, 60, Clock()))
     await crowd.come("a/:0", "a/:1")
     await crowd.come("b/:0", weight=3)
     await crowd.come("c/:0")
@@ -156,7 +156,7 @@ async def test_a_batch_takes_several_places_and_is_not_overtaken_for_ever() -> N
 
 async def test_a_request_heavier_than_a_share_takes_the_share() -> None:
     """The largest batch gets in, one at a time beside other tenants."""
-    crowd = Crowd(Admission(8, 2, 20, 60, Clock()))
+    crowd = Crowd(FairQueue(8, 2, 20, 60, Clock()))
     await crowd.come("a/:0", weight=100)
     await crowd.come("b/:0", "b/:1", weight=100)
     assert crowd.order == ["a/:0", "b/:0"]
@@ -165,7 +165,7 @@ async def test_a_request_heavier_than_a_share_takes_the_share() -> None:
 
 async def test_a_caller_that_goes_away_leaves_its_place() -> None:
     """A request whose caller gives up waits no longer, and its turn passes on."""
-    crowd = Crowd(Admission(1, 1, 20, 60, Clock()))
+    crowd = Crowd(FairQueue(1, 1, 20, 60, Clock()))
     await crowd.come(*named("a", 3))
     await crowd.leave("a/:1")
     await crowd.free("a/:0")
@@ -175,7 +175,7 @@ async def test_a_caller_that_goes_away_leaves_its_place() -> None:
 
 async def test_a_caller_that_goes_away_as_its_turn_comes_loses_no_place() -> None:
     """A place given to a request whose caller gives up in the same turn is free for the next."""
-    admission = Admission(1, 1, 20, 60, Clock())
+    admission = FairQueue(1, 1, 20, 60, Clock())
     held = await admission.enter("a", "")
     waiting = asyncio.create_task(admission.enter("b", ""))
     await turns()
@@ -188,7 +188,7 @@ async def test_a_caller_that_goes_away_as_its_turn_comes_loses_no_place() -> Non
 
 async def test_no_request_waits_for_ever() -> None:
     """A request that gets no place within its patience is refused."""
-    admission = Admission(1, 1, 20, 0.01, Clock())
+    admission = FairQueue(1, 1, 20, 0.01, Clock())
     held = await admission.enter("a", "")
     with pytest.raises(LogOverloaded):
         await admission.enter("a", "")
@@ -201,7 +201,7 @@ async def test_whatever_comes_and_goes_no_place_is_lost(seed: int) -> None:
     """Requests that come, leave, are refused and are cancelled in any order never hold more places than there are."""
     dice = random.Random(seed)
     clock = Clock()
-    admission = Admission(6, 3, 8, 60, clock)
+    admission = FairQueue(6, 3, 8, 60, clock)
     crowd = Crowd(admission)
     for number in range(150):
         names = list(crowd._doors)
@@ -222,7 +222,7 @@ async def test_whatever_comes_and_goes_no_place_is_lost(seed: int) -> None:
 
 async def test_a_quiet_tenant_loses_no_request_to_any_number_of_floods() -> None:
     """With all places taken and the room full, each request of a tenant with few is served within one round."""
-    crowd = Crowd(Admission(2, 2, 12, 60, Clock()))
+    crowd = Crowd(FairQueue(2, 2, 12, 60, Clock()))
     for tenant in "abc":
         await crowd.come(*named(tenant, 10))
     for number in range(8):

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from linewarden.cli.output import write_block, write_rows
 from linewarden.cli.rpc import fields_of
 from linewarden.server.names import PURPOSES
-from linewarden.v1 import diagnostics_pb2 as pb
+from linewarden.v1 import capture_pb2 as pb
 
 _COLUMNS = ("id", "state", "profile", "requested_by", "approved_by", "worker", "stop_reason", "lossy")
 #: A table has few columns, or an id would leave the others no room to be read.

@@ -1,0 +1,51 @@
+"""Between the nouns that every service of the contract shares and the values of the model."""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from linewarden.authz.model import Context
+from linewarden.server.errors import InvalidRequest, Violation
+from linewarden.server.names import CONSENTS, PURPOSES
+from linewarden.v1 import core_pb2
+
+_RESERVED = Violation("header.subject.id", "subject.id.reserved", "the name is reserved")
+
+
+def subject_name(tenant: str, subject: core_pb2.Subject) -> str:
+    """The name of a person as the policy of `tenant` knows it.
+
+    Raises:
+        InvalidRequest: the name could be taken for a role or for a person of another tenant.
+    """
+    id, home = subject.id, subject.tenant
+    if id[:1] in "/r" and id.startswith(("role:", "//")):
+        raise InvalidRequest((_RESERVED,))
+    return f"//{home}/{id}" if home and home != tenant else id
+
+
+def context_of(header: core_pb2.RequestHeader, now_us: int) -> Context:
+    """The circumstances that the rules may take into account."""
+    if not header.HasField("context"):
+        return Context(now_us)
+    context = header.context
+    return Context(
+        now_us,
+        PURPOSES.get(context.purpose),
+        context.case_reference,
+        context.network_zone,
+        CONSENTS.get(context.consent),
+    )
+
+
+def timestamp(us: int) -> Timestamp:
+    """Microseconds since 1970 UTC as the contract's time."""
+    return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1_000)
+
+
+def microseconds(at: Timestamp) -> int:
+    """The contract's time as microseconds since 1970 UTC."""
+    return at.seconds * 1_000_000 + at.nanos // 1_000
+
+
+def policy_version(revision: int, hash: bytes) -> core_pb2.PolicyVersion:
+    """The policy that an answer was made under."""
+    return core_pb2.PolicyVersion(revision=revision, hash=hash)
