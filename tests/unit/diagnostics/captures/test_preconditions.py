@@ -74,7 +74,7 @@ async def keep_for(office: Office, days: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("session", "terms", "lacks"),
+    ("capture", "terms", "lacks"),
     [
         ({}, {}, ()),
         ({"purpose": "billing"}, {}, ("purpose",)),

@@ -96,7 +96,7 @@ async def test_a_sending_is_done_once(office: Office) -> None:
     assert office.repository.store.counts(LOG, "n", 1) == ReceiptCounts(informed=1, failed=1)
 
 
-@pytest.mark.parametrize("change", [{"session": "s"}, {"language": "de"}, {"version": 2}, {"persons": ("x",)}])
+@pytest.mark.parametrize("change", [{"capture": "s"}, {"language": "de"}, {"version": 2}, {"persons": ("x",)}])
 async def test_a_request_id_stands_for_one_sending(office: Office, change: dict[str, Any]) -> None:
     """The same name for something else, or by somebody else, is a conflict and sends nothing."""
     await office.permit()
