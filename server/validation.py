@@ -12,6 +12,7 @@ Results are not remembered from one request to the next: that would keep names o
 """
 
 from collections.abc import Callable
+from functools import cache
 from itertools import islice
 from keyword import iskeyword
 from typing import Any, TypeAlias
@@ -30,6 +31,7 @@ Validator: TypeAlias = Callable[[Any], tuple[Violation, ...]]
 MAX_VIOLATIONS = 32
 
 
+@cache
 def compile_validator(message: Any) -> Validator:
     """What checks messages of the kind with this descriptor: gives the broken rules in the order of the fields, or ().
 

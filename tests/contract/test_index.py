@@ -26,6 +26,7 @@ from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.persons import PersonStore
 from linewarden.audit.store.schema import log_entry, log_head
 from linewarden.audit.writer import Writer
+from tests.deadlines import HANG_S
 
 KEYRING = Keyring(bytes(32))
 FINDING = {"effect": "allow", "reason": "allowed_by_rule"}
@@ -148,7 +149,7 @@ def test_a_log_shorter_than_its_anchor_is_not_signed_for(
 async def _accesses(store: LogStore, directory: Directory, count: int) -> None:
     persons = await directory.meet(1, ("ann", "ben"), 1)
     await directory.append(Unit(1, ()), persons)
-    writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=5)
+    writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=HANG_S)
     for n in range(count):
         owner = persons["ann"] if n % 3 else persons["ben"]
         item = AccessItem("play", "recording", f"r{n}", owner, owned=True, finding=FINDING, resource={})
@@ -210,6 +211,7 @@ async def test_an_index_of_another_version_is_made_again(
     assert after.rows == before.rows
 
 
+@pytest.mark.slow
 def test_a_large_log_is_proved_from_kept_nodes(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
     """Beyond 65,536 entries nodes of two kept levels and the leaves behind them make one tree."""
     size = 66_000

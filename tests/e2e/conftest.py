@@ -1,5 +1,6 @@
 """The installed command, and a service that it made and runs."""
 
+import atexit
 import os
 import re
 import subprocess
@@ -7,9 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.deadlines import HANG_S
+from tests.e2e.forking import Forking
 
 COMMAND = str(Path(sys.executable).parent / "linewarden")
 POLICY = Path(__file__).parent.parent / "testdata" / "integration" / "company.policy"
@@ -24,16 +29,33 @@ class Done:
     err: str
 
 
+@cache
+def _forking() -> Forking:
+    made = Forking(COMMAND)
+    atexit.register(made.close)
+    return made
+
+
 def linewarden(*arguments: str, **environment: str) -> Done:
-    """Run the command as a user would, off a terminal."""
-    # What is set on the machine of whoever tests is not meant for the test.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
+    """Run the installed command as a user would, off a terminal; its imports are shared with other runs."""
+    done = Done(**_forking().run(arguments, _clean() | environment, HANG_S))
+    assert "Traceback" not in done.err, done.err
+    return done
+
+
+def linewarden_by_itself(*arguments: str, **environment: str) -> Done:
+    """Run the installed command in a process that shares nothing with another."""
     done = subprocess.run(
-        [COMMAND, *arguments], env=clean | environment, capture_output=True, text=True, timeout=120, check=False,
+        [COMMAND, *arguments], env=_clean() | environment, capture_output=True, text=True, timeout=HANG_S, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def _clean() -> dict[str, str]:
+    """The environment without settings that are made on this machine for something else."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
 
 
 @dataclass(frozen=True)
@@ -51,14 +73,17 @@ class Service:
 
     def run(self, *arguments: str, subject: str = "erik", **environment: str) -> Done:
         """Run a client's command against the service."""
-        client = {
+        return linewarden(*arguments, **(self.client(subject) | environment))
+
+    def client(self, subject: str = "erik") -> dict[str, str]:
+        """The environment of a client of the service."""
+        return {
             "LINEWARDEN_SERVER": self.address,
             "LINEWARDEN_CA": str(self.folder / "tls/ca.crt"),
             "LINEWARDEN_KEY_FILE": str(self.folder / "secrets/api-key"),
             "LINEWARDEN_TENANT": "acme",
             "LINEWARDEN_SUBJECT": subject,
         }
-        return linewarden(*arguments, **(client | environment))
 
     def operate(self, *arguments: str) -> Done:
         """Run an operator's command on the service's database."""
@@ -73,7 +98,7 @@ class Service:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service of its own, from `init` to SIGTERM."""
     folder = tmp_path_factory.mktemp("e2e") / "service"
-    made = linewarden("init", str(folder), "--tenant", "acme", "--policy", str(POLICY))
+    made = linewarden_by_itself("init", str(folder), "--tenant", "acme", "--policy", str(POLICY))
     assert (made.code, made.out) == (0, "")
     environment = os.environ | {"LINEWARDEN_LISTEN": "localhost:0"}
     with (folder / "stderr").open("wb") as stderr:
@@ -83,13 +108,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield Service(folder, address_of(folder / "stderr"), process)
     finally:
         process.terminate()
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (0, b"")
 
 
 def address_of(stderr: Path) -> str:
     """The address that a server tells."""
-    for _ in range(2400):
+    end = time.monotonic() + HANG_S
+    while time.monotonic() < end:
         if match := re.search(r"serving on (\S+:\d+)", stderr.read_text()):
             return match[1]
         time.sleep(0.05)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import POLICY, Service, linewarden
+from tests.e2e.conftest import POLICY, Service, linewarden, linewarden_by_itself
 
 CHECK = ("check", "play", "voicemail", "default/101/1", "--owner", "bob")
 
@@ -30,6 +30,15 @@ def test_check_ends_with_the_answer(service: Service, arguments: tuple[str, ...]
     assert done.code == code, done
     assert bool(done.out) == (code < 2)
     assert bool(done.err) == (code >= 2)
+
+
+@pytest.mark.parametrize("arguments", [CHECK, (*CHECK, "--label", "novalue"), ("--help",)])
+def test_a_command_by_itself_does_the_same(service: Service, arguments: tuple[str, ...]) -> None:
+    """A process that shares no import with another ends and writes as those of the other tests do."""
+    alone = linewarden_by_itself(*arguments, **service.client("carol"))
+    assert alone.code == (shared := service.run(*arguments, subject="carol")).code
+    assert alone.err == shared.err
+    assert len(alone.out.splitlines()) == len(shared.out.splitlines())
 
 
 def test_check_says_unavailable_where_nobody_answers(service: Service) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from linewarden.diagnostics.evidence.sealing import pyrage
+from tests.deadlines import FACTOR, HANG_S
 from tests.e2e.conftest import COMMAND, POLICY, Done, Service, address_of, linewarden
 from tests.rights import live
 
@@ -52,7 +53,7 @@ def customer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(HANG_S)
 
 
 def _permit(service: Service) -> None:
@@ -212,7 +213,7 @@ def send(packets: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(packets):
             sender.sendto(OPTIONS, ("127.0.0.1", int(PORT)))
-    time.sleep(0.5)
+    time.sleep(0.5 * FACTOR)
 
 
 def capture_file(packets: int) -> bytes:

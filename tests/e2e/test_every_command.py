@@ -15,6 +15,7 @@ import pytest
 
 from linewarden.cli import main
 from linewarden.server.tls import make_development_certificates
+from tests.deadlines import HANG_S
 from tests.e2e.conftest import Done, Service
 
 #: Exit codes of docs/reference.md that a command may end with where something is wrong.
@@ -85,7 +86,7 @@ def run(cases: list[dict[str, Any]], folder: Path) -> Iterator[Done]:
     (folder / "cases.json").write_text(json.dumps(cases))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
     call = [sys.executable, str(_RUNNER), str(folder / "cases.json")]
-    done = subprocess.run(call, env=clean, capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(call, env=clean, capture_output=True, text=True, timeout=HANG_S, check=True)
     for line in done.stdout.splitlines():
         yield Done(**json.loads(line))
 

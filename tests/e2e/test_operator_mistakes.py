@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deadlines import HANG_S
 from tests.e2e.conftest import COMMAND, POLICY, Service, linewarden
 
 CHECK = ("check", "play", "voicemail", "default/101/1", "--owner", "bob")
@@ -129,7 +130,7 @@ def test_init_does_not_put_secrets_where_others_can_write(tmp_path: Path) -> Non
 def test_init_makes_files_that_only_their_owner_can_read(tmp_path: Path) -> None:
     """Whatever the umask, secrets, keys and the database are their owner's."""
     call = ["bash", "-c", 'umask 0; exec "$@"', "bash", COMMAND, "init", str(tmp_path / "service")]
-    subprocess.run(call, check=True, capture_output=True, timeout=120)
+    subprocess.run(call, check=True, capture_output=True, timeout=HANG_S)
     found = [*(tmp_path / "service/secrets").iterdir(), tmp_path / "service/tls/server.key"]
     found += (tmp_path / "service").glob("linewarden.db*")
     assert len(found) > 5
@@ -232,6 +233,6 @@ def test_a_full_disk_as_output_is_told(service: Service) -> None:
         with Path("/dev/full").open("wb") as full:
             done = subprocess.run(
                 [sys.executable, "-m", "linewarden.cli", *words], stdout=full, stderr=subprocess.PIPE, text=True,
-                timeout=120, check=False,
+                timeout=HANG_S, check=False,
             )  # fmt: skip
         assert (done.returncode, "Traceback" in done.stderr, "Exception" in done.stderr) == (2, False, False), done

@@ -17,6 +17,7 @@ from linewarden.server.tls import make_development_certificates
 from linewarden.server.workers.certificates import make_authority
 from linewarden.server.workers.enrolment import enrol
 from linewarden.v1 import capture_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import Client, Site
 from tests.integration.diagnosing import Diagnosing
 
@@ -68,7 +69,7 @@ class Branch:
         self.welcomed.clear()
         task = asyncio.create_task(attend(enrolment or self.enrol(), lambda _server: self.welcomed.set(), stop))
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 await self.welcomed.wait()
             yield stop
         finally:
@@ -103,9 +104,9 @@ def prepare(site: Site) -> dict[str, Any]:
     return {"capture_listen": "localhost:0", "places_file": folder / "branch.toml"}
 
 
-async def until(holds: Callable[[], bool], within_s: float = 15) -> None:
+async def until(holds: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(HANG_S):
         while not holds():  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.05)
 

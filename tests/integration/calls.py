@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from linewarden.diagnostics.packets.source_file import open_capture
+from tests.deadlines import HANG_S
 
 SCENARIOS = Path(__file__).parents[1] / "testdata" / "capture"
 SIPP_MEDIA = Path("/usr/share/sip-tester")
@@ -73,7 +74,7 @@ async def make_call(folder: Path, ports: Ports, prefix: Sequence[str] = ()) -> C
     target = f"127.0.0.1:{ports.callee}"
     caller = await _sipp(folder, "caller", ports.caller, ports.caller_media, prefix, *traced, target)
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(HANG_S):
             assert (await caller.wait(), await callee.wait()) == (0, 0)
     finally:
         for one in (caller, callee):
@@ -94,7 +95,7 @@ async def _sipp(
 ) -> asyncio.subprocess.Process:
     scenario = folder / f"{side}.xml"
     scenario.write_text(_in_mu_law((SCENARIOS / f"sipp-{side}.xml").read_text(encoding="latin-1"), folder))
-    usual = ["-m", "1", "-i", "127.0.0.1", "-nostdin", "-timeout", "20s", "-timeout_error"]
+    usual = ["-m", "1", "-i", "127.0.0.1", "-nostdin", "-timeout", f"{HANG_S:.0f}s", "-timeout_error"]
     command = [*prefix, "sipp", "-sf", str(scenario), "-p", str(port), "-mp", str(media), *usual, *more]
     quiet = asyncio.subprocess.DEVNULL
     return await asyncio.create_subprocess_exec(*command, cwd=folder, stdin=quiet, stdout=quiet, stderr=quiet)

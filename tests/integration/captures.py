@@ -7,13 +7,12 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from linewarden.diagnostics.evidence.sealing import unseal
 from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Site, person
-from tests.integration.diagnosing import IDENTITY, PORT, Diagnosing
+from tests.integration.diagnosing import CONTEXT, IDENTITY, PORT, Diagnosing
 
 SECRET = b"4711-0815-secret"
 MESSAGE = (
@@ -37,12 +36,12 @@ async def started(acme: Diagnosing, **more: Any) -> str:
     return id
 
 
-async def ended(acme: Diagnosing, id: str, within_s: float = 20) -> pb.Capture:
+async def ended(acme: Diagnosing, id: str) -> pb.Capture:
     """Wait until a capture has ended."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(HANG_S):
         capture = await acme.capture(id)
         while capture.state in {pb.CAPTURE_STATE_RUNNING, pb.CAPTURE_STATE_PAUSED, pb.CAPTURE_STATE_STOPPING}:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
             capture = await acme.capture(id)
     return capture
 
@@ -58,7 +57,9 @@ async def evidence(acme: Diagnosing, id: str) -> bytes:
         ),
         capture_id=id,
     )
-    parts = [part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=10)]
+    parts = [
+        part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=HANG_S)
+    ]
     plain = io.BytesIO()
     manifest = unseal(io.BytesIO(b"".join(parts)), plain, [str(IDENTITY)], bytes.fromhex(recorded.ticket_digest))
     assert (manifest.chain, manifest.sha256) == (recorded.chain, recorded.plain_sha256)
@@ -70,7 +71,19 @@ async def watch(acme: Diagnosing, id: str) -> list[pb.WatchCaptureResponse]:
     request = pb.WatchCaptureRequest(
         header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), capture_id=id
     )
-    return [one async for one in acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=20)]
+    return [one async for one in acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=HANG_S)]
+
+
+async def written(acme: Diagnosing, id: str, count: int) -> None:
+    """Wait until a capture has written so many packets."""
+    request = pb.WatchCaptureRequest(
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin"), context=CONTEXT), capture_id=id
+    )
+    looks = acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=HANG_S)
+    async for look in looks:
+        if look.counters.written >= count:
+            break
+    looks.cancel()
 
 
 def ends(site: Site) -> list[dict[str, Any]]:
@@ -88,11 +101,9 @@ def files_of(site: Site, capture: str) -> list[str]:
 
 async def gone(*processes: int) -> None:
     """Wait until processes have ended."""
-    for _ in range(200):
-        if not any(alive(one) for one in processes):
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail("a process is still there")
+    async with asyncio.timeout(HANG_S):
+        while any(alive(one) for one in processes):  # noqa: ASYNC110 - other processes end
+            await asyncio.sleep(0.05)
 
 
 def alive(process: int) -> bool:

@@ -1,15 +1,20 @@
 """A real server on a real database: its folder, its processes, and callers that speak gRPC to it."""
 
 import asyncio
+import atexit
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,12 +35,12 @@ from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
+from tests.deadlines import HANG_S
 
 TENANT = "acme"
 OTHER_TENANT = "globex"
 DATA = Path(__file__).parent.parent / "testdata" / "integration"
 POLICY = (DATA / "company.policy").read_text(encoding="utf-8")
-DEADLINE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Client:
     async def __aexit__(self, *_error: object) -> None:
         await self.channel.close()
 
-    async def call(self, stub: Any, request: Any, within_s: float = DEADLINE_S) -> Any:
+    async def call(self, stub: Any, request: Any, within_s: float = HANG_S) -> Any:
         """Call with the key and a deadline."""
         return await stub(request, metadata=self.metadata, timeout=within_s)
 
@@ -137,7 +142,7 @@ class Client:
         """Write the log into a folder; returns the verifier key."""
         request = audit_pb2.ExportLogRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject)))
         key = ""
-        async for file in self.audit.ExportLog(request, metadata=self.metadata, timeout=60):
+        async for file in self.audit.ExportLog(request, metadata=self.metadata, timeout=HANG_S):
             target = folder / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("ab" if file.continues else "wb") as out:
@@ -145,7 +150,7 @@ class Client:
             key = file.verifier_key or key
         return key
 
-    async def refused(self, stub: Any, request: Any, within_s: float = DEADLINE_S) -> Refusal:
+    async def refused(self, stub: Any, request: Any, within_s: float = HANG_S) -> Refusal:
         """Call, and expect to be refused."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.call(stub, request, within_s)
@@ -208,25 +213,67 @@ class Site:
 
 
 @contextmanager
-def make_site(folder: Path, database_url: str, **settings: Any) -> Iterator[Site]:
-    """Make the folder of a service with two tenants."""
+def make_site(folder: Path, database_url: str) -> Iterator[Site]:
+    """Make the folder of a service with two tenants; with SQLite as a copy of one that this process made before."""
+    if database_url.startswith("sqlite:///"):
+        token = _copy_site(_first_site(), folder, Path(database_url.removeprefix("sqlite:///")))
+        settings = _settings(folder, database_url)
+        storage = open_storage(settings)
+    else:
+        _write_secrets(folder)
+        settings = _settings(folder, database_url)
+        storage = open_storage(settings)
+        token = _fill(storage)
+    try:
+        yield Site(settings, storage, token)
+    finally:
+        storage.close()
+
+
+@cache
+def _first_site() -> Path:
+    """Make a service on SQLite whose database was brought to the newest schema and filled, for others to copy."""
+    home = Path(tempfile.mkdtemp(prefix="lwsite"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    _write_secrets(home / "site")
+    storage = open_storage(_settings(home / "site", f"sqlite:///{home}/linewarden.db"))
+    try:
+        (home / "token").write_text(_fill(storage))
+    finally:
+        storage.close()
+    return home
+
+
+def _copy_site(first: Path, folder: Path, database: Path) -> str:
+    """Copy a service on SQLite; returns the token of its key."""
+    shutil.copytree(first / "site", folder, dirs_exist_ok=True)
+    for file in first.glob("linewarden.db*"):
+        shutil.copyfile(file, f"{database}{file.name.removeprefix('linewarden.db')}")
+    return (first / "token").read_text()
+
+
+def _write_secrets(folder: Path) -> None:
     (folder / "secrets").mkdir(parents=True)
     write_new(folder / "secrets/kek", new_key_encryption_key(), 0o600)
     write_new(folder / "secrets/signing-key", b64encode(os.urandom(32)), 0o600)
+
+
+def _settings(folder: Path, database_url: str) -> Settings:
+    """Write the settings of a service and read them."""
     lines = {"data_dir": str(folder), "database_url": database_url, "listen": "127.0.0.1:0", "plaintext": True,
-             "service_name": "test.example/log"} | settings  # fmt: skip
+             "service_name": "test.example/log"}  # fmt: skip
     text = "".join(f"{name} = {orjson.dumps(value).decode()}\n" for name, value in lines.items())
     (folder / "linewarden.toml").write_text(text)
-    made = load_settings(folder / "linewarden.toml")
-    storage = open_storage(made)
-    try:
-        for tenant in (TENANT, OTHER_TENANT):
-            log = create_tenant(storage.log, tenant, now_us())
-            asyncio.run(load_first_policy(storage, log, POLICY, now_us()))
-        _, token = create_key(storage.log, "backend", (TENANT,), ("*",), now_us())
-        yield Site(made, storage, token)
-    finally:
-        storage.close()
+    return load_settings(folder / "linewarden.toml")
+
+
+def _fill(storage: Storage) -> str:
+    """Make two tenants with a policy, and a key for the first; returns its token."""
+    for tenant in (TENANT, OTHER_TENANT):
+        log = create_tenant(storage.log, tenant, now_us())
+        asyncio.run(load_first_policy(storage, log, POLICY, now_us()))
+    _, token = create_key(storage.log, "backend", (TENANT,), ("*",), now_us())
+    return token
 
 
 @asynccontextmanager
@@ -258,7 +305,8 @@ class Server:
 
     async def ready(self) -> str:
         """Wait for its address."""
-        for _ in range(1_200):
+        end = time.monotonic() + HANG_S
+        while time.monotonic() < end:
             if match := re.search(r"serving on (\S+:\d+)", self.stderr()):
                 self.address = match[1]
                 return self.address
@@ -267,9 +315,9 @@ class Server:
             await asyncio.sleep(0.05)
         pytest.fail(f"the server did not start: {self.stderr()}")
 
-    async def says(self, word: str, within_s: float = 20.0) -> None:
+    async def says(self, word: str) -> None:
         """Wait until a word stands in what it says."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(HANG_S):
             while word not in self.stderr():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.05)
 
@@ -280,7 +328,7 @@ class Server:
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(HANG_S)
 
     def terminate(self) -> None:
         """Tell it to stop."""
@@ -288,7 +336,7 @@ class Server:
 
     async def ended(self) -> int:
         """Wait for its end; returns the exit code."""
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, HANG_S)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from linewarden.v1 import access_pb2, access_pb2_grpc
+from tests.deadlines import HANG_S
 from tests.integration.conftest import OTHER_TENANT, check_request, refusal_of
 
 #: What ended a call: a status, and the reason of ours, if there is one.
@@ -57,7 +58,7 @@ class Flood:
         """Ask again and again."""
         stub = access_pb2_grpc.AccessServiceStub(channel)
         while True:
-            call = stub.Check(question(tenant), metadata=bearer(token), timeout=60)
+            call = stub.Check(question(tenant), metadata=bearer(token), timeout=HANG_S)
             self.outcomes[await outcome_of(call)] += 1
 
     async def heard(self, answers: int) -> None:
@@ -84,4 +85,6 @@ async def flooding(
 async def quiet_calls(channel: grpc.aio.Channel, token: str, count: int, tenant: str = OTHER_TENANT) -> list[Outcome]:
     """Calls one after the other; how each ended."""
     stub = access_pb2_grpc.AccessServiceStub(channel)
-    return [await outcome_of(stub.Check(question(tenant), metadata=bearer(token), timeout=30)) for _ in range(count)]
+    return [
+        await outcome_of(stub.Check(question(tenant), metadata=bearer(token), timeout=HANG_S)) for _ in range(count)
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deadlines import HANG_S
 from tests.integration.conftest import DATA
 
 
@@ -39,7 +40,7 @@ class HonestDisk:
             capture_output=True,
             text=True,
             env=os.environ | self.environment,
-            timeout=120,
+            timeout=HANG_S,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -18,7 +18,8 @@ from google.protobuf.json_format import ParseDict
 
 from linewarden.server.bootstrap import Running, now_us, start
 from linewarden.v1 import attestation_pb2, capture_pb2, notice_pb2, probe_pb2
-from tests.integration.captures import MESSAGE, gone, sealer_of, worker_of
+from tests.deadlines import FACTOR, HANG_S
+from tests.integration.captures import MESSAGE, gone, sealer_of, worker_of, written
 from tests.integration.captures import SECRET as BODY
 from tests.integration.conftest import Client, Server, Site, processes
 from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, asked, statement
@@ -119,7 +120,7 @@ class Scene:
     def events(self) -> dict[str, Callable[[], Awaitable[Any]]]:
         """What can happen to a customer."""
         return {
-            "two looks at the gates": lambda: asyncio.sleep(2.5),
+            "two looks at the gates": lambda: asyncio.sleep(2.5 * FACTOR),
             "the approver leaves": lambda: self._change([RULES[2]], []),
             "the starter loses the right": lambda: self._change([RULES[1]], [_WITHOUT_START]),
             "the worker is killed": self._kill_worker,
@@ -151,12 +152,7 @@ class Scene:
 
     async def captured(self, count: int) -> None:
         """Wait until the capture has written so many packets."""
-        request = Diagnosing.request("WatchCapture", "admin", capture_id=self.capture)
-        looks = self.acme.stub.WatchCapture(request, metadata=self.acme.client.metadata, timeout=20)
-        async for look in looks:
-            if look.counters.written >= count:
-                break
-        looks.cancel()
+        await written(self.acme, self.capture, count)
 
     def _good(self, method: str) -> dict[str, Any]:
         capture = {"capture_id": self.capture or "none"}
@@ -213,7 +209,7 @@ class Scene:
         os.kill(sealer_of(self.capture), signal.SIGKILL)
 
     async def _fill_disk(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             while (await self.acme.capture(self.capture)).state == capture_pb2.CAPTURE_STATE_RUNNING:
                 self.send(300)
                 assert holding(self.site.settings.data_dir, SECRET) == []

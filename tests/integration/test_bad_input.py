@@ -11,6 +11,7 @@ from linewarden.audit.errors import LogUnavailable
 from linewarden.server.bootstrap import Running, now_us
 from linewarden.server.operator_actions import revoke_key
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import (
     DATA,
     OTHER_TENANT,
@@ -144,7 +145,7 @@ async def sent(client: Client, method: str, request: Any) -> Refusal:
     """Send a request that must be refused."""
     if method == "audit.ExportLog":
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await anext(aiter(client.audit.ExportLog(request, metadata=client.metadata, timeout=10)))
+            await anext(aiter(client.audit.ExportLog(request, metadata=client.metadata, timeout=HANG_S)))
         return refusal_of(caught.value)
     return await client.refused(stub_of(client, method), request)
 
@@ -220,7 +221,7 @@ async def test_bytes_that_are_no_message_do_not_hang_a_stream(sqlite_site: Site,
         response_deserializer=access_pb2.CheckStreamResponse.FromString,
     )
     good = access_pb2.CheckStreamRequest(check=good_request("access.Check")).SerializeToString()
-    call = raw(iter([good, b"\x0a\x06\x0a\x04\xff\xfe\xfd\xfc", good]), metadata=client.metadata, timeout=5)
+    call = raw(iter([good, b"\x0a\x06\x0a\x04\xff\xfe\xfd\xfc", good]), metadata=client.metadata, timeout=HANG_S)
     answers = [answer async for answer in call]
     assert [answer.WhichOneof("result") for answer in answers] == ["check", "refusal", "check"]
     assert len(refusals_in(sqlite_site, "")) == 1

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import revoke_key
 from linewarden.v1 import access_pb2, core_pb2, error_reason_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Site, check_request, person, refusal_of, serving
 
 ALLOW, DENY = access_pb2.EFFECT_ALLOW, access_pb2.EFFECT_DENY
@@ -88,7 +89,7 @@ async def gather_into(answers: list[access_pb2.CheckStreamResponse], call: Any) 
 async def stream(client: Client, requests: list[access_pb2.CheckRequest]) -> list[access_pb2.CheckStreamResponse]:
     """Send questions and gather the answers."""
     sent = (access_pb2.CheckStreamRequest(check=request) for request in requests)
-    call = client.access.CheckStream(sent, metadata=client.metadata, timeout=20)
+    call = client.access.CheckStream(sent, metadata=client.metadata, timeout=HANG_S)
     return [answer async for answer in call]
 
 
@@ -128,7 +129,7 @@ async def test_a_stream_ends_at_its_limits(sqlite_site: Site) -> None:
     ):
         for sent, fewest, most in (iter([request] * 60), 40, 40), (slowly(), 2, 6):
             answers: list[access_pb2.CheckStreamResponse] = []
-            call = client.access.CheckStream(sent, metadata=client.metadata, timeout=10)
+            call = client.access.CheckStream(sent, metadata=client.metadata, timeout=HANG_S)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await gather_into(answers, call)
             refusal = refusal_of(caught.value)
@@ -141,7 +142,7 @@ async def test_a_stream_does_not_outlive_its_key(sqlite_site: Site, client: Clie
     id, token = sqlite_site.key()
     request = access_pb2.CheckStreamRequest(check=check_request("bob", "play", "voicemail", "1", owner="bob"))
     metadata = (("authorization", f"Bearer {token}"),)
-    call: Any = client.access.CheckStream(metadata=metadata, timeout=10)
+    call: Any = client.access.CheckStream(metadata=metadata, timeout=HANG_S)
     await call.write(request)
     assert (await call.read()).check.decision.effect == ALLOW
     await asyncio.to_thread(revoke_key, sqlite_site.storage.log, id, now_us())

@@ -19,6 +19,7 @@ from linewarden.diagnostics.packets.errors import SourceUnusable
 from linewarden.diagnostics.packets.mask import Masker
 from linewarden.diagnostics.packets.model import Frame, Profile, Selector
 from linewarden.diagnostics.packets.source_live import LiveSource
+from tests.deadlines import FACTOR, HANG_S
 
 pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
 
@@ -85,7 +86,7 @@ def _captured(
     source = LiveSource(link.name, filter_text)
     for frame in frames:
         os.write(link.fd, frame)
-    time.sleep(0.1)
+    time.sleep(0.1 * FACTOR)
     source.stop()
     found = [frame for _ in range(4) for frame in source.read(0.05) or ()]
     counted = source.counters()[0]
@@ -129,7 +130,7 @@ def test_interface_that_goes_away(ethernet: WorkerConnection):
     source = LiveSource(ethernet.name, "")
     ethernet.set(up=False)
     with pytest.raises(SourceUnusable, match="no longer"):
-        _read_for(source, seconds=3)
+        _read_for(source, seconds=HANG_S)
     source.close()
 
 

@@ -26,6 +26,7 @@ from linewarden.diagnostics.packets.launch import WorkerProcess, start_worker
 from linewarden.diagnostics.packets.model import CaptureLimits, Frame, Profile, Selector, StopReason, Transport
 from linewarden.diagnostics.packets.source_file import open_capture
 from linewarden.diagnostics.packets.ticket import KEY_BYTES, StartTicket, digest, sign_ticket
+from tests.deadlines import FACTOR, HANG_S
 from tests.rights import live
 
 TESTDATA = Path(__file__).parents[1] / "testdata" / "capture"
@@ -70,14 +71,14 @@ class Capture:
 
     def wait_for(self, state: str) -> None:
         """Waits until the worker says that it is in a state."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + HANG_S
         while not any(line.get("state") == state for line in self.lines):
             assert time.monotonic() < until, self.lines
             time.sleep(0.01)
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self) -> int:
         """Waits for the end, and closes what is open. The exit status."""
-        status = self.worker.process.wait(seconds)
+        status = self.worker.process.wait(HANG_S)
         for reader in self._readers:
             reader.join()
         for pipe in (self.worker.process.stdin, self.worker.process.stdout):
@@ -159,7 +160,7 @@ def test_no_start_without_the_right_key():
         input=sign_ticket(_ticket(), bytes(KEY_BYTES)).encode() + b"\n",
         capture_output=True,
         pass_fds=[key_reader, evidence_writer],
-        timeout=30,
+        timeout=HANG_S,
         check=False,
     )
     for fd in (key_reader, evidence_reader, evidence_writer):
@@ -229,7 +230,7 @@ def test_loopback_without_doubles(interface: str):
     rtp = [struct.pack("!BBHII", 0x80, 0, number, 160 * number, 7) + b"SPEECH" * 20 for number in range(200)]
     _udp(port, *rtp)
     _udp(_free_port(), b"something else")
-    time.sleep(0.2)
+    time.sleep(0.2 * FACTOR)
     assert capture.stop() == 0
     counters = capture.report["counters"]
     assert counters["received"] == counters["delivered"] == counters["written"] == 200
@@ -251,7 +252,7 @@ def test_both_families():
     except OSError:
         capture.stop()
         pytest.skip("needs IPv6 on loopback")
-    time.sleep(0.2)
+    time.sleep(0.2 * FACTOR)
     assert capture.stop() == 0
     assert [frame.data[12:14] for frame in capture.frames()] == [b"\x08\x00", b"\x86\xdd"]
 
@@ -262,13 +263,13 @@ def test_lease_lost():
     capture = Capture(_live(limits=replace(LIMITS, lease_seconds=1)))
     capture.wait_for("running")
     capture.worker.heartbeat()
-    assert capture.end(10) == 0
+    assert capture.end() == 0
     assert capture.report["stop_reason"] == "lease_lost"
     orphan = Capture(_live())
     orphan.wait_for("running")
     assert orphan.worker.process.stdin is not None
     orphan.worker.process.stdin.close()
-    assert orphan.end(10) == 0
+    assert orphan.end() == 0
     assert orphan.report["stop_reason"] == "lease_lost"
     orphan.frames()
 
@@ -279,14 +280,14 @@ def test_signal_closes_the_evidence():
     capture = Capture(_live())
     capture.wait_for("running")
     capture.worker.process.send_signal(signal.SIGTERM)
-    assert capture.end(10) == 0
+    assert capture.end() == 0
     assert capture.report["stop_reason"] == "worker_lost"
     capture.frames()
     killed = Capture(_live())
     killed.wait_for("running")
-    time.sleep(1.2)
+    time.sleep(1.2 * FACTOR)
     killed.worker.process.kill()
-    assert killed.end(10) == -signal.SIGKILL
+    assert killed.end() == -signal.SIGKILL
     assert b"case 4711" in killed.evidence
 
 
@@ -317,7 +318,7 @@ def test_real_call(tmp_path: Path):
     ports = tuple((port, port) for port in sorted({callee, caller, callee_media, caller_media}))
     capture = Capture(_live(selector=Selector(ports=ports, transport=Transport.UDP)))
     capture.wait_for("running")
-    common = ["-m", "1", "-i", "127.0.0.1", "-nostdin", "-timeout", "20s", "-timeout_error"]
+    common = ["-m", "1", "-i", "127.0.0.1", "-nostdin", "-timeout", f"{HANG_S:.0f}s", "-timeout_error"]
 
     def sipp(scenario: str, port: int, media: int, *rest: str) -> subprocess.Popen[bytes]:
         command = ["sipp", "-sf", str(TESTDATA / scenario), "-p", str(port), "-mp", str(media), *common, *rest]
@@ -325,7 +326,7 @@ def test_real_call(tmp_path: Path):
 
     answering = sipp("sipp-callee.xml", callee, callee_media)
     calling = sipp("sipp-caller.xml", caller, caller_media, f"127.0.0.1:{callee}")
-    assert (calling.wait(40), answering.wait(40)) == (0, 0)
+    assert (calling.wait(HANG_S), answering.wait(HANG_S)) == (0, 0)
     assert capture.stop() == 0
     evidence, counters = capture.evidence, capture.report["counters"]
     for text in (b"INVITE sip:bob", b"SIP/2.0 401", b"BYE sip:bob", b"a=rtpmap:101", b"Call-ID: "):

@@ -11,6 +11,7 @@ from linewarden.authz.findings import EXPLAINED
 from linewarden.server.bootstrap import Running
 from linewarden.server.names import TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, core_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Site, serving
 from tests.integration.conftest import person as subject
 
@@ -68,7 +69,7 @@ async def test_a_tenant_that_names_new_persons_too_fast_is_told_when_to_come_aga
     refusals = []
     for number in range(MAX_NEW_AT_ONCE // MAX_NEW + 8):
         try:
-            await client.call(client.access.CheckBatch, batch(f"y{number}", size), within_s=30)
+            await client.call(client.access.CheckBatch, batch(f"y{number}", size), within_s=HANG_S)
         except Exception as error:  # noqa: BLE001 - looked at below
             refusals.append(error)
     assert refusals

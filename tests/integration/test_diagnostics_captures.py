@@ -9,7 +9,8 @@ import pytest
 
 from linewarden.server.bootstrap import Running
 from linewarden.v1 import attestation_pb2, capture_pb2, notice_pb2
-from tests.integration.captures import SECRET, ended, evidence, send, started, watch
+from tests.deadlines import FACTOR
+from tests.integration.captures import SECRET, ended, evidence, send, started, watch, written
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, asked, customer, open_again
 from tests.integration.disks import holding
@@ -40,7 +41,7 @@ async def test_a_capture_from_start_to_deletion(acme: Diagnosing, sqlite_site: S
     listed = (await acme.ask("ListActiveNotices", "bob", language="DE")).notices
     assert [(one.capture_id, one.coverage) for one in listed] == [(id, notice_pb2.COVERAGE_POSSIBLE)]
     assert [text.language for text in listed[0].texts] == ["de"]
-    await asyncio.sleep(1.5)
+    await written(acme, id, 20)
     await acme.ask("StopCapture", capture_id=id)
     capture = await ended(acme, id)
     assert capture.state == capture_pb2.CAPTURE_STATE_SEALED
@@ -74,15 +75,15 @@ async def test_a_paused_capture_takes_nothing(acme: Diagnosing, sqlite_site: Sit
     send(3)
     assert (await acme.ask("PauseCapture", capture_id=id)).capture.state == capture_pb2.CAPTURE_STATE_PAUSED
     assert await acme.refused("PauseCapture", capture_id=id) == "STATE_CONFLICT"
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(0.7 * FACTOR)
     send(50)
     assert [one.capture_id for one in (await acme.ask("ListActiveNotices", "bob")).notices] == [id]
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(1.2 * FACTOR)
     assert await acme.refused("ResumeCapture", "berta", capture_id=id) == "SUBJECT_NOT_PERMITTED"
     assert (await acme.ask("ResumeCapture", capture_id=id)).capture.state == capture_pb2.CAPTURE_STATE_RUNNING
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3 * FACTOR)
     send(4)
-    await asyncio.sleep(0.2)
+    await written(acme, id, 7)
     await acme.ask("StopCapture", capture_id=id)
     capture = await ended(acme, id)
     assert (capture.state, capture.counters.written) == (capture_pb2.CAPTURE_STATE_SEALED, 7)
@@ -106,7 +107,7 @@ async def test_no_unmasked_byte_touches_the_disk(acme: Diagnosing, sqlite_site: 
     """While a capture runs and after it, the folder of the service holds the secret nowhere."""
     id = await started(acme)
     send()
-    await asyncio.sleep(1.2)
+    await written(acme, id, 1)
     await acme.ask("StopCapture", capture_id=id)
     await ended(acme, id)
     assert holding(sqlite_site.settings.data_dir.parent, SECRET) == []

@@ -17,6 +17,7 @@ from grpc_status import rpc_status
 from linewarden.diagnostics.evidence.sealing import unseal
 from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
+from tests.deadlines import FACTOR, HANG_S
 from tests.integration.conftest import TENANT, Site, person
 from tests.integration.diagnosing import CONTEXT, IDENTITY, LIMITS, Diagnosing, asked, customer
 
@@ -78,7 +79,7 @@ class Upload:
             header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin"), context=CONTEXT), capture_id=id
         )
         self._first = True
-        self.call = acme.stub.UploadCapture(metadata=acme.client.metadata, timeout=60)
+        self.call = acme.stub.UploadCapture(metadata=acme.client.metadata, timeout=HANG_S)
 
     async def send(self, content: bytes, *, last: bool = False) -> None:
         """Send one message; a call that is over takes no more."""
@@ -121,7 +122,9 @@ async def upload(acme: Diagnosing, id: str, file: bytes) -> pb.Capture:
 async def evidence(acme: Diagnosing, capture: pb.Capture) -> bytes:
     """The evidence of a capture, opened by its reader and compared with what is recorded of it."""
     request = acme.request("ReadEvidence", "admin", capture_id=capture.id)
-    parts = [part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=10)]
+    parts = [
+        part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=HANG_S)
+    ]
     plain, recorded = io.BytesIO(), capture.evidence
     manifest = unseal(io.BytesIO(b"".join(parts)), plain, [str(IDENTITY)], bytes.fromhex(recorded.ticket_digest))
     assert (manifest.chain, manifest.sha256) == (recorded.chain, recorded.plain_sha256)
@@ -232,7 +235,7 @@ async def test_a_caller_that_goes_away_leaves_a_sealed_fault(acme: Diagnosing) -
     await call.send(capture_file(9))
     await running(acme, id)
     call.call.cancel()
-    capture = await ended(acme, id, within_s=8)
+    capture = await ended(acme, id)
     assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
 
 
@@ -241,7 +244,7 @@ async def test_a_caller_that_stops_sending_loses_its_lease(acme: Diagnosing) -> 
     id = await armed(acme)
     call = Upload(acme, id)
     await call.send(capture_file(9))
-    capture = (await asyncio.wait_for(call.call, 25)).capture
+    capture = (await asyncio.wait_for(call.call, HANG_S)).capture
     assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
     assert capture.counters.written == 9
 
@@ -345,15 +348,15 @@ async def test_evidence_that_cannot_be_deleted_is_not_forgotten(acme: Diagnosing
 
 async def running(acme: Diagnosing, id: str) -> None:
     """Wait until a capture has written the first packets."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while (await acme.capture(id)).state != pb.CAPTURE_STATE_RUNNING or not sealers_of(id):  # noqa: ASYNC110 - remote
             await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5 * FACTOR)
 
 
-async def ended(acme: Diagnosing, id: str, within_s: float) -> pb.Capture:
+async def ended(acme: Diagnosing, id: str) -> pb.Capture:
     """Wait until a capture has ended."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(HANG_S):
         capture = await acme.capture(id)
         while not capture.HasField("ended_at"):
             await asyncio.sleep(0.1)

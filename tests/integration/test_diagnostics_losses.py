@@ -12,6 +12,7 @@ import pytest
 
 from linewarden.diagnostics.captures.ports import LEASE_S
 from linewarden.v1 import capture_pb2 as pb
+from tests.deadlines import HANG_S
 from tests.integration.captures import (
     SECRET,
     alive,
@@ -24,6 +25,7 @@ from tests.integration.captures import (
     send,
     started,
     worker_of,
+    written,
 )
 from tests.integration.conftest import Client, Site, processes, refusal_of
 from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, customer, open_again
@@ -45,7 +47,7 @@ async def test_a_killed_worker(acme: Diagnosing, sqlite_site: Site) -> None:
     """What a worker masked before it was killed is sealed; that it was lost is the reason, and the counters say so."""
     id = await started(acme)
     send(10)
-    await asyncio.sleep(1.5)
+    await written(acme, id, 10)
     os.kill(worker_of(id), signal.SIGKILL)
     capture = await ended(acme, id)
     assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
@@ -64,7 +66,7 @@ async def test_a_killed_sealer(acme: Diagnosing, sqlite_site: Site) -> None:
     worker = worker_of(id)
     send(10)
     os.kill(sealer_of(id), signal.SIGKILL)
-    capture = await ended(acme, id, 5)
+    capture = await ended(acme, id)
     assert not alive(worker)
     assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_FAILED, pb.CAPTURE_STOP_REASON_WORKER_LOST)
     assert not capture.HasField("evidence")
@@ -82,7 +84,7 @@ async def test_a_full_disk(sqlite_site: Site) -> None:
         async with customer(sqlite_site, evidence_dir=folder) as (acme, _server):
             await acme.permit()
             id = await started(acme, limits=limits)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(HANG_S):
                 while (capture := await acme.capture(id)).state == pb.CAPTURE_STATE_RUNNING:
                     send(300)
                     assert holding(sqlite_site.settings.data_dir, SECRET) == []
@@ -189,7 +191,7 @@ async def killed(site: Site) -> str:
             id = await started(acme)
             worker, sealer = worker_of(id, server.process.pid), sealer_of(id, server.process.pid)
             send()
-            await asyncio.sleep(2.5)
+            await written(acme, id, 1)
         server.kill()
     await gone(worker, sealer)
     return id
@@ -203,4 +205,4 @@ async def found_again(
     monkeypatch.setattr("linewarden.diagnostics.captures.sweeper.GRACE_S", 1.0 - LEASE_S)
     monkeypatch.setattr("linewarden.server.diagnostics.assembly.SWEEP_INTERVAL_S", 0.2)
     async with open_again(site) as (acme, _server):
-        yield acme, await ended(acme, id, 30)
+        yield acme, await ended(acme, id)

@@ -11,6 +11,7 @@ import pytest
 
 from linewarden.diagnostics.consent.smtp import THREADS, WAITING
 from linewarden.v1 import notice_pb2 as pb
+from tests.deadlines import FACTOR, HANG_S
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import Diagnosing, customer, open_again, statement
 from tests.unit.diagnostics.consent.test_smtp import Postbox
@@ -191,11 +192,11 @@ async def test_mail_that_hangs_holds_up_nothing_else(sqlite_site: Site) -> None:
         box.held = asyncio.Event()
         most = THREADS + WAITING
         sends = [asyncio.create_task(acme.ask("SendNotice", **to(f"p{n}"))) for n in range(most)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             await box.holds(THREADS)
             surplus = await acme.refused("SendNotice", **to("late"))
         assert surplus == "DIAGNOSIS_UNAVAILABLE"
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(HANG_S):
             await asyncio.gather(*(acme.ask("GetDiagnostics") for _ in range(20)))
         box.held.set()
         answers = await asyncio.gather(*sends)
@@ -211,7 +212,7 @@ async def test_a_caller_that_goes_away_leaves_no_mail_unrecorded(sqlite_site: Si
             await acme.client.call(acme.stub.SendNotice, request, 1.0)
         assert gone.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         waiting = asyncio.create_task(acme.client.call(acme.stub.SendNotice, request))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3 * FACTOR)
         box.held.set()
         for answer in (await waiting, await acme.client.call(acme.stub.SendNotice, request)):
             assert outcomes(answer) == [("bob", "TAKEN", 250)]

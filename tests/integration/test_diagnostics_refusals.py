@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from linewarden.v1 import capture_pb2 as pb
+from tests.deadlines import HANG_S
 from tests.integration.captures import ended, evidence, files_of
 from tests.integration.conftest import DATA, Site, make_site, refusal_of
 from tests.integration.disks import holding
@@ -150,6 +151,6 @@ async def reached(stage: Scene, state: str) -> None:
     assert stage.running is not None
     await sweep_until_believed(stage.running)
     wanted = pb.CaptureState.Value(f"CAPTURE_STATE_{state.upper()}")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANG_S):
         while (await stage.acme.capture(stage.capture)).state != wanted:  # noqa: ASYNC110 - the server does it
             await asyncio.sleep(0.2)

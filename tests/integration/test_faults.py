@@ -20,13 +20,8 @@ import pytest
 
 from linewarden.audit.verify import verify_export
 from linewarden.v1 import access_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import DATA, Client, Refusal, Site, make_site, processes, refusal_of, serving
-
-#: Nobody waits longer than this for UNAVAILABLE, seconds.
-PATIENCE_S = 3.0
-
-#: The same for who administers or audits.
-LONG_PATIENCE_S = 12.0
 
 REASONS = {"LOG_UNAVAILABLE", "OVERLOADED", "INTERNAL"}
 
@@ -61,9 +56,8 @@ class Postgres:
         self._server.cleanup()
 
 
-async def told_within_patience(client: Client, **more: Any) -> Refusal | None:
-    """Ask; the answer, or UNAVAILABLE with one of our reasons, must come in bounded time."""
-    started = time.monotonic()
+async def told(client: Client, **more: Any) -> Refusal | None:
+    """Ask; the server must answer, or end the call by itself with UNAVAILABLE and one of our reasons."""
     refusal = None
     try:
         await client.check("bob", "play", "voicemail", "1", **({"owner": "bob"} | more))
@@ -73,16 +67,14 @@ async def told_within_patience(client: Client, **more: Any) -> Refusal | None:
         assert refusal.reason in REASONS, refusal
         assert "sql" not in refusal.raw.lower()
         assert "lock" not in refusal.text
-    assert time.monotonic() - started < PATIENCE_S, refusal
     return refusal
 
 
-async def until_served(client: Client, seconds: float = 10) -> None:
+async def until_served(client: Client) -> None:
     """Wait until the service is back by itself."""
-    started = time.monotonic()
-    while await told_within_patience(client) is not None:
-        assert time.monotonic() - started < seconds, "the service did not come back"
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(HANG_S):
+        while await told(client) is not None:  # noqa: ASYNC110 - another process serves
+            await asyncio.sleep(0.05)
 
 
 async def assert_fault_is_survived(
@@ -94,7 +86,7 @@ async def assert_fault_is_survived(
     await begin()
     try:
         # Persons known and unknown, keys known and unknown, reading and deciding: nothing hangs.
-        many = [told_within_patience(client, **more) for more in ({}, {"owner": "a stranger"}) * 8]
+        many = [told(client, **more) for more in ({}, {"owner": "a stranger"}) * 8]
         refusals = await asyncio.gather(*many)
         assert all(refusals)
         await assert_other_calls_end(client)
@@ -111,11 +103,9 @@ async def assert_fault_is_survived(
 async def assert_other_calls_end(client: Client) -> None:
     """Queries and changes of policy end, too."""
     calls = (client.query(), client.change(add=["bind zoe role:user"]))
-    started = time.monotonic()
     for result in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(result, grpc.aio.AioRpcError)
         assert result.code() is grpc.StatusCode.UNAVAILABLE
-    assert time.monotonic() - started < LONG_PATIENCE_S
 
 
 @pytest.fixture
@@ -232,7 +222,7 @@ async def test_a_server_told_to_stop_loses_nothing(site: Site) -> None:
         asking = [asyncio.create_task(ask_until_unavailable(clients[n % 4], f"d{n}", answered)) for n in range(16)]
         await asyncio.sleep(0.7)
         server.terminate()
-        codes = await asyncio.wait_for(asyncio.gather(*asking), 20)
+        codes = await asyncio.wait_for(asyncio.gather(*asking), HANG_S)
         assert await server.ended() == 0
         for client in clients:
             await client.channel.close()
@@ -269,7 +259,7 @@ def test_processes_that_open_an_empty_database_at_once_all_do(
     settings, moment = str(sqlite_site.settings.data_dir / "linewarden.toml"), str(time.time() + 2.5)
     calls = [[sys.executable, str(DATA / "open_at_once.py"), settings, moment, f"tenant{n}"] for n in range(4)]
     opening = [subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True) for call in calls]
-    assert [process.communicate(timeout=30)[1] for process in opening] == [""] * 4
+    assert [process.communicate(timeout=HANG_S)[1] for process in opening] == [""] * 4
     assert [process.returncode for process in opening] == [0] * 4
 
 
@@ -282,7 +272,7 @@ async def test_too_many_that_wait_are_told_at_once(sqlite_site: Site) -> None:
         await client.check("bob", "play", "voicemail", "1", owner="bob")
         before = len(sqlite_site.entries())
         with locked_by_gate(sqlite_site):
-            refusals = await asyncio.gather(*(told_within_patience(client) for _ in range(40)))
+            refusals = await asyncio.gather(*(told(client) for _ in range(40)))
         reasons = [refusal.reason for refusal in refusals if refusal]
         assert len(reasons) == 40
         assert reasons.count("OVERLOADED") >= 20

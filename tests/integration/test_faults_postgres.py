@@ -23,13 +23,11 @@ from linewarden.audit.store import schema
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
+from tests.deadlines import HANG_S
 from tests.integration.conftest import DATA
 from tests.integration.test_faults import Postgres
 
 SEALS = Seals(bytes(32))
-
-#: Longer than any wait that has an end, seconds.
-PATIENCE_S = 20.0
 
 
 class Database:
@@ -86,7 +84,7 @@ class Database:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -303,7 +301,7 @@ async def test_a_locked_tenant_holds_up_no_other(database: Database, store: LogS
 
 async def test_a_tenant_locked_for_a_moment_is_served(database: Database, store: LogStore) -> None:
     """A head that is let go in time costs its tenant no refusal."""
-    writer = Writer(store, batch_limit=64, queue_limit=1_000, timeout_s=PATIENCE_S)
+    writer = Writer(store, batch_limit=64, queue_limit=1_000, timeout_s=HANG_S)
     with database.holding(1):
         waiting = [writer.append(Unit(log, (b"x",))) for log in (1, 2) * 10]
         await asyncio.gather(*waiting[1::2])

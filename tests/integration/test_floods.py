@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from linewarden.server.bootstrap import now_us, start
 from linewarden.server.connections import connection_limit
 from linewarden.v1 import access_pb2, access_pb2_grpc, core_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Site, processes, refusal_of, serving
 from tests.integration.floods import OK, bearer, channels, flooding, outcome_of, question, quiet_calls
 
@@ -36,11 +37,11 @@ async def test_watchers_without_a_key_take_no_place(sqlite_site: Site) -> None:
         Client(running.addresses[0], sqlite_site.token) as client,
     ):
         stubs = [health_pb2_grpc.HealthStub(one) for one in strangers]
-        watches = [stubs[n % 4].Watch(health_pb2.HealthCheckRequest(), timeout=30) for n in range(100)]
+        watches = [stubs[n % 4].Watch(health_pb2.HealthCheckRequest(), timeout=HANG_S) for n in range(100)]
         told = await asyncio.gather(*map(first_of, watches))
         assert (await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.effect
         health = health_pb2_grpc.HealthStub(client.channel)
-        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=HANG_S)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         assert told.count(OVERLOADED) == 100 - 4 * 8
 
@@ -50,7 +51,7 @@ async def test_reflection_without_a_key_takes_no_place(sqlite_site: Site) -> Non
 
     async def silence() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
         yield reflection_pb2.ServerReflectionRequest(list_services="")
-        await asyncio.sleep(30)
+        await asyncio.sleep(HANG_S)
 
     async with (
         serving(sqlite_site, max_concurrent_requests=20, reflection=True) as running,
@@ -58,7 +59,7 @@ async def test_reflection_without_a_key_takes_no_place(sqlite_site: Site) -> Non
         Client(running.addresses[0], sqlite_site.token) as client,
     ):
         stubs = [reflection_pb2_grpc.ServerReflectionStub(one) for one in strangers]
-        calls = [stubs[n % 2].ServerReflectionInfo(silence(), timeout=30) for n in range(60)]
+        calls = [stubs[n % 2].ServerReflectionInfo(silence(), timeout=HANG_S) for n in range(60)]
         told = await asyncio.gather(*map(first_of, calls))
         assert told.count(OVERLOADED) == 60 - 2 * 8
         assert (await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.effect
@@ -68,11 +69,11 @@ async def test_a_watcher_that_does_not_read_holds_up_nothing(sqlite_site: Site) 
     """Health changes, and the server stops, while a watcher takes nothing of what it is sent."""
     async with serving(sqlite_site) as running, channels(running.addresses[0], 1) as (stranger,):
         stub = health_pb2_grpc.HealthStub(stranger)
-        call = stub.Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        call = stub.Watch(health_pb2.HealthCheckRequest(), timeout=HANG_S)
         assert (await call.read()).status == health_pb2.HealthCheckResponse.SERVING
         for _ in range(200):
             for status in (health_pb2.HealthCheckResponse.NOT_SERVING, health_pb2.HealthCheckResponse.SERVING):
-                await asyncio.wait_for(running._health.set("", status), 5)
+                await asyncio.wait_for(running._health.set("", status), HANG_S)
         assert (await call.read()).status
 
 
@@ -85,7 +86,7 @@ async def test_silent_streams_hold_no_place_and_have_a_bound(sqlite_site: Site) 
         Client(running.addresses[0], sqlite_site.token) as client,
     ):
         stubs = [access_pb2_grpc.AccessServiceStub(one) for one in made]
-        calls: list[Any] = [stubs[n % 2].CheckStream(metadata=bearer(token), timeout=30) for n in range(80)]
+        calls: list[Any] = [stubs[n % 2].CheckStream(metadata=bearer(token), timeout=HANG_S) for n in range(80)]
         for call in calls:
             try:
                 await call.write(access_pb2.CheckStreamRequest(check=question(OTHER_TENANT)))
@@ -100,10 +101,10 @@ async def test_silent_streams_hold_no_place_and_have_a_bound(sqlite_site: Site) 
 async def test_a_silent_stream_ends(sqlite_site: Site) -> None:
     """A stream that asks goes on; one that is silent for the time of the settings ends with a status that says so."""
     async with (
-        serving(sqlite_site, max_stream_idle_seconds=1) as running,
+        serving(sqlite_site, max_stream_idle_seconds=2) as running,
         Client(running.addresses[0], sqlite_site.token) as client,
     ):
-        call: Any = client.access.CheckStream(metadata=client.metadata, timeout=30)
+        call: Any = client.access.CheckStream(metadata=client.metadata, timeout=HANG_S)
         for _ in range(4):
             await call.write(access_pb2.CheckStreamRequest(check=question(TENANT)))
             assert (await call.read()).check.decision.effect
@@ -160,7 +161,7 @@ async def test_a_stop_ends_open_streams_with_its_reason(sqlite_site: Site) -> No
     """A stream that is open when the server stops is told that it stops."""
     running = await start(sqlite_site.settings)
     async with Client(running.addresses[0], sqlite_site.token) as client:
-        call: Any = client.access.CheckStream(metadata=client.metadata, timeout=30)
+        call: Any = client.access.CheckStream(metadata=client.metadata, timeout=HANG_S)
         await call.write(access_pb2.CheckStreamRequest(check=question(TENANT)))
         assert (await call.read()).check.decision.effect
         await running.drain(5)
@@ -175,10 +176,12 @@ async def test_silent_connections_leave_room(sqlite_site: Site, monkeypatch: pyt
         with ExitStack() as stack:
             silent = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(60)]
             async with Client(running.addresses[0], sqlite_site.token) as client:
-                call = client.access.Check(question(TENANT), metadata=client.metadata, timeout=20, wait_for_ready=True)
+                call = client.access.Check(
+                    question(TENANT), metadata=client.metadata, timeout=HANG_S, wait_for_ready=True
+                )
                 assert await outcome_of(call) == OK
             for one in silent:
-                one.settimeout(20)
+                one.settimeout(HANG_S)
                 assert await asyncio.to_thread(_ends, one)
 
 
@@ -209,7 +212,7 @@ async def test_an_answer_does_not_outlive_its_key(sqlite_site: Site) -> None:
             header=core_pb2.RequestHeader(tenant=TENANT, subject=one.header.subject), items=items
         )
         batch = await client.call(client.access.CheckBatch, request)
-        call: Any = client.access.CheckStream(metadata=client.metadata, timeout=10)
+        call: Any = client.access.CheckStream(metadata=client.metadata, timeout=HANG_S)
         await call.write(access_pb2.CheckStreamRequest(check=one))
         for answer in (single, batch, (await call.read()).check):
             assert answer.expires_at.ToMicroseconds() == end_us

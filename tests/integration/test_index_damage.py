@@ -11,10 +11,10 @@ import grpc
 import pytest
 
 from linewarden.audit.verify import verify_export
+from tests.deadlines import HANG_S
 from tests.integration.conftest import Client, Site, processes, serving
 
 #: Longer than any rebuilding of these small logs, seconds.
-END_S = 60
 
 
 def index_of(site: Site) -> Path:
@@ -87,7 +87,7 @@ async def fill(client: Client, count: int = 40) -> None:
 
 async def rows_again(client: Client) -> int:
     """The number of decisions that a query finds, once there is an answer; until then it must be UNAVAILABLE."""
-    async with asyncio.timeout(END_S):
+    async with asyncio.timeout(HANG_S):
         while True:
             found = await query(client)
             if isinstance(found, int):

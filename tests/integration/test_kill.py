@@ -11,6 +11,7 @@ import pytest
 from linewarden.audit.verify import verify_export
 from linewarden.server.names import EFFECT_NUMBERS
 from linewarden.v1 import access_pb2, core_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Server, Site, check_request, processes
 
 ROUNDS = {"sqlite": 12, "postgresql": 4}
@@ -53,7 +54,7 @@ async def one_round(site: Site, server: Server, number: int, answered: Answered)
         ]
         await asyncio.sleep(random.Random(number).uniform(0.05, 0.6))
         server.process.kill()
-        await asyncio.wait_for(asyncio.gather(*callers), 20)
+        await asyncio.wait_for(asyncio.gather(*callers), HANG_S)
         await server.ended()
     return checkpoint
 

@@ -21,6 +21,7 @@ from linewarden.diagnostics.captures.ports import Order
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile, Selector, StopReason
 from linewarden.diagnostics.packets.ticket import StartTicket
+from tests.deadlines import FACTOR, HANG_S
 from tests.integration.disks import holding, small_disk
 from tests.rights import live
 
@@ -84,10 +85,10 @@ def _left(folder: Path) -> list[str]:
     return sorted(one.name for one in folder.iterdir())
 
 
-async def _watched(worker: LocalWorker, within_s: float) -> Any:
+async def _watched(worker: LocalWorker) -> Any:
     """Wait for the end, with the heartbeats that a supervisor gives."""
     ended = asyncio.ensure_future(worker.ended())
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(HANG_S):
         while not (await asyncio.wait([ended], timeout=0.5))[0]:
             worker.heartbeat(paused=False)
     return ended.result()
@@ -110,7 +111,7 @@ async def test_a_sealer_that_is_killed_stops_its_worker_at_once(tmp_path: Path) 
     async with _running(workers, _order()) as worker:
         process = worker._capture.process
         os.kill(_sealer_of(workers.path("s1"))[0], signal.SIGKILL)
-        outcome = await _watched(worker, 3)
+        outcome = await _watched(worker)
     assert process.returncode == -signal.SIGKILL
     assert (outcome.reason, outcome.evidence, outcome.detail) == (
         StopReason.WORKER_LOST,
@@ -126,9 +127,9 @@ async def test_a_worker_that_is_killed_leaves_evidence(tmp_path: Path) -> None:
     workers = LocalWorkers(tmp_path)
     async with _running(workers, _order()) as worker:
         _send(20)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5 * FACTOR)
         worker._capture.process.kill()
-        outcome = await _watched(worker, 10)
+        outcome = await _watched(worker)
     assert (outcome.reason, outcome.detail) == (StopReason.WORKER_LOST, CaptureFailure.WORKER_LOST)
     assert outcome.evidence is not None
     assert outcome.tally.written == 20
@@ -142,9 +143,9 @@ async def test_an_end_in_order_is_complete(tmp_path: Path) -> None:
     """A worker that says its last word has said everything."""
     async with _running(LocalWorkers(tmp_path), _order()) as worker:
         _send(5)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3 * FACTOR)
         worker.stop(StopReason.REQUESTED)
-        outcome = await _watched(worker, 10)
+        outcome = await _watched(worker)
     assert (outcome.reason, outcome.detail, outcome.tally.written) == (StopReason.REQUESTED, "", 5)
     assert outcome.evidence is not None
     assert outcome.tally.sound
@@ -161,7 +162,7 @@ async def test_a_disk_that_becomes_full(disk: Path) -> None:
     """The capture ends for that reason, and nothing of it stays; before that nothing unmasked was there."""
     workers = LocalWorkers(disk)
     async with _running(workers, _order()) as worker:
-        ended = asyncio.ensure_future(_watched(worker, 30))
+        ended = asyncio.ensure_future(_watched(worker))
         looked: list[str] = []
         while not ended.done():
             _send(200)
@@ -180,9 +181,9 @@ async def test_a_disk_that_is_full_before(disk: Path) -> None:
             file.write(bytes(4_096))
     async with _running(LocalWorkers(disk), _order()) as worker:
         _send(10)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3 * FACTOR)
         worker.stop(StopReason.REQUESTED)
-        outcome = await _watched(worker, 20)
+        outcome = await _watched(worker)
     assert (outcome.reason, outcome.evidence, outcome.detail) == (StopReason.DISK_LOW, None, CaptureFailure.NO_ROOM)
     assert _left(disk) == ["filling"]
 

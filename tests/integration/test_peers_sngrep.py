@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from linewarden.diagnostics.analysis import Report
+from tests.deadlines import HANG_S
 from tests.integration.test_peers_tshark import each_capture, made_call, masked, needs_captures, report_of
 
 needs_sngrep = pytest.mark.skipif(shutil.which("sngrep") is None, reason="install sngrep to compare with it")
@@ -34,7 +35,7 @@ def _check(file: Path, folder: Path) -> None:
     ours, kept = report_of(file), folder / "kept.pcap"
     # A filter in one word would be an expression to look for in messages.
     command = ["sngrep", "-N", "-I", str(file), "-O", str(kept), *_filter(ours).split()]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=HANG_S, check=True)
     *_, dialogs = re.findall(r"Dialog count: (\d+)", done.stdout)
     assert int(dialogs) == len(ours.ladders)
     assert _messages(report_of(kept)) == _messages(ours)

@@ -23,6 +23,7 @@ from linewarden.diagnostics.analysis import EvidenceFile, Report, analyse
 from linewarden.diagnostics.packets.launch import start_worker
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile
 from linewarden.diagnostics.packets.ticket import KEY_BYTES, StartTicket
+from tests.deadlines import HANG_S
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "data" / "pcap"
 PUBLISHED = sorted(CAPTURES.iterdir()) if CAPTURES.is_dir() else []
@@ -58,7 +59,7 @@ def masked(original: Path, folder: Path) -> Path:
     said.start()
     with os.fdopen(worker.evidence_fd, "rb") as evidence:
         result.write_bytes(evidence.read())
-    status = worker.process.wait(60)
+    status = worker.process.wait(HANG_S)
     said.join()
     for pipe in (worker.process.stdin, worker.process.stdout):
         if pipe is not None:
@@ -75,7 +76,7 @@ def report_of(path: Path) -> Report:
 
 def said_by(*command: str) -> str:
     """What a tool prints. It must not call the file broken."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=True).stdout
 
 
 def fields(path: Path, wanted: str, *names: str) -> list[list[str]]:

@@ -12,6 +12,7 @@ from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import create_tenant, load_first_policy
 from linewarden.v1 import core_pb2
 from linewarden.v1 import policy_pb2 as pb
+from tests.deadlines import HANG_S
 from tests.integration.conftest import OTHER_TENANT, POLICY, TENANT, Client, Site, person, refusal_of, serving
 from tests.integration.past_the_service import written
 
@@ -167,7 +168,7 @@ async def test_large_requests_are_read_only_in_a_place(sqlite_site: Site) -> Non
     ):
         path = "/linewarden.v1.PolicyService/LoadPolicy"
         hold: Any = client.channel.stream_unary(path, pb.LoadPolicyRequest.SerializeToString)
-        held = [hold(metadata=client.metadata, timeout=60) for _ in range(4)]
+        held = [hold(metadata=client.metadata, timeout=HANG_S) for _ in range(4)]
         request = load(POLICY, dry_run=True)
         while (came := await outcome(client, request)) != "OVERLOADED":  # until all four have come to the server
             assert came == ""

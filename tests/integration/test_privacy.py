@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from linewarden.v1 import access_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2
+from tests.deadlines import FACTOR
 from tests.integration.conftest import TENANT, Client, Site, check_request, processes, query_request
 from tests.integration.diagnosing import READER, RULES, Diagnosing, asked, statement
 from tests.unit.diagnostics.consent.test_smtp import Postbox
@@ -152,7 +153,7 @@ async def test_no_personal_value_and_no_address_is_written_anywhere(sqlite_site:
             await talk_nonsense(server.address)
             key = await client.export(tmp_path / "export")
             assert key
-        await asyncio.sleep(0.6)  # the housekeeper indexes and signs
+        await asyncio.sleep(0.6 * FACTOR)  # the housekeeper indexes and signs
         server.terminate()
         assert await server.ended() == 0
     site.storage.close()
@@ -177,7 +178,7 @@ async def test_diagnostics_write_no_personal_value_and_no_address_anywhere(sqlit
         async with Client(server.address, site.token) as client:
             told = await use_diagnostics(client)
             assert await client.export(tmp_path / "export")
-        await asyncio.sleep(0.6)  # the housekeeper indexes and signs
+        await asyncio.sleep(0.6 * FACTOR)  # the housekeeper indexes and signs
         server.terminate()
         assert await server.ended() == 0
     mail.close()

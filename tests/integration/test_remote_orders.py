@@ -24,6 +24,7 @@ from linewarden.v1.worker_pb2_grpc import (
     CaptureWorkerServiceServicer,
     add_CaptureWorkerServiceServicer_to_server,
 )
+from tests.deadlines import HANG_S
 from tests.integration.branches import Branch, prepare
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import IDENTITY, customer
@@ -119,7 +120,7 @@ async def _answers_of(
         attend(replace(enrolment, servers=(f"localhost:{port}",)), lambda _server: None, stop)
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             return [await answers.get() for _ in range(count)]
     finally:
         stop.set()

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from linewarden.v1 import capture_pb2, probe_pb2
+from tests.deadlines import FACTOR, HANG_S
 from tests.integration.branches import Branch, capture_processes, client_of, prepare, until, worker_process
-from tests.integration.captures import SECRET, ended, evidence, send
+from tests.integration.captures import SECRET, ended, evidence, send, written
 from tests.integration.conftest import Site, processes
 from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, open_again
 from tests.integration.sweeps import sweep_until_lost
@@ -33,7 +34,7 @@ async def test_a_capture_at_another_host(branch: Branch) -> None:
     async with branch.attending(enrolment):
         id = await branch.started()
         send(20)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while (await branch.acme.capture(id)).state == capture_pb2.CAPTURE_STATE_RUNNING:
                 looks = [one async for one in _watch(branch.acme, id, 1)]
                 if looks[0].counters.written == 20:
@@ -67,13 +68,13 @@ async def test_a_pause_reaches_another_host(branch: Branch) -> None:
         id = await branch.started()
         send(2)
         await branch.acme.ask("PauseCapture", capture_id=id)
-        await asyncio.sleep(1)
+        await asyncio.sleep(1 * FACTOR)
         send(30)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5 * FACTOR)
         await branch.acme.ask("ResumeCapture", capture_id=id)
-        await asyncio.sleep(1)
+        await asyncio.sleep(1 * FACTOR)
         send(3)
-        await asyncio.sleep(0.3)
+        await written(branch.acme, id, 5)
         await branch.acme.ask("StopCapture", capture_id=id)
         assert (await ended(branch.acme, id)).counters.written == 5
 
@@ -161,7 +162,7 @@ async def test_a_worker_that_is_lost_fails_its_session(branch: Branch) -> None:
     id = await branch.started()
     send(5)
     worker.send_signal(signal.SIGKILL)
-    worker.wait(10)
+    worker.wait(HANG_S)
     capture = await ended(branch.acme, id)
     assert (capture.state, capture.stop_reason) == (
         capture_pb2.CAPTURE_STATE_FAILED,
@@ -173,7 +174,7 @@ async def test_a_worker_that_is_lost_fails_its_session(branch: Branch) -> None:
     await branch.attended(2)
     assert not list(enrolment.spool.iterdir())
     again.send_signal(signal.SIGTERM)
-    assert again.wait(20) == 0
+    assert again.wait(HANG_S) == 0
 
 
 @live
@@ -183,7 +184,7 @@ async def test_a_worker_that_is_told_to_stop_delivers_first(branch: Branch) -> N
     await branch.attended(1)
     id = await branch.started()
     send(5)
-    await asyncio.sleep(0.5)
+    await written(branch.acme, id, 5)
     worker.send_signal(signal.SIGTERM)
     capture = await ended(branch.acme, id)
     assert (capture.state, capture.stop_reason) == (
@@ -191,7 +192,7 @@ async def test_a_worker_that_is_told_to_stop_delivers_first(branch: Branch) -> N
         capture_pb2.CAPTURE_STOP_REASON_LEASE_LOST,
     )
     assert b"MESSAGE sip:bob@example" in await evidence(branch.acme, id)
-    assert await asyncio.to_thread(worker.wait, 20) == 0
+    assert await asyncio.to_thread(worker.wait, HANG_S) == 0
 
 
 @live
@@ -219,10 +220,10 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
         send(5)
         server.kill()
         await acme.client.channel.close()
-        await until(lambda: not capture_processes(id), 25)
-        await until(lambda: not list(enrolment.spool.iterdir()), 25)
+        await until(lambda: not capture_processes(id))
+        await until(lambda: not list(enrolment.spool.iterdir()))
         worker.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(worker.wait, 20)
+        await asyncio.to_thread(worker.wait, HANG_S)
     before = len(sqlite_site.entries())
     async with open_again(sqlite_site, **settings) as (acme, running):
         assert (await acme.capture(id)).state == capture_pb2.CAPTURE_STATE_RUNNING
@@ -243,7 +244,7 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
 
 async def _watch(acme: Diagnosing, id: str, most: int) -> AsyncIterator[capture_pb2.WatchCaptureResponse]:
     request = acme.request("WatchCapture", "admin", capture_id=id)
-    call = acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=10)
+    call = acme.stub.WatchCapture(request, metadata=acme.client.metadata, timeout=HANG_S)
     seen = 0
     async for look in call:
         yield look

@@ -21,6 +21,7 @@ from linewarden.v1 import capture_pb2, probe_pb2, worker_pb2
 from linewarden.v1.worker_pb2_grpc import (
     CaptureWorkerServiceStub,
 )
+from tests.deadlines import HANG_S
 from tests.integration.branches import Branch, prepare, until
 from tests.integration.captures import ended
 from tests.integration.conftest import Site
@@ -101,7 +102,7 @@ class Puppet:
 
     async def hear(self, kind: str) -> Any:
         """Wait for a message of a kind."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             async for message in self.call:
                 if message.HasField(kind):
                     return getattr(message, kind)
@@ -110,7 +111,7 @@ class Puppet:
     async def deliver(self, capture: str, content: bytes) -> Any:
         """Deliver bytes as evidence."""
         part = worker_pb2.DeliverEvidenceRequest(capture_id=capture, content=content)
-        return await self.stub.DeliverEvidence(iter([part]), timeout=10)
+        return await self.stub.DeliverEvidence(iter([part]), timeout=HANG_S)
 
     async def _said(self) -> AsyncIterator[worker_pb2.ConnectRequest]:
         while True:
@@ -175,7 +176,7 @@ async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(b
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         parts = (worker_pb2.DeliverEvidenceRequest(capture_id=id, content=bytes(1 << 20)) for _ in range(9))
         with pytest.raises(grpc.aio.AioRpcError):
-            await made.stub.DeliverEvidence(parts, timeout=10)
+            await made.stub.DeliverEvidence(parts, timeout=HANG_S)
         await until(lambda: not branch.files())
         came = await made.deliver(id, b"sealed")
         assert (came.sealed_bytes, came.sealed_sha256) == (6, hashlib.sha256(b"sealed").hexdigest())
@@ -236,7 +237,7 @@ async def _attend_once(
     hello = first or worker_pb2.ConnectRequest(hello=worker_pb2.WorkerHello(protocol=PROTOCOL))
     async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
         stub: Any = CaptureWorkerServiceStub(channel)
-        async for _message in stub.Connect(iter([hello]), timeout=10):
+        async for _message in stub.Connect(iter([hello]), timeout=HANG_S):
             return
 
 
@@ -290,7 +291,7 @@ async def test_two_deliveries_of_one_capture_do_not_meet(branch: Branch) -> None
             while content := await more.get():
                 yield worker_pb2.DeliverEvidenceRequest(capture_id=id, content=content)
 
-        first: Any = made.stub.DeliverEvidence(parts(), timeout=20)
+        first: Any = made.stub.DeliverEvidence(parts(), timeout=HANG_S)
         more.put_nowait(b"sea")
         await until(lambda: branch.evidence.exists() and bool(list(branch.evidence.glob("*.part"))))
         with pytest.raises(grpc.aio.AioRpcError):

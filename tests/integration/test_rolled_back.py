@@ -20,6 +20,7 @@ from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import create_tenant, load_first_policy, revoke_key
 from linewarden.server.storage import open_storage
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
+from tests.deadlines import HANG_S
 from tests.integration.backups import Backup
 from tests.integration.conftest import (
     OTHER_TENANT,
@@ -51,13 +52,13 @@ async def reason(client: Client, subject: str = "bob", **more: object) -> str:
 async def health_of(client: Client) -> int:
     """What health says of the server as a whole."""
     stub = health_pb2_grpc.HealthStub(client.channel)
-    answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HANG_S)
     return int(answer.status)
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait until a condition holds."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(HANG_S):
         while not await holds():  # noqa: ASYNC110 - another process makes it hold
             await asyncio.sleep(0.05)
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from linewarden.cli import main
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
+from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Site, person, refusal_of, serving
 
 
@@ -22,7 +23,7 @@ def _restore(old: Path, database: Path) -> None:
 
 
 async def _silence() -> AsyncIterator[access_pb2.CheckStreamRequest]:
-    await asyncio.sleep(30)
+    await asyncio.sleep(HANG_S)
     yield access_pb2.CheckStreamRequest()
 
 
@@ -34,10 +35,10 @@ async def test_a_stream_without_a_key_ends_before_anything_is_read(sqlite_site: 
         grpc.aio.insecure_channel(running.addresses[0]) as channel,
     ):
         stub = AccessServiceStub(channel)
-        calls = [stub.CheckStream(_silence(), metadata=(), timeout=20) for _ in range(40)]
+        calls = [stub.CheckStream(_silence(), metadata=(), timeout=HANG_S) for _ in range(40)]
         for call in calls:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await asyncio.wait_for(call.read(), 5)
+                await asyncio.wait_for(call.read(), HANG_S)
             assert refusal_of(refused.value).reason == "CREDENTIALS_INVALID"
         assert (await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.effect
 

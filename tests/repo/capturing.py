@@ -11,6 +11,7 @@ from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.diagnostics.states import Event
 from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2, terms_pb2
 from tests.contract_calls import Stubs, request_type
+from tests.deadlines import HANG_S
 from tests.rights import may_capture
 
 #: What the policy of the template lacks: a second administrator, and somebody who may read evidence.
@@ -123,16 +124,16 @@ class Customer:
             self._ask(step, capture_id=id)
         self._await_end(id)
         request = self._message("ReadEvidence", _SOMEONE, capture_id=id)
-        assert list(self._stub.ReadEvidence(request, metadata=self._metadata, timeout=10))
+        assert list(self._stub.ReadEvidence(request, metadata=self._metadata, timeout=HANG_S))
 
     def _await_end(self, id: str) -> None:
         request = self._message("WatchCapture", _SOMEONE, capture_id=id)
-        for _look in self._stub.WatchCapture(request, metadata=self._metadata, timeout=20):
+        for _look in self._stub.WatchCapture(request, metadata=self._metadata, timeout=HANG_S):
             pass
 
     def _ask(self, method: str, subject: str = "admin", /, **fields: Any) -> Any:
         request = self._message(method, core_pb2.Subject(id=subject), **fields)
-        return getattr(self._stub, method)(request, metadata=self._metadata, timeout=20)
+        return getattr(self._stub, method)(request, metadata=self._metadata, timeout=HANG_S)
 
     def _refused(self, method: str, code: grpc.StatusCode, **fields: Any) -> None:
         with pytest.raises(grpc.RpcError) as caught:

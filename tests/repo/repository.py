@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.deadlines import HANG_S
+
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Folders that hold what was made, not what was written.
@@ -35,5 +37,5 @@ def run_tool(name: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.Comple
     """Run a program of this environment, for a minute at most; output and errors come together."""
     call = [str(Path(sys.executable).parent / name), *arguments]
     return subprocess.run(
-        call, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+        call, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HANG_S
     )

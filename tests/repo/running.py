@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-#: A block of the README is some fifteen commands, and the machine may be busy.
-_WAIT_S = 180
+from tests.deadlines import HANG_S
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,14 @@ class Service:
             check=False,
             capture_output=True,
             text=True,
-            timeout=_WAIT_S,
+            timeout=HANG_S,
         )
 
 
 def initialize(home: Path) -> None:
     """Make a service, unless there is one."""
     call = [sys.executable, "-m", "linewarden.cli", "init", "var/linewarden", "--keep"]
-    subprocess.run(call, cwd=home, env=_environment(), check=True, timeout=_WAIT_S)
+    subprocess.run(call, cwd=home, env=_environment(), check=True, timeout=HANG_S)
 
 
 @contextmanager
@@ -53,7 +52,7 @@ def serving(home: Path, **settings: str) -> Iterator[Service]:
             yield Service(home, address, server.stderr.readline().strip() if more and server.stderr else "")
         finally:
             server.terminate()
-            server.communicate(timeout=_WAIT_S)
+            server.communicate(timeout=HANG_S)
 
 
 @contextmanager
@@ -67,7 +66,7 @@ def attending(folder: Path) -> Iterator[None]:
             yield
         finally:
             worker.terminate()
-            worker.communicate(timeout=_WAIT_S)
+            worker.communicate(timeout=HANG_S)
 
 
 def _address(server: "subprocess.Popen[str]") -> str:

@@ -13,6 +13,7 @@ from repository import run_tool
 from linewarden.authz.model import Verb
 from linewarden.server.errors import TABLE
 from linewarden.v1.error_reason_pb2 import ErrorReason
+from tests.deadlines import HANG_S
 
 _REASONS = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118 - no dict
 _WORD = re.compile(r"\b[A-Z]{2,}(?:_[A-Z]+)*\b")
@@ -68,7 +69,7 @@ def test_the_contract_names_the_status_that_the_server_sends() -> None:
 def test_the_generated_code_is_fresh(tmp_path: Path) -> None:
     """protos/gen is what the protos make, file by file."""
     environment = os.environ | {"PYTHON": sys.executable}
-    subprocess.run(["sh", str(PROTOS / "generate.sh"), str(tmp_path)], env=environment, check=True, timeout=60)
+    subprocess.run(["sh", str(PROTOS / "generate.sh"), str(tmp_path)], env=environment, check=True, timeout=HANG_S)
     assert _contents(PROTOS / "gen") == _contents(tmp_path)
 
 

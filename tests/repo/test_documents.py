@@ -158,6 +158,7 @@ def test_the_policy_in_the_readme_is_a_policy(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_first_calls_work_as_written(service: Service) -> None:
     """Who types what the README says sees what it says."""
     done = service.run("bash", "-c", _first_calls())
@@ -171,6 +172,7 @@ def test_the_first_calls_work_as_written(service: Service) -> None:
     assert asked.stdout.startswith("EFFECT_ALLOW as decision "), asked.stderr
 
 
+@pytest.mark.slow
 def test_the_log_is_verified_as_written(service: Service) -> None:
     """The commands of the README export and verify a real log, and each of them succeeds."""
     verifying = next(block for block in _blocks(README, "sh") if "audit verify" in block)
@@ -180,6 +182,7 @@ def test_the_log_is_verified_as_written(service: Service) -> None:
 
 
 @live
+@pytest.mark.slow
 def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
     """Who types what the README says has a capture opened, analysed and verified, and all of it in the log."""
     operator, customer, capture, auditor = _capture_blocks()
@@ -196,6 +199,7 @@ def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"var"}
 
 
+@pytest.mark.slow
 def test_a_worker_at_another_host_works_as_written(tmp_path: Path) -> None:
     """Who pastes what the README says has a worker that attends, asks from its host, and captures there."""
     operator, customer, capture, _auditor = _capture_blocks()

@@ -31,6 +31,7 @@ from linewarden.server.workers.certificates import make_authority
 from linewarden.v1 import access_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
+from tests.deadlines import HANG_S
 from tests.rights import may_capture
 
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
@@ -277,23 +278,23 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
             ],
             remove=["bind role:supervisor_sales role:user"],
         )
-        version = policy.ChangePolicy(change, metadata=key, timeout=10).policy
-        access.CheckBatch(_batch(), metadata=key, timeout=10)
+        version = policy.ChangePolicy(change, metadata=key, timeout=HANG_S).policy
+        access.CheckBatch(_batch(), metadata=key, timeout=HANG_S)
         Customer(channel, key).use_everything()
         for zone in ("office", "elsewhere"):
-            access.Check(_check_request(zone), metadata=key, timeout=10)
+            access.Check(_check_request(zone), metadata=key, timeout=HANG_S)
         for _ in range(300):  # so that the export has a full bundle
-            access.Check(_check_request(), metadata=key, timeout=10)
+            access.Check(_check_request(), metadata=key, timeout=HANG_S)
         for request, metadata in (
             (_check_request("Not A Zone"), key),
             (_check_request(), (("authorization", "Bearer lw_0_0"),)),
         ):
             with pytest.raises(grpc.RpcError):
-                access.Check(request, metadata=metadata, timeout=10)
+                access.Check(request, metadata=metadata, timeout=HANG_S)
         asked = policy_pb2.GetPolicyRequest(
             header=core_pb2.RequestHeader(tenant="example", subject=core_pb2.Subject(id="auditor"))
         )
-        read = policy.GetPolicy(asked, metadata=key, timeout=10)
+        read = policy.GetPolicy(asked, metadata=key, timeout=HANG_S)
         return version, {one.id: one.text for one in read.statements}
 
 

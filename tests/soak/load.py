@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 
 from linewarden.audit.verify import verify_export
+from tests.deadlines import HANG_S
 from tests.integration.conftest import Client, Server, Site, processes
 from tests.integration.test_kill import Answered, effects_by_decision
 
@@ -47,7 +48,7 @@ async def load(site: Site, address: Callable[[], str], answered: Answered) -> As
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(asyncio.gather(*callers), 60)
+        await asyncio.wait_for(asyncio.gather(*callers), HANG_S)
 
 
 async def until_answered(answered: Answered) -> None:

@@ -9,6 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from linewarden.v1 import access_pb2, access_pb2_grpc
+from tests.deadlines import HANG_S
 from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Site, processes
 from tests.integration.floods import OK, bearer, channels, flooding, outcome_of, question, quiet_calls
 
@@ -71,7 +72,7 @@ async def test_thousands_of_watchers_without_a_key_cost_callers_no_call(sqlite_s
         stubs = [health_pb2_grpc.HealthStub(one) for one in strangers]
         watches = [stubs[n % 5].Watch(health_pb2.HealthCheckRequest()) for n in range(4_000)]
         assert await quiet_calls(client.channel, sqlite_site.token, 20, TENANT) == [OK] * 20
-        health = health_pb2_grpc.HealthStub(client.channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        health = health_pb2_grpc.HealthStub(client.channel).Check(health_pb2.HealthCheckRequest(), timeout=HANG_S)
         assert await outcome_of(health) == OK
         for watch in watches:
             watch.cancel()

@@ -16,6 +16,7 @@ from linewarden.audit import directory
 from linewarden.authz import snapshot
 from linewarden.server.names import TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, core_pb2, policy_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Site, make_site, person, processes
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
@@ -97,23 +98,23 @@ async def test_memory_under_every_attack_at_once(attacked: Site) -> None:
     async with processes(attacked) as (server,), Client(server.address, attacked.token) as client:
         parts = statements()
         for lines in parts:
-            await client.call(client.policy.ChangePolicy, _change(lines), within_s=60)
+            await client.call(client.policy.ChangePolicy, _change(lines), within_s=HANG_S)
         loaded = memory_of(server.process.pid)
 
         async def zones() -> None:
             request = check(f"p{rng.randrange(PERSONS)}", f"x{next(numbers)}", f"z{rng.randrange(2 * ZONES)}")
-            await client.call(client.access.Check, request, within_s=30)
+            await client.call(client.access.Check, request, within_s=HANG_S)
 
         async def items() -> None:
             request = check(f"p{rng.randrange(PERSONS)}", f"i{rng.randrange(2_000)}", f"u{next(numbers)}")
-            await client.call(client.access.Check, request, within_s=30)
+            await client.call(client.access.Check, request, within_s=HANG_S)
 
         async def strangers() -> None:
-            await client.call(client.access.Check, check("s" * 200 + str(next(numbers)), "1", ""), within_s=30)
+            await client.call(client.access.Check, check("s" * 200 + str(next(numbers)), "1", ""), within_s=HANG_S)
 
         async def batches() -> None:
             names = ["n" * 200 + str(next(numbers)) for _ in range(rng.choice([900, 2_000, 8_500]))]
-            await client.call(client.access.CheckBatch, batch(names), within_s=30)
+            await client.call(client.access.CheckBatch, batch(names), within_s=HANG_S)
 
         async def page() -> None:
             many = access_pb2.CheckBatchRequest(
@@ -122,7 +123,7 @@ async def test_memory_under_every_attack_at_once(attacked: Site) -> None:
             many.header.context.network_zone = f"z{rng.randrange(ZONES)}"
             for n in range(50):
                 many.items.add(verb=VERB_NUMBERS["play"], resource=check("x", f"i{n}", "").resource)
-            await client.call(client.access.CheckBatch, many, within_s=30)
+            await client.call(client.access.CheckBatch, many, within_s=HANG_S)
 
         until = time.monotonic() + SECONDS
         attacks = [*[zones] * 8, *[items] * 8, *[strangers] * 4, *[batches] * 4, *[page] * 2]

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from tests.deadlines import HANG_S
 from tests.integration.conftest import Client, Server, Site, make_site, processes, refusal_of
 from tests.integration.test_faults import Postgres
 
@@ -139,14 +140,14 @@ async def copied(source: Path, target: Path) -> None:
 
 async def until_answered(client: Client) -> None:
     """Wait until the service is back by itself."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while await reasons(client, 1) != {"answered"}:  # noqa: ASYNC110 - another process makes it so
             await asyncio.sleep(0.1)
 
 
 async def until_reachable(client: Client) -> None:
     """Wait until the database can be reached, whatever is said then; no answer may come."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         while (found := await reasons(client, 1)) != {"LOG_ROLLED_BACK"}:
             assert "answered" not in found
             await asyncio.sleep(0.1)

@@ -8,17 +8,16 @@ import pytest
 from linewarden.audit.errors import LogOverloaded, LogUnavailable
 from linewarden.audit.pace import paced
 from linewarden.audit.shares import ALL_BYTES, LARGE_BYTES, LEAST_BYTES, TENANT_BYTES, TENANT_THREADS, THREADS, Shares
-
-PATIENCE_S = 30.0
+from tests.deadlines import HANG_S
 
 
 async def test_one_tenant_leaves_threads_for_others() -> None:
     """However much work one tenant has, another's is begun at once."""
     shares, end = Shares(), threading.Event()
     with shares.admitted(1) as busy, shares.admitted(2) as quiet:
-        long = [asyncio.create_task(busy.run(PATIENCE_S, end.wait)) for _ in range(3 * THREADS)]
+        long = [asyncio.create_task(busy.run(HANG_S, end.wait)) for _ in range(3 * THREADS)]
         await asyncio.sleep(0)
-        assert await quiet.run(PATIENCE_S, lambda: "done") == "done"
+        assert await quiet.run(HANG_S, lambda: "done") == "done"
         end.set()
         assert await asyncio.gather(*long) == [True] * len(long)
 
@@ -35,9 +34,9 @@ async def test_large_work_is_done_one_at_a_time() -> None:
         together[0] -= 1
 
     with shares.admitted(1, LARGE_BYTES) as one, shares.admitted(2, LARGE_BYTES) as two, shares.admitted(3) as small:
-        running = [asyncio.create_task(share.run(PATIENCE_S, work)) for share in (one, two, one, two)]
+        running = [asyncio.create_task(share.run(HANG_S, work)) for share in (one, two, one, two)]
         await asyncio.sleep(0)
-        assert await small.run(PATIENCE_S, lambda: "done") == "done"
+        assert await small.run(HANG_S, lambda: "done") == "done"
         end.set()
         await asyncio.gather(*running)
     assert together == [0, 1]
@@ -48,11 +47,11 @@ async def test_tenants_take_turns() -> None:
     shares, gate = Shares(), threading.Event()
     order: list[int] = []
     with shares.admitted(0) as zero, shares.admitted(1) as one, shares.admitted(2) as two, shares.admitted(3) as three:
-        filled = [asyncio.create_task(share.run(PATIENCE_S, gate.wait)) for share in (zero, zero, three, three)]
+        filled = [asyncio.create_task(share.run(HANG_S, gate.wait)) for share in (zero, zero, three, three)]
         await asyncio.sleep(0)
-        many = [asyncio.create_task(one.run(PATIENCE_S, order.append, 1)) for _ in range(20)]
+        many = [asyncio.create_task(one.run(HANG_S, order.append, 1)) for _ in range(20)]
         await asyncio.sleep(0)
-        late = asyncio.create_task(two.run(PATIENCE_S, order.append, 2))
+        late = asyncio.create_task(two.run(HANG_S, order.append, 2))
         await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(*filled, *many, late)
@@ -111,17 +110,17 @@ async def test_work_that_waits_in_vain_is_dropped() -> None:
             ended.set()
 
     with shares.admitted(1) as share:
-        blocked = asyncio.create_task(share.run(PATIENCE_S, end.wait))
-        running = asyncio.create_task(share.run(PATIENCE_S, endless))
+        blocked = asyncio.create_task(share.run(HANG_S, end.wait))
+        running = asyncio.create_task(share.run(HANG_S, endless))
         await asyncio.to_thread(begun.wait)
         never: list[int] = []
         with pytest.raises(LogUnavailable):
             await share.run(0.01, never.append, 1)
         running.cancel()
-        assert await asyncio.to_thread(ended.wait, PATIENCE_S)
+        assert await asyncio.to_thread(ended.wait, HANG_S)
         end.set()
         await blocked
-        assert await share.run(PATIENCE_S, lambda: "done") == "done"
+        assert await share.run(HANG_S, lambda: "done") == "done"
         assert never == []
 
 
@@ -132,4 +131,4 @@ async def test_faults_come_to_the_request() -> None:
         raise KeyError("wrong")
 
     with Shares().admitted(1) as share, pytest.raises(KeyError):
-        await share.run(PATIENCE_S, wrong)
+        await share.run(HANG_S, wrong)

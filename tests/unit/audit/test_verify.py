@@ -18,6 +18,7 @@ from linewarden.audit.merkle import EMPTY_ROOT, Frontier, consistency_proof, inc
 from linewarden.audit.note import Checkpoint, Signer, sign_checkpoint
 from linewarden.audit.tiles import TileReader, tree_files
 from linewarden.audit.verify import verify_entry, verify_export, verify_growth
+from tests.deadlines import HANG_S
 
 _SIGNER = Signer("linewarden.example/3f1c", bytes(range(32)))
 _ORIGIN = _SIGNER.verifier.name
@@ -443,13 +444,13 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     entries = [b'{"a":"%s","kind":"x","time":%d,"v":1}' % (b"a" * 1_000, number) for number in range(8_192)]
     export = _write(tmp_path / "export", entries)
     run = [sys.executable, "-c", code, str(export), _KEY]
-    done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=HANG_S)
     assert int(done.stdout) < 3 * 2**20
 
 
 def _modules_after_import() -> Iterator[str]:
     code = "import sys, linewarden.audit.verify; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=HANG_S)
     yield from done.stdout.split()
 
 

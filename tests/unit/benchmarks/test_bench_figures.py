@@ -18,6 +18,8 @@ from rounds import Series, alternate, figure, ratio
 from section import Goal, Section
 from workload import framed
 
+from tests.deadlines import HANG_S
+
 H2LOAD = """\
 finished in 532.10ms, 3758.69 req/s, 1.10MB/s
 requests: 2000 total, 2000 started, 2000 done, {succeeded} succeeded, {failed} failed, 0 errored, 0 timeout
@@ -118,7 +120,7 @@ async def test_the_process_of_our_own_makes_every_call(tmp_path: Path) -> None:
     frame.write_bytes(framed(b"question"))
     call = [sys.executable, str(load_process.__file__), f"127.0.0.1:{port}", "test/Echo", str(frame), "2", "3", "40"]
     done = await asyncio.to_thread(
-        subprocess.run, call, input="secret", check=True, capture_output=True, text=True, timeout=60
+        subprocess.run, call, input="secret", check=True, capture_output=True, text=True, timeout=HANG_S
     )
     await server.stop(None)
     result = json.loads(done.stdout)

@@ -26,6 +26,7 @@ from linewarden.diagnostics.evidence.sealing import pyrage, seal
 from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
 from linewarden.v1.capture_pb2_grpc import CaptureServiceServicer, add_CaptureServiceServicer_to_server
+from tests.deadlines import HANG_S
 
 TICKET = hashlib.sha256(b"ticket").digest()
 MEBIBYTE = 1 << 20
@@ -72,6 +73,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
     identity: Any = pyrage.x25519.Identity.generate()
     (tmp_path / "identity").write_text(str(identity))
     (tmp_path / "other").write_text(str(pyrage.x25519.Identity.generate()))
+    for name in ("identity", "other"):
+        (tmp_path / name).chmod(0o600)
     plain, sealed = b"x" * (32 * MEBIBYTE), io.BytesIO()
     made = seal(io.BytesIO(plain), sealed, [str(identity.to_public())], TICKET)
     content = sealed.getvalue()
@@ -194,7 +197,7 @@ def test_a_terminal_asks_for_the_purpose(server: Server, tmp_path: Path) -> None
     os.write(terminal, b"curiosity\nlegal\n")
     call = [sys.executable, "-m", "linewarden.cli", *server.call("fetch", str(tmp_path / "a.age"))]
     environment = os.environ | {"LINEWARDEN_KEY": "lw_1_1"}
-    done = subprocess.run(call, stdin=own, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(call, stdin=own, env=environment, capture_output=True, text=True, timeout=HANG_S, check=False)
     os.close(own)
     os.close(terminal)
     assert (done.returncode, done.stdout) == (0, "")

@@ -48,6 +48,7 @@ from linewarden.diagnostics.recorder import ServiceRecorder
 from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.store import schema
 from linewarden.diagnostics.store.records import RecordStore
+from tests.deadlines import HANG_S
 
 LOG = 1
 SECOND = 1_000_000
@@ -209,7 +210,7 @@ class Office:
         )
         for number, tenant in enumerate(("", "acme")):
             self.log.create(tenant, f"origin-{number}", 1)
-        self.writer = Writer(self.log, batch_limit=64, queue_limit=1_000, timeout_s=5)
+        self.writer = Writer(self.log, batch_limit=64, queue_limit=1_000, timeout_s=HANG_S)
         self.directory = Directory(PersonStore(self.log), Keyring(bytes(32)), self.writer)
         self.repository, self.private_values = Repository(RecordStore(self.log)), PrivateValues(self.directory)
         ids = iter(range(1_000_000))
@@ -314,7 +315,7 @@ class Office:
 
     async def ended(self, id: str) -> Capture:
         """Wait until a capture has ended."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             capture = self.capture(id)
             while capture.ended_us is None:
                 await asyncio.sleep(0.01)

@@ -14,7 +14,9 @@ from linewarden.diagnostics.errors import FilterInvalid, LimitTooHigh, SelectorN
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile, StopReason, Transport
 from linewarden.diagnostics.places import Place, may_probe, selector_of
 
-_TEXT = st.text(max_size=20).filter(lambda text: text.isprintable())
+#: What str.isprintable() takes.
+_PRINTABLE = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+_TEXT = st.text(_PRINTABLE, max_size=20)
 _NUMBER = st.integers(0, 2**53)
 _WANTED = st.builds(
     PacketSelector,

@@ -9,6 +9,7 @@ import pytest
 from linewarden.server.callers import Callers
 from linewarden.server.credentials import KeySet, new_key
 from linewarden.server.errors import CredentialsInvalid
+from tests.deadlines import HANG_S
 
 _NOW_US = 1_000_000
 
@@ -25,7 +26,7 @@ class Store:
     def load(self) -> KeySet:
         """Read them."""
         self.reads += 1
-        assert self.held.wait(10)
+        assert self.held.wait(HANG_S)
         return self.keys
 
 

@@ -18,6 +18,7 @@ from linewarden.server import errors as server
 from linewarden.server.errors import TABLE, InvalidRequest, Violation, reason_of
 from linewarden.server.grpc_status import DOMAIN, abort, refusal
 from linewarden.v1.error_reason_pb2 import ErrorReason
+from tests.deadlines import HANG_S
 
 #: The metadata that callers and proxies allow by default, bytes.
 _METADATA_LIMIT = 8 * 1024
@@ -115,7 +116,7 @@ async def _status(service: Any, error: Exception) -> tuple[grpc.aio.AioRpcError,
     errors, call = service
     errors[:] = [error]
     with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await call(b"", timeout=10)
+        await call(b"", timeout=HANG_S)
     status = status_pb2.Status()
     trailers = failed.value.trailing_metadata()
     status.ParseFromString(dict(trailers)[rpc_status.GRPC_DETAILS_METADATA_KEY])

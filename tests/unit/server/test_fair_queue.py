@@ -8,6 +8,7 @@ import pytest
 
 from linewarden.audit.errors import LogOverloaded
 from linewarden.server.fair_queue import ACTIVE_S, FairQueue
+from tests.deadlines import HANG_S
 
 
 class Clock:
@@ -183,7 +184,7 @@ async def test_a_caller_that_goes_away_as_its_turn_comes_loses_no_place() -> Non
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert admission.inside == 0
-    await asyncio.wait_for(admission.enter("c", ""), 1)
+    await asyncio.wait_for(admission.enter("c", ""), HANG_S)
 
 
 async def test_no_request_waits_for_ever() -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from linewarden.server import log
 from linewarden.server.log import configure
+from tests.deadlines import HANG_S
 
 _NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
@@ -198,7 +199,7 @@ def test_what_nobody_caught_does_not_speak(lines: Lines) -> None:
 def test_the_end_of_a_process_does_not_speak() -> None:
     """An exception that ends the process is told by class and place, on stderr, and the exit code says failure."""
     code = "from linewarden.server.log import configure; configure('info', 'json')\nraise ValueError('alice')"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S, check=False)
     (line,) = ended.stderr.splitlines()
     assert json.loads(line)["error"] == "ValueError"
     assert "alice" not in line
@@ -212,7 +213,7 @@ def test_all_that_is_printed_to_stderr_goes_into_the_text_log() -> None:
         "configure('info', 'json'); click.echo('first', err=True); print('second', file=sys.stderr)\n"
         "structlog.get_logger().info('third')"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S, check=True)
     first, second, third = ended.stderr.splitlines()
     assert (first, second, json.loads(third)["event"]) == ("first", "second", "third")
 
@@ -243,4 +244,4 @@ def test_nothing_is_configured_by_an_import() -> None:
         "import linewarden.server.log\n"
         "assert before == (sys.excepthook, structlog.is_configured(), logging.root.handlers)"
     )
-    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+    subprocess.run([sys.executable, "-c", code], timeout=HANG_S, check=True)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from linewarden.server import log_stream
 from linewarden.server.log_stream import Descriptor, LossyStream
+from tests.deadlines import HANG_S
 
 
 class Sink:
@@ -64,12 +65,12 @@ def test_a_file_that_takes_nothing_makes_no_writer_wait(sink: Sink) -> None:
     sink.open.clear()
     stream = streaming(sink)
     stream.write("held\n")
-    assert sink.entered.wait(60)
+    assert sink.entered.wait(HANG_S)
     line = "x" * 1023 + "\n"
     for _ in range(2 * log_stream.MAX_WAITING_BYTES // len(line)):
         stream.write(line)
     sink.open.set()
-    assert stream.drain(60)
+    assert stream.drain(HANG_S)
     stream.write("later\n")
     stream.end()
     lines = sink.taken.decode().splitlines(keepends=True)
@@ -86,7 +87,7 @@ def test_a_file_that_fails_costs_lines_that_are_counted(sink: Sink, number: int)
     sink.fault = OSError(number, "no")
     stream.write("one\ntwo\n")
     stream.write("three")
-    assert stream.drain(60)
+    assert stream.drain(HANG_S)
     sink.fault = None
     stream.write("four\n")
     stream.end()
@@ -117,7 +118,7 @@ def test_what_is_collected_while_the_stream_works_may_speak(sink: Sink) -> None:
     for _ in range(3000):
         Odd()
         stream.write("line\n")
-    stream.end(60)
+    stream.end(HANG_S)
     assert sink.taken.count(b"line\n") == 3000
 
 
@@ -157,7 +158,7 @@ def test_a_full_device_costs_lines() -> None:
     device = os.open("/dev/full", os.O_WRONLY)
     stream = LossyStream(Descriptor(device), lambda _lost: "")
     stream.write("line\n")
-    assert stream.drain(60)
+    assert stream.drain(HANG_S)
     stream.end()
     os.close(device)
 
@@ -180,5 +181,5 @@ def test_the_notice_stands_where_the_lines_are_missing() -> None:
     stream.write("later\n")
     for _ in range(3):
         permits.release()
-    stream.end(60)
+    stream.end(HANG_S)
     assert taken == [half.encode(), half.encode(), b"lost 1\n", b"later\n"]

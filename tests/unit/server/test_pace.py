@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 from linewarden.server.pace import Pace
+from tests.deadlines import HANG_S
 
 
 async def test_one_passes_in_a_turn() -> None:
@@ -28,7 +29,7 @@ async def test_those_beyond_the_bound_do_not_wait() -> None:
     pace = Pace(max_waiting=2)
     waiting = [asyncio.create_task(pace.turn()) for _ in range(2)]
     await asyncio.sleep(0)
-    await asyncio.wait_for(pace.turn(), 1)
+    await asyncio.wait_for(pace.turn(), HANG_S)
     await asyncio.gather(*waiting)
 
 
@@ -38,5 +39,5 @@ async def test_a_caller_that_goes_away_takes_no_turn() -> None:
     gone, stays = asyncio.create_task(pace.turn()), asyncio.create_task(pace.turn())
     await asyncio.sleep(0)
     gone.cancel()
-    await asyncio.wait_for(stays, 1)
-    await asyncio.wait_for(pace.turn(), 1)
+    await asyncio.wait_for(stays, HANG_S)
+    await asyncio.wait_for(pace.turn(), HANG_S)

@@ -23,6 +23,7 @@ from linewarden.server.tls import (
     server_credentials,
     write_new,
 )
+from tests.deadlines import HANG_S
 
 _NOW = datetime.now(UTC)
 _FILES = ("ca.crt", "server.crt", "server.key")
@@ -100,7 +101,7 @@ async def _serve(credentials: grpc.ServerCredentials) -> tuple[grpc.aio.Server, 
 async def _call(target: str, credentials: grpc.ChannelCredentials) -> bytes:
     async with grpc.aio.secure_channel(target, credentials) as channel:
         echo: Any = channel.unary_unary("/test.Echo/Echo")
-        return bytes(await echo(b"hello", timeout=5))
+        return bytes(await echo(b"hello", timeout=HANG_S))
 
 
 async def test_a_client_that_trusts_the_authority_gets_through(folder: Path) -> None:

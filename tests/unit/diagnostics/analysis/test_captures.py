@@ -24,6 +24,7 @@ from linewarden.diagnostics.analysis.attempts import AuthOutcome
 from linewarden.diagnostics.analysis.calls import CallState, Side
 from linewarden.diagnostics.packets.mask import Masker
 from linewarden.diagnostics.packets.model import Profile, Selector
+from tests.deadlines import HANG_S
 
 CAPTURES = Path(__file__).parents[5] / "shared" / "data" / "pcap"
 TSHARK = shutil.which("tshark")
@@ -74,7 +75,7 @@ def _report_of(name: str) -> Report:
 
 def _tshark(name: str, *arguments: str) -> str:
     command = [str(TSHARK), "-n", "-r", str(CAPTURES / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=True).stdout
 
 
 def _tshark_streams(name: str, *options: str) -> dict[tuple[str, str, int], tuple[int, int, float, float, float]]:

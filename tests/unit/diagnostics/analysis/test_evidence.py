@@ -13,6 +13,7 @@ from linewarden.diagnostics.analysis.report import Capture
 from linewarden.diagnostics.packets import pcapng
 from linewarden.diagnostics.packets.errors import SourceUnusable
 from linewarden.diagnostics.packets.model import Interface
+from tests.deadlines import HANG_S
 
 SECOND = 1_000_000_000
 PROBE = b"OPTIONS sip:b SIP/2.0\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n\r\n"
@@ -73,7 +74,7 @@ def test_analysis_needs_no_scapy():
         "import sys, linewarden.diagnostics.analysis\n"
         f"sys.exit(any(name.partition('.')[0] in {forbidden!r} for name in sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=HANG_S, check=False).returncode == 0
 
 
 def test_a_pause_is_told_and_takes_the_score_of_its_streams():

@@ -2,7 +2,6 @@
 
 import random
 import struct
-import time
 import tracemalloc
 from collections.abc import Iterator
 
@@ -20,6 +19,7 @@ from linewarden.diagnostics.analysis import (
     render_ladder,
     render_report,
 )
+from tests.deadlines import bounded_work
 
 SMALL = Limits(messages=500, dialogs=50, messages_per_ladder=20, streams=20, candidates=20, announcements=50)
 HEAD = "INVITE sip:b@h SIP/2.0\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCSeq: 1 INVITE\r\n"
@@ -59,12 +59,11 @@ def test_a_hundred_thousand_calls_hold_bounded_memory():
     _, small = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     tracemalloc.start()
-    begin = time.perf_counter()
-    report = _run(flood(5_000))
+    with bounded_work():
+        report = _run(flood(5_000))
     _, large = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert large < 1.5 * small
-    assert time.perf_counter() - begin < 20
     counted = dict(report.omitted)
     assert len(report.calls) == 50
     assert counted[Omission.SIP_OVER_LIMIT] == 4_500
@@ -95,10 +94,8 @@ def _seeds() -> list[bytes]:
 
 def test_mutated_frames_never_raise():
     """Bits flipped, bytes cut, doubled and moved in SIP, SDP, RTP, RTCP, TCP and fragments harm nothing."""
-    chance, pool, begin = random.Random(1), _seeds(), time.perf_counter()
-    rounds = 0
-    while rounds < 60 and time.perf_counter() - begin < 8:
-        rounds += 1
+    chance, pool = random.Random(1), _seeds()
+    for _round in range(60):
         frames = []
         for at in range(100):
             data = bytearray(chance.choice(pool))
@@ -118,7 +115,6 @@ def test_mutated_frames_never_raise():
             kept = bytes(data[: chance.choice([len(data), chance.randrange(len(data) + 1)])])
             frames.append(Frame(at, chance.choice([101, 101, 101, 0, 1, 113, 276]), kept, len(data)))
         _show(_run(iter(frames)))
-    assert rounds >= 5
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -24,6 +24,7 @@ from linewarden.diagnostics.errors import (
 )
 from linewarden.diagnostics.packets.model import Profile, StopReason
 from linewarden.diagnostics.store.records import Lease
+from tests.deadlines import HANG_S
 from tests.unit.diagnostics.parts import LIMITS, LOG, SECOND, Office
 
 
@@ -39,11 +40,9 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 async def until(holds: Callable[[], Any]) -> None:
     """Wait until something is so."""
-    for _ in range(1_000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it did not come to be")
+    async with asyncio.timeout(HANG_S):
+        while not holds():  # noqa: ASYNC110 - it happens in other tasks
+            await asyncio.sleep(0.01)
 
 
 async def test_a_worker_is_heard_of_as_long_as_all_is_well(office: Office) -> None:
@@ -248,7 +247,7 @@ async def test_a_look_that_began_before_a_pause_does_not_end_it(
         return await may(*asked)
 
     monkeypatch.setattr(office.rights, "may", slowly)
-    await asyncio.wait_for(read.wait(), 10)
+    await asyncio.wait_for(read.wait(), HANG_S)
     await office.take(office.captures.pause(await office.ctx("admin"), capture.id))
     before = len(worker.heard)
     office.supervisor.pause(LOG, capture.id, paused=True)

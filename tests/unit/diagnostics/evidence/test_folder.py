@@ -13,6 +13,7 @@ from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.evidence.folder import EvidenceFolder
 from linewarden.diagnostics.evidence.seal_file import SealFile, keep_seal
 from linewarden.diagnostics.packets.evidence import Manifest
+from tests.deadlines import HANG_S
 
 SEALED = b"sealed" * 500_000
 HASH = hashlib.sha256(SEALED).hexdigest()
@@ -145,14 +146,14 @@ def test_what_is_being_made_is_not_taken_for_what_was_left(folder: EvidenceFolde
         assert sealer.stdin is not None
         sealer.stdin.write(bytes(1 << 20))
         sealer.stdin.flush()
-        until = time.monotonic() + 20
+        until = time.monotonic() + HANG_S
         while not folder.path("s1").exists() or not folder.path("s1").stat().st_size:
             assert time.monotonic() < until
             time.sleep(0.01)
         with pytest.raises(DiagnosisUnavailable):
             folder.recover("s1", id)
         sealer.stdin.close()
-        assert sealer.wait(20) == 0
+        assert sealer.wait(HANG_S) == 0
     found = folder.recover("s1", id)
     assert found is not None
     assert found.plain_bytes == 1 << 20

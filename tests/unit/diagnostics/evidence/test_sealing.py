@@ -22,6 +22,7 @@ from linewarden.diagnostics.evidence.sealing import (
     seal_file,
     unseal,
 )
+from tests.deadlines import HANG_S
 
 pyrage: Any = pytest.importorskip("pyrage", reason="install linewarden[capture]")
 
@@ -126,11 +127,11 @@ def test_process(tmp_path: Path, identity: Any):
         str(identity.to_public()),
     ]
     command += ["--ticket-digest", DIGEST.hex(), str(path)]
-    done = subprocess.run(command, input=EVIDENCE, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(command, input=EVIDENCE, capture_output=True, check=True, timeout=HANG_S)
     made = json.loads(done.stdout)
     with path.open("rb") as file:
         assert dataclasses.asdict(unseal(file, io.BytesIO(), [str(identity)], DIGEST)) == made["manifest"]
-    again = subprocess.run(command, input=EVIDENCE, capture_output=True, check=False, timeout=60)
+    again = subprocess.run(command, input=EVIDENCE, capture_output=True, check=False, timeout=HANG_S)
     assert again.returncode == 1
 
 
@@ -145,12 +146,12 @@ def test_process_leaves_its_seal(tmp_path: Path, identity: Any):
         str(identity.to_public()),
     ]
     command += ["--ticket-digest", DIGEST.hex(), "--seal", str(left), str(path)]
-    done = subprocess.run(command, input=EVIDENCE, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(command, input=EVIDENCE, capture_output=True, check=True, timeout=HANG_S)
     assert left.read_bytes() == done.stdout
     assert left.stat().st_mode & 0o777 == 0o600
     assert read_seal(left) == parse_seal(done.stdout)
     left.unlink()
-    assert subprocess.run(command, input=EVIDENCE, capture_output=True, check=False, timeout=60).returncode == 1
+    assert subprocess.run(command, input=EVIDENCE, capture_output=True, check=False, timeout=HANG_S).returncode == 1
     assert sorted(tmp_path.iterdir()) == [path]
 
 
@@ -171,7 +172,7 @@ def test_seal_without_a_listener(tmp_path: Path, identity: Any):
         sealer.stdout.close()
         sealer.stdin.write(EVIDENCE)
         sealer.stdin.close()
-        sealer.wait(60)
+        sealer.wait(HANG_S)
     made = read_seal(left)
     assert made is not None
     assert made.manifest.bytes == len(EVIDENCE)

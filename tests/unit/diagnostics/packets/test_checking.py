@@ -14,6 +14,7 @@ from linewarden.diagnostics.errors import DiagnosisUnavailable, FilterInvalid
 from linewarden.diagnostics.packets import checking, launch
 from linewarden.diagnostics.packets.errors import FilterRefused
 from linewarden.diagnostics.packets.launch import check_filter
+from tests.deadlines import FACTOR, HANG_S
 from tests.rights import filters
 
 pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
@@ -43,12 +44,11 @@ def test_nonsense(expression: str):
 
 
 @filters
-def test_the_costliest_expression_ends(tmp_path: Path):
-    """An expression that is as long as one may be and hard for the optimizer is answered within a request's time."""
-    begun = time.monotonic()
+def test_the_costliest_expression_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An expression that is as long as one may be and hard for the optimizer ends within its processor time."""
+    monkeypatch.setattr(launch, "_CHECK_S", HANG_S)
     with suppress(FilterInvalid):
         LocalWorkers(tmp_path).check_filter(COSTLY)
-    assert time.monotonic() - begun < launch._CHECK_S
 
 
 @filters
@@ -61,7 +61,7 @@ def test_memory_ends_it():
     ends = []
     for mebibytes in (256, 24):
         done = subprocess.run(
-            [sys.executable, "-c", code, str(mebibytes)], input=COSTLY.encode(), check=False, timeout=60
+            [sys.executable, "-c", code, str(mebibytes)], input=COSTLY.encode(), check=False, timeout=HANG_S
         )
         ends.append(done.returncode)
     assert ends[0] == 0
@@ -113,11 +113,11 @@ def test_the_process_is_confined_and_sees_no_argument(tmp_path: Path, monkeypatc
     call = [sys.executable, "-P", "-m", "linewarden.diagnostics.packets", "--check-filter"]
     with subprocess.Popen(call, stdin=subprocess.PIPE) as process:
         folder = Path(f"/proc/{process.pid}")
-        until = time.monotonic() + 20
+        until = time.monotonic() + HANG_S
         while "NoNewPrivs:\t1" not in (folder / "status").read_text():
             assert time.monotonic() < until
             time.sleep(0.02)
-        time.sleep(0.2)
+        time.sleep(0.2 * FACTOR)
         limits = {line[:25].strip(): line[26:].split()[0] for line in (folder / "limits").read_text().splitlines()}
         status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
         process.communicate(b"udp")
@@ -141,4 +141,4 @@ def test_the_server_loads_no_libpcap():
         "import sys; from linewarden.diagnostics.agent.local_workers import LocalWorkers; from pathlib import Path; "
         "LocalWorkers(Path('.')).check_filter('udp'); sys.exit(any('scapy' in name for name in sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=HANG_S).returncode == 0

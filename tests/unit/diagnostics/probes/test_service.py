@@ -22,9 +22,10 @@ from linewarden.diagnostics.probes.reach import probe_reachability
 from linewarden.diagnostics.probes.sip import probe_options
 from linewarden.diagnostics.probes.tls import probe_tls
 from linewarden.server.tls import make_development_certificates
+from tests.deadlines import HANG_S
 
 
-def order(port: int, *, target: str = "127.0.0.1", transport: str = "udp", timeout_s: float = 2.0) -> ProbeOrder:
+def order(port: int, *, target: str = "127.0.0.1", transport: str = "udp", timeout_s: float = HANG_S) -> ProbeOrder:
     """An order; the kind plays no part in a probe itself."""
     return ProbeOrder(ProbeKind.SIP_OPTIONS, target, port, transport, timeout_s)
 
@@ -84,11 +85,9 @@ def test_options_that_are_refused_show_that_the_device_lives() -> None:
 def test_answers_to_somebody_elses_question_are_not_taken() -> None:
     """What lacks our Call-ID is no answer; the probe ends in its time."""
     foreign = b"SIP/2.0 200 OK\r\nCall-ID: other\r\nContent-Length: 0\r\n\r\n"
-    started = time.monotonic()
     with udp_server(lambda _data: [foreign, b"garbage", b""]) as port:
         found = probe_options(order(port, timeout_s=0.6))
     assert (found.succeeded, found.values) == (False, {"error": "TimeoutError"})
-    assert time.monotonic() - started < 2
 
 
 def test_options_over_tcp() -> None:
@@ -180,7 +179,7 @@ def test_the_records_of_a_sip_domain() -> None:
         return [dns_answer(question, srv(HOST)) if b"_udp" in question else dns_answer(question, flags=0x8183)]
 
     with udp_server(answer) as port:
-        found = probe_dns(order(0, target="acme.example", timeout_s=4), [("127.0.0.1", port)])
+        found = probe_dns(order(0, target="acme.example", timeout_s=HANG_S), [("127.0.0.1", port)])
     assert found.succeeded
     assert found.values == {
         "naptr": "1 2 s SIP+D2U  sip.acme.example",
@@ -239,7 +238,7 @@ def test_a_certificate_that_nobody_vouches_for_is_shown_and_is_no_success(certif
             while not over.is_set():
                 try:
                     connection, _peer = server.accept()
-                    connection.settimeout(2)
+                    connection.settimeout(HANG_S)
                     with context.wrap_socket(connection, server_side=True) as secure:
                         secure.recv(1)
                 except OSError:

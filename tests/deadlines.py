@@ -1,0 +1,42 @@
+"""How long the tests wait for an event that must come: one bound, so that a slow machine passes and a hang ends.
+
+A test waits for the event itself. The bound only ends a test whose event never comes. No test asserts how fast
+something is. TEST_TIME_FACTOR multiplies the bounds, for a machine that is slower still.
+
+Times that are the behaviour under test (a lease, an idle limit, a caller that gives up) stay in their tests.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+FACTOR = float(os.environ.get("TEST_TIME_FACTOR", "1"))
+#: An event that has not come by then never comes, seconds. Fifty times the longest wait of an idle machine.
+HANG_S = 300.0 * FACTOR
+#: Processor time for one hostile input, seconds: a hundred times what it takes, and less than a quadratic reader needs.
+WORK_S = 30.0 * FACTOR
+
+
+class WorksWithoutEnd(Exception):
+    """The work of a test needs more processor time than any input may cost."""
+
+
+@contextmanager
+def bounded_work() -> Iterator[None]:
+    """End the work inside once it has used WORK_S of processor time; other processes do not count.
+
+    Raises:
+        WorksWithoutEnd: it has.
+    """
+
+    def give_up(*_signal: object) -> None:
+        raise WorksWithoutEnd(f"more than {WORK_S} s of processor time; look for work that grows with the square")
+
+    before = signal.signal(signal.SIGPROF, give_up)
+    signal.setitimer(signal.ITIMER_PROF, WORK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
