@@ -31,8 +31,8 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from linewarden.authz.inputs import AGE, CASE, CONSENT, EPOCH, NOW, PURPOSE, STATED, US, ZONE, Input
+from linewarden.authz.lexer import Malformed
 from linewarden.authz.model import Consent, Context, Effect, Purpose, Resource
-from linewarden.authz.words import Refused
 
 _SECONDS: Mapping[str, int] = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
 _MAX_AGE_US = 36525 * 86400 * 1_000_000
@@ -240,7 +240,7 @@ def parse_conditions(texts: tuple[str, ...]) -> Conditions:
     """The conditions of one rule, in the order of KINDS.
 
     Raises:
-        Refused: one of them is invalid, stands twice, or can never hold together with another.
+        Malformed: one of them is invalid, stands twice, or can never hold together with another.
     """
     # Long texts are rare, and a cache of them would hold megabytes for the policies of long ago.
     return _parsed(texts) if sum(map(len, texts)) <= _CACHED_LENGTH else _parsed.__wrapped__(texts)
@@ -250,12 +250,12 @@ def parse_conditions(texts: tuple[str, ...]) -> Conditions:
 def _parsed(texts: tuple[str, ...]) -> Conditions:
     by_kind = {one.kind: one for one in map(_parse, texts)}
     if len(by_kind) != len(texts):
-        raise Refused("a condition of the same kind stands twice")
+        raise Malformed("a condition of the same kind stands twice")
     match by_kind:
         case {"from=": Bound() as start, "until=": Bound() as end} if start.at_us >= end.at_us:
-            raise Refused("`from` is not before `until`")
+            raise Malformed("`from` is not before `until`")
         case {"age<": Age() as below, "age>=": Age() as least} if least.us >= below.us:
-            raise Refused("no item is that old and that young")
+            raise Malformed("no item is that old and that young")
     return tuple(by_kind[kind] for kind in KINDS if kind in by_kind)
 
 
@@ -264,7 +264,7 @@ def _parse(text: str) -> Condition:
     kind, value = (match[1] + match[2], match[3]) if match else (text, "")
     if kind not in KINDS:
         *others, last = KINDS
-        raise Refused(f"not a condition: {', '.join(others)} or {last}")
+        raise Malformed(f"not a condition: {', '.join(others)} or {last}")
     return KINDS[kind].parse(kind, value)
 
 
@@ -274,16 +274,16 @@ def _parse_bound(kind: str, value: str) -> Bound:
             return Bound(kind, max(0, (datetime.fromisoformat(value) - EPOCH) // US))
     except ValueError:
         pass
-    raise Refused("a time is written as 2026-01-31T08:00:00Z")
+    raise Malformed("a time is written as 2026-01-31T08:00:00Z")
 
 
 def _parse_age(kind: str, value: str) -> Age:
     match = _AGE.fullmatch(value)
     if match is None:
-        raise Refused("an age is a whole number with its unit: s, m, h, d or w")
+        raise Malformed("an age is a whole number with its unit: s, m, h, d or w")
     age = Age(kind, int(match[1]), match[2])
     if age.us > _MAX_AGE_US:
-        raise Refused("an age of more than a hundred years")
+        raise Malformed("an age of more than a hundred years")
     return age
 
 
@@ -294,7 +294,7 @@ def _parse_case(kind: str, _value: str) -> CaseStated:
 def _parse_zones(kind: str, value: str) -> Stated:
     values = _distinct(value)
     if not all(map(_ZONE.fullmatch, values)):
-        raise Refused("a zone is written with a-z, 0-9, `_` and `-`")
+        raise Malformed("a zone is written with a-z, 0-9, `_` and `-`")
     return Stated(kind, values)
 
 
@@ -305,21 +305,21 @@ def _parse_purposes(kind: str, value: str) -> Stated:
 def _parse_consent(kind: str, value: str) -> Stated:
     values = _known(kind, value, frozenset(Consent))
     if len(values) > 1:
-        raise Refused("consent is either given or refused")
+        raise Malformed("consent is either given or refused")
     return Stated(kind, values)
 
 
 def _known(kind: str, value: str, known: frozenset[str]) -> tuple[str, ...]:
     values = _distinct(value)
     if not known.issuperset(values):
-        raise Refused(f"after `{kind}` stands one of: {', '.join(sorted(known))}")
+        raise Malformed(f"after `{kind}` stands one of: {', '.join(sorted(known))}")
     return values
 
 
 def _distinct(value: str) -> tuple[str, ...]:
     values = value.split(",")
     if len(set(values)) != len(values):
-        raise Refused("a value stands twice")
+        raise Malformed("a value stands twice")
     return tuple(sorted(values))
 
 

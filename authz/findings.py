@@ -7,10 +7,10 @@ answer about one item, its record, and what is remembered of it stay small, howe
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from linewarden.authz.casbin_model import Model
 from linewarden.authz.conditions import FAULT, Condition, Verdict, lets_match, verdict
 from linewarden.authz.index import Candidate
 from linewarden.authz.inputs import Input
-from linewarden.authz.judge import Judge
 from linewarden.authz.model import Effect, FailedCondition, Finding, Match, Obligation, Reason
 
 #: Characters of rules that matched, and of conditions that failed, in one explanation. 500 explanations fit into an
@@ -37,7 +37,7 @@ class Findings:
         self._failed: list[FailedCondition] = []
 
     def add(self, candidates: Iterable[Candidate]) -> None:
-        """Judge rules by their conditions: all else about them was judged before."""
+        """Evaluate rules by their conditions: all else about them was judged before."""
         seen = self._seen
         for candidate in candidates:
             rule, erred = candidate.rule, False
@@ -56,10 +56,10 @@ class Findings:
                 self._deny(candidate)
                 self._sound |= not erred
 
-    def finding(self, judge: Judge) -> Finding:
+    def finding(self, model: Model) -> Finding:
         """The finding. Of the rules that matched, those that deny come first."""
         matched, failed = self._matched(), tuple(self._failed)
-        effect = judge.effect(allowed=bool(self._allowing), denied=bool(self._denying))
+        effect = model.effect(allowed=bool(self._allowing), denied=bool(self._denying))
         return Finding(
             effect,
             self._reason(effect),

@@ -20,9 +20,9 @@ from sys import intern
 from typing import TypeVar
 
 from linewarden.authz.conditions import Conditions, parse_conditions
+from linewarden.authz.lexer import Malformed, spelled, too_long, words
 from linewarden.authz.model import VERBS_OF, Effect, Obligation, ResourceType, Verb
 from linewarden.authz.scopes import parse_scopes, scopes_text
-from linewarden.authz.words import Refused, spelled, too_long, words
 
 ROLE = "role:"
 FOREIGN = "//"
@@ -94,7 +94,7 @@ def statement_of(fields: Sequence[str]) -> Statement:
     """The statement that the fields of a line make.
 
     Raises:
-        Refused: they make none.
+        Malformed: they make none.
     """
     match fields:
         case ("allow" | "deny" as effect, who, verbs, types, scopes, *rest):
@@ -104,33 +104,33 @@ def statement_of(fields: Sequence[str]) -> Statement:
         case ("bind", member, role):
             return Binding(_holder(member), _role(role))
         case ("bind", *_):
-            raise Refused("a binding is written: bind WHO ROLE")
+            raise Malformed("a binding is written: bind WHO ROLE")
         case ("allow" | "deny", *_):
-            raise Refused("a rule is written: allow|deny WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]")
-    raise Refused("a statement begins with bind, allow or deny")
+            raise Malformed("a rule is written: allow|deny WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]")
+    raise Malformed("a statement begins with bind, allow or deny")
 
 
 def _holder(field: str) -> str:
     found = words(field)
     if len(found) != 1:
-        raise Refused("one person or role only; a name with a comma must be quoted")
+        raise Malformed("one person or role only; a name with a comma must be quoted")
     (name,) = found
     if name.startswith(ROLE):
         return _role(name)
     if name.startswith(FOREIGN) and not _FOREIGN.fullmatch(name):
-        raise Refused("a person of another tenant is written //TENANT/NAME")
+        raise Malformed("a person of another tenant is written //TENANT/NAME")
     if name == "*":
-        raise Refused("there is no word for everybody: bind a role to all it concerns")
+        raise Malformed("there is no word for everybody: bind a role to all it concerns")
     if ":" in name and name.lower().startswith(ROLE):
-        raise Refused("`role:` is written in small letters")
+        raise Malformed("`role:` is written in small letters")
     if too_long(name, _MAX_PERSON_BYTES):
-        raise Refused(f"the name of a person is longer than {_MAX_PERSON_BYTES} bytes")
+        raise Malformed(f"the name of a person is longer than {_MAX_PERSON_BYTES} bytes")
     return intern(name)
 
 
 def _role(name: str) -> str:
     if not _ROLE.fullmatch(name):
-        raise Refused("a role is written role:NAME, with up to 64 letters, digits, `.`, `_` and `-`")
+        raise Malformed("a role is written role:NAME, with up to 64 letters, digits, `.`, `_` and `-`")
     return intern(name)
 
 
@@ -139,9 +139,9 @@ def _reach(verbs_field: str, types_field: str) -> Reach:
     verbs, types = _listed(verbs_field, Verb, "verb"), _listed(types_field, ResourceType, "type")
     pairs = frozenset((one, verb) for one in types for verb in verbs if verb in VERBS_OF[one])
     if verbs_field != "*" and len({verb for _, verb in pairs}) != len(verbs):
-        raise Refused("a verb fits none of the types")
+        raise Malformed("a verb fits none of the types")
     if types_field != "*" and len({one for one, _ in pairs}) != len(types):
-        raise Refused("a type is fit by none of the verbs")
+        raise Malformed("a type is fit by none of the verbs")
     return Reach(verbs, types, pairs, f"{_list_text(verbs, Verb)} {_list_text(types, ResourceType)}")
 
 
@@ -150,9 +150,9 @@ def _extras(effect: str, rest: Sequence[str]) -> tuple[Conditions, tuple[Obligat
     if len(rest) > 1 and rest[-2] == "then":
         obligations, rest = _listed(rest[-1], Obligation, "duty"), rest[:-2]
         if effect == Effect.DENY:
-            raise Refused("a refusal has no duties")
+            raise Malformed("a refusal has no duties")
     if len(rest) % 2 or any(word != "if" for word in rest[::2]):
-        raise Refused("after the scopes stand `if CONDITION`, as often as needed, and at last `then DUTIES`")
+        raise Malformed("after the scopes stand `if CONDITION`, as often as needed, and at last `then DUTIES`")
     return parse_conditions(tuple(rest[1::2])), obligations
 
 
@@ -164,9 +164,9 @@ def _listed(field: str, kind: type[_Word], noun: str) -> tuple[_Word, ...]:
     for word in found:
         if word not in kind.__members__.values():
             close = get_close_matches(word[:64], kind, 1)
-            raise Refused(f"not a {noun}" + (f"; did you mean {close[0]}?" if close else ""))
+            raise Malformed(f"not a {noun}" + (f"; did you mean {close[0]}?" if close else ""))
     if len(set(found)) != len(found):
-        raise Refused(f"a {noun} stands twice")
+        raise Malformed(f"a {noun} stands twice")
     return tuple(one for one in kind if one in found)
 
 

@@ -17,8 +17,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from linewarden.authz.lexer import Malformed, spelled, too_long, words
 from linewarden.authz.model import Resource, ResourceType
-from linewarden.authz.words import Refused, spelled, too_long, words
 
 ANY = "any"
 OWN = "own"
@@ -60,7 +60,7 @@ def parse_scopes(field: str) -> tuple[str, ...]:
     """The scopes of a rule, sorted.
 
     Raises:
-        Refused: one of them is none, is too long, or stands beside another that says the same.
+        Malformed: one of them is none, is too long, or stands beside another that says the same.
     """
     return _parsed(field) if len(field) <= _CACHED_LENGTH else _parsed.__wrapped__(field)
 
@@ -71,9 +71,9 @@ def _parsed(field: str) -> tuple[str, ...]:
     for scope in found:
         _check(scope)
     if len(set(found)) != len(found):
-        raise Refused("a scope stands twice")
+        raise Malformed("a scope stands twice")
     if ANY in found and len(found) > 1:
-        raise Refused("`any` leaves nothing to the other scopes")
+        raise Malformed("`any` leaves nothing to the other scopes")
     return tuple(sorted(found))
 
 
@@ -92,11 +92,11 @@ def _check(scope: str) -> None:
         return
     kind, _, value = scope.partition(":")
     if kind not in _MAX_BYTES:
-        raise Refused("not a scope: any, own, id:X, owner:X, queue:X or label:K=V")
+        raise Malformed("not a scope: any, own, id:X, owner:X, queue:X or label:K=V")
     if not value or too_long(value, _MAX_BYTES[kind]):
-        raise Refused(f"the value of a scope `{kind}:` is empty or longer than {_MAX_BYTES[kind]} bytes")
+        raise Malformed(f"the value of a scope `{kind}:` is empty or longer than {_MAX_BYTES[kind]} bytes")
     if kind == "label" and not _LABEL.fullmatch(value):
-        raise Refused("a label is written label:key=value, with a key of a-z, 0-9, `.`, `_` and `-`")
+        raise Malformed("a label is written label:key=value, with a key of a-z, 0-9, `.`, `_` and `-`")
 
 
 def _label_scopes(labels: Mapping[str, str]) -> list[str]:

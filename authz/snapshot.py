@@ -9,10 +9,10 @@ from collections.abc import Generator, Iterable, Mapping
 from typing import Self
 
 from linewarden.audit.cache import Budget, Cache
+from linewarden.authz.casbin_model import DOMAIN, compiled_model
 from linewarden.authz.findings import Findings
 from linewarden.authz.in_force import InForce
 from linewarden.authz.index import Candidate
-from linewarden.authz.judge import DOMAIN, judge
 from linewarden.authz.memo import FindingMemo, Sight
 from linewarden.authz.model import Context, Decision, Effect, Finding, Reason, Resource, ResourceType, Verb
 from linewarden.authz.roles import paths_from
@@ -48,8 +48,8 @@ class Snapshot:
 
     __slots__ = (
         "_budget",
-        "_judge",
         "_memos",
+        "_model",
         "_persons",
         "_roles",
         "_selections",
@@ -65,7 +65,7 @@ class Snapshot:
         self.in_force = in_force
         self._shelves = in_force.shelves
         self._roles = in_force.roles
-        self._judge = judge()
+        self._model = compiled_model()
         self._budget = budget
         self._persons: Cache[str, Paths] = Cache(budget)
         self._selections: Cache[tuple[str, ResourceType, Verb], Selection] = Cache(budget)
@@ -129,7 +129,7 @@ class Snapshot:
                 return self._judge_in_turns(selection, hits, memo, sight)
             findings = Findings(memo.seen(circumstances))
             findings.add(memo.candidates)
-            finding = findings.finding(self._judge)
+            finding = findings.finding(self._model)
             if comparable:
                 memo.remember(circumstances, finding)
                 self._memos.put((selection, hits), memo, memo.cost)
@@ -148,7 +148,7 @@ class Snapshot:
         for start in range(0, len(memo.candidates), TURN):
             findings.add(memo.candidates[start : start + TURN])
             yield
-        finding = findings.finding(self._judge)
+        finding = findings.finding(self._model)
         if comparable:
             memo.remember(circumstances, finding)
             self._memos.put((selection, hits), memo, memo.cost)
@@ -169,7 +169,7 @@ class Snapshot:
         _, _, item, verb, _ = request
         rule = one.rule
         row = (rule.who, DOMAIN, item.type, one.scope, verb, (), rule.effect)
-        return self._judge.selects(selection.has, *request, *row)
+        return self._model.selects(selection.has, *request, *row)
 
     def _selected(self, subject: str, verb: Verb, kind: ResourceType) -> Selection | None:
         found = self._selections.get((subject, kind, verb))

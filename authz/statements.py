@@ -13,11 +13,11 @@ from collections.abc import Iterator
 
 from linewarden.audit.pace import paced
 from linewarden.authz.errors import LineError, PolicyInvalid
+from linewarden.authz.lexer import MAX_LINE_BYTES, Malformed, fields, too_long
 from linewarden.authz.limits import limit_faults
 from linewarden.authz.lint import LineWarning, warnings_of
 from linewarden.authz.roles import role_faults
 from linewarden.authz.rules import Binding, Rule, Statement, statement_of
-from linewarden.authz.words import MAX_LINE_BYTES, Refused, fields, too_long
 
 __all__ = ["MAX_ERRORS", "Binding", "LineWarning", "Rule", "Statement", "lint", "parse_document", "parse_statement"]
 
@@ -35,8 +35,8 @@ def parse_statement(line: str) -> Statement:
     """
     try:
         statement = _parse(line)
-    except Refused as refused:
-        raise PolicyInvalid((LineError(1, str(refused)),)) from refused
+    except Malformed as malformed:
+        raise PolicyInvalid((LineError(1, str(malformed)),)) from malformed
     if statement is None:
         raise PolicyInvalid((LineError(1, "no statement"),))
     return statement
@@ -70,11 +70,11 @@ def _read(text: str) -> list[tuple[int, Statement]]:
             if statement is not None:
                 _check_new(statement, number, first)
                 read.append((number, statement))
-        except Refused as refused:
-            errors.append(LineError(number, str(refused)))
+        except Malformed as malformed:
+            errors.append(LineError(number, str(malformed)))
             if len(errors) == MAX_ERRORS:
                 errors.append(LineError(number, "too many wrong lines; the rest was not read"))
-                raise PolicyInvalid(tuple(errors)) from refused
+                raise PolicyInvalid(tuple(errors)) from malformed
     faults = role_faults((number, one) for number, one in read if type(one) is Binding)
     # Roles that inherit one another without end would all be too many, too: one fault is named once.
     errors += (faults or limit_faults(read))[:MAX_ERRORS]
@@ -86,7 +86,7 @@ def _read(text: str) -> list[tuple[int, Statement]]:
 def _check_new(statement: Statement, number: int, first: dict[str, int]) -> None:
     earlier = first.setdefault(statement.text, number)
     if earlier != number:
-        raise Refused(f"the same statement as in line {earlier}")
+        raise Malformed(f"the same statement as in line {earlier}")
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -101,5 +101,5 @@ def _parse(line: str) -> Statement | None:
     statement = statement_of(found)
     # Escapes can make the canonical spelling longer than the line; it is what is stored, so it must be a line too.
     if line.find('"') >= 0 and too_long(statement.text, MAX_LINE_BYTES):
-        raise Refused(f"its canonical spelling is longer than {MAX_LINE_BYTES} bytes")
+        raise Malformed(f"its canonical spelling is longer than {MAX_LINE_BYTES} bytes")
     return statement

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linewarden.authz import conditions
+from linewarden.authz.casbin_model import stock_enforcer, stock_request
 from linewarden.authz.conditions import KINDS, Condition, parse_conditions
 from linewarden.authz.inputs import EVERYTHING, MAX_SKEW_US, NOW, Elapsed, Input, Look, Named
-from linewarden.authz.judge import stock_enforcer, stock_request
 from linewarden.authz.model import Consent, Context, Effect, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.rules import Rule
 from linewarden.authz.snapshot import Snapshot

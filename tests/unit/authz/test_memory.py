@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from linewarden.audit.cache import Budget, Cache
-from linewarden.authz.judge import stock_enforcer, stock_request
+from linewarden.authz.casbin_model import stock_enforcer, stock_request
 from linewarden.authz.kept import Kept
 from linewarden.authz.model import Context, Decision, Resource, ResourceType, Verb
 from linewarden.authz.service import _recorded

@@ -44,7 +44,7 @@ _HOLDS = "holds(p_when, p_eft, r_obj.resource, r_ctx)"
 _CONDITIONAL = {"p_when", "p_eft", "r_obj.resource", "r_ctx"}
 
 
-class Judge:
+class Model:
     """Casbin's matcher and effect.
 
     `matches` says whether one rule matches one request; its first argument answers `g(subject, role, domain)`.
@@ -71,13 +71,13 @@ class Judge:
 
 
 @cache
-def judge() -> Judge:
+def compiled_model() -> Model:
     """The judge of this process.
 
     Raises:
         CasbinUnsuitable: not the Casbin we know is installed, or `model.conf` says what the compiler does not know.
     """
-    return Judge()
+    return Model()
 
 
 def compile_matcher(model: Any, *, conditions: bool = True) -> Matcher:

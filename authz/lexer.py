@@ -22,7 +22,7 @@ _UNSEEN = re.compile(
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-class Refused(Exception):
+class Malformed(Exception):
     """A word or line is wrong. The text says how, and never quotes it: it may name a person."""
 
 
@@ -30,16 +30,16 @@ def fields(line: str) -> list[str]:
     """The fields of a line, quotes kept; empty if the line says nothing.
 
     Raises:
-        Refused: the line is too long, holds what one cannot see, or a quote or `#` stands where it may not.
+        Malformed: the line is too long, holds what one cannot see, or a quote or `#` stands where it may not.
     """
     if too_long(line, MAX_LINE_BYTES):
-        raise Refused(f"longer than {MAX_LINE_BYTES} bytes")
+        raise Malformed(f"longer than {MAX_LINE_BYTES} bytes")
     if not line.isprintable():
         line = line.replace("\t", " ")
         if not line.isprintable():
-            raise Refused("holds a control or invisible character")
+            raise Malformed("holds a control or invisible character")
     if not line.isascii() and _UNSEEN.search(line):
-        raise Refused("holds a control or invisible character")
+        raise Malformed("holds a control or invisible character")
     if '"' in line or "#" in line:
         return _quoted_fields(line)
     return line.split()
@@ -49,11 +49,11 @@ def words(field: str) -> list[str]:
     """The words of a field, without their quotes.
 
     Raises:
-        Refused: a word is missing or wrongly quoted.
+        Malformed: a word is missing or wrongly quoted.
     """
     found = _quoted_words(field) if '"' in field else field.split(",")
     if "" in found:
-        raise Refused("a list has an empty word")
+        raise Malformed("a list has an empty word")
     return found
 
 
@@ -79,7 +79,7 @@ def _quoted_fields(line: str) -> list[str]:
         match = _FIELD.match(rest)
         end = match.end() if match else 0
         if end < len(rest) and rest[end] != " ":
-            raise Refused("a quote is not closed" if rest[end] == '"' else "a word with # must be quoted")
+            raise Malformed("a quote is not closed" if rest[end] == '"' else "a word with # must be quoted")
         found.append(rest[:end])
         at = len(line) - len(rest) + end
     return found
@@ -94,9 +94,9 @@ def _quoted_words(field: str) -> list[str]:
         if at == len(field):
             return found
         if field[at] != ",":
-            raise Refused("quotes must enclose the whole word")
+            raise Malformed("quotes must enclose the whole word")
         at += 1
-    raise Refused("a list has an empty word")
+    raise Malformed("a list has an empty word")
 
 
 def _unquoted(word: str) -> str:
@@ -105,7 +105,7 @@ def _unquoted(word: str) -> str:
     try:
         plain: str = json.loads(word)
     except ValueError as error:
-        raise Refused("a backslash in quotes must be one of the escapes of JSON") from error
+        raise Malformed("a backslash in quotes must be one of the escapes of JSON") from error
     if _FORBIDDEN.search(plain):
-        raise Refused("holds a control character")
+        raise Malformed("holds a control character")
     return plain
