@@ -41,11 +41,11 @@ class Anchors:
         self._seed = seed
 
     def signer(self, origin_id: str) -> Signer:
-        """The key that signs for a log: one private key for all, under the name of the log's origin."""
+        """Return the key that signs for a log: one private key for all, under the name of the log's origin."""
         return Signer(f"{self._service}/{origin_id}", self._seed)
 
     def last(self, origin_id: str) -> Signed | None:
-        """The anchor of a log; None if there is no such file.
+        """Return the anchor of a log; None if there is no such file.
 
         Raises:
             RolledBack: it is not a checkpoint of this service's key.
@@ -62,7 +62,7 @@ class Anchors:
             raise RolledBack("has a last checkpoint that is not of this service's key") from error
 
     def is_retired(self, origin_id: str) -> bool:
-        """Whether the log was recovered to another origin."""
+        """Return whether the log was recovered to another origin."""
         return self._path(origin_id, _RETIRED).exists()
 
     def retire(self, origin_id: str) -> None:
@@ -83,7 +83,7 @@ class Anchors:
 
     @contextmanager
     def locked(self, origin_id: str) -> Iterator[tuple[Signed | None, Callable[[str], None]]]:
-        """The anchor of a log and the way to replace it, under a lock between processes.
+        """Provide the anchor of a log and the way to replace it, under a lock between processes.
 
         Raises:
             LogUnavailable: the folder cannot be used, or another process holds the lock for LOCK_TIMEOUT_S.

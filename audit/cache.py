@@ -35,7 +35,7 @@ class Budget:
         self._caches: WeakSet[Cache[Hashable, object]] = WeakSet()
 
     def held(self) -> int:
-        """The bytes that all caches hold now, as their owners estimate them."""
+        """Return the bytes that all caches hold now, as their owners estimate them."""
         return sum(cache.held for cache in list(self._caches))
 
     def join(self, cache: "Cache[Hashable, object]") -> None:
@@ -69,7 +69,7 @@ class Cache(Generic[_Key, _Value]):
         budget.join(self)  # type: ignore[arg-type]
 
     def get(self, key: _Key) -> _Value | None:
-        """The value, if it is still there."""
+        """Return the value, if it is still there."""
         found = self._values.get(key)
         if found is None:
             return None

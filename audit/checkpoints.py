@@ -25,29 +25,29 @@ class Checkpoints:
         self._grown: dict[int, Frontier] = {}
 
     def signer(self, head: Head) -> Signer:
-        """The key that signs for a log: one private key for all, under the name of the log's origin."""
+        """Return the key that signs for a log: one private key for all, under the name of the log's origin."""
         return self._anchors.signer(head.origin_id)
 
-    def sign(self, log: int) -> Signed:
-        """A checkpoint that covers every entry that was committed before this call.
+    def sign(self, log_id: int) -> Signed:
+        """Return a checkpoint that covers every entry that was committed before this call.
 
         Raises:
             RolledBack: the log does not have its last checkpoint as a prefix.
             LogDamaged: entries are not those that were hashed when they were appended.
             LogUnavailable: a database or the anchor's file failed.
         """
-        head = self._log.admitted_head(log)
+        head = self._log.admitted_head(log_id)
         signer = self.signer(head)
         with self._anchors.locked(head.origin_id) as (last, write):
             # Again, under the lock: another process may just have signed for entries that the first look did not see.
-            head = self._log.verified_head(log)
+            head = self._log.verified_head(log_id)
             grown = self._prefix(head, last)
-            for entry in self._log.entries(log, grown.size, head.size):
+            for entry in self._log.entries(log_id, grown.size, head.size):
                 grown.append(leaf_hash(entry))
             if grown.to_bytes() != head.frontier:
-                self._grown.pop(log, None)
+                self._grown.pop(log_id, None)
                 raise LogDamaged("the stored entries are not those that were hashed when they were appended")
-            self._grown[log] = grown
+            self._grown[log_id] = grown
             checkpoint = Checkpoint(signer.verifier.name, grown.size, grown.root())
             if last is not None and last.checkpoint == checkpoint:
                 return last
@@ -55,25 +55,25 @@ class Checkpoints:
             write(note)
             return Signed(checkpoint, note)
 
-    def inclusion(self, log: int, index: int, size: int) -> list[bytes]:
-        """The RFC 6962 inclusion proof of an entry in the log of that size.
+    def inclusion(self, log_id: int, index: int, size: int) -> list[bytes]:
+        """Return the RFC 6962 inclusion proof of an entry in the log of that size.
 
         Raises:
             LogUnavailable: a database failed.
         """
-        return inclusion_proof(lambda level, number: self._indexer.node(log, level, number), index, size)
+        return inclusion_proof(lambda level, number: self._indexer.node(log_id, level, number), index, size)
 
-    def consistency(self, log: int, old: int, size: int) -> list[bytes]:
-        """The RFC 6962 consistency proof between two sizes of a log.
+    def consistency(self, log_id: int, old: int, size: int) -> list[bytes]:
+        """Return the RFC 6962 consistency proof between two sizes of a log.
 
         Raises:
             LogUnavailable: a database failed.
             ValueError: `old` is 0 or larger than `size`.
         """
-        return consistency_proof(lambda level, number: self._indexer.node(log, level, number), old, size)
+        return consistency_proof(lambda level, number: self._indexer.node(log_id, level, number), old, size)
 
     def _prefix(self, head: Head, last: Signed | None) -> Frontier:
-        """The frontier of what was signed last, checked; the empty one if nothing was."""
+        """Return the frontier of what was signed last, checked; the empty one if nothing was."""
         if last is None:
             return Frontier()
         checkpoint = last.checkpoint

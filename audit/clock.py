@@ -13,7 +13,7 @@ from typing import NamedTuple
 STEP_US = 2_000_000
 
 
-class Step(NamedTuple):
+class ClockStep(NamedTuple):
     """A step of the wall clock: the time that was expected, and the one it shows, microseconds since 1970."""
 
     expected_us: int
@@ -35,24 +35,24 @@ class Clock:
         self._told = 0
         self._told_at: int | None = None
         self._is_behind = False
-        self._step: Step | None = None
+        self._step: ClockStep | None = None
 
     def __call__(self) -> int:
-        """The time now, never earlier than it was."""
+        """Return the time now, never earlier than it was."""
         wall, at = self._wall_us(), self._monotonic_us()
         expected = self._latest_us()
         if self._told_at is not None:
             expected = max(expected, self._told + at - self._told_at)
             if wall > expected + STEP_US:
-                self._step = Step(expected, wall)
+                self._step = ClockStep(expected, wall)
         is_behind = wall < expected - STEP_US
         if is_behind and not self._is_behind:
-            self._step = Step(expected, wall)
+            self._step = ClockStep(expected, wall)
         self._is_behind = is_behind
         self._told, self._told_at = max(wall, expected), at
         return self._told
 
-    def take_step(self) -> Step | None:
-        """The step of the wall clock since this was asked last, if there was one."""
+    def take_step(self) -> ClockStep | None:
+        """Return the step of the wall clock since this was asked last, if there was one."""
         step, self._step = self._step, None
         return step

@@ -28,11 +28,11 @@ LOOK_S = 0.5
 class Tree(Protocol):
     """The tree of a log: the hash of the complete subtree of 2**level leaves at `number`."""
 
-    def node(self, log: int, level: int, number: int) -> bytes:
-        """The hash by the index, as far as that has it."""
+    def node(self, log_id: int, level: int, number: int) -> bytes:
+        """Return the hash by the index, as far as that has it."""
 
-    def node_from_leaves(self, log: int, level: int, number: int) -> bytes:
-        """The hash by the leaf hashes of the log alone."""
+    def node_from_leaves(self, log_id: int, level: int, number: int) -> bytes:
+        """Return the hash by the leaf hashes of the log alone."""
 
 
 #: A size that a log had, and whether a frontier of that size is the one it had.
@@ -53,7 +53,7 @@ class Continuity:
         self._adopts = adopts
         self._refused: dict[int, tuple[float, RolledBack]] = {}
 
-    def admit(self, log: int) -> None:
+    def admit(self, log_id: int) -> None:
         """Verify a log against what was seen of it, and remember its head.
 
         Raises:
@@ -61,23 +61,23 @@ class Continuity:
             TenantUnknown: there is no such log.
             LogUnavailable: the database or `anchor_dir` failed.
         """
-        at, refusal = self._refused.get(log, (0.0, None))
+        at, refusal = self._refused.get(log_id, (0.0, None))
         if refusal is not None and time.monotonic() < at + LOOK_S:
             raise refusal.with_traceback(None)
         try:
-            self._verify(log)
+            self._verify(log_id)
         except RolledBack as fault:
             # Verifying reads files and nodes of the tree: a tenant that goes on asking must not take that from others.
-            self._refused[log] = time.monotonic(), fault
+            self._refused[log_id] = time.monotonic(), fault
             raise
-        self._refused.pop(log, None)
+        self._refused.pop(log_id, None)
 
-    def _verify(self, log: int) -> None:
+    def _verify(self, log_id: int) -> None:
         # Files first, head afterwards: what another process appends meanwhile makes the head newer, never older.
-        origin = self._log.verified_head(log)
-        seen, mark = self._marks.seen(log), self._marks.stored(log)
+        origin = self._log.verified_head(log_id)
+        seen, mark = self._marks.seen(log_id), self._marks.stored(log_id)
         known = () if seen else (*self._anchored(origin), *self._marked(origin, mark))
-        head = self._log.verified_head(log)
+        head = self._log.verified_head(log_id)
         if head.generation != origin.generation:
             raise LogUnavailable("the log was recovered a moment ago")
         if mark is not None:
@@ -133,7 +133,7 @@ class Continuity:
         self._marks.note(head, new=not known)
 
     def _anchored(self, head: Head) -> Iterator[_Known]:
-        """The size that the anchor states, and whether a frontier of that size is of its root."""
+        """Yield the size that the anchor states, and whether a frontier of that size is of its root."""
         anchor = self._anchors.last(head.origin_id)
         if anchor is None and head.former_origin:
             # Recovered by another server: what its entry declares lost is not asked for here.
@@ -145,12 +145,12 @@ class Continuity:
             yield anchor.checkpoint.size, lambda frontier: frontier.root() == root
 
     def _marked(self, head: Head, mark: Mark | None) -> Iterator[_Known]:
-        """The size that the mark states, and whether a frontier of that size is the one of the mark."""
+        """Yield the size that the mark states, and whether a frontier of that size is the one of the mark."""
         if mark is not None and mark.generation >= head.generation:
             yield mark.size, lambda frontier: digest(frontier.to_bytes()) == mark.frontier
 
     def _is_new(self, head: Head) -> bool:
-        """Whether no anchor is missing: this folder knows the system log, and no log that is newer than this one."""
+        """Return whether the log is new: the folder has the system log, and no log that is newer than this one."""
         if self._adopts or self._marks.stored(head.log) is not None:  # another process admitted it meanwhile
             return True
         if head.log == SYSTEM_LOG or self._marks.highest() > head.log:
@@ -168,9 +168,9 @@ class Continuity:
         return self._marks.stored(head.log) is not None or self._anchors.last(head.origin_id) is not None
 
     @staticmethod
-    def _frontier(log: int, size: int, node: Callable[[int, int, int], bytes]) -> Frontier:
-        """The frontier over the first `size` entries of a log."""
-        nodes = (node(log, level, number) for level, number in complete_subtrees(size))
+    def _frontier(log_id: int, size: int, node: Callable[[int, int, int], bytes]) -> Frontier:
+        """Return the frontier over the first `size` entries of a log."""
+        nodes = (node(log_id, level, number) for level, number in complete_subtrees(size))
         return Frontier.from_bytes(size, b"".join(nodes))
 
 
@@ -184,7 +184,7 @@ def _check_mark(head: Head, mark: Mark) -> None:
 
 
 def complete_subtrees(size: int) -> Iterator[tuple[int, int]]:
-    """The complete subtrees over the first `size` leaves, the largest first, as (level, number)."""
+    """Yield the complete subtrees over the first `size` leaves, the largest first, as (level, number)."""
     start = 0
     for level in reversed(range(size.bit_length())):
         if size >> level & 1:

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from linewarden.audit.allowance import Allowance
+from linewarden.audit.blocking import READ_TIMEOUT_S, in_thread
 from linewarden.audit.cache import Budget, Cache
 from linewarden.audit.entry import encode_introduction
 from linewarden.audit.errors import PersonsMet, PersonsTooFast, PersonsTooMany, VerificationFailed
 from linewarden.audit.keyring import Keyring, Person, new_person_keys
 from linewarden.audit.model import Unit
-from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
 from linewarden.audit.store.persons import PersonRow, PersonStore
 
 #: Persons kept in memory over all tenants, bytes.
@@ -45,7 +45,7 @@ _PERSON_BYTES = 1_100
 NOBODY = ""
 
 
-class Appender(Protocol):
+class UnitAppender(Protocol):
     """What the directory needs of the writer."""
 
     def append(self, unit: Unit) -> "asyncio.Future[int]":
@@ -68,13 +68,13 @@ class People:
         return self.persons[name]
 
     def introduced_in(self, unit: Unit) -> Unit:
-        """The unit with the introduction in front."""
+        """Return the unit with the introduction in front."""
         if not self.rows:
             return unit
-        log, rows, effect = unit.log, self.rows, unit.effect
+        log_id, rows, effect = unit.log, self.rows, unit.effect
 
         def introduce(connection: Any) -> None:
-            if not PersonStore.insert(connection, log, rows):
+            if not PersonStore.insert(connection, log_id, rows):
                 raise PersonsMet("another unit introduced one of the persons first")
             if effect is not None:
                 effect(connection)
@@ -93,7 +93,7 @@ class Directory:
         self,
         store: PersonStore,
         keyring: Keyring,
-        appender: Appender,
+        appender: UnitAppender,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -102,18 +102,18 @@ class Directory:
         self._known: Cache[tuple[int, str], Person] = Cache(Budget(REMEMBERED_BYTES))
         self._allowance = Allowance(MAX_NEW_AT_ONCE, MAX_NEW_A_MINUTE / 60, monotonic)
 
-    def known(self, log: int, name: str) -> Person | None:
-        """The person, if this process has met it."""
-        return self._known.get((log, name))
+    def known(self, log_id: int, name: str) -> Person | None:
+        """Return the person, if this process has met it."""
+        return self._known.get((log_id, name))
 
-    def forget(self, log: int) -> None:  # noqa: ARG002 - a recovery is rare, and all persons are found again
+    def forget(self, log_id: int) -> None:  # noqa: ARG002 - a recovery is rare, and all persons are found again
         """Forget the persons of a log that an operator recovered: some may be of the part that is lost."""
         self._known = Cache(Budget(REMEMBERED_BYTES))
 
     async def meet(
-        self, log: int, names: Iterable[str], now_us: int, among: People = NO_PEOPLE, most: int | None = MAX_NEW
+        self, log_id: int, names: Iterable[str], now_us: int, among: People = NO_PEOPLE, most: int | None = MAX_NEW
     ) -> People:
-        """The persons of these names, beside those met before for the same unit.
+        """Return the persons of these names, beside those met before for the same unit.
 
         Persons that the log does not know are made, and introduced by the unit that is appended with them. `most` is
         how many the whole unit may introduce; None is for the operator, whose persons are not counted at all.
@@ -126,21 +126,21 @@ class Directory:
         persons = dict(among.persons)
         missing: list[str] = []
         for name in dict.fromkeys(names):
-            person = persons.get(name) or self._known.get((log, name))
+            person = persons.get(name) or self._known.get((log_id, name))
             if person is None:
                 missing.append(name)
             else:
                 persons[name] = person
         for start in range(0, len(missing), _LOOKED_UP):
-            found = await in_thread(READ_TIMEOUT_S, self._look_up, log, missing[start : start + _LOOKED_UP])
-            self._remember(log, found)
+            found = await in_thread(READ_TIMEOUT_S, self._look_up, log_id, missing[start : start + _LOOKED_UP])
+            self._remember(log_id, found)
             persons |= found
         unknown = [name for name in missing if name not in persons]
         if not unknown:
             return People(persons, among.new, among.entries, among.rows)
         if most is not None:
-            self._admit(log, len(unknown), len(among.new), most)
-        return await self._made(log, unknown, now_us, People(persons, among.new, among.entries, among.rows))
+            self._admit(log_id, len(unknown), len(among.new), most)
+        return await self._made(log_id, unknown, now_us, People(persons, among.new, among.entries, among.rows))
 
     async def append(self, unit: Unit, people: People) -> int:
         """Append a unit behind the introduction of its persons; returns the index of the unit's own first entry.
@@ -153,44 +153,44 @@ class Directory:
         self._remember(unit.log, people.new)
         return first + len(people.entries)
 
-    def find(self, log: int, name: str) -> Person | None:
-        """The person of that name if the log knows it; asks the database."""
-        return self._look_up(log, [name]).get(name)
+    def find(self, log_id: int, name: str) -> Person | None:
+        """Return the person of that name if the log knows it; asks the database."""
+        return self._look_up(log_id, [name]).get(name)
 
-    def people(self, log: int, sids: Sequence[str]) -> dict[str, tuple[Person, str]]:
+    def people(self, log_id: int, sids: Sequence[str]) -> dict[str, tuple[Person, str]]:
         """Persons and names by pseudonym; erased persons are left out."""
         people: dict[str, tuple[Person, str]] = {}
-        for row in self._store.by_sid(log, sids):
-            person = self._keyring.unwrap(log, row.sid, row.wrapped_key)
+        for row in self._store.by_sid(log_id, sids):
+            person = self._keyring.unwrap(log_id, row.sid, row.wrapped_key)
             people[row.sid] = (person, self._keyring.open_name(person, row.sealed_name))
         return people
 
-    def _look_up(self, log: int, names: Sequence[str]) -> dict[str, Person]:
-        tokens = {self._keyring.name_token(log, name): name for name in names}
+    def _look_up(self, log_id: int, names: Sequence[str]) -> dict[str, Person]:
+        tokens = {self._keyring.name_token(log_id, name): name for name in names}
         found: dict[str, Person] = {}
-        for row in self._store.by_token(log, list(tokens)):
-            person, name = self._keyring.unwrap(log, row.sid, row.wrapped_key), tokens[row.token]
+        for row in self._store.by_token(log_id, list(tokens)):
+            person, name = self._keyring.unwrap(log_id, row.sid, row.wrapped_key), tokens[row.token]
             # A row that was given another's token would let one person's accesses stand under another's name.
             if self._keyring.open_name(person, row.sealed_name) != name:
                 raise VerificationFailed("a person's row is not the one its token finds")
             found[name] = person
         return found
 
-    def _admit(self, log: int, count: int, before: int, most: int) -> None:
+    def _admit(self, log_id: int, count: int, before: int, most: int) -> None:
         if before + count > most:
             raise PersonsTooMany(most)
-        wait_s = self._allowance.take(log, count)
+        wait_s = self._allowance.take(log_id, count)
         if wait_s:
             raise PersonsTooFast(wait_s)
 
-    async def _made(self, log: int, names: Sequence[str], now_us: int, among: People) -> People:
+    async def _made(self, log_id: int, names: Sequence[str], now_us: int, among: People) -> People:
         new: dict[str, Person] = {}
         rows: list[PersonRow] = []
         sealed = []
         for number, name in enumerate(names, 1):
             sid, keys = new_person_keys()
             person = new[name] = Person(sid, keys)
-            token, wrapped = self._keyring.name_token(log, name), self._keyring.wrap(log, sid, keys)
+            token, wrapped = self._keyring.name_token(log_id, name), self._keyring.wrap(log_id, sid, keys)
             rows.append(PersonRow(token, sid, wrapped, self._keyring.seal_name(person, name)))
             sealed.append(person.seal({"name": name}, os.urandom(28)))
             if number % _MADE == 0:
@@ -198,6 +198,6 @@ class Directory:
         entries = among.entries + encode_introduction(now_us, sealed)
         return People({**among.persons, **new}, {**among.new, **new}, entries, among.rows + tuple(rows))
 
-    def _remember(self, log: int, persons: Mapping[str, Person]) -> None:
+    def _remember(self, log_id: int, persons: Mapping[str, Person]) -> None:
         for name, person in persons.items():
-            self._known.put((log, name), person, _PERSON_BYTES + 4 * len(name))
+            self._known.put((log_id, name), person, _PERSON_BYTES + 4 * len(name))

@@ -97,7 +97,7 @@ class AccessHeader(NamedTuple):
 
 
 def encode(kind: str, time_us: int, fields: Mapping[str, Any], sealed: Sequence[Sealed] = ()) -> bytes:
-    """The bytes of an entry.
+    """Return the bytes of an entry.
 
     Raises:
         EntryTooLarge: it has MAX_ENTRY_BYTES or more.
@@ -112,14 +112,14 @@ def encode(kind: str, time_us: int, fields: Mapping[str, Any], sealed: Sequence[
 
 
 def encode_introduction(time_us: int, sealed: Sequence[Sealed]) -> tuple[bytes, ...]:
-    """The entries that introduce persons."""
+    """Return the entries that introduce persons."""
     step = _PERSONS_PER_INTRODUCTION
     groups = (sealed[start : start + step] for start in range(0, len(sealed), step))
     return tuple(encode(PERSON_INTRODUCED, time_us, {}, group) for group in groups)
 
 
 def encode_decisions(header: AccessHeader, items: Sequence[AccessItem]) -> list[tuple[bytes, int]]:
-    """The entries of one request, each with the number of items it holds; more than one if they pass the limit.
+    """Return the entries of one request, each with the number of items it holds; more than one if they pass the limit.
 
     Raises:
         EntryTooLarge: a single item passes it.
@@ -134,7 +134,7 @@ def encode_decisions(header: AccessHeader, items: Sequence[AccessItem]) -> list[
 
 
 def time_of(data: bytes) -> int:
-    """The time that an entry states, microseconds; 0 if it states none.
+    """Return the time that an entry states, microseconds; 0 if it states none.
 
     Read without parsing: keys are sorted, and no key that comes after `time` holds an object with a time in it. A quote
     within a value is escaped, so that the pattern stands in no value.
@@ -150,7 +150,7 @@ def time_of(data: bytes) -> int:
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """The JSON object of an entry.
+    """Return the JSON object of an entry.
 
     Raises:
         VerificationFailed: it is none, so it is not what was appended.

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Self
 
+from linewarden.audit.canonical_text import check_text, from_base64, from_base64_hash, from_decimal, to_base64
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.note import MAX_NOTE_LENGTH
-from linewarden.audit.spelling import check_text, from_base64, from_base64_hash, from_decimal, to_base64
 
 #: A proof is a note with at most 63 hashes, an index and opaque extra data before it.
 MAX_PROOF_LENGTH = 2 * MAX_NOTE_LENGTH
@@ -27,7 +27,7 @@ class EntryProof:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The proof of such a text. Neither the path nor the signature is checked here.
+        """Return the proof of such a text. Neither the path nor the signature is checked here.
 
         Raises:
             VerificationFailed: the text is malformed.

@@ -43,9 +43,9 @@ class RolledBack(LogUnavailable):
     `log` is its number; `expected` and `found` are numbers of entries.
     """
 
-    def __init__(self, what: str, log: int = -1, *, expected: int = 0, found: int = 0) -> None:
-        super().__init__(f"log {log} {what}: {expected} entries expected, {found} found")
-        self.log = log
+    def __init__(self, what: str, log_id: int = -1, *, expected: int = 0, found: int = 0) -> None:
+        super().__init__(f"log {log_id} {what}: {expected} entries expected, {found} found")
+        self.log = log_id
         self.expected = expected
         self.found = found
 

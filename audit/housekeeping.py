@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any
 
 from linewarden.audit.checkpoints import Checkpoints
-from linewarden.audit.clock import Clock, Step
+from linewarden.audit.clock import Clock, ClockStep
 from linewarden.audit.entry import CLOCK_STEPPED, HEARTBEAT, encode
 from linewarden.audit.errors import AuditError
 from linewarden.audit.indexer import Indexer
@@ -52,7 +52,7 @@ class Housekeeper:
         self._on_fault = on_fault
         self._signed: dict[int, tuple[int, float]] = {}
         self._grew: dict[int, tuple[int, float]] = {}
-        self._step = Step(0, 0)
+        self._step = ClockStep(0, 0)
         self._untold: set[int] = set()
 
     def run(self, stop: Event) -> None:
@@ -97,8 +97,8 @@ class Housekeeper:
         indexed = self._indexer.catch_up(head.log, head.size, at_most=ENTRIES_PER_ROUND)
         return indexed < head.size
 
-    def _append(self, log: int, kind: str, fields: dict[str, Any]) -> None:
-        self._log.append([Unit(log, (encode(kind, self._clock(), fields),))])
+    def _append(self, log_id: int, kind: str, fields: dict[str, Any]) -> None:
+        self._log.append([Unit(log_id, (encode(kind, self._clock(), fields),))])
 
     def _sign(self, head: Head, now: float) -> None:
         size, at = self._signed.get(head.log, (-1, float("-inf")))

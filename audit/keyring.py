@@ -50,7 +50,7 @@ class Sealed(NamedTuple):
     commitment: str
 
     def as_json(self) -> dict[str, str]:
-        """The form in an entry; bytes are base64."""
+        """Return the form in an entry; bytes are base64."""
         return {"commit": self.commitment, "ct": self.ciphertext, "sid": self.sid}
 
 
@@ -77,7 +77,7 @@ class Person:
         )
 
     def open(self, ciphertext: str, commitment: str) -> dict[str, str]:
-        """The sealed values.
+        """Return the sealed values.
 
         Raises:
             VerificationFailed: the ciphertext is not one of this person, or the commitment is not to these values.
@@ -93,12 +93,12 @@ class Person:
         return dict(orjson.loads(values))
 
     def reference(self, type: str, id: str) -> str:
-        """The pseudonym of an item of this person: 16 characters."""
+        """Return the pseudonym of an item of this person: 16 characters."""
         # Keyed BLAKE2b is a MAC by design (RFC 7693, 2.9), in one call where HMAC takes two hashes.
         return blake2b(f"{type}\0{id}".encode(), digest_size=8, key=self._reference_key).hexdigest()
 
 
-class Seals:
+class RowMac:
     """MACs over rows of the database, under a key that is not in it.
 
     All are keyed BLAKE2b, as in `Person.reference`: a million rows take half the time of HMAC-SHA256. `purpose`, of at
@@ -113,7 +113,7 @@ class Seals:
         return blake2b(orjson.dumps(fields) + b"\0" + data, digest_size=32, key=self._key, person=purpose).digest()
 
     def sum(self, purpose: bytes, rows: Iterable[str]) -> int:
-        """The sum of a MAC of each row, modulo 2²⁵⁶: of a set, whatever its order, and changed as the set is.
+        """Return the sum of a MAC of each row, modulo 2²⁵⁶: of a set, whatever its order, and changed as the set is.
 
         It is never stored in clear. Out of sums, or MACs, that are known, another set with the same sum could be put
         together (Wagner, A Generalized Birthday Problem, 2002); hidden as in `masked` it is the MSet-Add-Hash of
@@ -128,11 +128,11 @@ class Seals:
         return total % SUMS
 
     def masked(self, purpose: bytes, total: int, nonce: bytes) -> bytes:
-        """A sum as it may be stored: with a number added that follows from the key and a fresh random nonce."""
+        """Return a sum as it may be stored: with a number added that follows from the key and a fresh random nonce."""
         return ((total + self._mask(purpose, nonce)) % SUMS).to_bytes(32)
 
     def unmasked(self, purpose: bytes, stored: bytes, nonce: bytes) -> int:
-        """The sum that was stored so."""
+        """Return the sum that was stored so."""
         return (int.from_bytes(stored) - self._mask(purpose, nonce)) % SUMS
 
     def _mask(self, purpose: bytes, nonce: bytes) -> int:
@@ -140,46 +140,46 @@ class Seals:
 
 
 class Keyring:
-    """What the key-encryption key is good for: wrapping persons' keys, finding persons and items by name, seals."""
+    """What the key-encryption key is good for: wrapping persons' keys, finding persons and items by name, row_mac."""
 
     def __init__(self, key_encryption_key: bytes) -> None:
         if len(key_encryption_key) != 32:
             raise ValueError("the key-encryption key has 32 bytes")
         self._wrap = AESGCM(_derive(key_encryption_key, b"linewarden/v1/wrap"))
         self._lookup = _derive(key_encryption_key, b"linewarden/v1/look-up")
-        self.seals = Seals(_derive(key_encryption_key, b"linewarden/v1/seal"))
+        self.row_mac = RowMac(_derive(key_encryption_key, b"linewarden/v1/seal"))
 
-    def wrap(self, log: int, sid: str, keys: bytes) -> bytes:
+    def wrap(self, log_id: int, sid: str, keys: bytes) -> bytes:
         """Encrypt a person's keys for storage."""
         nonce = os.urandom(_NONCE)
-        return nonce + self._wrap.encrypt(nonce, keys, f"{log}/{sid}".encode())
+        return nonce + self._wrap.encrypt(nonce, keys, f"{log_id}/{sid}".encode())
 
-    def unwrap(self, log: int, sid: str, wrapped: bytes) -> Person:
-        """The person whose wrapped keys these are.
+    def unwrap(self, log_id: int, sid: str, wrapped: bytes) -> Person:
+        """Return the person whose wrapped keys these are.
 
         Raises:
             VerificationFailed: they were wrapped under another key-encryption key, or for another person.
         """
         try:
-            return Person(sid, self._wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{log}/{sid}".encode()))
+            return Person(sid, self._wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{log_id}/{sid}".encode()))
         except InvalidTag:
             raise VerificationFailed("a person's key does not open under this key-encryption key") from None
 
-    def name_token(self, log: int, name: str) -> bytes:
+    def name_token(self, log_id: int, name: str) -> bytes:
         """What a person's row is found by; stands in mutable tables only."""
-        return hmac.digest(self._lookup, f"{log}/person\0{name}".encode(), "sha256")
+        return hmac.digest(self._lookup, f"{log_id}/person\0{name}".encode(), "sha256")
 
-    def item_token(self, log: int, type: str, id: str) -> bytes:
+    def item_token(self, log_id: int, type: str, id: str) -> bytes:
         """What the entries of an item are found by; stands in mutable tables only."""
-        return hmac.digest(self._lookup, f"{log}/{type}\0{id}".encode(), "sha256")[:16]
+        return hmac.digest(self._lookup, f"{log_id}/{type}\0{id}".encode(), "sha256")[:16]
 
     def seal_name(self, person: Person, name: str) -> bytes:
-        """A person's name for its row, under the person's own key."""
+        """Return a person's name for its row, under the person's own key."""
         sealed = person.seal({"name": name}, os.urandom(28))
         return orjson.dumps(sealed.as_json())
 
     def open_name(self, person: Person, sealed: bytes) -> str:
-        """The name in a person's row.
+        """Return the name in a person's row.
 
         Raises:
             VerificationFailed: it is not this person's.
@@ -189,7 +189,7 @@ class Keyring:
 
 
 def new_person_keys() -> tuple[str, bytes]:
-    """A fresh pseudonym and fresh keys."""
+    """Return a fresh pseudonym and fresh keys."""
     return os.urandom(8).hex(), os.urandom(64)
 
 
@@ -204,7 +204,7 @@ def load_key_encryption_key(path: Path) -> Keyring:
 
 
 def new_key_encryption_key() -> bytes:
-    """A fresh key-encryption key as the text of its file."""
+    """Return a fresh key-encryption key as the text of its file."""
     return b2a_base64(os.urandom(32))
 
 

@@ -20,12 +20,12 @@ NodeReader = Callable[[int, int], bytes]
 
 
 def leaf_hash(entry: bytes) -> bytes:
-    """The hash of an entry as a leaf (RFC 6962, 2.1)."""
+    """Return the hash of an entry as a leaf (RFC 6962, 2.1)."""
     return sha256(b"\x00" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of two neighbouring subtrees (RFC 6962, 2.1)."""
+    """Return the hash of two neighbouring subtrees (RFC 6962, 2.1)."""
     return sha256(b"\x01" + left + right).digest()
 
 
@@ -43,7 +43,7 @@ class Frontier:
 
     @classmethod
     def from_bytes(cls, size: int, data: bytes) -> Self:
-        """The frontier of a tree of `size` leaves, from what `to_bytes` made of it.
+        """Return the frontier of a tree of `size` leaves, from what `to_bytes` made of it.
 
         Raises:
             VerificationFailed: the bytes are not as many as the size needs.
@@ -69,17 +69,17 @@ class Frontier:
         self.size += 1
 
     def root(self) -> bytes:
-        """The root of the tree as it is now."""
+        """Return the root of the tree as it is now."""
         return _fold(self._nodes)
 
 
 def tree_root(read: NodeReader, size: int) -> bytes:
-    """The root of the first `size` leaves, from one read for each bit set in `size`."""
+    """Return the root of the first `size` leaves, from one read for each bit set in `size`."""
     return _range_root(read, 0, size)
 
 
 def inclusion_proof(read: NodeReader, index: int, size: int) -> list[bytes]:
-    """The siblings from leaf `index` up to the root of `size` leaves (RFC 6962, 2.1.1).
+    """Return the siblings from leaf `index` up to the root of `size` leaves (RFC 6962, 2.1.1).
 
     Raises:
         ValueError: there is no such leaf.

@@ -60,23 +60,23 @@ class Head:
 
 
 def entry_id(generation: int, index: int) -> int:
-    """The id of an entry. It never repeats: after a recovery, indexes of the lost part are given out again."""
+    """Return the id of an entry. It never repeats: after a recovery, indexes of the lost part are given out again."""
     return generation << INDEX_BITS | index
 
 
 def index_of(id: int) -> int:
-    """The index of the entry that has this id."""
+    """Return the index of the entry that has this id."""
     return id & (1 << INDEX_BITS) - 1
 
 
 def id_text(id: int) -> str:
-    """An id as callers see it: the index, with `generation-` before it once the log was recovered."""
+    """Return an id as callers see it: the index, with `generation-` before it once the log was recovered."""
     generation, index = id >> INDEX_BITS, index_of(id)
     return f"{generation}-{index}" if generation else str(index)
 
 
 def index_in(text: str) -> int:
-    """The index in the text of an id.
+    """Return the index in the text of an id.
 
     Raises:
         ValueError: the text is not one that `id_text` makes.

@@ -14,9 +14,9 @@ from typing import Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from linewarden.audit.canonical_text import check_text, from_base64, from_base64_hash, from_decimal, is_clean, to_base64
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import HASH_BYTES
-from linewarden.audit.spelling import check_text, from_base64, from_base64_hash, from_decimal, is_clean, to_base64
 
 #: Longest note that is looked at, in characters; a hundred post-quantum signatures fit in.
 MAX_NOTE_LENGTH = 1_000_000
@@ -37,7 +37,7 @@ class Verifier:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The key of such a text.
+        """Return the key of such a text.
 
         Raises:
             VerificationFailed: it is malformed, of another algorithm, or its id is not that of the key.
@@ -85,7 +85,7 @@ class Signer:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The key of a text that `secret_text` made.
+        """Return the key of a text that `secret_text` made.
 
         Raises:
             VerificationFailed: it is malformed, of another algorithm, or its id is not that of the key.
@@ -99,12 +99,12 @@ class Signer:
         return signer
 
     def secret_text(self) -> str:
-        """The private key as text, `PRIVATE+KEY+` and then as a verifier's. Whoever has it can sign."""
+        """Return the private key as text, `PRIVATE+KEY+` and then as a verifier's. Whoever has it can sign."""
         verifier = self.verifier
         return _PRIVATE_START + _key_text(verifier.name, verifier.key_id, self._key.private_bytes_raw())
 
     def sign(self, text: str) -> str:
-        """The signature line for a note of that text."""
+        """Return the signature line for a note of that text."""
         signature = self.verifier.key_id + self._key.sign(text.encode())
         return f"{_SIGNATURE_START}{self.verifier.name} {to_base64(signature)}\n"
 
@@ -122,7 +122,7 @@ class Checkpoint:
 
 
 def sign_note(text: str, signer: Signer) -> str:
-    """The text with a signature under it.
+    """Return the text with a signature under it.
 
     Raises:
         ValueError: the text has no newline at its end, or a control character in it.
@@ -133,7 +133,7 @@ def sign_note(text: str, signer: Signer) -> str:
 
 
 def open_note(note: str, verifier: Verifier) -> str:
-    """The text of a note, after checking that the key signed it. Signatures of other keys are ignored.
+    """Return the text of a note, after checking that the key signed it. Signatures of other keys are ignored.
 
     Raises:
         VerificationFailed: the note is malformed, the key did not sign it, or a signature of the key is wrong.
@@ -153,7 +153,7 @@ def open_note(note: str, verifier: Verifier) -> str:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
-    """The checkpoint as a signed note.
+    """Return the checkpoint as a signed note.
 
     Raises:
         ValueError: the signer's name is not the checkpoint's origin, or the checkpoint has no such form.
@@ -165,7 +165,7 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
 
 
 def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
-    """The checkpoint in a signed note. Extension lines are covered by the signature and otherwise ignored.
+    """Return the checkpoint in a signed note. Extension lines are covered by the signature and otherwise ignored.
 
     Raises:
         VerificationFailed: the note does not open, is no checkpoint, or is one of another log.

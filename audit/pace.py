@@ -40,7 +40,7 @@ def in_slices(abandoned: Callable[[], bool], function: Callable[[], T]) -> T:
 
 
 def paced(items: Iterable[T]) -> Iterator[T]:
-    """The items, with pauses between them in a thread that works in slices, and as they are anywhere else.
+    """Yield the items, with pauses between them in a thread that works in slices, and as they are anywhere else.
 
     Raises:
         Abandoned: the work is of no use any more.

@@ -161,5 +161,5 @@ class Shares:
 
 @cache
 def shares() -> Shares:
-    """The shares of this process."""
+    """Return the shares of this process."""
     return Shares()

@@ -22,22 +22,22 @@ _PATH = re.compile(r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/){0,7}[0-9]{3})(?:\
 
 
 def tile_path(level: int, number: int, width: int = TILE_WIDTH) -> str:
-    """Where the tile stands: number 1234067 of level 0 at `tile/0/x001/x234/067`, with `.p/<width>` if not full."""
+    """Return the path of a tile: `tile/0/x001/x234/067` for number 1234067 of level 0, with `.p/<width>` if partial."""
     return f"tile/{level}/{_number_path(number)}{_partial(width)}"
 
 
 def bundle_path(number: int, width: int = TILE_WIDTH) -> str:
-    """Where the bundle of the entries from `number` * 256 on stands."""
+    """Return where the bundle of the entries from `number` * 256 on stands."""
     return f"tile/entries/{_number_path(number)}{_partial(width)}"
 
 
 def tile_width(level: int, number: int, size: int) -> int:
-    """How many hashes the tile has in a log of `size` entries; 0 if there is no such tile."""
+    """Return how many hashes the tile has in a log of `size` entries; 0 if there is no such tile."""
     return max(0, min(TILE_WIDTH, (size >> _TILE_LEVELS * level) - number * TILE_WIDTH))
 
 
 def is_path_of(path: str, size: int) -> bool:
-    """Whether a log of `size` entries has a tile or bundle at just this path."""
+    """Return whether a log of `size` entries has a tile or bundle at just this path."""
     match = _PATH.fullmatch(path)
     if match is None:
         return False
@@ -49,7 +49,7 @@ def is_path_of(path: str, size: int) -> bool:
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
-    """The bundle of these entries: each after its length in two bytes, big-endian.
+    """Return the bundle of these entries: each after its length in two bytes, big-endian.
 
     Raises:
         ValueError: an entry is larger than MAX_BUNDLED_BYTES.
@@ -60,7 +60,7 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
 
 
 def decode_bundle(data: bytes, count: int) -> list[bytes]:
-    """The `count` entries of a bundle.
+    """Return the `count` entries of a bundle.
 
     Raises:
         VerificationFailed: it holds fewer, or more, or ends within one.
@@ -109,20 +109,20 @@ class TileStack:
         return full
 
     def partial(self, leaves: Sequence[bytes] = ()) -> Iterator[tuple[int, int, bytes]]:
-        """The tiles that stay partial if the log ends with these less than 256 leaves after what was pushed."""
+        """Yield the tiles that stay partial if the log ends with these less than 256 leaves after what was pushed."""
         size = self.size + len(leaves)
         for level, tile in enumerate([leaves, *self._levels]):
             if tile:
                 yield level, size >> _TILE_LEVELS * (level + 1), b"".join(tile)
 
     def root(self, leaves: Sequence[bytes] = ()) -> bytes:
-        """The root of the log if it ends with these less than 256 leaves after what was pushed."""
+        """Return the root of the log if it ends with these less than 256 leaves after what was pushed."""
         peaks = [_frontier(tile).to_bytes() for tile in (*reversed(self._levels), leaves)]
         return Frontier.from_bytes(self.size + len(leaves), b"".join(peaks)).root()
 
 
 def tree_files(entries: Iterable[bytes], size: int, root: bytes) -> Iterator[tuple[str, bytes]]:
-    """The paths and bytes of all tiles and bundles of a log, from its entries in order.
+    """Yield the paths and bytes of all tiles and bundles of a log, from its entries in order.
 
     Holds one tile of each level and one bundle. The partial files come last. What was yielded before an error is no
     export: the checkpoint therefore belongs after the last file.
@@ -156,7 +156,7 @@ class TileReader:
         self._size = size
 
     def __call__(self, level: int, index: int) -> bytes:
-        """The hash of the complete subtree of 2**level leaves at `index`.
+        """Return the hash of the complete subtree of 2**level leaves at `index`.
 
         Raises:
             ValueError: the log has no such subtree.

@@ -41,7 +41,7 @@ class Queue:
         self.entries = 0
 
     def __iter__(self) -> Iterator[Waiting]:
-        """All that waits."""
+        """Yield all that waits."""
         yield from self._next
         for line in self._aside.values():
             yield from line
@@ -71,7 +71,10 @@ class Queue:
         self.entries += entries
 
     def take(self, room: int, now: float) -> tuple[list[Waiting], bool]:
-        """The next batch, of `room` entries unless one unit alone has more, and whether it was set aside before."""
+        """Take the next batch and return it, and whether it was set aside before.
+
+        The batch has at most `room` entries, unless a single unit has more.
+        """
         aside = bool(self._aside) and now >= self._again_at and not (self._aside_last and self._next)
         self._aside_last = aside
         if not aside:
@@ -79,10 +82,10 @@ class Queue:
         self._again_at = now + AGAIN_S
         batch: list[Waiting] = []
         share = max(1, room // len(self._aside))
-        for log, line in list(self._aside.items()):
+        for log_id, line in list(self._aside.items()):
             batch += self._take(line, share)
             if not line:
-                del self._aside[log]
+                del self._aside[log_id]
         return batch, True
 
     def put_back(self, ones: Sequence[Waiting]) -> None:
@@ -95,9 +98,9 @@ class Queue:
         if not ones:
             return
         new = {one.unit.log for one in ones} - self._aside.keys()
-        for log in {one.unit.log for one in ones}:
-            line = self._aside.setdefault(log, deque())
-            line.extendleft(one for one in reversed(ones) if one.unit.log == log)
+        for log_id in {one.unit.log for one in ones}:
+            line = self._aside.setdefault(log_id, deque())
+            line.extendleft(one for one in reversed(ones) if one.unit.log == log_id)
         self.entries += sum(len(one.unit.entries) for one in ones)
         for one in [one for one in self._next if one.unit.log in new]:
             self._aside[one.unit.log].append(one)

@@ -1,4 +1,4 @@
-"""Statements as they may stand in the log: persons by pseudonym, ids of single items left out to be sealed."""
+"""Statements as the log may state them: with pseudonyms for persons, and without the ids of single items."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ _ITEM = "id:"
 
 
 def persons_of(statement: Statement) -> tuple[str, ...]:
-    """The persons that a statement names, as the policy knows them."""
+    """Return the persons that a statement names, by their names in the policy."""
     holder = statement.member if isinstance(statement, Binding) else statement.who
     named = () if holder.startswith(ROLE) else (holder,)
     if isinstance(statement, Binding):
@@ -19,7 +19,7 @@ def persons_of(statement: Statement) -> tuple[str, ...]:
 
 
 def pseudonymous(statement: Statement, pseudonym: Callable[[str], str]) -> tuple[str, tuple[str, ...]]:
-    """The text with pseudonyms in place of persons and numbers in place of items, and the ids of these items."""
+    """Return the text with pseudonyms for persons and numbers for items, and the ids of these items, to be sealed."""
     if isinstance(statement, Binding):
         return replace(statement, member=_holder(statement.member, pseudonym)).text, ()
     scopes: list[str] = []

@@ -8,8 +8,8 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from linewarden.audit.errors import PersonsTooMany
-from linewarden.authz.kept import Kept
-from linewarden.authz.model import VERBS_OF, Context, Decision, Finding, Resource
+from linewarden.authz.model import VERBS_OF, Context, Decision, Explanation, Resource
+from linewarden.authz.renderings import MemoizedRendering
 from linewarden.authz.service import Access, AccessControl, Answers, Call
 from linewarden.server.capacity import ITEMS_OF_A_PLACE
 from linewarden.server.door import Door, Entrance, reserved
@@ -84,7 +84,7 @@ class AccessService(AccessServiceServicer):
             add = response.decisions.add
             for decision, id in zip(answers.decisions, answers.ids, strict=True):
                 message = add()
-                message.CopyFrom(_messages(decision.finding))
+                message.CopyFrom(_messages(decision.explanation))
                 message.id = id
             return response
 
@@ -156,7 +156,7 @@ class AccessService(AccessServiceServicer):
             access = _access(entrance.tenant, request.verb, request.resource)
             answers = await self._control.check(call_of(entrance, request), (access,))
             response = pb.CheckResponse(
-                decision=_messages(answers.decisions[0].finding),
+                decision=_messages(answers.decisions[0].explanation),
                 policy=policy_version(answers),
                 expires_at=self._expiry(entrance, answers.decisions),
             )
@@ -251,17 +251,17 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
     return Access(verb, resource, tuple(parties) if parties else (), bool(home) and home != tenant)
 
 
-def _message(finding: Finding) -> pb.Decision:
-    """A finding in the contract's terms, without the id of a decision."""
-    message = pb.Decision(effect=EFFECT_NUMBERS[finding.effect], reason=REASON_NUMBERS[finding.reason])
-    for match in finding.matched:
+def _message(explanation: Explanation) -> pb.Decision:
+    """An explanation in the contract's terms, without the id of a decision."""
+    message = pb.Decision(effect=EFFECT_NUMBERS[explanation.effect], reason=REASON_NUMBERS[explanation.reason])
+    for match in explanation.matched:
         message.matched_rules.add(rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.role_path)
-    for failed in finding.failed:
+    for failed in explanation.failed:
         message.failed_conditions.add(rule_id=failed.rule_id, condition=failed.condition, error=failed.error)
-    message.more_matched_rules = finding.more_matched
-    message.more_failed_conditions = finding.more_failed
-    message.obligations.extend(OBLIGATION_NUMBERS[one] for one in finding.obligations)
+    message.more_matched_rules = explanation.more_matched
+    message.more_failed_conditions = explanation.more_failed
+    message.obligations.extend(OBLIGATION_NUMBERS[one] for one in explanation.obligations)
     return message
 
 
-_messages = Kept(_message)
+_messages = MemoizedRendering(_message)

@@ -4,21 +4,21 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 
+from linewarden.audit.blocking import LOAD_TIMEOUT_S, LONG_TIMEOUT_S
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import POLICY_READ
 from linewarden.audit.errors import PageTokenInvalid
 from linewarden.audit.model import Guard, Unit, id_text
 from linewarden.audit.pace import paced
-from linewarden.audit.patience import LOAD_TIMEOUT_S, LONG_TIMEOUT_S
 from linewarden.audit.shares import Share, shares
 from linewarden.authz.administration import Change, record
 from linewarden.authz.errors import PolicyInvalid, PolicyLockout, PolicyRevisionMismatch
 from linewarden.authz.model import ResourceType, Verb
 from linewarden.authz.planning import Request, plan_amendment, plan_file
 from linewarden.authz.policies import Loaded, Policies
-from linewarden.authz.roster import place_of
 from linewarden.authz.service import AccessControl
 from linewarden.authz.snapshot import Snapshot
+from linewarden.authz.statement_list import parse_id
 from linewarden.server.access import ServicerContext, call_of
 from linewarden.server.authority import authorize, own_resource
 from linewarden.server.door import Door, Entrance
@@ -171,11 +171,11 @@ def _page(snapshot: Snapshot, request: pb.GetPolicyRequest) -> pb.GetPolicyRespo
         if bound != snapshot.revision:
             raise PageTokenInvalid("the policy has changed since")
         after = (place[0], place[1])
-    found = snapshot.in_force.roster.beyond(after, size + 1)
+    found = snapshot.in_force.statements.beyond(after, size + 1)
     shown = found[:size]
     return pb.GetPolicyResponse(
         policy=core_pb2.PolicyVersion(revision=snapshot.revision, hash=snapshot.hash),
-        statements=[pb.PolicyStatement(id=id, text=one.text, added_in=place_of(id)[0]) for id, one in paced(shown)],
+        statements=[pb.PolicyStatement(id=id, text=one.text, added_in=parse_id(id)[0]) for id, one in paced(shown)],
         next_page_token=_write_token(snapshot.revision, shown[-1][0]) if len(found) > size else "",
     )
 

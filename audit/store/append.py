@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from linewarden.audit.entry import time_of
 from linewarden.audit.errors import AuditError, ClockBehind, LogBusy, LogUnavailable, RolledBack, TenantUnknown
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import Head, Unit, entry_id
 from linewarden.audit.store.heads import COLUMNS, LockedHead, Revisions, opened, parameters
@@ -35,8 +35,8 @@ class AppendStatements:
     `open_head` opens a row of another log's head, for guards.
     """
 
-    def __init__(self, engine: sa.Engine, seals: Seals, marks: Marks, open_head: Callable[[Any], Head]) -> None:
-        self._seals = seals
+    def __init__(self, engine: sa.Engine, row_mac: RowMac, marks: Marks, open_head: Callable[[Any], Head]) -> None:
+        self._row_mac = row_mac
         self._marks = marks
         self._open_head = open_head
         dialect = engine.dialect
@@ -71,7 +71,7 @@ class AppendStatements:
         Without `wait`, heads that others hold are passed over. `refused` grows by the logs that are refused.
         """
         heads = self._lock(cursor, {unit.log for unit, _ in units} - refused.keys(), refused, wait=wait)
-        revisions = Revisions(heads, lambda log: self._revision(cursor, log))
+        revisions = Revisions(heads, lambda log_id: self._revision(cursor, log_id))
         rows: list[dict[str, object]] = []
         results: list[int | AuditError] = []
         for unit, digests in units:
@@ -84,24 +84,24 @@ class AppendStatements:
             cursor.executemany(self._insert, rows)
         made = [head.made() for head in heads.values()]
         for head in made:
-            cursor.execute(self._update, parameters(self._seals, head))
+            cursor.execute(self._update, parameters(self._row_mac, head))
         return results, made
 
     def _lock(self, cursor: Any, logs: set[int], refused: Refusals, *, wait: bool) -> dict[int, LockedHead]:
         """Lock heads in the order of their numbers, so that two writers cannot wait for each other."""
         heads: dict[int, LockedHead] = {}
-        for log in sorted(logs):
-            cursor.execute(self._lock_head if wait else self._lock_if_free, {"key": log})
+        for log_id in sorted(logs):
+            cursor.execute(self._lock_head if wait else self._lock_if_free, {"key": log_id})
             for row in cursor.fetchall():
                 try:
-                    heads[log] = LockedHead.of(self._continuing(cursor, row))
+                    heads[log_id] = LockedHead.of(self._continuing(cursor, row))
                 except LogUnavailable as error:  # of this log; the others are appended
-                    refused[log] = error
+                    refused[log_id] = error
         return heads
 
     def _continuing(self, cursor: Any, row: Any) -> Head:
-        """The head in a row, verified to continue what was seen of the log; entries of others are hashed for that."""
-        head = opened(self._seals, row)
+        """Return the head in a row after verifying that it continues the newest head seen of the log."""
+        head = opened(self._row_mac, row)
         seen = self._marks.seen(head.log)
         self._marks.check(head, seen)
         if seen is not None and head.size > seen.size and head.generation == seen.generation:
@@ -146,10 +146,10 @@ class AppendStatements:
             raise
         cursor.execute("RELEASE SAVEPOINT effect")
 
-    def _revision(self, cursor: Any, log: int) -> int:
+    def _revision(self, cursor: Any, log_id: int) -> int:
         # Read without a lock: a change that was acknowledged before the guarded request was sent was committed before
         # this statement began, so it is seen. What is not seen yet was not acknowledged yet.
-        cursor.execute(self._read_head, {"key": log})
+        cursor.execute(self._read_head, {"key": log_id})
         rows = cursor.fetchall()
         return self._open_head(rows[0]).revision if rows else -1
 

@@ -69,7 +69,7 @@ class AppendSession:
         self._settled = not self._is_sqlite
 
     def connection(self) -> sa.Connection:
-        """The connection, opened or checked again if need be.
+        """Return the connection, opened or checked again if need be.
 
         Raises:
             one of `failures`: the database failed, or does not promise durability.
@@ -130,7 +130,7 @@ class AppendSession:
             cursor.execute("ROLLBACK")
 
     def was_taken_back(self, error: BaseException) -> bool:
-        """Whether the database took the transaction back for what it held, and the connection can go on.
+        """Return whether the database took the transaction back for what it held, and the connection can go on.
 
         Of SQLite only a broken constraint counts: after an error of the disk nothing goes on as before.
         """

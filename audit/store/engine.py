@@ -27,7 +27,7 @@ LOCK_TIMEOUT_MS = 1_500
 
 
 def open_engine(url: str, *, durable: bool = True) -> sa.Engine:
-    """An engine for `url` (`sqlite:///…` or `postgresql://…`).
+    """Return an engine for `url` (`sqlite:///…` or `postgresql://…`).
 
     `durable=False` is for data that can be rebuilt: SQLite then does not wait for the disk at each commit.
 

@@ -35,7 +35,7 @@ class DatabaseFiles:
             self._wal = _identity(f"{self._path}-wal")
 
     def are_same(self) -> bool:
-        """Whether the names still stand for the files that are open."""
+        """Return whether the names still stand for the files that are open."""
         if not self._is_sqlite or self._database is None:
             return True
         if _identity(self._path) != self._database:

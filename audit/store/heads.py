@@ -18,13 +18,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from linewarden.audit.errors import LogUnavailable, RevisionMoved
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import SYSTEM_LOG, Guard, Head
 from linewarden.audit.store.schema import log_head
 
-#: The options of a connection that hold its seals, and whether it may adopt rows without one.
-SEALS, ADOPTS = "linewarden_seals", "linewarden_adopts"
+#: The options of a connection that hold its row_mac, and whether it may adopt rows without one.
+ROW_MAC, ADOPTS = "linewarden_row_mac", "linewarden_adopts"
 
 #: What a head is read by; `opened` takes them in this order.
 COLUMNS = (
@@ -46,25 +46,25 @@ _PURPOSE = b"head"
 fields_of = attrgetter(*Head.__slots__)
 
 
-def seals_of(connection: sa.Connection) -> Seals:
+def row_mac_of(connection: sa.Connection) -> RowMac:
     """What rows that are written through a store's connection are sealed with."""
-    seals: Seals = connection.get_execution_options()[SEALS]
-    return seals
+    row_mac: RowMac = connection.get_execution_options()[ROW_MAC]
+    return row_mac
 
 
 def may_adopt(connection: sa.Connection) -> bool:
-    """Whether rows that were written before there were seals may be sealed as they are."""
+    """Return whether rows that were written before there were seals may be sealed as they are."""
     return bool(connection.get_execution_options()[ADOPTS])
 
 
-def seal_of(seals: Seals, head: Head) -> bytes:
-    """The seal of a head."""
-    log, tenant, origin, size, revision, frontier, *others = fields_of(head)
-    return seals.mac(_PURPOSE, (log, tenant, origin, size, revision, *others), frontier)
+def seal_of(row_mac: RowMac, head: Head) -> bytes:
+    """Return the seal of a head."""
+    log_id, tenant, origin, size, revision, frontier, *others = fields_of(head)
+    return row_mac.mac(_PURPOSE, (log_id, tenant, origin, size, revision, *others), frontier)
 
 
-def opened(seals: Seals, row: Any) -> Head:
-    """The head in a row.
+def opened(row_mac: RowMac, row: Any) -> Head:
+    """Return the head in a row.
 
     Raises:
         LogUnavailable: it is not one that this service wrote.
@@ -72,20 +72,20 @@ def opened(seals: Seals, row: Any) -> Head:
     head, seal = Head(*row[:-1]), row[-1]
     # SQLite keeps in a column what it was given: whoever writes past us may have put a number where bytes belong.
     with suppress(TypeError):
-        if compare_digest(seal_of(seals, head), seal):
+        if compare_digest(seal_of(row_mac, head), seal):
             return head
     raise LogUnavailable("the head of a log is not one that the service wrote")
 
 
 def create(connection: sa.Connection, tenant: str, origin_id: str, now_us: int) -> int:
     """Create a log unless there is one; returns its number."""
-    log = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
-    if log is not None:
-        return int(log)
+    log_id = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
+    if log_id is not None:
+        return int(log_id)
     highest = connection.scalar(sa.select(sa.func.max(log_head.c.log)))
     head = Head(0 if highest is None else int(highest) + 1, tenant, origin_id, 0, 0, b"")
     row = {"log": head.log, "tenant": tenant, "origin_id": origin_id, "created_us": now_us}
-    row |= {"size": 0, "frontier": b"", "revision": 0, "seal": seal_of(seals_of(connection), head)}
+    row |= {"size": 0, "frontier": b"", "revision": 0, "seal": seal_of(row_mac_of(connection), head)}
     connection.execute(sa.insert(log_head), row)
     return head.log
 
@@ -101,11 +101,11 @@ class LockedHead:
 
     @classmethod
     def of(cls, head: Head) -> "LockedHead":
-        """The head as it was found."""
+        """Return the head as it was found."""
         return cls(head, Frontier.from_bytes(head.size, head.frontier), head.revision, head.time_us)
 
     def made(self) -> Head:
-        """The head as this transaction leaves it."""
+        """Return the head as this transaction leaves it."""
         found, frontier = self.found, self.frontier
         return Head(
             found.log, found.tenant, found.origin_id, frontier.size, self.revision, frontier.to_bytes(), self.time_us,
@@ -113,11 +113,11 @@ class LockedHead:
         )  # fmt: skip
 
 
-def parameters(seals: Seals, head: Head) -> dict[str, object]:
+def parameters(row_mac: RowMac, head: Head) -> dict[str, object]:
     """What the row of a head becomes by an append."""
     return {
         "key": head.log, "n": head.size, "f": head.frontier, "r": head.revision, "t": head.time_us,
-        "s": seal_of(seals, head),
+        "s": seal_of(row_mac, head),
     }  # fmt: skip
 
 
@@ -140,10 +140,10 @@ class Revisions:
             if self._of(guard.log) != guard.revision:
                 raise RevisionMoved("the keys changed" if guard.log == SYSTEM_LOG else "the policy changed")
 
-    def _of(self, log: int) -> int:
-        head = self._heads.get(log)
+    def _of(self, log_id: int) -> int:
+        head = self._heads.get(log_id)
         if head is not None:
             return head.revision
-        if log not in self._others:
-            self._others[log] = self._read(log)
-        return self._others[log]
+        if log_id not in self._others:
+            self._others[log_id] = self._read(log_id)
+        return self._others[log_id]

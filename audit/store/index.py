@@ -19,9 +19,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from linewarden.audit.errors import LogUnavailable
-from linewarden.audit.store.gate import Gate, gate_for
 from linewarden.audit.store.index_file import Identity, IndexFile, OddValue, is_damage, misses_tables, octets, whole
 from linewarden.audit.store.schema import BigInt, Name
+from linewarden.audit.store.write_lock import WriteLock, write_lock_for
 
 #: Raised when rows get another shape; an index of another version is dropped and filled again.
 INDEX_VERSION = 2
@@ -141,15 +141,15 @@ class IndexStore:
         self._driver_error: type[Exception] = engine.dialect.dbapi.Error  # type: ignore[union-attr]
         self._file = IndexFile(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
         self._opening = Lock()
-        self._gate: Gate | None = None
+        self._write_lock: WriteLock | None = None
         self._is_prepared = False
         self._identity: Identity | None = None
         self._reported = float("-inf")
 
     def close(self) -> None:
         """Let go of everything; the store can be used no more."""
-        if self._gate is not None:
-            self._gate.close()
+        if self._write_lock is not None:
+            self._write_lock.close()
 
     def prepare(self) -> None:
         """Make the tables; throw away those of another version.
@@ -161,26 +161,26 @@ class IndexStore:
         with self._guarded():
             pass
 
-    def indexed(self, log: int) -> int:
-        """How many entries of the log are in the index.
+    def indexed(self, log_id: int) -> int:
+        """Return how many entries of the log are in the index.
 
         Raises:
             LogUnavailable: the database failed.
         """
         with self._reading() as connection:
-            return _indexed(connection, log)
+            return _indexed(connection, log_id)
 
-    def last_leaf(self, log: int) -> bytes | None:
-        """The leaf hash of the last entry that is in the index; None if none is.
+    def last_leaf(self, log_id: int) -> bytes | None:
+        """Return the leaf hash of the last entry that is in the index; None if none is.
 
         Raises:
             LogUnavailable: the database failed.
         """
         with self._reading() as connection:
-            leaf = connection.scalar(sa.select(_mark.c.leaf).where(_mark.c.log == log))
+            leaf = connection.scalar(sa.select(_mark.c.leaf).where(_mark.c.log == log_id))
             return None if leaf is None else octets(leaf)
 
-    def forget(self, log: int) -> None:
+    def forget(self, log_id: int) -> None:
         """Throw away what is known of a log: it is not the one that was indexed.
 
         Raises:
@@ -188,11 +188,11 @@ class IndexStore:
         """
         with self._writing() as connection:
             for table in (_access, _person, _node, _mark):
-                connection.execute(sa.delete(table).where(table.c.log == log))
+                connection.execute(sa.delete(table).where(table.c.log == log_id))
 
     def add(
         self,
-        log: int,
+        log_id: int,
         start: int,
         stop: int,
         leaf: bytes,
@@ -207,7 +207,7 @@ class IndexStore:
             LogUnavailable: the database failed.
         """
         try:
-            return self._add(log, start, stop, leaf, rows, nodes)
+            return self._add(log_id, start, stop, leaf, rows, nodes)
         except LogUnavailable as fault:
             # A log without a mark has no row to lock: of two who begin its index, the second finds the first one's
             # rows.
@@ -217,7 +217,7 @@ class IndexStore:
 
     def _add(
         self,
-        log: int,
+        log_id: int,
         start: int,
         stop: int,
         leaf: bytes,
@@ -225,24 +225,26 @@ class IndexStore:
         nodes: dict[tuple[int, int], bytes],
     ) -> bool:
         with self._writing() as connection:
-            query = sa.select(_mark.c.indexed).where(_mark.c.log == log).with_for_update()
+            query = sa.select(_mark.c.indexed).where(_mark.c.log == log_id).with_for_update()
             mark = connection.scalar(query)
             if (mark or 0) != start:
                 return False
             if mark is None:
-                connection.execute(sa.insert(_mark), {"log": log, "indexed": stop, "leaf": leaf})
+                connection.execute(sa.insert(_mark), {"log": log_id, "indexed": stop, "leaf": leaf})
             else:
-                connection.execute(sa.update(_mark).where(_mark.c.log == log).values(indexed=stop, leaf=leaf))
-            values = [row._asdict() | {"log": log} for row in rows]
-            persons = [{"log": log, "sid": sid, "place": v["place"]} for v in values for sid in v.pop("data_subjects")]
+                connection.execute(sa.update(_mark).where(_mark.c.log == log_id).values(indexed=stop, leaf=leaf))
+            values = [row._asdict() | {"log": log_id} for row in rows]
+            persons = [
+                {"log": log_id, "sid": sid, "place": v["place"]} for v in values for sid in v.pop("data_subjects")
+            ]
             _insert(connection, _access, values)
             _insert(connection, _person, persons)
-            hashes = [{"log": log, "level": lv, "number": n, "hash": digest} for (lv, n), digest in nodes.items()]
+            hashes = [{"log": log_id, "level": lv, "number": n, "hash": digest} for (lv, n), digest in nodes.items()]
             _insert(connection, _node, hashes)
             return True
 
     def search(
-        self, log: int, wanted: Search, *, after: int | None, below: int, descending: bool, limit: int
+        self, log_id: int, wanted: Search, *, after: int | None, below: int, descending: bool, limit: int
     ) -> list[int]:
         """Places that fit, in the order of the log or against it, beyond `after` and below `below`.
 
@@ -250,26 +252,26 @@ class IndexStore:
             LogUnavailable: the database failed, or not everything below `below` is in the index.
         """
         place = _access.c.place
-        query = sa.select(place).where(_access.c.log == log, place < below, *_conditions(log, wanted))
+        query = sa.select(place).where(_access.c.log == log_id, place < below, *_conditions(log_id, wanted))
         if after is not None:
             query = query.where(place < after if descending else place > after)
         query = query.order_by(place.desc() if descending else place).limit(limit)
         with self._reading() as connection:
             places = list(map(whole, connection.scalars(query)))
             # Afterwards: the index may have been thrown away since the caller made sure that it is complete.
-            indexed = _indexed(connection, log)
+            indexed = _indexed(connection, log_id)
         if indexed << ITEM_BITS < below:
             raise LogUnavailable("the index is not complete")
         return places
 
-    def nodes(self, log: int, level: int, start: int, stop: int) -> list[bytes]:
-        """The hashes of the complete subtrees `start` to `stop - 1` of 2**level leaves, as far as they are indexed.
+    def nodes(self, log_id: int, level: int, start: int, stop: int) -> list[bytes]:
+        """Return the indexed hashes of the complete subtrees `start` to `stop - 1` of 2**level leaves.
 
         Raises:
             LogUnavailable: the database failed.
         """
         number = _node.c.number
-        inside = sa.and_(_node.c.log == log, _node.c.level == level, number >= start, number < stop)
+        inside = sa.and_(_node.c.log == log_id, _node.c.level == level, number >= start, number < stop)
         with self._reading() as connection:
             return list(map(octets, connection.scalars(sa.select(_node.c.hash).where(inside).order_by(number))))
 
@@ -280,7 +282,7 @@ class IndexStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with self._guarded(), self._gate_held(), self._transaction() as connection:
+        with self._guarded(), self._locked(), self._transaction() as connection:
             yield connection
 
     @contextmanager
@@ -308,7 +310,7 @@ class IndexStore:
         """Make the tables, unless this process did so in this very file."""
         if self._is_prepared and (self._file is None or self._file.identity() == self._identity):
             return
-        with self._opening, self._gate_held():
+        with self._opening, self._locked():
             self._is_prepared = False
             if self._file is not None:
                 self._engine.dispose()  # what is open may be a file that was thrown away
@@ -352,7 +354,7 @@ class IndexStore:
     def _thrown_away(self, file: IndexFile, used: Identity | None) -> bool:
         """Delete the file, unless another process did so and made another one."""
         try:
-            with self._gate_held():
+            with self._locked():
                 if used is None or file.identity() != used:
                     return False
                 self._engine.dispose()
@@ -363,15 +365,15 @@ class IndexStore:
         return True
 
     @contextmanager
-    def _gate_held(self) -> Iterator[None]:
-        if self._gate is None:
-            self._gate = gate_for(self._engine)
-        with self._gate():
+    def _locked(self) -> Iterator[None]:
+        if self._write_lock is None:
+            self._write_lock = write_lock_for(self._engine)
+        with self._write_lock():
             yield
 
 
-def _indexed(connection: sa.Connection, log: int) -> int:
-    return whole(connection.scalar(sa.select(_mark.c.indexed).where(_mark.c.log == log)) or 0)
+def _indexed(connection: sa.Connection, log_id: int) -> int:
+    return whole(connection.scalar(sa.select(_mark.c.indexed).where(_mark.c.log == log_id)) or 0)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]]) -> None:
@@ -379,7 +381,7 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, obj
         connection.execute(sa.insert(table), rows)
 
 
-def _conditions(log: int, wanted: Search) -> Iterator[sa.ColumnElement[bool]]:
+def _conditions(log_id: int, wanted: Search) -> Iterator[sa.ColumnElement[bool]]:
     if wanted.from_us is not None:
         yield _access.c.time_us >= wanted.from_us
     if wanted.until_us is not None:
@@ -391,5 +393,5 @@ def _conditions(log: int, wanted: Search) -> Iterator[sa.ColumnElement[bool]]:
         if value is not None:
             yield _access.c[name] == value
     if wanted.data_subject is not None:
-        sid = sa.and_(_person.c.log == log, _person.c.sid == wanted.data_subject, _person.c.place == _access.c.place)
+        sid = sa.and_(_person.c.log == log_id, _person.c.sid == wanted.data_subject, _person.c.place == _access.c.place)
         yield sa.exists().where(sid)

@@ -35,7 +35,7 @@ class IndexFile:
         self._path = Path(os.path.realpath(path))
 
     def identity(self) -> Identity | None:
-        """Which file it is now; None if there is none.
+        """Return which file it is now; None if there is none.
 
         Raises:
             OSError: that cannot be told.
@@ -74,7 +74,7 @@ class IndexFile:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error says that the content of the index's database is damaged, so that another try does not help."""
+    """Return whether an error shows that the content of the index is damaged, so that another try does not help."""
     if isinstance(error, OddValue):
         return True
     code = _code(error)
@@ -82,12 +82,12 @@ def is_damage(error: BaseException) -> bool:
 
 
 def misses_tables(error: BaseException) -> bool:
-    """Whether an error says that tables are missing, or have other columns."""
+    """Return whether an error says that tables are missing, or have other columns."""
     return _code(error) == _SQL_ERROR
 
 
 def whole(value: object) -> int:
-    """The whole number that a column holds.
+    """Return the whole number that a column holds.
 
     Raises:
         OddValue: it holds something else.
@@ -98,7 +98,7 @@ def whole(value: object) -> int:
 
 
 def octets(value: object) -> bytes:
-    """The bytes that a column holds.
+    """Return the bytes that a column holds.
 
     Raises:
         OddValue: it holds something else.

@@ -1,7 +1,7 @@
 """High-water marks: what has once been seen of each log, so that an older state of it is noticed.
 
 A seal says that the service wrote a head; it cannot say that the head is the newest one. A database that was restored,
-or whose rows were set back, has heads with valid seals. So every process remembers the newest head that it has seen,
+or whose rows were set back, has heads with valid row_mac. So every process remembers the newest head that it has seen,
 and compares each head that it reads with it. The marks also stand in a file beside the anchors, written after each
 commit: they outlive processes, and the processes of a host share them.
 
@@ -40,7 +40,7 @@ class Mark(NamedTuple):
 
     @classmethod
     def of(cls, head: Head) -> "Mark":
-        """The mark that a head makes."""
+        """Return the mark that a head makes."""
         origin = origin_digest(head.origin_id)
         return cls(head.log, head.generation, head.size, head.revision, origin, digest(head.frontier))
 
@@ -64,9 +64,9 @@ class Marks:
         #: The latest time that any head states, microseconds.
         self.latest_us = 0
 
-    def seen(self, log: int) -> Head | None:
-        """The newest head of a log that this process has seen, if it has seen one."""
-        return self._seen.get(log)
+    def seen(self, log_id: int) -> Head | None:
+        """Return the newest head of a log that this process has seen, if it has seen one."""
+        return self._seen.get(log_id)
 
     def check(self, head: Head, seen: Head | None) -> None:
         """Compare a head with the newest one that was seen before it was read; growth is not verified here.
@@ -120,8 +120,8 @@ class Marks:
             if new:
                 raise LogUnavailable("the file of marks in anchor_dir cannot be written") from error
 
-    def stored(self, log: int) -> Mark | None:
-        """The mark in the file, which another process may have made.
+    def stored(self, log_id: int) -> Mark | None:
+        """Return the mark in the file, which another process may have made.
 
         Raises:
             LogUnavailable: the file cannot be read.
@@ -129,12 +129,12 @@ class Marks:
         if self._path is None:
             return None
         try:
-            return _read(os.pread(self._opened(), SLOT, log * SLOT))
+            return _read(os.pread(self._opened(), SLOT, log_id * SLOT))
         except OSError as error:
             raise LogUnavailable("the file of marks in anchor_dir cannot be read") from error
 
     def highest(self) -> int:
-        """The highest number of a log that the file has a mark of; -1 if it has none."""
+        """Return the highest number of a log that the file has a mark of; -1 if it has none."""
         return max((mark.log for mark in self._all()), default=-1)
 
     def close(self) -> None:
@@ -155,8 +155,8 @@ class Marks:
         try:
             file = self._opened()
             slots = os.fstat(file).st_size // SLOT + 1
-            for log in range(slots):
-                mark = _read(os.pread(file, SLOT, log * SLOT))
+            for log_id in range(slots):
+                mark = _read(os.pread(file, SLOT, log_id * SLOT))
                 if mark is not None:
                     yield mark
         except OSError as error:

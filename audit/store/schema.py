@@ -49,6 +49,6 @@ person = sa.Table(
 )
 
 
-def position_of(log: int, index: int) -> int:
-    """The primary key of entry `index` of `log`: one signed 64-bit key has places for 2**23 logs of 2**40 entries."""
-    return log << INDEX_BITS | index
+def position_of(log_id: int, index: int) -> int:
+    """Return the primary key of entry `index` of a log. A signed 64-bit key allows 2**23 logs of 2**40 entries."""
+    return log_id << INDEX_BITS | index

@@ -70,7 +70,7 @@ SELECT current_setting('fsync'), current_setting('full_page_writes'), current_se
 
 @cache
 def bounded(driver: Any) -> Any:
-    """The class of the driver's connections whose waits end: a statement is cancelled after `wait_s`.
+    """Return the class of the driver's connections whose waits end: a statement is cancelled after `wait_s`.
 
     Where the server does not answer to that either, the connection is closed, and OperationalError raised.
     """

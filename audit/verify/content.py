@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from linewarden.audit.canonical_text import from_base64_hash
 from linewarden.audit.errors import VerificationFailed
-from linewarden.audit.spelling import from_base64_hash
 
 # A log that names more kinds than this is made to fill the memory of whoever reads it.
 _MAX_KINDS = 1_000
@@ -83,7 +83,7 @@ class Tally:
             self._last = time
 
     def report(self, origin: str, size: int, root: bytes) -> Report:
-        """The counts, with what the checkpoint says."""
+        """Return the counts, with what the checkpoint says."""
         kinds = dict(sorted(self._kinds.items()))
         return Report(origin, size, root, kinds, self._first, self._last, tuple(self.recoveries))
 

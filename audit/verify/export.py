@@ -90,7 +90,7 @@ def _older(note: str, verifier: Verifier, newer: Checkpoint) -> Checkpoint:
 
 
 def _fits(stack: TileStack, leaves: Sequence[bytes], older: Checkpoint | None) -> bool:
-    """Whether the older checkpoint, if it ends in these leaves, has the root of the entries up to there."""
+    """Return whether the older checkpoint, if it ends in these leaves, has the root of the entries up to there."""
     if older is None or not 0 <= older.size - stack.size < len(leaves):
         return True
     return stack.root(leaves[: older.size - stack.size]) == older.root

@@ -25,7 +25,7 @@ class ExportFiles:
         self._directory = directory
 
     def paths(self) -> Iterator[str]:
-        """The paths of all files, in no particular order.
+        """Yield the paths of all files, in no particular order.
 
         Raises:
             VerificationFailed: something is neither a file nor a directory, or cannot be read.
@@ -33,7 +33,7 @@ class ExportFiles:
         return self._below("", 0)
 
     def read(self, path: str, limit: int) -> bytes:
-        """The bytes of a file.
+        """Return the bytes of a file.
 
         Raises:
             VerificationFailed: it is missing, not a plain file, larger than `limit` bytes, or cannot be read.

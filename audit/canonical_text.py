@@ -17,7 +17,7 @@ _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 def is_clean(text: str) -> bool:
-    """Whether the text can be encoded and has no control characters other than newlines."""
+    """Return whether the text can be encoded and has no control characters other than newlines."""
     return _FORBIDDEN.search(text) is None
 
 
@@ -34,12 +34,12 @@ def check_text(text: str, limit: int, what: str) -> None:
 
 
 def to_base64(data: bytes) -> str:
-    """The standard base64 of RFC 4648, section 4."""
+    """Return the standard base64 of RFC 4648, section 4."""
     return b2a_base64(data, newline=False).decode()
 
 
 def from_base64(text: str, what: str) -> bytes:
-    """The bytes of a base64 text.
+    """Return the bytes of a base64 text.
 
     Raises:
         VerificationFailed: it is not base64, or not the base64 that `to_base64` makes.
@@ -54,7 +54,7 @@ def from_base64(text: str, what: str) -> bytes:
 
 
 def from_base64_hash(text: str, what: str) -> bytes:
-    """The hash of a base64 text.
+    """Return the hash of a base64 text.
 
     Raises:
         VerificationFailed: it is not base64 of 32 bytes.
@@ -66,7 +66,7 @@ def from_base64_hash(text: str, what: str) -> bytes:
 
 
 def from_decimal(text: str, what: str) -> int:
-    """The number of a decimal text.
+    """Return the number of a decimal text.
 
     Raises:
         VerificationFailed: it is not one without sign and leading zeros, below 2**63.

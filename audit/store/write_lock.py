@@ -19,20 +19,20 @@ import sqlalchemy as sa
 from linewarden.audit.errors import LogBusy
 
 #: How long to wait for the gate where nothing else is said, seconds.
-PATIENCE_S = 1.5
+LOCK_WAIT_S = 1.5
 
 
-class Gate(Protocol):
+class WriteLock(Protocol):
     """The way to the database's write lock."""
 
-    def __call__(self, within_s: float = PATIENCE_S) -> AbstractContextManager[None]:
+    def __call__(self, within_s: float = LOCK_WAIT_S) -> AbstractContextManager[None]:
         """Hold the gate; raises LogBusy when it is not free within so many seconds."""
 
     def close(self) -> None:
         """Let go of the file. The gate is not held, and is not asked for again."""
 
 
-class FileGate:
+class FileWriteLock:
     """A lock between processes, and the threads of each, held while one of them writes."""
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class FileGate:
         self._queue = _Queue(path)
 
     @contextmanager
-    def __call__(self, within_s: float = PATIENCE_S) -> Iterator[None]:
+    def __call__(self, within_s: float = LOCK_WAIT_S) -> Iterator[None]:
         """Hold the lock.
 
         Raises:
@@ -50,7 +50,7 @@ class FileGate:
         """
         until = time.monotonic() + within_s
         if not self._threads.acquire(timeout=within_s):
-            raise LogBusy("another thread holds the gate of the database")
+            raise LogBusy("another thread holds the write lock of the database")
         try:
             file = self._take(until)
             try:
@@ -97,13 +97,13 @@ class _Queue:
         with self._changed:
             self._wanted = True
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="linewarden-gate", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="linewarden-write-lock", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._had, within_s)
             self._wanted = False
             if not self._had:
-                raise LogBusy("another process holds the gate of the database")
+                raise LogBusy("another process holds the write lock of the database")
             self._had = False
             return self._file
 
@@ -131,10 +131,10 @@ class _Queue:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
-class NoGate:
+class NoWriteLock:
     """What stands in front of a database that has locks of its own."""
 
-    def __call__(self, within_s: float = PATIENCE_S) -> AbstractContextManager[None]:  # noqa: ARG002 - as Gate has it
+    def __call__(self, within_s: float = LOCK_WAIT_S) -> AbstractContextManager[None]:  # noqa: ARG002 - as WriteLock has it
         """Nothing to wait for."""
         return nullcontext()
 
@@ -142,11 +142,11 @@ class NoGate:
         """Nothing to let go of."""
 
 
-def gate_for(engine: sa.Engine) -> Gate:
-    """The gate that fits the database."""
+def write_lock_for(engine: sa.Engine) -> WriteLock:
+    """Return the gate that fits the database."""
     if engine.dialect.name == "sqlite":
-        return FileGate(Path(f"{engine.url.database}.lock"))
-    return NoGate()
+        return FileWriteLock(Path(f"{engine.url.database}.lock"))
+    return NoWriteLock()
 
 
 def _opened(path: Path) -> int:
