@@ -1,8 +1,8 @@
-"""How long a request waits for a database that says nothing.
+"""Running blocking calls of the database in threads, with a limit of time.
 
-A stopped database refuses, and that is known at once. A silent one, or a dead network path, keeps a thread until the
-system gives up on it, which may be never; whoever waits for the thread is told long before. Work that takes long, and
-that a tenant causes, has threads of its own: see `shares`.
+A stopped database refuses a connection at once. A database that does not respond, or a dead network path, blocks a
+thread until the system gives up, which may be never. The request that waits for the thread fails long before that. Long
+work that tenants cause has other threads: see `shares`.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from linewarden.audit.errors import LogUnavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: For a few rows that stand between a request and its answer, seconds.
+#: The limit for reading a few rows that a request needs, seconds.
 READ_TIMEOUT_S = 2.0
 
-#: For what reads or compiles a whole policy, or searches an index, seconds.
+#: The limit for reading or compiling a whole policy, or searching the index, seconds.
 LONG_TIMEOUT_S = 10.0
 
-#: A load of the largest policy file that the contract allows, seconds.
+#: The limit for loading the largest policy file that the contract allows, seconds.
 LOAD_TIMEOUT_S = 120.0
 
 _THREADS = 8
@@ -34,14 +34,14 @@ def _threads() -> ThreadPoolExecutor:
 
 
 async def in_thread(within_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking function in a thread and wait for it, but no longer than `within_s`.
+    """Run a blocking function in a thread and wait for it, for at most `within_s` seconds.
 
     Raises:
-        LogUnavailable: it took longer. The thread ends when the database lets go of it.
+        LogUnavailable: the function took longer. The thread ends when the database responds.
     """
     call = functools.partial(function, *args, **kwargs)
     try:
         async with asyncio.timeout(within_s):
             return await asyncio.get_running_loop().run_in_executor(_threads(), call)
     except TimeoutError as error:
-        raise LogUnavailable("the database did not answer in time") from error
+        raise LogUnavailable(f"the database did not answer within {within_s:g} s") from error

@@ -1,6 +1,7 @@
-"""Filling the index behind the log.
+"""Filling the index of the logs.
 
-Whoever needs the index complete calls `catch_up`; several processes may, the watermark decides who was first.
+A caller that needs a complete index calls `catch_up`. Several processes may do so: the watermark decides whose rows
+are stored.
 """
 
 from collections.abc import Iterator
@@ -17,12 +18,12 @@ from linewarden.audit.store.log import LogStore
 #: Entries that go into the index in one transaction.
 STEP = 512
 
-#: Tree levels that are kept; a node between two of them is folded from at most 128 of the level below.
+#: Every so many levels the nodes of a level are stored. Other nodes are computed from at most 128 of these.
 KEPT_LEVELS = 8
 
 
 class Indexer:
-    """Reads entries, derives what can be searched, and keeps the nodes that proofs are built from."""
+    """The writer of the index: rows for searches, and the nodes of the tree from which proofs are built."""
 
     def __init__(self, log: LogStore, index: IndexStore, directory: Directory, keyring: Keyring) -> None:
         self._log = log
@@ -31,7 +32,7 @@ class Indexer:
         self._keyring = keyring
 
     def catch_up(self, log_id: int, size: int, *, at_most: int | None = None) -> int:
-        """Index the log up to `size` entries at least, or only some `at_most` more; returns how many are indexed.
+        """Index the log up to `size` entries, or about `at_most` more. Return the number of indexed entries.
 
         Raises:
             LogUnavailable: a database failed.
@@ -40,20 +41,20 @@ class Indexer:
         end = size if at_most is None else min(size, start + at_most)
         while start < end:
             stop = min(start + STEP - start % STEP, size)
-            read = list(self._log.entries(log_id, start, stop))
-            decoded = [entries.decode(data) for data in read]
+            stored = list(self._log.entries(log_id, start, stop))
+            decoded = [entries.decode(data) for data in stored]
             persons = self._persons(log_id, decoded)
             rows = [row for n, entry in enumerate(decoded, start) for row in self._rows(log_id, n, entry, persons)]
-            added = self._index.add(log_id, start, stop, leaf_hash(read[-1]), rows, self._nodes(log_id, start, stop))
+            added = self._index.add(log_id, start, stop, leaf_hash(stored[-1]), rows, self._nodes(log_id, start, stop))
             now = self._index.indexed(log_id)
             if not added and now == start:
-                self._index.forget(log_id)  # rows without the mark that belongs to them
+                self._index.forget(log_id)  # rows without their mark
                 now = 0
             start = now
         return start
 
     def _checked_start(self, log_id: int) -> int:
-        """Return how much is indexed; nothing, if the database is older than its index, or another one."""
+        """Return the number of indexed entries; 0 if the log is older than its index, or another log."""
         start = self._index.indexed(log_id)
         if start:
             last = list(self._log.leaf_hashes(log_id, start - 1, start))
@@ -78,7 +79,7 @@ class Indexer:
         return _fold(hashes)
 
     def node_from_leaves(self, log_id: int, level: int, number: int) -> bytes:
-        """Return the same without the index: from the leaf hashes of the log.
+        """Return the hash that `node` returns, computed from the leaf hashes of the log alone.
 
         Raises:
             LogUnavailable: a database failed.
@@ -90,7 +91,7 @@ class Indexer:
         return _fold(list(self._log.leaf_hashes(log_id, number << level, (number + 1) << level)))
 
     def forget(self, log_id: int) -> None:
-        """Throw away what is indexed of a log, because it was found to be wrong.
+        """Delete the index of a log, because it is wrong.
 
         Raises:
             LogUnavailable: a database failed.
@@ -98,7 +99,7 @@ class Indexer:
         self._index.forget(log_id)
 
     def _stored(self, log_id: int, level: int, start: int, stop: int) -> list[bytes]:
-        """What the index has of these nodes; nothing where it cannot be used, because the log has all."""
+        """Return the stored nodes of this range; none if the index cannot be used, because the log has them too."""
         try:
             return self._index.nodes(log_id, level, start, stop)
         except LogUnavailable:
@@ -122,7 +123,7 @@ class Indexer:
                     stored = self._index.nodes(log_id, level - KEPT_LEVELS, below.start, below.stop)
                     missing = [(level - KEPT_LEVELS, n) for n in below[len(stored) :]]
                     if not nodes.keys() >= set(missing):
-                        raise LogUnavailable("the index was thrown away meanwhile")
+                        raise LogUnavailable("another process deleted the index meanwhile: try again")
                     nodes[level, number] = _fold(stored + [nodes[one] for one in missing])
             level += KEPT_LEVELS
             width <<= KEPT_LEVELS
@@ -154,14 +155,14 @@ class Indexer:
 
 
 def opened(entry: dict[str, Any], persons: dict[str, Person]) -> dict[str, str]:
-    """Return the personal values of an entry, by field, as far as their persons' keys are still there."""
+    """Return the personal values of an entry by field. Values of erased persons are left out."""
     values: dict[str, str] = {}
     for sealed in entry.get("enc", ()):
         person = persons.get(sealed["sid"])
         if person is not None:
             try:
                 values |= person.open(sealed["ct"], sealed["commit"])
-            except VerificationFailed:  # sealed by a process that had not heard of the erasure and re-introduction
+            except VerificationFailed:  # sealed by a process that did not know of the erasure and new introduction
                 continue
     return values
 

@@ -1,15 +1,14 @@
-"""Keys of persons: made, wrapped, and used to seal personal values.
+"""Keys of persons, the values sealed under them, and the MACs of rows.
 
-Each person has 64 random bytes: half encrypts, half makes references to items. They are stored wrapped by the
-key-encryption key, which lives outside the database. Deleting a person's row therefore makes every sealed value of that
-person unreadable, in the log, in its exports and in old backups, while no byte of the log changes.
+Each person has 64 random bytes. One half encrypts values, the other half makes references to items. They are stored
+wrapped by the key-encryption key, which is kept outside the database. So deleting a person's row makes every sealed
+value of that person unreadable, in the log, in its exports and in old backups, and changes no byte of the log.
 
-A reference to an item is a MAC under the owner's own key, so that it dies with it; a hash, or a MAC under a key shared
-by all, could be tried out against every phone number in hours.
+A reference to an item is a MAC under the owner's own key, so that it is erased with that key. A hash, or a MAC under a
+shared key, could be tried against every phone number within hours.
 
-Rows that the server believes, such as statements of a policy, are sealed: a MAC under a key derived from the
-key-encryption key says that the service wrote them. Whoever can write the database, and has not that key, cannot make
-one.
+Rows on which the server relies, such as statements of a policy, are sealed with a MAC under a key derived from the
+key-encryption key. An intruder who can write the database but does not have that key cannot forge them.
 """
 
 import hmac
@@ -39,10 +38,10 @@ _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Sealed(NamedTuple):
-    """Personal values of one person as they stand in an entry.
+    """The personal values of one person as an entry states them.
 
-    `ciphertext` is nonce ‖ AES-256-GCM(opening ‖ JSON of the values); `commitment` is HMAC-SHA256(opening, JSON of the
-    values), so that whoever was shown the opening and the values can check them against the entry without any key.
+    `ciphertext` is nonce ‖ AES-256-GCM(opening ‖ JSON of the values). `commitment` is HMAC-SHA256(opening, JSON of the
+    values). So an auditor who is given the opening and the values can check them against the entry without a key.
     """
 
     sid: str
@@ -80,7 +79,7 @@ class Person:
         """Return the sealed values.
 
         Raises:
-            VerificationFailed: the ciphertext is not one of this person, or the commitment is not to these values.
+            VerificationFailed: the ciphertext is not of this person, or the commitment is not to these values.
         """
         raw = a2b_base64(ciphertext)
         try:
@@ -89,7 +88,7 @@ class Person:
             raise VerificationFailed("a sealed value does not open under its person's key") from None
         opening, values = plain[:_OPENING], plain[_OPENING:]
         if not hmac.compare_digest(_hmac(opening, values), a2b_base64(commitment)):
-            raise VerificationFailed("a sealed value is not the one its commitment states")
+            raise VerificationFailed("a sealed value does not match its commitment")
         return dict(orjson.loads(values))
 
     def reference(self, type: str, id: str) -> str:
@@ -109,30 +108,30 @@ class RowMac:
         self._key = key
 
     def mac(self, purpose: bytes, fields: Sequence[object], data: bytes = b"") -> bytes:
-        """32 bytes over fields, which are texts, whole numbers, None and lists of these, and bytes that follow."""
+        """Return 32 bytes over `fields`, which are texts, whole numbers, None and lists of these, and over `data`."""
         return blake2b(orjson.dumps(fields) + b"\0" + data, digest_size=32, key=self._key, person=purpose).digest()
 
     def sum(self, purpose: bytes, rows: Iterable[str]) -> int:
-        """Return the sum of a MAC of each row, modulo 2²⁵⁶: of a set, whatever its order, and changed as the set is.
+        """Return the sum of the MACs of the rows, modulo 2²⁵⁶. It represents a set: the order does not matter.
 
-        It is never stored in clear. Out of sums, or MACs, that are known, another set with the same sum could be put
-        together (Wagner, A Generalized Birthday Problem, 2002); hidden as in `masked` it is the MSet-Add-Hash of
+        The sum is never stored in clear, because an intruder could construct another set with the same sum from known
+        sums or MACs (Wagner, A Generalized Birthday Problem, 2002). Hidden as in `masked` it is the MSet-Add-Hash of
         Clarke et al., Incremental Multiset Hash Functions, 2003.
         """
-        begun = blake2b(digest_size=32, key=self._key, person=purpose)
+        keyed = blake2b(digest_size=32, key=self._key, person=purpose)
         total = 0
         for row in rows:
-            one = begun.copy()
-            one.update(row.encode("utf-8", "surrogatepass"))
-            total += int.from_bytes(one.digest())
+            mac = keyed.copy()
+            mac.update(row.encode("utf-8", "surrogatepass"))
+            total += int.from_bytes(mac.digest())
         return total % SUMS
 
     def masked(self, purpose: bytes, total: int, nonce: bytes) -> bytes:
-        """Return a sum as it may be stored: with a number added that follows from the key and a fresh random nonce."""
+        """Return a sum as it may be stored: plus a number derived from the key and a fresh random nonce."""
         return ((total + self._mask(purpose, nonce)) % SUMS).to_bytes(32)
 
     def unmasked(self, purpose: bytes, stored: bytes, nonce: bytes) -> int:
-        """Return the sum that was stored so."""
+        """Return the sum that `masked` made the stored bytes of."""
         return (int.from_bytes(stored) - self._mask(purpose, nonce)) % SUMS
 
     def _mask(self, purpose: bytes, nonce: bytes) -> int:
@@ -140,11 +139,11 @@ class RowMac:
 
 
 class Keyring:
-    """What the key-encryption key is good for: wrapping persons' keys, finding persons and items by name, row_mac."""
+    """The uses of the key-encryption key: wrapping persons' keys, look-up tokens of persons and items, MACs of rows."""
 
     def __init__(self, key_encryption_key: bytes) -> None:
         if len(key_encryption_key) != 32:
-            raise ValueError("the key-encryption key has 32 bytes")
+            raise ValueError("the key-encryption key must have 32 bytes")
         self._wrap = AESGCM(_derive(key_encryption_key, b"linewarden/v1/wrap"))
         self._lookup = _derive(key_encryption_key, b"linewarden/v1/look-up")
         self.row_mac = RowMac(_derive(key_encryption_key, b"linewarden/v1/seal"))
@@ -163,14 +162,14 @@ class Keyring:
         try:
             return Person(sid, self._wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{log_id}/{sid}".encode()))
         except InvalidTag:
-            raise VerificationFailed("a person's key does not open under this key-encryption key") from None
+            raise VerificationFailed("a person's key is not wrapped under this key-encryption key") from None
 
     def name_token(self, log_id: int, name: str) -> bytes:
-        """What a person's row is found by; stands in mutable tables only."""
+        """Return the token by which a person's row is looked up. Only mutable tables may contain it."""
         return hmac.digest(self._lookup, f"{log_id}/person\0{name}".encode(), "sha256")
 
     def item_token(self, log_id: int, type: str, id: str) -> bytes:
-        """What the entries of an item are found by; stands in mutable tables only."""
+        """Return the token by which the entries of an item are looked up. Only mutable tables may contain it."""
         return hmac.digest(self._lookup, f"{log_id}/{type}\0{id}".encode(), "sha256")[:16]
 
     def seal_name(self, person: Person, name: str) -> bytes:
@@ -182,7 +181,7 @@ class Keyring:
         """Return the name in a person's row.
 
         Raises:
-            VerificationFailed: it is not this person's.
+            VerificationFailed: the name was not sealed under this person's key.
         """
         parts = orjson.loads(sealed)
         return person.open(parts["ct"], parts["commit"])["name"]
@@ -197,8 +196,8 @@ def load_key_encryption_key(path: Path) -> Keyring:
     """Read the key-encryption key: 32 bytes as base64 in one line.
 
     Raises:
-        ValueError: the file does not hold that.
-        OSError: it cannot be read.
+        ValueError: the file has other content.
+        OSError: the file cannot be read.
     """
     return Keyring(a2b_base64(path.read_bytes().strip()))
 
@@ -209,9 +208,9 @@ def new_key_encryption_key() -> bytes:
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104) for keys of at most 64 bytes.
+    """Return the HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes.
 
-    `hmac.digest` gives the interpreter lock away for each call, which beside a busy writer costs ten times the hash.
+    `hmac.digest` releases the interpreter lock at each call, which costs ten times the hash beside a busy writer.
     """
     block = key.ljust(64, b"\0")
     inner = sha256(block.translate(_INNER) + message).digest()

@@ -8,10 +8,10 @@ A person of another tenant counts, because the policy gives that person the righ
 
 from collections.abc import Iterable, Iterator
 
-from linewarden.authz.conditions import Bound
 from linewarden.authz.errors import PolicyLockout
 from linewarden.authz.in_force import InForce
 from linewarden.authz.index import NumberedRule, rules_in
+from linewarden.authz.inputs import NOW
 from linewarden.authz.model import Context, Resource, ResourceType, Verb
 from linewarden.authz.roles import reached
 from linewarden.authz.rules import ROLE, Statement
@@ -72,8 +72,8 @@ def _instants(snapshot: Snapshot, tenant: str, person: str, now_us: int) -> Iter
     holders = reached(person, state.roles, state.statements.count)
     for _, rule in _rules_about(state, holders, tenant):
         for condition in rule.conditions:
-            if isinstance(condition, Bound) and condition.at_us > now_us:
-                yield condition.at_us
+            if condition.input is NOW:
+                yield from (mark for mark in condition.marks if mark > now_us)
 
 
 def _rules_about(state: InForce, holders: Iterable[str], tenant: str) -> Iterator[NumberedRule]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import assert_never
 
 from linewarden.authz.rules import ROLE, Binding, Rule, Statement
+from linewarden.authz.scopes import ScopeKind
 
-_OWNER = "owner:"
-_ITEM = "id:"
+_OWNER = f"{ScopeKind.OWNER}:"
 
 
 def persons_of(statement: Statement) -> tuple[str, ...]:
@@ -25,13 +26,18 @@ def pseudonymous(statement: Statement, pseudonym: Callable[[str], str]) -> tuple
     scopes: list[str] = []
     items: list[str] = []
     for scope in statement.scopes:
-        if scope.startswith(_OWNER):
-            scopes.append(_OWNER + pseudonym(scope.removeprefix(_OWNER)))
-        elif scope.startswith(_ITEM):
-            scopes.append(f"{_ITEM}{len(items)}")
-            items.append(scope.removeprefix(_ITEM))
-        else:
-            scopes.append(scope)
+        prefix, _, value = scope.partition(":")
+        # Each kind is named, so that a new kind cannot write a person's name into the log.
+        match kind := ScopeKind(prefix):
+            case ScopeKind.OWNER:
+                scopes.append(f"{kind}:{pseudonym(value)}")
+            case ScopeKind.ID:
+                scopes.append(f"{kind}:{len(items)}")
+                items.append(value)
+            case ScopeKind.ANY | ScopeKind.OWN | ScopeKind.QUEUE | ScopeKind.LABEL:
+                scopes.append(scope)
+            case _:
+                assert_never(kind)
     named: Rule = replace(statement, who=_holder(statement.who, pseudonym), scopes=tuple(scopes))
     return named.text, tuple(items)
 

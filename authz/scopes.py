@@ -13,6 +13,7 @@ A scope is an equality on one attribute. So it can be looked up, listed, and tur
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -20,10 +21,24 @@ from typing import NamedTuple
 from linewarden.authz.lexer import Malformed, spelled, too_long, words
 from linewarden.authz.model import Resource, ResourceType
 
-ANY = "any"
-OWN = "own"
 
-_MAX_BYTES: Mapping[str, int] = MappingProxyType({"id": 512, "owner": 400, "queue": 128, "label": 193})
+class ScopeKind(StrEnum):
+    """The kind of a scope: the text before its colon."""
+
+    ANY = "any"
+    OWN = "own"
+    ID = "id"
+    OWNER = "owner"
+    QUEUE = "queue"
+    LABEL = "label"
+
+
+ANY = ScopeKind.ANY.value
+OWN = ScopeKind.OWN.value
+
+_MAX_BYTES: Mapping[str, int] = MappingProxyType(
+    {ScopeKind.ID: 512, ScopeKind.OWNER: 400, ScopeKind.QUEUE: 128, ScopeKind.LABEL: 193}
+)
 #: The parser does not cache longer lists, because a cache of them would keep policies that are no longer in force.
 _CACHED_LENGTH = 128
 

@@ -1,11 +1,11 @@
-"""Heads of logs, sealed with each append.
+"""The heads of logs, sealed at each append.
 
-The head says under which revision of policy and keys answers are given, and whose the log is. Were it not sealed,
-whoever can write the database could set a revision back and put the rows of that revision beside it, or exchange two
-tenants. A whole head of an earlier time keeps its seal, but is that of a shorter log, which the last checkpoint tells.
+The head has the revision of policy and keys under which answers are given, and the tenant of the log. Without a seal,
+an intruder who can write the database could set a revision back together with its rows, or exchange two tenants. An
+earlier head has a valid seal but belongs to a shorter log, which the last checkpoint shows.
 
-A connection of a `LogStore` carries what its rows are sealed with, so that effects and migrations can seal theirs, and
-whether a migration may seal rows that have no seal yet.
+A connection of a `LogStore` has the MAC of its rows as an option, so that effects and migrations can seal their rows.
+Another option says whether a migration may seal rows that have no seal yet.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,10 @@ from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import SYSTEM_LOG, Guard, Head
 from linewarden.audit.store.schema import log_head
 
-#: The options of a connection that hold its row_mac, and whether it may adopt rows without one.
+#: The options of a connection: the MAC of its rows, and whether it may adopt rows without a seal.
 ROW_MAC, ADOPTS = "linewarden_row_mac", "linewarden_adopts"
 
-#: What a head is read by; `opened` takes them in this order.
+#: The columns of a head, in the order that `opened` expects.
 COLUMNS = (
     log_head.c.log,
     log_head.c.tenant,
@@ -47,7 +47,7 @@ fields_of = attrgetter(*Head.__slots__)
 
 
 def row_mac_of(connection: sa.Connection) -> RowMac:
-    """What rows that are written through a store's connection are sealed with."""
+    """Return the MAC that seals rows written through a store's connection."""
     row_mac: RowMac = connection.get_execution_options()[ROW_MAC]
     return row_mac
 
@@ -64,13 +64,13 @@ def seal_of(row_mac: RowMac, head: Head) -> bytes:
 
 
 def opened(row_mac: RowMac, row: Any) -> Head:
-    """Return the head in a row.
+    """Verify the seal of a row and return its head.
 
     Raises:
-        LogUnavailable: it is not one that this service wrote.
+        LogUnavailable: this service did not write the head.
     """
     head, seal = Head(*row[:-1]), row[-1]
-    # SQLite keeps in a column what it was given: whoever writes past us may have put a number where bytes belong.
+    # SQLite does not check types, so another program may have stored a number where bytes belong.
     with suppress(TypeError):
         if compare_digest(seal_of(row_mac, head), seal):
             return head
@@ -78,7 +78,7 @@ def opened(row_mac: RowMac, row: Any) -> Head:
 
 
 def create(connection: sa.Connection, tenant: str, origin_id: str, now_us: int) -> int:
-    """Create a log unless there is one; returns its number."""
+    """Create the log of a tenant, unless it exists. Return its number."""
     log_id = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
     if log_id is not None:
         return int(log_id)
@@ -92,7 +92,7 @@ def create(connection: sa.Connection, tenant: str, origin_id: str, now_us: int) 
 
 @dataclass(slots=True)
 class LockedHead:
-    """A head row under lock, and what this transaction has made of it."""
+    """A locked head row, and its new values in this transaction."""
 
     found: Head
     frontier: Frontier
@@ -101,10 +101,10 @@ class LockedHead:
 
     @classmethod
     def of(cls, head: Head) -> "LockedHead":
-        """Return the head as it was found."""
+        """Return the locked head before any change."""
         return cls(head, Frontier.from_bytes(head.size, head.frontier), head.revision, head.time_us)
 
-    def made(self) -> Head:
+    def extended(self) -> Head:
         """Return the head as this transaction leaves it."""
         found, frontier = self.found, self.frontier
         return Head(
@@ -114,7 +114,7 @@ class LockedHead:
 
 
 def parameters(row_mac: RowMac, head: Head) -> dict[str, object]:
-    """What the row of a head becomes by an append."""
+    """Return the values of a head's row after an append."""
     return {
         "key": head.log, "n": head.size, "f": head.frontier, "r": head.revision, "t": head.time_us,
         "s": seal_of(row_mac, head),
@@ -122,7 +122,7 @@ def parameters(row_mac: RowMac, head: Head) -> dict[str, object]:
 
 
 class Revisions:
-    """The revisions that guards speak of: of locked heads as they now are, of others as they are committed."""
+    """The revisions for guards: of locked heads with their changes, of other heads as committed."""
 
     def __init__(self, heads: dict[int, LockedHead], read: Callable[[int], int]) -> None:
         self._heads = heads
@@ -130,11 +130,11 @@ class Revisions:
         self._others: dict[int, int] = {}
 
     def check(self, guards: tuple[Guard, ...]) -> None:
-        """Make sure that all guards hold.
+        """Check that all guards hold.
 
         Raises:
-            RevisionMoved: one does not.
-            LogUnavailable: a head is not one that the service wrote.
+            RevisionMoved: a guard does not hold.
+            LogUnavailable: the service did not write a head.
         """
         for guard in guards:
             if self._of(guard.log) != guard.revision:

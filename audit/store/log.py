@@ -1,10 +1,11 @@
-"""The log in a database: append under the lock of its head row, and read.
+"""The logs in a database: appending under the lock of a head row, and reading.
 
-What a crash leaves behind: a transaction is there whole or not at all, so a log is always the entries 0 to size - 1 and
-the frontier over just these.
+After a crash a transaction is either complete or absent. So a log always has the entries 0 to size - 1 and the frontier
+over exactly these.
 
-A log that cannot be appended to holds up no other. Logs share a transaction, and where it fails for what one of them
-holds, each log gets a transaction of its own. No wait for a lock is long; a caller that may wait longer tries again.
+A log that cannot be appended to does not delay the others. Logs share a transaction. If it fails because of the data of
+one log, each log gets a transaction of its own. All waits for locks are short; a caller that may wait longer tries
+again.
 """
 
 import os
@@ -37,21 +38,21 @@ from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.schema import log_entry, log_head, position_of
 from linewarden.audit.store.write_lock import LOCK_WAIT_S, write_lock_for
 
-#: What PostgreSQL says of a lock that was not free in time, and of two that wait for each other.
+#: PostgreSQL's codes for a lock that was not free in time, and for a deadlock.
 _LOCKED = frozenset({"55P03", "40P01"})
 
-#: So often may others create a log at the same moment before something else must be wrong.
+#: How often other processes may create a log first before the error must have another cause.
 _RACES = 10
 
 
 class LogStore:
-    """All logs of one database. Appending is for one thread at a time; reading is for any.
+    """All logs of one database. One thread may append at once; all threads may read.
 
-    Heads are sealed with `row_mac`, and so are the rows that effects write. Without, they are under a key that nobody
-    knows afterwards: another store believes none of them. `adopts` is for the migration to row_mac, see there.
+    Heads, and the rows that effects write, are sealed with `row_mac`. Without it they are sealed under a random key
+    that is not stored, so that no other store accepts them. `adopts` is for the migration that introduces seals.
 
-    Every head is compared with `marks`. Before the first append to a log, `admit` hears its number: it verifies that
-    the log continues what was seen of it before, and raises RolledBack if not.
+    Every head is compared with `marks`. Before the first append to a log, `admit` is called with its number. It
+    verifies that the log continues the state seen before, and raises RolledBack otherwise.
     """
 
     def __init__(
@@ -68,15 +69,15 @@ class LogStore:
         self._statements = AppendStatements(engine, self.row_mac, self.marks, self.opened)
 
     def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
-        """Append each unit or say why not; what was appended is durable when this returns.
+        """Append each unit, or return the error that prevented it. Appended entries are durable on return.
 
-        The answer is, for each unit in order, the id of its first entry (see `model.entry_id`), or RevisionMoved,
-        TenantUnknown, EffectRefused, ClockBehind, LogBusy, RolledBack, or LogUnavailable where the log cannot be
-        appended to. Units refused leave no trace.
+        The result of each unit, in order, is the id of its first entry (see `model.entry_id`), or RevisionMoved,
+        TenantUnknown, EffectRefused, ClockBehind, LogBusy, RolledBack, or LogUnavailable if the log cannot be appended
+        to. Refused units leave no trace.
 
         Raises:
-            LogBusy: the database's lock is held by another; nothing was recorded.
-            LogUnavailable: the transaction failed; whether it took place is not known.
+            LogBusy: another process or thread holds the lock of the database; nothing was recorded.
+            LogUnavailable: the transaction failed, and it may or may not have been committed.
         """
         until = time.monotonic() + LOCK_WAIT_S
         results: list[int | AuditError] = [LogBusy("the lock of the log is held by another")] * len(units)
@@ -100,7 +101,7 @@ class LogStore:
             try:
                 return self._append(hashed, refused, wait=wait)
             except session.failures as error:
-                if session.was_taken_back(error):
+                if session.was_rolled_back(error):
                     return self._append_apart(hashed, refused)
                 session.close()
                 if not self._files.are_same():
@@ -108,17 +109,17 @@ class LogStore:
                 raise LogUnavailable("the log's database failed") from error
 
     def close_writer(self) -> None:
-        """Let go of the connection used for appending; the next append opens another."""
+        """Close the connection for appending. The next append opens another one."""
         self._session.close()
 
     def close(self) -> None:
-        """Let go of everything; the store can be used no more."""
+        """Close the store, which cannot be used again."""
         self.close_writer()
         self._write_lock.close()
         self.marks.close()
 
     def create(self, tenant: str, origin_id: str, now_us: int) -> int:
-        """Create the log of a tenant, the empty name meaning the system; returns its number. Existing logs stay.
+        """Create the log of a tenant, unless it exists. Return its number. The system log has the empty name.
 
         Raises:
             LogUnavailable: the database failed.
@@ -127,7 +128,7 @@ class LogStore:
             try:
                 return self._create(tenant, origin_id, now_us)
             except LogUnavailable as fault:
-                # Somebody else took the number, or made this very log: look again.
+                # Another process took the number or created the same log: try again.
                 if not isinstance(fault.__cause__, IntegrityError):
                     raise
         return self._create(tenant, origin_id, now_us)
@@ -142,14 +143,14 @@ class LogStore:
         amendment: Callable[[Head], tuple[Head, bytes]],
         effect: Callable[[sa.Connection, Head, Head], None],
     ) -> Head:
-        """Change the head of a log as no append may, with an entry that says so; for acts of the operator.
+        """Change the head of a log in a way that no append can, and record it in an entry. For acts of the operator.
 
-        The head is not compared with what was seen of the log. `amendment` makes of it the one to go on with, and the
-        entry; `effect` runs in the same transaction, and gets the head before and the one after.
+        The head is not compared with the state seen before. `amendment` returns the new head and the entry. `effect`
+        runs in the same transaction, and gets the heads before and after.
 
         Raises:
             TenantUnknown: there is no such log.
-            LogUnavailable: the head is not one that the service wrote, or the database failed.
+            LogUnavailable: the service did not write the head, or the database failed.
         """
         with self.writing() as connection:
             query = sa.select(*COLUMNS).where(log_head.c.log == log_id).with_for_update()
@@ -161,7 +162,7 @@ class LogStore:
             locked, rows = LockedHead.of(changed), list[dict[str, object]]()
             locked.time_us = max(changed.time_us, time_of(entry))
             extend(locked, Unit(log_id, (entry,)), [leaf_hash(entry)], rows)
-            after = locked.made()
+            after = locked.extended()
             connection.execute(sa.insert(log_entry), rows)
             row_of = {**dict(zip(Head.__slots__, fields_of(after), strict=True)), "seal": seal_of(self.row_mac, after)}
             connection.execute(sa.update(log_head).where(log_head.c.log == log_id).values(row_of))
@@ -172,7 +173,7 @@ class LogStore:
 
     @staticmethod
     def creation(tenant: str, origin_id: str, now_us: int) -> Callable[[sa.Connection], None]:
-        """Return the effect that creates a log, for an entry that says so."""
+        """Return the effect that creates a log, for the entry that records it."""
 
         def effect(connection: sa.Connection) -> None:
             create(connection, tenant, origin_id, now_us)
@@ -204,12 +205,12 @@ class LogStore:
         raise TenantUnknown("there is no such tenant")
 
     def verified_head(self, log_id: int) -> Head:
-        """Return the head of one log, compared with its seal and with what was seen of it.
+        """Return the head of a log after verifying its seal and comparing it with the state seen before.
 
         Raises:
             TenantUnknown: there is no such log.
-            RolledBack: it is older than, or differs from, what was seen.
-            LogUnavailable: it is not one that the service wrote, or the database failed.
+            RolledBack: the head is older than, or differs from, the state seen before.
+            LogUnavailable: the service did not write the head, or the database failed.
         """
         seen = self.marks.seen(log_id)  # before the row is read: another thread may append meanwhile
         with self.reading() as connection:
@@ -222,7 +223,7 @@ class LogStore:
         return head
 
     def admitted_head(self, log_id: int) -> Head:
-        """As `verified_head`, of a log that is admitted first if this process has not met it."""
+        """Return what `verified_head` returns. A log that is new to this process is admitted first."""
         if self.marks.seen(log_id) is None:
             self.admit(log_id)
         return self.verified_head(log_id)
@@ -234,16 +235,16 @@ class LogStore:
         try:
             self.marks.check(head, seen)
         except RolledBack:
-            self.verified_head(head.log)  # the row may only have been read before another thread appended
+            self.verified_head(head.log)  # another thread may have appended after the row was read
         else:
             self._remember(head, seen)
         return head
 
     def check_files(self) -> None:
-        """Make sure that the files of the database are those that were opened; open them again if not.
+        """Check that the files of the database are those that are open. Close all connections if not.
 
         Raises:
-            LogUnavailable: they were replaced or removed since.
+            LogUnavailable: the files were replaced or removed.
         """
         if not self._files.are_same():
             self.close_writer()
@@ -265,7 +266,7 @@ class LogStore:
         return self._column(log_entry.c.entry, log_id, start, stop)
 
     def entries_at(self, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
-        """Return the bytes of single entries, by index; what is not there is left out.
+        """Return the bytes of single entries by index. Missing entries are left out.
 
         Raises:
             LogDamaged: an entry is not the one that was hashed when it was appended.
@@ -285,7 +286,7 @@ class LogStore:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Provide a connection that sees one state of the database.
+        """Provide a connection that reads one consistent state of the database.
 
         Raises:
             LogUnavailable: the database failed.
@@ -298,7 +299,7 @@ class LogStore:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """Provide a write transaction beside the log, for rows that are not entries.
+        """Provide a write transaction for rows that are not entries.
 
         Raises:
             LogUnavailable: the database failed.
@@ -314,20 +315,20 @@ class LogStore:
             raise LogUnavailable("the log's database failed") from error
 
     def _admit_logs(self, units: Sequence[Unit]) -> Refusals:
-        """Verify the logs that this process appends to for the first time; returns those that are refused."""
+        """Admit the logs to which this process appends for the first time. Return those that are refused."""
         refused: Refusals = {}
         for log_id in {unit.log for unit in units}:
             if self.marks.seen(log_id) is None:
                 try:
                     self.admit(log_id)
                 except TenantUnknown:
-                    continue  # said below, of each of its units
+                    continue  # returned below as the result of each of its units
                 except AuditError as error:
                     refused[log_id] = error
         return refused
 
     def _append_apart(self, hashed: Hashed, refused: Refusals) -> list[int | AuditError]:
-        """Append log by log, after a transaction of all of them was taken back for what may be the matter of one."""
+        """Append log by log, after a transaction of all logs was rolled back because of data of one of them."""
         results: list[int | AuditError] = [LogUnavailable("the log's database failed")] * len(hashed)
         for log_id in sorted({unit.log for unit, _ in hashed}):
             places = [place for place, (unit, _) in enumerate(hashed) if unit.log == log_id]
@@ -338,7 +339,7 @@ class LogStore:
                 own = [refusal] * len(places)
             except self._session.failures as error:
                 own = [_refusal(error)] * len(places)
-                if not self._session.was_taken_back(error):
+                if not self._session.was_rolled_back(error):
                     self.close_writer()
                     return results
             for place, result in zip(places, own, strict=True):
@@ -358,7 +359,7 @@ class LogStore:
             raise
         finally:
             cursor.close()
-        # The commit may have gone into a file that has no name any more.
+        # The commit may have been written to a file that was removed.
         self.check_files()
         for head in heads:
             self.marks.note(head, new=self.marks.seen(head.log) is None)
@@ -378,11 +379,11 @@ class LogStore:
             with self.reading() as connection:
                 values = connection.scalars(sa.select(column).where(inside).order_by(key)).all()
             if len(values) != end - begin and stop - start > 1:
-                raise LogUnavailable("the log's database misses entries below the size it states")
+                raise LogUnavailable("the log's database lacks entries below the size of the log: restore it")
             yield from map(bytes, values)
 
     def _remember(self, head: Head, seen: Head | None) -> None:
-        """Remember a head that another process made, once it is verified to continue the one seen before."""
+        """Remember a head that another process wrote, after verifying that it continues the one seen before."""
         if seen is not None and head.size > seen.size and head.generation == seen.generation:
             check_growth(seen, head, self.leaf_hashes(head.log, seen.size, head.size))
             self.marks.note(head)

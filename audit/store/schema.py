@@ -4,10 +4,10 @@ import sqlalchemy as sa
 
 from linewarden.audit.model import INDEX_BITS
 
-#: BIGINT everywhere; SQLite wants the word INTEGER for a key that is the row id itself.
+#: BIGINT everywhere. SQLite needs the type INTEGER for a key that is the row id itself.
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-#: Byte-wise comparison of names in every database. SQLite compares so by itself.
+#: Byte-wise comparison of names in every database. It is the default of SQLite.
 Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 metadata = sa.MetaData()

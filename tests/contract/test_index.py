@@ -151,7 +151,7 @@ async def _accesses(store: LogStore, directory: Directory, count: int) -> None:
     writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=5)
     for n in range(count):
         owner = persons["ann"] if n % 3 else persons["ben"]
-        item = AccessItem("play", "recording", f"r{n}", owner, owned=True, finding=FINDING, resource={})
+        item = AccessItem("play", "recording", f"r{n}", owner, owned=True, outcome=FINDING, resource={})
         header = AccessHeader(n, f"q{n}", "pbx", persons["ann"], 1)
         ((data, _),) = encode_decisions(header, [item, item._replace(id=f"s{n}")])
         await writer.append(Unit(1, (data,)))
