@@ -260,7 +260,7 @@ class IndexStore:
             # Read after the search, because the index may have been deleted since the caller completed it.
             indexed = _indexed(connection, log_id)
         if indexed << ITEM_BITS < below:
-            raise LogUnavailable("the index is being filled: try again")
+            raise LogUnavailable("the index is not complete yet: try again")
         return places
 
     def nodes(self, log_id: int, level: int, start: int, stop: int) -> list[bytes]:
