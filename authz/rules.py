@@ -2,7 +2,7 @@
 
     bind   WHO ROLE                                                   the person or role has that role
     allow  WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]     matching gives the permission, with duties
-    deny   WHO VERBS TYPES SCOPES [if CONDITION]...                   matching refuses, whatever is allowed elsewhere
+    deny   WHO VERBS TYPES SCOPES [if CONDITION]...                   matching refuses, even if another rule allows
 
 WHO is `role:NAME` or a person: a name of this tenant, or `//TENANT/NAME` of another. There is no word for all persons:
 a rule for all persons is a rule for a role that all have. VERBS and TYPES are lists or `*`. A rule is about the
