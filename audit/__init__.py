@@ -1,9 +1,9 @@
 """Who did: the log of one tenant. Append, query, prove, export, verify, erase.
 
-One log per tenant carries everything in one total order; its head row is the only lock. An entry is bytes that are
-hashed as they are stored. What can be searched is a projection behind the log that can be rebuilt at any time, and is
-therefore kept in a database of its own: filling it must never hold the lock an answer waits for.
+Each tenant has one log with all its records in one total order. The head row of the log is the only lock. An entry is
+a byte string that is hashed as it is stored. Searches use an index behind the log that can be rebuilt at any time. The
+index has a database of its own, because filling it must never hold a lock that an answer waits for.
 
-This package imports no other room of Linewarden. SQLAlchemy appears in `store` only; `verify` imports nothing that
+This package imports no other package of Linewarden. Only `store` imports SQLAlchemy. `verify` imports nothing that
 writes.
 """

@@ -1,10 +1,10 @@
-"""An allowance that refills with time: how much each of many may use, at once and in the long run (a token bucket)."""
+"""A token bucket for each of many keys: a number of units at once, and a rate in the long run."""
 
 from collections.abc import Callable
 
 
 class Allowance:
-    """So many units `burst` at once, and `per_second` in the long run, for each key.
+    """A token bucket for each key: `burst` units at once, and `per_second` units in the long run.
 
     `monotonic` is a clock in seconds that is never set back.
     """
@@ -13,11 +13,11 @@ class Allowance:
         self._burst = burst
         self._per_second = per_second
         self._monotonic = monotonic
-        # By key: what was left, and when.
+        # By key: the units that were left, and when.
         self._left: dict[int, tuple[float, float]] = {}
 
     def take(self, key: int, count: int) -> float:
-        """Take so many units; returns 0, or after how many seconds there will be as many. Then nothing was taken."""
+        """Take units and return 0. If there are too few, take nothing and return the seconds until there are enough."""
         now = self._monotonic()
         left, since = self._left.get(key, (float(self._burst), now))
         left = min(float(self._burst), left + (now - since) * self._per_second)

@@ -1,7 +1,7 @@
-"""Anchors: the last signed checkpoint of each log, in a folder that the database cannot take back.
+"""Anchors: the last signed checkpoint of each log, in a folder outside the database.
 
-An anchor is the checkpoint itself, in a file named by the origin of its log. After a recovery the log has a new origin;
-the anchor of the former one is retired, so that a database from before the recovery is noticed.
+An anchor is the checkpoint itself, in a file named after the origin of its log. After a recovery the log has a new
+origin. The anchor of the former origin is retired, so that a database from before the recovery is detected.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from pathlib import Path
 from linewarden.audit.errors import LogUnavailable, RolledBack, VerificationFailed
 from linewarden.audit.note import Checkpoint, Signer, open_checkpoint
 
-#: How long another process may take to sign for the same log, seconds.
+#: How long to wait while another process signs for the same log, seconds.
 LOCK_TIMEOUT_S = 5.0
 
 _ANCHOR, _RETIRED = ".checkpoint", ".retired"
@@ -41,11 +41,11 @@ class Anchors:
         self._seed = seed
 
     def signer(self, origin_id: str) -> Signer:
-        """The key that signs for a log: one private key for all, under the name of the log's origin."""
+        """Return the key that signs for a log: one private key for all, under the name of the log's origin."""
         return Signer(f"{self._service}/{origin_id}", self._seed)
 
     def last(self, origin_id: str) -> Signed | None:
-        """The anchor of a log; None if there is no such file.
+        """Return the anchor of a log; None if there is no such file.
 
         Raises:
             RolledBack: it is not a checkpoint of this service's key.
@@ -57,16 +57,16 @@ class Anchors:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise LogUnavailable("the last checkpoint cannot be read") from error
+            raise LogUnavailable("the last checkpoint of the log in anchor_dir cannot be read") from error
         except VerificationFailed as error:
             raise RolledBack("has a last checkpoint that is not of this service's key") from error
 
     def is_retired(self, origin_id: str) -> bool:
-        """Whether the log was recovered to another origin."""
+        """Return whether the log was recovered to another origin."""
         return self._path(origin_id, _RETIRED).exists()
 
     def retire(self, origin_id: str) -> None:
-        """Set the anchor of a former origin aside; does nothing where that is done.
+        """Retire the anchor of a former origin. Does nothing if it is retired already.
 
         Raises:
             LogUnavailable: the folder cannot be written.
@@ -79,11 +79,11 @@ class Anchors:
                 self._path(origin_id).replace(self._path(origin_id, _RETIRED))
             sync_folder(self._folder)
         except OSError as error:
-            raise LogUnavailable("the folder of checkpoints cannot be written") from error
+            raise LogUnavailable("anchor_dir cannot be written: check its permissions and disk") from error
 
     @contextmanager
     def locked(self, origin_id: str) -> Iterator[tuple[Signed | None, Callable[[str], None]]]:
-        """The anchor of a log and the way to replace it, under a lock between processes.
+        """Provide the anchor of a log and the way to replace it, under a lock between processes.
 
         Raises:
             LogUnavailable: the folder cannot be used, or another process holds the lock for LOCK_TIMEOUT_S.
@@ -93,12 +93,12 @@ class Anchors:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise LogUnavailable("the folder of checkpoints cannot be used") from error
+            raise LogUnavailable("anchor_dir cannot be used: check its permissions and disk") from error
         try:
             _lock(lock)
             yield self.last(origin_id), lambda note: _replace(path, note)
         except OSError as error:
-            raise LogUnavailable("the last checkpoint cannot be read or written") from error
+            raise LogUnavailable("the last checkpoint of the log in anchor_dir cannot be read or written") from error
         finally:
             os.close(lock)
 
@@ -116,7 +116,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def _lock(file: int) -> None:
-    """Lock a file, or raise OSError when another process holds it for long."""
+    """Lock a file.
+
+    Raises:
+        OSError: another process held the lock for LOCK_TIMEOUT_S.
+    """
     until = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
@@ -128,7 +132,7 @@ def _lock(file: int) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    # A crash leaves the old checkpoint or the new one, never half of either.
+    # A crash leaves either the old checkpoint or the new one, and always a whole one.
     fresh = path.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:

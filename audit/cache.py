@@ -1,13 +1,13 @@
-"""Caches bounded in bytes, under a budget that several of them share.
+"""Caches bounded in bytes, under a budget that several caches share.
 
-Goal: what a process remembers has one stated bound, however many tenants it serves and whatever they ask. The owner of
-a value says what it costs; estimates err on the high side, which a test compares with what the interpreter allocates.
-Refused: a bound in entries, because one entry can be a megabyte; and a bound for each cache, because their number grows
-with the tenants. Where the budget is spent, the largest cache forgets what it has not used for longest: a tenant that
-fills the memory loses its own entries first.
+Goal: the caches of a process have one stated bound, independent of the number of tenants and of their requests. The
+owner of a value states its cost. Estimates err on the high side; a test compares them with the interpreter's
+allocations. Refused: a bound in entries, because one entry can be a megabyte; and a bound for each cache, because the
+number of caches grows with the tenants. When the budget is spent, the largest cache drops its least recently used
+values. So a tenant that fills the memory loses its own entries first.
 
-Values may be used by several threads. Each step is one operation on a dictionary; what a race loses is computed again,
-and what it miscounts is counted anew when the budget is next spent.
+Several threads may use a cache. Each step is one operation on a dictionary. A value lost in a race is computed again,
+and a wrong count is corrected when the budget is spent the next time.
 """
 
 from collections import OrderedDict
@@ -18,32 +18,32 @@ from weakref import WeakSet
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
-#: What an entry costs beside its value: a place in a dictionary and its list of uses, and the key's tuple.
+#: Bytes of an entry beside its value: a slot in an ordered dictionary, and the tuple of the key.
 ENTRY_BYTES = 280
 
-#: Once the budget is spent, so much of it is made free at once: to look at all caches for each entry would cost more.
+#: The part of a spent budget that is freed at once, because examining all caches for each entry would cost more.
 _FREED = 16
 
 
 class Budget:
-    """Bytes that caches may hold together."""
+    """A limit, in bytes, that several caches share."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        #: Counted by the caches; at times too much, for a cache that is gone.
+        #: Counted by the caches. It may be too high, because it includes caches that no longer exist.
         self.spent = 0
         self._caches: WeakSet[Cache[Hashable, object]] = WeakSet()
 
     def held(self) -> int:
-        """The bytes that all caches hold now, as their owners estimate them."""
+        """Return the bytes that all caches hold now, as the owners of the values estimate them."""
         return sum(cache.held for cache in list(self._caches))
 
     def join(self, cache: "Cache[Hashable, object]") -> None:
-        """Count a cache from now on, for as long as it lives."""
+        """Count a cache from now on, for as long as it exists."""
         self._caches.add(cache)
 
     def make_room(self) -> None:
-        """Let the largest caches forget what they have not used for longest, if too much is held."""
+        """Drop the least recently used values of the largest caches, if the limit is exceeded."""
         caches = list(self._caches)
         held = sum(cache.held for cache in caches)
         goal = self.limit - self.limit // _FREED if held > self.limit else held
@@ -57,27 +57,27 @@ class Budget:
 
 
 class Cache(Generic[_Key, _Value]):
-    """Values by key, with the bytes each costs. The oldest go first, but those used since then get a second chance."""
+    """Values by key, each with its cost in bytes. The oldest are dropped first, with a second chance if used since."""
 
     __slots__ = ("__weakref__", "_budget", "_values", "held")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        # Of each value its cost, and whether it was used since it was last looked at to make room.
+        # Each entry has its cost, and whether it was used since it last got its second chance.
         self._values: OrderedDict[_Key, _Entry[_Value]] = OrderedDict()
         self.held = 0
         budget.join(self)  # type: ignore[arg-type]
 
     def get(self, key: _Key) -> _Value | None:
-        """The value, if it is still there."""
-        found = self._values.get(key)
-        if found is None:
+        """Return the value of a key, if it is cached."""
+        entry = self._values.get(key)
+        if entry is None:
             return None
-        found.used = True
-        return found.value
+        entry.used = True
+        return entry.value
 
     def put(self, key: _Key, value: _Value, cost: int) -> None:
-        """Remember a value that costs so many bytes, beside its entry."""
+        """Cache a value. `cost` is in bytes, without the cache's own entry."""
         cost += ENTRY_BYTES
         entry = self._values.get(key)
         if entry is None:
@@ -90,9 +90,9 @@ class Cache(Generic[_Key, _Value]):
         if budget.spent > budget.limit:
             budget.make_room()
 
-    def forget(self, wanted: int) -> int:
-        """Forget values until so many bytes are free, or half of them are; returns how many are."""
-        before, enough = self.held, min(wanted, max(1, self.held // 2))
+    def forget(self, needed: int) -> int:
+        """Drop values until `needed` bytes, or half of the cache, are free. Return the number of freed bytes."""
+        before, enough = self.held, min(needed, max(1, self.held // 2))
         while self._values and before - self.held < enough:
             key, entry = self._values.popitem(last=False)
             if entry.used:

@@ -1,8 +1,8 @@
-"""Signing what a log states of itself, and remembering it where the database cannot take it back.
+"""Signing checkpoints of logs, and storing the last one of each log outside the database.
 
-The last checkpoint of each log stands in a file outside the database. Before another is signed, the log must still have
-that checkpoint as a prefix, and the leaf hashes of what came since are computed again from the stored bytes. A database
-that is older than its last checkpoint was rolled back; one with another root was changed. Neither is signed for.
+Before a log is signed, it must still have its last checkpoint as a prefix, and the leaf hashes of all later entries are
+computed again from the stored bytes. A log that is shorter than its last checkpoint was rolled back, and a log with
+another root was changed. Neither is signed.
 """
 
 from linewarden.audit.anchors import Anchors, Signed
@@ -16,7 +16,7 @@ from linewarden.audit.store.log import LogStore
 
 
 class Checkpoints:
-    """Signs checkpoints of all logs of one database. The methods block: they belong in a thread."""
+    """The signer of checkpoints for all logs of one database. Its methods block, so call them in a thread."""
 
     def __init__(self, log: LogStore, indexer: Indexer, anchors: Anchors) -> None:
         self._log = log
@@ -25,29 +25,29 @@ class Checkpoints:
         self._grown: dict[int, Frontier] = {}
 
     def signer(self, head: Head) -> Signer:
-        """The key that signs for a log: one private key for all, under the name of the log's origin."""
+        """Return the key that signs for a log: one private key for all, under the name of the log's origin."""
         return self._anchors.signer(head.origin_id)
 
-    def sign(self, log: int) -> Signed:
-        """A checkpoint that covers every entry that was committed before this call.
+    def sign(self, log_id: int) -> Signed:
+        """Sign a checkpoint that covers every entry committed before this call, and store it as the anchor.
 
         Raises:
             RolledBack: the log does not have its last checkpoint as a prefix.
-            LogDamaged: entries are not those that were hashed when they were appended.
+            LogDamaged: a stored entry is not the one that was hashed when it was appended.
             LogUnavailable: a database or the anchor's file failed.
         """
-        head = self._log.admitted_head(log)
+        head = self._log.admitted_head(log_id)
         signer = self.signer(head)
         with self._anchors.locked(head.origin_id) as (last, write):
-            # Again, under the lock: another process may just have signed for entries that the first look did not see.
-            head = self._log.verified_head(log)
+            # Read again under the lock, because another process may have signed for entries appended since.
+            head = self._log.verified_head(log_id)
             grown = self._prefix(head, last)
-            for entry in self._log.entries(log, grown.size, head.size):
+            for entry in self._log.entries(log_id, grown.size, head.size):
                 grown.append(leaf_hash(entry))
             if grown.to_bytes() != head.frontier:
-                self._grown.pop(log, None)
+                self._grown.pop(log_id, None)
                 raise LogDamaged("the stored entries are not those that were hashed when they were appended")
-            self._grown[log] = grown
+            self._grown[log_id] = grown
             checkpoint = Checkpoint(signer.verifier.name, grown.size, grown.root())
             if last is not None and last.checkpoint == checkpoint:
                 return last
@@ -55,25 +55,25 @@ class Checkpoints:
             write(note)
             return Signed(checkpoint, note)
 
-    def inclusion(self, log: int, index: int, size: int) -> list[bytes]:
-        """The RFC 6962 inclusion proof of an entry in the log of that size.
+    def inclusion(self, log_id: int, index: int, size: int) -> list[bytes]:
+        """Return the RFC 6962 inclusion proof of an entry in the log of that size.
 
         Raises:
             LogUnavailable: a database failed.
         """
-        return inclusion_proof(lambda level, number: self._indexer.node(log, level, number), index, size)
+        return inclusion_proof(lambda level, number: self._indexer.node(log_id, level, number), index, size)
 
-    def consistency(self, log: int, old: int, size: int) -> list[bytes]:
-        """The RFC 6962 consistency proof between two sizes of a log.
+    def consistency(self, log_id: int, old: int, size: int) -> list[bytes]:
+        """Return the RFC 6962 consistency proof between two sizes of a log.
 
         Raises:
             LogUnavailable: a database failed.
             ValueError: `old` is 0 or larger than `size`.
         """
-        return consistency_proof(lambda level, number: self._indexer.node(log, level, number), old, size)
+        return consistency_proof(lambda level, number: self._indexer.node(log_id, level, number), old, size)
 
     def _prefix(self, head: Head, last: Signed | None) -> Frontier:
-        """The frontier of what was signed last, checked; the empty one if nothing was."""
+        """Return the verified frontier of the last checkpoint; an empty frontier if there is none."""
         if last is None:
             return Frontier()
         checkpoint = last.checkpoint
@@ -86,7 +86,7 @@ class Checkpoints:
         nodes = (self._indexer.node(head.log, level, number) for level, number in complete_subtrees(checkpoint.size))
         grown = Frontier.from_bytes(checkpoint.size, b"".join(nodes))
         if grown.root() != checkpoint.root:
-            # The index may be wrong where the log is not: only what the log itself says is held against it.
+            # The index may be wrong although the log is right, so only the leaf hashes of the log count against it.
             leaves = (self._indexer.node_from_leaves(head.log, *node) for node in complete_subtrees(checkpoint.size))
             grown = Frontier.from_bytes(checkpoint.size, b"".join(leaves))
             self._check(grown, checkpoint, head)

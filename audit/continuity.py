@@ -1,11 +1,11 @@
-"""Verifying that each log continues what was seen of it: by this process, by others of this host, by its anchor.
+"""Verifying that each log continues the state seen before: by this process, by other processes of this host, or signed.
 
-Goal: a database that was restored, failed over with a lost tail, or set back by whoever can write it gives no answers.
-What is compared is the head under the lock, so that no answer leaves on an older state; a head that was not seen before
-is compared with the mark in the file and the last checkpoint. Where there is neither, the log must be new.
+Goal: no answers from a database that was restored, failed over with a lost tail, or set back by an intruder. The head
+is compared under the lock, so that no answer rests on an older state. A head that this process has not seen before is
+compared with the mark in the file and with the last checkpoint. If there is neither, the log must be new.
 
-*Instead of* asking the anchors for each answer: reading and verifying a signature costs as much as the answer. *So* a
-process remembers, and looks at the files when it meets a log, and twice a second.
+*Instead of* reading the anchor for each answer, which costs as much as the answer because of the signature. *So* a
+process remembers the head, and reads the files when it first uses a log, and twice a second.
 """
 
 import time
@@ -21,28 +21,28 @@ from linewarden.audit.store.append import check_growth
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.marks import Mark, digest, origin_digest
 
-#: How often every process looks at the logs, seconds.
+#: How often every process verifies all logs, seconds.
 LOOK_S = 0.5
 
 
 class Tree(Protocol):
-    """The tree of a log: the hash of the complete subtree of 2**level leaves at `number`."""
+    """The hash tree of a log. Each method returns the hash of the complete subtree of 2**level leaves at `number`."""
 
-    def node(self, log: int, level: int, number: int) -> bytes:
-        """The hash by the index, as far as that has it."""
+    def node(self, log_id: int, level: int, number: int) -> bytes:
+        """Return the hash, from the index if that has it."""
 
-    def node_from_leaves(self, log: int, level: int, number: int) -> bytes:
-        """The hash by the leaf hashes of the log alone."""
+    def node_from_leaves(self, log_id: int, level: int, number: int) -> bytes:
+        """Return the hash, computed from the leaf hashes of the log alone."""
 
 
-#: A size that a log had, and whether a frontier of that size is the one it had.
+#: A size that the log had, and a test whether a frontier of that size is the one that it had.
 _Known = tuple[int, Callable[[Frontier], bool]]
 
 
 class Continuity:
-    """Admits logs of one database to this process, and looks after them. The methods block: they belong in a thread.
+    """The admission and surveillance of the logs of one database. Its methods block, so call them in a thread.
 
-    `adopts` is for a database from before there were marks: logs without an anchor are then taken as they are.
+    `adopts` is for a database that was made before there were marks: logs without an anchor are accepted as they are.
     """
 
     def __init__(self, log: LogStore, anchors: Anchors, tree: Tree, *, adopts: bool = False) -> None:
@@ -53,33 +53,33 @@ class Continuity:
         self._adopts = adopts
         self._refused: dict[int, tuple[float, RolledBack]] = {}
 
-    def admit(self, log: int) -> None:
-        """Verify a log against what was seen of it, and remember its head.
+    def admit(self, log_id: int) -> None:
+        """Verify a log against its state seen before, and remember its head.
 
         Raises:
-            RolledBack: it is older than, or differs from, what was seen; or there is no anchor, and it is not new.
+            RolledBack: the log is older than, or differs from, the state seen; or it has no anchor and is not new.
             TenantUnknown: there is no such log.
             LogUnavailable: the database or `anchor_dir` failed.
         """
-        at, refusal = self._refused.get(log, (0.0, None))
+        at, refusal = self._refused.get(log_id, (0.0, None))
         if refusal is not None and time.monotonic() < at + LOOK_S:
             raise refusal.with_traceback(None)
         try:
-            self._verify(log)
+            self._verify(log_id)
         except RolledBack as fault:
-            # Verifying reads files and nodes of the tree: a tenant that goes on asking must not take that from others.
-            self._refused[log] = time.monotonic(), fault
+            # Verifying reads files and nodes of the tree. Repeated requests of one tenant must not slow down others.
+            self._refused[log_id] = time.monotonic(), fault
             raise
-        self._refused.pop(log, None)
+        self._refused.pop(log_id, None)
 
-    def _verify(self, log: int) -> None:
-        # Files first, head afterwards: what another process appends meanwhile makes the head newer, never older.
-        origin = self._log.verified_head(log)
-        seen, mark = self._marks.seen(log), self._marks.stored(log)
+    def _verify(self, log_id: int) -> None:
+        # Files first, then the head, because entries of other processes make the head newer and never older.
+        origin = self._log.verified_head(log_id)
+        seen, mark = self._marks.seen(log_id), self._marks.stored(log_id)
         known = () if seen else (*self._anchored(origin), *self._marked(origin, mark))
-        head = self._log.verified_head(log)
+        head = self._log.verified_head(log_id)
         if head.generation != origin.generation:
-            raise LogUnavailable("the log was recovered a moment ago")
+            raise LogUnavailable("the log was recovered a moment ago: try again")
         if mark is not None:
             _check_mark(head, mark)
         if seen is None:
@@ -87,11 +87,11 @@ class Continuity:
 
     @property
     def marks_fault(self) -> OSError | None:
-        """Why marks cannot be written, if so."""
+        """The error of the last write of a mark; None if it succeeded."""
         return self._marks.fault
 
     def look(self) -> dict[int, AuditError]:
-        """Verify all logs; returns what is wrong, by the number of the log.
+        """Verify all logs. Return the errors by the number of the log.
 
         Raises:
             LogUnavailable: the database failed, or its file was replaced.
@@ -112,7 +112,7 @@ class Continuity:
         return stored is None or stored == mark or (stored.generation, stored.size) < (mark.generation, mark.size)
 
     def _establish(self, head: Head, known: tuple[_Known, ...]) -> None:
-        """Verify a log that this process meets for the first time against the sizes that are known of it."""
+        """Verify a log that is new to this process against the states known from files."""
         if self._anchors.is_retired(head.origin_id):
             raise RolledBack("is as before its recovery", head.log, expected=head.size + 1, found=head.size)
         if not known and head.size and not self._is_new(head):
@@ -123,7 +123,7 @@ class Continuity:
                 raise RolledBack("is shorter than its last checkpoint", head.log, expected=size, found=head.size)
             grown = self._frontier(head.log, size, self._tree.node)
             if not fits(grown):
-                # The index may be wrong where the log is not: only what the log itself says is held against it.
+                # The index may be wrong although the log is right, so only the leaf hashes of the log count against it.
                 grown = self._frontier(head.log, size, self._tree.node_from_leaves)
             if not fits(grown):
                 raise RolledBack("is not that of its last checkpoint", head.log, expected=size, found=head.size)
@@ -133,10 +133,10 @@ class Continuity:
         self._marks.note(head, new=not known)
 
     def _anchored(self, head: Head) -> Iterator[_Known]:
-        """The size that the anchor states, and whether a frontier of that size is of its root."""
+        """Yield the size in the anchor, and a test whether a frontier of that size has its root."""
         anchor = self._anchors.last(head.origin_id)
         if anchor is None and head.former_origin:
-            # Recovered by another server: what its entry declares lost is not asked for here.
+            # Another server recovered the log. The entries that its record declares lost are not required here.
             anchor = self._anchors.last(head.former_origin)
             if anchor is not None and anchor.checkpoint.size > head.origin_start:
                 anchor = None
@@ -145,12 +145,12 @@ class Continuity:
             yield anchor.checkpoint.size, lambda frontier: frontier.root() == root
 
     def _marked(self, head: Head, mark: Mark | None) -> Iterator[_Known]:
-        """The size that the mark states, and whether a frontier of that size is the one of the mark."""
+        """Yield the size in the mark, and a test whether a frontier of that size is the one of the mark."""
         if mark is not None and mark.generation >= head.generation:
             yield mark.size, lambda frontier: digest(frontier.to_bytes()) == mark.frontier
 
     def _is_new(self, head: Head) -> bool:
-        """Whether no anchor is missing: this folder knows the system log, and no log that is newer than this one."""
+        """Return whether the log is new: the folder has the system log, and no log that is newer than this one."""
         if self._adopts or self._marks.stored(head.log) is not None:  # another process admitted it meanwhile
             return True
         if head.log == SYSTEM_LOG or self._marks.highest() > head.log:
@@ -160,7 +160,7 @@ class Continuity:
         if SYSTEM_LOG not in known or max(known) > head.log:
             return False
         for one in heads:
-            if one.log < head.log and one.log not in known:  # in their order, or this one would make them look lost
+            if one.log < head.log and one.log not in known:  # in order, or this log would make the others look lost
                 self.admit(one.log)
         return True
 
@@ -168,9 +168,9 @@ class Continuity:
         return self._marks.stored(head.log) is not None or self._anchors.last(head.origin_id) is not None
 
     @staticmethod
-    def _frontier(log: int, size: int, node: Callable[[int, int, int], bytes]) -> Frontier:
-        """The frontier over the first `size` entries of a log."""
-        nodes = (node(log, level, number) for level, number in complete_subtrees(size))
+    def _frontier(log_id: int, size: int, node: Callable[[int, int, int], bytes]) -> Frontier:
+        """Return the frontier over the first `size` entries of a log."""
+        nodes = (node(log_id, level, number) for level, number in complete_subtrees(size))
         return Frontier.from_bytes(size, b"".join(nodes))
 
 
@@ -184,7 +184,7 @@ def _check_mark(head: Head, mark: Mark) -> None:
 
 
 def complete_subtrees(size: int) -> Iterator[tuple[int, int]]:
-    """The complete subtrees over the first `size` leaves, the largest first, as (level, number)."""
+    """Yield the complete subtrees over the first `size` leaves, the largest first, as (level, number)."""
     start = 0
     for level in reversed(range(size.bit_length())):
         if size >> level & 1:

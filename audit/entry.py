@@ -1,26 +1,26 @@
-"""What stands in an entry: one JSON object with sorted keys, hashed as stored.
+"""The format of an entry: one JSON object with sorted keys, hashed as it is stored.
 
-Every entry has `v` (1), `kind` and `time` (microseconds since 1970, UTC). Personal values never stand in clear: persons
-are pseudonyms, and values are sealed in `enc` under the person they belong to (see `keyring`). A kind is
-`noun.participle`; `decision` alone needs none. The kinds:
+Every entry has `v` (1), `kind` and `time` (microseconds since 1970, UTC). It has no personal value in clear: persons
+are pseudonyms, and values are sealed in `enc` under the key of the person they belong to (see `keyring`). A kind is
+`noun.participle`, except for `decision`. The kinds:
 
-    decision            one access or a batch of them in `items`, with all that is needed to decide each again
+    decision            one access, or several in `items`, with all values needed to decide each again
     person.introduced   a pseudonym and its sealed name
     policy.changed      statements added to and removed from the policy; the revision it makes
     audit.read          a decision about reading the log, with the query
     audit.exported      a decision about exporting the log
     policy.read         a decision about reading the policy
-    request.refused     a request that could not be decided, with the reason and the paths of wrong fields
-    log.heartbeat       nothing happened since the entry before
+    request.refused     a request that could not be decided, with the reason and the paths of invalid fields
+    log.heartbeat       the log did not grow since the entry before
     log.recovered       an operator accepted an older state of the log; the first entry under a new origin
-    clock.stepped       the wall clock was set: the time that was expected, and the one it showed
-    clock.corrected     an operator took the time back to that of the wall clock
+    clock.stepped       the wall clock was set: the expected time, and the time that it showed
+    clock.corrected     an operator set the time of the logs back to that of the wall clock
     server.started, server.stopped, key.created, key.revoked, tenant.created, credentials.refused, worker.attended,
     worker.left, worker.enrolled
                         in the system log
 
-Other rooms have kinds of their own, listed where they are made: those of diagnostics in `diagnostics.kinds`. An entry
-with `items` is a decision, whichever room asked for it.
+Other packages have kinds of their own: those of diagnostics are listed in `diagnostics.kinds`. Every entry with `items`
+is a decision.
 """
 
 import os
@@ -60,15 +60,15 @@ WORKER_ENROLLED = "worker.enrolled"
 _SEALING_RANDOMNESS = 28
 _TIME_KEY = b'"time":'
 
-#: Of the longest names, sealed, this many fit into an entry.
+#: Persons with names of the greatest length, sealed, that fit into an entry.
 _PERSONS_PER_INTRODUCTION = 24
 
 
 class AccessItem(NamedTuple):
     """One decided access of an entry.
 
-    `finding` is what was decided and why, `resource` the attributes that were evaluated, without owner and id. The
-    owner, or the tenant where there is none, is the `keeper`: under its key the id is sealed.
+    `outcome` is the decision and its explanation; `resource` are the evaluated attributes without owner and id. The
+    `keeper` is the owner, or the tenant if there is no owner. The id is sealed under the keeper's key.
     """
 
     action: str
@@ -76,12 +76,12 @@ class AccessItem(NamedTuple):
     id: str
     keeper: Person
     owned: bool
-    finding: Mapping[str, Any]
+    outcome: Mapping[str, Any]
     resource: dict[str, Any]
 
 
 class AccessHeader(NamedTuple):
-    """What the accesses of one request have in common."""
+    """The values that all accesses of one request share."""
 
     time_us: int
     request_id: str
@@ -97,32 +97,32 @@ class AccessHeader(NamedTuple):
 
 
 def encode(kind: str, time_us: int, fields: Mapping[str, Any], sealed: Sequence[Sealed] = ()) -> bytes:
-    """The bytes of an entry.
+    """Return the bytes of an entry.
 
     Raises:
-        EntryTooLarge: it has MAX_ENTRY_BYTES or more.
+        EntryTooLarge: the entry has MAX_ENTRY_BYTES or more.
     """
     entry: dict[str, Any] = {"v": VERSION, "kind": kind, "time": time_us, **fields}
     if sealed:
         entry["enc"] = [one.as_json() for one in sealed]
     data = orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)
     if len(data) >= MAX_ENTRY_BYTES:
-        raise EntryTooLarge(f"an entry of {len(data)} bytes")
+        raise EntryTooLarge(f"an entry has {len(data)} bytes, and must have less than {MAX_ENTRY_BYTES}")
     return data
 
 
 def encode_introduction(time_us: int, sealed: Sequence[Sealed]) -> tuple[bytes, ...]:
-    """The entries that introduce persons."""
+    """Return the entries that introduce persons."""
     step = _PERSONS_PER_INTRODUCTION
     groups = (sealed[start : start + step] for start in range(0, len(sealed), step))
     return tuple(encode(PERSON_INTRODUCED, time_us, {}, group) for group in groups)
 
 
 def encode_decisions(header: AccessHeader, items: Sequence[AccessItem]) -> list[tuple[bytes, int]]:
-    """The entries of one request, each with the number of items it holds; more than one if they pass the limit.
+    """Return the entries of one request, each with its number of items. Several entries if one would be too large.
 
     Raises:
-        EntryTooLarge: a single item passes it.
+        EntryTooLarge: a single item is too large for an entry.
     """
     try:
         return [(_encode_decision(header, items), len(items))]
@@ -134,10 +134,10 @@ def encode_decisions(header: AccessHeader, items: Sequence[AccessItem]) -> list[
 
 
 def time_of(data: bytes) -> int:
-    """The time that an entry states, microseconds; 0 if it states none.
+    """Return the time in an entry, microseconds; 0 if it has none.
 
-    Read without parsing: keys are sorted, and no key that comes after `time` holds an object with a time in it. A quote
-    within a value is escaped, so that the pattern stands in no value.
+    The entry is not parsed: keys are sorted, and no key after `time` has an object with a time in it. A quote inside a
+    value is escaped, so no value contains the pattern.
     """
     at = data.rfind(_TIME_KEY)
     if at < 0:
@@ -150,17 +150,17 @@ def time_of(data: bytes) -> int:
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """The JSON object of an entry.
+    """Return the JSON object of an entry.
 
     Raises:
-        VerificationFailed: it is none, so it is not what was appended.
+        VerificationFailed: the bytes are not a JSON object with kind and time, so they are not what was appended.
     """
     try:
         entry = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise VerificationFailed("an entry is not JSON") from error
     if not isinstance(entry, dict) or not {"kind", "time"} <= entry.keys():
-        raise VerificationFailed("an entry lacks its kind or time")
+        raise VerificationFailed("an entry has no kind or no time")
     return entry
 
 
@@ -188,7 +188,7 @@ def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes
 
 
 def _record(number: int, item: AccessItem, secrets: dict[Person, dict[str, str]]) -> dict[str, Any]:
-    """One access as it stands in the entry; its id goes to what is sealed for its keeper."""
+    """Return the record of one access, and add the item's id to the values that are sealed for its keeper."""
     keeper = item.keeper
     values = secrets.get(keeper)
     if values is None:
@@ -202,4 +202,4 @@ def _record(number: int, item: AccessItem, secrets: dict[Person, dict[str, str]]
     }
     if item.owned:
         resource["owner"] = keeper.sid
-    return {**item.finding, "action": item.action, "resource": resource}
+    return {**item.outcome, "action": item.action, "resource": resource}

@@ -1,11 +1,11 @@
-"""The proof of one entry as a text for a third party: c2sp.org/tlog-proof@v1."""
+"""The proof of one entry as text for a third party: c2sp.org/tlog-proof@v1."""
 
 from dataclasses import dataclass
 from typing import Self
 
+from linewarden.audit.canonical_text import check_text, from_base64, from_base64_hash, from_decimal, to_base64
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.note import MAX_NOTE_LENGTH
-from linewarden.audit.spelling import check_text, from_base64, from_base64_hash, from_decimal, to_base64
 
 #: A proof is a note with at most 63 hashes, an index and opaque extra data before it.
 MAX_PROOF_LENGTH = 2 * MAX_NOTE_LENGTH
@@ -15,9 +15,9 @@ _START = "c2sp.org/tlog-proof@v1"
 
 @dataclass(frozen=True, slots=True)
 class EntryProof:
-    """That one entry is in the log: its index, the hashes from its sibling upwards, and a signed checkpoint.
+    """The proof that an entry is in the log: its index, the hashes from its sibling upwards, and a signed checkpoint.
 
-    `extra` is for whoever passes the proof on; no signature covers it.
+    `extra` is free for the sender of the proof. No signature covers it.
     """
 
     index: int
@@ -27,7 +27,7 @@ class EntryProof:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The proof of such a text. Neither the path nor the signature is checked here.
+        """Parse the text of a proof. Neither the path nor the signature is checked here.
 
         Raises:
             VerificationFailed: the text is malformed.
@@ -41,7 +41,7 @@ class EntryProof:
         if lines[0].startswith("extra "):
             extra = from_base64(lines.pop(0).removeprefix("extra "), "the proof's extra data")
             if not extra:
-                raise VerificationFailed("the proof states extra data and has none")
+                raise VerificationFailed("the proof has a line for extra data without data")
         if not lines or not lines[0].startswith("index "):
             raise VerificationFailed("the proof has no index")
         index = from_decimal(lines[0].removeprefix("index "), "the proof's index")

@@ -1,36 +1,36 @@
-"""What can go wrong with a log.
+"""The errors of this package.
 
 AuditError
-├── LogUnavailable      the record could not be made durable in time; whether it exists is not known
-│   ├── LogOverloaded   too much waits already; nothing was recorded
-│   │   └── PersonsTooFast  the tenant names new persons faster than it may; nothing was recorded
-│   ├── LogBusy         another holds the lock of the log or of the database; nothing was recorded
-│   └── RolledBack      the log is older than, or differs from, what was seen of it before
-├── ClockBehind         the log has an entry of a later time: decide again by a newer clock; nothing was recorded
-├── RevisionMoved       a guard did not hold: decide again and append again; nothing was recorded
+├── LogUnavailable      the record could not be made durable in time, and it may or may not exist
+│   ├── LogOverloaded   too many entries wait; nothing was recorded
+│   │   └── PersonsTooFast  the tenant introduces persons faster than it may; nothing was recorded
+│   ├── LogBusy         another process or thread holds a lock of the database; nothing was recorded
+│   └── RolledBack      the log is older than, or differs from, the state seen before
+├── ClockBehind         the log has an entry of a later time; nothing was recorded, decide again by a newer clock
+├── RevisionMoved       a guard did not hold; nothing was recorded, decide and append again
 │   └── PersonsMet      another unit introduced one of the persons first
-├── PersonsTooMany      one request names more new persons than it may; nothing was recorded
-├── EffectRefused       the change that came with the entries was refused; nothing was recorded
+├── PersonsTooMany      one request introduces more persons than it may; nothing was recorded
+├── EffectRefused       the change of the unit does not fit the stored state; nothing was recorded
 ├── TenantUnknown       there is no such tenant
 ├── EntryNotFound       the log has no entry at that index
-├── EntryTooLarge       an entry passes MAX_ENTRY_BYTES
-├── PageTokenInvalid    a page token that does not belong to the query
+├── EntryTooLarge       an entry has MAX_ENTRY_BYTES or more
+├── PageTokenInvalid    the page token does not belong to the query
 ├── LogDamaged          a stored entry is not the one that was hashed when it was appended
-├── UnsafeDatabase      the database does not promise what the log needs
-└── VerificationFailed  proof, checkpoint, signature or export do not hold together
+├── UnsafeDatabase      the database does not guarantee what the log needs
+└── VerificationFailed  a proof, checkpoint, signature or export is invalid
 """
 
 
 class AuditError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The base of all errors that this package raises on purpose."""
 
 
 class LogUnavailable(AuditError):
-    """The record could not be made durable in time. It may exist: nothing may be answered."""
+    """The record could not be made durable in time. It may or may not exist, so no answer may be given."""
 
 
 class LogOverloaded(LogUnavailable):
-    """Too many entries wait already. Nothing was recorded."""
+    """Too many entries wait to be recorded. Nothing was recorded."""
 
 
 class LogBusy(LogUnavailable):
@@ -38,35 +38,35 @@ class LogBusy(LogUnavailable):
 
 
 class RolledBack(LogUnavailable):
-    """The log is older than, or differs from, what was seen of it before. It gives no answers until it is recovered.
+    """The log is older than, or differs from, the state seen before. It gives no answers until it is recovered.
 
     `log` is its number; `expected` and `found` are numbers of entries.
     """
 
-    def __init__(self, what: str, log: int = -1, *, expected: int = 0, found: int = 0) -> None:
-        super().__init__(f"log {log} {what}: {expected} entries expected, {found} found")
-        self.log = log
+    def __init__(self, what: str, log_id: int = -1, *, expected: int = 0, found: int = 0) -> None:
+        super().__init__(f"log {log_id} {what}: {expected} entries expected, {found} found")
+        self.log = log_id
         self.expected = expected
         self.found = found
 
 
 class ClockBehind(AuditError):
-    """The log has an entry whose time is later by more than clocks may differ. Nothing was recorded."""
+    """The log has an entry with a later time than clock differences explain. Nothing was recorded."""
 
 
 class PersonsTooFast(LogOverloaded):
-    """The tenant names new persons faster than it may. `wait_s` is when there is room for as many."""
+    """The tenant introduces persons faster than it may. `wait_s` is the time until it may introduce these, seconds."""
 
     def __init__(self, wait_s: float) -> None:
-        super().__init__("too many new persons")
+        super().__init__(f"the tenant introduced too many persons recently: try again in {wait_s:.0f} s")
         self.wait_s = wait_s
 
 
 class PersonsTooMany(AuditError):
-    """One request names more persons that are new to the log than `limit`."""
+    """One request introduces more than `limit` persons."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"more than {limit} new persons")
+        super().__init__(f"the request names more than {limit} persons new to the log: split it")
         self.limit = limit
 
 
@@ -75,11 +75,11 @@ class RevisionMoved(AuditError):
 
 
 class PersonsMet(RevisionMoved):
-    """Another unit introduced one of the persons of this one first. Nothing was recorded; look them up again."""
+    """Another unit introduced one of this unit's persons first. Nothing was recorded; look the persons up again."""
 
 
 class EffectRefused(AuditError):
-    """The change that came with the entries found a state it cannot be applied to. Nothing was recorded."""
+    """The change that accompanies the entries does not fit the stored state. Nothing was recorded."""
 
 
 class TenantUnknown(AuditError):
@@ -91,11 +91,11 @@ class EntryNotFound(AuditError):
 
 
 class EntryTooLarge(AuditError):
-    """An entry passes the size that a bundle can hold."""
+    """An entry is too large for a bundle."""
 
 
 class PageTokenInvalid(AuditError):
-    """The page token is not one of this query."""
+    """The page token does not belong to this query."""
 
 
 class LogDamaged(AuditError):
@@ -103,8 +103,8 @@ class LogDamaged(AuditError):
 
 
 class UnsafeDatabase(AuditError):
-    """The database does not promise what the log needs. The text says which promise is missing."""
+    """The database does not guarantee what the log needs. The text names the missing guarantee."""
 
 
 class VerificationFailed(AuditError):
-    """Proof, checkpoint, signature or export do not hold together. The text says where."""
+    """A proof, checkpoint, signature or export is invalid. The text says where."""

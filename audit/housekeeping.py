@@ -1,7 +1,6 @@
-"""What happens behind the log: indexing, checkpoints, heartbeats.
+"""Background work on the logs: indexing, checkpoints, heartbeats.
 
-None of it stands between a request and its answer. It runs in a process of its own, so that it takes no time from the
-one that answers.
+No request waits for it. It runs in a separate process, so that it takes no time from the processes that answer.
 """
 
 import time
@@ -10,14 +9,14 @@ from threading import Event
 from typing import Any
 
 from linewarden.audit.checkpoints import Checkpoints
-from linewarden.audit.clock import Clock, Step
+from linewarden.audit.clock import Clock, ClockStep
 from linewarden.audit.entry import CLOCK_STEPPED, HEARTBEAT, encode
 from linewarden.audit.errors import AuditError
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.model import Head, Unit
 from linewarden.audit.store.log import LogStore
 
-#: How often the heads are looked at, seconds.
+#: The interval between two rounds, seconds.
 ROUND_S = 0.25
 
 #: Entries of one log that are indexed in one round.
@@ -25,11 +24,11 @@ ENTRIES_PER_ROUND = 1_024
 
 
 class Housekeeper:
-    """Looks after all logs of one database.
+    """The background work on all logs of one database.
 
-    A log is signed for at least every `checkpoint_s` seconds while it grows, and gets a heartbeat when it did not grow
-    for `heartbeat_s` seconds. A step of the wall clock is entered into each. `on_fault` hears of what goes wrong with
-    one log; the others are looked after all the same.
+    A growing log gets a checkpoint at least every `checkpoint_s` seconds. A log that did not grow for `heartbeat_s`
+    seconds gets a heartbeat. A step of the wall clock is recorded in every log. `on_fault` is called with the number of
+    a log and its error; the work on the other logs continues.
     """
 
     def __init__(
@@ -52,11 +51,11 @@ class Housekeeper:
         self._on_fault = on_fault
         self._signed: dict[int, tuple[int, float]] = {}
         self._grew: dict[int, tuple[int, float]] = {}
-        self._step = Step(0, 0)
-        self._untold: set[int] = set()
+        self._step = ClockStep(0, 0)
+        self._step_pending: set[int] = set()
 
     def run(self, stop: Event) -> None:
-        """Go round until told to stop, then once more, so that what was answered is also signed for."""
+        """Work until `stop` is set, and then one last round, so that everything that was answered is also signed."""
         behind = False
         while not stop.wait(0 if behind else ROUND_S):
             behind = self.round()
@@ -64,7 +63,7 @@ class Housekeeper:
         self.round()
 
     def round(self) -> bool:
-        """Look after every log once; whether there is more to index at once."""
+        """Work on every log once. Return whether more entries wait to be indexed."""
         try:
             self._log.check_files()
             heads = self._log.heads()
@@ -73,18 +72,18 @@ class Housekeeper:
             return False
         self._clock()
         if step := self._clock.take_step():
-            self._step, self._untold = step, {head.log for head in heads}
+            self._step, self._step_pending = step, {head.log for head in heads}
         behind = False
         for head in heads:
             try:
                 behind |= self._look_after(head, time.monotonic())
-            except Exception as fault:  # noqa: BLE001 - one log that is broken must not cost the others their care
+            except Exception as fault:  # noqa: BLE001 - an error of one log must not stop the work on the others
                 self._on_fault(head.log, fault)
         return behind
 
     def _look_after(self, head: Head, now: float) -> bool:
-        if head.log in self._untold:
-            self._untold.remove(head.log)
+        if head.log in self._step_pending:
+            self._step_pending.remove(head.log)
             step = {"expected": self._step.expected_us, "found": self._step.found_us}
             self._append(head.log, CLOCK_STEPPED, step)
         size, since = self._grew.get(head.log, (-1, now))
@@ -92,17 +91,17 @@ class Housekeeper:
             self._grew[head.log] = (head.size, now)
         elif now - since >= self._heartbeat_s:
             self._append(head.log, HEARTBEAT, {})
-        # Signing comes first and indexing in parts: however far the index is behind, a second's log is signed for.
+        # Signing comes first, and indexing in parts, so that a checkpoint never waits for an index that is behind.
         self._sign(head, now)
         indexed = self._indexer.catch_up(head.log, head.size, at_most=ENTRIES_PER_ROUND)
         return indexed < head.size
 
-    def _append(self, log: int, kind: str, fields: dict[str, Any]) -> None:
-        self._log.append([Unit(log, (encode(kind, self._clock(), fields),))])
+    def _append(self, log_id: int, kind: str, fields: dict[str, Any]) -> None:
+        self._log.append([Unit(log_id, (encode(kind, self._clock(), fields),))])
 
     def _sign(self, head: Head, now: float) -> None:
         size, at = self._signed.get(head.log, (-1, float("-inf")))
         if size != head.size and now - at >= self._checkpoint_s:
-            # Marked first: a log that is not to be signed for is complained of once per interval, not each round.
+            # Noted first, so that a log that cannot be signed is reported once per interval and not in each round.
             self._signed[head.log] = (size, now)
             self._signed[head.log] = (self._checkpoints.sign(head.log).checkpoint.size, now)

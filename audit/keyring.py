@@ -1,15 +1,14 @@
-"""Keys of persons: made, wrapped, and used to seal personal values.
+"""Keys of persons, the values sealed under them, and the MACs of rows.
 
-Each person has 64 random bytes: half encrypts, half makes references to items. They are stored wrapped by the
-key-encryption key, which lives outside the database. Deleting a person's row therefore makes every sealed value of that
-person unreadable, in the log, in its exports and in old backups, while no byte of the log changes.
+Each person has 64 random bytes. One half encrypts values, the other half makes references to items. They are stored
+wrapped by the key-encryption key, which is kept outside the database. So deleting a person's row makes every sealed
+value of that person unreadable, in the log, in its exports and in old backups, and changes no byte of the log.
 
-A reference to an item is a MAC under the owner's own key, so that it dies with it; a hash, or a MAC under a key shared
-by all, could be tried out against every phone number in hours.
+A reference to an item is a MAC under the owner's own key, so that it is erased with that key. A hash, or a MAC under a
+shared key, could be tried against every phone number within hours.
 
-Rows that the server believes, such as statements of a policy, are sealed: a MAC under a key derived from the
-key-encryption key says that the service wrote them. Whoever can write the database, and has not that key, cannot make
-one.
+Rows on which the server relies, such as statements of a policy, are sealed with a MAC under a key derived from the
+key-encryption key. An intruder who can write the database but does not have that key cannot forge them.
 """
 
 import hmac
@@ -39,10 +38,10 @@ _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Sealed(NamedTuple):
-    """Personal values of one person as they stand in an entry.
+    """The personal values of one person as an entry states them.
 
-    `ciphertext` is nonce ‖ AES-256-GCM(opening ‖ JSON of the values); `commitment` is HMAC-SHA256(opening, JSON of the
-    values), so that whoever was shown the opening and the values can check them against the entry without any key.
+    `ciphertext` is nonce ‖ AES-256-GCM(opening ‖ JSON of the values). `commitment` is HMAC-SHA256(opening, JSON of the
+    values). So an auditor who is given the opening and the values can check them against the entry without a key.
     """
 
     sid: str
@@ -50,7 +49,7 @@ class Sealed(NamedTuple):
     commitment: str
 
     def as_json(self) -> dict[str, str]:
-        """The form in an entry; bytes are base64."""
+        """Return the form in an entry; bytes are base64."""
         return {"commit": self.commitment, "ct": self.ciphertext, "sid": self.sid}
 
 
@@ -77,10 +76,10 @@ class Person:
         )
 
     def open(self, ciphertext: str, commitment: str) -> dict[str, str]:
-        """The sealed values.
+        """Return the sealed values.
 
         Raises:
-            VerificationFailed: the ciphertext is not one of this person, or the commitment is not to these values.
+            VerificationFailed: the ciphertext is not of this person, or the commitment is not to these values.
         """
         raw = a2b_base64(ciphertext)
         try:
@@ -89,16 +88,16 @@ class Person:
             raise VerificationFailed("a sealed value does not open under its person's key") from None
         opening, values = plain[:_OPENING], plain[_OPENING:]
         if not hmac.compare_digest(_hmac(opening, values), a2b_base64(commitment)):
-            raise VerificationFailed("a sealed value is not the one its commitment states")
+            raise VerificationFailed("a sealed value does not match its commitment")
         return dict(orjson.loads(values))
 
     def reference(self, type: str, id: str) -> str:
-        """The pseudonym of an item of this person: 16 characters."""
+        """Return the pseudonym of an item of this person: 16 characters."""
         # Keyed BLAKE2b is a MAC by design (RFC 7693, 2.9), in one call where HMAC takes two hashes.
         return blake2b(f"{type}\0{id}".encode(), digest_size=8, key=self._reference_key).hexdigest()
 
 
-class Seals:
+class RowMac:
     """MACs over rows of the database, under a key that is not in it.
 
     All are keyed BLAKE2b, as in `Person.reference`: a million rows take half the time of HMAC-SHA256. `purpose`, of at
@@ -109,30 +108,30 @@ class Seals:
         self._key = key
 
     def mac(self, purpose: bytes, fields: Sequence[object], data: bytes = b"") -> bytes:
-        """32 bytes over fields, which are texts, whole numbers, None and lists of these, and bytes that follow."""
+        """Return 32 bytes over `fields`, which are texts, whole numbers, None and lists of these, and over `data`."""
         return blake2b(orjson.dumps(fields) + b"\0" + data, digest_size=32, key=self._key, person=purpose).digest()
 
     def sum(self, purpose: bytes, rows: Iterable[str]) -> int:
-        """The sum of a MAC of each row, modulo 2²⁵⁶: of a set, whatever its order, and changed as the set is.
+        """Return the sum of the MACs of the rows, modulo 2²⁵⁶. It represents a set: the order does not matter.
 
-        It is never stored in clear. Out of sums, or MACs, that are known, another set with the same sum could be put
-        together (Wagner, A Generalized Birthday Problem, 2002); hidden as in `masked` it is the MSet-Add-Hash of
+        The sum is never stored in clear, because an intruder could construct another set with the same sum from known
+        sums or MACs (Wagner, A Generalized Birthday Problem, 2002). Hidden as in `masked` it is the MSet-Add-Hash of
         Clarke et al., Incremental Multiset Hash Functions, 2003.
         """
-        begun = blake2b(digest_size=32, key=self._key, person=purpose)
+        keyed = blake2b(digest_size=32, key=self._key, person=purpose)
         total = 0
         for row in rows:
-            one = begun.copy()
-            one.update(row.encode("utf-8", "surrogatepass"))
-            total += int.from_bytes(one.digest())
+            mac = keyed.copy()
+            mac.update(row.encode("utf-8", "surrogatepass"))
+            total += int.from_bytes(mac.digest())
         return total % SUMS
 
     def masked(self, purpose: bytes, total: int, nonce: bytes) -> bytes:
-        """A sum as it may be stored: with a number added that follows from the key and a fresh random nonce."""
+        """Return a sum as it may be stored: plus a number derived from the key and a fresh random nonce."""
         return ((total + self._mask(purpose, nonce)) % SUMS).to_bytes(32)
 
     def unmasked(self, purpose: bytes, stored: bytes, nonce: bytes) -> int:
-        """The sum that was stored so."""
+        """Return the sum that `masked` made the stored bytes of."""
         return (int.from_bytes(stored) - self._mask(purpose, nonce)) % SUMS
 
     def _mask(self, purpose: bytes, nonce: bytes) -> int:
@@ -140,56 +139,56 @@ class Seals:
 
 
 class Keyring:
-    """What the key-encryption key is good for: wrapping persons' keys, finding persons and items by name, seals."""
+    """The uses of the key-encryption key: wrapping persons' keys, look-up tokens of persons and items, MACs of rows."""
 
     def __init__(self, key_encryption_key: bytes) -> None:
         if len(key_encryption_key) != 32:
-            raise ValueError("the key-encryption key has 32 bytes")
+            raise ValueError("the key-encryption key must have 32 bytes")
         self._wrap = AESGCM(_derive(key_encryption_key, b"linewarden/v1/wrap"))
         self._lookup = _derive(key_encryption_key, b"linewarden/v1/look-up")
-        self.seals = Seals(_derive(key_encryption_key, b"linewarden/v1/seal"))
+        self.row_mac = RowMac(_derive(key_encryption_key, b"linewarden/v1/seal"))
 
-    def wrap(self, log: int, sid: str, keys: bytes) -> bytes:
+    def wrap(self, log_id: int, sid: str, keys: bytes) -> bytes:
         """Encrypt a person's keys for storage."""
         nonce = os.urandom(_NONCE)
-        return nonce + self._wrap.encrypt(nonce, keys, f"{log}/{sid}".encode())
+        return nonce + self._wrap.encrypt(nonce, keys, f"{log_id}/{sid}".encode())
 
-    def unwrap(self, log: int, sid: str, wrapped: bytes) -> Person:
-        """The person whose wrapped keys these are.
+    def unwrap(self, log_id: int, sid: str, wrapped: bytes) -> Person:
+        """Return the person whose wrapped keys these are.
 
         Raises:
             VerificationFailed: they were wrapped under another key-encryption key, or for another person.
         """
         try:
-            return Person(sid, self._wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{log}/{sid}".encode()))
+            return Person(sid, self._wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{log_id}/{sid}".encode()))
         except InvalidTag:
-            raise VerificationFailed("a person's key does not open under this key-encryption key") from None
+            raise VerificationFailed("a person's key is not wrapped under this key-encryption key") from None
 
-    def name_token(self, log: int, name: str) -> bytes:
-        """What a person's row is found by; stands in mutable tables only."""
-        return hmac.digest(self._lookup, f"{log}/person\0{name}".encode(), "sha256")
+    def name_token(self, log_id: int, name: str) -> bytes:
+        """Return the token by which a person's row is looked up. Only mutable tables may contain it."""
+        return hmac.digest(self._lookup, f"{log_id}/person\0{name}".encode(), "sha256")
 
-    def item_token(self, log: int, type: str, id: str) -> bytes:
-        """What the entries of an item are found by; stands in mutable tables only."""
-        return hmac.digest(self._lookup, f"{log}/{type}\0{id}".encode(), "sha256")[:16]
+    def item_token(self, log_id: int, type: str, id: str) -> bytes:
+        """Return the token by which the entries of an item are looked up. Only mutable tables may contain it."""
+        return hmac.digest(self._lookup, f"{log_id}/{type}\0{id}".encode(), "sha256")[:16]
 
     def seal_name(self, person: Person, name: str) -> bytes:
-        """A person's name for its row, under the person's own key."""
+        """Return a person's name for its row, under the person's own key."""
         sealed = person.seal({"name": name}, os.urandom(28))
         return orjson.dumps(sealed.as_json())
 
     def open_name(self, person: Person, sealed: bytes) -> str:
-        """The name in a person's row.
+        """Return the name in a person's row.
 
         Raises:
-            VerificationFailed: it is not this person's.
+            VerificationFailed: the name was not sealed under this person's key.
         """
         parts = orjson.loads(sealed)
         return person.open(parts["ct"], parts["commit"])["name"]
 
 
 def new_person_keys() -> tuple[str, bytes]:
-    """A fresh pseudonym and fresh keys."""
+    """Return a fresh pseudonym and fresh keys."""
     return os.urandom(8).hex(), os.urandom(64)
 
 
@@ -197,21 +196,21 @@ def load_key_encryption_key(path: Path) -> Keyring:
     """Read the key-encryption key: 32 bytes as base64 in one line.
 
     Raises:
-        ValueError: the file does not hold that.
-        OSError: it cannot be read.
+        ValueError: the file has other content.
+        OSError: the file cannot be read.
     """
     return Keyring(a2b_base64(path.read_bytes().strip()))
 
 
 def new_key_encryption_key() -> bytes:
-    """A fresh key-encryption key as the text of its file."""
+    """Return a fresh key-encryption key as the text of its file."""
     return b2a_base64(os.urandom(32))
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256 (RFC 2104) for keys of at most 64 bytes.
+    """Return the HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes.
 
-    `hmac.digest` gives the interpreter lock away for each call, which beside a busy writer costs ten times the hash.
+    `hmac.digest` releases the interpreter lock at each call, which costs ten times the hash beside a busy writer.
     """
     block = key.ljust(64, b"\0")
     inner = sha256(block.translate(_INNER) + message).digest()

@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 6962 over SHA-256: growing it, proving from it, checking proofs.
 
-A leaf is SHA-256(0x00 ‖ entry), a node SHA-256(0x01 ‖ left ‖ right); the two prefixes keep an entry from being passed
-off as a node. Checking raises; nothing here answers with False. Standard library only.
+A leaf is SHA-256(0x00 ‖ entry), a node SHA-256(0x01 ‖ left ‖ right). Because of the two prefixes an entry cannot be
+passed off as a node. A check that fails raises; no function returns False. Standard library only.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,17 +20,17 @@ NodeReader = Callable[[int, int], bytes]
 
 
 def leaf_hash(entry: bytes) -> bytes:
-    """The hash of an entry as a leaf (RFC 6962, 2.1)."""
+    """Return the hash of an entry as a leaf (RFC 6962, 2.1)."""
     return sha256(b"\x00" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of two neighbouring subtrees (RFC 6962, 2.1)."""
+    """Return the hash of two neighbouring subtrees (RFC 6962, 2.1)."""
     return sha256(b"\x01" + left + right).digest()
 
 
 class Frontier:
-    """What must be remembered of a tree to append to it: the roots of its complete subtrees.
+    """The part of a tree that is needed to append to it: the roots of its complete subtrees.
 
     There is one for each bit set in `size`, the largest and leftmost first.
     """
@@ -43,10 +43,10 @@ class Frontier:
 
     @classmethod
     def from_bytes(cls, size: int, data: bytes) -> Self:
-        """The frontier of a tree of `size` leaves, from what `to_bytes` made of it.
+        """Return the frontier of a tree of `size` leaves, from the bytes that `to_bytes` returned.
 
         Raises:
-            VerificationFailed: the bytes are not as many as the size needs.
+            VerificationFailed: the number of bytes does not belong to the size.
         """
         if size < 0 or len(data) != HASH_BYTES * size.bit_count():
             raise VerificationFailed(f"a frontier of {len(data)} bytes does not belong to {size} entries")
@@ -56,7 +56,7 @@ class Frontier:
         return frontier
 
     def to_bytes(self) -> bytes:
-        """32 bytes for each bit set in `size`, the largest subtree first. The size is kept elsewhere."""
+        """Return 32 bytes for each bit set in `size`, the largest subtree first. The size is not included."""
         return b"".join(self._nodes)
 
     def append(self, leaf: bytes) -> None:
@@ -69,17 +69,17 @@ class Frontier:
         self.size += 1
 
     def root(self) -> bytes:
-        """The root of the tree as it is now."""
+        """Return the root of the tree."""
         return _fold(self._nodes)
 
 
 def tree_root(read: NodeReader, size: int) -> bytes:
-    """The root of the first `size` leaves, from one read for each bit set in `size`."""
+    """Return the root of the first `size` leaves, from one read for each bit set in `size`."""
     return _range_root(read, 0, size)
 
 
 def inclusion_proof(read: NodeReader, index: int, size: int) -> list[bytes]:
-    """The siblings from leaf `index` up to the root of `size` leaves (RFC 6962, 2.1.1).
+    """Return the siblings from leaf `index` up to the root of `size` leaves (RFC 6962, 2.1.1).
 
     Raises:
         ValueError: there is no such leaf.
@@ -100,7 +100,7 @@ def inclusion_proof(read: NodeReader, index: int, size: int) -> list[bytes]:
 
 
 def consistency_proof(read: NodeReader, old: int, new: int) -> list[bytes]:
-    """What shows that the tree of `old` leaves is a prefix of that of `new` (RFC 6962, 2.1.2).
+    """Return the proof that the tree of `old` leaves is a prefix of the tree of `new` leaves (RFC 6962, 2.1.2).
 
     Raises:
         ValueError: the old tree is empty, and thus a prefix of anything, or larger than the new one.
@@ -126,7 +126,7 @@ def verify_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes],
     """Check that `leaf` is the hash of leaf `index` in the tree of `size` leaves with that root (RFC 9162, 2.1.3.2).
 
     Raises:
-        VerificationFailed: it is not, or the proof is malformed.
+        VerificationFailed: the leaf is another, or the proof is malformed.
     """
     if not 0 <= index < size:
         raise VerificationFailed(f"a log of {size} entries has no entry {index}")
@@ -142,7 +142,7 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pro
     """Check that the tree of `old` leaves is a prefix of the tree of `new` leaves (RFC 9162, 2.1.4.2).
 
     Raises:
-        VerificationFailed: it is not, the proof is malformed, or `old` is 0, which would say nothing.
+        VerificationFailed: it is not a prefix, the proof is malformed, or `old` is 0, which would prove nothing.
     """
     if not 0 < old <= new:
         raise VerificationFailed(f"no proof can lead from {old} to {new} entries")
@@ -154,7 +154,7 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pro
         raise VerificationFailed("the consistency proof is empty")
     levels = _trailing_zeros(old)
     position, last = (old - 1) >> levels, (new - 1) >> levels
-    # An old tree that is one complete subtree is where the proof starts; its root is known and therefore left out.
+    # If the old tree is one complete subtree, the proof starts there and leaves out its root, which is known.
     first, *siblings = proof if position else (old_root, *proof)
     _check_lengths(first, *siblings)
     second = first
@@ -168,7 +168,7 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pro
 
 
 def _check_lengths(*hashes: bytes) -> None:
-    # A node joins its children without a separator: pieces of other lengths could be cut differently.
+    # A node joins its children without a separator, so pieces of other lengths could be split differently.
     if any(len(one) != HASH_BYTES for one in hashes):
         raise VerificationFailed("the proof has a hash that is not 32 bytes long")
 

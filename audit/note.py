@@ -1,8 +1,8 @@
-"""Texts that strangers can check: signed notes, and checkpoints in them.
+"""Signed notes and the checkpoints in them, which a third party can verify.
 
 Formats: C2SP signed-note with Ed25519 keys in the text form of Go's sumdb/note, and C2SP tlog-checkpoint. The name of
-the key that signs a checkpoint is the log's origin: whoever holds the verifier key therefore knows which log it speaks
-for, and a checkpoint of another log does not open under it.
+the key that signs a checkpoint is the log's origin. So a verifier key identifies its log, and a checkpoint of another
+log does not verify with it.
 """
 
 import re
@@ -14,11 +14,11 @@ from typing import Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from linewarden.audit.canonical_text import check_text, from_base64, from_base64_hash, from_decimal, is_clean, to_base64
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import HASH_BYTES
-from linewarden.audit.spelling import check_text, from_base64, from_base64_hash, from_decimal, is_clean, to_base64
 
-#: Longest note that is looked at, in characters; a hundred post-quantum signatures fit in.
+#: Most characters of a note. A hundred post-quantum signatures fit in.
 MAX_NOTE_LENGTH = 1_000_000
 
 _MAX_SIGNATURES = 100
@@ -30,17 +30,17 @@ _KEY = re.compile(r"([^+]*)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]*)")
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A public key that notes are checked with. `str()` is its text: name, key id and key, joined by `+`."""
+    """A public key with which notes are verified. `str()` is its text: name, key id and key, joined by `+`."""
 
     name: str
     public_key: bytes
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The key of such a text.
+        """Parse the text of a key.
 
         Raises:
-            VerificationFailed: it is malformed, of another algorithm, or its id is not that of the key.
+            VerificationFailed: the text is malformed, of another algorithm, or its id is not that of the key.
         """
         name, key_id, public_key = _parse_key(text)
         verifier = cls(name, public_key)
@@ -50,14 +50,14 @@ class Verifier:
 
     @property
     def key_id(self) -> bytes:
-        """Four bytes that tell keys of one name apart; no protection against forgery."""
+        """Four bytes that distinguish keys of one name. They are no protection against forgery."""
         return sha256(self.name.encode() + b"\n" + _ED25519 + self.public_key).digest()[:4]
 
     def verify(self, signature: bytes, text: str) -> None:
         """Check a bare Ed25519 signature over the UTF-8 bytes of `text`.
 
         Raises:
-            VerificationFailed: it is not one of this key.
+            VerificationFailed: the signature is not of this key.
         """
         try:
             Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, text.encode())
@@ -79,16 +79,16 @@ class Signer:
 
     def __init__(self, name: str, seed: bytes) -> None:
         if not _is_name(name):
-            raise ValueError("the name of a key is not empty and has no spaces, `+` and control characters")
+            raise ValueError("the name of a key must not be empty or have spaces, `+` or control characters")
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.verifier = Verifier(name, self._key.public_key().public_bytes_raw())
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The key of a text that `secret_text` made.
+        """Parse a text that `secret_text` returned.
 
         Raises:
-            VerificationFailed: it is malformed, of another algorithm, or its id is not that of the key.
+            VerificationFailed: the text is malformed, of another algorithm, or its id is not that of the key.
         """
         if not text.startswith(_PRIVATE_START):
             raise VerificationFailed("the text is not that of a private key")
@@ -99,19 +99,19 @@ class Signer:
         return signer
 
     def secret_text(self) -> str:
-        """The private key as text, `PRIVATE+KEY+` and then as a verifier's. Whoever has it can sign."""
+        """Return the private key as text: `PRIVATE+KEY+`, and then like a verifier's. It must be kept secret."""
         verifier = self.verifier
         return _PRIVATE_START + _key_text(verifier.name, verifier.key_id, self._key.private_bytes_raw())
 
     def sign(self, text: str) -> str:
-        """The signature line for a note of that text."""
+        """Return the signature line of a note with this text."""
         signature = self.verifier.key_id + self._key.sign(text.encode())
         return f"{_SIGNATURE_START}{self.verifier.name} {to_base64(signature)}\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a log says of itself: which log, how many entries, and the root over them. `str()` is the note's text."""
+    """A checkpoint: the origin of a log, its number of entries, and the root over them. `str()` is the note's text."""
 
     origin: str
     size: int
@@ -122,18 +122,18 @@ class Checkpoint:
 
 
 def sign_note(text: str, signer: Signer) -> str:
-    """The text with a signature under it.
+    """Return the text with its signature.
 
     Raises:
-        ValueError: the text has no newline at its end, or a control character in it.
+        ValueError: the text has no newline at its end, or has a control character in it.
     """
     if not text.endswith("\n") or not is_clean(text):
-        raise ValueError("the text of a note ends in a newline and has no other control characters")
+        raise ValueError("the text of a note must end in a newline and have no other control characters")
     return f"{text}\n{signer.sign(text)}"
 
 
 def open_note(note: str, verifier: Verifier) -> str:
-    """The text of a note, after checking that the key signed it. Signatures of other keys are ignored.
+    """Verify that the key signed a note, and return the note's text. Signatures of other keys are ignored.
 
     Raises:
         VerificationFailed: the note is malformed, the key did not sign it, or a signature of the key is wrong.
@@ -153,22 +153,22 @@ def open_note(note: str, verifier: Verifier) -> str:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
-    """The checkpoint as a signed note.
+    """Return the checkpoint as a signed note.
 
     Raises:
-        ValueError: the signer's name is not the checkpoint's origin, or the checkpoint has no such form.
+        ValueError: the signer's name is not the checkpoint's origin, or a value of the checkpoint is out of range.
     """
     sound = len(checkpoint.root) == HASH_BYTES and 0 <= checkpoint.size < 1 << 63
     if not sound or checkpoint.origin != signer.verifier.name:
-        raise ValueError("the checkpoint is not one that this key can sign")
+        raise ValueError("the checkpoint is of another origin than the key, or its root or size is out of range")
     return sign_note(str(checkpoint), signer)
 
 
 def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
-    """The checkpoint in a signed note. Extension lines are covered by the signature and otherwise ignored.
+    """Verify a signed note and return the checkpoint in it. The signature covers extension lines, which are ignored.
 
     Raises:
-        VerificationFailed: the note does not open, is no checkpoint, or is one of another log.
+        VerificationFailed: the note does not verify, is not a checkpoint, or is the checkpoint of another log.
     """
     lines = open_note(note, verifier).removesuffix("\n").split("\n")
     if len(lines) < 3 or "" in lines:

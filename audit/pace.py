@@ -1,8 +1,8 @@
-"""Long work of a thread in slices, with pauses in which the event loop gets the interpreter.
+"""Long work of a thread in slices, with pauses in which the event loop can run.
 
-The interpreter lets one thread run at a time, and a thread that only computes is made to give way after five
-milliseconds each time that another wants to run. A request needs several turns, so beside a thread that parses a policy
-it would wait for tens of milliseconds. Work that says where it can pause holds nothing up for longer than a slice.
+The interpreter runs one thread at a time, and interrupts a computing thread only after five milliseconds. A request
+needs several turns, so it would wait tens of milliseconds beside a thread that parses a policy. Work that pauses
+between its items delays other threads by one slice at most.
 """
 
 import threading
@@ -12,25 +12,25 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: So long a slice takes, and so long the pause after it, seconds.
+#: The length of a slice, and of the pause after it, seconds.
 SLICE_S = 0.001
 PAUSE_S = 0.001
 
-#: Items between two looks at the clock.
+#: Items between two readings of the clock.
 _ITEMS = 16
 
 _thread = threading.local()
 
 
 class Abandoned(Exception):
-    """The request that the work was for has ended; its result is of no use to anybody."""
+    """The work was abandoned, because the request that needs its result has ended."""
 
 
 def in_slices(abandoned: Callable[[], bool], function: Callable[[], T]) -> T:
-    """Run a function whose `paced` loops pause, and end once `abandoned` is true.
+    """Run a function whose `paced` loops pause, and stop it once `abandoned` returns true.
 
     Raises:
-        Abandoned: it ended so.
+        Abandoned: the function was stopped.
     """
     _thread.abandoned = abandoned
     try:
@@ -40,10 +40,10 @@ def in_slices(abandoned: Callable[[], bool], function: Callable[[], T]) -> T:
 
 
 def paced(items: Iterable[T]) -> Iterator[T]:
-    """The items, with pauses between them in a thread that works in slices, and as they are anywhere else.
+    """Yield the items, with pauses between them in a thread that works in slices, and as they are anywhere else.
 
     Raises:
-        Abandoned: the work is of no use any more.
+        Abandoned: the request that needs the work has ended.
     """
     abandoned = getattr(_thread, "abandoned", None)
     return iter(items) if abandoned is None else _sliced(items, abandoned)

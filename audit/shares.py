@@ -1,12 +1,11 @@
-"""Fair shares of a process for the long work that tenants cause: loads and changes of policies, queries, exports.
+"""Fair scheduling of the long work that tenants cause: loads and changes of policies, queries, exports.
 
-Threads are few, because all share one interpreter, and are given to tenants in turn. A tenant has at most
-TENANT_THREADS of them, so that some are left for others. Work on a large text is done one piece at a time, for all
-tenants together.
+There are few threads, because all share one interpreter. Tenants get them in turn. A tenant has at most TENANT_THREADS,
+so that some remain for others. Large texts are processed one at a time for all tenants together.
 
-What waits or runs is bounded by the bytes of its texts, for each tenant and in all; beyond that, work is refused before
-anything of it is recorded. A text larger than a tenant's bound is admitted while the tenant has no other work, and no
-second such text is in work.
+The bytes of the texts that wait or run are limited, for each tenant and in all. Work beyond a limit is refused before
+anything of it is recorded. A text above the limit of a tenant is admitted if the tenant has no other work, and no other
+such text is waiting or running.
 """
 
 import asyncio
@@ -32,15 +31,15 @@ TENANT_THREADS = 2
 TENANT_BYTES = 16 << 20
 ALL_BYTES = 64 << 20
 
-#: What a request counts for at least: it has a task and a queue place, however short its text is.
+#: Bytes that a request counts for at least, because it has a task and a place in a queue.
 LEAST_BYTES = 64 << 10
 
-#: Texts from this size on are worked at one at a time, bytes.
+#: Texts from this size on are processed one at a time, bytes.
 LARGE_BYTES = 256 << 10
 
 
 class _Job(Generic[T]):
-    """A piece of work with the result that its request waits for."""
+    """A piece of work with the future for which its request waits."""
 
     __slots__ = ("abandoned", "call", "future", "large")
 
@@ -51,16 +50,16 @@ class _Job(Generic[T]):
         self.abandoned = False
 
     def settle(self) -> None:
-        """Do the work, in slices, and tell its result or fault."""
+        """Run the work in slices, and set the result or the exception of the future."""
         if self.future.set_running_or_notify_cancel():
             try:
                 self.future.set_result(in_slices(lambda: self.abandoned, self.call))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the request must hear of it
+            except BaseException as error:  # noqa: BLE001 - the request must get every exception
                 self.future.set_exception(error)
 
 
 class Share:
-    """A tenant's place for work on a text of `size` bytes, while it is admitted."""
+    """The admission of a tenant's work on a text of `size` bytes."""
 
     def __init__(self, shares: "Shares", tenant: int, size: int) -> None:
         self._shares = shares
@@ -68,10 +67,10 @@ class Share:
         self._large = size >= LARGE_BYTES
 
     async def run(self, within_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking function in the tenant's share and wait for it, but no longer than `within_s` seconds.
+        """Run a blocking function in the tenant's share and wait for it, for at most `within_s` seconds.
 
         Raises:
-            LogUnavailable: it took longer. Work that waits is dropped, and work in slices ends soon.
+            LogUnavailable: the function took longer. Waiting work is dropped, and work in slices ends soon.
         """
         job = _Job(partial(function, *args, **kwargs), large=self._large)
         self._shares.start(self._tenant, job)
@@ -79,13 +78,13 @@ class Share:
             async with asyncio.timeout(within_s):
                 return await asyncio.wrap_future(job.future)
         except TimeoutError as error:
-            raise LogUnavailable("the work was not done in time") from error
+            raise LogUnavailable(f"the work was not done within {within_s:g} s: try again") from error
         finally:
             job.abandoned = True
 
 
 class Shares:
-    """The shares of one process. All state is under one lock; the work itself is not."""
+    """The scheduler of one process. One lock protects all state; the work itself runs without it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,15 +96,15 @@ class Shares:
 
     @contextmanager
     def admitted(self, tenant: int, size: int = 0) -> Iterator[Share]:
-        """Hold a place for work on a text of so many bytes.
+        """Admit work on a text of `size` bytes while the context is open.
 
         Raises:
-            LogOverloaded: too much is in work already.
+            LogOverloaded: too much work waits or runs.
         """
         counted = max(size, LEAST_BYTES)
         with self._lock:
             if not self._fits(tenant, counted):
-                raise LogOverloaded("too much of this kind of work waits")
+                raise LogOverloaded("too much work of this tenant, or of all tenants, waits: try again")
             self._bytes[tenant] += counted
         try:
             yield Share(self, tenant, size)
@@ -119,7 +118,7 @@ class Shares:
         """Put a job into the tenant's queue."""
         with self._lock:
             self._waiting.setdefault(tenant, deque()).append(job)
-            self._start_what_may()
+            self._start_ready()
 
     def _fits(self, tenant: int, size: int) -> bool:
         own = self._bytes[tenant]
@@ -127,13 +126,13 @@ class Shares:
             return False
         if size > TENANT_BYTES and max(self._bytes.values(), default=0) > TENANT_BYTES:
             return False
-        # Of texts beyond a tenant's bound there is one at most. It is not counted in full, or it would never fit.
+        # There is at most one text above the limit of a tenant. It is not counted in full, or it would never fit.
         return sum(min(one, TENANT_BYTES) for one in self._bytes.values()) + min(size, TENANT_BYTES) <= ALL_BYTES
 
-    def _start_what_may(self) -> None:
-        """Give free threads to tenants in turn. The lock is held."""
-        while sum(self._running.values()) < THREADS and (found := self._next()) is not None:
-            tenant, job = found
+    def _start_ready(self) -> None:
+        """Give free threads to tenants in turn. The caller holds the lock."""
+        while sum(self._running.values()) < THREADS and (ready := self._next()) is not None:
+            tenant, job = ready
             self._running[tenant] += 1
             self._large += job.large
             self._pool.submit(self._work, tenant, job)
@@ -144,7 +143,7 @@ class Shares:
                 jobs.popleft()
             if jobs and self._running[tenant] < TENANT_THREADS and not (jobs[0].large and self._large):
                 job = jobs.popleft()
-                # Whose turn it was comes last from now on.
+                # This tenant had its turn and is the last from now on.
                 self._waiting.move_to_end(tenant)
                 return tenant, job
         for tenant in [tenant for tenant, jobs in self._waiting.items() if not jobs]:
@@ -156,10 +155,10 @@ class Shares:
         with self._lock:
             self._running[tenant] -= 1
             self._large -= job.large
-            self._start_what_may()
+            self._start_ready()
 
 
 @cache
 def shares() -> Shares:
-    """The shares of this process."""
+    """Return the scheduler of this process."""
     return Shares()

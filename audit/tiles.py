@@ -1,7 +1,7 @@
-"""The log as files: tiles of hashes and bundles of entries, as C2SP tlog-tiles lays them out.
+"""The files of a log: tiles of hashes and bundles of entries, in the layout of C2SP tlog-tiles.
 
-A tile is up to 256 neighbouring hashes of one level of the tree in eight; a bundle is the up to 256 entries under a
-tile of level 0. All are functions of the entries: making an export and checking one go through the same `TileStack`.
+A tile has up to 256 neighbouring hashes of every eighth level of the tree. A bundle has the up to 256 entries under a
+tile of level 0. All files are functions of the entries. Writing and verifying an export use the same `TileStack`.
 """
 
 import re
@@ -22,22 +22,22 @@ _PATH = re.compile(r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/){0,7}[0-9]{3})(?:\
 
 
 def tile_path(level: int, number: int, width: int = TILE_WIDTH) -> str:
-    """Where the tile stands: number 1234067 of level 0 at `tile/0/x001/x234/067`, with `.p/<width>` if not full."""
+    """Return the path of a tile: `tile/0/x001/x234/067` for number 1234067 of level 0, with `.p/<width>` if partial."""
     return f"tile/{level}/{_number_path(number)}{_partial(width)}"
 
 
 def bundle_path(number: int, width: int = TILE_WIDTH) -> str:
-    """Where the bundle of the entries from `number` * 256 on stands."""
+    """Return the path of the bundle that begins with entry `number` * 256."""
     return f"tile/entries/{_number_path(number)}{_partial(width)}"
 
 
 def tile_width(level: int, number: int, size: int) -> int:
-    """How many hashes the tile has in a log of `size` entries; 0 if there is no such tile."""
+    """Return the number of hashes of a tile in a log of `size` entries; 0 if there is no such tile."""
     return max(0, min(TILE_WIDTH, (size >> _TILE_LEVELS * level) - number * TILE_WIDTH))
 
 
 def is_path_of(path: str, size: int) -> bool:
-    """Whether a log of `size` entries has a tile or bundle at just this path."""
+    """Return whether a log of `size` entries has a tile or bundle at exactly this path."""
     match = _PATH.fullmatch(path)
     if match is None:
         return False
@@ -49,21 +49,21 @@ def is_path_of(path: str, size: int) -> bool:
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
-    """The bundle of these entries: each after its length in two bytes, big-endian.
+    """Encode entries as a bundle: each after its length in two bytes, big-endian.
 
     Raises:
         ValueError: an entry is larger than MAX_BUNDLED_BYTES.
     """
     if any(len(entry) > MAX_BUNDLED_BYTES for entry in entries):
-        raise ValueError(f"an entry of a bundle has at most {MAX_BUNDLED_BYTES} bytes")
+        raise ValueError(f"an entry of a bundle must have at most {MAX_BUNDLED_BYTES} bytes")
     return b"".join([part for entry in entries for part in (len(entry).to_bytes(2, "big"), entry)])
 
 
 def decode_bundle(data: bytes, count: int) -> list[bytes]:
-    """The `count` entries of a bundle.
+    """Decode the `count` entries of a bundle.
 
     Raises:
-        VerificationFailed: it holds fewer, or more, or ends within one.
+        VerificationFailed: the bundle has fewer or more entries, or ends inside an entry.
     """
     entries: list[bytes] = []
     at, end = 0, len(data)
@@ -81,10 +81,10 @@ def decode_bundle(data: bytes, count: int) -> list[bytes]:
 
 
 class TileStack:
-    """The growing right edge of the tiles: at most one unfinished tile of each level above 0.
+    """The growing right edge of the tiles: at most one partial tile of each level above 0.
 
-    `size` is how many leaves were pushed. Leaves come 256 at a time; those at the end of the log, which are less, are
-    passed where they are needed and not kept.
+    `size` is the number of leaves that were pushed. Leaves are pushed 256 at once. The last leaves of a log, fewer than
+    256, are passed to the methods that need them and are not stored.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class TileStack:
         self._levels: list[list[bytes]] = []  # from level 1 upwards
 
     def push(self, leaves: Sequence[bytes]) -> list[tuple[int, int, bytes]]:
-        """Add the leaf hashes of a full tile; returns level, number and bytes of each tile that is now full."""
+        """Add the leaf hashes of a full tile. Return level, number and bytes of each tile that is now full."""
         self.size += TILE_WIDTH
         full: list[tuple[int, int, bytes]] = []
         tile = leaves
@@ -109,26 +109,26 @@ class TileStack:
         return full
 
     def partial(self, leaves: Sequence[bytes] = ()) -> Iterator[tuple[int, int, bytes]]:
-        """The tiles that stay partial if the log ends with these less than 256 leaves after what was pushed."""
+        """Yield the tiles that stay partial if the log ends with these leaves, fewer than 256, after those pushed."""
         size = self.size + len(leaves)
         for level, tile in enumerate([leaves, *self._levels]):
             if tile:
                 yield level, size >> _TILE_LEVELS * (level + 1), b"".join(tile)
 
     def root(self, leaves: Sequence[bytes] = ()) -> bytes:
-        """The root of the log if it ends with these less than 256 leaves after what was pushed."""
+        """Return the root of the log if it ends with these leaves, fewer than 256, after the pushed ones."""
         peaks = [_frontier(tile).to_bytes() for tile in (*reversed(self._levels), leaves)]
         return Frontier.from_bytes(self.size + len(leaves), b"".join(peaks)).root()
 
 
 def tree_files(entries: Iterable[bytes], size: int, root: bytes) -> Iterator[tuple[str, bytes]]:
-    """The paths and bytes of all tiles and bundles of a log, from its entries in order.
+    """Yield the paths and bytes of all tiles and bundles of a log, from its entries in order.
 
-    Holds one tile of each level and one bundle. The partial files come last. What was yielded before an error is no
-    export: the checkpoint therefore belongs after the last file.
+    Memory: one tile of each level and one bundle. The partial files come last. Files yielded before an error are not an
+    export, so write the checkpoint after the last file.
 
     Raises:
-        VerificationFailed: the entries are not those of the log of that size and root.
+        VerificationFailed: the entries are not those of the log with that size and root.
         ValueError: an entry is larger than MAX_BUNDLED_BYTES.
     """
     stack, source = TileStack(), iter(entries)
@@ -148,7 +148,7 @@ def tree_files(entries: Iterable[bytes], size: int, root: bytes) -> Iterator[tup
 class TileReader:
     """A `merkle.NodeReader` over the tiles of a log of `size` entries.
 
-    `read` returns the bytes of the file at a path; what it raises passes through. Nothing is kept between calls.
+    `read` returns the bytes of the file at a path. Its exceptions are not caught. Nothing is cached between calls.
     """
 
     def __init__(self, read: Callable[[str], bytes], size: int) -> None:
@@ -156,11 +156,11 @@ class TileReader:
         self._size = size
 
     def __call__(self, level: int, index: int) -> bytes:
-        """The hash of the complete subtree of 2**level leaves at `index`.
+        """Return the hash of the complete subtree of 2**level leaves at `index`.
 
         Raises:
             ValueError: the log has no such subtree.
-            VerificationFailed: a tile has not the length that belongs to the size of the log.
+            VerificationFailed: a tile has another length than the size of the log requires.
         """
         if level < 0 or index < 0 or index + 1 > self._size >> level:
             raise ValueError(f"a log of {self._size} entries has no subtree {index} of level {level}")

@@ -1,7 +1,7 @@
-"""Units that wait to be appended, and which of them go next.
+"""The queue of units that wait to be appended.
 
-A log whose lock another holds is set aside with all its units, and tried for again every AGAIN_S, beside the others
-and never before them. The units of one log that is set aside take a part of the queue at most.
+If another process holds the lock of a log, the log is set aside with all its units and tried again every AGAIN_S. It
+never delays the other logs. The units of a log that is set aside may fill only a part of the queue.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from linewarden.audit.errors import LogOverloaded
 from linewarden.audit.model import Unit
 
-#: How soon logs that are set aside are tried for again, seconds.
+#: The interval at which logs that are set aside are tried again, seconds.
 AGAIN_S = 0.05
 
-#: The part of the queue that the units of one log that is set aside may take.
+#: The units of one log that is set aside may fill this part of the queue: one in so many places.
 _ASIDE_PART = 4
 
 
 class Waiting:
-    """A unit on its way, with the future of its answer and the time of the event loop at which that is due."""
+    """A waiting unit with the future of its result and its deadline, in the time of the event loop."""
 
     __slots__ = ("deadline", "future", "unit")
 
@@ -30,7 +30,7 @@ class Waiting:
 
 
 class Queue:
-    """What waits, up to `limit` entries. Belongs to one event loop; times are that loop's."""
+    """The waiting units, up to `limit` entries. Belongs to one event loop and uses its time."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -41,37 +41,40 @@ class Queue:
         self.entries = 0
 
     def __iter__(self) -> Iterator[Waiting]:
-        """All that waits."""
+        """Yield all waiting units."""
         yield from self._next
         for line in self._aside.values():
             yield from line
 
     @property
     def ready(self) -> int:
-        """How many units wait for nothing but their turn."""
+        """The number of units of logs that are not set aside."""
         return len(self._next)
 
     def again_in(self, now: float) -> float | None:
-        """In how many seconds the logs that are set aside are due; None if there are none."""
+        """Return the seconds until the logs that are set aside are tried again; None if there are none."""
         return max(0.0, self._again_at - now) if self._aside else None
 
     def add(self, one: Waiting) -> None:
-        """Let a unit wait.
+        """Add a unit.
 
         Raises:
-            LogOverloaded: too much waits already.
+            LogOverloaded: the queue, or the part of it for this log, is full.
         """
         entries = len(one.unit.entries)
         aside = self._aside.get(one.unit.log)
         if self.entries + entries > self._limit:
-            raise LogOverloaded("too much waits to be logged")
+            raise LogOverloaded("too many entries wait to be recorded: try again")
         if aside is not None and len(aside) >= self._limit // _ASIDE_PART:
-            raise LogOverloaded("too much waits for that log")
+            raise LogOverloaded("too many entries wait for the lock of that log: try again")
         (self._next if aside is None else aside).append(one)
         self.entries += entries
 
     def take(self, room: int, now: float) -> tuple[list[Waiting], bool]:
-        """The next batch, of `room` entries unless one unit alone has more, and whether it was set aside before."""
+        """Take the next batch and return it, and whether it was set aside before.
+
+        The batch has at most `room` entries, unless a single unit has more.
+        """
         aside = bool(self._aside) and now >= self._again_at and not (self._aside_last and self._next)
         self._aside_last = aside
         if not aside:
@@ -79,25 +82,25 @@ class Queue:
         self._again_at = now + AGAIN_S
         batch: list[Waiting] = []
         share = max(1, room // len(self._aside))
-        for log, line in list(self._aside.items()):
+        for log_id, line in list(self._aside.items()):
             batch += self._take(line, share)
             if not line:
-                del self._aside[log]
+                del self._aside[log_id]
         return batch, True
 
     def put_back(self, ones: Sequence[Waiting]) -> None:
-        """Put units in front again, in their order."""
+        """Put units back to the front of the queue, in their order."""
         self._next.extendleft(reversed(ones))
         self.entries += sum(len(one.unit.entries) for one in ones)
 
     def set_aside(self, ones: Sequence[Waiting], now: float) -> None:
-        """Set the logs of these units aside, with what waits for the same logs."""
+        """Set the logs of these units aside, with all other units of the same logs."""
         if not ones:
             return
         new = {one.unit.log for one in ones} - self._aside.keys()
-        for log in {one.unit.log for one in ones}:
-            line = self._aside.setdefault(log, deque())
-            line.extendleft(one for one in reversed(ones) if one.unit.log == log)
+        for log_id in {one.unit.log for one in ones}:
+            line = self._aside.setdefault(log_id, deque())
+            line.extendleft(one for one in reversed(ones) if one.unit.log == log_id)
         self.entries += sum(len(one.unit.entries) for one in ones)
         for one in [one for one in self._next if one.unit.log in new]:
             self._aside[one.unit.log].append(one)
@@ -109,7 +112,7 @@ class Queue:
         while line and (room >= len(line[0].unit.entries) or not batch):
             one = line.popleft()
             self.entries -= len(one.unit.entries)
-            if one.future.done():  # its deadline passed, or the caller went away: nothing was answered
+            if one.future.done():  # its deadline passed, or the caller disconnected, so nothing was answered
                 continue
             room -= len(one.unit.entries)
             batch.append(one)

@@ -1,16 +1,16 @@
-"""Group commit: one writer per process gathers what waits and commits it together.
+"""Group commit: one writer per process gathers waiting entries and commits them together.
 
-A batch is handed over when some turns of the event loop brought no further entry, or after GATHER_S; there is no timer,
-so a lone request waits for these few turns only. While requests keep coming, the loop takes them all in before it hands
-over: thread and loop share one interpreter lock, and small batches beside a busy loop cost several times their work in
-passing it to and fro. The event loop owns the queue, one thread owns the database connection, and a batch changes hands
-once in each direction.
+A batch is handed to the thread after some turns of the event loop without a new entry, or after GATHER_S. There is no
+timer, so a single request waits only for these few turns. While requests keep arriving, the loop accepts them all
+first, because thread and loop share one interpreter lock: passing it to and fro for small batches costs several times
+their work. The event loop owns the queue, and the thread owns the database connection. A batch is passed once in each
+direction.
 
-An append ends within `timeout_s`, whatever the database does: what could not be made durable by then is answered with
-LogUnavailable, although the record may still come to be. Over-reporting is safe.
+An append ends within `timeout_s`, even if the database does not respond. An entry that is not durable by then fails
+with LogUnavailable, although it may still be recorded later. Over-reporting is safe.
 
-Where a lock is held by another, nothing was recorded, and the unit is tried again while its time lasts: it is never
-recorded after its caller was told that it was not. A log that is locked is set aside, so it holds up no other.
+If another process holds a lock, nothing was recorded and the unit is tried again until its deadline. It is never
+recorded after its caller was told that it was not. A locked log is set aside, so it does not delay other logs.
 """
 
 import asyncio
@@ -23,38 +23,39 @@ from linewarden.audit.errors import AuditError, LogBusy, LogUnavailable
 from linewarden.audit.model import Unit
 from linewarden.audit.waiting import AGAIN_S, Queue, Waiting
 
-#: How often deadlines are looked at, as a part of the timeout.
+#: How often deadlines are checked within one timeout.
 _TICKS_PER_TIMEOUT = 20
 
-#: Turns of the event loop without another entry after which nothing more is waited for. A request takes about five
-#: turns to come in; a turn that finds nothing to do takes some ten microseconds.
+#: Turns of the event loop without a new entry after which a batch is handed over. A request needs about five turns to
+#: arrive. An idle turn takes about ten microseconds.
 QUIET_TURNS = 10
 
-#: How long a try for the lock of the whole database may take, and then the commit, seconds. A unit that has less time
-#: left is not tried again.
+#: How long a try for the lock of the whole database, and then the commit, may take, seconds. A unit with less time left
+#: is not tried again.
 _LAST_TRY_S = 0.6
 
-#: How long entries may be gathered while every turn of the loop brings another, seconds.
+#: How long entries may be gathered while each turn of the loop brings a new one, seconds.
 GATHER_S = 0.01
 
 
 class BatchStore(Protocol):
-    """What the writer needs of the store."""
+    """The part of the store that the writer uses."""
 
     def try_append(self, units: Sequence[Unit], *, wait: bool = True) -> list[int | AuditError]:
-        """Append each unit or say why not; durable on return. LogBusy where a lock was not free at once or soon.
+        """Append each unit, or return the error that prevented it. Appended entries are durable on return.
 
-        `wait=False` waits for the lock of no single log.
+        The error is LogBusy if a lock was not free within a short time. `wait=False` does not wait for the lock of any
+        single log.
         """
 
     def close_writer(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class Writer:
-    """The only way into the logs for the tasks of one event loop.
+    """The writer of the logs for the tasks of one event loop.
 
-    `batch_limit` is in entries per commit, `queue_limit` in entries that wait, `timeout_s` in seconds.
+    `batch_limit` is the number of entries per commit, `queue_limit` that of waiting entries.
     """
 
     def __init__(
@@ -82,15 +83,15 @@ class Writer:
         self._thread.start()
 
     def append(self, unit: Unit) -> "asyncio.Future[int]":
-        """Append a unit; the result is the index of its first entry, durable.
+        """Append a unit. The result is the id of its first entry, once it is durable.
 
         Raises, now or through the future:
-            LogOverloaded: too much waits already; nothing was recorded.
-            LogUnavailable: it could not be made durable in time; whether it exists is not known.
+            LogOverloaded: too many entries wait; nothing was recorded.
+            LogUnavailable: the unit could not be made durable in time, and it may or may not exist.
             RevisionMoved, TenantUnknown, EffectRefused: see `model.Unit`; nothing was recorded.
         """
         if self._closing:
-            raise LogUnavailable("the log is being closed")
+            raise LogUnavailable("the server is stopping and takes no more entries")
         loop = self._loop
         future: asyncio.Future[int] = loop.create_future()
         self._queue.add(Waiting(unit, future, loop.time() + self._timeout))
@@ -102,7 +103,7 @@ class Writer:
         return future
 
     async def close(self) -> None:
-        """Commit what waits, then end the thread. What comes later is refused."""
+        """Commit all waiting units, then end the thread. Later units are refused."""
         self._closing = True
         pending = [one.future for one in (*self._running, *self._queue)]
         if pending:
@@ -129,10 +130,10 @@ class Writer:
         if batch:
             self._handover.put((batch, aside))
         else:
-            self._go_on()
+            self._schedule_next()
 
-    def _go_on(self) -> None:
-        """See to it that what waits gets its turn. Nothing runs."""
+    def _schedule_next(self) -> None:
+        """Schedule the next batch. No batch is running."""
         if self._queue.ready:
             if not self._gathering:
                 self._gather_from_now()
@@ -157,11 +158,11 @@ class Writer:
             fault: BaseException | None = None
             try:
                 results = self._store.try_append([one.unit for one in batch], wait=not aside)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            except BaseException as error:  # noqa: BLE001 - the waiting callers must get every exception
                 fault = error
             try:
                 self._loop.call_soon_threadsafe(self._finish, batch, results, fault)
-            except RuntimeError:  # the loop is gone, and with it everybody who waited
+            except RuntimeError:  # the loop is closed, and with it all tasks that waited
                 return
 
     def _finish(
@@ -170,13 +171,15 @@ class Writer:
         self._running = []
         now = self._loop.time()
         if fault is not None:
-            self._queue.put_back(self._tell(batch, [fault] * len(batch), now + _LAST_TRY_S))
+            self._queue.put_back(self._settle(batch, [fault] * len(batch), now + _LAST_TRY_S))
         else:
-            self._queue.set_aside(self._tell(batch, results, now + AGAIN_S), now)
-        self._go_on()
+            self._queue.set_aside(self._settle(batch, results, now + AGAIN_S), now)
+        self._schedule_next()
 
-    def _tell(self, batch: list[Waiting], results: Sequence[int | BaseException], again_until: float) -> list[Waiting]:
-        """Answer the callers; returns the units that found a lock held and have time for another try."""
+    def _settle(
+        self, batch: list[Waiting], results: Sequence[int | BaseException], again_until: float
+    ) -> list[Waiting]:
+        """Answer the callers. Return the units that found a held lock and have time for another try."""
         again: list[Waiting] = []
         fault: BaseException | None = None
         for one, result in zip(batch, results, strict=True):
@@ -197,12 +200,12 @@ class Writer:
     def _tick(self) -> None:
         now = self._loop.time()
         late = LogUnavailable("the record was not durable in time")
-        told = False
+        expired = False
         for one in (*self._running, *self._queue):
             if one.deadline <= now and not one.future.done():
                 one.future.set_exception(late)
-                told = True
-        if told:
+                expired = True
+        if expired:
             self._on_fault(late)
         if self._running or self._queue.entries:
             self._loop.call_later(self._timeout / _TICKS_PER_TIMEOUT, self._tick)

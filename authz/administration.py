@@ -1,7 +1,7 @@
-"""Changing a policy: what is added and removed, what the log says of it, and the store's part, in one transaction.
+"""Changes of a policy: the statements added and removed, the entries that record them, and the effect on the store.
 
-The record carries the statements themselves, so that the policy in force at any place of the log can be made again from
-the log alone. Persons stand in it as `sid:…`; the id of a single item is sealed under the tenant's own key.
+All three are one transaction. The entries carry the statements, so that the policy in force at any entry can be rebuilt
+from the log alone. Persons appear as `sid:…`. The id of a single item is sealed under the tenant's own key.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ from linewarden.authz.store.policy import StoredStatement, apply_change
 #: Text of statements in one entry, bytes; sealed ids and the frame come on top of it.
 _PART_BYTES = 12 * 1024
 
-#: Persons that one change may introduce: as many as a tenant may at once.
+#: Persons that one change may introduce: as many as a tenant may introduce at once.
 MAX_NEW_PERSONS = MAX_NEW_AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What leads from the policy at `revision` to the next. `added` are canonical texts, `removed` are stored."""
+    """The difference between the policy at `revision` and the next one. `removed` are statements of the store."""
 
     revision: int
     hash: bytes
@@ -40,9 +40,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A change ready to be appended: its entries, the revision and hash it makes, and its effect on the store.
+    """A change that is ready to be appended: its entries, its new revision and hash, and its effect on the store.
 
-    It is appended by `Directory.append`, with the persons it names.
+    `Directory.append` appends it, with the persons that it names.
     """
 
     people: People
@@ -53,30 +53,30 @@ class Recorded:
     change: Change
 
     def apply(self, connection: Any) -> None:
-        """The effect, inside the append."""
+        """Store the change. Runs inside the transaction of the append."""
         added = (statement.text for statement in self.change.added)
         apply_change(connection, self.log, self.revision, self.hash, added, self.change.removed)
 
 
-def replacement(revision: int, hash: bytes, stored: Sequence[StoredStatement], wanted: Sequence[Statement]) -> Change:
-    """What makes the policy exactly the statements wanted, for acts of the operator; `planning` is for a server."""
-    texts = {statement.text for statement in wanted}
+def replacement(revision: int, hash: bytes, stored: Sequence[StoredStatement], target: Sequence[Statement]) -> Change:
+    """Return the change that makes `target` the whole policy. For acts of the operator; a server uses `planning`."""
+    texts = {statement.text for statement in target}
     known = {statement.text for statement in stored}
-    added = tuple(statement for statement in wanted if statement.text not in known)
-    return Change(revision, hash, added, tuple(one for one in stored if one.text not in texts))
+    added = tuple(statement for statement in target if statement.text not in known)
+    return Change(revision, hash, added, tuple(statement for statement in stored if statement.text not in texts))
 
 
 def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
-    """Refuse a person of this tenant who is written as one of another: such a statement would never match.
+    """Refuse a person of this tenant who is written as a person of another tenant, because the rule would never match.
 
     Raises:
-        PolicyInvalid: lines count the statements.
+        PolicyInvalid: a statement names such a person. The line of an error is the number of the statement.
     """
     own = f"{FOREIGN}{tenant}/"
     errors = [
-        LineError(line, f"a person of this tenant is written without {own}")
-        for line, one in enumerate(statements, 1)
-        if any(name.startswith(own) for name in persons_of(one))
+        LineError(line, f"the name of a person of this tenant begins with {own}: write it without that prefix")
+        for line, statement in enumerate(statements, 1)
+        if any(name.startswith(own) for name in persons_of(statement))
     ]
     if errors:
         raise PolicyInvalid(tuple(errors))
@@ -84,7 +84,7 @@ def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
 
 async def record(
     directory: Directory,
-    log: int,
+    log_id: int,
     change: Change,
     now_us: int,
     caller: str,
@@ -93,24 +93,24 @@ async def record(
     reason: str = "",
     work: Callable[[Callable[[], list[bytes]]], Awaitable[list[bytes]]] | None = None,
 ) -> Recorded:
-    """The entries and the effect of a change, by a person of that name; the operator is none, and may state a reason.
+    """Return the entries and the effect of a change.
 
-    The reason is sealed under the tenant's own key, because it may speak of persons.
-
-    `among` are the persons of the decision that the change is appended with.
-
-    `work` runs what takes long apart from the event loop.
+    `person` is the name of the person who makes the change; it is empty for the operator, who may state a reason.
+    The reason is sealed under the tenant's own key, because it may speak of persons. `among` are the persons of the
+    decision that the change is appended with. `work` runs the encoding of many statements outside the event loop.
 
     Raises:
-        PolicyInvalid: it names more than MAX_NEW_PERSONS that the log does not know.
+        PolicyInvalid: the change names more than MAX_NEW_PERSONS persons that the log does not know.
         PersonsTooFast, LogUnavailable: see `Directory.meet`.
     """
     names = dict.fromkeys(name for statement in change.added for name in persons_of(statement))
     most = MAX_NEW_PERSONS if person else None
     try:
-        people = await directory.meet(log, (*names, NOBODY, *([person] if person else ())), now_us, among, most)
+        people = await directory.meet(log_id, (*names, NOBODY, *([person] if person else ())), now_us, among, most)
     except PersonsTooMany as many:
-        text = f"more than {many.limit} persons whom the log does not know: add them in several changes"
+        text = (
+            f"the change names more than {many.limit} persons that the log does not know: add them in several changes"
+        )
         raise PolicyInvalid((LineError(0, text),)) from many
     persons = people.persons
     revision = change.revision + 1
@@ -123,7 +123,7 @@ async def record(
 
     parts = await work(encoded) if work else encoded()
     hash = hashlib.sha256(change.hash + b"".join(map(leaf_hash, parts))).digest()
-    return Recorded(people, tuple(parts), revision, hash, log, change)
+    return Recorded(people, tuple(parts), revision, hash, log_id, change)
 
 
 def _parts(

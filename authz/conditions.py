@@ -1,4 +1,4 @@
-"""Conditions of rules: what must be the case beside person, verb and item.
+"""Conditions of rules: requirements beside person, verb and item.
 
     from=T, until=T          from T on, before T: half-open, T as 2026-01-31T08:00:00Z
     purpose=A,B              the stated purpose is one of these
@@ -7,18 +7,18 @@
     case                     a case reference is stated
     zone=A,B, zone!=A,B      the person's network zone is, or is not, one of these
 
-**What is not known** (no creation time, or one in the future; no consent, purpose or zone stated) is neither true nor
-false. An allow rule needs all its conditions true; a deny rule is kept from matching only by a condition that is false.
-So leaving an attribute out never permits more: `deny … if purpose=training` also denies a request that states no
-purpose, and `deny … if consent=refused` denies as long as consent is unknown. `case` asks whether something is stated,
-so it is never unknown. A creation time up to five seconds ahead of this service's clock is clock skew: the item is new.
+**Unknown inputs** (no creation time, or one in the future; no consent, purpose or zone stated) make a condition neither
+true nor false. An allow rule matches only if all its conditions are true. A deny rule matches unless one is false. So a
+caller who leaves an attribute out never gets more: `deny … if purpose=training` also denies a request without a
+purpose, and `deny … if consent=refused` denies while consent is unknown. `case` asks whether a reference is stated, so
+it is never unknown. A creation time up to five seconds ahead of this service's clock is clock skew: the item is new.
 
-**What cannot be evaluated** (a time that is no whole number) counts as a deny for a deny rule, whatever its other
-conditions say, and as no match for an allow rule.
+**Inputs that cannot be evaluated** (a time that is no whole number) make a deny rule match, regardless of its other
+conditions, and keep an allow rule from matching.
 
-**Adding a condition.** A class states its input (`looks_at`), the marks at which its verdict changes, and the verdict
-for a value; `KINDS` says how it is written. Everything else is composed from that: what findings are remembered under,
-and when an answer expires. A condition is given the value of its input and nothing else of the request.
+**Adding a condition.** A class states its `input`, the `marks` at which its verdict changes, and the verdict for a
+value. `KINDS` has its parser and examples. The key under which explanations are remembered, and the time at which an
+answer expires, follow from these. A condition gets the value of its input and nothing else of the request.
 """
 
 import re
@@ -31,8 +31,8 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from linewarden.authz.inputs import AGE, CASE, CONSENT, EPOCH, NOW, PURPOSE, STATED, US, ZONE, Input
+from linewarden.authz.lexer import Malformed
 from linewarden.authz.model import Consent, Context, Effect, Purpose, Resource
-from linewarden.authz.words import Refused
 
 _SECONDS: Mapping[str, int] = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
 _MAX_AGE_US = 36525 * 86400 * 1_000_000
@@ -44,7 +44,7 @@ _ZONE = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 class Condition(ABC):
-    """One condition. `kind` may stand only once in a rule."""
+    """One condition. A rule has at most one condition of each `kind`."""
 
     __slots__ = ()
 
@@ -58,39 +58,39 @@ class Condition(ABC):
 
     @property
     @abstractmethod
-    def looks_at(self) -> Input:
-        """The one input that the verdict depends on."""
+    def input(self) -> Input:
+        """The only input on which the verdict depends."""
 
     @property
     @abstractmethod
     def marks(self) -> tuple[Any, ...]:
-        """The values of the input at which the verdict can change, see `inputs`."""
+        """The values of the input at which the verdict can change; see `inputs`."""
 
     @abstractmethod
     def is_met(self, value: Any) -> bool:
-        """Whether it is the case for a known value of the input."""
+        """Return whether a known value of the input meets the condition."""
 
 
 Conditions = tuple[Condition, ...]
 
 
 class Fault:
-    """A value that could not be read, or a verdict that could not be made."""
+    """The result of an input that could not be read, or of a condition that could not be evaluated."""
 
 
 FAULT: Final = Fault()
 
-#: What a condition says; None if its input is not known.
+#: The result of a condition; None if its input is unknown.
 Verdict = bool | Fault | None
 
 
 def holds(when: Conditions, effect: str, resource: Resource, context: Context) -> bool:
-    """Whether the conditions let a rule of this effect match. Never raises: see this module's docstring."""
-    return lets_match([verdict(one, _observed(one.looks_at, resource, context)) for one in when], effect)
+    """Return whether the conditions let a rule of this effect match. Never raises; see this module's docstring."""
+    return lets_match([verdict(one, _observed(one.input, resource, context)) for one in when], effect)
 
 
 def lets_match(verdicts: Sequence[Verdict], effect: str) -> bool:
-    """Whether a rule of this effect matches when its conditions say so."""
+    """Return whether a rule of this effect matches when its conditions have these verdicts."""
     if FAULT in verdicts:
         return effect != Effect.ALLOW
     if effect == Effect.ALLOW:
@@ -99,15 +99,15 @@ def lets_match(verdicts: Sequence[Verdict], effect: str) -> bool:
 
 
 def _observed(one: Input, resource: Resource, context: Context) -> Any:
-    """The value of an input: None if it is not known, FAULT if it cannot be read."""
+    """Return the value of an input: None if it is unknown, FAULT if it cannot be read."""
     try:
         return one.read(resource, context)
-    except Exception:  # noqa: BLE001 - whatever goes wrong in a condition must not give anybody more
+    except Exception:  # noqa: BLE001 - no error in a condition may grant an access
         return FAULT
 
 
 def verdict(condition: Condition, value: Any) -> Verdict:
-    """What a condition says of a value of its input."""
+    """Evaluate a condition for a value of its input."""
     if value is None or value is FAULT:
         known: Verdict = value
         return known
@@ -119,7 +119,7 @@ def verdict(condition: Condition, value: Any) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Bound(Condition):
-    """One end of a validity window: the window holds its start and not its end."""
+    """One end of a validity window. The window includes its start and excludes its end."""
 
     kind: str
     at_us: int
@@ -131,7 +131,7 @@ class Bound(Condition):
         return f"{self.kind}{at:%Y-%m-%dT%H:%M:%SZ}"
 
     @property
-    def looks_at(self) -> Input:
+    def input(self) -> Input:
         """The instant of the request."""
         return NOW
 
@@ -141,7 +141,7 @@ class Bound(Condition):
         return (self.at_us,)
 
     def is_met(self, value: int) -> bool:
-        """Whether the request falls on the right side."""
+        """Return whether the request falls on the right side of the bound."""
         return (value >= self.at_us) is (self.kind == "from=")
 
 
@@ -164,7 +164,7 @@ class Age(Condition):
         return f"{self.kind}{self.count}{self.unit}"
 
     @property
-    def looks_at(self) -> Input:
+    def input(self) -> Input:
         """The age of the item."""
         return AGE
 
@@ -174,13 +174,13 @@ class Age(Condition):
         return (self.us,)
 
     def is_met(self, value: int) -> bool:
-        """Whether the item is on the right side."""
+        """Return whether the age is on the right side of the bound."""
         return (value < self.us) is (self.kind == "age<")
 
 
 @dataclass(frozen=True, slots=True)
 class Stated(Condition):
-    """Purpose, consent or zone: what the request states is among the values, or with `!=` is not."""
+    """A requirement on the stated purpose, consent or zone: it is one of the values, or with `!=` none of them."""
 
     kind: str
     values: tuple[str, ...]
@@ -191,23 +191,23 @@ class Stated(Condition):
         return self.kind + ",".join(self.values)
 
     @property
-    def looks_at(self) -> Input:
-        """What is stated of it."""
+    def input(self) -> Input:
+        """The input that `kind` names."""
         return _INPUTS[self.kind]
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The values."""
+        """The values of the condition."""
         return self.values
 
     def is_met(self, value: str) -> bool:
-        """Whether what is stated is among the values."""
+        """Return whether the stated value is one of the values, or with `!=` none of them."""
         return (value in self.values) is not self.kind.endswith("!=")
 
 
 @dataclass(frozen=True, slots=True)
 class CaseStated(Condition):
-    """A case reference is stated."""
+    """The requirement that a case reference is stated."""
 
     kind: str = "case"
 
@@ -217,17 +217,17 @@ class CaseStated(Condition):
         return self.kind
 
     @property
-    def looks_at(self) -> Input:
-        """Presence of a case reference."""
+    def input(self) -> Input:
+        """The presence of a case reference."""
         return CASE
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The word that says so."""
+        """The word that represents a stated reference."""
         return (STATED,)
 
     def is_met(self, value: str) -> bool:
-        """Whether one is stated."""
+        """Return whether a reference is stated."""
         return value == STATED
 
 
@@ -237,12 +237,12 @@ _INPUTS: Mapping[str, Input] = MappingProxyType(
 
 
 def parse_conditions(texts: tuple[str, ...]) -> Conditions:
-    """The conditions of one rule, in the order of KINDS.
+    """Parse the conditions of one rule; the result is in the order of KINDS.
 
     Raises:
-        Refused: one of them is invalid, stands twice, or can never hold together with another.
+        Malformed: a condition is invalid, is given twice, or can never hold together with another one.
     """
-    # Long texts are rare, and a cache of them would hold megabytes for the policies of long ago.
+    # Long texts are rare, and a cache of them would keep megabytes of policies that are no longer in force.
     return _parsed(texts) if sum(map(len, texts)) <= _CACHED_LENGTH else _parsed.__wrapped__(texts)
 
 
@@ -250,12 +250,12 @@ def parse_conditions(texts: tuple[str, ...]) -> Conditions:
 def _parsed(texts: tuple[str, ...]) -> Conditions:
     by_kind = {one.kind: one for one in map(_parse, texts)}
     if len(by_kind) != len(texts):
-        raise Refused("a condition of the same kind stands twice")
+        raise Malformed("two conditions are of the same kind: join them or remove one")
     match by_kind:
         case {"from=": Bound() as start, "until=": Bound() as end} if start.at_us >= end.at_us:
-            raise Refused("`from` is not before `until`")
+            raise Malformed("`from` is not before `until`, so the rule never matches: exchange or change them")
         case {"age<": Age() as below, "age>=": Age() as least} if least.us >= below.us:
-            raise Refused("no item is that old and that young")
+            raise Malformed("`age>=` is not below `age<`, so no item has such an age: change one of them")
     return tuple(by_kind[kind] for kind in KINDS if kind in by_kind)
 
 
@@ -264,7 +264,7 @@ def _parse(text: str) -> Condition:
     kind, value = (match[1] + match[2], match[3]) if match else (text, "")
     if kind not in KINDS:
         *others, last = KINDS
-        raise Refused(f"not a condition: {', '.join(others)} or {last}")
+        raise Malformed(f"unknown condition: write {', '.join(others)} or {last}")
     return KINDS[kind].parse(kind, value)
 
 
@@ -274,16 +274,16 @@ def _parse_bound(kind: str, value: str) -> Bound:
             return Bound(kind, max(0, (datetime.fromisoformat(value) - EPOCH) // US))
     except ValueError:
         pass
-    raise Refused("a time is written as 2026-01-31T08:00:00Z")
+    raise Malformed("the time is invalid: write it as 2026-01-31T08:00:00Z")
 
 
 def _parse_age(kind: str, value: str) -> Age:
     match = _AGE.fullmatch(value)
     if match is None:
-        raise Refused("an age is a whole number with its unit: s, m, h, d or w")
+        raise Malformed("the age is invalid: write a whole number with its unit, which is s, m, h, d or w")
     age = Age(kind, int(match[1]), match[2])
     if age.us > _MAX_AGE_US:
-        raise Refused("an age of more than a hundred years")
+        raise Malformed("the age is more than a hundred years: write a shorter one")
     return age
 
 
@@ -294,7 +294,7 @@ def _parse_case(kind: str, _value: str) -> CaseStated:
 def _parse_zones(kind: str, value: str) -> Stated:
     values = _distinct(value)
     if not all(map(_ZONE.fullmatch, values)):
-        raise Refused("a zone is written with a-z, 0-9, `_` and `-`")
+        raise Malformed("the name of a zone is invalid: write up to 64 of a-z, 0-9, `_` and `-`")
     return Stated(kind, values)
 
 
@@ -305,32 +305,32 @@ def _parse_purposes(kind: str, value: str) -> Stated:
 def _parse_consent(kind: str, value: str) -> Stated:
     values = _known(kind, value, frozenset(Consent))
     if len(values) > 1:
-        raise Refused("consent is either given or refused")
+        raise Malformed("consent has two values: write either given or refused")
     return Stated(kind, values)
 
 
 def _known(kind: str, value: str, known: frozenset[str]) -> tuple[str, ...]:
     values = _distinct(value)
     if not known.issuperset(values):
-        raise Refused(f"after `{kind}` stands one of: {', '.join(sorted(known))}")
+        raise Malformed(f"unknown value after `{kind}`: write one of {', '.join(sorted(known))}")
     return values
 
 
 def _distinct(value: str) -> tuple[str, ...]:
     values = value.split(",")
     if len(set(values)) != len(values):
-        raise Refused("a value stands twice")
+        raise Malformed("a value of the condition is given twice: remove one")
     return tuple(sorted(values))
 
 
 class Kind(NamedTuple):
-    """How conditions of one kind are written: the parser of what follows the sign, and texts to test them with."""
+    """The syntax of one kind of condition: the parser of the text after the sign, and examples for tests."""
 
     parse: Callable[[str, str], Condition]
     examples: tuple[str, ...]
 
 
-#: Every kind of condition, in the order in which a rule's conditions are written. Each may stand once.
+#: Every kind of condition, in the order in which a rule's conditions are written. A rule has at most one of each.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "from=": Kind(_parse_bound, ("2026-09-21T14:13:20Z", "2026-09-21T14:13:21Z")),
@@ -345,5 +345,5 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
-#: Conditions of one rule with more characters than this are not kept by the parser.
+#: The parser does not cache the conditions of a rule if they have more characters than this.
 _CACHED_LENGTH = 128

@@ -1,13 +1,13 @@
-"""What can go wrong with a policy.
+"""The errors of this package.
 
 AuthzError
-├── PolicyInvalid           statements that are wrong, each with its line
+├── PolicyInvalid           statements are invalid; each has its line
 ├── PolicyLockout           no person could change the policy afterwards
-├── PolicyRevisionMismatch  the policy is not at the revision the change expects
-├── PolicyDiverged          a change removes what the compiled policy does not hold
-├── PolicyNotOurs           stored statements are not those that the service wrote
+├── PolicyRevisionMismatch  the policy is not at the revision that the change expects
+├── PolicyDiverged          a change removes a statement that the compiled policy does not have
+├── PolicyNotOurs           the stored statements are not those that the service wrote
 ├── SubjectNotPermitted     the policy does not let this person do so
-└── CasbinUnsuitable        not the Casbin, or not the model, that decisions can rest on
+└── CasbinUnsuitable        the installed Casbin, or its model, cannot be used for decisions
 """
 
 from dataclasses import dataclass
@@ -18,42 +18,42 @@ _LOCKOUT = "no person could change the policy: add `allow WHO change_policy poli
 
 
 class AuthzError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The base of all errors that this package raises on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineError:
-    """What is wrong with one line of a policy file; `line` counts from 1."""
+    """An error in one line of a policy file. `line` counts from 1; 0 stands for the whole file."""
 
     line: int
     message: str
 
 
 class PolicyInvalid(AuthzError):
-    """The policy was refused whole. `errors` names every wrong line, in their order; of very many, the first."""
+    """The whole policy was refused. `errors` has every invalid line in order; of very many, the first ones."""
 
     def __init__(self, errors: tuple[LineError, ...]) -> None:
-        super().__init__(f"{len(errors)} wrong statement(s)")
+        super().__init__(f"{len(errors)} invalid statement(s): see `errors`")
         self.errors = errors
 
 
 class PolicyLockout(AuthzError):
-    """After this change no person could change the policy, and the request does not say that this is meant."""
+    """No person could change the policy after this change, and the request does not allow a lockout."""
 
     def __init__(self, text: str = _LOCKOUT) -> None:
         super().__init__(text)
 
 
 class PolicyRevisionMismatch(AuthzError):
-    """The policy is at `revision`, not at the one the change expects."""
+    """The policy is at `revision`, not at the revision that the change expects."""
 
     def __init__(self, revision: int) -> None:
-        super().__init__(f"the policy is at revision {revision}")
+        super().__init__(f"the policy is at revision {revision}: read it again and repeat the change")
         self.revision = revision
 
 
 class PolicyDiverged(AuthzError):
-    """A change removes a statement that the compiled policy does not hold: compile it anew."""
+    """A change removes a statement that the compiled policy does not have. The policy must be compiled again."""
 
 
 class SubjectNotPermitted(AuthzError):
@@ -65,12 +65,12 @@ class SubjectNotPermitted(AuthzError):
 
 
 class PolicyNotOurs(AuthzError, LogUnavailable):
-    """What is stored as the policy of `log` is not what the service wrote: nothing may be answered by it."""
+    """The stored policy of `log` is not the one that the service wrote. No answer may rest on it."""
 
-    def __init__(self, text: str, log: int = -1) -> None:
+    def __init__(self, text: str, log_id: int = -1) -> None:
         super().__init__(text)
-        self.log = log
+        self.log = log_id
 
 
 class CasbinUnsuitable(AuthzError):
-    """Not the Casbin, or not the model, that decisions can rest on. The text says what to do."""
+    """The installed Casbin, or its model, cannot be used for decisions. The text says what to do."""

@@ -1,12 +1,12 @@
-"""The limits of `limits` for a change: the same verdict as on the whole policy, at the cost of what the change touches.
+"""The limits of `limits` for a change: the same result as for the whole policy, at the cost of the change alone.
 
-A change that adds to a role adds to all that have the role, who may be a million. So a state has a ceiling: numbers of
-roles and rules that no person or role exceeds. Adding to a role raises the ceiling by what was added; only where the
-raised ceiling passes a limit are the holders of the role looked at one by one. Taking something away leaves the ceiling
-as it is: it may be too high, never too low.
+A change that adds to a role adds to every holder of the role, of whom there may be a million. So each state has a
+ceiling: numbers of roles and rules that no person or role exceeds. An addition to a role raises the ceiling by what was
+added. The holders of the role are examined one by one only if the raised ceiling exceeds a limit. A removal leaves the
+ceiling unchanged, so it may be too high and is never too low.
 
-A policy that was stored before there was a limit, and passes it, stays in force. It can be made smaller; what would add
-to those who pass the limit is refused.
+A policy that was stored before a limit existed, and exceeds it, stays in force. It can be made smaller. A change that
+adds to a holder beyond the limit is refused.
 """
 
 from collections import defaultdict
@@ -26,30 +26,30 @@ from linewarden.authz.limits import (
     TOO_MANY_ROLES,
     TOO_MANY_ROLES_IN_ALL,
 )
+from linewarden.authz.persistent_map import PersistentMap
 from linewarden.authz.roles import MAX_LINKS, ROLE_LOOPS, TOO_MANY_IN_A_ROW, reached
 from linewarden.authz.rules import ROLE, Binding, Statement
-from linewarden.authz.spread import Spread
 
 _Lines = Sequence[tuple[int, Statement]]
 
 
 class Ceiling(NamedTuple):
-    """Numbers that no person or role of a state exceeds: of roles with itself, and of rules that concern one item."""
+    """Upper bounds for every person and role of a state: roles, including itself, and rules that concern one item."""
 
     roles: int
     rules: int
 
     @property
     def within(self) -> bool:
-        """Whether no limit can be exceeded."""
+        """True if no holder can exceed a limit."""
         return self.roles <= MAX_ROLES_IN_ALL and self.rules <= MAX_CANDIDATES
 
 
 def ceiling_of(state: InForce) -> Ceiling:
-    """The ceiling of a state; looks at every person and role of it."""
+    """Return the ceiling of a state. Examines every person and role."""
     sums: dict[str, Ceiling] = {}
     most = Ceiling(0, 0)
-    for holders in (state.shelves, state.roles):
+    for holders in (state.rules, state.roles):
         for holder in holders:
             roles = state.roles.get(holder, ())
             for role in roles:
@@ -57,7 +57,7 @@ def ceiling_of(state: InForce) -> Ceiling:
                     sums[role] = _load(role, state)
             one = Ceiling(
                 1 + sum(sums[role].roles for role in roles),
-                most_weight(state.shelves.get(holder, ())) + sum(sums[role].rules for role in roles),
+                most_weight(state.rules.get(holder, ())) + sum(sums[role].rules for role in roles),
             )
             if not one.within:
                 one = _load(holder, state)
@@ -66,7 +66,7 @@ def ceiling_of(state: InForce) -> Ceiling:
 
 
 def raised(ceiling: Ceiling, before: InForce, after: InForce, added: Iterable[Statement]) -> Ceiling:
-    """The ceiling after a change that added these statements."""
+    """Return the ceiling after a change that added these statements to `before`."""
     roles, rules = ceiling
     most = Ceiling(0, 0)
     for holder, bound in _touched(added).items():
@@ -74,26 +74,26 @@ def raised(ceiling: Ceiling, before: InForce, after: InForce, added: Iterable[St
         most = Ceiling(max(most.roles, load.roles), max(most.rules, load.rules))
         if holder.startswith(ROLE):
             more = [_load(role, after) for role in bound]
-            weights = [weight_of(state.shelves.get(holder, ())) for state in (before, after)]
+            weights = [weight_of(state.rules.get(holder, ())) for state in (before, after)]
             roles += sum(one.roles for one in more)
             rules += sum(one.rules for one in more) + max(0, weights[1] - weights[0])
     return Ceiling(max(roles, most.roles), max(rules, most.rules))
 
 
 def change_faults(ceiling: Ceiling, before: InForce, after: InForce, added: _Lines) -> list[LineError]:
-    """What a change to a policy adds too much of; `added` are the statements that it adds, with their lines."""
-    found = [*_link_faults(after, added), *_single_faults(after, added)]
-    if found:
-        return found
+    """Return the limits that a change exceeds. `added` are the statements that it adds, with their lines."""
+    faults = [*_link_faults(after, added), *_single_faults(after, added)]
+    if faults:
+        return faults
     touched = _touched(one for _, one in added)
-    found = [*_load_faults(after, dict.fromkeys(touched), added)]
-    if found or raised(ceiling, before, after, (one for _, one in added)).within:
-        return found
+    faults = [*_load_faults(after, dict.fromkeys(touched), added)]
+    if faults or raised(ceiling, before, after, (one for _, one in added)).within:
+        return faults
     return list(_load_faults(after, _holders(after, touched), added))
 
 
 def _touched(added: Iterable[Statement]) -> dict[str, list[str]]:
-    """Whom the statements are about, with the roles that they give them."""
+    """Return the holders that the statements name, each with the roles that the statements give it."""
     touched: dict[str, list[str]] = {}
     for one in added:
         if isinstance(one, Binding):
@@ -104,7 +104,7 @@ def _touched(added: Iterable[Statement]) -> dict[str, list[str]]:
 
 
 def _single_faults(after: InForce, added: _Lines) -> Iterator[LineError]:
-    """What is too much for one person or role by itself, at the line that passes the limit."""
+    """Yield the limits that one person or role exceeds by itself, at the line that exceeds them."""
     bound: dict[str, list[int]] = defaultdict(list)
     alike: dict[tuple[str, str], list[int]] = defaultdict(list)
     for line, one in added:
@@ -118,13 +118,13 @@ def _single_faults(after: InForce, added: _Lines) -> Iterator[LineError]:
         if over > 0:
             yield LineError(lines[-min(over, len(lines))], TOO_MANY_ROLES)
     for (who, scope), lines in alike.items():
-        over = sum(1 for _ in rules_in(after.shelves.get(who, ()), scope)) - MAX_RULES_ALIKE
+        over = sum(1 for _ in rules_in(after.rules.get(who, ()), scope)) - MAX_RULES_ALIKE
         if over > 0:
             yield LineError(lines[-min(over, len(lines))], TOO_MANY_ALIKE)
 
 
 def _link_faults(after: InForce, added: _Lines) -> Iterator[LineError]:
-    """Roles that inherit themselves, or too many in a row."""
+    """Yield roles that inherit themselves, and chains of inheritance that are too long."""
     for line, one in added:
         if not isinstance(one, Binding) or not one.member.startswith(ROLE):
             continue
@@ -134,8 +134,8 @@ def _link_faults(after: InForce, added: _Lines) -> Iterator[LineError]:
             yield LineError(line, TOO_MANY_IN_A_ROW)
 
 
-def _longest(role: str, links: Spread[str, tuple[str, ...]]) -> int:
-    """How many links lead on from a role, at most; counted up to one more than is allowed."""
+def _longest(role: str, links: PersistentMap[str, tuple[str, ...]]) -> int:
+    """Return the length of the longest chain of links from a role, counted up to one more than is allowed."""
     ends, length = {role}, 0
     while length < MAX_LINKS and (ends := {further for end in ends for further in links.get(end, ())}):
         length += 1
@@ -143,10 +143,10 @@ def _longest(role: str, links: Spread[str, tuple[str, ...]]) -> int:
 
 
 def _load_faults(after: InForce, holders: Iterable[str], added: _Lines) -> Iterator[LineError]:
-    """What is too much together for one of the holders, at the last line that adds to it."""
+    """Yield the limit that a holder exceeds together with its roles, at the last line that adds to it."""
     known: dict[tuple[str, ...], Ceiling] = {}
     for holder in holders:
-        load = _load_beside(holder, after, known)
+        load = _upper_load(holder, after, known)
         if load.within:
             continue
         load = _load(holder, after)
@@ -160,25 +160,25 @@ def _load_faults(after: InForce, holders: Iterable[str], added: _Lines) -> Itera
             return
 
 
-def _load_beside(holder: str, state: InForce, known: dict[tuple[str, ...], Ceiling]) -> Ceiling:
-    """As `_load`, or more; persons with the same roles are worked out once."""
+def _upper_load(holder: str, state: InForce, known: dict[tuple[str, ...], Ceiling]) -> Ceiling:
+    """Return at least what `_load` returns. The roles of persons with the same roles are counted once."""
     roles = state.roles.get(holder, ())
     if roles not in known:
         loads = [_load(role, state) for role in roles]
         known[roles] = Ceiling(sum(one.roles for one in loads), sum(one.rules for one in loads))
-    return Ceiling(1 + known[roles].roles, most_weight(state.shelves.get(holder, ())) + known[roles].rules)
+    return Ceiling(1 + known[roles].roles, most_weight(state.rules.get(holder, ())) + known[roles].rules)
 
 
 def _load(holder: str, state: InForce) -> Ceiling:
-    """The roles of one holder, itself among them, and the rules of all that can concern one item."""
+    """Return the number of roles of a holder, including itself, and of all their rules that can concern one item."""
     has = reached(holder, state.roles, MAX_ROLES_IN_ALL + 1)
-    shelves = [state.shelves.get(role, ()) for role in has]
-    quickly = sum(map(most_weight, shelves))
-    return Ceiling(len(has), quickly if quickly <= MAX_CANDIDATES else sum(map(weight_of, shelves)))
+    rules = [state.rules.get(role, ()) for role in has]
+    bound = sum(map(most_weight, rules))
+    return Ceiling(len(has), bound if bound <= MAX_CANDIDATES else sum(map(weight_of, rules)))
 
 
 def _holders(state: InForce, touched: Iterable[str]) -> Iterator[str]:
-    """All that have one of these roles, directly or not, and the roles themselves."""
+    """Yield all that have one of these roles, directly or not, and the roles themselves."""
     roles = {one for one in touched if one.startswith(ROLE)}
     further = list(roles)
     for role in further:  # grows while it is read

@@ -1,8 +1,8 @@
-"""Inputs of conditions: the values of a request that a verdict may depend on.
+"""Inputs of conditions: the values of a request on which a verdict may depend.
 
-An input reads one value; None means that the value is not known. Conditions state marks: the values of their input at
-which a verdict can change. `look` maps a value to one that lies on the same side of every mark. Rules are judged
-by these representatives, and findings are remembered under them, so that a finding depends on nothing else.
+An input reads one value; None means that the value is unknown. Conditions state marks: the values of their input at
+which a verdict can change. `look` maps a value to a representative on the same side of every mark. Rules are evaluated
+with these representatives, and explanations are cached under them. So an explanation depends on nothing else.
 """
 
 from abc import ABC, abstractmethod
@@ -16,13 +16,13 @@ from linewarden.authz.model import Context, Resource
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 US = timedelta(microseconds=1)
-#: The last instant that can be written.
+#: The last instant that a datetime can state.
 LAST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // US
 
-#: Clock skew between the system that made an item and this service that is not taken for a mistake, microseconds.
+#: Clock skew between the system that made an item and this service that counts as normal, microseconds.
 MAX_SKEW_US = 5_000_000
 
-#: Represents every word that is no mark. It is not a word of the policy language.
+#: Represents every word that is not a mark. It is not a word of the policy language.
 OTHER = "\0"
 
 #: Represents every number below all marks.
@@ -31,22 +31,22 @@ BELOW = -(1 << 80)
 #: Values at which verdicts can change, as the input compares them.
 Marks = Collection[Any]
 
-#: A representative, None if the value is not known; and the instant at which time alone changes it, None if never.
+#: A representative, None if the value is unknown; and the instant at which time alone changes it, None if never.
 Look = tuple[Any, int | None]
 
 
 class Input(ABC):
-    """One value of a request that conditions look at. Inputs are compared by identity."""
+    """One value of a request on which conditions depend. Inputs are compared by identity."""
 
-    #: False if no representative can stand for the value: findings that depend on it are not remembered.
+    #: False if no representative can stand for the value. Explanations that depend on it are not cached.
     composes = True
 
     @abstractmethod
     def read(self, resource: Resource, context: Context) -> Any:
-        """Read the value; None if it is not known.
+        """Read the value; None if it is unknown.
 
         Raises:
-            TypeError: an attribute is not of the kind that can be compared.
+            TypeError: an attribute has a type that cannot be compared.
         """
 
     @abstractmethod
@@ -55,9 +55,9 @@ class Input(ABC):
 
     @abstractmethod
     def look(self, resource: Resource, context: Context, marks: Any) -> Look:
-        """Read the value and find its representative: the same for all values between which no mark lies.
+        """Read the value and return its representative, which is equal for all values with no mark between them.
 
-        The second value is the next instant, in microseconds, at which time alone changes the representative.
+        The second result is the next instant, in microseconds, at which time alone changes the representative.
 
         Raises:
             TypeError: see `read`.
@@ -65,21 +65,21 @@ class Input(ABC):
 
 
 class Elapsed(Input):
-    """Microseconds that have passed since some instant. Marks are such numbers; a value at a mark lies above it."""
+    """The microseconds since some instant. Marks are such numbers, and a value equal to a mark lies above it."""
 
-    #: A value below this is not known.
+    #: A value below this is unknown.
     least: int | None = None
 
     @abstractmethod
     def since(self, resource: Resource, context: Context) -> int | None:
-        """Return the instant from which time is counted; None if it is not known.
+        """Return the instant from which time is counted; None if it is unknown.
 
         Raises:
             TypeError: see `read`.
         """
 
     def read(self, resource: Resource, context: Context) -> int | None:
-        """Read how much time has passed."""
+        """Read the time that has passed."""
         start = self.since(resource, context)
         if start is None:
             return None
@@ -105,14 +105,14 @@ class Elapsed(Input):
 
 
 class Named(Input):
-    """A word. Marks are words too; all words that are not marks are alike."""
+    """A word. Marks are words too, and all words that are not marks have the same representative."""
 
     def merge(self, marks: Iterable[str]) -> frozenset[str]:
         """Collect the marks."""
         return frozenset(marks)
 
     def look(self, resource: Resource, context: Context, marks: frozenset[str]) -> Look:
-        """Represent a word by itself if it is a mark, else by `OTHER`."""
+        """Represent a word by itself if it is a mark, otherwise by `OTHER`."""
         value = self.read(resource, context)
         return (value if value is None or value in marks else OTHER), None
 
@@ -127,8 +127,8 @@ class _Now(Elapsed):
 class _Age(Elapsed):
     """The age of the item.
 
-    It is not known without the time of creation, nor for an item that comes from the future. An item whose time of
-    creation is at most MAX_SKEW_US ahead counts as new: the clocks of two machines differ.
+    It is unknown without a time of creation, and for a time of creation in the future. An item whose time of creation
+    is at most MAX_SKEW_US ahead counts as new, because the clocks of two machines differ.
     """
 
     least = -MAX_SKEW_US
@@ -139,7 +139,7 @@ class _Age(Elapsed):
 
 
 class _Stated(Named):
-    """A word that the caller states; not known if nothing is stated."""
+    """A word that the caller states; unknown if the caller states none."""
 
     def __init__(self, field: str) -> None:
         self._field = field
@@ -149,21 +149,21 @@ class _Stated(Named):
         if not stated:
             return None
         if not isinstance(stated, str):
-            raise TypeError("what is stated is a text")
+            raise TypeError(f"{self._field} must be a text")
         return stated
 
 
 class _Case(Named):
-    """Presence of a case reference. It is never unknown: STATED, or the empty word."""
+    """The presence of a case reference: STATED, or the empty word. It is never unknown."""
 
     def read(self, resource: Resource, context: Context) -> str:  # noqa: ARG002 - the item does not matter
         return STATED if context.case else ""
 
 
 class _Everything(Input):
-    """The whole request, for a condition whose verdicts change at no marks that it could state.
+    """The whole request, for a condition that cannot state the marks at which its verdict changes.
 
-    Findings that depend on it are not remembered, and their answers expire at once.
+    Explanations that depend on it are not cached, and their answers expire at once.
     """
 
     composes = False
@@ -189,11 +189,11 @@ EVERYTHING = _Everything()
 
 
 def merged(marks: Iterable[tuple[Input, Marks]]) -> tuple[tuple[Input, Marks], ...]:
-    """The inputs, each once, with all marks stated for it."""
-    found: dict[Input, list[Marks]] = {}
+    """Return the inputs, each once, with all marks stated for it."""
+    by_input: dict[Input, list[Marks]] = {}
     for one, stated in marks:
-        found.setdefault(one, []).append(stated)
-    return tuple([(one, one.merge(chain.from_iterable(stated))) for one, stated in found.items()])
+        by_input.setdefault(one, []).append(stated)
+    return tuple([(one, one.merge(chain.from_iterable(stated))) for one, stated in by_input.items()])
 
 
 def _written(instant: int) -> int | None:
@@ -201,7 +201,7 @@ def _written(instant: int) -> int | None:
 
 
 def _whole(value: int) -> int:
-    # NaN compares false with everything: it would slip past a deny rule unnoticed.
+    # NaN compares false with every number, so a deny rule would not match it.
     if type(value) is not int:
-        raise TypeError("a time is a whole number of microseconds")
+        raise TypeError("a time must be a whole number of microseconds")
     return value

@@ -1,12 +1,12 @@
-"""Limits on what one policy may cost every decision: rules and roles that one person can meet at once.
+"""Limits on the cost of a decision: the rules and roles that can matter to one person at once.
 
-An index finds the rules that can matter, however many there are; it cannot help where thousands matter at once, or
-where one person has thousands of roles. Such a policy would take its time from all tenants of the server, so it is
-refused when it is written. `limit_faults` looks at a whole file; `growth` asks the same of what a change touches.
+The index finds the rules that can matter, however many rules there are. It cannot help if thousands matter at once, or
+if one person has thousands of roles. Such a policy would take processor time from all tenants of the server, so it is
+refused when it is written. `limit_faults` checks a whole file; `growth` checks a change.
 
-What one decision costs is bounded by a sum: for the person and each role it has, directly or not, the rules that can
-concern one item at most (`index.weight_of`). The sum may exceed what any item meets, because two roles may speak of
-different items; it never falls short. MAX_CANDIDATES rules take about ten milliseconds.
+The cost of a decision is bounded by a sum over the person and all roles that it has, directly or not: the number of
+rules that can concern one item (`index.weight_of`). The sum may be too high, because two roles may name different
+items. It is never too low. MAX_CANDIDATES rules take about ten milliseconds.
 """
 
 from collections import Counter, defaultdict
@@ -29,20 +29,20 @@ MAX_ROLES_IN_ALL = 256
 MAX_CANDIDATES = 1_024
 
 TOO_MANY_ALIKE = f"more than {MAX_RULES_ALIKE} rules for one person or role and scope: join or remove some"
-TOO_MANY_ROLES = f"more than {MAX_ROLES} roles for one person or role: bind them to a role of their own"
-TOO_MANY_ROLES_IN_ALL = f"more than {MAX_ROLES_IN_ALL} roles in all for one person or role: take some away"
-TOO_MANY_CANDIDATES = f"more than {MAX_CANDIDATES} rules for one person, all its roles and one item: use fewer"
+TOO_MANY_ROLES = f"more than {MAX_ROLES} roles for one person or role: bind them to a role that has them"
+TOO_MANY_ROLES_IN_ALL = f"more than {MAX_ROLES_IN_ALL} roles in all for one person or role: remove some"
+TOO_MANY_CANDIDATES = f"more than {MAX_CANDIDATES} rules for one person, all its roles and one item: remove some"
 
 
 def limit_faults(statements: Iterable[tuple[int, Statement]]) -> list[LineError]:
-    """The limits that a whole policy exceeds, each at the last line about the person or role that exceeds it."""
-    whole = _Whole()
-    found = list(whole.read(statements))
-    return found + list(whole.faults())
+    """Return the limits that a whole policy exceeds, each at the last line that names the holder that exceeds it."""
+    counts = _Counts()
+    faults = list(counts.read(statements))
+    return faults + list(counts.faults())
 
 
-class _Whole:
-    """What is counted while a policy file is read."""
+class _Counts:
+    """The counts of a policy file."""
 
     def __init__(self) -> None:
         self._alike: Counter[tuple[str, str]] = Counter()
@@ -52,7 +52,7 @@ class _Whole:
         self._sizes: dict[str, Sizes] | None = None
 
     def read(self, statements: Iterable[tuple[int, Statement]]) -> Iterator[LineError]:
-        """Count, and name what is too much by itself."""
+        """Count the statements. Yield the limits that a single person, role or scope exceeds."""
         for line, one in paced(statements):
             if isinstance(one, Binding):
                 self._lines[one.member] = line
@@ -69,7 +69,7 @@ class _Whole:
                     yield LineError(line, TOO_MANY_ALIKE)
 
     def faults(self) -> Iterator[LineError]:
-        """What is too much together; of a role and those that have it, only the role is named."""
+        """Yield the limits that a holder exceeds with all its roles. A role is named instead of its holders."""
         sums: dict[str, tuple[int, int]] = {}
         for holder, line in paced(self._lines.items()):
             roles = self._links.get(holder, ())
@@ -77,8 +77,8 @@ class _Whole:
                 continue
             for role in roles:
                 if role not in sums:
-                    sums[role] = self._most(role)
-            # What its roles have, added up, is never less than what it has itself; where that is little, it will do.
+                    sums[role] = self._upper_load(role)
+            # The sum over the roles is never below the holder's own load, so a small sum needs no exact count.
             if (
                 sum(sums[role][0] for role in roles) < MAX_ROLES_IN_ALL
                 and self._pairs[holder] + sum(sums[role][1] for role in roles) <= MAX_CANDIDATES
@@ -88,8 +88,8 @@ class _Whole:
             if fault and not any(self._fault(role) == fault for role in roles):
                 yield LineError(line, fault)
 
-    def _most(self, holder: str) -> tuple[int, int]:
-        """The roles of a holder, itself among them, and a number of rules that is not exceeded."""
+    def _upper_load(self, holder: str) -> tuple[int, int]:
+        """Return the number of roles of a holder, including itself, and an upper bound of the number of rules."""
         has = reached(holder, self._links, MAX_ROLES_IN_ALL + 1)
         return len(has), sum(self._pairs[role] for role in has)
 

@@ -1,6 +1,6 @@
-"""Warnings about a policy: statements that are well formed and have no effect, or another one than their words suggest.
+"""Warnings about a policy: valid statements without an effect, or with another effect than their words suggest.
 
-A name without `role:` is a person of that name, whatever it says: `deny everyone …` denies a person called everyone.
+A name without `role:` is always the name of a person: `deny everyone …` denies a person who is called everyone.
 """
 
 from collections import defaultdict
@@ -14,17 +14,17 @@ from linewarden.authz.roles import paths_from
 from linewarden.authz.rules import FOREIGN, ROLE, Binding, Rule, Statement
 from linewarden.authz.scopes import ANY
 
-#: Names that are hardly meant as that of one person.
+#: Names that are hardly meant as the name of one person.
 _EVERYBODY = frozenset(
     ("*", "all", "any", "anybody", "anyone", "everybody", "everyone", "everything", "nobody", "none", "public", "world")
 )
-#: What other systems write before the name of a person, role or group.
+#: Prefixes that other systems write before the name of a person, role or group.
 _MARKS = ("group", "groups", "member", "members", "person", "role", "roles", "team", "user", "users")
 
 
 @dataclass(frozen=True, slots=True)
 class LineWarning:
-    """What is hardly meant in one line of a policy file; `line` counts from 1."""
+    """A warning about one line of a policy file. `line` counts from 1."""
 
     line: int
     message: str
@@ -34,7 +34,7 @@ _Pairs = set[tuple[ResourceType, Verb]]
 
 
 def warnings_of(statements: Sequence[tuple[int, Statement]]) -> tuple[LineWarning, ...]:
-    """The warnings about the statements of a whole policy, given with their lines."""
+    """Return the warnings about the statements of a whole policy, given with their lines."""
     bindings = [(line, one) for line, one in statements if isinstance(one, Binding)]
     rules = [(line, one) for line, one in statements if isinstance(one, Rule)]
     roles = _Roles(one for _, one in bindings)
@@ -58,7 +58,7 @@ class _Roles:
         self.of = lru_cache(65536)(self._of)
 
     def held(self) -> set[str]:
-        """The roles that somebody has."""
+        """Return the roles that at least one person has."""
         persons = (member for member in self._links if not member.startswith(ROLE))
         return {role for person in persons for own in self._links[person] for role in self.of(own)}
 
@@ -71,45 +71,47 @@ def _misnamed(statements: Iterable[tuple[int, Statement]], roles: _Roles) -> Ite
     statements = list(statements)
     ruled = {one.who for _, one in statements if isinstance(one, Rule) and one.who.startswith(ROLE)}
     names = roles.names | {role.removeprefix(ROLE).casefold() for role in ruled}
-    told: set[str] = set()
+    warned: set[str] = set()
     for line, one in statements:
         who = one.member if isinstance(one, Binding) else one.who
-        # A person who has a role is one, whatever the name: `bind auditor role:auditor` is not odd.
+        # A person who has a role is meant as a person: `bind auditor role:auditor` needs no warning.
         known = () if roles.of(who)[1:] else names
-        if who not in told and not who.startswith(ROLE) and (message := _misnaming(who, known)):
-            told.add(who)
+        if who not in warned and not who.startswith(ROLE) and (message := _misnaming(who, known)):
+            warned.add(who)
             yield LineWarning(line, message)
 
 
 def _misnaming(who: str, roles: Collection[str]) -> str:
-    """What is odd about the name of a person; empty if nothing is."""
+    """Return the warning about the name of a person; empty if the name needs none."""
     name = (who.split("/", 3)[-1] if who.startswith(FOREIGN) else who).casefold()
     if name in _EVERYBODY:
-        return "this is one person of that name: there is no word for everybody, only a role that all have"
+        return "this is the name of one person: there is no word for all persons, so bind them to a role and name that"
     if name in roles:
-        return "this is a person; a role of that name is written with role: before it"
+        return "this is the name of a person: write role: before it if the role is meant"
     if name.partition(":")[0] in _MARKS and ":" in name:
-        return "this is a person of that whole name; a role is written with role: in small letters before it"
+        return "this is the whole name of a person: write role: in small letters before the name if a role is meant"
     return ""
 
 
 def _pointless(rules: Iterable[tuple[int, Rule]], roles: _Roles) -> Iterator[LineWarning]:
-    """Denies for a person to whom the policy gives nothing, mostly a name that was mistyped. Once for each person."""
+    """Warn, once for each person, of denials for a person without rights: mostly a mistyped name."""
     rules = list(rules)
     allowed = {rule.who for _, rule in rules if rule.effect is Effect.ALLOW}
     for line, rule in rules:
         if rule.effect is Effect.DENY and not rule.who.startswith(ROLE) and allowed.isdisjoint(roles.of(rule.who)):
             allowed.add(rule.who)
-            yield LineWarning(line, "this person has no role and no rule that allows anything, so nothing is denied")
+            yield LineWarning(
+                line, "this person has no role and no rule that allows anything, so the rule denies nothing"
+            )
 
 
 def _contradictory(rules: Iterable[tuple[int, Rule]]) -> Iterator[LineWarning]:
-    """Rules that ask for a zone and against it. What cannot hold for other reasons is refused when it is read."""
+    """Warn of rules that require a zone and exclude it. The parser refuses all other contradictions."""
     for line, rule in rules:
         zones = {one.kind: set(one.values) for one in rule.conditions if isinstance(one, Stated)}
         if "zone=" in zones and zones["zone="] <= zones.get("zone!=", set()):
-            never = "these conditions never hold together"
-            denies = "this denies only requests that state no zone: its conditions exclude each other"
+            never = "these conditions never hold together, so the rule allows nothing"
+            denies = "these conditions exclude each other, so the rule denies only requests that state no zone"
             yield LineWarning(line, never if rule.effect is Effect.ALLOW else denies)
 
 
@@ -119,7 +121,7 @@ def _idle(
     ruled = {rule.who for _, rule in rules}
     for line, binding in bindings:
         if ruled.isdisjoint(roles.of(binding.role)):
-            yield LineWarning(line, "no rule names this role or one it inherits")
+            yield LineWarning(line, "no rule names this role or a role that it inherits, so the binding gives nothing")
 
 
 def _unheld(rules: Iterable[tuple[int, Rule]], roles: _Roles) -> Iterator[LineWarning]:
@@ -128,7 +130,7 @@ def _unheld(rules: Iterable[tuple[int, Rule]], roles: _Roles) -> Iterator[LineWa
     for line, rule in rules:
         if rule.who.startswith(ROLE) and rule.who not in known:
             known.add(rule.who)
-            yield LineWarning(line, "nobody has this role")
+            yield LineWarning(line, "no person has this role, so the rule has no effect")
 
 
 def _shadowed(rules: Sequence[tuple[int, Rule]], roles: _Roles) -> Iterator[LineWarning]:
@@ -139,7 +141,7 @@ def _shadowed(rules: Sequence[tuple[int, Rule]], roles: _Roles) -> Iterator[Line
                 denied[rule.who, scope] |= rule.reach.pairs
     for line, rule in rules:
         if rule.effect is Effect.ALLOW and all(_refused(rule, scope, denied, roles) for scope in rule.scopes):
-            yield LineWarning(line, "always denied by unconditional rules for the same or an inherited role")
+            yield LineWarning(line, "unconditional rules for the same or an inherited role always deny this")
 
 
 def _refused(rule: Rule, scope: str, denied: Mapping[tuple[str, str], _Pairs], roles: _Roles) -> bool:

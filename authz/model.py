@@ -1,4 +1,4 @@
-"""The nouns of access control: who, what, which item, under which circumstances, and the answer.
+"""The nouns of access control: subject, verb, resource, context and decision.
 
 Standard library only. Times are integers: microseconds since 1970-01-01 UTC.
 """
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class ResourceType(StrEnum):
-    """The kind of thing asked about."""
+    """The type of a resource."""
 
     RECORDING = "recording"
     VOICEMAIL = "voicemail"
@@ -26,7 +26,7 @@ class ResourceType(StrEnum):
 
 
 class Verb(StrEnum):
-    """What is to be done with a resource."""
+    """The use of a resource that is requested."""
 
     VIEW_METADATA = "view_metadata"
     VIEW_PARTY_NUMBERS = "view_party_numbers"
@@ -68,7 +68,7 @@ class Verb(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What an access is for."""
+    """The purpose of an access."""
 
     ACCOUNTING = "accounting"
     BILLING = "billing"
@@ -80,21 +80,21 @@ class Purpose(StrEnum):
 
 
 class Consent(StrEnum):
-    """Whether the parties of an item agreed to its use."""
+    """The consent of an item's parties to its use."""
 
     GIVEN = "given"
     REFUSED = "refused"
 
 
 class Effect(StrEnum):
-    """What a rule says, and how a decision came out."""
+    """The effect of a rule, and the outcome of a decision."""
 
     ALLOW = "allow"
     DENY = "deny"
 
 
 class Reason(StrEnum):
-    """Why a decision came out as it did, in one word."""
+    """The reason for the outcome of a decision."""
 
     ALLOWED_BY_RULE = "allowed_by_rule"
     NO_MATCHING_RULE = "no_matching_rule"
@@ -143,7 +143,7 @@ _CAPTURE = frozenset(
         Verb.CAPTURE_READ,
     }
 )
-_TOLD = frozenset(
+_DIAGNOSTICS = frozenset(
     {
         Verb.ENABLE_DIAGNOSTICS,
         Verb.PUBLISH_NOTICE,
@@ -154,7 +154,7 @@ _TOLD = frozenset(
     }
 )
 
-#: The verbs that fit each resource type. Another pairing is a fault of the caller, never a decision.
+#: The verbs of each resource type. Every other pairing is an error of the caller and not a decision.
 VERBS_OF: Mapping[ResourceType, frozenset[Verb]] = MappingProxyType(
     {
         ResourceType.RECORDING: _SPEECH | _RECORD,
@@ -166,13 +166,13 @@ VERBS_OF: Mapping[ResourceType, frozenset[Verb]] = MappingProxyType(
         ResourceType.MEDIA: _RECORD | {Verb.LISTEN_LIVE},
         ResourceType.POLICY: frozenset({Verb.READ_POLICY, Verb.CHANGE_POLICY}),
         ResourceType.AUDIT_LOG: frozenset({Verb.READ_ACCESS_LOG, Verb.EXPORT_ACCESS_LOG, Verb.ERASE_SUBJECT}),
-        ResourceType.DIAGNOSTICS: _CAPTURE | _TOLD | {Verb.VIEW_METADATA},
+        ResourceType.DIAGNOSTICS: _CAPTURE | _DIAGNOSTICS | {Verb.VIEW_METADATA},
     }
 )
 
 
 class Resource(NamedTuple):
-    """An item with the attributes that rules speak of. An empty string means: has none."""
+    """An item with the attributes that rules can name. An empty string means that the item has no such attribute."""
 
     type: ResourceType
     id: str
@@ -183,7 +183,7 @@ class Resource(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What rules may take into account beside person and item. An empty string means: not stated."""
+    """The values of a request, beside person and item, that rules can use. An empty string means: not stated."""
 
     now_us: int
     purpose: Purpose | None = None
@@ -192,13 +192,13 @@ class Context(NamedTuple):
     consent: Consent | None = None
 
 
-#: A finding with its forms, and each rule or condition in all of them.
+#: An explanation with its renderings, and of each rule or condition in all of them.
 _FINDING_BYTES = 2_500
 _PART_BYTES = 1_000
 
 
 class Match(NamedTuple):
-    """A rule that took part in a decision, and the roles that lead from the person to it."""
+    """A rule that matched, and the path of roles from the person to the rule's holder."""
 
     rule_id: str
     effect: Effect
@@ -206,7 +206,7 @@ class Match(NamedTuple):
 
 
 class FailedCondition(NamedTuple):
-    """A condition that kept a rule from matching, as it is written in the policy."""
+    """A condition that kept a rule from matching or was in error, as the policy writes it."""
 
     rule_id: str
     condition: str
@@ -214,11 +214,11 @@ class FailedCondition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Explanation:
     """What the rules say about an access, with the rules that matched and the conditions that kept others from it.
 
     Explanations are bounded: `more_matched` and `more_failed` count what is not listed. Equal circumstances share one
-    finding: `forms` holds what was made of it (see `kept`).
+    explanation: `renderings` holds what was made of it (see `kept`).
     """
 
     effect: Effect
@@ -228,49 +228,49 @@ class Finding:
     obligations: tuple[Obligation, ...] = ()
     more_matched: int = 0
     more_failed: int = 0
-    forms: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
+    renderings: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def cost(self) -> int:
-        """The bytes that the finding and its forms take, estimated."""
+        """An estimate of the bytes that the explanation and its renderings take."""
         return _FINDING_BYTES + _PART_BYTES * (len(self.matched) + len(self.failed))
 
 
 class Decision(NamedTuple):
-    """The answer to one access: never a bare bool.
+    """The decision about one access, with its explanation.
 
-    `expires_us` is the first instant at which a condition on time would change the answer, or None.
+    `expires_us` is the first instant at which a condition on time would change the decision, or None.
     """
 
-    finding: Finding
+    explanation: Explanation
     expires_us: int | None = None
 
     @property
     def allowed(self) -> bool:
-        """Whether the access is permitted."""
-        return self.finding.effect is Effect.ALLOW
+        """True if the access is permitted."""
+        return self.explanation.effect is Effect.ALLOW
 
     @property
     def effect(self) -> Effect:
-        """The outcome."""
-        return self.finding.effect
+        """The outcome of the decision."""
+        return self.explanation.effect
 
     @property
     def reason(self) -> Reason:
-        """Why, in one word."""
-        return self.finding.reason
+        """The reason for the outcome."""
+        return self.explanation.reason
 
     @property
     def matched(self) -> tuple[Match, ...]:
-        """The rules that matched, as far as they are listed; those that deny come first."""
-        return self.finding.matched
+        """The listed rules that matched; those that deny come first."""
+        return self.explanation.matched
 
     @property
     def failed(self) -> tuple[FailedCondition, ...]:
-        """The conditions that kept rules from matching, as far as they are listed."""
-        return self.finding.failed
+        """The listed conditions that kept rules from matching."""
+        return self.explanation.failed
 
     @property
     def obligations(self) -> tuple[Obligation, ...]:
         """The duties that come with a permission."""
-        return self.finding.obligations
+        return self.explanation.obligations

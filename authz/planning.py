@@ -1,8 +1,8 @@
-"""Plans of changes: from what a request wants, and the policy in force, to what is added and removed.
+"""Planning changes of a policy: from a request and the policy in force to the statements to add and to remove.
 
-A plan is made from the compiled policy in memory, which was verified. Whichever way a policy changes, the same is asked
-of it: that it keeps the limits, that its roles do not inherit themselves, that it names persons of its tenant as such,
-and that it locks no tenant out.
+A plan is made from the compiled policy in memory, which was verified. Every change must meet the same requirements: the
+policy stays within the limits, its roles do not inherit themselves, persons of its tenant are named without a prefix,
+and some person can still change the policy.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from linewarden.authz.administration import Change, check_tenant
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.growth import Ceiling, change_faults
 from linewarden.authz.lockout import require_change
-from linewarden.authz.roster import Entry, place_of
 from linewarden.authz.rules import Statement
 from linewarden.authz.snapshot import Snapshot
+from linewarden.authz.statement_list import NumberedStatement, parse_id
 from linewarden.authz.statements import parse_document, parse_statement
 from linewarden.authz.store.policy import StoredStatement
 
-#: Statements that one request may add and remove: what it writes holds up the answers of all others.
+#: Statements that one request may add and remove, because all answers of the tenant wait while they are written.
 MAX_CHANGED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who wants to change the policy of which tenant, and when. `allow_lockout` says that a lockout is meant."""
+    """A request to change a policy: tenant, person and time. `allow_lockout` permits a lockout."""
 
     tenant: str
     subject: str
@@ -34,10 +34,10 @@ class Request:
 
 
 def plan_file(request: Request, snapshot: Snapshot, text: str) -> Change:
-    """What makes the policy exactly that of a file.
+    """Plan the change that makes the statements of a file the whole policy.
 
     Raises:
-        PolicyInvalid: the file is wrong, or changes too much at once.
+        PolicyInvalid: the file is invalid, or changes more than MAX_CHANGED statements.
         PolicyLockout: no person could change the policy afterwards.
     """
     added: list[Statement] = []
@@ -49,23 +49,27 @@ def plan_file(request: Request, snapshot: Snapshot, text: str) -> Change:
         else:
             kept.add(id)
     left = len(snapshot.in_force) - len(kept)
-    removed = [one for one in paced(snapshot.in_force.roster) if one[0] not in kept] if left else []
+    removed = [numbered for numbered in paced(snapshot.in_force.statements) if numbered[0] not in kept] if left else []
     if len(added) + len(removed) > MAX_CHANGED:
-        raise PolicyInvalid((LineError(0, f"more than {MAX_CHANGED} statements change at once"),))
+        text = f"more than {MAX_CHANGED} statements change at once: make the change in several steps"
+        raise PolicyInvalid((LineError(0, text),))
     return _checked(request, snapshot, added, removed)
 
 
 def plan_amendment(
     request: Request, snapshot: Snapshot, ceiling: Ceiling, add: Sequence[str], remove: Sequence[str]
 ) -> Change:
-    """What adds and removes single statements. Costs what they touch. Lines count `add` first, then `remove`.
+    """Plan a change that adds and removes single statements. Its cost does not depend on the size of the policy.
+
+    The lines of errors count the statements of `add`, then those of `remove`.
 
     Raises:
-        PolicyInvalid: a statement is wrong, stands twice, is already there or is not there, or passes a limit.
+        PolicyInvalid: a statement is invalid, is given twice, is already in the policy, is to be removed but not in
+            the policy, or exceeds a limit.
         PolicyLockout: no person could change the policy afterwards.
     """
     statements = _parsed([*add, *remove])
-    added, removed = statements[: len(add)], _found(snapshot, statements, len(add))
+    added, removed = statements[: len(add)], _removed(snapshot, statements, len(add))
     after = snapshot.in_force.changed(_numbered(snapshot, added), removed)
     faults = change_faults(ceiling, snapshot.in_force, after, list(enumerate(added, 1)))
     if faults:
@@ -85,18 +89,18 @@ def _parsed(lines: Sequence[str]) -> list[Statement]:
     return statements
 
 
-def _found(snapshot: Snapshot, statements: Sequence[Statement], adds: int) -> list[Entry]:
-    """The statements to remove, beyond the first `adds`, with their ids."""
-    removed, errors, first = list[Entry](), list[LineError](), dict[str, int]()
+def _removed(snapshot: Snapshot, statements: Sequence[Statement], adds: int) -> list[NumberedStatement]:
+    """Return the statements after the first `adds`, which are to be removed, with their ids."""
+    removed, errors, first = list[NumberedStatement](), list[LineError](), dict[str, int]()
     for line, one in enumerate(statements, 1):
         id = snapshot.in_force.id_of(one)
-        # Added twice, a statement would still be in force after its removal.
+        # A statement that was added twice would still be in force after its removal.
         if first.setdefault(one.text, line) != line:
-            errors.append(LineError(line, f"the same statement as in line {first[one.text]}"))
+            errors.append(LineError(line, f"the same statement as in line {first[one.text]}: remove one of them"))
         elif line <= adds and id is not None:
-            errors.append(LineError(line, "the statement is already in the policy"))
+            errors.append(LineError(line, "the statement is already in the policy: do not add it"))
         elif line > adds and id is None:
-            errors.append(LineError(line, "the statement is not in the policy"))
+            errors.append(LineError(line, "the statement is not in the policy, so it cannot be removed"))
         elif id is not None:
             removed.append((id, one))
     if errors:
@@ -104,14 +108,16 @@ def _found(snapshot: Snapshot, statements: Sequence[Statement], adds: int) -> li
     return removed
 
 
-def _numbered(snapshot: Snapshot, added: Sequence[Statement]) -> list[Entry]:
+def _numbered(snapshot: Snapshot, added: Sequence[Statement]) -> list[NumberedStatement]:
     return [(f"{snapshot.revision + 1}.{ordinal}", one) for ordinal, one in enumerate(added, 1)]
 
 
-def _checked(request: Request, snapshot: Snapshot, added: Sequence[Statement], removed: Sequence[Entry]) -> Change:
+def _checked(
+    request: Request, snapshot: Snapshot, added: Sequence[Statement], removed: Sequence[NumberedStatement]
+) -> Change:
     check_tenant(request.tenant, added)
     if not request.allow_lockout:
         after = snapshot.changed(snapshot.revision + 1, b"", _numbered(snapshot, added), removed)
         require_change(after, request.tenant, request.now_us, request.subject)
-    stored = tuple(StoredStatement(*place_of(id), one.text) for id, one in removed)
+    stored = tuple(StoredStatement(*parse_id(id), one.text) for id, one in removed)
     return Change(snapshot.revision, snapshot.hash, tuple(added), stored)

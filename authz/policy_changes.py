@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from linewarden.audit.blocking import LOAD_TIMEOUT_S, LONG_TIMEOUT_S
 from linewarden.audit.directory import Directory, People
 from linewarden.audit.model import Guard
-from linewarden.audit.patience import LOAD_TIMEOUT_S, LONG_TIMEOUT_S
 from linewarden.audit.shares import Share
 from linewarden.authz.administration import Change, Recorded, record
 from linewarden.authz.authority import Authority, Draft, Refused

@@ -1,16 +1,17 @@
-"""Statements as they may stand in the log: persons by pseudonym, ids of single items left out to be sealed."""
+"""Statements as the log may state them: with pseudonyms for persons, and without the ids of single items."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import assert_never
 
 from linewarden.authz.rules import ROLE, Binding, Rule, Statement
+from linewarden.authz.scopes import ScopeKind
 
-_OWNER = "owner:"
-_ITEM = "id:"
+_OWNER = f"{ScopeKind.OWNER}:"
 
 
 def persons_of(statement: Statement) -> tuple[str, ...]:
-    """The persons that a statement names, as the policy knows them."""
+    """Return the persons that a statement names, by their names in the policy."""
     holder = statement.member if isinstance(statement, Binding) else statement.who
     named = () if holder.startswith(ROLE) else (holder,)
     if isinstance(statement, Binding):
@@ -19,19 +20,24 @@ def persons_of(statement: Statement) -> tuple[str, ...]:
 
 
 def pseudonymous(statement: Statement, pseudonym: Callable[[str], str]) -> tuple[str, tuple[str, ...]]:
-    """The text with pseudonyms in place of persons and numbers in place of items, and the ids of these items."""
+    """Return the text with pseudonyms for persons and numbers for items, and the ids of these items, to be sealed."""
     if isinstance(statement, Binding):
         return replace(statement, member=_holder(statement.member, pseudonym)).text, ()
     scopes: list[str] = []
     items: list[str] = []
     for scope in statement.scopes:
-        if scope.startswith(_OWNER):
-            scopes.append(_OWNER + pseudonym(scope.removeprefix(_OWNER)))
-        elif scope.startswith(_ITEM):
-            scopes.append(f"{_ITEM}{len(items)}")
-            items.append(scope.removeprefix(_ITEM))
-        else:
-            scopes.append(scope)
+        prefix, _, value = scope.partition(":")
+        # Each kind is named, so that a new kind cannot write a person's name into the log.
+        match kind := ScopeKind(prefix):
+            case ScopeKind.OWNER:
+                scopes.append(f"{kind}:{pseudonym(value)}")
+            case ScopeKind.ID:
+                scopes.append(f"{kind}:{len(items)}")
+                items.append(value)
+            case ScopeKind.ANY | ScopeKind.OWN | ScopeKind.QUEUE | ScopeKind.LABEL:
+                scopes.append(scope)
+            case _:
+                assert_never(kind)
     named: Rule = replace(statement, who=_holder(statement.who, pseudonym), scopes=tuple(scopes))
     return named.text, tuple(items)
 

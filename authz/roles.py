@@ -1,4 +1,4 @@
-"""The graph of roles: what a person's roles inherit."""
+"""The graph of roles and of the persons who have them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,11 +7,11 @@ from typing import Protocol
 from linewarden.authz.errors import LineError
 from linewarden.authz.rules import ROLE, Binding
 
-#: From a person to the farthest role lead at most this many bindings: as far as Casbin's role manager looks.
+#: Most bindings from a person to a role. Casbin's role manager follows no more.
 MAX_LINKS = 9
 
-ROLE_LOOPS = "the role inherits itself, directly or by other roles"
-TOO_MANY_IN_A_ROW = f"more than {MAX_LINKS - 1} roles inherit one another in a row"
+ROLE_LOOPS = "the role inherits itself, directly or through other roles: remove one of these bindings"
+TOO_MANY_IN_A_ROW = f"more than {MAX_LINKS - 1} roles inherit one another in a row: bind some of them directly"
 
 _Link = tuple[int, str, str]
 
@@ -20,11 +20,11 @@ class Links(Protocol):
     """The roles that persons and roles have directly."""
 
     def get(self, member: str, default: tuple[str, ...], /) -> Sequence[str]:
-        """The roles of one member, or the default."""
+        """Return the roles of one member, or the default."""
 
 
 def paths_from(holder: str, links: Links) -> dict[str, tuple[str, ...]]:
-    """The holder and every role it has, nearest first, each with the shortest way to it."""
+    """Return the holder and every role that it has, nearest first, each with the shortest path to it."""
     paths: dict[str, tuple[str, ...]] = {holder: (holder,)}
     reached = [holder]
     for _ in range(MAX_LINKS):
@@ -41,32 +41,32 @@ def paths_from(holder: str, links: Links) -> dict[str, tuple[str, ...]]:
 
 
 def reached(holder: str, links: Links, most: int) -> list[str]:
-    """The holder and every role it has, nearest first. Of more than `most` the first ones: there are too many."""
+    """Return the holder and every role that it has, nearest first; the first `most` if there are more."""
     seen = {holder}
-    found = [holder]
-    for member in found:  # grows while it is read
+    holders = [holder]
+    for member in holders:  # grows while it is read
         for role in links.get(member, ()):
             if role not in seen:
                 seen.add(role)
-                found.append(role)
-        if len(found) >= most:
-            return found[:most]
-    return found
+                holders.append(role)
+        if len(holders) >= most:
+            return holders[:most]
+    return holders
 
 
 def role_faults(bindings: Iterable[tuple[int, Binding]]) -> list[LineError]:
-    """What is wrong with bindings, given with their lines: a role that inherits itself, or inherits too deeply."""
+    """Return the errors in bindings: roles that inherit themselves, or through too many roles."""
     links = [(line, one.member, one.role) for line, one in bindings if one.member.startswith(ROLE)]
     depth, open_links = _depths(links)
     looped = _inner(open_links)
     faults = [LineError(line, ROLE_LOOPS) for line, _, _ in looped]
-    # Only the first link beyond the limit is named, not all that follow from it. A person is one link from its roles.
+    # Only the first link beyond the limit is named, not the links that follow. A person is one link from its roles.
     faults += [LineError(line, TOO_MANY_IN_A_ROW) for line, _, role in links if depth.get(role) == MAX_LINKS - 1]
     return faults
 
 
 def _depths(links: Sequence[_Link]) -> tuple[dict[str, int], list[_Link]]:
-    """How many links lead on from each role; and the links in or before a loop, where there is no such number."""
+    """Return the length of the longest chain from each role, and the links in or before a loop, which has no length."""
     members = defaultdict(list)
     for _, member, role in links:
         members[role].append(member)
@@ -83,7 +83,7 @@ def _depths(links: Sequence[_Link]) -> tuple[dict[str, int], list[_Link]]:
 
 
 def _inner(links: list[_Link]) -> list[_Link]:
-    """The links that are left when members nobody leads to are taken away, again and again."""
+    """Return the links that remain after repeatedly removing all links from members without an incoming link."""
     incoming = Counter(role for _, _, role in links)
     outgoing = defaultdict(list)
     for _, member, role in links:

@@ -1,12 +1,12 @@
-"""Statements: rules and role bindings, each with one canonical spelling.
+"""Statements: rules and role bindings, each with one canonical text.
 
     bind   WHO ROLE                                                   the person or role has that role
     allow  WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]     matching gives the permission, with duties
-    deny   WHO VERBS TYPES SCOPES [if CONDITION]...                   matching refuses, whatever is allowed elsewhere
+    deny   WHO VERBS TYPES SCOPES [if CONDITION]...                   matching refuses, even if another rule allows
 
-WHO is `role:NAME` or a person: a name of this tenant, or `//TENANT/NAME` of another. There is no word for everybody: a
-rule for all is a rule for a role all have. VERBS and TYPES are lists or `*`; a rule speaks of the pairings that fit,
-and a verb or type named for nothing is an error. Several conditions must all hold.
+WHO is `role:NAME` or a person: a name of this tenant, or `//TENANT/NAME` of another. There is no word for all persons:
+a rule for all persons is a rule for a role that all have. VERBS and TYPES are lists or `*`. A rule is about the
+pairings that are valid; a verb or type without a valid pairing is an error. Several conditions must all hold.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from sys import intern
 from typing import TypeVar
 
 from linewarden.authz.conditions import Conditions, parse_conditions
+from linewarden.authz.lexer import Malformed, spelled, too_long, words
 from linewarden.authz.model import VERBS_OF, Effect, Obligation, ResourceType, Verb
 from linewarden.authz.scopes import parse_scopes, scopes_text
-from linewarden.authz.words import Refused, spelled, too_long, words
 
 ROLE = "role:"
 FOREIGN = "//"
@@ -36,14 +36,14 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The person or role `member` has the role `role`, and all that role has."""
+    """A role binding: the person or role `member` has the role `role` and every role that it has."""
 
     member: str
     role: str
 
     @property
     def text(self) -> str:
-        """The canonical spelling."""
+        """The canonical text."""
         return f"bind {spelled(self.member)} {self.role}"
 
     @property
@@ -54,7 +54,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The verbs and types a rule names, and the pairings of them that fit. Rules share it."""
+    """The verbs and types that a rule names, and the valid pairings of them. Rules share it."""
 
     verbs: tuple[Verb, ...]
     types: tuple[ResourceType, ...]
@@ -64,7 +64,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may, or may not, do what with which items, if what is the case, and with which duties."""
+    """A rule: holder, verbs, types and scopes of items, conditions, and the duties of a permission."""
 
     effect: Effect
     who: str
@@ -75,7 +75,7 @@ class Rule:
 
     @property
     def text(self) -> str:
-        """The canonical spelling."""
+        """The canonical text."""
         text = f"{self.effect} {spelled(self.who)} {self.reach.text} {scopes_text(self.scopes)}"
         for condition in self.conditions:
             text += f" if {condition.text}"
@@ -91,10 +91,10 @@ Statement = Rule | Binding
 
 
 def statement_of(fields: Sequence[str]) -> Statement:
-    """The statement that the fields of a line make.
+    """Parse the fields of a line.
 
     Raises:
-        Refused: they make none.
+        Malformed: the fields are not a valid statement.
     """
     match fields:
         case ("allow" | "deny" as effect, who, verbs, types, scopes, *rest):
@@ -104,33 +104,35 @@ def statement_of(fields: Sequence[str]) -> Statement:
         case ("bind", member, role):
             return Binding(_holder(member), _role(role))
         case ("bind", *_):
-            raise Refused("a binding is written: bind WHO ROLE")
+            raise Malformed("the binding is incomplete or too long: write bind WHO ROLE")
         case ("allow" | "deny", *_):
-            raise Refused("a rule is written: allow|deny WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]")
-    raise Refused("a statement begins with bind, allow or deny")
+            raise Malformed(
+                "the rule is incomplete: write allow|deny WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]"
+            )
+    raise Malformed("unknown statement: begin it with bind, allow or deny")
 
 
 def _holder(field: str) -> str:
-    found = words(field)
-    if len(found) != 1:
-        raise Refused("one person or role only; a name with a comma must be quoted")
-    (name,) = found
+    names = words(field)
+    if len(names) != 1:
+        raise Malformed("more than one person or role: write one statement for each, and quote a name with a comma")
+    (name,) = names
     if name.startswith(ROLE):
         return _role(name)
     if name.startswith(FOREIGN) and not _FOREIGN.fullmatch(name):
-        raise Refused("a person of another tenant is written //TENANT/NAME")
+        raise Malformed("the name of a person of another tenant is invalid: write //TENANT/NAME")
     if name == "*":
-        raise Refused("there is no word for everybody: bind a role to all it concerns")
+        raise Malformed("there is no word for all persons: bind them to a role and name that")
     if ":" in name and name.lower().startswith(ROLE):
-        raise Refused("`role:` is written in small letters")
+        raise Malformed("`role:` must be written in small letters")
     if too_long(name, _MAX_PERSON_BYTES):
-        raise Refused(f"the name of a person is longer than {_MAX_PERSON_BYTES} bytes")
+        raise Malformed(f"the name of a person is longer than {_MAX_PERSON_BYTES} bytes: use a shorter one")
     return intern(name)
 
 
 def _role(name: str) -> str:
     if not _ROLE.fullmatch(name):
-        raise Refused("a role is written role:NAME, with up to 64 letters, digits, `.`, `_` and `-`")
+        raise Malformed("the role is invalid: write role:NAME, with up to 64 letters, digits, `.`, `_` and `-`")
     return intern(name)
 
 
@@ -139,20 +141,22 @@ def _reach(verbs_field: str, types_field: str) -> Reach:
     verbs, types = _listed(verbs_field, Verb, "verb"), _listed(types_field, ResourceType, "type")
     pairs = frozenset((one, verb) for one in types for verb in verbs if verb in VERBS_OF[one])
     if verbs_field != "*" and len({verb for _, verb in pairs}) != len(verbs):
-        raise Refused("a verb fits none of the types")
+        raise Malformed("a verb is valid for none of the types: remove it or add a type")
     if types_field != "*" and len({one for one, _ in pairs}) != len(types):
-        raise Refused("a type is fit by none of the verbs")
+        raise Malformed("none of the verbs is valid for one of the types: remove the type or add a verb")
     return Reach(verbs, types, pairs, f"{_list_text(verbs, Verb)} {_list_text(types, ResourceType)}")
 
 
 def _extras(effect: str, rest: Sequence[str]) -> tuple[Conditions, tuple[Obligation, ...]]:
     obligations: tuple[Obligation, ...] = ()
     if len(rest) > 1 and rest[-2] == "then":
-        obligations, rest = _listed(rest[-1], Obligation, "duty"), rest[:-2]
+        obligations, rest = _listed(rest[-1], Obligation, "obligation"), rest[:-2]
         if effect == Effect.DENY:
-            raise Refused("a refusal has no duties")
+            raise Malformed("a deny rule has no duties: remove `then` and the words after it")
     if len(rest) % 2 or any(word != "if" for word in rest[::2]):
-        raise Refused("after the scopes stand `if CONDITION`, as often as needed, and at last `then DUTIES`")
+        raise Malformed(
+            "unexpected words after the scopes: write `if CONDITION`, as often as needed, and then `then DUTIES`"
+        )
     return parse_conditions(tuple(rest[1::2])), obligations
 
 
@@ -160,14 +164,15 @@ def _extras(effect: str, rest: Sequence[str]) -> tuple[Conditions, tuple[Obligat
 def _listed(field: str, kind: type[_Word], noun: str) -> tuple[_Word, ...]:
     if field == "*" and kind is not Obligation:
         return tuple(kind)
-    found = words(field)
-    for word in found:
+    listed = words(field)
+    for word in listed:
         if word not in kind.__members__.values():
             close = get_close_matches(word[:64], kind, 1)
-            raise Refused(f"not a {noun}" + (f"; did you mean {close[0]}?" if close else ""))
-    if len(set(found)) != len(found):
-        raise Refused(f"a {noun} stands twice")
-    return tuple(one for one in kind if one in found)
+            advice = f"did you mean {close[0]}?" if close else f"write one of the {noun}s that the reference lists"
+            raise Malformed(f"unknown {noun}: {advice}")
+    if len(set(listed)) != len(listed):
+        raise Malformed(f"{noun} given twice: remove one")
+    return tuple(one for one in kind if one in listed)
 
 
 def _list_text(listed: tuple[_Word, ...], kind: type[_Word]) -> str:

@@ -1,37 +1,52 @@
-"""Scopes: which items of a type a rule speaks of.
+"""Scopes: the items of a type that a rule is about.
 
     any           every item
-    own           items owned by the person who asks; an item without owner is nobody's own
+    own           items owned by the person who asks; an item without owner is no person's own
     id:X          the item with that id
     owner:X       items of that owner
     queue:X       items of that queue
     label:K=V     items that carry that label
 
-A scope is equality on one attribute. So it can be looked up, listed, and turned into a filter, and `Item.scopes`, the
-scopes an item lies in, is a handful of texts.
+A scope is an equality on one attribute. So it can be looked up, listed, and turned into a filter. The scopes of an item
+(`Item.scopes`) are a few texts.
 """
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from linewarden.authz.lexer import Malformed, spelled, too_long, words
 from linewarden.authz.model import Resource, ResourceType
-from linewarden.authz.words import Refused, spelled, too_long, words
 
-ANY = "any"
-OWN = "own"
 
-_MAX_BYTES: Mapping[str, int] = MappingProxyType({"id": 512, "owner": 400, "queue": 128, "label": 193})
-#: Longer lists are not kept by the parser: a cache of them would hold what policies of long ago said.
+class ScopeKind(StrEnum):
+    """The kind of a scope: the text before its colon."""
+
+    ANY = "any"
+    OWN = "own"
+    ID = "id"
+    OWNER = "owner"
+    QUEUE = "queue"
+    LABEL = "label"
+
+
+ANY = ScopeKind.ANY.value
+OWN = ScopeKind.OWN.value
+
+_MAX_BYTES: Mapping[str, int] = MappingProxyType(
+    {ScopeKind.ID: 512, ScopeKind.OWNER: 400, ScopeKind.QUEUE: 128, ScopeKind.LABEL: 193}
+)
+#: The parser does not cache longer lists, because a cache of them would keep policies that are no longer in force.
 _CACHED_LENGTH = 128
 
 _LABEL = re.compile(r"[a-z0-9._-]{1,64}=.+", re.DOTALL)
 
 
 class Item(NamedTuple):
-    """A resource as one person sees it: `scopes` are the scopes it lies in."""
+    """A resource as one person sees it. `scopes` are the scopes that contain it."""
 
     type: ResourceType
     scopes: tuple[str, ...]
@@ -39,10 +54,10 @@ class Item(NamedTuple):
 
 
 def item_of(resource: Resource, subject: str) -> Item:
-    """The resource with its scopes.
+    """Return the resource with its scopes.
 
     Raises:
-        ValueError: a label's key holds `=`, so that two labels could be taken for each other.
+        ValueError: the key of a label has `=` in it, so that two labels could be confused.
     """
     scopes = [ANY, f"id:{resource.id}"]
     if resource.owner:
@@ -57,28 +72,28 @@ def item_of(resource: Resource, subject: str) -> Item:
 
 
 def parse_scopes(field: str) -> tuple[str, ...]:
-    """The scopes of a rule, sorted.
+    """Parse the scopes of a rule; the result is sorted.
 
     Raises:
-        Refused: one of them is none, is too long, or stands beside another that says the same.
+        Malformed: a scope is invalid, is too long, is given twice, or is redundant beside `any`.
     """
     return _parsed(field) if len(field) <= _CACHED_LENGTH else _parsed.__wrapped__(field)
 
 
 @lru_cache(4096)
 def _parsed(field: str) -> tuple[str, ...]:
-    found = words(field)
-    for scope in found:
+    scopes = words(field)
+    for scope in scopes:
         _check(scope)
-    if len(set(found)) != len(found):
-        raise Refused("a scope stands twice")
-    if ANY in found and len(found) > 1:
-        raise Refused("`any` leaves nothing to the other scopes")
-    return tuple(sorted(found))
+    if len(set(scopes)) != len(scopes):
+        raise Malformed("a scope is given twice: remove one")
+    if ANY in scopes and len(scopes) > 1:
+        raise Malformed("`any` includes the other scopes: remove it or them")
+    return tuple(sorted(scopes))
 
 
 def scopes_text(scopes: tuple[str, ...]) -> str:
-    """The scopes as they are written in a policy file."""
+    """Return the scopes as a policy file writes them."""
     return _text(scopes) if len(scopes) == 1 else _text.__wrapped__(scopes)
 
 
@@ -92,14 +107,14 @@ def _check(scope: str) -> None:
         return
     kind, _, value = scope.partition(":")
     if kind not in _MAX_BYTES:
-        raise Refused("not a scope: any, own, id:X, owner:X, queue:X or label:K=V")
+        raise Malformed("unknown scope: write any, own, id:X, owner:X, queue:X or label:K=V")
     if not value or too_long(value, _MAX_BYTES[kind]):
-        raise Refused(f"the value of a scope `{kind}:` is empty or longer than {_MAX_BYTES[kind]} bytes")
+        raise Malformed(f"the value of a scope `{kind}:` is empty or longer than {_MAX_BYTES[kind]} bytes: change it")
     if kind == "label" and not _LABEL.fullmatch(value):
-        raise Refused("a label is written label:key=value, with a key of a-z, 0-9, `.`, `_` and `-`")
+        raise Malformed("the label is invalid: write label:key=value, with a key of a-z, 0-9, `.`, `_` and `-`")
 
 
 def _label_scopes(labels: Mapping[str, str]) -> list[str]:
     if any("=" in key for key in labels):
-        raise ValueError("the key of a label holds `=`")
+        raise ValueError("the key of a label has `=` in it: remove it from the key")
     return [f"label:{key}={value}" for key, value in labels.items() if value]

@@ -1,4 +1,4 @@
-"""Deciding accesses and recording them, in one step: no decision leaves here that is not in the log."""
+"""Deciding and recording accesses in one step. No decision is returned before it is in the log."""
 
 import asyncio
 import time
@@ -12,17 +12,17 @@ from linewarden.audit.errors import PersonsMet
 from linewarden.audit.keyring import Person
 from linewarden.audit.model import Guard, Unit, id_text
 from linewarden.audit.retry import repeat_while
-from linewarden.authz.kept import Kept
-from linewarden.authz.model import Context, Decision, Effect, Finding, Obligation, Reason, Resource, Verb
+from linewarden.authz.model import Context, Decision, Effect, Explanation, Obligation, Reason, Resource, Verb
 from linewarden.authz.policies import Policies
+from linewarden.authz.renderings import MemoizedRendering
 from linewarden.authz.snapshot import Long, Snapshot
 
 
 class Call(NamedTuple):
-    """Who asks, for whom, about which tenant.
+    """The caller, the person and the tenant of a request.
 
-    `subject` is the person as the policy knows it; `caller_guard` is the revision of the keys under which the caller
-    was authenticated. `kind` and `extra` are for records that say more than the decision, such as a read of the log.
+    `subject` is the person's name in the policy. `caller_guard` is the revision of the keys under which the caller was
+    authenticated. `kind` and `extra` are for records with more than the decision, such as a read of the log.
     """
 
     log: int
@@ -36,7 +36,7 @@ class Call(NamedTuple):
 
 
 class Access(NamedTuple):
-    """One access asked about. `parties` are further data subjects; `foreign` is an item of another tenant."""
+    """One requested access. `parties` are further data subjects. `foreign` marks an item of another tenant."""
 
     verb: Verb
     resource: Resource
@@ -45,7 +45,7 @@ class Access(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """The decisions of one call, in order, with the id each has in the log, and the policy they were made under."""
+    """The decisions of one call in order, each with its id in the log, and the policy under which they were made."""
 
     decisions: tuple[Decision, ...]
     ids: tuple[str, ...]
@@ -54,9 +54,9 @@ class Answers(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Decisions without ids, their entries, each with the number of its items, and the persons they name.
+    """Decisions without ids; their entries, each with the number of its items; and the persons that they name.
 
-    The entries are appended by `Directory.append`, with these persons.
+    `Directory.append` appends the entries, with these persons.
     """
 
     answers: Answers
@@ -69,7 +69,7 @@ class Prepared(NamedTuple):
         return tuple([data for data, _ in self.entries])
 
 
-_FOREIGN = Decision(Finding(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT))
+_FOREIGN = Decision(Explanation(Effect.DENY, Reason.RESOURCE_OF_OTHER_TENANT))
 
 
 #: How long one call decides before it lets others have a turn, seconds.
@@ -77,17 +77,17 @@ _TURN_S = 0.005
 
 
 class AccessControl:
-    """Decides and records."""
+    """The service that decides accesses and records the decisions."""
 
     def __init__(self, policies: Policies, directory: Directory) -> None:
         self._policies = policies
         self._directory = directory
 
     async def check(self, call: Call, accesses: Sequence[Access]) -> Answers:
-        """Decide the accesses under one policy; the record is durable when this returns.
+        """Decide the accesses under one policy. The record is durable when this returns.
 
         Raises:
-            RevisionMoved: policy or keys changed meanwhile; renew both and ask again. Nothing was recorded.
+            RevisionMoved: policy or keys changed meanwhile. Nothing was recorded; refresh both and call again.
             LogUnavailable: the record could not be made durable in time.
         """
         # A unit of another request introduces the same persons first, at times: then they are known.
@@ -101,9 +101,9 @@ class AccessControl:
         return Answers(answers.decisions, _ids(first, entries), answers.revision, answers.policy_hash)
 
     async def prepare(self, call: Call, accesses: Sequence[Access], among: People = NO_PEOPLE) -> Prepared:
-        """Decide the accesses and encode their record, for callers that append it together with something else.
+        """Decide the accesses and encode their record, for callers that append it together with other entries.
 
-        `among` are persons met before for the same unit.
+        `among` are the persons that the same append names already.
 
         Raises:
             PersonsTooMany, PersonsTooFast: see `Directory.meet`.
@@ -145,7 +145,7 @@ def _names(call: Call, accesses: Sequence[Access]) -> list[str]:
 
 
 async def _decide_all(snapshot: Snapshot, call: Call, accesses: Sequence[Access]) -> tuple[Decision, ...]:
-    """All decisions of a call under one snapshot; others get their turn when it takes long."""
+    """Return all decisions of a call under one snapshot. Yields to other tasks when it takes long."""
     decisions: list[Decision] = []
     turn = time.monotonic()
     for access in accesses:
@@ -160,7 +160,7 @@ async def _decide_all(snapshot: Snapshot, call: Call, accesses: Sequence[Access]
 
 
 async def _in_turns(work: Long) -> Decision:
-    """The decision that long work leads to; others get their turn between its steps."""
+    """Run a long decision to its end. Yields to other tasks between its steps."""
     while True:
         try:
             next(work)
@@ -208,28 +208,28 @@ def _item(access: Access, decision: Decision, persons: Mapping[str, Person]) -> 
         attributes["foreign"] = True
     return AccessItem(
         access.verb, resource.type, resource.id, persons[resource.owner or NOBODY], bool(resource.owner),
-        _recorded(decision.finding), attributes,
+        _recorded(decision.explanation), attributes,
     )  # fmt: skip
 
 
-def _record(finding: Finding) -> dict[str, Any]:
-    """A finding as it stands in an entry."""
-    record: dict[str, Any] = {"effect": finding.effect, "reason": finding.reason}
-    if finding.matched:
-        # The way to a rule begins with the person, whose name has no place here.
-        record["rules"] = [{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in finding.matched]
-    if finding.failed:
-        record["failed"] = [[one.rule_id, one.condition, one.error] for one in finding.failed]
-    if finding.more_matched:
-        record["more_rules"] = finding.more_matched
-    if finding.more_failed:
-        record["more_failed"] = finding.more_failed
-    if finding.obligations:
-        record["obligations"] = finding.obligations
+def _record(explanation: Explanation) -> dict[str, Any]:
+    """Return an explanation as it stands in an entry."""
+    record: dict[str, Any] = {"effect": explanation.effect, "reason": explanation.reason}
+    if explanation.matched:
+        # The path to a rule begins with the person, whose name must not be in the entry.
+        record["rules"] = [{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in explanation.matched]
+    if explanation.failed:
+        record["failed"] = [[one.rule_id, one.condition, one.error] for one in explanation.failed]
+    if explanation.more_matched:
+        record["more_rules"] = explanation.more_matched
+    if explanation.more_failed:
+        record["more_failed"] = explanation.more_failed
+    if explanation.obligations:
+        record["obligations"] = explanation.obligations
     return record
 
 
-_recorded = Kept(_record)
+_recorded = MemoizedRendering(_record)
 
 
 def _ids(first: int, entries: Sequence[tuple[bytes, int]]) -> tuple[str, ...]:
@@ -239,5 +239,5 @@ def _ids(first: int, entries: Sequence[tuple[bytes, int]]) -> tuple[str, ...]:
 
 
 def masks_numbers(decision: Decision) -> bool:
-    """Whether the permission comes with the duty to keep names and numbers back."""
+    """Return whether the permission requires that names and numbers are masked."""
     return Obligation.MASK_NUMBERS in decision.obligations

@@ -1,59 +1,59 @@
-"""A policy compiled for one revision: immutable, read by many threads without a lock, swapped by reference.
+"""A policy compiled for one revision: immutable, read by many threads without a lock, replaced by reference.
 
-A decision looks up the rules that can matter (`index`), lets Casbin's matcher select them and Casbin's effector judge
-the whole (`judge`), and says why (`findings`). What the snapshots of a process remember is bounded in bytes over all of
-them (`Budget`), and of persons that a policy does not know they remember nothing.
+A decision looks up the rules that can matter (`index`), selects them with Casbin's matcher, combines them with Casbin's
+effector (`casbin_model`), and explains the result (`explanations`). All snapshots of a process share one bound of bytes
+for their caches (`Budget`). Nothing is cached about persons that the policy does not name.
 """
 
 from collections.abc import Generator, Iterable, Mapping
 from typing import Self
 
 from linewarden.audit.cache import Budget, Cache
-from linewarden.authz.findings import Findings
+from linewarden.authz.candidates import CandidateRules
+from linewarden.authz.casbin_model import DOMAIN, compiled_model
+from linewarden.authz.explanations import ExplanationBuilder
 from linewarden.authz.in_force import InForce
 from linewarden.authz.index import Candidate
-from linewarden.authz.judge import DOMAIN, judge
-from linewarden.authz.memo import FindingMemo, Sight
-from linewarden.authz.model import Context, Decision, Effect, Finding, Reason, Resource, ResourceType, Verb
+from linewarden.authz.memo import ExplanationMemo, Observation
+from linewarden.authz.model import Context, Decision, Effect, Explanation, Reason, Resource, ResourceType, Verb
 from linewarden.authz.roles import paths_from
 from linewarden.authz.rules import FOREIGN, ROLE, Statement
 from linewarden.authz.scopes import Item, item_of
-from linewarden.authz.selection import Selection
 
-#: What the snapshots of a process remember of persons, rules and findings, bytes.
+#: Most bytes of all caches of the snapshots of a process: persons, rules and explanations.
 REMEMBERED_BYTES = 32 * 1024 * 1024
 
-#: Rules that are judged at a stretch: more are judged in turns, so that others are answered in between.
+#: Rules that are evaluated without a pause. More are evaluated in turns, so that other requests are answered between.
 TURN = 1024
 
-#: A person with no more roles meets so few rules at once that they are not counted before they are gathered.
+#: The rules of a person with up to so many roles are so few that they need not be counted first.
 _FEW_ROLES = 16
 
 _PATH_BYTES = 250
 
-_NO_RULE = Decision(Finding(Effect.DENY, Reason.NO_MATCHING_RULE))
-_STRANGER = Decision(Finding(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT))
+_NO_RULE = Decision(Explanation(Effect.DENY, Reason.NO_MATCHING_RULE))
+_STRANGER = Decision(Explanation(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT))
 
-#: A person with all its roles and the way to each.
+#: A person and all its roles, with the path to each.
 Paths = Mapping[str, tuple[str, ...]]
 
-#: The steps of a long decision; the decision is what it returns.
+#: The steps of a long decision. The generator returns the decision.
 Long = Generator[None, None, Decision]
 
 _Request = tuple[str, str, Item, Verb, Context]
 
 
 class Snapshot:
-    """The rules and role bindings in force at `revision`. `hash` is that of the revision."""
+    """The rules and role bindings in force at `revision`, which has the hash `hash`."""
 
     __slots__ = (
         "_budget",
-        "_judge",
+        "_candidates",
         "_memos",
+        "_model",
         "_persons",
         "_roles",
-        "_selections",
-        "_shelves",
+        "_rules",
         "hash",
         "in_force",
         "revision",
@@ -63,21 +63,22 @@ class Snapshot:
         self.revision = revision
         self.hash = hash
         self.in_force = in_force
-        self._shelves = in_force.shelves
+        self._rules = in_force.rules
         self._roles = in_force.roles
-        self._judge = judge()
+        self._model = compiled_model()
         self._budget = budget
         self._persons: Cache[str, Paths] = Cache(budget)
-        self._selections: Cache[tuple[str, ResourceType, Verb], Selection] = Cache(budget)
-        self._memos: Cache[tuple[Selection, tuple[str, ...]], FindingMemo] = Cache(budget)
+        self._candidates: Cache[tuple[str, ResourceType, Verb], CandidateRules] = Cache(budget)
+        self._memos: Cache[tuple[CandidateRules, tuple[str, ...]], ExplanationMemo] = Cache(budget)
 
     @classmethod
     def compile(
         cls, revision: int, hash: bytes, statements: Iterable[tuple[str, Statement]], budget: Budget | None = None
     ) -> Self:
-        """The snapshot of the statements, each with the id that decisions refer to it by.
+        """Compile statements, each with the id by which decisions refer to it.
 
-        It shares `budget` with the snapshots that it changes into; without one they have their own.
+        The snapshot and all snapshots made from it by `changed` share `budget`. By default they have a budget of their
+        own.
         """
         return cls(0, b"", InForce(), budget or Budget(REMEMBERED_BYTES)).changed(revision, hash, statements, ())
 
@@ -88,15 +89,15 @@ class Snapshot:
         added: Iterable[tuple[str, Statement]],
         removed: Iterable[tuple[str, Statement]],
     ) -> Self:
-        """The snapshot after a change. Costs what changed.
+        """Return the snapshot after a change. The cost depends on the change, not on the size of the policy.
 
         Raises:
-            PolicyDiverged: a statement to remove is not there.
+            PolicyDiverged: a statement to remove is not in force.
         """
         return type(self)(revision, hash, self.in_force.changed(added, removed), self._budget)
 
     def decide(self, subject: str, verb: Verb, resource: Resource, context: Context) -> Decision:
-        """The answer to one access, with the rules that matched and the conditions that kept others from matching.
+        """Decide one access and explain the decision.
 
         Raises:
             ValueError: a label of the resource has `=` in its key.
@@ -105,88 +106,91 @@ class Snapshot:
         return answer if isinstance(answer, Decision) else finished(answer)
 
     def ask(self, subject: str, verb: Verb, resource: Resource, context: Context) -> "Decision | Long":
-        """The answer to one access, or the work that leads to it in short turns, if it is long.
+        """Decide one access. If that takes long, return the work as a generator of short steps.
 
         Raises:
             ValueError: a label of the resource has `=` in its key.
         """
         item = item_of(resource, subject)
-        selection = self._selected(subject, verb, item.type)
-        hits = selection.hits(item.scopes) if selection is not None else ()
-        if not hits or selection is None:
+        rules = self._candidate_rules(subject, verb, item.type)
+        hits = rules.hits(item.scopes) if rules is not None else ()
+        if not hits or rules is None:
             stranger = subject.startswith(FOREIGN) and self._person(subject) is None
             return _STRANGER if stranger else _NO_RULE
-        memo = self._memos.get((selection, hits))
+        memo = self._memos.get((rules, hits))
         if memo is None:
             request = (subject, DOMAIN, item, verb, context)
-            if len(selection.paths) > _FEW_ROLES and selection.count(hits) > TURN:
-                return self._work(selection, hits, request)
-            memo = self._memo(selection, hits, request)
-        circumstances, until_us, comparable = sight = memo.look(resource, context)
-        finding = memo.finding(circumstances) if comparable else None
-        if finding is None:
+            if len(rules.paths) > _FEW_ROLES and rules.count(hits) > TURN:
+                return self._work(rules, hits, request)
+            memo = self._memo(rules, hits, request)
+        circumstances, until_us, comparable = observation = memo.look(resource, context)
+        explanation = memo.explanation(circumstances) if comparable else None
+        if explanation is None:
             if len(memo.candidates) > TURN:
-                return self._judge_in_turns(selection, hits, memo, sight)
-            findings = Findings(memo.seen(circumstances))
-            findings.add(memo.candidates)
-            finding = findings.finding(self._judge)
+                return self._explain_in_turns(rules, hits, memo, observation)
+            builder = ExplanationBuilder(memo.seen(circumstances))
+            builder.add(memo.candidates)
+            explanation = builder.build(self._model)
             if comparable:
-                memo.remember(circumstances, finding)
-                self._memos.put((selection, hits), memo, memo.cost)
-        return Decision(finding, until_us)
+                memo.remember(circumstances, explanation)
+                self._memos.put((rules, hits), memo, memo.cost)
+        return Decision(explanation, until_us)
 
-    def _work(self, selection: Selection, hits: tuple[str, ...], request: _Request) -> "Long":
-        """Gather the rules, then judge them."""
-        memo = self._memo(selection, hits, request)
+    def _work(self, rules: CandidateRules, hits: tuple[str, ...], request: _Request) -> "Long":
+        """Gather the rules, then evaluate them."""
+        memo = self._memo(rules, hits, request)
         yield
         _, _, item, _, context = request
-        return (yield from self._judge_in_turns(selection, hits, memo, memo.look(item.resource, context)))
+        return (yield from self._explain_in_turns(rules, hits, memo, memo.look(item.resource, context)))
 
-    def _judge_in_turns(self, selection: Selection, hits: tuple[str, ...], memo: FindingMemo, sight: Sight) -> "Long":
-        circumstances, until_us, comparable = sight
-        findings = Findings(memo.seen(circumstances))
+    def _explain_in_turns(
+        self, rules: CandidateRules, hits: tuple[str, ...], memo: ExplanationMemo, observation: Observation
+    ) -> "Long":
+        circumstances, until_us, comparable = observation
+        builder = ExplanationBuilder(memo.seen(circumstances))
         for start in range(0, len(memo.candidates), TURN):
-            findings.add(memo.candidates[start : start + TURN])
+            builder.add(memo.candidates[start : start + TURN])
             yield
-        finding = findings.finding(self._judge)
+        explanation = builder.build(self._model)
         if comparable:
-            memo.remember(circumstances, finding)
-            self._memos.put((selection, hits), memo, memo.cost)
-        return Decision(finding, until_us)
+            memo.remember(circumstances, explanation)
+            self._memos.put((rules, hits), memo, memo.cost)
+        return Decision(explanation, until_us)
 
-    def _memo(self, selection: Selection, hits: tuple[str, ...], request: _Request) -> FindingMemo:
-        """The rules that can matter, as far as Casbin lets them match if their conditions hold."""
-        found = selection.at(hits)
-        if len(found) == 1:
-            return FindingMemo(found if self._selects(selection, request, found[0]) else ())
-        asked: dict[tuple[str, str], bool] = {}
-        for one in found:
-            if (one.rule.who, one.scope) not in asked:
-                asked[one.rule.who, one.scope] = self._selects(selection, request, one)
-        return FindingMemo([one for one in found if asked[one.rule.who, one.scope]])
+    def _memo(self, rules: CandidateRules, hits: tuple[str, ...], request: _Request) -> ExplanationMemo:
+        """Return the memo of the rules that match according to Casbin if their conditions hold."""
+        candidates = rules.at(hits)
+        if len(candidates) == 1:
+            return ExplanationMemo(candidates if self._selects(rules, request, candidates[0]) else ())
+        selected: dict[tuple[str, str], bool] = {}
+        for candidate in candidates:
+            key = candidate.rule.who, candidate.scope
+            if key not in selected:
+                selected[key] = self._selects(rules, request, candidate)
+        return ExplanationMemo([one for one in candidates if selected[one.rule.who, one.scope]])
 
-    def _selects(self, selection: Selection, request: _Request, one: Candidate) -> bool:
+    def _selects(self, rules: CandidateRules, request: _Request, candidate: Candidate) -> bool:
         _, _, item, verb, _ = request
-        rule = one.rule
-        row = (rule.who, DOMAIN, item.type, one.scope, verb, (), rule.effect)
-        return self._judge.selects(selection.has, *request, *row)
+        rule = candidate.rule
+        row = (rule.who, DOMAIN, item.type, candidate.scope, verb, (), rule.effect)
+        return self._model.selects(rules.has, *request, *row)
 
-    def _selected(self, subject: str, verb: Verb, kind: ResourceType) -> Selection | None:
-        found = self._selections.get((subject, kind, verb))
-        if found is None:
+    def _candidate_rules(self, subject: str, verb: Verb, kind: ResourceType) -> CandidateRules | None:
+        rules = self._candidates.get((subject, kind, verb))
+        if rules is None:
             paths = self._person(subject)
             if paths is None:
                 return None
-            found = Selection(self._shelves, paths, (kind, verb))
-            self._selections.put((subject, kind, verb), found, found.cost + len(subject))
-        return found
+            rules = CandidateRules(self._rules, paths, (kind, verb))
+            self._candidates.put((subject, kind, verb), rules, rules.cost + len(subject))
+        return rules
 
     def _person(self, subject: str) -> Paths | None:
-        """All roles of a person with the way to each; None if the policy does not know the person."""
+        """Return all roles of a person with the path to each; None if the policy does not name the person."""
         paths = self._persons.get(subject)
         if paths is None:
-            # Persons ask: a subject with the name of a role has no rights.
-            if subject.startswith(ROLE) or (subject not in self._roles and subject not in self._shelves):
+            # Only persons have rights: a subject with the name of a role has none.
+            if subject.startswith(ROLE) or (subject not in self._roles and subject not in self._rules):
                 return None
             paths = paths_from(subject, self._roles)
             self._persons.put(subject, paths, _PATH_BYTES * len(paths) + len(subject))
@@ -194,7 +198,7 @@ class Snapshot:
 
 
 def finished(work: Long) -> Decision:
-    """The decision that the work leads to, without a pause."""
+    """Run a long decision to its end without a pause."""
     try:
         while True:
             next(work)

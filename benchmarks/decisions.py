@@ -10,7 +10,7 @@ from typing import Any
 from rounds import Series, alternate, figure, ratio
 from section import Goal, Section
 
-from linewarden.authz.judge import stock_enforcer, stock_request
+from linewarden.authz.casbin_model import stock_enforcer, stock_request
 from linewarden.authz.model import Context, Resource, ResourceType, Verb
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statements import parse_statement

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from linewarden.audit.errors import PersonsTooMany
-from linewarden.authz.kept import Kept
-from linewarden.authz.model import VERBS_OF, Decision, Finding, Resource
+from linewarden.authz.model import VERBS_OF, Decision, Explanation, Resource
+from linewarden.authz.renderings import MemoizedRendering
 from linewarden.authz.service import Access, AccessControl
 from linewarden.server.admission import AdmittedRequest
 from linewarden.server.capacity import ITEMS_OF_A_PLACE
@@ -31,7 +31,7 @@ class AccessServicer:
         access = _access(admitted.tenant, request.verb, request.resource)
         answers = await self._control.check(admitted.call, (access,))
         response = pb.CheckResponse(
-            decision=_messages(answers.decisions[0].finding),
+            decision=_messages(answers.decisions[0].explanation),
             policy=policy_version(answers.revision, answers.policy_hash),
             expires_at=self._expiry(admitted, answers.decisions),
         )
@@ -53,7 +53,7 @@ class AccessServicer:
         add = response.decisions.add
         for decision, id in zip(answers.decisions, answers.ids, strict=True):
             message = add()
-            message.CopyFrom(_messages(decision.finding))
+            message.CopyFrom(_messages(decision.explanation))
             message.id = id
         return response
 
@@ -105,7 +105,7 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
     return Access(verb, resource, tuple(parties) if parties else (), bool(home) and home != tenant)
 
 
-def _message(finding: Finding) -> pb.Decision:
+def _message(finding: Explanation) -> pb.Decision:
     """A finding in the contract's terms, without the id of a decision."""
     message = pb.Decision(effect=EFFECT_NUMBERS[finding.effect], reason=REASON_NUMBERS[finding.reason])
     for match in finding.matched:
@@ -118,4 +118,4 @@ def _message(finding: Finding) -> pb.Decision:
     return message
 
 
-_messages = Kept(_message)
+_messages = MemoizedRendering(_message)

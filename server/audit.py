@@ -5,14 +5,14 @@ from contextlib import ExitStack
 from typing import Any
 
 from linewarden.audit.anchors import Signed
+from linewarden.audit.blocking import LONG_TIMEOUT_S, READ_TIMEOUT_S, in_thread
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ, decode
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import EntryNotFound, LogDamaged, VerificationFailed
 from linewarden.audit.merkle import leaf_hash, verify_inclusion
 from linewarden.audit.model import index_in
-from linewarden.audit.patience import LONG_TIMEOUT_S, READ_TIMEOUT_S, in_thread
-from linewarden.audit.reading import Query, Reading, Row
+from linewarden.audit.queries import AuditQueries, Query, Row
 from linewarden.audit.shares import Share, shares
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
@@ -45,7 +45,7 @@ _PART_BYTES = 1 << 20
 class AuditServicer:
     """Answers QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
 
-    def __init__(self, authority: Authority, reading: Reading, checkpoints: Checkpoints, log: LogStore) -> None:
+    def __init__(self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore) -> None:
         self._authority = authority
         self._reading = reading
         self._checkpoints = checkpoints

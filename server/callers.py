@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
+from linewarden.audit.blocking import READ_TIMEOUT_S
 from linewarden.audit.entry import CREDENTIALS_REFUSED, encode
 from linewarden.audit.errors import LogUnavailable
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
-from linewarden.audit.patience import READ_TIMEOUT_S
 from linewarden.server.credentials import ApiKey, KeySet
 from linewarden.server.errors import CredentialsInvalid, KeysNotOurs
 

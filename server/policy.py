@@ -3,10 +3,10 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
+from linewarden.audit.blocking import LONG_TIMEOUT_S
 from linewarden.audit.entry import POLICY_READ
 from linewarden.audit.errors import PageTokenInvalid
 from linewarden.audit.pace import paced
-from linewarden.audit.patience import LONG_TIMEOUT_S
 from linewarden.audit.shares import shares
 from linewarden.authz.administration import Change
 from linewarden.authz.authority import Authority
@@ -14,9 +14,9 @@ from linewarden.authz.model import Resource, ResourceType, Verb
 from linewarden.authz.planning import Request, plan_amendment, plan_file
 from linewarden.authz.policies import Loaded, Policies
 from linewarden.authz.policy_changes import Outcome, Plan, PolicyChanges
-from linewarden.authz.roster import place_of
 from linewarden.authz.service import Access
 from linewarden.authz.snapshot import Snapshot
+from linewarden.authz.statement_list import parse_id
 from linewarden.server.admission import AdmittedRequest
 from linewarden.server.messages import policy_version
 from linewarden.v1 import core_pb2
@@ -87,11 +87,11 @@ def _page(snapshot: Snapshot, request: pb.GetPolicyRequest) -> pb.GetPolicyRespo
         if bound != snapshot.revision:
             raise PageTokenInvalid("the policy has changed since")
         after = (place[0], place[1])
-    found = snapshot.in_force.roster.beyond(after, size + 1)
+    found = snapshot.in_force.statements.beyond(after, size + 1)
     shown = found[:size]
     return pb.GetPolicyResponse(
         policy=core_pb2.PolicyVersion(revision=snapshot.revision, hash=snapshot.hash),
-        statements=[pb.PolicyStatement(id=id, text=one.text, added_in=place_of(id)[0]) for id, one in paced(shown)],
+        statements=[pb.PolicyStatement(id=id, text=one.text, added_in=parse_id(id)[0]) for id, one in paced(shown)],
         next_page_token=_write_token(snapshot.revision, shown[-1][0]) if len(found) > size else "",
     )
 

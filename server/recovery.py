@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from linewarden.audit.canonical_text import to_base64
 from linewarden.audit.entry import CLOCK_CORRECTED, LOG_RECOVERED, encode
 from linewarden.audit.errors import RolledBack
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import SYSTEM_LOG, Head
-from linewarden.audit.spelling import to_base64
 from linewarden.audit.store.append import CLOCK_TOLERANCE_US
 from linewarden.authz.store import policy
 from linewarden.server.operator_actions import OPERATOR

@@ -14,12 +14,12 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from linewarden.audit.anchors import Anchors
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.continuity import Continuity
-from linewarden.audit.directory import Appender, Directory
+from linewarden.audit.directory import Directory, UnitAppender
 from linewarden.audit.errors import LogUnavailable, UnsafeDatabase
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
 from linewarden.audit.model import Unit
-from linewarden.audit.reading import Reading
+from linewarden.audit.queries import AuditQueries
 from linewarden.audit.secret_files import check_secret, read_secret
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.index import IndexStore
@@ -57,7 +57,7 @@ class Storage:
     continuity: Continuity
     engines: tuple[sa.Engine, ...]
 
-    def directory(self, appender: Appender) -> Directory:
+    def directory(self, appender: UnitAppender) -> Directory:
         """Names and pseudonyms, introduced through `appender`."""
         return Directory(self.persons, self.keyring, appender)
 
@@ -69,9 +69,9 @@ class Storage:
         """What signs for the logs."""
         return Checkpoints(self.log, indexer, self.anchors)
 
-    def reading(self, indexer: Indexer, directory: Directory) -> Reading:
+    def reading(self, indexer: Indexer, directory: Directory) -> AuditQueries:
         """Queries."""
-        return Reading(self.log, self.index, indexer, directory, self.keyring)
+        return AuditQueries(self.log, self.index, indexer, directory, self.keyring)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -157,7 +157,7 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
     searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
     sealed = settings.anchor_dir / SEALED_FILE
-    log = LogStore(main, keyring.seals, adopts=not sealed.exists(), marks=Marks(settings.anchor_dir / MARKS_FILE))
+    log = LogStore(main, keyring.row_mac, adopts=not sealed.exists(), marks=Marks(settings.anchor_dir / MARKS_FILE))
     adopts = not knows_marks(log)
     _settled(lambda: migrate(log))
     if not sealed.exists():  # not before: a start that is broken off must be able to begin again

@@ -1,7 +1,7 @@
 """From a tenant's name to its log. Only tenants that exist are remembered, so that made-up names take no memory."""
 
+from linewarden.audit.blocking import READ_TIMEOUT_S, in_thread
 from linewarden.audit.errors import TenantUnknown
-from linewarden.audit.patience import READ_TIMEOUT_S, in_thread
 from linewarden.audit.store.log import LogStore
 
 

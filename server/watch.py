@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from linewarden.audit.blocking import READ_TIMEOUT_S
 from linewarden.audit.continuity import LOOK_S, Continuity
 from linewarden.audit.errors import LogUnavailable, RolledBack
 from linewarden.audit.model import SYSTEM_LOG
-from linewarden.audit.patience import READ_TIMEOUT_S
 from linewarden.server.log import RECOVERY_ADVICE
 
 #: The same fault of a log is said again after so long, seconds.

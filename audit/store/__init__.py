@@ -1,1 +1,1 @@
-"""Where the log lives: SQLite and PostgreSQL by one code path. Only here does this package import SQLAlchemy."""
+"""The store of the log: one code path for SQLite and PostgreSQL. Only this folder of the package imports SQLAlchemy."""

@@ -1,7 +1,7 @@
-"""One transaction that appends: heads are locked, compared with what was seen, extended, and written.
+"""The transaction that appends: heads are locked, verified, extended and written.
 
-A statement that is executed for every batch is compiled once and handed to the driver as text: SQLAlchemy's own
-execution costs 150 µs a batch more, about as much as a small batch itself.
+A statement that is executed for every batch is compiled once and passed to the driver as text, because SQLAlchemy's own
+execution costs another 150 µs for each batch. That is about the cost of a small batch.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,32 +11,32 @@ import sqlalchemy as sa
 
 from linewarden.audit.entry import time_of
 from linewarden.audit.errors import AuditError, ClockBehind, LogBusy, LogUnavailable, RolledBack, TenantUnknown
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import Head, Unit, entry_id
 from linewarden.audit.store.heads import COLUMNS, LockedHead, Revisions, opened, parameters
 from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.schema import log_entry, log_head, position_of
 
-#: So much may the clocks of processes differ, and a record wait, before a time counts as one of a clock that was set
-#: back, microseconds.
+#: How far the time of an entry may be behind the log, microseconds: differences of clocks, and the wait of a record.
+#: An earlier time is of a clock that was set back.
 CLOCK_TOLERANCE_US = 5_000_000
 
 #: Units with the leaf hashes of their entries.
 Hashed = Sequence[tuple[Unit, Sequence[bytes]]]
 
-#: Logs that are refused, and why.
+#: The logs that are refused, each with its error.
 Refusals = dict[int, AuditError]
 
 
 class AppendStatements:
-    """What an append sends to the database, and what it makes of the answers.
+    """The statements of an append, and their execution.
 
-    `open_head` opens a row of another log's head, for guards.
+    `open_head` verifies a row of another log's head, for guards.
     """
 
-    def __init__(self, engine: sa.Engine, seals: Seals, marks: Marks, open_head: Callable[[Any], Head]) -> None:
-        self._seals = seals
+    def __init__(self, engine: sa.Engine, row_mac: RowMac, marks: Marks, open_head: Callable[[Any], Head]) -> None:
+        self._row_mac = row_mac
         self._marks = marks
         self._open_head = open_head
         dialect = engine.dialect
@@ -66,12 +66,13 @@ class AppendStatements:
     def run(
         self, connection: sa.Connection, cursor: Any, units: Hashed, refused: Refusals, *, wait: bool
     ) -> tuple[list[int | AuditError], list[Head]]:
-        """Append in a transaction that has begun. Returns what became of each unit, and the heads that it leaves.
+        """Append inside an open transaction. Return the result of each unit, and the new heads.
 
-        Without `wait`, heads that others hold are passed over. `refused` grows by the logs that are refused.
+        Without `wait`, heads that another transaction has locked are skipped. Logs that are refused are added to
+        `refused`.
         """
         heads = self._lock(cursor, {unit.log for unit, _ in units} - refused.keys(), refused, wait=wait)
-        revisions = Revisions(heads, lambda log: self._revision(cursor, log))
+        revisions = Revisions(heads, lambda log_id: self._revision(cursor, log_id))
         rows: list[dict[str, object]] = []
         results: list[int | AuditError] = []
         for unit, digests in units:
@@ -82,26 +83,26 @@ class AppendStatements:
                 results.append(error)
         if rows:
             cursor.executemany(self._insert, rows)
-        made = [head.made() for head in heads.values()]
-        for head in made:
-            cursor.execute(self._update, parameters(self._seals, head))
-        return results, made
+        extended = [head.extended() for head in heads.values()]
+        for head in extended:
+            cursor.execute(self._update, parameters(self._row_mac, head))
+        return results, extended
 
     def _lock(self, cursor: Any, logs: set[int], refused: Refusals, *, wait: bool) -> dict[int, LockedHead]:
         """Lock heads in the order of their numbers, so that two writers cannot wait for each other."""
         heads: dict[int, LockedHead] = {}
-        for log in sorted(logs):
-            cursor.execute(self._lock_head if wait else self._lock_if_free, {"key": log})
+        for log_id in sorted(logs):
+            cursor.execute(self._lock_head if wait else self._lock_if_free, {"key": log_id})
             for row in cursor.fetchall():
                 try:
-                    heads[log] = LockedHead.of(self._continuing(cursor, row))
-                except LogUnavailable as error:  # of this log; the others are appended
-                    refused[log] = error
+                    heads[log_id] = LockedHead.of(self._continuing(cursor, row))
+                except LogUnavailable as error:  # of this log; the other logs are appended
+                    refused[log_id] = error
         return heads
 
     def _continuing(self, cursor: Any, row: Any) -> Head:
-        """The head in a row, verified to continue what was seen of the log; entries of others are hashed for that."""
-        head = opened(self._seals, row)
+        """Return the head in a row after verifying that it continues the newest head seen of the log."""
+        head = opened(self._row_mac, row)
         seen = self._marks.seen(head.log)
         self._marks.check(head, seen)
         if seen is not None and head.size > seen.size and head.generation == seen.generation:
@@ -124,7 +125,7 @@ class AppendStatements:
             raise refused[unit.log]
         if unit.log not in heads:
             if self._revision(cursor, unit.log) >= 0:
-                raise LogBusy("the head of the log is locked by another")
+                raise LogBusy("another transaction holds the lock of the log")
             raise TenantUnknown("there is no such log")
         head = heads[unit.log]
         time_us = max(map(time_of, unit.entries), default=0)
@@ -137,7 +138,7 @@ class AppendStatements:
 
     @staticmethod
     def _run_effect(connection: sa.Connection, cursor: Any, effect: Callable[[Any], None]) -> None:
-        # An effect that is refused half way must not leave its first half in a batch that commits.
+        # An effect that fails half way must not leave its first half in a batch that commits.
         cursor.execute("SAVEPOINT effect")
         try:
             effect(connection)
@@ -146,16 +147,16 @@ class AppendStatements:
             raise
         cursor.execute("RELEASE SAVEPOINT effect")
 
-    def _revision(self, cursor: Any, log: int) -> int:
-        # Read without a lock: a change that was acknowledged before the guarded request was sent was committed before
-        # this statement began, so it is seen. What is not seen yet was not acknowledged yet.
-        cursor.execute(self._read_head, {"key": log})
+    def _revision(self, cursor: Any, log_id: int) -> int:
+        # Read without a lock. A change that was acknowledged before the guarded request was sent was committed before
+        # this statement began, so it is visible. A change that is not visible was not yet acknowledged.
+        cursor.execute(self._read_head, {"key": log_id})
         rows = cursor.fetchall()
         return self._open_head(rows[0]).revision if rows else -1
 
 
 def extend(head: LockedHead, unit: Unit, digests: Sequence[bytes], rows: list[dict[str, object]]) -> int:
-    """Extend a log by the entries of a unit, and `rows` by theirs; returns the id of the first entry."""
+    """Extend a log by the entries of a unit, and `rows` by their rows. Return the id of the first entry."""
     first = index = head.frontier.size
     for entry, digest in zip(unit.entries, digests, strict=True):
         head.frontier.append(digest)
@@ -167,10 +168,10 @@ def extend(head: LockedHead, unit: Unit, digests: Sequence[bytes], rows: list[di
 
 
 def check_growth(seen: Head, head: Head, leaves: Iterable[bytes]) -> None:
-    """Verify that a head continues an earlier one of its log by these leaf hashes.
+    """Verify that a head continues an earlier head of its log by these leaf hashes.
 
     Raises:
-        RolledBack: it does not.
+        RolledBack: the head has another history.
     """
     frontier = Frontier.from_bytes(seen.size, seen.frontier)
     for leaf in leaves:

@@ -1,7 +1,7 @@
-"""The session that appends: one connection of a process, with what it needs to begin, to commit, and to give up.
+"""The session that appends: one connection of a process, with its begin, commit and rollback.
 
-A session is used by one thread at a time. After an error that is not the matter of one log it is closed, and the next
-append begins another.
+Only one thread may use a session at once. After an error that concerns more than one log the session is closed, and the
+next append opens another one.
 """
 
 import time
@@ -26,18 +26,18 @@ from linewarden.audit.store.sessions import (
 )
 from linewarden.audit.store.wal import rewrite
 
-#: How long one try waits for SQLite's write lock: first for the gate, then as long again for the lock, seconds.
+#: How long one try waits for our own write lock, and then as long again for SQLite's, seconds.
 TRY_S = 0.25
 
-#: Entries of an append, or a change of policy, that a database server may take its time for.
+#: An append of more entries, or one that changes a policy, gets the longer timeouts of a database server.
 MUCH_ENTRIES = 2_000
 
-#: How often the session is checked as a whole, seconds.
+#: How often the settings of the session are checked, seconds.
 _CHECK_S = 2.0
 
 
 class AppendSession:
-    """The connection of an engine that is used for appending. `options` are its execution options."""
+    """The connection of an engine for appending. `options` are its execution options."""
 
     def __init__(self, engine: sa.Engine, files: DatabaseFiles, options: Mapping[str, object]) -> None:
         self._engine = engine
@@ -47,9 +47,9 @@ class AppendSession:
         database: Any = engine.dialect.dbapi
         self._database_error = database.Error
         self._constraint_error = database.IntegrityError
-        #: What a failing database raises.
+        #: The exceptions of a failing database.
         self.failures = (SQLAlchemyError, database.Error, OSError, UnsafeDatabase)
-        #: The connection, if there is one.
+        #: The connection, if it is open.
         self.writer: sa.Connection | None = None
         self._settled = not self._is_sqlite
         self._checked = 0.0
@@ -57,7 +57,7 @@ class AppendSession:
         self._takes_much = False
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         connection, self.writer = self.writer, None
         self.unsettle()
         if connection is not None:
@@ -65,14 +65,14 @@ class AppendSession:
             connection.close()
 
     def unsettle(self) -> None:
-        """Note a fault: what the WAL holds may not be on the disk, see `wal`."""
+        """Note a fault, after which the content of the WAL may not be on the disk; see `wal`."""
         self._settled = not self._is_sqlite
 
     def connection(self) -> sa.Connection:
-        """The connection, opened or checked again if need be.
+        """Return the connection. Opens it, or checks its settings again, if necessary.
 
         Raises:
-            one of `failures`: the database failed, or does not promise durability.
+            one of `failures`: the database failed, or does not guarantee durability.
         """
         connection = self.writer
         if connection is None:
@@ -100,16 +100,16 @@ class AppendSession:
         self.settle()
 
     def settle(self) -> None:
-        """Make sure that what the database has is on the disk; a write transaction must have begun."""
+        """Write the content of the WAL to the disk, if it may not be there. A write transaction must be open."""
         if not self._settled:
             rewrite(str(self._engine.url.database))
             self._settled = True
 
     def commit(self, cursor: Any) -> None:
-        """Commit; it is on the disk when this returns.
+        """Commit the transaction, which is on the disk when this returns.
 
         Raises:
-            UnsafeDatabase: it may not be.
+            UnsafeDatabase: the transaction may not be on the disk.
         """
         if self._is_sqlite:
             cursor.execute("COMMIT")
@@ -119,20 +119,20 @@ class AppendSession:
         cursor.nextset()
         check_flushed(*cursor.fetchone())
         if self._warned:
-            # Synchronous replication: a wait for a standby that was cut off ends with a warning and a commit.
+            # Synchronous replication: a cancelled wait for a standby ends with a warning and a commit.
             raise UnsafeDatabase("PostgreSQL warned at COMMIT: a standby may not have the record")
 
     @staticmethod
     def roll_back(cursor: Any) -> None:
-        """Take the transaction back, if that can be done."""
-        # Where this fails, the connection is thrown away; the first fault is the one to tell.
+        """Roll the transaction back, if that is possible."""
+        # If this fails, the connection is closed. The first error is the one to report.
         with suppress(Exception):
             cursor.execute("ROLLBACK")
 
-    def was_taken_back(self, error: BaseException) -> bool:
-        """Whether the database took the transaction back for what it held, and the connection can go on.
+    def was_rolled_back(self, error: BaseException) -> bool:
+        """Return whether the database rolled back because of the data, so that the connection can be used again.
 
-        Of SQLite only a broken constraint counts: after an error of the disk nothing goes on as before.
+        With SQLite this is true only of a violated constraint. After a disk error the connection must be closed.
         """
         cause = error.orig if isinstance(error, DBAPIError) else error
         if self._is_sqlite:
@@ -144,7 +144,7 @@ class AppendSession:
         return bool(driver.info.transaction_status.name == "IDLE")
 
     def _allow_time(self, cursor: Any, units: Sequence[Unit]) -> None:
-        """Give a transaction the time that its entries need, on a server that would end it."""
+        """Set the timeouts of the server so that the transaction has the time that its entries need."""
         much = sum(len(unit.entries) for unit in units) > MUCH_ENTRIES or any(unit.moves_revision for unit in units)
         if self._is_sqlite or much == self._takes_much:
             return

@@ -1,11 +1,11 @@
-"""Opening a database so that a commit means what the log needs it to mean.
+"""Opening a database so that each commit is durable.
 
-SQLite runs in WAL mode with synchronous=FULL; each write transaction begins IMMEDIATE. `wal` says what else SQLite
-needs after an error of the disk.
+SQLite runs in WAL mode with synchronous=FULL, and each write transaction begins IMMEDIATE. `wal` describes what else
+SQLite needs after a disk error.
 
-PostgreSQL runs at READ COMMITTED: every promise rests on row locks. A session has its own values of all settings that
-it can have its own of, so that a change of the server, the database or the role does not reach it. The others are
-checked on each new connection, and by the writer of the log with each commit; see `sessions`.
+PostgreSQL runs at READ COMMITTED, because row locks provide all guarantees. A session sets its own values of all
+settings for which this is possible, so that changes of the server, the database or the role do not affect it. The other
+settings are checked on each new connection, and by the writer of the log with each commit; see `sessions`.
 """
 
 from typing import Any
@@ -22,31 +22,31 @@ from linewarden.audit.store.wal import Keeper
 #: The first SQLite release in which several connections cannot lose committed writes when the WAL is reset.
 FIXED_SQLITE = (3, 51, 3)
 
-#: How long a statement or a lock may take before it counts as a fault, milliseconds.
+#: How long a lock may take before it counts as a fault, milliseconds.
 LOCK_TIMEOUT_MS = 1_500
 
 
 def open_engine(url: str, *, durable: bool = True) -> sa.Engine:
-    """An engine for `url` (`sqlite:///…` or `postgresql://…`).
+    """Return an engine for `url` (`sqlite:///…` or `postgresql://…`).
 
     `durable=False` is for data that can be rebuilt: SQLite then does not wait for the disk at each commit.
 
     Raises:
-        UnsafeDatabase: the library or the server does not promise what the log needs.
+        UnsafeDatabase: the library or the server does not guarantee what the log needs.
     """
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         return _open_sqlite(address, durable=durable)
     if address.get_backend_name() == "postgresql":
         return _open_postgres(address)
-    raise UnsafeDatabase(f"{address.get_backend_name()} is neither SQLite nor PostgreSQL")
+    raise UnsafeDatabase(f"{address.get_backend_name()} is not supported: use SQLite or PostgreSQL")
 
 
 def check_promises(engine: sa.Engine) -> None:
-    """Read back the settings that durability rests on.
+    """Read back the settings on which durability depends.
 
     Raises:
-        UnsafeDatabase: one of them is wrong. The text names it.
+        UnsafeDatabase: a setting is wrong. The text names it.
     """
     try:
         with engine.connect() as connection:
@@ -60,7 +60,7 @@ def _open_sqlite(address: URL, *, durable: bool) -> sa.Engine:
     if sqlite3.sqlite_version_info < FIXED_SQLITE:
         raise UnsafeDatabase(f"SQLite {sqlite3.sqlite_version} can lose committed writes; 3.51.3 or newer is needed")
     if not address.database or address.database == ":memory:":
-        raise UnsafeDatabase("a log in memory is not durable")
+        raise UnsafeDatabase("a database in memory is not durable: name a file")
     engine = sa.create_engine(address, module=sqlite3, paramstyle="named", hide_parameters=True)
     keeper = Keeper(address.database)
 
@@ -113,7 +113,7 @@ def _open_postgres(address: URL) -> sa.Engine:
             connection.commit()
         except UnsafeDatabase as unsafe:
             connection.close()
-            raise LogUnavailable("the log's database does not promise durability") from unsafe
+            raise LogUnavailable("the log's database does not guarantee durability") from unsafe
         except BaseException:
             connection.close()
             raise

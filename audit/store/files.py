@@ -1,9 +1,9 @@
-"""The files of a database, told apart by more than their names.
+"""The identity of a database's files, by device and inode.
 
-SQLite goes on writing into a file that was replaced or removed under it, and whoever opens the name finds another one.
-What was committed there is lost with the last process that has it open. So the identity of database file and WAL is
-remembered when the first connection opens them, and compared after each commit. All connections of an engine have the
-same files open: when they are not the same any more, all are closed.
+SQLite continues to write to a file that was replaced or removed, while other processes open another file of that name.
+Commits to the removed file are lost when the last process closes it. So the identity of database file and WAL is stored
+when the first connection opens them, and compared after each commit. All connections of an engine have the same files
+open. If the identity changes, all connections are closed.
 """
 
 import os
@@ -16,7 +16,7 @@ _Identity = tuple[int, int] | None
 
 
 class DatabaseFiles:
-    """Database file and WAL of an engine's SQLite database; of another database there are none."""
+    """The database file and WAL of an engine. Only SQLite has them; for other databases all checks pass."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._is_sqlite = engine.dialect.name == "sqlite"
@@ -30,12 +30,12 @@ class DatabaseFiles:
             event.listen(engine, "engine_disposed", self._forget)
 
     def remember_wal(self) -> None:
-        """Remember which file the WAL is, unless that is known; a write transaction must be open."""
+        """Store the identity of the WAL, unless it is known. A write transaction must be open."""
         if self._is_sqlite and self._wal is None:
             self._wal = _identity(f"{self._path}-wal")
 
     def are_same(self) -> bool:
-        """Whether the names still stand for the files that are open."""
+        """Return whether the names still refer to the open files."""
         if not self._is_sqlite or self._database is None:
             return True
         if _identity(self._path) != self._database:
@@ -60,7 +60,7 @@ class DatabaseFiles:
 
 def _identity(path: str) -> _Identity:
     try:
-        found = os.stat(path)  # noqa: PTH116 - after each commit: a Path costs five times as much
+        status = os.stat(path)  # noqa: PTH116 - after each commit: a Path costs five times as much
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -1,11 +1,11 @@
-"""Heads of logs, sealed with each append.
+"""The heads of logs, sealed at each append.
 
-The head says under which revision of policy and keys answers are given, and whose the log is. Were it not sealed,
-whoever can write the database could set a revision back and put the rows of that revision beside it, or exchange two
-tenants. A whole head of an earlier time keeps its seal, but is that of a shorter log, which the last checkpoint tells.
+The head has the revision of policy and keys under which answers are given, and the tenant of the log. Without a seal,
+an intruder who can write the database could set a revision back together with its rows, or exchange two tenants. An
+earlier head has a valid seal but belongs to a shorter log, which the last checkpoint shows.
 
-A connection of a `LogStore` carries what its rows are sealed with, so that effects and migrations can seal theirs, and
-whether a migration may seal rows that have no seal yet.
+A connection of a `LogStore` has the MAC of its rows as an option, so that effects and migrations can seal their rows.
+Another option says whether a migration may seal rows that have no seal yet.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from linewarden.audit.errors import LogUnavailable, RevisionMoved
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import SYSTEM_LOG, Guard, Head
 from linewarden.audit.store.schema import log_head
 
-#: The options of a connection that hold its seals, and whether it may adopt rows without one.
-SEALS, ADOPTS = "linewarden_seals", "linewarden_adopts"
+#: The options of a connection: the MAC of its rows, and whether it may adopt rows without a seal.
+ROW_MAC, ADOPTS = "linewarden_row_mac", "linewarden_adopts"
 
-#: What a head is read by; `opened` takes them in this order.
+#: The columns of a head, in the order that `opened` expects.
 COLUMNS = (
     log_head.c.log,
     log_head.c.tenant,
@@ -46,53 +46,53 @@ _PURPOSE = b"head"
 fields_of = attrgetter(*Head.__slots__)
 
 
-def seals_of(connection: sa.Connection) -> Seals:
-    """What rows that are written through a store's connection are sealed with."""
-    seals: Seals = connection.get_execution_options()[SEALS]
-    return seals
+def row_mac_of(connection: sa.Connection) -> RowMac:
+    """Return the MAC that seals rows written through a store's connection."""
+    row_mac: RowMac = connection.get_execution_options()[ROW_MAC]
+    return row_mac
 
 
 def may_adopt(connection: sa.Connection) -> bool:
-    """Whether rows that were written before there were seals may be sealed as they are."""
+    """Return whether rows that were written before there were seals may be sealed as they are."""
     return bool(connection.get_execution_options()[ADOPTS])
 
 
-def seal_of(seals: Seals, head: Head) -> bytes:
-    """The seal of a head."""
-    log, tenant, origin, size, revision, frontier, *others = fields_of(head)
-    return seals.mac(_PURPOSE, (log, tenant, origin, size, revision, *others), frontier)
+def seal_of(row_mac: RowMac, head: Head) -> bytes:
+    """Return the seal of a head."""
+    log_id, tenant, origin, size, revision, frontier, *others = fields_of(head)
+    return row_mac.mac(_PURPOSE, (log_id, tenant, origin, size, revision, *others), frontier)
 
 
-def opened(seals: Seals, row: Any) -> Head:
-    """The head in a row.
+def opened(row_mac: RowMac, row: Any) -> Head:
+    """Verify the seal of a row and return its head.
 
     Raises:
-        LogUnavailable: it is not one that this service wrote.
+        LogUnavailable: this service did not write the head.
     """
     head, seal = Head(*row[:-1]), row[-1]
-    # SQLite keeps in a column what it was given: whoever writes past us may have put a number where bytes belong.
+    # SQLite does not check types, so another program may have stored a number where bytes belong.
     with suppress(TypeError):
-        if compare_digest(seal_of(seals, head), seal):
+        if compare_digest(seal_of(row_mac, head), seal):
             return head
     raise LogUnavailable("the head of a log is not one that the service wrote")
 
 
 def create(connection: sa.Connection, tenant: str, origin_id: str, now_us: int) -> int:
-    """Create a log unless there is one; returns its number."""
-    log = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
-    if log is not None:
-        return int(log)
+    """Create the log of a tenant, unless it exists. Return its number."""
+    log_id = connection.scalar(sa.select(log_head.c.log).where(log_head.c.tenant == tenant))
+    if log_id is not None:
+        return int(log_id)
     highest = connection.scalar(sa.select(sa.func.max(log_head.c.log)))
     head = Head(0 if highest is None else int(highest) + 1, tenant, origin_id, 0, 0, b"")
     row = {"log": head.log, "tenant": tenant, "origin_id": origin_id, "created_us": now_us}
-    row |= {"size": 0, "frontier": b"", "revision": 0, "seal": seal_of(seals_of(connection), head)}
+    row |= {"size": 0, "frontier": b"", "revision": 0, "seal": seal_of(row_mac_of(connection), head)}
     connection.execute(sa.insert(log_head), row)
     return head.log
 
 
 @dataclass(slots=True)
 class LockedHead:
-    """A head row under lock, and what this transaction has made of it."""
+    """A locked head row, and its new values in this transaction."""
 
     found: Head
     frontier: Frontier
@@ -101,11 +101,11 @@ class LockedHead:
 
     @classmethod
     def of(cls, head: Head) -> "LockedHead":
-        """The head as it was found."""
+        """Return the locked head before any change."""
         return cls(head, Frontier.from_bytes(head.size, head.frontier), head.revision, head.time_us)
 
-    def made(self) -> Head:
-        """The head as this transaction leaves it."""
+    def extended(self) -> Head:
+        """Return the head as this transaction leaves it."""
         found, frontier = self.found, self.frontier
         return Head(
             found.log, found.tenant, found.origin_id, frontier.size, self.revision, frontier.to_bytes(), self.time_us,
@@ -113,16 +113,16 @@ class LockedHead:
         )  # fmt: skip
 
 
-def parameters(seals: Seals, head: Head) -> dict[str, object]:
-    """What the row of a head becomes by an append."""
+def parameters(row_mac: RowMac, head: Head) -> dict[str, object]:
+    """Return the values of a head's row after an append."""
     return {
         "key": head.log, "n": head.size, "f": head.frontier, "r": head.revision, "t": head.time_us,
-        "s": seal_of(seals, head),
+        "s": seal_of(row_mac, head),
     }  # fmt: skip
 
 
 class Revisions:
-    """The revisions that guards speak of: of locked heads as they now are, of others as they are committed."""
+    """The revisions for guards: of locked heads with their changes, of other heads as committed."""
 
     def __init__(self, heads: dict[int, LockedHead], read: Callable[[int], int]) -> None:
         self._heads = heads
@@ -130,20 +130,20 @@ class Revisions:
         self._others: dict[int, int] = {}
 
     def check(self, guards: tuple[Guard, ...]) -> None:
-        """Make sure that all guards hold.
+        """Check that all guards hold.
 
         Raises:
-            RevisionMoved: one does not.
-            LogUnavailable: a head is not one that the service wrote.
+            RevisionMoved: a guard does not hold.
+            LogUnavailable: the service did not write a head.
         """
         for guard in guards:
             if self._of(guard.log) != guard.revision:
                 raise RevisionMoved("the keys changed" if guard.log == SYSTEM_LOG else "the policy changed")
 
-    def _of(self, log: int) -> int:
-        head = self._heads.get(log)
+    def _of(self, log_id: int) -> int:
+        head = self._heads.get(log_id)
         if head is not None:
             return head.revision
-        if log not in self._others:
-            self._others[log] = self._read(log)
-        return self._others[log]
+        if log_id not in self._others:
+            self._others[log_id] = self._read(log_id)
+        return self._others[log_id]

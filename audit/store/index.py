@@ -1,11 +1,11 @@
-"""The projection of the logs that can be searched, and the nodes of their trees: everything here can be rebuilt.
+"""The search index of the logs, and the nodes of their hash trees. All of it can be rebuilt.
 
-It lives in a database of its own (with SQLite, a file; with PostgreSQL, tables that nothing else shares), because an
-insert into it takes longer than one into the log and must not hold the log's lock. A row is one item of one entry;
-`place` is index * 1024 + item, so that the order of places is the order of the log.
+It has a database of its own (with SQLite a file, with PostgreSQL separate tables), because an insert takes longer than
+an append to the log and must not hold the log's lock. A row is one item of one entry. Its `place` is index * 1024 +
+item, so that the order of places is the order of the log.
 
-A file that is damaged is thrown away by the process that finds out, and made anew; other processes notice that it is
-another file. Until the index has been filled again, searches are refused, because they would be incomplete.
+The process that detects a damaged file deletes it and creates another one. Other processes notice the new file. Until
+the index is filled again, searches are refused, because they would be incomplete.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,20 +19,20 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from linewarden.audit.errors import LogUnavailable
-from linewarden.audit.store.gate import Gate, gate_for
 from linewarden.audit.store.index_file import Identity, IndexFile, OddValue, is_damage, misses_tables, octets, whole
 from linewarden.audit.store.schema import BigInt, Name
+from linewarden.audit.store.write_lock import WriteLock, write_lock_for
 
-#: Raised when rows get another shape; an index of another version is dropped and filled again.
+#: To be raised when the tables change. An index of another version is dropped and filled again.
 INDEX_VERSION = 2
 
-#: An index that stays unusable is told of once in so many seconds.
+#: The interval at which an index that stays unusable is reported, seconds.
 REPORT_S = 60.0
 
-#: So often may others be first to make a table before something else must be wrong.
+#: How often other processes may create a table first before the error must have another cause.
 _RACES = 10
 
-#: Items of one entry have places next to each other.
+#: Bits of a place for the number of an item, so that the items of one entry have neighbouring places.
 ITEM_BITS = 10
 
 metadata = sa.MetaData()
@@ -88,7 +88,7 @@ _node = sa.Table(
 
 
 class IndexRow(NamedTuple):
-    """What can be searched of one item of one entry. `data_subjects` are the pseudonyms of its owner and parties."""
+    """The searchable values of one item of one entry. `data_subjects` are the pseudonyms of its owner and parties."""
 
     place: int
     time_us: int
@@ -106,7 +106,7 @@ class IndexRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What rows are wanted, by pseudonyms and tokens; None does not narrow. Times are microseconds, half-open."""
+    """The filters of a search, by pseudonyms and tokens. None does not filter. Times are microseconds, half-open."""
 
     from_us: int | None = None
     until_us: int | None = None
@@ -128,9 +128,9 @@ INDEX_UNUSABLE = "index_unusable"
 
 
 class IndexStore:
-    """The index of all logs. Its tables are made when they are first needed.
+    """The index of all logs. Its tables are created when they are first needed.
 
-    `on_event` hears of INDEX_DAMAGED, when a file was thrown away, and of INDEX_UNUSABLE, with the error.
+    `on_event` is called with the error and INDEX_DAMAGED, after a damaged file was deleted, or INDEX_UNUSABLE.
     """
 
     def __init__(
@@ -141,18 +141,18 @@ class IndexStore:
         self._driver_error: type[Exception] = engine.dialect.dbapi.Error  # type: ignore[union-attr]
         self._file = IndexFile(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
         self._opening = Lock()
-        self._gate: Gate | None = None
+        self._write_lock: WriteLock | None = None
         self._is_prepared = False
         self._identity: Identity | None = None
         self._reported = float("-inf")
 
     def close(self) -> None:
-        """Let go of everything; the store can be used no more."""
-        if self._gate is not None:
-            self._gate.close()
+        """Close the store, which cannot be used again."""
+        if self._write_lock is not None:
+            self._write_lock.close()
 
     def prepare(self) -> None:
-        """Make the tables; throw away those of another version.
+        """Create the tables. Drop those of another version.
 
         Raises:
             LogUnavailable: the database failed.
@@ -161,63 +161,62 @@ class IndexStore:
         with self._guarded():
             pass
 
-    def indexed(self, log: int) -> int:
-        """How many entries of the log are in the index.
+    def indexed(self, log_id: int) -> int:
+        """Return the number of entries of the log that are in the index.
 
         Raises:
             LogUnavailable: the database failed.
         """
         with self._reading() as connection:
-            return _indexed(connection, log)
+            return _indexed(connection, log_id)
 
-    def last_leaf(self, log: int) -> bytes | None:
-        """The leaf hash of the last entry that is in the index; None if none is.
+    def last_leaf(self, log_id: int) -> bytes | None:
+        """Return the leaf hash of the last indexed entry; None if there is none.
 
         Raises:
             LogUnavailable: the database failed.
         """
         with self._reading() as connection:
-            leaf = connection.scalar(sa.select(_mark.c.leaf).where(_mark.c.log == log))
+            leaf = connection.scalar(sa.select(_mark.c.leaf).where(_mark.c.log == log_id))
             return None if leaf is None else octets(leaf)
 
-    def forget(self, log: int) -> None:
-        """Throw away what is known of a log: it is not the one that was indexed.
+    def forget(self, log_id: int) -> None:
+        """Delete the index of a log, because it belongs to another log or is wrong.
 
         Raises:
             LogUnavailable: the database failed.
         """
         with self._writing() as connection:
             for table in (_access, _person, _node, _mark):
-                connection.execute(sa.delete(table).where(table.c.log == log))
+                connection.execute(sa.delete(table).where(table.c.log == log_id))
 
     def add(
         self,
-        log: int,
+        log_id: int,
         start: int,
         stop: int,
         leaf: bytes,
         rows: Sequence[IndexRow],
         nodes: dict[tuple[int, int], bytes],
     ) -> bool:
-        """Add what the entries `start` to `stop - 1` say, the last of which has that leaf hash.
+        """Add the rows and nodes of the entries `start` to `stop - 1`. `leaf` is the leaf hash of the last one.
 
-        False if another process did so already.
+        Return False if another process added them before.
 
         Raises:
             LogUnavailable: the database failed.
         """
         try:
-            return self._add(log, start, stop, leaf, rows, nodes)
+            return self._add(log_id, start, stop, leaf, rows, nodes)
         except LogUnavailable as fault:
-            # A log without a mark has no row to lock: of two who begin its index, the second finds the first one's
-            # rows.
+            # A log without a mark has no row to lock, so of two processes that begin its index the second one fails.
             if isinstance(fault.__cause__, IntegrityError):
                 return False
             raise
 
     def _add(
         self,
-        log: int,
+        log_id: int,
         start: int,
         stop: int,
         leaf: bytes,
@@ -225,51 +224,53 @@ class IndexStore:
         nodes: dict[tuple[int, int], bytes],
     ) -> bool:
         with self._writing() as connection:
-            query = sa.select(_mark.c.indexed).where(_mark.c.log == log).with_for_update()
+            query = sa.select(_mark.c.indexed).where(_mark.c.log == log_id).with_for_update()
             mark = connection.scalar(query)
             if (mark or 0) != start:
                 return False
             if mark is None:
-                connection.execute(sa.insert(_mark), {"log": log, "indexed": stop, "leaf": leaf})
+                connection.execute(sa.insert(_mark), {"log": log_id, "indexed": stop, "leaf": leaf})
             else:
-                connection.execute(sa.update(_mark).where(_mark.c.log == log).values(indexed=stop, leaf=leaf))
-            values = [row._asdict() | {"log": log} for row in rows]
-            persons = [{"log": log, "sid": sid, "place": v["place"]} for v in values for sid in v.pop("data_subjects")]
+                connection.execute(sa.update(_mark).where(_mark.c.log == log_id).values(indexed=stop, leaf=leaf))
+            values = [row._asdict() | {"log": log_id} for row in rows]
+            persons = [
+                {"log": log_id, "sid": sid, "place": v["place"]} for v in values for sid in v.pop("data_subjects")
+            ]
             _insert(connection, _access, values)
             _insert(connection, _person, persons)
-            hashes = [{"log": log, "level": lv, "number": n, "hash": digest} for (lv, n), digest in nodes.items()]
+            hashes = [{"log": log_id, "level": lv, "number": n, "hash": digest} for (lv, n), digest in nodes.items()]
             _insert(connection, _node, hashes)
             return True
 
     def search(
-        self, log: int, wanted: Search, *, after: int | None, below: int, descending: bool, limit: int
+        self, log_id: int, wanted: Search, *, after: int | None, below: int, descending: bool, limit: int
     ) -> list[int]:
-        """Places that fit, in the order of the log or against it, beyond `after` and below `below`.
+        """Return the matching places beyond `after` and below `below`, in the order of the log or its reverse.
 
         Raises:
-            LogUnavailable: the database failed, or not everything below `below` is in the index.
+            LogUnavailable: the database failed, or an entry below `below` is not in the index.
         """
         place = _access.c.place
-        query = sa.select(place).where(_access.c.log == log, place < below, *_conditions(log, wanted))
+        query = sa.select(place).where(_access.c.log == log_id, place < below, *_conditions(log_id, wanted))
         if after is not None:
             query = query.where(place < after if descending else place > after)
         query = query.order_by(place.desc() if descending else place).limit(limit)
         with self._reading() as connection:
             places = list(map(whole, connection.scalars(query)))
-            # Afterwards: the index may have been thrown away since the caller made sure that it is complete.
-            indexed = _indexed(connection, log)
+            # Read after the search, because the index may have been deleted since the caller completed it.
+            indexed = _indexed(connection, log_id)
         if indexed << ITEM_BITS < below:
-            raise LogUnavailable("the index is not complete")
+            raise LogUnavailable("the index is not complete yet: try again")
         return places
 
-    def nodes(self, log: int, level: int, start: int, stop: int) -> list[bytes]:
-        """The hashes of the complete subtrees `start` to `stop - 1` of 2**level leaves, as far as they are indexed.
+    def nodes(self, log_id: int, level: int, start: int, stop: int) -> list[bytes]:
+        """Return the indexed hashes of the complete subtrees `start` to `stop - 1` of 2**level leaves.
 
         Raises:
             LogUnavailable: the database failed.
         """
         number = _node.c.number
-        inside = sa.and_(_node.c.log == log, _node.c.level == level, number >= start, number < stop)
+        inside = sa.and_(_node.c.log == log_id, _node.c.level == level, number >= start, number < stop)
         with self._reading() as connection:
             return list(map(octets, connection.scalars(sa.select(_node.c.hash).where(inside).order_by(number))))
 
@@ -280,7 +281,7 @@ class IndexStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with self._guarded(), self._gate_held(), self._transaction() as connection:
+        with self._guarded(), self._locked(), self._transaction() as connection:
             yield connection
 
     @contextmanager
@@ -292,7 +293,7 @@ class IndexStore:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Open the index if need be, and turn what goes wrong with it into LogUnavailable."""
+        """Open the index if necessary, and translate its errors to LogUnavailable."""
         used: Identity | None = None
         try:
             self._open()
@@ -305,13 +306,13 @@ class IndexStore:
             raise LogUnavailable("the index's database failed") from error
 
     def _open(self) -> None:
-        """Make the tables, unless this process did so in this very file."""
+        """Create the tables, unless this process did so in the same file."""
         if self._is_prepared and (self._file is None or self._file.identity() == self._identity):
             return
-        with self._opening, self._gate_held():
+        with self._opening, self._locked():
             self._is_prepared = False
             if self._file is not None:
-                self._engine.dispose()  # what is open may be a file that was thrown away
+                self._engine.dispose()  # the open file may be a deleted one
                 if self._file.move_what_is_no_file():
                     self._on_event(INDEX_DAMAGED, OSError("no file"))
             self._identity = None if self._file is None else self._file.identity()
@@ -320,7 +321,7 @@ class IndexStore:
             self._is_prepared = True
 
     def _settle_tables(self) -> None:
-        """Make tables that another process may be making: the loser of that race looks again, and finds them."""
+        """Create the tables. If another process creates them at the same moment, try again and find them."""
         for _ in range(_RACES):
             with suppress(IntegrityError, ProgrammingError):
                 return self._make_tables()
@@ -336,23 +337,23 @@ class IndexStore:
                 connection.execute(sa.insert(_version), {"version": INDEX_VERSION})
 
     def _recover(self, error: BaseException, used: Identity | None) -> None:
-        """Throw the file away if it is damaged; otherwise say that the index cannot be used."""
+        """Delete the file if it is damaged. Otherwise report that the index cannot be used."""
         if isinstance(error, IntegrityError):
             return
         if misses_tables(error):
             self._is_prepared = False
         if self._file is not None and is_damage(error):
             self._is_prepared = False
-            if self._thrown_away(self._file, used):
+            if self._deleted(self._file, used):
                 self._on_event(INDEX_DAMAGED, error)
         elif monotonic() - self._reported >= REPORT_S:
             self._reported = monotonic()
             self._on_event(INDEX_UNUSABLE, error)
 
-    def _thrown_away(self, file: IndexFile, used: Identity | None) -> bool:
-        """Delete the file, unless another process did so and made another one."""
+    def _deleted(self, file: IndexFile, used: Identity | None) -> bool:
+        """Delete the file, unless another process replaced it. Return whether it was deleted."""
         try:
-            with self._gate_held():
+            with self._locked():
                 if used is None or file.identity() != used:
                     return False
                 self._engine.dispose()
@@ -363,15 +364,15 @@ class IndexStore:
         return True
 
     @contextmanager
-    def _gate_held(self) -> Iterator[None]:
-        if self._gate is None:
-            self._gate = gate_for(self._engine)
-        with self._gate():
+    def _locked(self) -> Iterator[None]:
+        if self._write_lock is None:
+            self._write_lock = write_lock_for(self._engine)
+        with self._write_lock():
             yield
 
 
-def _indexed(connection: sa.Connection, log: int) -> int:
-    return whole(connection.scalar(sa.select(_mark.c.indexed).where(_mark.c.log == log)) or 0)
+def _indexed(connection: sa.Connection, log_id: int) -> int:
+    return whole(connection.scalar(sa.select(_mark.c.indexed).where(_mark.c.log == log_id)) or 0)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]]) -> None:
@@ -379,7 +380,7 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, obj
         connection.execute(sa.insert(table), rows)
 
 
-def _conditions(log: int, wanted: Search) -> Iterator[sa.ColumnElement[bool]]:
+def _conditions(log_id: int, wanted: Search) -> Iterator[sa.ColumnElement[bool]]:
     if wanted.from_us is not None:
         yield _access.c.time_us >= wanted.from_us
     if wanted.until_us is not None:
@@ -391,5 +392,5 @@ def _conditions(log: int, wanted: Search) -> Iterator[sa.ColumnElement[bool]]:
         if value is not None:
             yield _access.c[name] == value
     if wanted.data_subject is not None:
-        sid = sa.and_(_person.c.log == log, _person.c.sid == wanted.data_subject, _person.c.place == _access.c.place)
+        sid = sa.and_(_person.c.log == log_id, _person.c.sid == wanted.data_subject, _person.c.place == _access.c.place)
         yield sa.exists().where(sid)

@@ -1,8 +1,8 @@
-"""The file of the index with SQLite: which file it is, what counts as damage, and how it is thrown away.
+"""The SQLite file of the index: its identity, the signs of damage, and its deletion.
 
-Goal: damage to what can be rebuilt does not stop the log, and stops queries only while it is rebuilt. The file is
-deleted, not set aside: it holds nothing that the log does not hold, and a copy would outlive the erasure of a person.
-What is no regular file was put there by an operator; it is renamed.
+Goal: a damaged index does not stop the log, and stops queries only while it is rebuilt. The file is deleted and not
+renamed, because it has nothing that the log does not have, and a copy would survive the erasure of a person. If the
+path is not a regular file, an operator put it there, and it is renamed.
 """
 
 import os
@@ -11,46 +11,46 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-#: Primary codes of SQLite: the content of a database is malformed, the file holds no database.
+#: Primary codes of SQLite: the content of a database is malformed, the file is not a database.
 _DAMAGE = frozenset((11, 26))
-#: The file system itself says that a file is corrupt.
+#: SQLite's code for a file that the file system reports as corrupt.
 _CORRUPT_FILE_SYSTEM = 8458
-#: The statement does not fit the tables.
+#: SQLite's code for a statement that does not fit the tables.
 _SQL_ERROR = 1
 _PARTS = ("", "-wal", "-shm", "-journal")
 
-#: Device and number of a file; another file under the same name has others.
+#: Device and inode of a file. Another file of the same name has others.
 Identity = tuple[int, int]
 
 
 class OddValue(Exception):
-    """A column holds what was never written to it."""
+    """A column has a value of a type that was never written to it."""
 
 
 class IndexFile:
-    """The file of an index under its name, whatever is there."""
+    """The file of an index, which may exist or not."""
 
     def __init__(self, path: str) -> None:
-        # A link is followed now: what it leads to is what SQLite opens and what is thrown away.
+        # Links are resolved now, because SQLite opens their target, and the target is what must be deleted.
         self._path = Path(os.path.realpath(path))
 
     def identity(self) -> Identity | None:
-        """Which file it is now; None if there is none.
+        """Return the identity of the file; None if there is none.
 
         Raises:
-            OSError: that cannot be told.
+            OSError: the identity cannot be read.
         """
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except FileNotFoundError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def move_what_is_no_file(self) -> bool:
-        """Rename what is no regular file. Return whether there was something to rename.
+        """Rename the path if it is not a regular file. Return whether it was renamed.
 
         Raises:
-            OSError: it cannot be renamed.
+            OSError: the path cannot be renamed.
         """
         try:
             if stat.S_ISREG(self._path.stat().st_mode):
@@ -64,17 +64,17 @@ class IndexFile:
         return True
 
     def remove(self) -> None:
-        """Delete the file and what SQLite keeps beside it.
+        """Delete the file and the files that SQLite keeps beside it.
 
         Raises:
-            OSError: it cannot be deleted.
+            OSError: a file cannot be deleted.
         """
         for part in _PARTS:
             Path(f"{self._path}{part}").unlink(missing_ok=True)
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error says that the content of the index's database is damaged, so that another try does not help."""
+    """Return whether an error shows that the content of the index is damaged, so that another try does not help."""
     if isinstance(error, OddValue):
         return True
     code = _code(error)
@@ -82,15 +82,15 @@ def is_damage(error: BaseException) -> bool:
 
 
 def misses_tables(error: BaseException) -> bool:
-    """Whether an error says that tables are missing, or have other columns."""
+    """Return whether an error shows that tables are missing or have other columns."""
     return _code(error) == _SQL_ERROR
 
 
 def whole(value: object) -> int:
-    """The whole number that a column holds.
+    """Return the whole number in a column.
 
     Raises:
-        OddValue: it holds something else.
+        OddValue: the column has a value of another type.
     """
     if not isinstance(value, int):
         raise OddValue("not a whole number")
@@ -98,10 +98,10 @@ def whole(value: object) -> int:
 
 
 def octets(value: object) -> bytes:
-    """The bytes that a column holds.
+    """Return the bytes in a column.
 
     Raises:
-        OddValue: it holds something else.
+        OddValue: the column has a value of another type.
     """
     if not isinstance(value, bytes | memoryview):
         raise OddValue("not bytes")

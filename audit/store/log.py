@@ -1,10 +1,11 @@
-"""The log in a database: append under the lock of its head row, and read.
+"""The logs in a database: appending under the lock of a head row, and reading.
 
-What a crash leaves behind: a transaction is there whole or not at all, so a log is always the entries 0 to size - 1 and
-the frontier over just these.
+After a crash a transaction is either complete or absent. So a log always has the entries 0 to size - 1 and the frontier
+over exactly these.
 
-A log that cannot be appended to holds up no other. Logs share a transaction, and where it fails for what one of them
-holds, each log gets a transaction of its own. No wait for a lock is long; a caller that may wait longer tries again.
+A log that cannot be appended to does not delay the others. Logs share a transaction. If it fails because of the data of
+one log, each log gets a transaction of its own. All waits for locks are short; a caller that may wait longer tries
+again.
 """
 
 import os
@@ -26,59 +27,59 @@ from linewarden.audit.errors import (
     RolledBack,
     TenantUnknown,
 )
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.merkle import leaf_hash
 from linewarden.audit.model import Head, Unit, index_of
 from linewarden.audit.store.append import AppendStatements, Hashed, Refusals, check_growth, extend
 from linewarden.audit.store.append_session import TRY_S, AppendSession
 from linewarden.audit.store.files import DatabaseFiles
-from linewarden.audit.store.gate import PATIENCE_S, gate_for
-from linewarden.audit.store.heads import ADOPTS, COLUMNS, SEALS, LockedHead, create, fields_of, opened, seal_of
+from linewarden.audit.store.heads import ADOPTS, COLUMNS, ROW_MAC, LockedHead, create, fields_of, opened, seal_of
 from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.schema import log_entry, log_head, position_of
+from linewarden.audit.store.write_lock import LOCK_WAIT_S, write_lock_for
 
-#: What PostgreSQL says of a lock that was not free in time, and of two that wait for each other.
+#: PostgreSQL's codes for a lock that was not free in time, and for a deadlock.
 _LOCKED = frozenset({"55P03", "40P01"})
 
-#: So often may others create a log at the same moment before something else must be wrong.
+#: How often other processes may create a log first before the error must have another cause.
 _RACES = 10
 
 
 class LogStore:
-    """All logs of one database. Appending is for one thread at a time; reading is for any.
+    """All logs of one database. One thread may append at once; all threads may read.
 
-    Heads are sealed with `seals`, and so are the rows that effects write. Without, they are under a key that nobody
-    knows afterwards: another store believes none of them. `adopts` is for the migration to seals, see there.
+    Heads, and the rows that effects write, are sealed with `row_mac`. Without it they are sealed under a random key
+    that is not stored, so that no other store accepts them. `adopts` is for the migration that introduces seals.
 
-    Every head is compared with `marks`. Before the first append to a log, `admit` hears its number: it verifies that
-    the log continues what was seen of it before, and raises RolledBack if not.
+    Every head is compared with `marks`. Before the first append to a log, `admit` is called with its number. It
+    verifies that the log continues the state seen before, and raises RolledBack otherwise.
     """
 
     def __init__(
-        self, engine: sa.Engine, seals: Seals | None = None, *, adopts: bool = False, marks: Marks | None = None
+        self, engine: sa.Engine, row_mac: RowMac | None = None, *, adopts: bool = False, marks: Marks | None = None
     ) -> None:
         self._engine = engine
         self.marks = marks or Marks()
         self.admit: Callable[[int], None] = lambda _log: None
         self._files = DatabaseFiles(engine)
-        self.seals = seals or Seals(os.urandom(32))
-        self._options = {SEALS: self.seals, ADOPTS: adopts}
-        self._gate = gate_for(engine)
+        self.row_mac = row_mac or RowMac(os.urandom(32))
+        self._options = {ROW_MAC: self.row_mac, ADOPTS: adopts}
+        self._write_lock = write_lock_for(engine)
         self._session = AppendSession(engine, self._files, self._options)
-        self._statements = AppendStatements(engine, self.seals, self.marks, self.opened)
+        self._statements = AppendStatements(engine, self.row_mac, self.marks, self.opened)
 
     def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
-        """Append each unit or say why not; what was appended is durable when this returns.
+        """Append each unit, or return the error that prevented it. Appended entries are durable on return.
 
-        The answer is, for each unit in order, the id of its first entry (see `model.entry_id`), or RevisionMoved,
-        TenantUnknown, EffectRefused, ClockBehind, LogBusy, RolledBack, or LogUnavailable where the log cannot be
-        appended to. Units refused leave no trace.
+        The result of each unit, in order, is the id of its first entry (see `model.entry_id`), or RevisionMoved,
+        TenantUnknown, EffectRefused, ClockBehind, LogBusy, RolledBack, or LogUnavailable if the log cannot be appended
+        to. Refused units leave no trace.
 
         Raises:
-            LogBusy: the database's lock is held by another; nothing was recorded.
-            LogUnavailable: the transaction failed; whether it took place is not known.
+            LogBusy: another process or thread holds the lock of the database; nothing was recorded.
+            LogUnavailable: the transaction failed, and it may or may not have been committed.
         """
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + LOCK_WAIT_S
         results: list[int | AuditError] = [LogBusy("the lock of the log is held by another")] * len(units)
         left = list(range(len(units)))
         while True:
@@ -96,11 +97,11 @@ class LogStore:
         hashed = [(unit, [leaf_hash(entry) for entry in unit.entries]) for unit in units]
         refused = self._admit_logs(units)
         session = self._session
-        with self._gate(TRY_S):
+        with self._write_lock(TRY_S):
             try:
                 return self._append(hashed, refused, wait=wait)
             except session.failures as error:
-                if session.was_taken_back(error):
+                if session.was_rolled_back(error):
                     return self._append_apart(hashed, refused)
                 session.close()
                 if not self._files.are_same():
@@ -108,17 +109,17 @@ class LogStore:
                 raise LogUnavailable("the log's database failed") from error
 
     def close_writer(self) -> None:
-        """Let go of the connection used for appending; the next append opens another."""
+        """Close the connection for appending. The next append opens another one."""
         self._session.close()
 
     def close(self) -> None:
-        """Let go of everything; the store can be used no more."""
+        """Close the store, which cannot be used again."""
         self.close_writer()
-        self._gate.close()
+        self._write_lock.close()
         self.marks.close()
 
     def create(self, tenant: str, origin_id: str, now_us: int) -> int:
-        """Create the log of a tenant, the empty name meaning the system; returns its number. Existing logs stay.
+        """Create the log of a tenant, unless it exists. Return its number. The system log has the empty name.
 
         Raises:
             LogUnavailable: the database failed.
@@ -127,7 +128,7 @@ class LogStore:
             try:
                 return self._create(tenant, origin_id, now_us)
             except LogUnavailable as fault:
-                # Somebody else took the number, or made this very log: look again.
+                # Another process took the number or created the same log: try again.
                 if not isinstance(fault.__cause__, IntegrityError):
                     raise
         return self._create(tenant, origin_id, now_us)
@@ -138,33 +139,33 @@ class LogStore:
 
     def amend(
         self,
-        log: int,
+        log_id: int,
         amendment: Callable[[Head], tuple[Head, bytes]],
         effect: Callable[[sa.Connection, Head, Head], None],
     ) -> Head:
-        """Change the head of a log as no append may, with an entry that says so; for acts of the operator.
+        """Change the head of a log in a way that no append can, and record it in an entry. For acts of the operator.
 
-        The head is not compared with what was seen of the log. `amendment` makes of it the one to go on with, and the
-        entry; `effect` runs in the same transaction, and gets the head before and the one after.
+        The head is not compared with the state seen before. `amendment` returns the new head and the entry. `effect`
+        runs in the same transaction, and gets the heads before and after.
 
         Raises:
             TenantUnknown: there is no such log.
-            LogUnavailable: the head is not one that the service wrote, or the database failed.
+            LogUnavailable: the service did not write the head, or the database failed.
         """
         with self.writing() as connection:
-            query = sa.select(*COLUMNS).where(log_head.c.log == log).with_for_update()
+            query = sa.select(*COLUMNS).where(log_head.c.log == log_id).with_for_update()
             row = connection.execute(query).one_or_none()
             if row is None:
                 raise TenantUnknown("there is no such log")
-            before = opened(self.seals, row)
+            before = opened(self.row_mac, row)
             changed, entry = amendment(before)
             locked, rows = LockedHead.of(changed), list[dict[str, object]]()
             locked.time_us = max(changed.time_us, time_of(entry))
-            extend(locked, Unit(log, (entry,)), [leaf_hash(entry)], rows)
-            after = locked.made()
+            extend(locked, Unit(log_id, (entry,)), [leaf_hash(entry)], rows)
+            after = locked.extended()
             connection.execute(sa.insert(log_entry), rows)
-            row_of = {**dict(zip(Head.__slots__, fields_of(after), strict=True)), "seal": seal_of(self.seals, after)}
-            connection.execute(sa.update(log_head).where(log_head.c.log == log).values(row_of))
+            row_of = {**dict(zip(Head.__slots__, fields_of(after), strict=True)), "seal": seal_of(self.row_mac, after)}
+            connection.execute(sa.update(log_head).where(log_head.c.log == log_id).values(row_of))
             effect(connection, before, after)
         self.check_files()
         self.marks.note(after, new=True)
@@ -172,7 +173,7 @@ class LogStore:
 
     @staticmethod
     def creation(tenant: str, origin_id: str, now_us: int) -> Callable[[sa.Connection], None]:
-        """The effect that creates a log, for an entry that says so."""
+        """Return the effect that creates a log, for the entry that records it."""
 
         def effect(connection: sa.Connection) -> None:
             create(connection, tenant, origin_id, now_us)
@@ -180,21 +181,21 @@ class LogStore:
         return effect
 
     def heads(self) -> list[Head]:
-        """The heads of all logs, in the order of their numbers."""
+        """Return the heads of all logs, in the order of their numbers."""
         return self._heads(sa.true())
 
-    def head(self, log: int) -> Head:
-        """The head of one log.
+    def head(self, log_id: int) -> Head:
+        """Return the head of one log.
 
         Raises:
             TenantUnknown: there is no such log.
         """
-        for head in self._heads(log_head.c.log == log):
+        for head in self._heads(log_head.c.log == log_id):
             return head
         raise TenantUnknown("there is no such log")
 
     def head_of(self, tenant: str) -> Head:
-        """The head of a tenant's log.
+        """Return the head of a tenant's log.
 
         Raises:
             TenantUnknown: there is no such tenant.
@@ -203,75 +204,75 @@ class LogStore:
             return head
         raise TenantUnknown("there is no such tenant")
 
-    def verified_head(self, log: int) -> Head:
-        """The head of one log, compared with its seal and with what was seen of it.
+    def verified_head(self, log_id: int) -> Head:
+        """Return the head of a log after verifying its seal and comparing it with the state seen before.
 
         Raises:
             TenantUnknown: there is no such log.
-            RolledBack: it is older than, or differs from, what was seen.
-            LogUnavailable: it is not one that the service wrote, or the database failed.
+            RolledBack: the head is older than, or differs from, the state seen before.
+            LogUnavailable: the service did not write the head, or the database failed.
         """
-        seen = self.marks.seen(log)  # before the row is read: another thread may append meanwhile
+        seen = self.marks.seen(log_id)  # before the row is read: another thread may append meanwhile
         with self.reading() as connection:
-            row = connection.execute(sa.select(*COLUMNS).where(log_head.c.log == log)).one_or_none()
+            row = connection.execute(sa.select(*COLUMNS).where(log_head.c.log == log_id)).one_or_none()
         if row is None:
             raise TenantUnknown("there is no such log")
-        head = opened(self.seals, row)
+        head = opened(self.row_mac, row)
         self.marks.check(head, seen)
         self._remember(head, seen)
         return head
 
-    def admitted_head(self, log: int) -> Head:
-        """As `verified_head`, of a log that is admitted first if this process has not met it."""
-        if self.marks.seen(log) is None:
-            self.admit(log)
-        return self.verified_head(log)
+    def admitted_head(self, log_id: int) -> Head:
+        """Return what `verified_head` returns. A log that is new to this process is admitted first."""
+        if self.marks.seen(log_id) is None:
+            self.admit(log_id)
+        return self.verified_head(log_id)
 
     def opened(self, row: Any) -> Head:
-        """The head in a row of `heads.COLUMNS`. Raises as `verified_head` does."""
-        head = opened(self.seals, row)
+        """Return the head in a row of `heads.COLUMNS`. Raises as `verified_head` does."""
+        head = opened(self.row_mac, row)
         seen = self.marks.seen(head.log)
         try:
             self.marks.check(head, seen)
         except RolledBack:
-            self.verified_head(head.log)  # the row may only have been read before another thread appended
+            self.verified_head(head.log)  # another thread may have appended after the row was read
         else:
             self._remember(head, seen)
         return head
 
     def check_files(self) -> None:
-        """Make sure that the files of the database are those that were opened; open them again if not.
+        """Check that the files of the database are those that are open. Close all connections if not.
 
         Raises:
-            LogUnavailable: they were replaced or removed since.
+            LogUnavailable: the files were replaced or removed.
         """
         if not self._files.are_same():
             self.close_writer()
             self._engine.dispose()
             raise LogUnavailable("the database file was replaced or removed")
 
-    def entry(self, log: int, index: int) -> bytes:
-        """The bytes of one entry.
+    def entry(self, log_id: int, index: int) -> bytes:
+        """Return the bytes of one entry.
 
         Raises:
             EntryNotFound: the log is shorter.
         """
-        for entry in self.entries(log, index, index + 1):
+        for entry in self.entries(log_id, index, index + 1):
             return entry
         raise EntryNotFound("the log has no entry at that index")
 
-    def entries(self, log: int, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes of the entries `start` to `stop - 1`, in order, as they were hashed."""
-        return self._column(log_entry.c.entry, log, start, stop)
+    def entries(self, log_id: int, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes of the entries `start` to `stop - 1`, in order, as they were hashed."""
+        return self._column(log_entry.c.entry, log_id, start, stop)
 
-    def entries_at(self, log: int, indexes: Sequence[int]) -> dict[int, bytes]:
-        """The bytes of single entries, by index; what is not there is left out.
+    def entries_at(self, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
+        """Return the bytes of single entries by index. Missing entries are left out.
 
         Raises:
             LogDamaged: an entry is not the one that was hashed when it was appended.
             LogUnavailable: the database failed.
         """
-        keys = [position_of(log, index) for index in indexes]
+        keys = [position_of(log_id, index) for index in indexes]
         columns = (log_entry.c.position, log_entry.c.leaf_hash, log_entry.c.entry)
         with self.reading() as connection:
             rows = connection.execute(sa.select(*columns).where(log_entry.c.position.in_(keys))).all()
@@ -279,13 +280,13 @@ class LogStore:
             raise LogDamaged("a stored entry is not the one that was hashed")
         return {index_of(position): bytes(entry) for position, _, entry in rows}
 
-    def leaf_hashes(self, log: int, start: int, stop: int) -> Iterator[bytes]:
-        """The leaf hashes of the entries `start` to `stop - 1`, in order."""
-        return self._column(log_entry.c.leaf_hash, log, start, stop)
+    def leaf_hashes(self, log_id: int, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the leaf hashes of the entries `start` to `stop - 1`, in order."""
+        return self._column(log_entry.c.leaf_hash, log_id, start, stop)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection that sees one state of the database.
+        """Provide a connection that reads one consistent state of the database.
 
         Raises:
             LogUnavailable: the database failed.
@@ -298,13 +299,13 @@ class LogStore:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A write transaction beside the log, for rows that are not entries.
+        """Provide a write transaction for rows that are not entries.
 
         Raises:
             LogUnavailable: the database failed.
         """
         try:
-            with self._gate(), self._engine.connect() as plain:
+            with self._write_lock(), self._engine.connect() as plain:
                 connection = plain.execution_options(writes=True, **self._options)
                 with connection.begin():
                     self._session.settle()
@@ -314,23 +315,23 @@ class LogStore:
             raise LogUnavailable("the log's database failed") from error
 
     def _admit_logs(self, units: Sequence[Unit]) -> Refusals:
-        """Verify the logs that this process appends to for the first time; returns those that are refused."""
+        """Admit the logs to which this process appends for the first time. Return those that are refused."""
         refused: Refusals = {}
-        for log in {unit.log for unit in units}:
-            if self.marks.seen(log) is None:
+        for log_id in {unit.log for unit in units}:
+            if self.marks.seen(log_id) is None:
                 try:
-                    self.admit(log)
+                    self.admit(log_id)
                 except TenantUnknown:
-                    continue  # said below, of each of its units
+                    continue  # returned below as the result of each of its units
                 except AuditError as error:
-                    refused[log] = error
+                    refused[log_id] = error
         return refused
 
     def _append_apart(self, hashed: Hashed, refused: Refusals) -> list[int | AuditError]:
-        """Append log by log, after a transaction of all of them was taken back for what may be the matter of one."""
+        """Append log by log, after a transaction of all logs was rolled back because of data of one of them."""
         results: list[int | AuditError] = [LogUnavailable("the log's database failed")] * len(hashed)
-        for log in sorted({unit.log for unit, _ in hashed}):
-            places = [place for place, (unit, _) in enumerate(hashed) if unit.log == log]
+        for log_id in sorted({unit.log for unit, _ in hashed}):
+            places = [place for place, (unit, _) in enumerate(hashed) if unit.log == log_id]
             own: list[int | AuditError]
             try:
                 own = self._append([hashed[place] for place in places], refused, wait=False)
@@ -338,7 +339,7 @@ class LogStore:
                 own = [refusal] * len(places)
             except self._session.failures as error:
                 own = [_refusal(error)] * len(places)
-                if not self._session.was_taken_back(error):
+                if not self._session.was_rolled_back(error):
                     self.close_writer()
                     return results
             for place, result in zip(places, own, strict=True):
@@ -358,7 +359,7 @@ class LogStore:
             raise
         finally:
             cursor.close()
-        # The commit may have gone into a file that has no name any more.
+        # The commit may have been written to a file that was removed.
         self.check_files()
         for head in heads:
             self.marks.note(head, new=self.marks.seen(head.log) is None)
@@ -369,20 +370,20 @@ class LogStore:
         with self.reading() as connection:
             return [Head(*row[:-1]) for row in connection.execute(query)]
 
-    def _column(self, column: sa.Column[bytes], log: int, start: int, stop: int) -> Iterator[bytes]:
+    def _column(self, column: sa.Column[bytes], log_id: int, start: int, stop: int) -> Iterator[bytes]:
         step = 2_000
         for begin in range(start, stop, step):
             end = min(begin + step, stop)
             key = log_entry.c.position
-            inside = sa.and_(key >= position_of(log, begin), key < position_of(log, end))
+            inside = sa.and_(key >= position_of(log_id, begin), key < position_of(log_id, end))
             with self.reading() as connection:
                 values = connection.scalars(sa.select(column).where(inside).order_by(key)).all()
             if len(values) != end - begin and stop - start > 1:
-                raise LogUnavailable("the log's database misses entries below the size it states")
+                raise LogUnavailable("the log's database lacks entries below the size of the log: restore it")
             yield from map(bytes, values)
 
     def _remember(self, head: Head, seen: Head | None) -> None:
-        """Remember a head that another process made, once it is verified to continue the one seen before."""
+        """Remember a head that another process wrote, after verifying that it continues the one seen before."""
         if seen is not None and head.size > seen.size and head.generation == seen.generation:
             check_growth(seen, head, self.leaf_hashes(head.log, seen.size, head.size))
             self.marks.note(head)

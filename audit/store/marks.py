@@ -1,12 +1,12 @@
-"""High-water marks: what has once been seen of each log, so that an older state of it is noticed.
+"""High-water marks: the newest state seen of each log, so that an older state is detected.
 
-A seal says that the service wrote a head; it cannot say that the head is the newest one. A database that was restored,
-or whose rows were set back, has heads with valid seals. So every process remembers the newest head that it has seen,
-and compares each head that it reads with it. The marks also stand in a file beside the anchors, written after each
-commit: they outlive processes, and the processes of a host share them.
+A seal proves that the service wrote a head. It does not prove that the head is the newest one: a database that was
+restored, or whose rows were set back, has heads with valid seals. So every process remembers the newest head that it
+has seen, and compares each head that it reads with it. The marks are also written to a file beside the anchors after
+each commit, so that they survive a process and are shared by the processes of a host.
 
-The file is not synced: after a power cut it may be older than the database, which does no harm, and it is never newer.
-A slot has 128 bytes at log * 128; one whose digest is wrong counts as empty.
+The file is not synced. After a power failure it may be older than the database, which does no harm, and it is never
+newer. The slot of a log has 128 bytes at log * 128. A slot with a wrong digest counts as empty.
 """
 
 import os
@@ -29,7 +29,7 @@ _DIGEST_BYTES = 16
 
 
 class Mark(NamedTuple):
-    """A mark as it stands in the file; origin and frontier are digests."""
+    """A mark as the file stores it. Origin and frontier are digests."""
 
     log: int
     generation: int
@@ -40,16 +40,16 @@ class Mark(NamedTuple):
 
     @classmethod
     def of(cls, head: Head) -> "Mark":
-        """The mark that a head makes."""
+        """Return the mark of a head."""
         origin = origin_digest(head.origin_id)
         return cls(head.log, head.generation, head.size, head.revision, origin, digest(head.frontier))
 
 
 class Marks:
-    """The newest head seen of each log. Safe in threads.
+    """The newest head seen of each log. Thread-safe.
 
-    `on_recovered` hears the number of a log that an operator recovered since this process last saw it. What the
-    process keeps of that log must be dropped before the call returns.
+    `on_recovered` is called with the number of a log that an operator recovered since this process last read it. It
+    must drop all cached data of that log before it returns.
     """
 
     def __init__(self, path: Path | None = None, on_recovered: Callable[[int], None] = lambda _log: None) -> None:
@@ -59,20 +59,20 @@ class Marks:
         self._changing = threading.Lock()
         self._seen: dict[int, Head] = {}
         self.on_recovered = on_recovered
-        #: Why the last mark could not be written, if so.
+        #: The error of the last write of a mark; None if it succeeded.
         self.fault: OSError | None = None
-        #: The latest time that any head states, microseconds.
+        #: The latest time of any head, microseconds.
         self.latest_us = 0
 
-    def seen(self, log: int) -> Head | None:
-        """The newest head of a log that this process has seen, if it has seen one."""
-        return self._seen.get(log)
+    def seen(self, log_id: int) -> Head | None:
+        """Return the newest head of a log that this process has seen; None if it has seen none."""
+        return self._seen.get(log_id)
 
     def check(self, head: Head, seen: Head | None) -> None:
-        """Compare a head with the newest one that was seen before it was read; growth is not verified here.
+        """Compare a head with the newest head that was seen before it was read. Growth is not verified here.
 
         Raises:
-            RolledBack: it is older, or of another history.
+            RolledBack: the head is older, or has another history.
         """
         self.latest_us = max(self.latest_us, head.time_us)
         if seen is None or seen is head:
@@ -88,10 +88,10 @@ class Marks:
         return None
 
     def note(self, head: Head, *, new: bool = False) -> None:
-        """Remember a head that was committed, or verified; `new` is for the first mark of a log, which is synced.
+        """Remember a committed or verified head. `new` is for the first mark of a log, which is synced.
 
-        A later mark that cannot be written stays in memory, and `fault` says so: a full disk of the anchors must not
-        stop the service.
+        A later mark that cannot be written stays in memory and sets `fault`, because a full disk of the anchors must
+        not stop the service.
 
         Raises:
             LogUnavailable: the first mark of a log cannot be written.
@@ -99,7 +99,7 @@ class Marks:
         with self._changing:
             seen = self._seen.get(head.log)
             if seen is not None and (head.generation, head.size) < (seen.generation, seen.size):
-                return  # another thread has seen a newer one since
+                return  # another thread has seen a newer head since
             self._seen[head.log] = head
             self.latest_us = max(self.latest_us, head.time_us)
             if self._path is not None:
@@ -118,10 +118,10 @@ class Marks:
         except OSError as error:
             self.fault = error
             if new:
-                raise LogUnavailable("the file of marks in anchor_dir cannot be written") from error
+                raise LogUnavailable("the file of marks in anchor_dir cannot be written: check its disk") from error
 
-    def stored(self, log: int) -> Mark | None:
-        """The mark in the file, which another process may have made.
+    def stored(self, log_id: int) -> Mark | None:
+        """Return the mark in the file, which another process may have written.
 
         Raises:
             LogUnavailable: the file cannot be read.
@@ -129,16 +129,16 @@ class Marks:
         if self._path is None:
             return None
         try:
-            return _read(os.pread(self._opened(), SLOT, log * SLOT))
+            return _read(os.pread(self._opened(), SLOT, log_id * SLOT))
         except OSError as error:
             raise LogUnavailable("the file of marks in anchor_dir cannot be read") from error
 
     def highest(self) -> int:
-        """The highest number of a log that the file has a mark of; -1 if it has none."""
+        """Return the highest number of a log with a mark in the file; -1 if there is none."""
         return max((mark.log for mark in self._all()), default=-1)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
@@ -155,8 +155,8 @@ class Marks:
         try:
             file = self._opened()
             slots = os.fstat(file).st_size // SLOT + 1
-            for log in range(slots):
-                mark = _read(os.pread(file, SLOT, log * SLOT))
+            for log_id in range(slots):
+                mark = _read(os.pread(file, SLOT, log_id * SLOT))
                 if mark is not None:
                     yield mark
         except OSError as error:
@@ -173,12 +173,12 @@ class Marks:
 
 @lru_cache(4096)
 def origin_digest(origin_id: str) -> bytes:
-    """What stands for an origin in a mark."""
+    """Return the digest of an origin for a mark."""
     return digest(origin_id.encode())
 
 
 def digest(data: bytes) -> bytes:
-    """What stands for a frontier in a mark."""
+    """Return the digest of a frontier for a mark."""
     return blake2b(data, digest_size=32).digest()
 
 

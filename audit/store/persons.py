@@ -1,4 +1,4 @@
-"""Rows of persons: the mutable table that links names to pseudonyms and holds wrapped keys."""
+"""Rows of persons: the mutable table that links names to pseudonyms and has the wrapped keys."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class PersonRow:
     sealed_name: bytes
 
 
-#: Names looked up by one statement; databases allow so many parameters and not many more.
+#: Names looked up by one statement, because databases limit the number of parameters.
 _STEP = 10_000
 
 _COLUMNS = (person.c.token, person.c.sid, person.c.wrapped_key, person.c.sealed_name)
@@ -31,44 +31,46 @@ class PersonStore:
     def __init__(self, store: LogStore) -> None:
         self._store = store
 
-    def by_token(self, log: int, tokens: Sequence[bytes]) -> list[PersonRow]:
-        """The persons with these look-up tokens, as far as there are any.
+    def by_token(self, log_id: int, tokens: Sequence[bytes]) -> list[PersonRow]:
+        """Return the persons with these look-up tokens. Unknown tokens are left out.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        return self._select(log, person.c.token, tokens)
+        return self._select(log_id, person.c.token, tokens)
 
-    def by_sid(self, log: int, sids: Sequence[str]) -> list[PersonRow]:
-        """The persons with these pseudonyms, as far as there are any.
+    def by_sid(self, log_id: int, sids: Sequence[str]) -> list[PersonRow]:
+        """Return the persons with these pseudonyms. Unknown pseudonyms are left out.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        return self._select(log, person.c.sid, sids)
+        return self._select(log_id, person.c.sid, sids)
 
     @staticmethod
-    def insert(connection: sa.Connection, log: int, rows: Sequence[PersonRow]) -> bool:
-        """Insert persons inside an append, under the lock of their log; False if one of them is already there."""
+    def insert(connection: sa.Connection, log_id: int, rows: Sequence[PersonRow]) -> bool:
+        """Insert persons inside an append, under the lock of their log. Return False if one of them exists already."""
         tokens = [row.token for row in rows]
         for part in _parts(tokens):
-            known = sa.select(sa.func.count()).where(person.c.log == log, person.c.token.in_(part))
+            known = sa.select(sa.func.count()).where(person.c.log == log_id, person.c.token.in_(part))
             if connection.scalar(known):
                 return False
         values = [
-            {"log": log, "token": r.token, "sid": r.sid, "wrapped_key": r.wrapped_key, "sealed_name": r.sealed_name}
+            {"log": log_id, "token": r.token, "sid": r.sid, "wrapped_key": r.wrapped_key, "sealed_name": r.sealed_name}
             for r in rows
         ]
         connection.execute(sa.insert(person), values)
         return True
 
-    def _select(self, log: int, column: sa.Column[str] | sa.Column[bytes], keys: Sequence[object]) -> list[PersonRow]:
-        found: list[PersonRow] = []
+    def _select(
+        self, log_id: int, column: sa.Column[str] | sa.Column[bytes], keys: Sequence[object]
+    ) -> list[PersonRow]:
+        persons: list[PersonRow] = []
         with self._store.reading() as connection:
             for part in _parts(keys):
-                rows = connection.execute(sa.select(*_COLUMNS).where(person.c.log == log, column.in_(part)))
-                found += [PersonRow(bytes(token), sid, bytes(key), bytes(name)) for token, sid, key, name in rows]
-        return found
+                rows = connection.execute(sa.select(*_COLUMNS).where(person.c.log == log_id, column.in_(part)))
+                persons += [PersonRow(bytes(token), sid, bytes(key), bytes(name)) for token, sid, key, name in rows]
+        return persons
 
 
 def _parts(keys: Sequence[object]) -> Iterator[Sequence[object]]:

@@ -4,10 +4,10 @@ import sqlalchemy as sa
 
 from linewarden.audit.model import INDEX_BITS
 
-#: BIGINT everywhere; SQLite wants the word INTEGER for a key that is the row id itself.
+#: BIGINT everywhere. SQLite needs the type INTEGER for a key that is the row id itself.
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-#: Byte-wise comparison of names in every database. SQLite compares so by itself.
+#: Byte-wise comparison of names in every database. It is the default of SQLite.
 Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 metadata = sa.MetaData()
@@ -49,6 +49,6 @@ person = sa.Table(
 )
 
 
-def position_of(log: int, index: int) -> int:
-    """The primary key of entry `index` of `log`: one signed 64-bit key has places for 2**23 logs of 2**40 entries."""
-    return log << INDEX_BITS | index
+def position_of(log_id: int, index: int) -> int:
+    """Return the primary key of entry `index` of a log. A signed 64-bit key allows 2**23 logs of 2**40 entries."""
+    return log_id << INDEX_BITS | index

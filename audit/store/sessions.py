@@ -1,8 +1,8 @@
-"""Sessions of PostgreSQL: settings that are the session's own, and settings of the server that are checked.
+"""Sessions of PostgreSQL: settings of the session, and settings of the server that are checked.
 
-A value that the session set beats the file, ALTER SYSTEM, ALTER DATABASE and ALTER ROLE, at the start of the session
-and at each reload. `fsync` and `full_page_writes` are the server's alone: they are read in the same message as each
-COMMIT, so a commit counts only if the process that flushed it had them on.
+A value that the session sets takes precedence over the file, ALTER SYSTEM, ALTER DATABASE and ALTER ROLE, at the start
+of the session and at each reload. Only the server can set `fsync` and `full_page_writes`. They are read in the same
+message as each COMMIT, so a commit counts only if the process that flushed it had them on.
 """
 
 from functools import cache
@@ -11,12 +11,12 @@ from typing import Any
 from linewarden.audit.errors import UnsafeDatabase
 from linewarden.audit.store.schema import metadata
 
-#: Values of `synchronous_commit` with which a commit waits for the server's own disk. Which of them is the operator's
-#: choice, because they differ in what a standby must have.
+#: Values of `synchronous_commit` with which a commit waits for the server's own disk. The operator chooses among them,
+#: because they differ in what a standby must have received.
 _WAITS_FOR_DISK = frozenset({"local", "remote_write", "on", "remote_apply"})
 
-#: Settings of every session, as far as the server's version knows them. A server process that stops inside a
-#: transaction, or whose host is gone, must let go of its locks. Times in milliseconds, of keepalives in seconds.
+#: Settings of every session, if the server's version has them. The locks of a process that stops inside a transaction,
+#: or whose host fails, must be released. Times in milliseconds, of keepalives in seconds.
 _EVERY = {
     "default_transaction_isolation": "read committed",
     "idle_in_transaction_session_timeout": "60000",
@@ -27,8 +27,8 @@ _EVERY = {
     "tcp_user_timeout": "5000",
 }
 
-#: The same of the session that appends. Its transactions hold heads of logs, for which all other servers wait; Python
-#: computes for microseconds between its statements. A lock that is not had soon is tried for again, see `LogStore`.
+#: Settings of the session that appends. Its transactions lock heads of logs, for which all other servers wait. Python
+#: computes for microseconds between its statements. A lock that is not free soon is tried again; see `LogStore`.
 _APPENDS = {
     "statement_timeout": "2000",
     "lock_timeout": "50",
@@ -36,7 +36,7 @@ _APPENDS = {
     "transaction_timeout": "5000",
 }
 
-#: The same for an append of many entries, such as a policy of a million statements. Others wait for its log meanwhile.
+#: Settings for an append of many entries, such as a policy of a million statements. Others wait for its log meanwhile.
 _APPENDS_MUCH = {
     "statement_timeout": "30000",
     "lock_timeout": "50",
@@ -44,13 +44,13 @@ _APPENDS_MUCH = {
     "transaction_timeout": "120000",
 }
 
-#: How long the client waits for a statement, seconds: longer than the server lets one take. A server that is frozen, or
-#: a commit that waits for a standby, has no end of its own.
+#: How long the client waits for a statement, seconds: longer than the server's own limits. A frozen server, or a commit
+#: that waits for a standby, has no limit of its own.
 WAIT_S = 35.0
 APPEND_WAIT_S = 4.0
 _CANCEL_S = 2.0
 
-#: What ends an append's transaction: the commit, and what the process that flushed it thinks of the disk.
+#: The end of an append's transaction: the commit, and the settings of the process that flushed it.
 COMMIT = "COMMIT; SELECT current_setting('fsync'), current_setting('full_page_writes')"
 
 _SET = (
@@ -70,9 +70,9 @@ SELECT current_setting('fsync'), current_setting('full_page_writes'), current_se
 
 @cache
 def bounded(driver: Any) -> Any:
-    """The class of the driver's connections whose waits end: a statement is cancelled after `wait_s`.
+    """Return a subclass of the driver's connection with a limit of time: a statement is cancelled after `wait_s`.
 
-    Where the server does not answer to that either, the connection is closed, and OperationalError raised.
+    If the server does not respond to that either, the connection is closed and OperationalError is raised.
     """
     waited_too_long = driver.errors._WaitTimeout  # noqa: SLF001 - the class has no public name
 
@@ -94,20 +94,20 @@ def bounded(driver: Any) -> Any:
 
 
 def pin(cursor: Any) -> None:
-    """Give a session its own values of what durability, order and the end of waits rest on."""
+    """Set the session's own values for durability, isolation and timeouts."""
     _set(cursor, _EVERY)
     pin_commit(cursor)
 
 
 def pin_writer(cursor: Any, *, much: bool = False) -> None:
-    """Give the session that appends the shorter waits that it needs; longer ones where it appends much."""
+    """Set the shorter timeouts of the session that appends, or longer ones for an append of many entries."""
     _set(cursor, _APPENDS_MUCH if much else _APPENDS)
 
 
 def pin_commit(cursor: Any) -> None:
     """Make each commit of the session wait for the disk, and for standbys as configured.
 
-    A configured `off` is not followed: the session keeps what it had, or takes `on`.
+    A configured `off` is ignored: the session keeps its value, or uses `on`.
     """
     cursor.execute(_CONFIGURED)
     wanted = next((value for value in reversed(cursor.fetchone()) if value in _WAITS_FOR_DISK), "on")
@@ -115,7 +115,7 @@ def pin_commit(cursor: Any) -> None:
 
 
 def check_server(cursor: Any) -> None:
-    """Read back what durability rests on.
+    """Read back the settings on which durability depends.
 
     Raises:
         UnsafeDatabase: a setting is wrong, the server is a standby, or a table of the log is not logged. The text
@@ -135,10 +135,10 @@ def check_server(cursor: Any) -> None:
 
 
 def check_flushed(fsync: str, full_pages: str) -> None:
-    """Make sure that what was flushed is on the disk.
+    """Check the settings that make flushed data durable.
 
     Raises:
-        UnsafeDatabase: it need not be. The text names the setting.
+        UnsafeDatabase: a setting is off, so that flushed data may be lost. The text names it.
     """
     for setting, value in (("fsync", fsync), ("full_page_writes", full_pages)):
         if value != "on":

@@ -1,18 +1,19 @@
-"""What SQLite's write-ahead log needs after an error of the disk.
+"""Repair of SQLite's write-ahead log after a disk error.
 
-A failed fsync leaves the frames of its transaction in the file, whole, with valid checksums. The kernel calls their
-pages clean, although they are not on the disk, so a later fsync that succeeds does not write them. A connection that
-builds the index of the WAL anew counts these frames as committed. The checksums of all later frames rest on theirs, so
-a power cut loses them too. The first connection to a database that no process has open builds the index anew.
+A failed fsync leaves the complete frames of its transaction in the file, with valid checksums. The kernel marks their
+pages as clean although they are not on the disk, so a later successful fsync does not write them. A connection that
+rebuilds the index of the WAL counts these frames as committed. The checksums of all later frames depend on theirs, so a
+power failure loses the later frames too. The first connection to a database rebuilds the index if no process has the
+database open.
 
-Two rules follow, for every process that uses the log:
+Two rules follow for every process that uses the log:
 
-- `Keeper`: a process holds a connection for as long as it runs. While any process does, the index stays, frames that
-  failed are not in it, and the next transaction overwrites them before it is counted.
+- `Keeper`: a process keeps a connection open as long as it runs. While any process does, the index is not rebuilt, the
+  failed frames are not in it, and the next transaction overwrites them before it is counted.
 - `rewrite`: before the first transaction of a process, and before the first one after a fault, the bytes of the WAL are
-  written again over themselves and synced. That makes their pages dirty, so what the index counts is on the disk.
+  written over themselves and synced. That makes their pages dirty, so all frames in the index are on the disk.
 
-The database file needs neither. A checkpoint that fails is not counted, and the next one writes its pages again.
+The database file needs neither, because a failed checkpoint does not count and the next one writes its pages again.
 """
 
 import os
@@ -26,7 +27,7 @@ _PIECE = 1 << 20
 
 
 class Keeper:
-    """A connection that keeps the index of the WAL alive."""
+    """A connection that prevents a rebuild of the WAL's index."""
 
     def __init__(self, database: str) -> None:
         self._database = database
@@ -34,7 +35,7 @@ class Keeper:
         self._lock = Lock()
 
     def keep(self) -> None:
-        """Open the connection unless it is open."""
+        """Open the connection, unless it is open."""
         with self._lock:
             if self._connection is None:
                 connection = sqlite3.connect(self._database, check_same_thread=False)
@@ -42,7 +43,7 @@ class Keeper:
                 self._connection = connection
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         with self._lock:
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -53,11 +54,11 @@ def rewrite(database: str) -> None:
     """Write the WAL over itself and sync it. The caller holds SQLite's write lock, so the file does not change.
 
     Raises:
-        OSError: it could not be written or synced. What it holds may not be on the disk.
+        OSError: the WAL could not be written or synced, so its content may not be on the disk.
     """
     path = Path(f"{database}-wal")
     try:
-        # The file is not the one that SQLite's POSIX locks are on: closing it releases none of them.
+        # SQLite's POSIX locks are on another file, so closing this one releases none of them.
         wal = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return

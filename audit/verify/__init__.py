@@ -1,8 +1,8 @@
-"""Checking what others hand over, with a verifier key alone: exports, proofs of single entries, growth of a log.
+"""The verifier of exports, of proofs of single entries, and of the growth of a log. It needs only a verifier key.
 
-Everything read here is hostile until it is checked: a failure is always VerificationFailed with a text that says which
-file and which entry, and neither time nor memory grows beyond what the files really hold. This package imports nothing
-that writes, no database and no server, so that whoever doubts the log can read all of what judges it.
+All input is hostile until it is verified. A failure is always VerificationFailed, and its text names the file and the
+entry. Time and memory are bounded by the real size of the files. This package imports nothing that writes, no database
+and no server, so that an auditor who doubts the log can read all of its code.
 """
 
 from linewarden.audit.verify.content import Report

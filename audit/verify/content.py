@@ -1,4 +1,4 @@
-"""What the entries of a log must look like, and what is counted of them."""
+"""The required form of the entries of a log, and the counts of a report."""
 
 import json
 import re
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from linewarden.audit.canonical_text import from_base64_hash
 from linewarden.audit.errors import VerificationFailed
-from linewarden.audit.spelling import from_base64_hash
 
-# A log that names more kinds than this is made to fill the memory of whoever reads it.
+# A log with more kinds than this is made to exhaust the memory of the verifier.
 _MAX_KINDS = 1_000
 _KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_KIND_LENGTH = 100
@@ -18,7 +18,7 @@ _RECOVERED = "log.recovered"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a verified export holds. Times are microseconds since 1970, UTC, the earliest and the latest stated."""
+    """The content of a verified export. Times are the earliest and the latest of an entry, microseconds since 1970."""
 
     origin: str
     size: int
@@ -31,9 +31,9 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """An older state of the log that its operator accepted, as the entry at `index` states it.
+    """The recovery of the log to an older state by its operator, as the entry at `index` states it.
 
-    `size` and `root` are of what was accepted; `lost` is how many entries the last checkpoint before had beyond that.
+    `size` and `root` are of the accepted state. `lost` is how many more entries the last checkpoint before it had.
     """
 
     index: int
@@ -48,7 +48,7 @@ class Recovery:
 
 
 class Tally:
-    """Counts of the entries seen so far."""
+    """The counts of the entries verified so far."""
 
     def __init__(self) -> None:
         self.recoveries: list[Recovery] = []
@@ -61,7 +61,7 @@ class Tally:
         """Check and count one entry.
 
         Raises:
-            VerificationFailed: it is not a JSON object with sorted keys and a version, a kind and a time.
+            VerificationFailed: the entry is not a JSON object with sorted keys and a version, a kind and a time.
         """
         entry = _parse(data)
         version, kind, time = entry.get("v"), entry.get("kind"), entry.get("time")
@@ -83,7 +83,7 @@ class Tally:
             self._last = time
 
     def report(self, origin: str, size: int, root: bytes) -> Report:
-        """The counts, with what the checkpoint says."""
+        """Return the counts together with the values of the checkpoint."""
         kinds = dict(sorted(self._kinds.items()))
         return Report(origin, size, root, kinds, self._first, self._last, tuple(self.recoveries))
 
@@ -110,7 +110,7 @@ def _recovery(index: int, time_us: int, entry: Mapping[str, Any]) -> Recovery:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Strictly ascending: a key that stands twice means different things to different readers.
+    # Strictly ascending, because different readers interpret a repeated key differently.
     last: str | None = None
     for key, _value in pairs:
         if last is not None and key <= last:

@@ -1,4 +1,4 @@
-"""Checking an exported directory: checkpoint, bundles, tiles, and nothing beside them."""
+"""Verifying an exported directory: checkpoint, bundles and tiles, and no other file."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,15 +29,15 @@ def verify_export(
     old_checkpoint: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Report:
-    """Check that a directory is the whole log that its signed checkpoint speaks of, and nothing else.
+    """Verify that a directory is exactly the log that its signed checkpoint states.
 
-    Every hash of every tile is computed again from the entries, so that any byte that differs anywhere is found. An
-    `old_checkpoint`, kept from earlier or taken from an older export, must be of a prefix of this log; it may be of an
-    origin that the log had before it was recovered. `progress` hears how many entries of how many are done. Memory: one
-    bundle and one tile of each level.
+    Every hash of every tile is computed again from the entries, so that any changed byte is found. `old_checkpoint`,
+    from an older export for example, must be of a prefix of this log. It may be of an origin that the log had before a
+    recovery. `progress` is called with the number of verified entries and of all entries. Memory: one bundle and one
+    tile of each level.
 
     Raises:
-        VerificationFailed: it is not so; the text says which file, and which entry of the log.
+        VerificationFailed: the directory is not that log. The text names the file and the entry.
     """
     files, verifier = ExportFiles(directory), Verifier.parse(verifier_key)
     checkpoint = _checkpoint(files, verifier)
@@ -90,7 +90,7 @@ def _older(note: str, verifier: Verifier, newer: Checkpoint) -> Checkpoint:
 
 
 def _fits(stack: TileStack, leaves: Sequence[bytes], older: Checkpoint | None) -> bool:
-    """Whether the older checkpoint, if it ends in these leaves, has the root of the entries up to there."""
+    """Return whether the older checkpoint, if it ends within these leaves, has the root of the entries before it."""
     if older is None or not 0 <= older.size - stack.size < len(leaves):
         return True
     return stack.root(leaves[: older.size - stack.size]) == older.root
@@ -104,7 +104,7 @@ def _check_recoveries(stack: TileStack, leaves: Sequence[bytes], recoveries: Seq
 
 
 def _check_origins(checkpoint: Checkpoint, older: Checkpoint | None, recoveries: Sequence[Recovery]) -> None:
-    """Check that recoveries lead from one origin to the next, and where an older checkpoint belongs among them."""
+    """Check that each recovery leads to the origin of the next, and that an older checkpoint fits among them."""
     origins = [*(one.former_origin for one in recoveries), checkpoint.origin]
     if origins[1:] != [one.origin for one in recoveries]:
         raise VerificationFailed("the recoveries in the log do not lead to the origin of its checkpoint")

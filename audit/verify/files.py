@@ -1,4 +1,4 @@
-"""Reading a directory that somebody else made: no links, no devices, nothing larger than it may be."""
+"""Reading an untrusted directory: no links, no devices, and no file above its size limit."""
 
 import os
 import stat
@@ -10,33 +10,33 @@ from linewarden.audit.errors import VerificationFailed
 # `tile/<level>/` and a number of at most seven groups of digits, the last of them with `.p/<width>`.
 _DEEPEST = 12
 
-# A pipe must not stop the opening, nor a link lead it elsewhere; a system without these flags has no such files.
+# Opening must not wait for a pipe or follow a link. A system without these flags has no such files.
 _OPEN_FLAGS: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class ExportFiles:
     """The files under a directory, by paths relative to it with `/` between the parts.
 
-    The directory itself may be reached through links, nothing below it may. Directories on the way to a file are looked
-    at by `paths` only, which is therefore to be exhausted before anything below them is read.
+    The path of the directory may have links, but nothing below it may be a link. Only `paths` checks directories below
+    it, so `paths` must be exhausted before a file is read.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def paths(self) -> Iterator[str]:
-        """The paths of all files, in no particular order.
+        """Yield the paths of all files, in no particular order.
 
         Raises:
-            VerificationFailed: something is neither a file nor a directory, or cannot be read.
+            VerificationFailed: a path is neither a file nor a directory, or cannot be read.
         """
         return self._below("", 0)
 
     def read(self, path: str, limit: int) -> bytes:
-        """The bytes of a file.
+        """Read a file.
 
         Raises:
-            VerificationFailed: it is missing, not a plain file, larger than `limit` bytes, or cannot be read.
+            VerificationFailed: the file is missing, not a plain file, larger than `limit` bytes, or cannot be read.
         """
         try:
             with open(self._directory.joinpath(*path.split("/")), "rb", opener=_open) as file:

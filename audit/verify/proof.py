@@ -1,4 +1,4 @@
-"""Checking single statements about a log without having the log."""
+"""Verifying single statements about a log without the log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from linewarden.audit.note import Checkpoint, Verifier, open_checkpoint
 
 @dataclass(frozen=True, slots=True)
 class ProvenEntry:
-    """Where an entry was proven to stand, and the signed statement it was proven against."""
+    """The index of a proven entry, and the signed checkpoint that the proof refers to."""
 
     index: int
     checkpoint: Checkpoint
 
 
 def verify_entry(entry: bytes, proof: str, verifier_key: str) -> ProvenEntry:
-    """Check with a c2sp.org/tlog-proof@v1 text that the bytes are an entry of the log the key speaks for.
+    """Verify with a c2sp.org/tlog-proof@v1 text that the bytes are an entry of the log of the key.
 
     Raises:
-        VerificationFailed: they are not, the text is malformed, or its checkpoint is not signed by the key.
+        VerificationFailed: the bytes are no such entry, the text is malformed, or the key did not sign its checkpoint.
     """
     parsed = EntryProof.parse(proof)
     checkpoint = open_checkpoint(parsed.checkpoint, Verifier.parse(verifier_key))
@@ -30,12 +30,12 @@ def verify_entry(entry: bytes, proof: str, verifier_key: str) -> ProvenEntry:
 
 
 def verify_growth(old_checkpoint: str, new_checkpoint: str, proof: Sequence[bytes], verifier_key: str) -> None:
-    """Check with a consistency proof that the log of the old checkpoint is a prefix of that of the new one.
+    """Verify with a consistency proof that the log of the old checkpoint is a prefix of the log of the new one.
 
     An empty log is a prefix of every log; its proof is empty.
 
     Raises:
-        VerificationFailed: it is not, or one of the checkpoints is not signed by the key.
+        VerificationFailed: it is no prefix, or the key did not sign one of the checkpoints.
     """
     verifier = Verifier.parse(verifier_key)
     old, new = open_checkpoint(old_checkpoint, verifier), open_checkpoint(new_checkpoint, verifier)

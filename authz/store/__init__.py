@@ -1,1 +1,1 @@
-"""Where policies live. The only place of this package that imports SQLAlchemy."""
+"""The store of policies. Only this folder of the package imports SQLAlchemy."""

@@ -1,10 +1,10 @@
-"""The seal of a policy: over revision, hash, and the set of statements in force.
+"""The seal of a policy version: a MAC over revision, hash, and the set of statements in force.
 
-The set is stood for by the sum of a MAC of each statement (see `Seals.sum`), so that a change costs what it changes.
-The MACs themselves are not stored: a row of a statement is as long as before.
+The set is represented by the sum of the MACs of its statements (see `RowMac.sum`), so that the cost of a change does
+not depend on the size of the policy. The MACs themselves are not stored.
 
 A seal is nonce (16 bytes) ‖ masked sum (32) ‖ MAC over origin, revision, hash, nonce and masked sum (32). The origin is
-the random id of the log: a log that got the number of one that is gone does not take over its policies.
+the random id of the log. So a log that got the number of a deleted log does not take over its policies.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from contextlib import suppress
 from hmac import compare_digest
 from typing import NamedTuple, Protocol
 
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 
 #: The sum of no statements.
 EMPTY = 0
@@ -24,8 +24,8 @@ _VERSION = b"policy"
 _STATEMENT = b"statement"
 
 
-class Numbered(Protocol):
-    """What a sum needs to know of a statement."""
+class StatementRow(Protocol):
+    """A statement with its id, as a sum needs it."""
 
     @property
     def id(self) -> str:
@@ -33,11 +33,11 @@ class Numbered(Protocol):
 
     @property
     def text(self) -> str:
-        """The statement itself."""
+        """The canonical text."""
 
 
 class Version(NamedTuple):
-    """What a policy is at a revision: whose log it is of, its hash, and the sum of its statements."""
+    """The version of a policy: the origin of its log, its revision and hash, and the sum of its statements."""
 
     origin: str
     revision: int
@@ -45,23 +45,25 @@ class Version(NamedTuple):
     total: int
 
 
-def sum_of(seals: Seals, log: int, statements: Iterable[Numbered]) -> int:
-    """The sum of statements of one log."""
-    return seals.sum(_STATEMENT, (f"{log}/{one.id}\0{one.text}" for one in statements))
+def sum_of(row_mac: RowMac, log_id: int, statements: Iterable[StatementRow]) -> int:
+    """Return the sum of statements of one log."""
+    return row_mac.sum(_STATEMENT, (f"{log_id}/{one.id}\0{one.text}" for one in statements))
 
 
-def seal_version(seals: Seals, version: Version, nonce: bytes) -> bytes:
-    """The seal of a version; `nonce` is NONCE_BYTES fresh random bytes."""
-    body = nonce + seals.masked(_VERSION, version.total, nonce)
-    return body + seals.mac(_VERSION, (version.origin, version.revision, version.hash.hex()), body)
+def seal_version(row_mac: RowMac, version: Version, nonce: bytes) -> bytes:
+    """Return the seal of a version; `nonce` is NONCE_BYTES fresh random bytes."""
+    body = nonce + row_mac.masked(_VERSION, version.total, nonce)
+    return body + row_mac.mac(_VERSION, (version.origin, version.revision, version.hash.hex()), body)
 
 
-def open_version(seals: Seals, origin: str, revision: int, hash: bytes | None, seal: bytes | None) -> Version | None:
-    """The version that hash and seal of a row are of, as far as these are there; None if the service wrote no such."""
-    # SQLite keeps in a column what it was given: whoever writes past us may have put a number where bytes belong.
+def open_version(row_mac: RowMac, origin: str, revision: int, hash: bytes | None, seal: bytes | None) -> Version | None:
+    """Return the version that the hash and seal of a row state; None if the service did not write them."""
+    # SQLite does not check types, so another program may have stored a number where bytes belong.
     with suppress(TypeError, AttributeError):
         if hash is not None and seal is not None:
             body, mac = seal[: NONCE_BYTES + _SUM_BYTES], seal[NONCE_BYTES + _SUM_BYTES :]
-            if compare_digest(seals.mac(_VERSION, (origin, revision, hash.hex()), body), mac):
-                return Version(origin, revision, hash, seals.unmasked(_VERSION, body[NONCE_BYTES:], body[:NONCE_BYTES]))
+            if compare_digest(row_mac.mac(_VERSION, (origin, revision, hash.hex()), body), mac):
+                return Version(
+                    origin, revision, hash, row_mac.unmasked(_VERSION, body[NONCE_BYTES:], body[:NONCE_BYTES])
+                )
     return None

@@ -14,9 +14,9 @@ import orjson
 import sqlalchemy as sa
 
 from linewarden.audit.errors import EffectRefused, LogUnavailable, RolledBack
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.model import SYSTEM_LOG, Head
-from linewarden.audit.store.heads import COLUMNS, opened, seals_of
+from linewarden.audit.store.heads import COLUMNS, opened, row_mac_of
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.schema import BigInt, Name, log_head
 from linewarden.server.credentials import ApiKey, KeySet
@@ -61,7 +61,7 @@ class KeyStore:
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
-            head, rows = _verified(connection, self._store.seals, self._store.opened)
+            head, rows = _verified(connection, self._store.row_mac, self._store.opened)
         return KeySet(0 if head is None else head.revision, map(_from_row, rows))
 
     def all(self) -> list[ApiKey]:
@@ -72,7 +72,7 @@ class KeyStore:
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
-            _, rows = _verified(connection, self._store.seals, self._store.opened)
+            _, rows = _verified(connection, self._store.row_mac, self._store.opened)
         return sorted(map(_from_row, rows), key=lambda key: key.created_us)
 
 
@@ -115,7 +115,7 @@ def carry_over(connection: sa.Connection, before: Head, after: Head) -> None:
     Raises:
         KeysNotOurs: they are not those that the service wrote.
     """
-    seals = seals_of(connection)
+    seals = row_mac_of(connection)
     seal = connection.scalar(sa.select(_seal.c.seal).where(_seal.c.revision == before.revision))
     rows = connection.execute(sa.select(_key)).all()
     if not _is_ours(seals, before, seal or b"", rows):
@@ -124,7 +124,7 @@ def carry_over(connection: sa.Connection, before: Head, after: Head) -> None:
     connection.execute(sa.insert(_seal), row)
 
 
-def seal_of(seals: Seals, head: Head, rows: Sequence[Sequence[object]]) -> bytes:
+def seal_of(seals: RowMac, head: Head, rows: Sequence[Sequence[object]]) -> bytes:
     """The seal over all keys as of the revision of a head; a row is its columns in order, bytes as hexadecimal."""
     ordered = sorted(map(list, rows), key=lambda row: str(row[0]))
     return seals.mac(_PURPOSE, (head.origin_id, head.revision, ordered))
@@ -132,13 +132,13 @@ def seal_of(seals: Seals, head: Head, rows: Sequence[Sequence[object]]) -> bytes
 
 def _seal_anew(connection: sa.Connection, before: Head) -> None:
     """Seal what has become of the keys, for the revision after that of the head."""
-    seals, head = seals_of(connection), replace(before, revision=before.revision + 1)
+    seals, head = row_mac_of(connection), replace(before, revision=before.revision + 1)
     seal = seal_of(seals, head, list(map(_plain, connection.execute(sa.select(_key)))))
     connection.execute(sa.insert(_seal), {"revision": head.revision, "seal": seal})
 
 
 def _verified(
-    connection: sa.Connection, seals: Seals, open_head: Callable[[Any], Head]
+    connection: sa.Connection, seals: RowMac, open_head: Callable[[Any], Head]
 ) -> tuple[Head | None, list[Any]]:
     """The head of the system log, if there is one, and the rows of the keys. Inside an append, those before it."""
     # In one statement, so that head, seal and keys are of one moment in every database.
@@ -163,13 +163,13 @@ def _verified(
 
 def _verified_head(connection: sa.Connection) -> Head:
     """The head that a change of keys begins with; an append has found that there is one."""
-    seals = seals_of(connection)
+    seals = row_mac_of(connection)
     head, _ = _verified(connection, seals, lambda row: opened(seals, row))
     assert head is not None
     return head
 
 
-def _is_ours(seals: Seals, head: Head, seal: bytes, rows: Sequence[Any]) -> bool:
+def _is_ours(seals: RowMac, head: Head, seal: bytes, rows: Sequence[Any]) -> bool:
     if head.revision == 0:
         return not rows
     # SQLite keeps in a column what it was given: whoever writes past us may have put a number where bytes belong.

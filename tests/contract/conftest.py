@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.store import schema
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
 
-SEALS = Seals(bytes(32))
+SEALS = RowMac(bytes(32))
 
 
 @pytest.fixture

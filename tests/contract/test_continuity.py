@@ -13,7 +13,7 @@ from linewarden.audit.continuity import Continuity
 from linewarden.audit.entry import HEARTBEAT, encode
 from linewarden.audit.errors import AuditError, ClockBehind, RolledBack
 from linewarden.audit.indexer import Indexer
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.merkle import leaf_hash, node_hash
 from linewarden.audit.model import Head, Unit
 from linewarden.audit.store.log import LogStore
@@ -46,7 +46,7 @@ class Host:
     """A process of a host with its anchors."""
 
     def __init__(self, engine: sa.Engine, anchors: Path) -> None:
-        self.store = LogStore(engine, Seals(bytes(32)), marks=Marks(anchors / "marks"))
+        self.store = LogStore(engine, RowMac(bytes(32)), marks=Marks(anchors / "marks"))
         self.anchors = Anchors(anchors, "test", bytes(32))
         self.continuity = Continuity(self.store, self.anchors, Leaves(self.store))
         self.store.admit = self.continuity.admit
@@ -96,7 +96,7 @@ def test_a_longer_log_of_another_history_is_refused(host: Callable[[str], Host],
     kept = rows(engine)
     here.append(0, 2)
     restore(engine, kept)
-    elsewhere = LogStore(engine, Seals(bytes(32)))
+    elsewhere = LogStore(engine, RowMac(bytes(32)))
     elsewhere.append([Unit(0, (encode(HEARTBEAT, NOW_US + 77 + n, {}),)) for n in range(9)])
     elsewhere.close()
     (answer,) = here.append(0)
@@ -146,7 +146,7 @@ def test_newer_logs_are_met_in_any_order(host: Callable[[str], Host]) -> None:
     here.append(0)
     for tenant in ("acme", "globex", "initech"):
         elsewhere_log = here.store.create(tenant, f"o{tenant}", NOW_US)
-        LogStore(elsewhere.store._engine, Seals(bytes(32))).append(
+        LogStore(elsewhere.store._engine, RowMac(bytes(32))).append(
             [Unit(elsewhere_log, (encode(HEARTBEAT, NOW_US, {}),))]
         )
     assert [here.append(log) for log in (3, 1, 2)] == [[1], [1], [1]]

@@ -18,7 +18,7 @@ from linewarden.audit.keyring import Keyring
 from linewarden.audit.merkle import leaf_hash, node_hash, verify_consistency, verify_inclusion
 from linewarden.audit.model import Unit
 from linewarden.audit.note import open_checkpoint
-from linewarden.audit.reading import Query, Reading
+from linewarden.audit.queries import AuditQueries, Query
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.index import ITEM_BITS, IndexRow, IndexStore, Search
 from linewarden.audit.store.index_file import OddValue
@@ -152,7 +152,7 @@ async def _accesses(store: LogStore, directory: Directory, count: int) -> None:
     writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=HANG_S)
     for n in range(count):
         owner = persons["ann"] if n % 3 else persons["ben"]
-        item = AccessItem("play", "recording", f"r{n}", owner, owned=True, finding=FINDING, resource={})
+        item = AccessItem("play", "recording", f"r{n}", owner, owned=True, outcome=FINDING, resource={})
         header = AccessHeader(n, f"q{n}", "pbx", persons["ann"], 1)
         ((data, _),) = encode_decisions(header, [item, item._replace(id=f"s{n}")])
         await writer.append(Unit(1, (data,)))
@@ -164,7 +164,7 @@ async def test_pages_are_stable_while_the_log_grows(
 ) -> None:
     """Pages of a query tell each row once, and nothing that came after its first page."""
     await _accesses(store, directory, 20)
-    reading = Reading(store, index, indexer, directory, KEYRING)
+    reading = AuditQueries(store, index, indexer, directory, KEYRING)
     size = store.head(1).size
     for oldest_first in (True, False):
         query = Query(kinds=("decision",), data_subject="ben", oldest_first=oldest_first)
@@ -187,7 +187,7 @@ async def test_a_token_of_another_query_is_refused(
 ) -> None:
     """A page token continues the query it was made for and no other."""
     await _accesses(store, directory, 5)
-    reading = Reading(store, index, indexer, directory, KEYRING)
+    reading = AuditQueries(store, index, indexer, directory, KEYRING)
     size = store.head(1).size
     page = await asyncio.to_thread(reading.query, 1, Query(caller="pbx"), size=size, page_size=2, token="")
     for query, token in ((Query(), page.next_token), (Query(caller="pbx"), "bm9uc2Vuc2U="), (Query(caller="pbx"), "§")):
@@ -200,7 +200,7 @@ async def test_an_index_of_another_version_is_made_again(
 ) -> None:
     """What is derived can be thrown away: the next query fills it again from the entries."""
     await _accesses(store, directory, 5)
-    reading = Reading(store, index, indexer, directory, KEYRING)
+    reading = AuditQueries(store, index, indexer, directory, KEYRING)
     size = store.head(1).size
     before = await asyncio.to_thread(reading.query, 1, Query(), size=size, page_size=100, token="")
     with index._writing() as connection:

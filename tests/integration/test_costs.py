@@ -7,7 +7,7 @@ from grpc_status import rpc_status
 
 from linewarden.audit.directory import MAX_NEW, MAX_NEW_AT_ONCE
 from linewarden.audit.store.schema import person
-from linewarden.authz.findings import EXPLAINED
+from linewarden.authz.explanations import EXPLAINED
 from linewarden.server.bootstrap import Running
 from linewarden.server.names import TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, core_pb2

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from linewarden.audit.errors import LogUnavailable, UnsafeDatabase
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.model import Unit
 from linewarden.audit.store import schema
 from linewarden.audit.store.engine import check_promises, open_engine
@@ -27,7 +27,7 @@ from tests.deadlines import HANG_S
 from tests.integration.conftest import DATA
 from tests.integration.test_faults import Postgres
 
-SEALS = Seals(bytes(32))
+SEALS = RowMac(bytes(32))
 
 
 class Database:

@@ -12,12 +12,12 @@ import pysqlite3.dbapi2 as sqlite3
 import pytest
 
 from linewarden.audit.errors import LogBusy
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.model import Unit
 from linewarden.audit.store import schema
 from linewarden.audit.store.engine import open_engine
-from linewarden.audit.store.gate import FileGate
 from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.write_lock import FileWriteLock
 from tests.integration.conftest import DATA
 from tests.integration.honest_disk import HonestDisk
 
@@ -43,7 +43,7 @@ def append(disk: HonestDisk, *steps: str) -> dict[int, bytes]:
 def assert_kept(disk: HonestDisk, acknowledged: dict[int, bytes]) -> None:
     """After the power cut every acknowledged entry is on the disk, at its place."""
     engine = open_engine(f"sqlite:///{disk.left}/log.db")
-    store = LogStore(engine, Seals(bytes(32)))
+    store = LogStore(engine, RowMac(bytes(32)))
     kept = dict(enumerate(store.entries(0, 0, store.head(0).size)))
     store.close()
     engine.dispose()
@@ -88,7 +88,7 @@ def store(tmp_path: Path) -> Iterator[LogStore]:
     """A store with the system log."""
     engine = open_engine(f"sqlite:///{tmp_path}/log.db")
     schema.metadata.create_all(engine)
-    store = LogStore(engine, Seals(bytes(32)))
+    store = LogStore(engine, RowMac(bytes(32)))
     store.create("", "origin", 1)
     yield store
     store.close()
@@ -147,7 +147,7 @@ def test_threads_that_wait_for_a_held_gate_do_not_pile_up(store: LogStore, tmp_p
                 thread.join()
         assert told == ["busy"] * 16
         assert threading.active_count() <= before + 1
-    other = FileGate(tmp_path / "log.db.lock")
+    other = FileWriteLock(tmp_path / "log.db.lock")
     for _ in range(20):  # nothing holds on to it for a thread that is gone, once it had it
         with other(5):
             pass
@@ -159,11 +159,11 @@ def test_threads_that_wait_for_a_held_gate_do_not_pile_up(store: LogStore, tmp_p
 
 def test_a_gate_orders_threads_and_processes(tmp_path: Path) -> None:
     """Of all that hold the gate, by one object or several, at most one holds it at a time, and all get it."""
-    gates = [FileGate(tmp_path / "lock") for _ in range(2)]
+    gates = [FileWriteLock(tmp_path / "lock") for _ in range(2)]
     inside: list[int] = []
     most: list[int] = []
 
-    def work(gate: FileGate) -> None:
+    def work(gate: FileWriteLock) -> None:
         for _ in range(50):
             with gate(60):
                 inside.append(1)

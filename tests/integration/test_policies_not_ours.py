@@ -195,7 +195,7 @@ def test_a_log_with_the_number_of_one_that_is_gone_does_not_take_over_its_policy
     # A process that has seen the earlier log refuses the number; one that has not finds no policy for it.
     with pytest.raises(RolledBack):
         sqlite_site.storage.policies.since(log, 0)
-    strange = LogStore(sqlite_site.storage.engines[0], sqlite_site.storage.keyring.seals)
+    strange = LogStore(sqlite_site.storage.engines[0], sqlite_site.storage.keyring.row_mac)
     assert PolicyStore(strange).since(log, 0).added == []
     with database(sqlite_site) as connection:
         connection.exec_driver_sql("UPDATE log_head SET revision = 1 WHERE log = 2")

@@ -16,7 +16,7 @@ from running import Service, serving
 from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.audit.shares import ALL_BYTES, TENANT_BYTES
 from linewarden.authz import limits
-from linewarden.authz.words import MAX_LINE_BYTES
+from linewarden.authz.lexer import MAX_LINE_BYTES
 from linewarden.server import connections, keyless
 from linewarden.server.settings import Settings
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from alembic import op
 
 from linewarden.audit.errors import UnsafeDatabase
-from linewarden.audit.keyring import SUMS, Seals
+from linewarden.audit.keyring import SUMS, RowMac
 from linewarden.audit.model import SYSTEM_LOG, Head
-from linewarden.audit.store.heads import may_adopt, seals_of
+from linewarden.audit.store.heads import may_adopt, row_mac_of
 from linewarden.authz.store.policy import StoredStatement
 from linewarden.authz.store.seal import NONCE_BYTES, Version, seal_version, sum_of
 from linewarden.server.store import keys
@@ -56,7 +56,7 @@ def upgrade() -> None:
         raise UnsafeDatabase(
             "the database has no seals any more: restore it, or remove the file `sealed` of anchor_dir"
         )
-    seals = seals_of(connection)
+    seals = row_mac_of(connection)
     for head in heads:
         if head.revision:
             _seal_revision(connection, seals, head)
@@ -65,7 +65,7 @@ def upgrade() -> None:
         connection.execute(sa.text("UPDATE log_head SET seal = :seal WHERE log = :log"), seal)
 
 
-def _seal_revision(connection: sa.Connection, seals: Seals, head: Head) -> None:
+def _seal_revision(connection: sa.Connection, seals: RowMac, head: Head) -> None:
     if head.log == SYSTEM_LOG:
         rows = [[id, digest.hex(), *others] for id, digest, *others in connection.execute(sa.text(_KEYS))]
         sealed = {"revision": head.revision, "seal": keys.seal_of(seals, head, rows)}

@@ -6,9 +6,9 @@ from hmac import compare_digest
 import sqlalchemy as sa
 from alembic import op
 
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.model import Head
-from linewarden.audit.store.heads import seal_of, seals_of
+from linewarden.audit.store.heads import row_mac_of, seal_of
 from linewarden.audit.store.schema import position_of
 
 revision = "0005"
@@ -33,7 +33,7 @@ def upgrade() -> None:
     comment = "the origin before the recovery"
     op.add_column("log_head", sa.Column("former_origin", sa.Text(), nullable=False, server_default="", comment=comment))
     connection = op.get_bind()
-    seals = seals_of(connection)
+    seals = row_mac_of(connection)
     for log, tenant, origin, size, moved, frontier, seal in connection.execute(sa.text(_HEADS)).all():
         if not _is_ours(seals, (log, tenant, origin, size, moved), frontier, seal):
             continue  # it stays one that is not believed
@@ -42,7 +42,7 @@ def upgrade() -> None:
         connection.execute(sa.text(_SEAL), {"log": log, "time": time_us, "seal": seal_of(seals, head)})
 
 
-def _is_ours(seals: Seals, fields: tuple[object, ...], frontier: object, seal: object) -> bool:
+def _is_ours(seals: RowMac, fields: tuple[object, ...], frontier: object, seal: object) -> bool:
     try:
         return compare_digest(seals.mac(b"head", fields, bytes(frontier)), bytes(seal))  # type: ignore[call-overload]
     except TypeError:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from linewarden.audit.errors import LogUnavailable
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.model import Unit
 from linewarden.audit.store import schema
 from linewarden.audit.store.engine import open_engine
@@ -17,7 +17,7 @@ from linewarden.audit.store.log import LogStore
 
 database, switch, *steps = sys.argv[1:]
 engine = open_engine(f"sqlite:///{database}")
-store = LogStore(engine, Seals(bytes(32)))
+store = LogStore(engine, RowMac(bytes(32)))
 with store.writing() as connection:
     schema.metadata.create_all(connection)
 store.create("", "origin", 1)

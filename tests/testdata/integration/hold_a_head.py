@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from linewarden.audit.keyring import Seals
+from linewarden.audit.keyring import RowMac
 from linewarden.audit.model import Unit
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
@@ -17,4 +17,4 @@ def hold(_connection: Any) -> None:
     time.sleep(3600)
 
 
-LogStore(open_engine(sys.argv[1]), Seals(bytes(32))).append([Unit(int(sys.argv[2]), (b"x",), effect=hold)])
+LogStore(open_engine(sys.argv[1]), RowMac(bytes(32))).append([Unit(int(sys.argv[2]), (b"x",), effect=hold)])

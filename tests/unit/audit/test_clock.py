@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewarden.audit.clock import STEP_US, Clock, Step
+from linewarden.audit.clock import STEP_US, Clock, ClockStep
 
 _SECOND = 1_000_000
 
@@ -34,7 +34,7 @@ def test_time_goes_on_when_the_wall_clock_is_set_back() -> None:
     hands.pass_us(_SECOND)
     hands.wall -= 3_600 * _SECOND
     assert clock() == before + _SECOND
-    assert clock.take_step() == Step(before + _SECOND, before + _SECOND - 3_600 * _SECOND)
+    assert clock.take_step() == ClockStep(before + _SECOND, before + _SECOND - 3_600 * _SECOND)
     hands.pass_us(_SECOND)
     assert clock() == before + 2 * _SECOND
     assert clock.take_step() is None
@@ -47,7 +47,7 @@ def test_a_step_ahead_is_told() -> None:
     before = clock()
     hands.wall += 400 * 86_400 * _SECOND
     assert clock() == hands.wall
-    assert clock.take_step() == Step(before, hands.wall)
+    assert clock.take_step() == ClockStep(before, hands.wall)
     hands.pass_us(_SECOND)
     clock()
     assert clock.take_step() is None
@@ -59,7 +59,7 @@ def test_a_clock_behind_the_logs_begins_at_their_latest_time() -> None:
     hands.latest = hands.wall + 30 * 86_400 * _SECOND
     clock = hands.clock()
     assert clock() == hands.latest
-    assert clock.take_step() == Step(hands.latest, hands.wall)
+    assert clock.take_step() == ClockStep(hands.latest, hands.wall)
 
 
 @given(st.lists(st.tuples(st.integers(-(10**12), 10**12), st.integers(0, 10**10), st.integers(0, 10**16))))

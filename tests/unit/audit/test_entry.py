@@ -21,7 +21,7 @@ FINDING = {"effect": "allow", "reason": "allowed_by_rule", "rules": [{"effect": 
 
 
 def _item(id: str, keeper: Person = BEN) -> AccessItem:
-    return AccessItem("play", "recording", id, keeper, owned=True, finding=FINDING, resource={"queue": "sales"})
+    return AccessItem("play", "recording", id, keeper, owned=True, outcome=FINDING, resource={"queue": "sales"})
 
 
 def test_an_entry_has_sorted_keys_and_no_personal_value_in_clear() -> None:

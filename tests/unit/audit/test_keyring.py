@@ -15,7 +15,7 @@ from linewarden.audit.keyring import (
     SUMS,
     Keyring,
     Person,
-    Seals,
+    RowMac,
     _hmac,
     load_key_encryption_key,
     new_key_encryption_key,
@@ -87,7 +87,7 @@ def test_look_up_tokens_differ_between_logs_and_rings() -> None:
 @given(st.lists(texts), st.randoms(use_true_random=False))
 def test_the_sum_of_rows_is_that_of_their_set(rows: list[str], chosen: random.Random) -> None:
     """In whatever order rows come, their sum is one, and it follows from the sums of the parts."""
-    seals, shuffled = Seals(bytes(32)), chosen.sample(rows, len(rows))
+    seals, shuffled = RowMac(bytes(32)), chosen.sample(rows, len(rows))
     total = seals.sum(b"rows", rows)
     assert seals.sum(b"rows", shuffled) == total
     first, second = shuffled[::2], shuffled[1::2]
@@ -98,16 +98,16 @@ def test_the_sum_of_rows_is_that_of_their_set(rows: list[str], chosen: random.Ra
 @given(st.integers(0, SUMS - 1), st.binary(min_size=16, max_size=16))
 def test_a_masked_sum_comes_back_under_its_nonce_alone(total: int, nonce: bytes) -> None:
     """What is stored of a sum says nothing without the key and its nonce, and is the sum with them."""
-    seals = Seals(bytes(32))
+    seals = RowMac(bytes(32))
     stored = seals.masked(b"rows", total, nonce)
     assert seals.unmasked(b"rows", stored, nonce) == total
     assert seals.unmasked(b"rows", stored, nonce[:-1] + bytes((nonce[-1] ^ 1,))) != total
-    assert Seals(bytes(31) + b"\1").unmasked(b"rows", stored, nonce) != total
+    assert RowMac(bytes(31) + b"\1").unmasked(b"rows", stored, nonce) != total
 
 
 def test_seals_differ_by_key_purpose_fields_and_data() -> None:
     """No seal stands for another row, however their fields are cut, and each ring makes its own."""
-    seals = Keyring(bytes(32)).seals
+    seals = Keyring(bytes(32)).row_mac
     made = [
         seals.mac(b"head", (1, "ab", "c")),
         seals.mac(b"head", (1, "a", "bc")),
@@ -115,7 +115,7 @@ def test_seals_differ_by_key_purpose_fields_and_data() -> None:
         seals.mac(b"head", (1, "ab", "c"), b"x"),
         seals.mac(b"head", (1, "ab", None)),
         seals.mac(b"keys", (1, "ab", "c")),
-        Keyring(bytes(31) + b"\1").seals.mac(b"head", (1, "ab", "c")),
+        Keyring(bytes(31) + b"\1").row_mac.mac(b"head", (1, "ab", "c")),
     ]
     assert len(set(made)) == len(made)
 

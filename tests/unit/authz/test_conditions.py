@@ -1,4 +1,4 @@
-"""Conditions state what they look at, and the memory of findings is composed from that.
+"""Conditions state what they look at, and the memory of explanations is composed from that.
 
 Requests are made from what each condition reads: a recorder notes which attributes its input takes, and these are
 varied around its marks. So a condition that is added tomorrow is tested without a change here.
@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linewarden.authz import conditions
+from linewarden.authz.casbin_model import stock_enforcer, stock_request
 from linewarden.authz.conditions import KINDS, Condition, parse_conditions
 from linewarden.authz.inputs import EVERYTHING, MAX_SKEW_US, NOW, Elapsed, Input, Look, Named
-from linewarden.authz.judge import stock_enforcer, stock_request
 from linewarden.authz.model import Consent, Context, Effect, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.rules import Rule
 from linewarden.authz.snapshot import Snapshot
@@ -77,7 +77,7 @@ def attributes_read(condition: Condition) -> set[str]:
     noted: set[str] = set()
     resource = Resource(ResourceType.RECORDING, "1", created_us=START, labels={})
     context = Context(START, Purpose.LEGAL, "T-1", "x", Consent.GIVEN)
-    condition.looks_at.read(_Recorder(resource, noted, "resource."), _Recorder(context, noted, "context."))  # type: ignore[arg-type]
+    condition.input.read(_Recorder(resource, noted, "resource."), _Recorder(context, noted, "context."))  # type: ignore[arg-type]
     return noted
 
 
@@ -238,7 +238,7 @@ class New(Condition):
         return self.kind + ",".join(map(str, self.said))
 
     @property
-    def looks_at(self) -> Input:
+    def input(self) -> Input:
         """What it is made with."""
         return self.of
 
@@ -258,7 +258,7 @@ class Even(Condition):
 
     kind: str = "even"
     text: str = "even"
-    looks_at: Input = EVERYTHING
+    input: Input = EVERYTHING
     marks: tuple[Any, ...] = ()
 
     def is_met(self, value: Any) -> bool:
@@ -289,7 +289,7 @@ TOYS = [
 def test_a_condition_added_tomorrow_is_remembered_rightly(
     found: list[list[Condition]], random: Any, later_us: int
 ) -> None:
-    """Conditions on the day, the hour or a label need no word in the memory of findings."""
+    """Conditions on the day, the hour or a label need no word in the memory of explanations."""
     rules = rules_of(found, [random.choice([Effect.ALLOW, Effect.DENY]) for _ in found])
     requests = Requests([condition for each in found for condition in each], random)
     compare(rules, list(islice(requests, 20)), later_us)

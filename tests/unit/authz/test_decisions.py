@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from linewarden.authz.judge import stock_enforcer, stock_request
+from linewarden.authz.casbin_model import stock_enforcer, stock_request
 from linewarden.authz.model import Consent, Context, Decision, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statements import parse_statement

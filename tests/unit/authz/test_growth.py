@@ -120,7 +120,7 @@ def test_what_is_shown_can_be_loaded_again() -> None:
         changed = snapshot.changed(snapshot.revision + 1, bytes(32), added, removed)
         ceiling = raised(ceiling, snapshot.in_force, changed.in_force, change.added)
         snapshot = changed
-    shown = "\n".join(one.text for _, one in snapshot.in_force.roster)
+    shown = "\n".join(one.text for _, one in snapshot.in_force.statements)
     again = plan_file(ASKED, snapshot, shown)
     assert (again.added, again.removed) == ((), ())
 

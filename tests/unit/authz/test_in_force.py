@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.in_force import InForce
-from linewarden.authz.index import LongShelf, changed_shelf, most_weight, rules_of, weight_of
-from linewarden.authz.roster import Roster, place_of
+from linewarden.authz.index import RulesByScope, most_weight, rules_of, updated_rules, weight_of
+from linewarden.authz.persistent_map import PersistentMap
 from linewarden.authz.rules import Rule
-from linewarden.authz.spread import Spread
+from linewarden.authz.statement_list import StatementList, parse_id
 from linewarden.authz.statements import Statement, parse_statement
 
 _relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -29,7 +29,7 @@ def rules(count: int, scope: str = "queue:q{}") -> list[tuple[str, Rule]]:
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 16_384, 16_385, 40_000])
 def test_a_changed_dictionary_is_the_one_a_plain_one_would_be(size: int) -> None:
     """Whatever its size, it holds what was put and not what was taken away, and the one before stays as it was."""
-    before = Spread[str, int]().changed({f"k{n}": n for n in range(size)})
+    before = PersistentMap[str, int]().changed({f"k{n}": n for n in range(size)})
     after = before.changed({"k0": None, "new": 1, "k1": 7, "absent": None})
     plain = {f"k{n}": n for n in range(size)}
     assert dict(before.items()) == plain
@@ -43,29 +43,29 @@ def test_a_changed_dictionary_is_the_one_a_plain_one_would_be(size: int) -> None
 
 def test_a_change_copies_a_small_part() -> None:
     """Of a large dictionary a change copies one part in a thousand, so that it costs what it changes."""
-    before = Spread[str, int]().changed({f"k{n}": n for n in range(100_000)})
+    before = PersistentMap[str, int]().changed({f"k{n}": n for n in range(100_000)})
     after = before.changed({"new": 1})
     assert sum(one is not two for one, two in zip(before._buckets, after._buckets, strict=True)) == 1
 
 
 @_relaxed
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 700)), max_size=12), st.randoms(use_true_random=False))
-def test_a_roster_is_in_the_order_of_ids(steps: list[tuple[int, int]], random: Any) -> None:
+def test_a_statement_list_is_in_the_order_of_ids(steps: list[tuple[int, int]], random: Any) -> None:
     """After any changes its pages are the statements in force in the order of their ids, none twice, none left out."""
     statement: Statement = parse_statement("bind ann role:user")
-    roster, plain = Roster(), list[str]()
+    statements, plain = StatementList(), list[str]()
     for revision, (percent, count) in enumerate(steps, 1):
         removed = random.sample(plain, len(plain) * percent // 40)
         added = [f"{revision}.{n}" for n in range(1, count + 1)]
-        roster = roster.changed([(id, statement) for id in added], removed)
+        statements = statements.changed([(id, statement) for id in added], removed)
         gone = set(removed)
         plain = [id for id in plain if id not in gone] + added
-        assert [id for id, _ in roster] == plain
-        assert roster.count == len(plain)
+        assert [id for id, _ in statements] == plain
+        assert statements.count == len(plain)
     pages, place = list[str](), (0, 0)
-    while page := roster.beyond(place, 300):
+    while page := statements.beyond(place, 300):
         pages += [id for id, _ in page]
-        place = place_of(pages[-1])
+        place = parse_id(pages[-1])
     assert pages == plain
 
 
@@ -81,13 +81,13 @@ def test_what_is_not_there_cannot_be_removed() -> None:
 @_relaxed
 @given(st.lists(st.sampled_from(LISTS), max_size=30), st.integers(0, 30))
 def test_a_weight_does_not_depend_on_how_rules_came(scopes: list[str], kept: int) -> None:
-    """A holder's weight is the same on a short shelf, on a long one and after a change; the quick bound is no less."""
+    """A holder's weight is the same on a short held, on a long one and after a change; the quick bound is no less."""
     made = [parse_statement(f"allow role:r play recording {scope} if age<{n + 1}d") for n, scope in enumerate(scopes)]
     numbered = [(f"1.{n}", one) for n, one in enumerate(made) if isinstance(one, Rule)]
     extra = [(f"2.{n}", one) for n, one in rules(300)]
-    grown = LongShelf.of([*numbered, *extra])
-    shrunk = changed_shelf(grown, [], dict([*numbered[kept:], *extra]))
-    expected = weight_of(LongShelf.of(numbered[:kept]))
+    grown = RulesByScope.of([*numbered, *extra])
+    shrunk = updated_rules(grown, [], dict([*numbered[kept:], *extra]))
+    expected = weight_of(RulesByScope.of(numbered[:kept]))
     assert weight_of(shrunk) == weight_of(tuple(numbered[:kept])) == expected
     assert most_weight(shrunk) >= expected
     assert sorted(id for id, _ in rules_of(shrunk)) == sorted(id for id, _ in numbered[:kept])
@@ -95,7 +95,7 @@ def test_a_weight_does_not_depend_on_how_rules_came(scopes: list[str], kept: int
 
 def test_a_weight_is_what_one_item_can_meet() -> None:
     """Scopes that exclude one another do not add up; those of one item do, of labels at most sixteen."""
-    assert weight_of(LongShelf.of(rules(500))) == 1
-    assert weight_of(LongShelf.of([*rules(500), *rules(500, "id:{}"), *rules(500, "owner:p{}")])) == 3
-    assert weight_of(LongShelf.of(rules(3, "label:k={}"))) == 3
-    assert weight_of(LongShelf.of(rules(500, "label:k={}"))) == 16
+    assert weight_of(RulesByScope.of(rules(500))) == 1
+    assert weight_of(RulesByScope.of([*rules(500), *rules(500, "id:{}"), *rules(500, "owner:p{}")])) == 3
+    assert weight_of(RulesByScope.of(rules(3, "label:k={}"))) == 3
+    assert weight_of(RulesByScope.of(rules(500, "label:k={}"))) == 16

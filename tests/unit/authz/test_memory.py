@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from linewarden.audit.cache import Budget, Cache
-from linewarden.authz.judge import stock_enforcer, stock_request
-from linewarden.authz.kept import Kept
+from linewarden.authz.casbin_model import stock_enforcer, stock_request
 from linewarden.authz.model import Context, Decision, Resource, ResourceType, Verb
+from linewarden.authz.renderings import MemoizedRendering
 from linewarden.authz.service import _recorded
 from linewarden.authz.snapshot import TURN, Snapshot
 from linewarden.authz.statements import parse_statement
@@ -118,8 +118,8 @@ def test_estimates_are_honest(
     try:
         for number in range(3_000):
             subject, resource, context = question(number)
-            finding = snapshot.decide(subject, Verb.PLAY, resource, context).finding
-            _recorded(finding), _messages(finding)
+            explanation = snapshot.decide(subject, Verb.PLAY, resource, context).explanation
+            _recorded(explanation), _messages(explanation)
         gc.collect()
         allocated = tracemalloc.get_traced_memory()[0]
     finally:
@@ -152,13 +152,13 @@ def test_parsing_leaves_little_behind() -> None:
         tracemalloc.stop()
 
 
-def test_forms_live_as_long_as_their_finding() -> None:
-    """A form is made once for a finding, and another finding has its own."""
+def test_forms_live_as_long_as_their_explanation() -> None:
+    """A rendering is made once for an explanation, and another explanation has its own."""
     numbers = itertools.count(1)
-    kept = Kept(lambda _finding: next(numbers))
+    kept = MemoizedRendering(lambda _explanation: next(numbers))
     first, second = (compiled([f"allow ann play recording {scope}"]) for scope in ("any", "id:1"))
     ask = ("ann", Verb.PLAY, Resource(ResourceType.RECORDING, "1"), Context(NOW))
-    assert [kept(one.decide(*ask).finding) for one in (first, first, second, second)] == [1, 1, 2, 2]
+    assert [kept(one.decide(*ask).explanation) for one in (first, first, second, second)] == [1, 1, 2, 2]
 
 
 def test_a_long_decision_is_made_in_turns() -> None:
@@ -174,6 +174,6 @@ def test_a_long_decision_is_made_in_turns() -> None:
     decision = snapshot.ask(*ask)
     assert isinstance(decision, Decision)
     assert decision.allowed
-    assert len(decision.matched) + decision.finding.more_matched == count
-    assert len(decision.failed) + decision.finding.more_failed == count * 255
+    assert len(decision.matched) + decision.explanation.more_matched == count
+    assert len(decision.failed) + decision.explanation.more_failed == count * 255
     assert compiled(lines).decide(*ask) == decision

@@ -6,13 +6,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from linewarden.authz.judge import DOMAIN, judge, stock_enforcer, stock_request
+from linewarden.authz.casbin_model import DOMAIN, compiled_model, stock_enforcer, stock_request
+from linewarden.authz.lexer import spelled, words
 from linewarden.authz.model import VERBS_OF, Consent, Context, Obligation, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.rules import Binding, Rule, Statement
 from linewarden.authz.scopes import item_of
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statements import parse_document, parse_statement
-from linewarden.authz.words import spelled, words
 
 NOW = 1_790_000_000_000_000  # 2026-09-21T14:13:20Z, a whole second
 SECOND = 1_000_000
@@ -131,7 +131,7 @@ def test_all_matching_rules_are_named(policy: list[Statement], asked: tuple[str,
         if isinstance(rule, Rule)
         for kind, act in rule.reach.pairs
         for scope in rule.scopes
-        if judge().matches(*request, rule.who, DOMAIN, kind, scope, act, rule.conditions, rule.effect)
+        if compiled_model().matches(*request, rule.who, DOMAIN, kind, scope, act, rule.conditions, rule.effect)
     }
     decision = Snapshot.compile(1, HASH, numbered(policy)).decide(subject, verb, resource, context)
     assert {(match.rule_id, match.effect) for match in decision.matched} == expected

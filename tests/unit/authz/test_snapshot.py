@@ -107,7 +107,7 @@ def test_names_nobody_knows_are_not_remembered() -> None:
     for number in range(1000):
         for name in (f"x{number}", f"//t/x{number}", f"role:x{number}"):
             assert not snapshot.decide(name, Verb.PLAY, ITEM, HERE).allowed
-    assert len(snapshot._persons) == len(snapshot._selections) == 0
+    assert len(snapshot._persons) == len(snapshot._candidates) == 0
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 100])

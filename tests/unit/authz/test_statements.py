@@ -57,18 +57,18 @@ def test_a_statement_is_needed(line: str) -> None:
     """A line without a statement is none."""
     with pytest.raises(PolicyInvalid) as caught:
         parse_statement(line)
-    assert caught.value.errors == (LineError(1, "no statement"),)
+    assert caught.value.errors == (LineError(1, "the line has no statement: write one"),)
 
 
 def test_all_wrong_lines_are_named() -> None:
     """Every wrong line is named, in order, whichever check found it."""
     text = "bind role:b role:a\nfoo\nbind role:a role:b\nallow ann play fax own\nallow  ann play fax own\nbar"
     assert [(error.line, error.message) for error in _errors(text)] == [
-        (1, "the role inherits itself, directly or by other roles"),
-        (2, "a statement begins with bind, allow or deny"),
-        (3, "the role inherits itself, directly or by other roles"),
-        (5, "the same statement as in line 4"),
-        (6, "a statement begins with bind, allow or deny"),
+        (1, "the role inherits itself, directly or through other roles: remove one of these bindings"),
+        (2, "unknown statement: begin it with bind, allow or deny"),
+        (3, "the role inherits itself, directly or through other roles: remove one of these bindings"),
+        (5, "the same statement as in line 4: remove one of them"),
+        (6, "unknown statement: begin it with bind, allow or deny"),
     ]
 
 
@@ -76,7 +76,7 @@ def test_hopeless_files_are_given_up() -> None:
     """A file of nothing but wrong lines is refused without reading it to the end."""
     errors = _errors("x\n" * 1_000_000)
     assert len(errors) == MAX_ERRORS + 1
-    assert errors[-1].message == "too many wrong lines; the rest was not read"
+    assert errors[-1].message == "too many invalid lines: the rest of the file was not read"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_canonical_text_is_a_line() -> None:
     statement = parse_statement(f"allow ann play fax {names[0]}")
     assert parse_statement(statement.text) == statement
     assert _errors(f"allow ann play fax {','.join(names)}") == (
-        LineError(1, "its canonical spelling is longer than 2048 bytes"),
+        LineError(1, "the canonical text of the line is longer than 2048 bytes: shorten the line"),
     )
 
 
@@ -126,7 +126,7 @@ def test_roles_inherit_up_to_eight_deep() -> None:
     """A chain of roles is as long as Casbin follows it, and the first binding beyond that is named."""
     chain = [f"bind role:r{n + 1} role:r{n}" for n in range(12)]
     parse_document("\n".join(chain[:8]))
-    message = "more than 8 roles inherit one another in a row"
+    message = "more than 8 roles inherit one another in a row: bind some of them directly"
     assert _errors("\n".join(chain)) == (LineError(9, message),)
 
 
@@ -152,26 +152,29 @@ def test_long_chains_and_wide_graphs_are_refused_with_bounded_work() -> None:
         assert len(_errors("\n".join([*chain, f"bind role:r{count} role:r0"]))) == MAX_ERRORS
 
 
-_NOTHING_DENIED = "this person has no role and no rule that allows anything, so nothing is denied"
-_EVERYBODY = "this is one person of that name: there is no word for everybody, only a role that all have"
-_LIKE_A_ROLE = "this is a person; a role of that name is written with role: before it"
-_OTHER_MARK = "this is a person of that whole name; a role is written with role: in small letters before it"
+_NO_RULE = "no rule names this role or a role that it inherits, so the binding gives nothing"
+_NO_HOLDER = "no person has this role, so the rule has no effect"
+_SHADOWED = "unconditional rules for the same or an inherited role always deny this"
+_NOTHING_DENIED = "this person has no role and no rule that allows anything, so the rule denies nothing"
+_EVERYBODY = "this is the name of one person: there is no word for all persons, so bind them to a role and name that"
+_LIKE_A_ROLE = "this is the name of a person: write role: before it if the role is meant"
+_OTHER_MARK = "this is the whole name of a person: write role: in small letters before the name if a role is meant"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("bind ann role:a", [(1, "no rule names this role or one it inherits")]),
+        ("bind ann role:a", [(1, _NO_RULE)]),
         ("bind ann role:a\nbind role:a role:b\nallow role:b play fax own", []),
-        ("allow role:a play fax own\nallow role:a delete fax own", [(1, "nobody has this role")]),
-        ("bind role:b role:a\nallow role:a play fax own", [(2, "nobody has this role")]),
+        ("allow role:a play fax own\nallow role:a delete fax own", [(1, _NO_HOLDER)]),
+        ("bind role:b role:a\nallow role:a play fax own", [(2, _NO_HOLDER)]),
         (
             "bind ann role:a\nbind role:a role:b\nallow role:a play fax own\ndeny role:b play fax any",
-            [(3, "always denied by unconditional rules for the same or an inherited role")],
+            [(3, _SHADOWED)],
         ),
         (
             "allow ann play fax,voicemail own\ndeny ann play fax any\ndeny ann play voicemail own",
-            [(1, "always denied by unconditional rules for the same or an inherited role")],
+            [(1, _SHADOWED)],
         ),
         ("allow ann play fax own\ndeny ann play fax any if zone=lab", []),
         ("allow ann play fax own\ndeny ann play fax queue:x", []),
@@ -185,7 +188,10 @@ _OTHER_MARK = "this is a person of that whole name; a role is written with role:
         ("bind user role:user\nallow role:user play fax own\ndeny user play fax any", []),
         ("allow group:sales play fax own", [(1, _OTHER_MARK)]),
         ("allow sip:ann play fax own", []),
-        ("allow ann play fax own if zone=lab if zone!=lab,home", [(1, "these conditions never hold together")]),
+        (
+            "allow ann play fax own if zone=lab if zone!=lab,home",
+            [(1, "these conditions never hold together, so the rule allows nothing")],
+        ),
         ("allow ann play fax own if zone=lab,office if zone!=lab", []),
     ],
 )

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import casbin
 import pytest
 
+from linewarden.authz.casbin_model import check_distributions, compile_matcher, compiled_model
 from linewarden.authz.errors import CasbinUnsuitable
-from linewarden.authz.judge import check_distributions, compile_matcher, judge
 from linewarden.authz.model import Effect
 
 _MODEL = """
@@ -95,4 +95,4 @@ def test_a_matcher_means_what_it_says() -> None:
 )
 def test_somebody_must_allow_and_nobody_deny(allowed: bool, denied: bool, effect: Effect) -> None:
     """The effect of `model.conf`: default deny, and deny overrides."""
-    assert judge().effect(allowed=allowed, denied=denied) is effect
+    assert compiled_model().effect(allowed=allowed, denied=denied) is effect

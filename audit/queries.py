@@ -1,4 +1,4 @@
-"""Reading the log: queries that are complete, in pages that stay stable while the log grows, and single entries."""
+"""Queries of the log. Results are complete, and their pages stay stable while the log grows."""
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -22,7 +22,7 @@ _TOKEN_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for, in the words of those who look. Empty strings and None do not narrow."""
+    """The filters of a query, with names as callers know them. Empty strings and None do not filter."""
 
     from_us: int | None = None
     until_us: int | None = None
@@ -38,14 +38,14 @@ class Query:
     request_id: str = ""
     oldest_first: bool = False
 
-    def digest(self, log: int) -> str:
-        """What binds a page token to its query of this log."""
-        return hashlib.sha256(orjson.dumps([log, self], option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+    def digest(self, log_id: int) -> str:
+        """Return the digest that binds a page token to this query and log."""
+        return hashlib.sha256(orjson.dumps([log_id, self], option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One item of one entry. Names are empty for persons who were erased."""
+    """One item of one entry. The names of erased persons are empty."""
 
     index: int
     item: int
@@ -69,15 +69,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows, and the token that continues. All pages of a query are complete for the first `size` entries of the log."""
+    """Rows and the token of the next page. The pages of a query together cover the first `size` entries of the log."""
 
     rows: tuple[Row, ...]
     next_token: str
     size: int
 
 
-class Reading:
-    """Queries over the index, answered from the entries themselves. The methods block: they belong in a thread."""
+class AuditQueries:
+    """Queries over the index, answered from the entries themselves. The methods block, so call them in a thread."""
 
     def __init__(
         self, log: LogStore, index: IndexStore, indexer: Indexer, directory: Directory, keyring: Keyring
@@ -88,24 +88,24 @@ class Reading:
         self._directory = directory
         self._keyring = keyring
 
-    def query(self, log: int, query: Query, *, size: int, page_size: int, token: str) -> Page:
-        """A page of what fits among the first `size` entries, or of those the token was made for.
+    def query(self, log_id: int, query: Query, *, size: int, page_size: int, token: str) -> Page:
+        """Return a page of the matching items among the first `size` entries, or among those of the token.
 
         Raises:
-            PageTokenInvalid: the token is not one of this query.
+            PageTokenInvalid: the token does not belong to this query.
             LogUnavailable: a database failed.
         """
         after: int | None = None
         if token:
-            bound, after = _read_token(token, query.digest(log))
+            bound, after = _read_token(token, query.digest(log_id))
             size = min(size, bound)
-        wanted = self._search(log, query)
+        search = self._search(log_id, query)
         places: list[int] = []
-        if wanted is not None:
-            self._indexer.catch_up(log, size)
+        if search is not None:
+            self._indexer.catch_up(log_id, size)
             places = self._index.search(
-                log,
-                wanted,
+                log_id,
+                search,
                 after=after,
                 below=size << ITEM_BITS,
                 descending=not query.oldest_first,
@@ -113,11 +113,11 @@ class Reading:
             )
         more = len(places) > page_size
         places = places[:page_size]
-        next_token = _write_token(query.digest(log), size, places[-1]) if more else ""
-        return Page(tuple(self._rows(log, places)), next_token, size)
+        next_token = _write_token(query.digest(log_id), size, places[-1]) if more else ""
+        return Page(tuple(self._rows(log_id, places)), next_token, size)
 
-    def recorded(self, log: int, query: Query) -> dict[str, Any]:
-        """The query as it may stand in the record of the read: persons and items by pseudonym.
+    def recorded(self, log_id: int, query: Query) -> dict[str, Any]:
+        """Return the query as the record of the read states it: persons and items by pseudonym.
 
         Raises:
             LogUnavailable: a database failed.
@@ -127,48 +127,48 @@ class Reading:
             if value := getattr(query, name):
                 stated[name] = value
         for name in ("caller", "request_id"):
-            # Whoever asks may have typed anything; what stands in the log already may stand there again.
+            # The reader may have typed a personal value, so only values that the log already has are recorded.
             if value := getattr(query, name):
-                stated[name] = value if self._first(log, Search(**{name: value})) is not None else "unknown"
+                stated[name] = value if self._first(log_id, Search(**{name: value})) is not None else "unknown"
         if query.kinds:
             stated["kinds"] = query.kinds
         for name in ("subject", "data_subject"):
             if value := getattr(query, name):
-                person = self._directory.find(log, value)
+                person = self._directory.find(log_id, value)
                 stated[name] = person.sid if person else "unknown"
         if query.resource_id:
-            stated["resource"] = self._reference(log, query.resource_type, query.resource_id)
+            stated["resource"] = self._reference(log_id, query.resource_type, query.resource_id)
         return stated
 
-    def _reference(self, log: int, type: str, id: str) -> str:
-        place = self._first(log, Search(token=self._keyring.item_token(log, type, id)))
-        return "unknown" if place is None else next(self._rows(log, [place])).resource_ref
+    def _reference(self, log_id: int, type: str, id: str) -> str:
+        place = self._first(log_id, Search(token=self._keyring.item_token(log_id, type, id)))
+        return "unknown" if place is None else next(self._rows(log_id, [place])).resource_ref
 
-    def _first(self, log: int, wanted: Search) -> int | None:
-        size = self._log.head(log).size
-        self._indexer.catch_up(log, size)
-        places = self._index.search(log, wanted, after=None, below=size << ITEM_BITS, descending=False, limit=1)
+    def _first(self, log_id: int, search: Search) -> int | None:
+        size = self._log.head(log_id).size
+        self._indexer.catch_up(log_id, size)
+        places = self._index.search(log_id, search, after=None, below=size << ITEM_BITS, descending=False, limit=1)
         return places[0] if places else None
 
-    def disclosed(self, log: int, data: bytes) -> dict[str, str]:
-        """The personal values of an entry that are still readable, by field; `actor` and `owner` are names."""
+    def disclosed(self, log_id: int, data: bytes) -> dict[str, str]:
+        """Return the personal values of an entry that can still be read, by field, and the names of its persons."""
         entry = entries.decode(data)
-        people = self._directory.people(log, list(_sids(entry)))
+        people = self._directory.people(log_id, list(_sids(entry)))
         values = opened(entry, {sid: person for sid, (person, _) in people.items()})
         values |= {f"name.{sid}": name for sid, (_, name) in people.items() if name}
         return values
 
-    def _search(self, log: int, query: Query) -> Search | None:
-        """The query by pseudonyms and tokens; None if it names a person the log does not know."""
+    def _search(self, log_id: int, query: Query) -> Search | None:
+        """Return the query by pseudonyms and tokens; None if it names a person that the log does not know."""
         sids: list[str | None] = []
         for name in (query.subject, query.data_subject):
-            person = self._directory.find(log, name) if name else None
+            person = self._directory.find(log_id, name) if name else None
             if name and person is None:
                 return None
             sids.append(person.sid if person else None)
         token = None
         if query.resource_id:
-            token = self._keyring.item_token(log, query.resource_type, query.resource_id)
+            token = self._keyring.item_token(log_id, query.resource_type, query.resource_id)
         return Search(
             from_us=query.from_us,
             until_us=query.until_us,
@@ -184,11 +184,11 @@ class Reading:
             request_id=query.request_id or None,
         )
 
-    def _rows(self, log: int, places: Sequence[int]) -> Iterator[Row]:
+    def _rows(self, log_id: int, places: Sequence[int]) -> Iterator[Row]:
         indexes = sorted({place >> ITEM_BITS for place in places})
-        decoded = {n: entries.decode(data) for n, data in self._log.entries_at(log, indexes).items()}
+        decoded = {n: entries.decode(data) for n, data in self._log.entries_at(log_id, indexes).items()}
         sids = {sid for entry in decoded.values() for sid in _sids(entry)}
-        people = self._directory.people(log, list(sids))
+        people = self._directory.people(log_id, list(sids))
         persons = {sid: person for sid, (person, _) in people.items()}
         names = {sid: name for sid, (_, name) in people.items()}
         values = {n: opened(entry, persons) for n, entry in decoded.items()}
@@ -237,12 +237,12 @@ def _write_token(digest: str, size: int, after: int) -> str:
     return urlsafe_b64encode(orjson.dumps([_TOKEN_VERSION, digest, size, after])).decode()
 
 
-def _read_token(token: str, wanted: str) -> tuple[int, int]:
+def _read_token(token: str, expected: str) -> tuple[int, int]:
     try:
         version, digest, size, after = orjson.loads(urlsafe_b64decode(token))
-        fits = version == _TOKEN_VERSION and digest == wanted
+        fits = version == _TOKEN_VERSION and digest == expected
         if fits and isinstance(size, int) and isinstance(after, int) and 0 <= after >> ITEM_BITS < size < 1 << 40:
             return size, after
     except (Base64Error, ValueError, TypeError):
         pass
-    raise PageTokenInvalid("the page token is not one of this query")
+    raise PageTokenInvalid("the page token does not belong to this query: use the token of its previous page")

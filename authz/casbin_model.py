@@ -1,12 +1,12 @@
-"""Casbin, the judge: its model, its matcher, its effect. The one file that imports it.
+"""The adapter of Casbin: its model, its matcher and its effector. The only file that imports Casbin.
 
-pycasbin evaluates a matcher by walking its syntax tree anew for each rule of the policy, which takes 62 ms at 10,000
-rules. Here the expression that Casbin parsed is compiled once into a function, to be asked about the few rules an index
-finds; Casbin's own effector says what follows from them. `stock_enforcer` is Casbin as it comes, with the same model
-and function, so that tests can hold every answer against it.
+pycasbin evaluates a matcher by walking its syntax tree for each rule of the policy, which takes 62 ms at 10,000 rules.
+Here the expression that Casbin parsed is compiled once into a function. The function is called for the few rules that
+the index finds, and Casbin's own effector combines the results. `stock_enforcer` is an unchanged Casbin with the same
+model and function, so that tests can compare every answer with it.
 
-The matcher is a conjunction, and only its part `holds` looks at the conditions of a rule. All rules of one holder and
-scope are alike in the other parts, so these are evaluated once for all of them (`selects`).
+The matcher is a conjunction, and only its part `holds` depends on the conditions of a rule. The other parts are equal
+for all rules of one holder and scope, so they are evaluated once for all of these rules (`selects`).
 """
 
 import ast
@@ -26,10 +26,10 @@ from linewarden.authz.model import Context, Effect, Resource, Verb
 from linewarden.authz.rules import Binding, Rule, Statement
 from linewarden.authz.scopes import Item, item_of
 
-#: Casbin asks for a tenant in every rule and request; a snapshot is one tenant's, so it is always this one.
+#: Casbin needs a tenant in every rule and request. A snapshot belongs to one tenant, so it is always this one.
 DOMAIN = "tenant"
 
-#: Whether a rule matches. Its arguments are `g`, then those of a request, then those of a rule, in the model's order.
+#: Decides whether a rule matches. Arguments: `g`, then those of a request, then those of a rule, in the model's order.
 Matcher = Callable[..., bool]
 
 _MODEL = Path(__file__).with_name("model.conf")
@@ -39,16 +39,16 @@ _NODES = (
     *(ast.Call, ast.Name, ast.Attribute, ast.Constant, ast.Load),
 )
 
-#: The part of the matcher that looks at the conditions of a rule, and what no other part may look at.
+#: The part of the matcher that depends on the conditions of a rule, and the values that no other part may use.
 _HOLDS = "holds(p_when, p_eft, r_obj.resource, r_ctx)"
 _CONDITIONAL = {"p_when", "p_eft", "r_obj.resource", "r_ctx"}
 
 
-class Judge:
-    """Casbin's matcher and effect.
+class Model:
+    """Casbin's matcher and effector.
 
-    `matches` says whether one rule matches one request; its first argument answers `g(subject, role, domain)`.
-    `selects` says so, with the same arguments, of a rule whose conditions hold.
+    `matches` decides whether one rule matches one request; its first argument answers `g(subject, role, domain)`.
+    `selects` takes the same arguments and decides whether the rule matches if its conditions hold.
     """
 
     __slots__ = ("_effects", "matches", "selects")
@@ -61,31 +61,33 @@ class Judge:
         effector = get_effector(model["e"]["e"].value)
         self._effects = {}
         for allowed, denied in product((False, True), repeat=2):
-            effects = {one for one, found in ((effector.ALLOW, allowed), (effector.DENY, denied)) if found}
+            effects = {effect for effect, present in ((effector.ALLOW, allowed), (effector.DENY, denied)) if present}
             allows = effector.final_effect(effects) == effector.ALLOW
             self._effects[allowed, denied] = Effect.ALLOW if allows else Effect.DENY
 
     def effect(self, *, allowed: bool, denied: bool) -> Effect:
-        """What follows when some rule that matched allows, and when some rule that matched denies."""
+        """Combine the rules that matched: `allowed` if one of them allows, `denied` if one of them denies."""
         return self._effects[allowed, denied]
 
 
 @cache
-def judge() -> Judge:
-    """The judge of this process.
+def compiled_model() -> Model:
+    """Return the model that all snapshots of this process share.
 
     Raises:
-        CasbinUnsuitable: not the Casbin we know is installed, or `model.conf` says what the compiler does not know.
+        CasbinUnsuitable: another Casbin is installed, or `model.conf` uses an expression that cannot be compiled.
     """
-    return Judge()
+    return Model()
 
 
 def compile_matcher(model: Any, *, conditions: bool = True) -> Matcher:
-    """The matcher of a Casbin model, as Casbin parsed it, as one function; if wanted, without a rule's conditions.
+    """Compile the matcher of a Casbin model, as Casbin parsed it, into one function.
+
+    `conditions=False` leaves out the part that depends on a rule's conditions.
 
     Raises:
-        CasbinUnsuitable: the matcher uses something that is not known to mean the same in Python, or looks at
-            conditions in other places than the one that can be left out.
+        CasbinUnsuitable: the matcher uses an expression that may mean something else in Python, or it uses conditions
+            outside of the part that can be left out.
     """
     parameters = ["g", *model["r"]["r"].tokens, *model["p"]["p"].tokens]
     body = casbin.Enforcer._get_expression(model["m"]["m"].value).ast_parsed_value  # noqa: SLF001 - the very same
@@ -102,12 +104,12 @@ def compile_matcher(model: Any, *, conditions: bool = True) -> Matcher:
 
 
 def stock_enforcer(statements: Iterable[Statement]) -> Any:
-    """A `casbin.Enforcer` with these statements and our function, for comparison only."""
+    """Return a `casbin.Enforcer` with these statements and our function `holds`. For comparison only."""
     enforcer = casbin.Enforcer(str(_MODEL))
     enforcer.add_function("holds", holds)
     model = enforcer.get_model()
     for statement in statements:
-        # Not add_policy(), which searches all rules for each it adds.
+        # Not add_policy(), because it searches all rules for each rule that it adds.
         if isinstance(statement, Binding):
             model["g"]["g"].policy.append([statement.member, statement.role, DOMAIN])
         else:
@@ -119,7 +121,7 @@ def stock_enforcer(statements: Iterable[Statement]) -> Any:
 def stock_request(
     subject: str, verb: Verb, resource: Resource, context: Context
 ) -> tuple[str, str, Item, Verb, Context]:
-    """The arguments of `Enforcer.enforce` for one access."""
+    """Return the arguments of `Enforcer.enforce` for one access."""
     return subject, DOMAIN, item_of(resource, subject), verb, context
 
 
@@ -130,13 +132,15 @@ def _rows(rule: Rule) -> Iterator[list[Any]]:
 
 
 def _unconditional(body: ast.expr) -> ast.expr:
-    """The conjunction without its part `holds`, which alone may look at conditions and circumstances."""
+    """Return the conjunction without its part `holds`, which alone may use conditions and context."""
     parts = body.values if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.And) else []
     held = [part for part in parts if ast.unparse(part) == _HOLDS]
     others = [part for part in parts if part not in held]
-    looked_at = {ast.unparse(node) for part in others for node in ast.walk(part)}
-    if len(held) != 1 or not others or looked_at & _CONDITIONAL:
-        raise CasbinUnsuitable(f"the matcher of model.conf is not a conjunction with {_HOLDS}, which alone uses these")
+    used = {ast.unparse(node) for part in others for node in ast.walk(part)}
+    if len(held) != 1 or not others or used & _CONDITIONAL:
+        raise CasbinUnsuitable(
+            f"the matcher of model.conf must be a conjunction with {_HOLDS}, and no other part may use its arguments"
+        )
     return ast.BoolOp(ast.And(), others)
 
 
@@ -150,20 +154,22 @@ def _check_expression(body: ast.expr, names: set[str]) -> None:
         elif isinstance(node, ast.Attribute):
             known = not node.attr.startswith("_")
         if not known:
-            raise CasbinUnsuitable(f"the matcher of model.conf uses {ast.unparse(node)}")
+            raise CasbinUnsuitable(f"the matcher of model.conf uses {ast.unparse(node)}, which cannot be compiled")
 
 
 def check_distributions(version_of: Callable[[str], str | None]) -> None:
-    """Two distributions install `casbin`, and one of them is no longer maintained.
+    """Check that only the maintained one of the two distributions that install `casbin` is present.
+
+    `version_of` returns the version of a distribution, or None if it is not installed.
 
     Raises:
-        CasbinUnsuitable: it is not the maintained one alone; `version_of` answers None for what is not installed.
+        CasbinUnsuitable: the other distribution is installed, or pycasbin is missing or too old.
     """
     if version_of("casbin") is not None:
         raise CasbinUnsuitable("the distribution casbin is installed: uninstall it and pycasbin, then install pycasbin")
     version = version_of("pycasbin")
     if version is None or tuple(map(int, version.split(".")[:2])) < _OLDEST:
-        raise CasbinUnsuitable("pycasbin 2.8 or newer is needed")
+        raise CasbinUnsuitable("pycasbin 2.8 or newer is needed: install it")
 
 
 def _version_of(distribution: str) -> str | None:

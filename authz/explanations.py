@@ -1,33 +1,33 @@
-"""What was found about one access, gathered rule by rule into an explained decision.
+"""Building the explanation of one access, rule by rule.
 
-An explanation is bounded: it lists rules and conditions up to EXPLAINED characters each, and counts the others. So an
-answer about one item, its record, and what is remembered of it stay small, however many rules a policy has for it.
+An explanation is bounded: it lists rules and conditions up to EXPLAINED characters each, and counts the others. So the
+answer about one item, its record and its cached form stay small, however many rules a policy has for the item.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from linewarden.authz.casbin_model import Model
 from linewarden.authz.conditions import FAULT, Condition, Verdict, lets_match, verdict
 from linewarden.authz.index import Candidate
 from linewarden.authz.inputs import Input
-from linewarden.authz.judge import Judge
-from linewarden.authz.model import Effect, FailedCondition, Finding, Match, Obligation, Reason
+from linewarden.authz.model import Effect, Explanation, FailedCondition, Match, Obligation, Reason
 
 #: Characters of rules that matched, and of conditions that failed, in one explanation. 500 explanations fit into an
-#: answer of 4 MiB, which is what gRPC clients take, and each into an entry of the log.
+#: answer of 4 MiB, the limit of gRPC clients by default. Each one fits into an entry of the log.
 EXPLAINED = 1536
 
-#: What a rule or condition takes beside its text.
+#: Characters that a rule or condition takes beside its text.
 _PART = 16
 
 
-class Findings:
-    """The rules judged so far, for one request as conditions see it. Rules are added in the order of their ids."""
+class ExplanationBuilder:
+    """The rules evaluated so far, for one set of input values. Rules are added in the order of their ids."""
 
     _duties: tuple[Obligation, ...] = ()
     _failed_left = _allowing_left = _denying_left = EXPLAINED
     _more_matched = _more_failed = 0
-    #: Whether a deny rule matched without an error, an allow rule did not match, a condition was in error.
+    #: True once a deny rule matched without an error; an allow rule did not match; a condition was in error.
     _sound = _hindered = _erred = False
 
     def __init__(self, seen: Mapping[Input, Any]) -> None:
@@ -37,13 +37,13 @@ class Findings:
         self._failed: list[FailedCondition] = []
 
     def add(self, candidates: Iterable[Candidate]) -> None:
-        """Judge rules by their conditions: all else about them was judged before."""
+        """Evaluate the conditions of rules that match in every other respect."""
         seen = self._seen
         for candidate in candidates:
             rule, erred = candidate.rule, False
             allows = rule.effect is Effect.ALLOW
             if rule.conditions:
-                verdicts = [verdict(one, seen[one.looks_at]) for one in rule.conditions]
+                verdicts = [verdict(one, seen[one.input]) for one in rule.conditions]
                 matches, erred = lets_match(verdicts, rule.effect), FAULT in verdicts
                 if not matches or erred:
                     self._explain(candidate, verdicts, matches=matches)
@@ -56,11 +56,11 @@ class Findings:
                 self._deny(candidate)
                 self._sound |= not erred
 
-    def finding(self, judge: Judge) -> Finding:
-        """The finding. Of the rules that matched, those that deny come first."""
+    def build(self, model: Model) -> Explanation:
+        """Return the explanation. Rules that deny come first among those that matched."""
         matched, failed = self._matched(), tuple(self._failed)
-        effect = judge.effect(allowed=bool(self._allowing), denied=bool(self._denying))
-        return Finding(
+        effect = model.effect(allowed=bool(self._allowing), denied=bool(self._denying))
+        return Explanation(
             effect,
             self._reason(effect),
             matched,
@@ -70,7 +70,7 @@ class Findings:
             self._more_failed,
         )
 
-    # The first part of a list is told however long it is; after one that does not fit, parts are only counted.
+    # The first part of a list is always listed, however long it is. After a part that does not fit, parts are counted.
 
     def _allow(self, candidate: Candidate) -> None:
         if self._allowing_left > 0:
@@ -106,13 +106,13 @@ class Findings:
         return tuple(kept)
 
     def _explain(self, candidate: Candidate, verdicts: list[Verdict], *, matches: bool) -> None:
-        """Say which conditions kept a rule from matching, or could not be evaluated."""
+        """List the conditions that kept a rule from matching or could not be evaluated."""
         allows = candidate.rule.effect is Effect.ALLOW
-        for condition, said in zip(candidate.rule.conditions, verdicts, strict=True):
-            error = said is FAULT
+        for condition, result in zip(candidate.rule.conditions, verdicts, strict=True):
+            error = result is FAULT
             self._erred |= error
-            # What is not known keeps an allow rule from matching, but not a deny rule.
-            if not error and (matches or said is True or (said is None and not allows)):
+            # An unknown input keeps an allow rule from matching, but not a deny rule.
+            if not error and (matches or result is True or (result is None and not allows)):
                 continue
             self._list_failed(candidate.id, condition, error=error)
 

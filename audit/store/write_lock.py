@@ -1,8 +1,8 @@
-"""The gate in front of SQLite's write lock.
+"""A lock that writers take before SQLite's own write lock.
 
-SQLite's own busy wait sleeps between tries and gave tails of 1.4 s with two writers; a blocking file lock wakes the
-next writer at once. The kernel releases it when its holder dies, however it dies. A holder that is stopped keeps it, so
-waiting has an end. PostgreSQL has row locks and needs no gate.
+SQLite's busy handler sleeps between tries, which caused waits of up to 1.4 s with two writers. A blocking file lock
+wakes the next writer at once. The kernel releases the lock when its holder dies. A holder that is stopped keeps it, so
+each wait has a limit. PostgreSQL has row locks and needs no such lock.
 """
 
 import fcntl
@@ -18,39 +18,39 @@ import sqlalchemy as sa
 
 from linewarden.audit.errors import LogBusy
 
-#: How long to wait for the gate where nothing else is said, seconds.
-PATIENCE_S = 1.5
+#: How long to wait for the lock by default, seconds.
+LOCK_WAIT_S = 1.5
 
 
-class Gate(Protocol):
-    """The way to the database's write lock."""
+class WriteLock(Protocol):
+    """The write lock of a database."""
 
-    def __call__(self, within_s: float = PATIENCE_S) -> AbstractContextManager[None]:
-        """Hold the gate; raises LogBusy when it is not free within so many seconds."""
+    def __call__(self, within_s: float = LOCK_WAIT_S) -> AbstractContextManager[None]:
+        """Hold the lock while the context is open. Raises LogBusy if it is not free within `within_s` seconds."""
 
     def close(self) -> None:
-        """Let go of the file. The gate is not held, and is not asked for again."""
+        """Close the files. The lock must not be held, and must not be taken again."""
 
 
-class FileGate:
+class FileWriteLock:
     """A lock between processes, and the threads of each, held while one of them writes."""
 
     def __init__(self, path: Path) -> None:
         self._file = _opened(path)
-        # The file's lock is the process's: its threads need one among themselves.
+        # The file lock belongs to the process, so its threads need a lock of their own.
         self._threads = threading.Lock()
         self._queue = _Queue(path)
 
     @contextmanager
-    def __call__(self, within_s: float = PATIENCE_S) -> Iterator[None]:
+    def __call__(self, within_s: float = LOCK_WAIT_S) -> Iterator[None]:
         """Hold the lock.
 
         Raises:
-            LogBusy: another thread or process held it for `within_s` seconds. It is not taken later either.
+            LogBusy: another thread or process held the lock for `within_s` seconds. It is not taken later.
         """
         until = time.monotonic() + within_s
         if not self._threads.acquire(timeout=within_s):
-            raise LogBusy("another thread holds the gate of the database")
+            raise LogBusy("another thread holds the write lock of the database")
         try:
             file = self._take(until)
             try:
@@ -61,7 +61,7 @@ class FileGate:
             self._threads.release()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
@@ -79,36 +79,36 @@ class FileGate:
 
 
 class _Queue:
-    """A place among those that wait for a file's lock, with an end.
+    """A wait for a file lock with a limit of time.
 
-    The system call has no timeout, so one thread waits in it for all turns of this process. When it gets the lock and
-    no turn waits any more, it releases the lock.
+    The system call has no timeout, so one thread of this process waits in it for all callers. If it gets the lock when
+    no caller waits any more, it releases the lock.
     """
 
     def __init__(self, path: Path) -> None:
-        # Its own open file: a lock belongs to that, and the other one's is asked for without waiting.
+        # A separate open file, because a lock belongs to an open file and the other one is locked without waiting.
         self._file = _opened(path)
         self._changed = threading.Condition()
         self._wanted = self._had = self._closed = False
         self._thread: threading.Thread | None = None
 
     def take(self, within_s: float) -> int:
-        """Wait for the lock; returns the file that holds it. For one thread at a time."""
+        """Wait for the lock and return the file that holds it. Only one thread may call this at once."""
         with self._changed:
             self._wanted = True
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="linewarden-gate", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="linewarden-write-lock", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._had, within_s)
             self._wanted = False
             if not self._had:
-                raise LogBusy("another process holds the gate of the database")
+                raise LogBusy("another process holds the write lock of the database")
             self._had = False
             return self._file
 
     def close(self) -> None:
-        """End the thread as soon as it gets the lock, and close the file."""
+        """Close the file. If the thread waits for the lock, it ends when it gets it."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -131,22 +131,22 @@ class _Queue:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
-class NoGate:
-    """What stands in front of a database that has locks of its own."""
+class NoWriteLock:
+    """The write lock of a database with locks of its own: no lock at all."""
 
-    def __call__(self, within_s: float = PATIENCE_S) -> AbstractContextManager[None]:  # noqa: ARG002 - as Gate has it
-        """Nothing to wait for."""
+    def __call__(self, within_s: float = LOCK_WAIT_S) -> AbstractContextManager[None]:  # noqa: ARG002 - as WriteLock has it
+        """Return a context without an effect."""
         return nullcontext()
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
 
-def gate_for(engine: sa.Engine) -> Gate:
-    """The gate that fits the database."""
+def write_lock_for(engine: sa.Engine) -> WriteLock:
+    """Return the write lock for the engine's database."""
     if engine.dialect.name == "sqlite":
-        return FileGate(Path(f"{engine.url.database}.lock"))
-    return NoGate()
+        return FileWriteLock(Path(f"{engine.url.database}.lock"))
+    return NoWriteLock()
 
 
 def _opened(path: Path) -> int:

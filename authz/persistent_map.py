@@ -1,8 +1,8 @@
-"""An immutable dictionary of which a changed copy costs what changed, not what it holds.
+"""An immutable dictionary. The cost of a changed copy depends on the change, not on the size of the dictionary.
 
-The entries are spread over buckets by their hash. A change copies the buckets that it touches and shares the others, so
-that among a million entries it copies about a thousand. *Instead of* layers of changes over a base: these must be
-merged now and then, at the cost of the whole.
+The entries are spread over buckets by their hash. A change copies the buckets that it touches and shares the others. Of
+a million entries it copies about a thousand. *Instead of* layers of changes over a base: from time to time these must
+be merged, at the cost of the whole.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,15 +11,15 @@ from typing import Generic, Self, TypeVar
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
-#: Up to so many entries there are so many buckets; beyond the last there are as many as it says.
+#: The number of buckets up to a number of entries, and the number of buckets beyond the last of these.
 _SIZES = ((256, 1), (16_384, 32))
 _MOST = 1_024
 
-#: Buckets are chosen by bits of the hash that a dictionary of a bucket's size does not begin with.
+#: A bucket is chosen by bits of the hash above those that the dictionary of a bucket uses first.
 _SHIFT = 24
 
 
-class Spread(Generic[_Key, _Value]):
+class PersistentMap(Generic[_Key, _Value]):
     """An immutable dictionary. Values are never None."""
 
     __slots__ = ("_buckets", "_count", "_mask")
@@ -30,7 +30,7 @@ class Spread(Generic[_Key, _Value]):
         self._count = count
 
     def get(self, key: _Key, default: _Value) -> _Value:
-        """The value of a key, or `default`."""
+        """Return the value of a key, or `default`."""
         return self._buckets[hash(key) >> _SHIFT & self._mask].get(key, default)
 
     def __contains__(self, key: _Key) -> bool:
@@ -44,14 +44,14 @@ class Spread(Generic[_Key, _Value]):
             yield from bucket
 
     def items(self) -> Iterator[tuple[_Key, _Value]]:
-        """All entries, in no order."""
+        """Yield all entries, in no particular order."""
         for bucket in self._buckets:
             yield from bucket.items()
 
     def changed(self, changes: Mapping[_Key, _Value | None]) -> Self:
-        """The dictionary with these values; None removes a key."""
-        wanted = _buckets_for(self._count + len(changes))
-        buckets = list(self._buckets) if wanted <= len(self._buckets) else _spread(self._buckets, wanted)
+        """Return a copy with these values. The value None removes a key."""
+        needed = _buckets_for(self._count + len(changes))
+        buckets = list(self._buckets) if needed <= len(self._buckets) else _spread(self._buckets, needed)
         mask, count, own = len(buckets) - 1, self._count, set[int]()
         for key, value in changes.items():
             place = hash(key) >> _SHIFT & mask
@@ -72,9 +72,9 @@ def _buckets_for(count: int) -> int:
     return next((buckets for most, buckets in _SIZES if count <= most), _MOST)
 
 
-def _spread(buckets: tuple[dict[_Key, _Value], ...], wanted: int) -> list[dict[_Key, _Value]]:
-    spread: list[dict[_Key, _Value]] = [{} for _ in range(wanted)]
+def _spread(buckets: tuple[dict[_Key, _Value], ...], needed: int) -> list[dict[_Key, _Value]]:
+    spread: list[dict[_Key, _Value]] = [{} for _ in range(needed)]
     for bucket in buckets:
         for key, value in bucket.items():
-            spread[hash(key) >> _SHIFT & wanted - 1][key] = value
+            spread[hash(key) >> _SHIFT & needed - 1][key] = value
     return spread
