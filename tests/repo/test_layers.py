@@ -31,7 +31,7 @@ def test_imports_point_one_way() -> None:
         ("doors", "audit/model.py", "import grpc"),
         ("doors", "diagnostics/captures/runs.py", "import grpc"),
         ("doors", "authz/model.py", "from google.protobuf import message"),
-        ("judge", "authz/snapshot.py", "import casbin"),
+        ("casbin", "authz/snapshot.py", "import casbin"),
         ("stores", "audit/writer.py", "import sqlalchemy"),
         ("scapy", "diagnostics/analysis/engine.py", "def late():\n    import scapy.all"),
         ("worker", "diagnostics/packets/mask.py", "import linewarden.audit.note"),
