@@ -204,7 +204,7 @@ def _frame(documented: dict[str, dict[str, dict[str, bool]]], kind: str) -> dict
 
 
 def _documented() -> dict[str, dict[str, dict[str, bool]]]:
-    """By kind, and `*` for all: the tables of fields, by what they are of, and whether each field always stands."""
+    """By kind, and `*` for all: the tables of fields, by what they are of, and whether each field is always present."""
     documented: dict[str, dict[str, dict[str, bool]]] = {}
     kinds, label = ["*"], ""
     table: dict[str, bool] = {}
@@ -217,7 +217,7 @@ def _documented() -> dict[str, dict[str, dict[str, bool]]]:
             label = match[1]
         elif line.startswith("| field |"):
             table = {}
-            if " stands " in line:
+            if " present " in line:
                 for kind in kinds:
                     documented.setdefault(kind, {})[label] = table
         elif match := re.match(r"\| `(\w+)` \| ([^|]+) \|", line):
