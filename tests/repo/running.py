@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-#: A block of the README is some fifteen commands, and the machine may be busy.
-_WAIT_S = 180
+#: Seconds for a block of a guide: some fifteen commands, on a machine that may be ten times slower.
+_WAIT_S = 600
 
 
 @dataclass(frozen=True)
