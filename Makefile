@@ -79,6 +79,11 @@ protos: $(READY) ## Generate protos/gen from the contract
 docs: $(READY) ## Write the parts of docs/ that are made from the code
 	@$(BIN)/python tests/repo/documents.py
 
+.PHONY: site
+site: $(READY) ## Build the pages of docs/ into ./site; a broken link or anchor fails
+	@$(BIN)/properdocs build --strict --quiet --clean --config-file properdocs.yml --site-dir site
+	@echo "site/index.html"
+
 .PHONY: bench
 bench: $(READY) ## Measure, and write benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/run.py
@@ -95,5 +100,5 @@ format: $(READY) ## Format the code
 
 .PHONY: clean
 clean: ## Remove what was made, the environment too; not what `make run` stored
-	@rm -rf $(VENV) .links .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .links .demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,7 @@ from tests.deadlines import HANG_S
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Folders that hold what was made, not what was written.
-_MADE = frozenset({".git", ".venv", ".links", ".demo", "var", "build", "dist", "htmlcov", "__pycache__"})
+_MADE = frozenset({".git", ".venv", ".links", ".demo", "site", "var", "build", "dist", "htmlcov", "__pycache__"})
 
 
 @cache

@@ -33,18 +33,18 @@ class Service:
         )
 
 
-def initialize(home: Path) -> None:
+def initialize(home: Path, folder: str = "var/linewarden") -> None:
     """Make a service, unless there is one."""
-    call = [sys.executable, "-m", "linewarden.cli", "init", "var/linewarden", "--keep"]
+    call = [sys.executable, "-m", "linewarden.cli", "init", folder, "--keep"]
     subprocess.run(call, cwd=home, env=_environment(), check=True, timeout=HANG_S)
 
 
 @contextmanager
-def serving(home: Path, **settings: str) -> Iterator[Service]:
+def serving(home: Path, folder: str = "var/linewarden", **settings: str) -> Iterator[Service]:
     """Make a service and serve, as `make run` does; ends it by SIGTERM. `settings` are variables of its environment."""
-    initialize(home)
+    initialize(home, folder)
     environment = _environment() | {"LINEWARDEN_LISTEN": "localhost:0"} | settings
-    call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", "var/linewarden/linewarden.toml"]
+    call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", f"{folder}/linewarden.toml"]
     with subprocess.Popen(call, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             address = _address(server)

@@ -1,45 +1,63 @@
 """The documents say what is true of the code, and what they tell the reader to type works."""
 
+import ast
 import re
 import shlex
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 import click
 import pytest
+from blocks import PAGES, blocks
 from buf.validate import validate_pb2
-from documents import COMMANDS, README, REFERENCE, commands, commands_page, reasons, with_made_parts
-from repository import ROOT, files, project, run_tool
-from running import Service, serving
+from documents import COMMANDS, REFERENCE, commands, commands_page, reasons, with_made_parts
+from repository import ROOT, files, project
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.audit.shares import ALL_BYTES, TENANT_BYTES
 from linewarden.authz import limits
+from linewarden.authz.conditions import KINDS
 from linewarden.authz.lexer import MAX_LINE_BYTES
+from linewarden.authz.model import Obligation
+from linewarden.diagnostics.packets.model import Profile
+from linewarden.diagnostics.probes.model import ProbeKind
 from linewarden.server import connections, keyless
 from linewarden.server.settings import Settings
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.error_reason_pb2 import ErrorReason
-from tests.rights import live, may_capture
 
 _DOCUMENTS = [path for path in files() if path.suffix == ".md"]
 _TARGETS = re.compile(r"^([a-z][a-z-]*):.*## ", re.MULTILINE)
-_LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
-
-
-def _blocks(path: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
+_FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_PUNCTUATION = frozenset("();<>|&")
+#: A name in backticks that is the path of a file or folder of the project.
+_PATH = re.compile(
+    r"`((?:cli|server|authz|audit|diagnostics|protos|examples|benchmarks|tests|docs)/[\w./-]*)(?:::\w+)?`"
+)
 
 
 def _typed() -> Iterator[list[str]]:
-    """Every command line that the documents tell the reader to type."""
+    """Every command that the documents tell the reader to type, word by word."""
     for path in _DOCUMENTS:
-        for block in _blocks(path, "sh"):
-            for line in block.splitlines():
-                yield shlex.split(line.split(" > ")[0], comments=True)
-        for code in re.findall(r"`((?:make|linewarden) [^`]+)`", path.read_text(encoding="utf-8")):
+        text = path.read_text(encoding="utf-8")
+        typed = [block for language, block in _FENCED.findall(text) if language == "sh"]
+        for line in "\n".join(typed).replace("\\\n", " ").splitlines():
+            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+            lexer.whitespace_split = True
+            for ends, words in groupby(lexer, _PUNCTUATION.issuperset):
+                if not ends:
+                    yield list(words)
+        for code in re.findall(r"`((?:make|linewarden) [^`]+)`", text):
             yield shlex.split(code)
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = _FENCED.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_reference_is_that_of_the_code() -> None:
@@ -47,9 +65,10 @@ def test_the_reference_is_that_of_the_code() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == with_made_parts(REFERENCE.read_text(encoding="utf-8"))
 
 
-def test_the_settings_that_the_readme_names_are_settings() -> None:
-    """What the README tells the operator to decide on first can be decided on."""
-    (named,) = re.findall(r"Those to\ndecide on first:\n\n(.*?)\n\n", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_settings_to_decide_first_are_settings() -> None:
+    """The operating guide tells the operator to decide only what can be set."""
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r"<!-- decide first -->\n(.*?)<!-- /decide first -->", text, re.DOTALL)
     names = [name for line in re.findall(r"^- (.*?):", named, re.MULTILINE) for name in re.findall(r"`(\w+)`", line)]
     assert len(names) > 5
     assert set(names) <= set(Settings.model_fields)
@@ -79,7 +98,7 @@ def test_every_make_target_named_is_there() -> None:
     """What the documents tell the reader to make can be made, and `make help` lists every target."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(_TARGETS.findall(makefile))
-    assert {"demo", "test", "run", "help", "check", "lint", "type", "protos", "docs", "bench", "clean"} <= targets
+    assert {"demo", "test", "run", "help", "check", "lint", "type", "protos", "docs", "site", "bench"} <= targets
     assert set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)) == targets
     named = {words[1] for words in _typed() if words[:1] == ["make"]}
     assert named
@@ -102,14 +121,67 @@ def test_every_command_named_is_there() -> None:
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document: Path) -> None:
-    """Links between documents and files are not broken."""
-    links = _LINK.findall(document.read_text(encoding="utf-8"))
-    assert [link for link in links if not (document.parent / link).exists()] == []
+    """Links between documents and files name what exists, down to the heading."""
+    broken = []
+    for name, anchor in _LINK.findall(document.read_text(encoding="utf-8")):
+        target = document.parent / name if name else document
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(f"{name}#{anchor}")
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_named_is_there(page: Path) -> None:
+    """A file or folder of the project that a page names in backticks exists."""
+    named = _PATH.findall(page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_block_that_can_be_copied_is_run_or_says_why_not() -> None:
+    """Each block of shell or Python has a name that a test runs it by, or the reason why no test can."""
+    unmarked = [f"{one.page}: {one.text}" for one in blocks() if one.language in {"sh", "python"} and not one.mark]
+    assert unmarked == []
+    names = [one.note for one in blocks() if one.mark == "run"]
+    assert sorted(names) == sorted(set(names))
+    assert set(names) == set(_run_names())
+
+
+def _run_names() -> Iterator[str]:
+    """The names that tests take blocks by: the texts given to `shown`."""
+    for path in (ROOT / "tests/repo").glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "shown":
+                yield from (str(one.value) for one in node.args if isinstance(one, ast.Constant))
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("policy.md", KINDS),
+        ("policy.md", Obligation),
+        ("captures.md", Profile),
+        ("captures.md", ProbeKind),
+    ],
+    ids=["conditions", "obligations", "profiles", "probes"],
+)
+def test_a_guide_names_every_one(page: str, names: Iterable[str]) -> None:
+    """The guides list every condition, obligation, profile and kind of probe."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert [str(name) for name in names if f"`{name}" not in text] == []
+
+
+def test_the_events_of_the_operating_guide_are_written() -> None:
+    """The text log can hold each event that operators are told to watch for."""
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8").partition("| event | means | do |\n")[2]
+    code = "".join(path.read_text(encoding="utf-8") for path in files() if path.suffix == ".py")
+    named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.*?)\|", text.partition("\n\n")[0], re.MULTILINE)))
+    assert len(named) > 5
+    assert [name for name in named if not re.search(rf"['\"]{name}['\"]", code)] == []
 
 
 def test_the_map_of_the_readme_is_that_of_the_folders() -> None:
-    """Every folder of the map is there, and no folder is missing on it."""
-    block = next(block for block in _blocks(README, "text") if block.startswith("protos/"))
+    """Every folder of the map exists, and no folder is missing on it."""
+    block = next(one.text for one in blocks() if one.page == "README.md" and one.text.startswith("protos/"))
     folders = {path.relative_to(ROOT).parts[0] for path in files() if len(path.relative_to(ROOT).parts) > 1}
     assert set(re.findall(r"\b([a-z]+)/  ", block)) == {name for name in folders if not name.startswith(".")}
 
@@ -148,108 +220,6 @@ def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
     }
     text = REFERENCE.read_text(encoding="utf-8")
     assert [row for row in (f"| {what} | {most} |" for what, most in rows.items()) if row not in text] == []
-
-
-def test_the_policy_in_the_readme_is_a_policy(tmp_path: Path) -> None:
-    """The example of the README passes the lint without a warning."""
-    block = next(block for block in _blocks(README, "text") if block.startswith("bind"))
-    (tmp_path / "readme.policy").write_text(block)
-    done = run_tool("linewarden", "policy", "lint", str(tmp_path / "readme.policy"))
-    assert (done.returncode, done.stdout) == (0, "")
-
-
-@pytest.mark.slow
-def test_the_first_calls_work_as_written(service: Service) -> None:
-    """Who types what the README says sees what it says."""
-    done = service.run("bash", "-c", _first_calls())
-    assert done.returncode == 0, done.stderr
-    assert "allowed_by_rule" in done.stdout
-    assert "no_matching_rule" in done.stdout
-    assert done.stdout.count("default/101/msg1") >= 3
-    assert "the proof holds" in done.stderr
-    (code,) = _blocks(README, "python")
-    asked = service.run("python", "-c", code.replace("localhost:8443", service.address))
-    assert asked.stdout.startswith("EFFECT_ALLOW as decision "), asked.stderr
-
-
-@pytest.mark.slow
-def test_the_log_is_verified_as_written(service: Service) -> None:
-    """The commands of the README export and verify a real log, and each of them succeeds."""
-    verifying = next(block for block in _blocks(README, "sh") if "audit verify" in block)
-    done = service.run("bash", "-ec", f"{_variables()}\n{verifying}")
-    assert done.returncode == 0, done.stderr
-    assert len(re.findall("^verified +yes *$", done.stdout, re.MULTILINE)) == 2
-
-
-@live
-@pytest.mark.slow
-def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
-    """Who types what the README says has a capture opened, analysed and verified, and all of it in the log."""
-    operator, customer, capture, auditor = _capture_blocks()
-    _operate(tmp_path, operator)
-    with serving(tmp_path) as service:
-        told = service.run("bash", "-ec", f"{_variables()}\n{customer}")
-        assert told.returncode == 0, told.stderr
-        done = service.run("bash", "-c", f"{_variables()}\n{capture}\n{auditor}")
-    assert "may cover you" in done.stdout, done.stderr
-    assert "var/fault.pcapng is the evidence that was recorded" in done.stderr
-    assert "the sealed file was compared, not its inside" in done.stderr
-    assert "OPTIONS" in done.stdout
-    assert {"notice.published", "capture.sealed", "capture.opened"} <= set(done.stdout.split())
-    assert {path.name for path in tmp_path.iterdir()} == {"var"}
-
-
-@pytest.mark.slow
-def test_a_worker_at_another_host_works_as_written(tmp_path: Path) -> None:
-    """Who pastes what the README says has a worker that attends, asks from its host, and captures there."""
-    operator, customer, capture, _auditor = _capture_blocks()
-    enrolling, working = (block for block in _blocks(README, "sh") if re.search("linewarden worker", block))
-    with socket.socket() as free:  # stands in for the port of the README, which somebody may be using
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    _operate(tmp_path, operator, enrolling.replace("localhost:8444", f"localhost:{port}"))
-    if not may_capture():  # what does not need the right is executed all the same
-        asking, _capturing = working.split("session=", maxsplit=1)
-        working = f'{asking}kill "$worker"\n'
-    with serving(tmp_path) as service:
-        key = next(line for line in capture.splitlines() if line.startswith("ssh-keygen"))
-        told = service.run("bash", "-ec", f"{_variables()}\n{customer}\n{key}")
-        assert told.returncode == 0, told.stderr
-        reach = working.replace("--port 8443", f"--port {service.address.rpartition(':')[2]}")
-        asked = service.run("bash", "-c", f"{_variables()}\n{reach}")
-    assert "connect_ms" in asked.stdout, asked.stderr
-    if may_capture():
-        assert "var/branch.pcapng is the evidence that was recorded" in asked.stderr
-        assert "OPTIONS" in asked.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"var"}
-
-
-def _operate(home: Path, *blocks: str) -> None:
-    """Make a service, and do to it what the README tells the operator to."""
-    service = Service(home, "")
-    made = service.run("linewarden", "init", "var/linewarden")
-    assert made.returncode == 0, made.stderr
-    for block in blocks:
-        done = service.run("bash", "-ec", block)
-        assert done.returncode == 0, done.stderr
-
-
-def _capture_blocks() -> list[str]:
-    """What the README tells operator, customer, partner and auditor to type for a first capture."""
-    blocks = (block for block in _blocks(README, "sh") if "linewarden worker" not in block)
-    return [block for block in blocks if re.search("places|notice|reader|capture verify", block)]
-
-
-def _variables() -> str:
-    """What the first calls set, for those that follow."""
-    return "\n".join(line for line in _first_calls().splitlines() if line.startswith("export "))
-
-
-def _first_calls() -> str:
-    """The first calls without the activation of an environment: the one of the tests is active."""
-    calls = next(block for block in _blocks(README, "sh") if "linewarden check" in block)
-    assert calls.startswith(". .venv/bin/activate\n")
-    return calls.removeprefix(". .venv/bin/activate\n")
 
 
 def _rules(message: object, field: str) -> validate_pb2.FieldRules:

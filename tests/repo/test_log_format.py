@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
+from blocks import shown
 from capturing import PLACES, STATEMENTS, Customer, made_kinds, needs_capture
 from repository import ROOT
 from running import Service, attending, initialize, serving
@@ -171,9 +172,8 @@ def test_the_policy_is_made_from_the_log_alone(written: Written) -> None:
 
 def test_the_verifier_of_the_document_verifies(written: Written) -> None:
     """A page of code that is not ours accepts a real export and refuses it with any of these bytes changed."""
-    (code,) = re.findall(r"^```python\n(.*?)^```$", _TEXT, re.MULTILINE | re.DOTALL)
     service = Service(written.home, "")
-    call = ("python", "-c", code, "exported", written.verifier_key)
+    call = ("python", "-c", shown("log-format.verifier"), "exported", written.verifier_key)
     assert service.run(*call).stderr == ""
     bundles = [path for path in (written.home / "exported/tile/entries").rglob("*") if path.is_file()]
     assert len(bundles) > 1
@@ -205,7 +205,7 @@ def _frame(documented: dict[str, dict[str, dict[str, bool]]], kind: str) -> dict
 
 
 def _documented() -> dict[str, dict[str, dict[str, bool]]]:
-    """By kind, and `*` for all: the tables of fields, by what they are of, and whether each field always stands."""
+    """By kind, and `*` for all: the tables of fields, by what they are of, and whether each field is always present."""
     documented: dict[str, dict[str, dict[str, bool]]] = {}
     kinds, label = ["*"], ""
     table: dict[str, bool] = {}
@@ -218,7 +218,7 @@ def _documented() -> dict[str, dict[str, dict[str, bool]]]:
             label = match[1]
         elif line.startswith("| field |"):
             table = {}
-            if " stands " in line:
+            if " present " in line:
                 for kind in kinds:
                     documented.setdefault(kind, {})[label] = table
         elif match := re.match(r"\| `(\w+)` \| ([^|]+) \|", line):
