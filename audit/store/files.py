@@ -25,6 +25,8 @@ class DatabaseFiles:
         self._database: _Identity = None
         self._wal: _Identity = None
         if self._is_sqlite:
+            # The engine may have connections that were opened before this store: to check the schema, at each start.
+            self._database = _identity(self._path)
             event.listen(engine, "do_connect", self._before_connecting)
             event.listen(engine, "connect", self._connected)
             event.listen(engine, "engine_disposed", self._forget)

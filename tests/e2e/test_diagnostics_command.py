@@ -166,7 +166,7 @@ def test_the_log_says_what_became_of_sessions(customer: Service, tmp_path: Path)
     assert ("diagnostics.refused", "limit_too_high", "detail=seconds actions=capture_request") in told
     assert {row["details"] for row in found if row["kind"] == "decision"} == {""}
     table = customer.run("audit", "query", "--kind", "capture.rejected", "--limit", "1")
-    assert f"capture.rejected requested capture {id} state rejected" in table.out
+    assert f"capture.rejected requested session {id} state rejected" in table.out
 
 
 def test_an_incomplete_enabling_is_a_wrong_request(customer: Service) -> None:

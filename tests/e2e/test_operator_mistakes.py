@@ -84,7 +84,7 @@ def test_errors_of_a_policy_have_one_form(service: Service, tmp_path: Path) -> N
     )
     for done in calls:
         assert (done.code, done.out) == (1, "")
-        assert done.err.startswith(f"{file}:2: error: a binding is written: bind WHO ROLE\n")
+        assert done.err.startswith(f"{file}:2: error: the binding is incomplete or too long: write bind WHO ROLE\n")
     assert not (tmp_path / "new").exists()
     file.write_text("allow any play fax own\n")
     done = linewarden("init", str(tmp_path / "new"), "--policy", str(file))

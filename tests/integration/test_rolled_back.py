@@ -340,7 +340,7 @@ async def test_a_replaced_database_file_gets_no_answers(sqlite_site: Site) -> No
 
 
 def test_a_wal_removed_under_a_process_acknowledges_nothing(sqlite_site: Site) -> None:
-    """What would go into a WAL that has no name any more is refused."""
+    """What would go into a WAL that has no name any more is refused, also on a database that was just opened."""
     log = sqlite_site.storage.log
     beat = Unit(SYSTEM_LOG, (encode(HEARTBEAT, now_us(), {}),))
     assert isinstance(log.append([beat])[0], int)
