@@ -1,7 +1,9 @@
 """The closed sets of the policy language cover each other, so that a new member is forgotten nowhere."""
 
+import tomllib
 from enum import StrEnum
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,9 +34,14 @@ from linewarden.authz.service import Access, Call
 from linewarden.authz.statements import parse_document, parse_statement
 from linewarden.v1 import access_pb2, core_pb2
 
+_DECISIONS = Path(__file__).parents[2] / "testdata/authz/decisions.toml"
+
 #: Verbs that the template gives to no role: the telephone system records and transcribes by itself, and the operator
 #: must ask for media and for raw filters.
 _WITHHELD = {Verb.RECORD_START, Verb.RECORD_STOP, Verb.TRANSCRIBE, Verb.CAPTURE_MEDIA, Verb.CAPTURE_RAW_FILTER}
+
+#: Types that the template gives to no role: who may read an address book differs from customer to customer.
+_WITHHELD_TYPES = {ResourceType.CONTACT}
 
 _RESOURCE = Resource(ResourceType.RECORDING, "r-1", "owen", "sales", 7, {"k": "v"})
 _CONTEXT = Context(9, Purpose.LEGAL, "T-1", "lab", Consent.GIVEN)
@@ -86,6 +93,21 @@ def test_the_template_gives_every_verb_to_a_role_or_withholds_it() -> None:
     given = {verb for rule in _allowed() for _, verb in rule.reach.pairs}
     assert given | _WITHHELD == set(Verb)
     assert not given & _WITHHELD
+
+
+def test_the_template_allows_a_use_of_every_resource_type_or_withholds_it() -> None:
+    """The template has a rule that allows a use of each resource type, except for the types withheld on purpose."""
+    used = {kind for rule in _allowed() for kind, _ in rule.reach.pairs}
+    assert used | _WITHHELD_TYPES == set(ResourceType)
+    assert not used & _WITHHELD_TYPES
+
+
+def test_the_cases_of_decisions_use_every_condition() -> None:
+    """Each kind of condition stands in a policy of decisions.toml, with cases that are decided under it."""
+    policies = tomllib.loads(_DECISIONS.read_text(encoding="utf-8"))["policy"]
+    rules = [parse_statement(line) for policy in policies if policy["case"] for line in policy["policy"]]
+    used = {one.kind for rule in rules if isinstance(rule, Rule) for one in rule.conditions}
+    assert used == set(KINDS)
 
 
 def test_the_template_uses_every_obligation() -> None:
