@@ -77,7 +77,7 @@ protos: $(READY) ## Generate protos/gen from the contract
 
 .PHONY: docs
 docs: $(READY) ## Write the parts of docs/ that are made from the code
-	@$(BIN)/python tests/repo/documents.py
+	@PYTHONPATH=. $(BIN)/python tests/repo/documents.py
 
 .PHONY: site
 site: $(READY) ## Build the pages of docs/ into ./site; a broken link or anchor fails

@@ -18,7 +18,7 @@ from linewarden.audit.merkle import leaf_hash
 from linewarden.audit.pace import paced
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.pseudonyms import persons_of, pseudonymous
-from linewarden.authz.rules import FOREIGN, Statement
+from linewarden.authz.rules import Statement
 from linewarden.authz.store.policy import StoredStatement, apply_change
 
 #: Text of statements in one entry, bytes; sealed ids and the frame come on top of it.
@@ -64,22 +64,6 @@ def replacement(revision: int, hash: bytes, stored: Sequence[StoredStatement], t
     known = {statement.text for statement in stored}
     added = tuple(statement for statement in target if statement.text not in known)
     return Change(revision, hash, added, tuple(statement for statement in stored if statement.text not in texts))
-
-
-def check_tenant(tenant: str, statements: Sequence[Statement]) -> None:
-    """Refuse a person of this tenant who is written as a person of another tenant, because the rule would never match.
-
-    Raises:
-        PolicyInvalid: a statement names such a person. The line of an error is the number of the statement.
-    """
-    own = f"{FOREIGN}{tenant}/"
-    errors = [
-        LineError(line, f"the name of a person of this tenant begins with {own}: write it without that prefix")
-        for line, statement in enumerate(statements, 1)
-        if any(name.startswith(own) for name in persons_of(statement))
-    ]
-    if errors:
-        raise PolicyInvalid(tuple(errors))
 
 
 async def record(

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from linewarden.audit.pace import paced
-from linewarden.authz.administration import Change, check_tenant
+from linewarden.authz.administration import Change
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.growth import Ceiling, change_faults
 from linewarden.authz.lockout import require_change
+from linewarden.authz.own_persons import check_tenant
 from linewarden.authz.rules import Statement
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statement_list import NumberedStatement, parse_id

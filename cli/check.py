@@ -1,15 +1,14 @@
-"""`linewarden check`: ask as a backend would."""
+"""`linewarden check`: ask for a decision as a backend would."""
 
 from typing import Any
 
 import click
 
-from linewarden.authz import model
-from linewarden.cli.client import DEADLINE_S, Connection, connecting, person, subject_option, tenant_option
+from linewarden.cli.client import DEADLINE_S, Connection, connecting, header, subject_option, tenant_option
+from linewarden.cli.enum_words import choice_of, number_of, word_of
 from linewarden.cli.exit_codes import DENIED
 from linewarden.cli.output import output_option, write_rows
 from linewarden.cli.values import INSTANT
-from linewarden.server.names import CONSENTS, EFFECTS, OBLIGATIONS, PURPOSE_NUMBERS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2 as pb
 from linewarden.v1 import core_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
@@ -21,18 +20,18 @@ _COLUMNS = ("effect", "reason", "rules", "obligations", "failed_conditions", "de
 @connecting
 @tenant_option
 @subject_option
-@click.argument("verb", type=click.Choice([verb.value for verb in model.Verb]))
-@click.argument("type", type=click.Choice([type.value for type in model.ResourceType]))
+@click.argument("verb", type=choice_of(core_pb2.Verb))
+@click.argument("type", type=choice_of(core_pb2.ResourceType))
 @click.argument("id")
 @click.option("--owner", default="", help="The person whose item it is.")
-@click.option("--queue", default="", help="The call queue it belongs to.")
+@click.option("--queue", default="", help="The call queue that the item belongs to.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the item; may be repeated.")
-@click.option("--created", type=INSTANT, help="When the item came to be; UTC if it says no offset.")
-@click.option("--purpose", type=click.Choice([purpose.value for purpose in model.Purpose]), help="What it is for.")
-@click.option("--case", default="", help="The ticket or court file it is for.")
-@click.option("--zone", default="", help="The network zone the person is in.")
-@click.option("--consent", type=click.Choice([c.value for c in model.Consent]), help="Whether the parties agreed.")
-@click.option("--request-id", default="", help="Chosen by the caller; a retry repeats it.")
+@click.option("--created", type=INSTANT, help="The time at which the item was made; UTC without an offset.")
+@click.option("--purpose", type=choice_of(core_pb2.Purpose), help="The purpose of the access.")
+@click.option("--case", default="", help="The ticket or court file that the access is for.")
+@click.option("--zone", default="", help="The network zone that the person is in.")
+@click.option("--consent", type=choice_of(core_pb2.Consent), help="The consent of the parties of the call.")
+@click.option("--request-id", default="", help="An id that the caller chooses; a retry repeats it.")
 @output_option
 @click.pass_context
 def check(ctx: click.Context, /, connection: Connection, output: str, **asked: Any) -> None:
@@ -41,13 +40,15 @@ def check(ctx: click.Context, /, connection: Connection, output: str, **asked: A
         stub = AccessServiceStub(channel)
         answer = stub.Check(_request(**asked), metadata=connection.metadata, timeout=DEADLINE_S)
     write_rows([_row(answer)], _COLUMNS, output)
-    ctx.exit(0 if EFFECTS[answer.decision.effect] is model.Effect.ALLOW else DENIED)
+    ctx.exit(0 if answer.decision.effect == pb.EFFECT_ALLOW else DENIED)
 
 
 def _request(**asked: Any) -> pb.CheckRequest:
-    consents = {word: number for number, word in CONSENTS.items()}
     resource = core_pb2.Resource(
-        type=TYPE_NUMBERS[asked["type"]], id=asked["id"], owner=asked["owner"], queue=asked["queue"]
+        type=number_of(core_pb2.ResourceType, asked["type"]),
+        id=asked["id"],
+        owner=asked["owner"],
+        queue=asked["queue"],
     )
     for label in asked["labels"]:
         name, separator, value = label.partition("=")
@@ -57,16 +58,14 @@ def _request(**asked: Any) -> pb.CheckRequest:
     if asked["created"]:
         resource.created_at.FromDatetime(asked["created"])
     context = core_pb2.Context(
-        purpose=PURPOSE_NUMBERS.get(asked["purpose"], 0),
+        purpose=number_of(core_pb2.Purpose, asked["purpose"]),
         case_reference=asked["case"],
         network_zone=asked["zone"],
-        consent=consents.get(asked["consent"], 0),  # type: ignore[arg-type]
+        consent=number_of(core_pb2.Consent, asked["consent"]),
     )
     return pb.CheckRequest(
-        header=core_pb2.RequestHeader(
-            tenant=asked["tenant"], request_id=asked["request_id"], subject=person(asked["subject"]), context=context
-        ),
-        verb=VERB_NUMBERS[asked["verb"]],
+        header=header(asked["tenant"], asked["subject"], asked["request_id"], context),
+        verb=number_of(core_pb2.Verb, asked["verb"]),
         resource=resource,
     )
 
@@ -74,13 +73,13 @@ def _request(**asked: Any) -> pb.CheckRequest:
 def _row(answer: pb.CheckResponse) -> dict[str, Any]:
     decision = answer.decision
     return {
-        "effect": EFFECTS[decision.effect].value,
-        "reason": REASONS[decision.reason].value,
+        "effect": word_of(pb.Effect, decision.effect),
+        "reason": word_of(pb.DecisionReason, decision.reason),
         "rules": [
-            f"{EFFECTS[rule.effect].value} {rule.rule_id} via {' > '.join(rule.role_path)}"
+            f"{word_of(pb.Effect, rule.effect)} {rule.rule_id} via {' > '.join(rule.role_path)}"
             for rule in decision.matched_rules
         ],
-        "obligations": [OBLIGATIONS[one].value for one in decision.obligations],
+        "obligations": [word_of(pb.Obligation, one) for one in decision.obligations],
         "failed_conditions": [f"{one.rule_id}: {one.condition}" for one in decision.failed_conditions],
         "decision": decision.id,
         "policy_revision": answer.policy.revision,

@@ -1,7 +1,8 @@
-"""The way from the command line to a server."""
+"""The connection from the command line to a server: its options, the channel, and who asks."""
 
 import os
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +14,15 @@ import click
 import grpc
 
 from linewarden.audit.secret_files import read_secret
-from linewarden.cli.reachability import connection_fault
-from linewarden.server.tls import authority_of
+from linewarden.cli.connection_faults import connection_fault
 from linewarden.v1 import core_pb2
 
-#: How long a call may take, seconds.
+#: The longest time of a call with one answer, seconds.
 DEADLINE_S = 30.0
+#: The longest time of a call with many messages, seconds.
+STREAM_S = 3_600.0
 
-#: Where a server listens unless its settings say something else.
+#: The port of a server unless its settings state another.
 DEFAULT_PORT = 8443
 
 _HOST_ALONE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -28,13 +30,10 @@ _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\]")
 _IPV6_ALONE = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
 _KEY = re.compile(r"[\x21-\x7e]+")
 
-#: How long a call may take that brings many messages, seconds.
-STREAM_S = 3_600.0
-
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the server is and who calls."""
+    """The address of a server, the key that the caller proves itself with, and the way to trust the server."""
 
     server: str
     key: str
@@ -46,13 +45,13 @@ class Connection:
         """A channel to the server.
 
         Raises:
-            click.UsageError: there is no key, or no way to trust the server.
-            Failure: within it a call did not reach the server, or not one that can be trusted.
+            click.UsageError: the key or the certificate of the authority is missing or invalid.
+            Failure: a call within the context did not reach a server that can be trusted.
         """
         if not self.key:
             raise click.UsageError("no API key: set LINEWARDEN_KEY or give --key-file")
         if not _KEY.fullmatch(self.key):
-            raise click.UsageError("the API key is not one: it is a line of printable ASCII without blanks")
+            raise click.UsageError("the API key is invalid: a key is one line of printable ASCII without blanks")
         with self._open() as channel:
             try:
                 yield channel
@@ -65,20 +64,31 @@ class Connection:
         options = [("grpc.max_receive_message_length", -1)]
         if self.plaintext:
             return grpc.insecure_channel(self.server, options)
-        try:
-            roots = authority_of(self.ca) if self.ca else None
-        except ValueError as error:
-            raise click.UsageError(f"{self.ca}: {error}") from None
+        roots = _authority_in(self.ca) if self.ca else None
         return grpc.secure_channel(self.server, grpc.ssl_channel_credentials(roots), options)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What each call carries."""
+        """The metadata of each call."""
         return (("authorization", f"Bearer {self.key}"),)
 
 
+def _authority_in(file: Path) -> bytes:
+    """Read the certificate of an authority, PEM; gRPC would say nothing of a file that holds something else.
+
+    Raises:
+        click.UsageError: the file holds no certificate.
+    """
+    roots = file.read_bytes()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=roots.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise click.UsageError(f"{file} holds no certificate in PEM") from None
+    return roots
+
+
 def _with_port(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """The address of a server with a port in any case; without one gRPC would dial 443."""
+    """Add the port to an address that states none, because gRPC would dial 443."""
     if "://" in value:
         raise click.BadParameter("HOST or HOST:PORT, without a scheme")
     if _HOST_ALONE.fullmatch(value) or _BRACKETED.fullmatch(value):
@@ -88,21 +98,26 @@ def _with_port(_ctx: click.Context, _parameter: click.Parameter, value: str) -> 
 
 _OPTIONS = (
     click.option("--server", envvar="LINEWARDEN_SERVER", default=f"localhost:{DEFAULT_PORT}", show_default=True,
-                 show_envvar=True, callback=_with_port, help="Host of the server, and its port if it is another."),
+                 show_envvar=True, callback=_with_port, help="Host of the server, and its port if that is another."),
     click.option("--key-file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
                  envvar="LINEWARDEN_KEY_FILE", show_envvar=True,
                  help="File with the API key; LINEWARDEN_KEY holds the key itself."),
     click.option("--ca", type=click.Path(path_type=Path, dir_okay=False, exists=True), envvar="LINEWARDEN_CA",
-                 show_envvar=True, help="Certificate that the server's certificate is checked with."),
+                 show_envvar=True, help="Certificate of the authority that the server's certificate is checked with."),
     click.option("--plaintext", is_flag=True, envvar="LINEWARDEN_CLIENT_PLAINTEXT", show_envvar=True,
-                 help="No TLS; for a server on loopback only."),
+                 help="Use no TLS; for a server on loopback only."),
 )  # fmt: skip
 
 tenant_option = click.option(
     "--tenant", required=True, envvar="LINEWARDEN_TENANT", show_envvar=True, help="The tenant."
 )
 subject_option = click.option(
-    "--as", "subject", required=True, envvar="LINEWARDEN_SUBJECT", show_envvar=True, help="The person on whose behalf."
+    "--as",
+    "subject",
+    required=True,
+    envvar="LINEWARDEN_SUBJECT",
+    show_envvar=True,
+    help="The person on whose behalf the call is made.",
 )
 
 
@@ -123,6 +138,13 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
+
+
+def header(
+    tenant: str, subject: str, request_id: str = "", context: core_pb2.Context | None = None
+) -> core_pb2.RequestHeader:
+    """The header that every request begins with."""
+    return core_pb2.RequestHeader(tenant=tenant, subject=person(subject), request_id=request_id, context=context)
 
 
 def person(name: str) -> core_pb2.Subject:

@@ -16,16 +16,15 @@ _METHODS = {f"{name}/{method.name}" for name, service in _SERVICES.items() for m
 _COLUMNS = ("id", "caller", "tenants", "methods", "created", "expires", "revoked")
 
 
-@click.group()
-def key() -> None:
-    """Create, list and revoke the keys that callers prove themselves with."""
-
-
-@key.command()
+@click.command()
 @configured
 @click.argument("caller")
 @click.option(
-    "--tenant", "tenants", multiple=True, required=True, help="A tenant it may ask about, or *; may be repeated."
+    "--tenant",
+    "tenants",
+    multiple=True,
+    required=True,
+    help="A tenant that the caller may ask about, or *; may be repeated.",
 )
 @click.option(
     "--method",
@@ -34,11 +33,15 @@ def key() -> None:
     required=True,
     help=f"A service ({', '.join(_SERVICES)}), one method (AccessService/Check), or *; may be repeated.",
 )
-@click.option("--days", type=click.IntRange(1), help="How long it is valid; otherwise until it is revoked.")
+@click.option(
+    "--days",
+    type=click.IntRange(1),
+    help="Days until the key expires; without it, the key is valid until it is revoked.",
+)
 def create(
     config: Path | None, caller: str, tenants: tuple[str, ...], methods: tuple[str, ...], days: int | None
 ) -> None:
-    """Create a key for CALLER and print it, this once."""
+    """Create a key for CALLER and print it. It is never printed again."""
     for method in methods:
         if method != ANY and method not in _SERVICES and method not in _METHODS:
             raise click.BadParameter(f"there is no service or method {method}", param_hint="--method")
@@ -50,20 +53,20 @@ def create(
     click.echo(f"linewarden: key {created.id} for {caller}; it is not shown again", err=True)
 
 
-@key.command("list")
+@click.command("list")
 @configured
 @output_option
 def list_keys(config: Path | None, output: str) -> None:
-    """List all keys, revoked ones too; never their secrets."""
+    """List all keys, also revoked ones, without their secrets."""
     with opened_storage(config) as storage:
         write_rows(map(_row, storage.keys.all()), _COLUMNS, output)
 
 
-@key.command()
+@click.command()
 @configured
 @click.argument("id")
 def revoke(config: Path | None, id: str) -> None:
-    """Revoke the key ID. When this returns, no server answers for it any more."""
+    """Revoke the key ID. Once the command ends, no server accepts the key."""
     with opened_storage(config) as storage:
         revoke_key(storage.log, id, now_us())
     click.echo(f"linewarden: key {id} is revoked", err=True)

@@ -1,4 +1,4 @@
-"""What the operator's commands have in common: they open the database themselves and need no server."""
+"""The option and the database of the operator's commands, which open it themselves and need no server."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _config: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     envvar="LINEWARDEN_CONFIG",
     show_envvar=True,
-    help="The settings file; the environment overrides it.",
+    help="The settings file. The environment overrides it.",
 )
 
 
@@ -28,7 +28,7 @@ def settings_from(config: Path | None) -> Settings:
     """The settings of a file and the environment.
 
     Raises:
-        ValidationError: a setting is wrong or unknown.
+        ValidationError: a setting is invalid or unknown.
     """
     return load_settings(config)
 

@@ -1,4 +1,4 @@
-"""Calls of the services of diagnostics from the command line."""
+"""Calls of diagnostics from the command line, and the options for the case that a call is for."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 import click
-import grpc
+from google.protobuf.json_format import MessageToDict
 
-from linewarden.authz import model
-from linewarden.cli.client import DEADLINE_S, Connection, person
-from linewarden.server.names import PURPOSE_NUMBERS
-from linewarden.v1 import capture_pb2, core_pb2
+from linewarden.cli.client import DEADLINE_S, STREAM_S, Connection, header
+from linewarden.cli.enum_words import choice_of, number_of
+from linewarden.v1 import capture_pb2 as pb
+from linewarden.v1 import core_pb2
 
 #: The file of the contract that has the service of each rpc called here.
 _FILES = {
@@ -50,12 +50,12 @@ _FILE_OF = {rpc: file for file, rpcs in _FILES.items() for rpc in rpcs}
 #: Bytes of a capture file in one message; half of what the contract allows.
 _PART_BYTES = 32 * 1024
 
-_PURPOSES = click.Choice([purpose.value for purpose in model.Purpose])
-_USUAL_PURPOSE = model.Purpose.SUPPORT.value
+_PURPOSES = choice_of(core_pb2.Purpose)
+_USUAL_PURPOSE = "support"
 
 
 def _asked_for(ctx: click.Context, param: click.Parameter, purpose: str | None) -> str | None:
-    """The purpose stated; on a terminal the person is asked. That evidence was read for a purpose must be meant."""
+    """Return the purpose that was stated; on a terminal ask for it, because it is recorded and never assumed."""
     if purpose or ctx.resilient_parsing:
         return purpose
     if not sys.stdin.isatty():
@@ -64,27 +64,23 @@ def _asked_for(ctx: click.Context, param: click.Parameter, purpose: str | None) 
 
 
 _PURPOSE = click.option(
-    "--purpose",
-    type=_PURPOSES,
-    default=_USUAL_PURPOSE,
-    show_default=True,
-    help="What it is for.",
+    "--purpose", type=_PURPOSES, default=_USUAL_PURPOSE, show_default=True, help="The purpose of the request."
 )
 _PURPOSE_MEANT = click.option(
     "--purpose",
     type=_PURPOSES,
     callback=_asked_for,
-    help="What it is for: recorded, and never assumed. A terminal asks for it; elsewhere it is required.",
+    help="The purpose of the request: recorded, and never assumed. A terminal asks for it; elsewhere it is required.",
 )
 _PURPOSE_IF_NEEDED = click.option(
-    "--purpose", type=_PURPOSES, help=f"What it is for; {_USUAL_PURPOSE} where a case is given."
+    "--purpose", type=_PURPOSES, help=f"The purpose of the request; {_USUAL_PURPOSE} where a case is given."
 )
-_CASE = click.option("--case", required=True, help="The fault it is for.")
+_CASE = click.option("--case", required=True, help="The fault that the request is for.")
 _CASE_IF_NEEDED = click.option(
-    "--case", default="", help="The fault it is for, if the right to do this needs one. Selects nothing."
+    "--case", default="", help="The fault that the request is for, if the right to make it depends on one. No filter."
 )
 
-#: What gives a command its options.
+#: A decorator that gives a command its options.
 Options = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -94,7 +90,7 @@ def case_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def meant_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options `--purpose` and `--case`, and no purpose that nobody stated."""
+    """Give a command the options `--purpose` and `--case`, without a default for the purpose."""
     return _PURPOSE_MEANT(_CASE(command))
 
 
@@ -117,7 +113,7 @@ def rpc(
 
 
 def pages(connection: Connection, method: str, tenant: str, subject: str, **stated: str) -> Iterator[Any]:
-    """The pages of a list, one call after the other to the last."""
+    """Call a method page by page, to the last one."""
     token, more = "", True
     while more:
         page = rpc(connection, method, tenant, subject, page_token=token, **stated)
@@ -127,38 +123,62 @@ def pages(connection: Connection, method: str, tenant: str, subject: str, **stat
 
 
 def answer_to(connection: Connection, method: str, request: Any, within_s: float = DEADLINE_S) -> Any:
-    """The one answer to a request."""
+    """Send a request, and return the one answer."""
     with connection.channel() as channel:
-        return rpc_of(channel, method)(request, metadata=connection.metadata, timeout=within_s)
+        return _method(channel, method)(request, metadata=connection.metadata, timeout=within_s)
 
 
-def rpc_of(channel: grpc.Channel, method: str) -> Any:
+def stream(connection: Connection, method: str, request: Any) -> Iterator[Any]:
+    """Send a request, and yield the answers as they come."""
+    with connection.channel() as channel:
+        yield from _method(channel, method)(request, metadata=connection.metadata, timeout=STREAM_S)
+
+
+def upload(connection: Connection, start: pb.StartCaptureRequest, file: BinaryIO) -> pb.UploadCaptureResponse:
+    """Start a capture on a file, and wait for its evidence."""
+    return answer_to(connection, "UploadCapture", _parts_of(start, file), STREAM_S)  # type: ignore[no-any-return]
+
+
+def request_of(
+    method: str,
+    tenant: str,
+    subject: str,
+    *,
+    purpose: str = "",
+    case: str = "",
+    request_id: str = "",
+    **fields: Any,
+) -> Any:
+    """The request of a method."""
+    context = core_pb2.Context(purpose=number_of(core_pb2.Purpose, purpose), case_reference=case)
+    messages = import_module(f"linewarden.v1.{_FILE_OF[method]}_pb2")
+    return getattr(messages, f"{method}Request")(header=header(tenant, subject, request_id, context), **fields)
+
+
+def fields_of(message: Any) -> tuple[str, ...]:
+    """The names of all fields of a message."""
+    return tuple(field.name for field in message.DESCRIPTOR.fields)
+
+
+def message_row(message: Any) -> dict[str, Any]:
+    """The fields of a message by their names in the contract."""
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _method(channel: Any, method: str) -> Any:
     """The rpc of that name, to be called."""
     file = _FILE_OF[method]
     stubs = import_module(f"linewarden.v1.{file}_pb2_grpc")
     return getattr(getattr(stubs, f"{file.title()}ServiceStub")(channel), method)
 
 
-def upload_of(start: capture_pb2.StartCaptureRequest, file: BinaryIO) -> Iterator[capture_pb2.UploadCaptureRequest]:
+def _parts_of(start: pb.StartCaptureRequest, file: BinaryIO) -> Iterator[pb.UploadCaptureRequest]:
     """The messages that bring a capture file in, the last one marked. An empty file is one empty message."""
     part, first = file.read(_PART_BYTES), True
     while part or first:
         following = file.read(_PART_BYTES)
-        message = capture_pb2.UploadCaptureRequest(content=part, last=not following)
+        message = pb.UploadCaptureRequest(content=part, last=not following)
         if first:
             message.start.CopyFrom(start)
         yield message
         part, first = following, False
-
-
-def request_of(method: str, tenant: str, subject: str, *, purpose: str = "", case: str = "", **fields: Any) -> Any:
-    """The request of a method."""
-    context = core_pb2.Context(purpose=PURPOSE_NUMBERS.get(purpose, 0), case_reference=case)
-    header = core_pb2.RequestHeader(tenant=tenant, subject=person(subject), context=context)
-    messages = import_module(f"linewarden.v1.{_FILE_OF[method]}_pb2")
-    return getattr(messages, f"{method}Request")(header=header, **fields)
-
-
-def fields_of(message: Any) -> tuple[str, ...]:
-    """The names of all fields of a message."""
-    return tuple(field.name for field in message.DESCRIPTOR.fields)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from linewarden.cli.operator import configured, settings_from
-from linewarden.cli.policy import read_policy
+from linewarden.cli.policy.policy_file import read_policy
 from linewarden.server import log
 from linewarden.server.addresses import check_free
 from linewarden.server.bootstrap import Running, now_us
@@ -18,12 +18,12 @@ from linewarden.server.settings import Settings
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--keep", is_flag=True, help="Do nothing if the folder is one already.")
-@click.option("--tenant", default="example", show_default=True, help="The first tenant.")
+@click.option("--keep", is_flag=True, help="Do nothing if FOLDER is a service already.")
+@click.option("--tenant", default="example", show_default=True, help="The name of the first tenant.")
 @click.option(
     "--policy",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Its first policy; otherwise a template for a PBX.",
+    help="The first policy; without one, a template for a PBX.",
 )
 @click.option("--allow-lockout", is_flag=True, help="Accept a policy that lets no person change it any more.")
 def init(folder: Path, keep: bool, tenant: str, policy: Path | None, allow_lockout: bool) -> None:
@@ -39,7 +39,7 @@ def init(folder: Path, keep: bool, tenant: str, policy: Path | None, allow_locko
 @configured
 @click.option("--worker", is_flag=True, hidden=True)
 def serve(config: Path | None, worker: bool) -> None:
-    """Serve, until told to stop by SIGTERM or SIGINT; then answer what came in, and lose nothing."""
+    """Serve until SIGTERM or SIGINT. Then answer the requests that were received, and record them."""
     settings = settings_from(config)
     log.configure(settings.log_level, settings.log_format)
     if worker:
@@ -53,7 +53,7 @@ def serve(config: Path | None, worker: bool) -> None:
 @click.command(hidden=True)
 @configured
 def housekeep(config: Path | None) -> None:
-    """Index, sign and beat; started by serve."""
+    """Index and sign the logs, and write their heartbeats. `serve` starts it."""
     settings = settings_from(config)
     log.configure(settings.log_level, settings.log_format)
     keep_house(settings)
@@ -62,7 +62,7 @@ def housekeep(config: Path | None) -> None:
 def _greet(settings: Settings, config: Path | None, running: Running) -> None:
     click.echo(f"linewarden: serving on {', '.join(running.addresses)}", err=True)
     if running.worker_address:
-        click.echo(f"linewarden: capture workers dial in on {running.worker_address}", err=True)
+        click.echo(f"linewarden: capture workers connect to {running.worker_address}", err=True)
     folder = config.parent if config else None
     if folder is None or not (folder / KEY_FILE).exists():
         return

@@ -1,4 +1,4 @@
-"""`linewarden tenant`: the customers of this service and their policies, in the database itself."""
+"""`linewarden tenant`: the tenants of the service and their policies, in the database itself."""
 
 import asyncio
 from pathlib import Path
@@ -10,23 +10,18 @@ from linewarden.authz.planning import Request, plan_amendment, plan_file
 from linewarden.authz.policies import Loaded
 from linewarden.cli.operator import configured, opened_storage
 from linewarden.cli.output import output_option, write_rows
-from linewarden.cli.policy import read_policy
+from linewarden.cli.policy.policy_file import read_policy
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import change_policy, check_tenant_name, create_tenant, load_first_policy
 
 
-@click.group()
-def tenant() -> None:
-    """Create and list tenants, and change a policy where nobody else may."""
-
-
-@tenant.command()
+@click.command()
 @configured
 @click.argument("name")
 @click.option(
     "--policy",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Its first policy. Later changes go through the server, by those whom this policy lets.",
+    help="The first policy. Persons whom it permits change it later through the server.",
 )
 @click.option("--allow-lockout", is_flag=True, help="Accept a policy that lets no person change it any more.")
 def create(config: Path | None, name: str, policy: Path | None, allow_lockout: bool) -> None:
@@ -40,7 +35,7 @@ def create(config: Path | None, name: str, policy: Path | None, allow_lockout: b
     click.echo(f"linewarden: tenant {name} is log {log}", err=True)
 
 
-@tenant.command("list")
+@click.command("list")
 @configured
 @output_option
 def list_tenants(config: Path | None, output: str) -> None:
@@ -54,13 +49,15 @@ def list_tenants(config: Path | None, output: str) -> None:
     write_rows(rows, ("tenant", "log", "entries", "policy_revision"), output)
 
 
-@tenant.command("policy")
+@click.command("policy")
 @configured
 @click.argument("name")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--add", "added", multiple=True, metavar="STATEMENT", help="A statement to add; may be repeated.")
-@click.option("--remove", "removed", multiple=True, metavar="STATEMENT", help="One to take away; may be repeated.")
-@click.option("--reason", required=True, help="Why: recorded in the tenant's log, sealed under the tenant's key.")
+@click.option("--remove", "removed", multiple=True, metavar="STATEMENT", help="A statement to remove; may be repeated.")
+@click.option(
+    "--reason", required=True, help="The reason, recorded in the tenant's log and sealed under the tenant's key."
+)
 @click.option("--allow-lockout", is_flag=True, help="Accept a policy that lets no person change it any more.")
 def change_of_policy(
     config: Path | None,
@@ -72,9 +69,10 @@ def change_of_policy(
     *,
     allow_lockout: bool,
 ) -> None:
-    """Replace the policy of the tenant NAME by FILE, or change single statements, whatever that policy permits.
+    """Replace the policy of the tenant NAME by FILE, or change single statements of it.
 
-    For a tenant whose policy lets nobody change it. It is recorded as the operator's; servers obey it at once.
+    Use it for a tenant whose policy permits no person to change it. The change is recorded as the operator's. Servers
+    apply it at once.
     """
     if (file is None) == (not added and not removed):
         raise click.UsageError("give a FILE that replaces the policy, or --add and --remove")

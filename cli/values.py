@@ -1,12 +1,11 @@
 """Types of options: instants, and kinds of entries."""
 
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any
 
 import click
 
-#: Every kind of entry; docs/log-format.md says what stands in each.
+#: Every kind of entry; docs/log-format.md describes each.
 KINDS = (
     "attestation.made", "attestation.withdrawn", "audit.exported", "audit.read", "capture.approved", "capture.attested",
     "capture.deleted", "capture.failed", "capture.given_up", "capture.grounds_lost", "capture.opened", "capture.paused",
@@ -21,7 +20,7 @@ KINDS = (
 
 
 class Instant(click.ParamType):  # type: ignore[type-arg]
-    """A time as ISO 8601 has it, in UTC unless it states an offset."""
+    """A time in the form of ISO 8601, in UTC unless it states an offset."""
 
     name = "time"
 
@@ -44,12 +43,14 @@ class Kind(click.ParamType):  # type: ignore[type-arg]
     name = "kind"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse what no entry is: a query for it would find nothing, as if nothing had happened."""
+        """Refuse an unknown kind, because a query for it would find nothing, as if nothing had happened."""
         if value in KINDS:
             return str(value)
+        from difflib import get_close_matches  # noqa: PLC0415 - only where a word is wrong
+
         close = get_close_matches(value, KINDS, 3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "docs/log-format.md has them all"
-        return self.fail(f"no entry is of the kind {value}; {hint}", param, ctx)
+        hint = f"did you mean {' or '.join(close)}?" if close else "docs/log-format.md lists all kinds"
+        return self.fail(f"there is no kind {value}; {hint}", param, ctx)
 
 
 INSTANT = Instant()

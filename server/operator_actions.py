@@ -15,8 +15,9 @@ from linewarden.audit.errors import AuditError, EffectRefused, PersonsMet, Revis
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.writer import Writer
-from linewarden.authz.administration import Change, check_tenant, record, replacement
+from linewarden.authz.administration import Change, record, replacement
 from linewarden.authz.lockout import compiled, require_change
+from linewarden.authz.own_persons import check_tenant
 from linewarden.authz.planning import Request
 from linewarden.authz.policies import Loaded, Policies
 from linewarden.authz.statements import parse_document

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from linewarden.audit.keyring import new_key_encryption_key
-from linewarden.authz.administration import check_tenant
+from linewarden.authz.own_persons import check_tenant
 from linewarden.authz.statements import parse_document
 from linewarden.server.operator_actions import check_tenant_name, create_key, create_tenant, load_first_policy
 from linewarden.server.settings import Settings, load_settings

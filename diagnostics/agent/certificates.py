@@ -10,17 +10,17 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def check_name(name: str) -> None:
-    """Make sure that a worker can be called so.
+    """Check the name of a worker.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: the name is invalid.
     """
     if not _NAME.fullmatch(name):
         raise ValueError("a worker's name is 1 to 63 lower-case letters, digits and hyphens, no hyphen at an end")
 
 
 def worker_in(certificate: bytes) -> str | None:
-    """The worker whose certificate this is, PEM; None if it is no worker's. That it holds, TLS has checked."""
+    """The worker that a certificate names, PEM; None if it names none. TLS has checked the certificate before."""
     try:
         names = x509.load_pem_x509_certificate(certificate).extensions.get_extension_for_class(
             x509.SubjectAlternativeName

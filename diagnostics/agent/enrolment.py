@@ -1,10 +1,10 @@
-"""What a worker is given when it is enrolled: a folder to be taken to its host, and kept there from others' eyes.
+"""The folder that a worker gets when it is enrolled, to be taken to its host and kept private there.
 
-worker.toml      which servers to attend to, and which interfaces may be captured here
+worker.toml      the servers to connect to, and the interfaces that may be captured on
 worker.crt       the certificate that names the worker      worker.key    its private key
-server-ca.crt    what the server's certificate is checked with
-order-key        what the server's orders are checked with, as text of a C2SP verifier key
-spool/           sealed evidence on its way
+server-ca.crt    the authority of the server's certificate
+order-key        the key that checks the server's orders, as text of a C2SP verifier key
+spool/           sealed evidence until it is delivered
 """
 
 import tomllib
@@ -24,7 +24,7 @@ CONFIG_FILE = "worker.toml"
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What a worker knows: its name, whom to attend to, whom to believe, what may be captured."""
+    """The name of a worker, its servers, the key that checks orders, and the interfaces that it may capture on."""
 
     name: str
     servers: tuple[str, ...]
@@ -35,22 +35,22 @@ class Enrolment:
 
 
 def read_enrolment(folder: Path) -> Enrolment:
-    """What a worker was given.
+    """Read the folder of a worker.
 
     Raises:
-        ValueError, VerificationFailed: a file holds something else than it should.
-        OSError: one cannot be read.
+        ValueError, VerificationFailed: a file is invalid.
+        OSError: a file cannot be read.
     """
     stated = tomllib.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     if unknown := stated.keys() - {"servers", "interfaces"}:
-        raise ValueError(f"{CONFIG_FILE} knows no {', '.join(sorted(unknown))}")
+        raise ValueError(f"{CONFIG_FILE} has unknown settings: {', '.join(sorted(unknown))}")
     servers, interfaces = (_texts(stated, name) for name in ("servers", "interfaces"))
     if not servers:
-        raise ValueError(f"{CONFIG_FILE} names no server")
+        raise ValueError(f"{CONFIG_FILE} names no server: add one to `servers`")
     certificate = (folder / "worker.crt").read_bytes()
     name = worker_in(certificate)
     if name is None:
-        raise ValueError("worker.crt names no worker")
+        raise ValueError("worker.crt names no worker: enrol the worker again")
     credentials = grpc.ssl_channel_credentials(
         (folder / "server-ca.crt").read_bytes(), read_secret(folder / "worker.key"), certificate
     )
@@ -61,5 +61,5 @@ def read_enrolment(folder: Path) -> Enrolment:
 def _texts(stated: Any, name: str) -> list[str]:
     value = stated.get(name, [])
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-        raise ValueError(f"{name} of {CONFIG_FILE} is a list of texts")
+        raise ValueError(f"{name} of {CONFIG_FILE} is not a list of texts")
     return value

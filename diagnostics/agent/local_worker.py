@@ -1,4 +1,4 @@
-"""A worker on this host with its sealer, as the process knows it that started them."""
+"""A worker process on this host with its sealer, as seen by the process that started them."""
 
 import asyncio
 import json
@@ -19,14 +19,14 @@ from linewarden.diagnostics.packets.launch import WorkerProcess, start_worker
 from linewarden.diagnostics.packets.model import Counters, Rule, StopReason, WorkerState
 from linewarden.diagnostics.packets.ticket import KEY_BYTES, digest
 
-#: How long a worker may take until it captures, seconds.
+#: The longest time until a worker captures, seconds.
 _START_S = 20.0
-#: How long worker and sealer may take to end after they were told to, seconds.
+#: The longest time until worker and sealer end after a stop, seconds.
 _END_S = 30.0
 
 
 class _Report(NamedTuple):
-    """What is known of a worker's end: why it stopped, what went wrong if anything did, and what it says it made."""
+    """The end of a worker as it reports it: the reason, the failure code if there is one, and the manifest."""
 
     reason: StopReason
     cause: str
@@ -34,7 +34,7 @@ class _Report(NamedTuple):
 
 
 class LocalWorker:
-    """A worker with its sealer. `status` are the lines that the worker says."""
+    """A worker with its sealer. `status` are the lines that the worker writes."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class LocalWorker:
         self._started: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._listening = asyncio.create_task(self._listen())
         self._killing: asyncio.TimerHandle | None = None
-        # What it would still capture goes nowhere, and on a quiet interface it would not even notice.
+        # Its packets would go nowhere, and on a quiet interface the worker would not notice.
         sealer.when_lost(capture.process.kill)
 
     async def begin(self) -> None:
         """Wait until the worker captures.
 
         Raises:
-            DiagnosisUnavailable: it refused its ticket, or took too long. `detail` is the cause.
+            DiagnosisUnavailable: the worker refused its ticket, or took too long. `detail` is the cause.
         """
         try:
             async with asyncio.timeout(_START_S):
@@ -76,16 +76,16 @@ class LocalWorker:
             raise DiagnosisUnavailable(outcome.detail)
 
     def tally(self) -> Tally:
-        """What happened to the packets, at the last word from the worker."""
+        """The counts of packets in the last report of the worker."""
         return self._tally
 
     def heartbeat(self, *, paused: bool) -> None:
-        """Let it go on for another lease, taking packets or not."""
-        with suppress(OSError, ValueError):  # it is gone: `ended` says how
+        """Let the worker run for another lease, taking packets or not."""
+        with suppress(OSError, ValueError):  # it is gone: `ended` reports the end
             self._capture.heartbeat(paused=paused)
 
     def stop(self, reason: StopReason) -> None:
-        """Tell it to stop; the first reason counts. LEASE_LOST lets go of it, as if this process had ended."""
+        """Tell the worker to stop; the first reason counts. LEASE_LOST closes its pipe, as if this process ended."""
         if self._killing is not None:
             return
         self._killing = asyncio.get_running_loop().call_later(_END_S, self._capture.process.kill)
@@ -96,7 +96,7 @@ class LocalWorker:
                 self._capture.stop(reason)
 
     async def ended(self) -> Outcome:
-        """Wait until the worker has ended and its evidence is sealed. Of evidence that is none, nothing stays."""
+        """Wait until the worker has ended and its evidence is sealed. Incomplete evidence is deleted."""
         await self._listening
         await asyncio.to_thread(self._capture.process.wait)
         with suppress(OSError):
@@ -116,10 +116,10 @@ class LocalWorker:
             tally = replace(tally, complete=False)
             report = _Report(StopReason.WORKER_LOST, self._cause or CaptureFailure.WORKER_LOST, None)
         if sealed is None:
-            # Who knows why a worker ended whose evidence nobody took is the sealer.
+            # The sealer knows why a worker ended whose evidence was not taken.
             reason = StopReason.DISK_LOW if self._sealer.disk_full else report.reason
             return Outcome(reason, tally, None, self._sealer.cause)
-        # Two processes counted and hashed the same bytes; where they differ, the file is not what was captured.
+        # Two processes counted and hashed the same bytes; where they differ, the file is not the captured one.
         if report.manifest not in {None, sealed.manifest}:
             return Outcome(report.reason, tally, None, CaptureFailure.DIFFERENT)
         return Outcome(report.reason, tally, evidence_of(self._folder.path(self._capture_id), sealed), report.cause)
@@ -133,7 +133,7 @@ class LocalWorker:
             KeyError,
             TypeError,
             AttributeError,
-        ):  # a worker that talks nonsense is ended, as one that says nothing
+        ):  # a worker that writes invalid lines is ended like a silent one
             self._capture.process.kill()
         if not self._started.done():
             self._started.set_result(False)
@@ -157,20 +157,20 @@ class LocalWorker:
             self._started.set_result(state is WorkerState.RUNNING)
 
     def _clear(self) -> None:
-        with suppress(OSError):  # what stays is sealed, and deleted with the capture
+        with suppress(OSError):  # a rest is sealed, and deleted with the capture
             self._folder.clear(self._capture_id)
 
 
 async def start(order: Order, folder: EvidenceFolder, input_fd: int | None) -> LocalWorker:
-    """A worker with its sealer; whether it captures, `begin` says.
+    """Start a worker with its sealer; `begin` waits until it captures.
 
     Raises:
-        TicketRefused: nobody would take its order.
-        OSError: a process could not be started, or there is evidence of this capture already.
+        TicketRefused: the order is invalid.
+        OSError: a process could not be started, or evidence of this capture exists already.
     """
     capture_id = order.ticket.id
     if folder.path(capture_id).exists():
-        raise FileExistsError("there is evidence of this capture")
+        raise FileExistsError("evidence of this capture exists already")
     disk = os.open(folder.make(), os.O_RDONLY | os.O_DIRECTORY)
     try:
         key = os.urandom(KEY_BYTES)
@@ -192,17 +192,17 @@ async def start(order: Order, folder: EvidenceFolder, input_fd: int | None) -> L
 
 
 def _tally(said: dict[str, Any]) -> Tally:
-    """What a worker says of the packets. Raises ValueError, TypeError for more than numbers: it goes into the log."""
+    """Read the counts of packets. Raise ValueError or TypeError for anything but numbers, because they are recorded."""
     counted = asdict(Counters(**said))
     rules = counted.pop("rules")
     numbers = [*counted.values(), *rules.values()]
     if not set(rules) <= set(Rule) or not all(type(one) is int and one >= 0 for one in numbers):
-        raise ValueError("no counters")
+        raise ValueError("the counters are invalid")
     return Tally(**counted, rules=rules)
 
 
 async def _lines(capture: WorkerProcess) -> asyncio.StreamReader:
-    """What the worker says. Telling it something must never wait: a worker that does not listen loses its lease."""
+    """The lines of the worker. Writing to it never waits, because a worker that does not read loses its lease."""
     if capture.process.stdin is not None:
         os.set_blocking(capture.process.stdin.fileno(), False)
     reader = asyncio.StreamReader()

@@ -1,7 +1,7 @@
-"""Workers on this host: a process that captures, and one that seals what it makes, with a pipe between them.
+"""Workers on this host: a process that captures, and one that seals its evidence, with a pipe between them.
 
-This process never sees the evidence. Should it die, the worker loses its pipe and stops, the sealer finds the end of
-its input, closes the file and leaves its seal beside it: what was captured is sealed all the same, and found again.
+This process never sees the evidence. If it dies, the worker loses its pipe and stops. The sealer reaches the end of its
+input, closes the file and leaves its seal beside it, so the evidence is sealed all the same and found again.
 
     worker    --evidence pipe-->    sealer    -->    <capture>.pcapng.age, <capture>.seal
     ^ ticket, heartbeats  | counters, report  | seal: sizes, hashes
@@ -32,10 +32,10 @@ class LocalWorkers:
         self._folder = EvidenceFolder(folder)
 
     def check_readers(self, readers: tuple[Reader, ...]) -> None:
-        """Make sure that evidence can be sealed for them.
+        """Check that evidence can be sealed for readers.
 
         Raises:
-            ReaderUnusable: a public key is none.
+            ReaderUnusable: a public key is invalid.
         """
         try:
             seal(io.BytesIO(), io.BytesIO(), [key_alone(one.public_key) for one in readers], bytes(32))
@@ -43,11 +43,11 @@ class LocalWorkers:
             raise ReaderUnusable from None
 
     def check_filter(self, expression: str) -> None:
-        """Make sure that a filter expression compiles. Waits for a process.
+        """Check that a filter expression compiles. Wait for a process.
 
         Raises:
-            FilterInvalid: it does not.
-            DiagnosisUnavailable: nobody can tell here, or now.
+            FilterInvalid: the expression does not compile.
+            DiagnosisUnavailable: no process can compile it here.
         """
         try:
             check_filter(expression)
@@ -57,19 +57,19 @@ class LocalWorkers:
             raise DiagnosisUnavailable from None
 
     def path(self, capture_id: str) -> Path:
-        """Where sealed evidence of a capture is put."""
+        """The path of the sealed evidence of a capture."""
         return self._folder.path(capture_id)
 
     def folder(self) -> str:
         """The id of the folder of evidence.
 
         Raises:
-            DiagnosisUnavailable: there is none that can be used.
+            DiagnosisUnavailable: the folder is missing or unusable.
         """
         return self._folder.id()
 
     def find(self, capture_id: str, folder: str) -> Path:
-        """Where the sealed evidence of a capture is.
+        """Find the sealed evidence of a capture.
 
         Raises:
             DiagnosisUnavailable: it is in another folder.
@@ -77,7 +77,7 @@ class LocalWorkers:
         return self._folder.find(capture_id, folder)
 
     def recover(self, capture_id: str, folder: str) -> Evidence | None:
-        """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
+        """Find the evidence of a worker whose server process ended; delete evidence that is incomplete.
 
         Raises:
             DiagnosisUnavailable: it is in another folder, cannot be read, or is still being made.
@@ -85,7 +85,7 @@ class LocalWorkers:
         return self._folder.recover(capture_id, folder)
 
     def delete(self, capture_id: str, folder: str) -> None:
-        """Delete the evidence of a capture, if there is any.
+        """Delete the evidence of a capture, if it exists.
 
         Raises:
             DiagnosisUnavailable: it is in another folder, or cannot be deleted.
@@ -93,10 +93,10 @@ class LocalWorkers:
         self._folder.delete(capture_id, folder)
 
     def check_ready(self, worker: str) -> None:
-        """This host is always there. Workers of others are not started here.
+        """Check that a worker is on this host, which is always ready.
 
         Raises:
-            DiagnosisUnavailable: it is one of another host.
+            DiagnosisUnavailable: the worker is on another host.
         """
         if worker:
             raise DiagnosisUnavailable
@@ -106,10 +106,10 @@ class LocalWorkers:
         return await run_probe(order)
 
     async def launch(self, order: Order, /, input_fd: int | None = None) -> LocalWorker:
-        """Start a worker and its sealer. `input_fd` is where the capture file of an order for one comes in.
+        """Start a worker and its sealer. `input_fd` is the pipe with the capture file, for an order to import one.
 
         Raises:
-            DiagnosisUnavailable: they did not start. `detail` is the cause.
+            DiagnosisUnavailable: a process did not start. `detail` is the cause.
         """
         try:
             worker = await start(order, self._folder, input_fd)

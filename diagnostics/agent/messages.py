@@ -9,7 +9,7 @@ from linewarden.diagnostics.packets.model import Rule, StopReason
 from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import worker_pb2
 
-#: The version of what is spoken.
+#: The version of the protocol.
 PROTOCOL = 1
 
 #: The reasons why a capture stops, by their numbers in the contract.
@@ -25,14 +25,14 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def tally_of(counters: pb.CaptureCounters) -> Tally:
-    """What happened to the packets, as a worker says.
+    """Read the counts of packets that a worker reports.
 
     Raises:
-        ValueError: a number is none, or a rule is not known.
+        ValueError: a number is too large, or a rule is unknown.
     """
     numbers = [*counters.rules.values(), *(getattr(counters, name) for name in _NUMBERS)]
     if not set(counters.rules) <= _RULES or any(number > _MOST for number in numbers):
-        raise ValueError("no counters")
+        raise ValueError("the counters are invalid")
     return Tally(
         received=counters.received,
         dropped=counters.dropped,
@@ -47,7 +47,7 @@ def tally_of(counters: pb.CaptureCounters) -> Tally:
 
 
 def tally_message(tally: Tally) -> pb.CaptureCounters:
-    """What happened to the packets."""
+    """Report the counts of packets."""
     return pb.CaptureCounters(
         received=tally.received,
         dropped=tally.dropped,
@@ -62,7 +62,7 @@ def tally_message(tally: Tally) -> pb.CaptureCounters:
 
 
 def ended_message(capture_id: str, outcome: Outcome) -> worker_pb2.CaptureEnded:
-    """How a capture ended."""
+    """Report the end of a capture."""
     message = worker_pb2.CaptureEnded(
         capture_id=capture_id,
         stop_reason=_STOP_NUMBERS[outcome.reason],
@@ -83,19 +83,19 @@ def ended_message(capture_id: str, outcome: Outcome) -> worker_pb2.CaptureEnded:
 
 
 def reason_of(message: worker_pb2.CaptureEnded) -> StopReason:
-    """Why a capture ended."""
+    """The reason why a capture ended."""
     return STOP_REASONS[message.stop_reason]
 
 
 def evidence_said(message: pb.Evidence, file: str) -> Evidence:
-    """What was sealed, as a worker says, and lies in `file` of the folder of evidence.
+    """Read the evidence that a worker reports, which lies in `file` of the folder of evidence.
 
     Raises:
-        ValueError: a hash is none.
+        ValueError: a hash is invalid.
     """
     hashes = (message.plain_sha256, message.chain, message.sealed_sha256)
     if not all(_HASH.fullmatch(hash) for hash in hashes) or message.plain_bytes > _MOST:
-        raise ValueError("no evidence")
+        raise ValueError("the evidence is invalid")
     return Evidence(
         file=file,
         plain_bytes=message.plain_bytes,

@@ -1,10 +1,10 @@
 """Orders to capture workers of other hosts, as signed notes.
 
 Text of the note: one line of JSON, ASCII, sorted keys. An order names its kind, the worker that is to carry it out and
-the time by which it must have been begun, so it is worth nothing to another worker and soon nothing at all. The key
-that signs is the service's own, under the name `<service name>/orders`: what is signed for a log can never pass for an
-order, nor the other way round. A worker was given the key that checks it when it was enrolled, so that whoever only
-stands between, even with a certificate that the worker trusts, orders nothing.
+the latest time to begin, so it is worthless to another worker and soon expires. The key that signs is the service's
+own, under the name `<service name>/orders`: a signature for a log never passes for an order, nor the other way round. A
+worker gets the key that checks orders when it is enrolled. So a host in between cannot give orders, even with a
+certificate that the worker trusts.
 """
 
 import json
@@ -22,16 +22,16 @@ from linewarden.diagnostics.probes.model import ProbeKind, ProbeOrder
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CAPTURE = "capture"
 _PROBE = "probe"
-#: An order must have been begun within this time.
+#: The longest time until an order is begun.
 PATIENCE_NS = 30_000_000_000
 
 
 class OrderRefused(Exception):
-    """An order is not signed by the server, is for another worker, is stale, or cannot be understood."""
+    """An order is not signed by the server, is for another worker, is stale, or is invalid."""
 
 
 def order_signer(service: str, seed: bytes) -> Signer:
-    """What signs the orders of a service."""
+    """The signer of the orders of a service."""
     return Signer(f"{service}/orders", seed)
 
 
@@ -43,7 +43,7 @@ def sign_capture(order: Order, signer: Signer) -> str:
 
 
 def sign_probe(id: str, order: ProbeOrder, now_ns: int, signer: Signer) -> str:
-    """The order to probe, for the worker that it names. `id` is what its findings will be said under."""
+    """The order to probe, for the worker that it names. `id` is the id of its result."""
     asked = {
         "kind": order.kind,
         "target": order.target,
@@ -56,31 +56,31 @@ def sign_probe(id: str, order: ProbeOrder, now_ns: int, signer: Signer) -> str:
 
 
 def open_capture(note: str, verifier: Verifier, worker: str, now_ns: int) -> Order:
-    """The order to capture in a note.
+    """Open a note with an order to capture.
 
     Raises:
-        OrderRefused: see there.
+        OrderRefused: the order is not valid for this worker now.
     """
     fields = _opened(note, verifier, worker, _CAPTURE)
     try:
         start = ticket.parse(json.dumps(fields["ticket"]).encode())
         readers = tuple(Reader("", str(key)) for key in fields["readers"])
     except (TicketRefused, KeyError, TypeError) as error:
-        raise OrderRefused("the order cannot be understood") from error
+        raise OrderRefused("the order is invalid") from error
     if start.worker != worker or not start.interface:
         raise OrderRefused("the ticket is not for this worker")
     if not _ID.fullmatch(start.id):
-        raise OrderRefused("the capture's id cannot name a file")
+        raise OrderRefused("the id of the capture cannot name a file")
     if now_ns >= start.start_before_ns:
-        raise OrderRefused("the order is stale; do the clocks of both hosts agree?")
+        raise OrderRefused("the order is stale: set the clocks of both hosts")
     return Order(start, readers)
 
 
 def open_probe(note: str, verifier: Verifier, worker: str, now_ns: int) -> tuple[str, ProbeOrder]:
-    """The id and order of a probe in a note.
+    """Open a note with the id and order of a probe.
 
     Raises:
-        OrderRefused: see there.
+        OrderRefused: the order is not valid for this worker now.
     """
     fields = _opened(note, verifier, worker, _PROBE)
     try:
@@ -88,9 +88,9 @@ def open_probe(note: str, verifier: Verifier, worker: str, now_ns: int) -> tuple
         order = ProbeOrder(**asked | {"kind": ProbeKind(asked["kind"]), "worker": worker})
         id, begin_before_ns = str(fields["id"]), int(fields["begin_before_ns"])
     except (ValueError, TypeError, KeyError) as error:
-        raise OrderRefused("the order cannot be understood") from error
+        raise OrderRefused("the order is invalid") from error
     if now_ns >= begin_before_ns:
-        raise OrderRefused("the order is stale; do the clocks of both hosts agree?")
+        raise OrderRefused("the order is stale: set the clocks of both hosts")
     return id, order
 
 

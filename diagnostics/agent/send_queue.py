@@ -1,4 +1,4 @@
-"""What is to be said on a stream: filled by whoever has something to say, emptied by gRPC."""
+"""Messages that wait to be sent on a stream: put in from several places, taken out by gRPC."""
 
 import asyncio
 from collections import deque
@@ -7,12 +7,12 @@ from typing import Generic, TypeVar
 
 M = TypeVar("M")
 
-#: Whoever takes so few of the messages to it is lost: there are about one a second for each capture.
+#: A peer that leaves so many messages untaken is lost: about one a second is made for each capture.
 MOST_WAITING = 1_000
 
 
 class SendQueue(Generic[M]):
-    """Messages in their order, until it is closed. One that overflows is closed: nobody takes what is said."""
+    """Messages in their order, until it is closed. A queue that overflows is closed, because its peer takes nothing."""
 
     def __init__(self) -> None:
         self._waiting: deque[M] = deque()
@@ -21,11 +21,11 @@ class SendQueue(Generic[M]):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is said."""
+        """Tell whether the queue takes no more messages."""
         return self._closed
 
     def put(self, message: M) -> None:
-        """Say something; nothing once it is closed."""
+        """Add a message; a closed queue drops it."""
         if self._closed:
             return
         self._waiting.append(message)
@@ -34,12 +34,12 @@ class SendQueue(Generic[M]):
         self._changed.set()
 
     def close(self) -> None:
-        """Say nothing more, not even what waits."""
+        """End the stream, and drop the messages that wait."""
         self._closed = True
         self._changed.set()
 
     async def __aiter__(self) -> AsyncIterator[M]:
-        """What is said, as it comes."""
+        """Yield the messages as they come, until the queue is closed."""
         while not self._closed:
             while self._waiting and not self._closed:
                 yield self._waiting.popleft()

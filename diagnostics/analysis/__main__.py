@@ -1,10 +1,10 @@
 """`python -m linewarden.diagnostics.analysis`: analyses the capture on standard input, in a process that may die.
 
-A capture is hostile, and a parser is where that shows. So this process first bounds its own memory, time and output,
-and has nothing that is worth having. Nothing is said on standard error: what failed may quote what was captured.
+A capture is hostile input to a parser. So this process first bounds its own memory, time and output, and holds no
+secrets. It writes nothing to standard error, because an error may quote captured text.
 
-Exit status: 0 the analysis is on standard output, 2 the input is no capture, 3 the capture has no such call. Any other
-is a crash, or the end of what the process may use.
+Exit status: 0 the analysis is on standard output, 2 the input is not a capture, 3 the capture has no such call. Any
+other status is a crash, or a bound that was reached.
 """
 
 import argparse
@@ -40,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.analysis", description=__doc__)
-    parser.add_argument("--form", choices=list(Form), default=Form.TEXT, help="what to write")
-    parser.add_argument("--call-id", default="", help="the call whose ladder to write instead of the report")
-    parser.add_argument("--width", type=int, default=80, help="how wide a ladder as text may be")
+    parser.add_argument("--form", choices=list(Form), default=Form.TEXT, help="the form of the output")
+    parser.add_argument("--call-id", default="", help="write the ladder of this call instead of the report")
+    parser.add_argument("--width", type=int, default=80, help="most columns of a ladder as text")
     parser.add_argument("--memory", type=int, required=True, help="most bytes of address space")
     parser.add_argument("--seconds", type=int, required=True, help="most seconds of processor time")
     parser.add_argument("--output", type=int, required=True, help="most bytes written")
@@ -61,10 +61,10 @@ def _bound(options: argparse.Namespace) -> None:
 
 
 def _shown(report: Report, form: Form, call_id: str, width: int) -> str | None:
-    """What was asked for; None where there is no such call."""
+    """Render the report, or the ladder of a call; None if there is no such call."""
     if not call_id:
         return _json(report) if form is Form.JSON else render_report(report)
-    ladder, streams, findings = report.ladder(call_id), report.streams_of(call_id), report.findings_of(call_id)
+    ladder, streams, findings = report.ladder(call_id), report.streams_of(call_id), report.hints_of(call_id)
     if ladder is None:
         return None
     if form is Form.JSON:

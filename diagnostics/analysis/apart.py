@@ -15,7 +15,7 @@ NO_CALL = 3
 
 
 class Form(StrEnum):
-    """In which form an analysis is wanted. SVG is for ladders only."""
+    """The form of an analysis. SVG is for ladders only."""
 
     TEXT = "text"
     JSON = "json"
@@ -24,9 +24,9 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an analysis may use: bytes of memory, seconds of processor time and of the clock, bytes written.
+    """The bounds of an analysis: bytes of memory, seconds of processor time and of the clock, bytes written.
 
-    Twice the memory that the worst capture known takes; see `Limits`.
+    The memory is twice that of the worst capture known; see `Limits`.
     """
 
     memory: int = 1 << 30
@@ -36,7 +36,7 @@ class Bounds:
 
 
 class AnalysisRefused(Exception):
-    """The file is no capture, or has no such call."""
+    """The file is not a capture, or has no such call."""
 
 
 class AnalysisFailed(Exception):
@@ -46,10 +46,11 @@ class AnalysisFailed(Exception):
 def analyse_apart(
     file: BinaryIO, form: Form, *, call_id: str = "", width: int = 80, bounds: Bounds | None = None
 ) -> bytes:
-    """The report of an open capture file; with `call_id` the ladder of that call, as text at most `width` wide.
+    """Analyse an open capture file; with `call_id` return the ladder of that call, as text at most `width` wide.
 
     Raises:
-        AnalysisRefused, AnalysisFailed: see there. Nothing of a half-made analysis comes out.
+        AnalysisRefused: the file is not a capture, or has no such call.
+        AnalysisFailed: the process crashed, or reached a bound. No part of its output is returned.
         OSError: no process can be started.
     """
     bounds = bounds or Bounds()
@@ -62,14 +63,14 @@ def analyse_apart(
             made.seek(0)
             return made.read()
     if status == NO_CAPTURE:
-        raise AnalysisRefused("the file is no capture")
+        raise AnalysisRefused("the file is not a pcap or pcapng capture")
     if status == NO_CALL:
-        raise AnalysisRefused("the capture has no such call")
-    raise AnalysisFailed("the analysis broke off: the capture takes more than an analysis may use, or is made to harm")
+        raise AnalysisRefused("the capture has no call with this Call-ID")
+    raise AnalysisFailed("the analysis broke off: the capture exceeds the bounds of an analysis, or is malicious")
 
 
 def _status_of(arguments: list[str], file: BinaryIO, made: BinaryIO, clock_s: float) -> int | None:
-    """The exit status; None where time ran out."""
+    """The exit status; None after a timeout."""
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-P", "-m", _MODULE, *arguments],

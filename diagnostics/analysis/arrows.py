@@ -2,23 +2,23 @@
 
 from dataclasses import dataclass
 
-from linewarden.diagnostics.analysis.model import Endpoint, Transport
-from linewarden.diagnostics.analysis.sdp import Session
+from linewarden.diagnostics.analysis.model import Endpoint, SipTransport
+from linewarden.diagnostics.analysis.sdp import MediaSummary
 
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """One message in a ladder. `description` tells whether it carried SDP, `sessions` what that came down to."""
+    """One message in a ladder. `description`: it carried SDP. `sessions` summarizes that SDP."""
 
     time_ns: int
     source: Endpoint
     destination: Endpoint
     label: str
-    transport: Transport
+    transport: SipTransport
     resent: bool
     description: bool
     is_request: bool
-    sessions: tuple[Session, ...] = ()
+    sessions: tuple[MediaSummary, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Ladder:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What must stand beside the ladder wherever it is shown."""
+        """Warnings to be shown with the ladder."""
         warnings = []
         if self.dropped:
             warnings.append(f"The capture lost {self.dropped} packets: messages may be missing.")

@@ -1,4 +1,4 @@
-"""How authentication went: requests, challenges and answers to them (RFC 3261 section 22)."""
+"""The course of authentication: requests, challenges and answers to them (RFC 3261 section 22)."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _UNDECIDED = frozenset({400, 408, *range(500, 600)})
 
 
 class AuthOutcome(StrEnum):
-    """What became of the credentials."""
+    """The outcome of the credentials."""
 
     NONE_ASKED = "none_asked"
     ACCEPTED = "accepted"
@@ -42,7 +42,7 @@ class Authentication:
 
     @property
     def failed(self) -> bool:
-        """Whether someone should look at it."""
+        """Tell whether the authentication failed."""
         return self.outcome in {AuthOutcome.REFUSED, AuthOutcome.FORBIDDEN}
 
 

@@ -1,4 +1,4 @@
-"""Calls: what one Call-ID with an INVITE went through, and who ended it (RFC 3261, RFC 6076)."""
+"""Calls: the course of one Call-ID with an INVITE, and the side that ended it (RFC 3261, RFC 6076)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _CALL_METHODS = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "PRACK"})
 
 
 class CallState(StrEnum):
-    """How far a call had come when it, or the capture, ended."""
+    """The state of a call when it, or the capture, ended."""
 
     ATTEMPTED = "attempted"
     PROCEEDING = "proceeding"
@@ -107,7 +107,7 @@ class _Timeline:
             # Several hops show one re-INVITE several times.
             self.reinvites.add((message.from_tag, message.cseq))
         elif message.cseq > self.attempt and self.answer_ns is None:
-            # After a challenge or a redirection the caller tries again, and the first outcome was none.
+            # After a challenge or a redirection the caller tries again, and the first outcome does not count.
             self.attempt = message.cseq
             self.final = self.end_ns = self.ended_by = None
             self.trying = self.cancelled = False
@@ -160,7 +160,7 @@ def _refusal(status: int) -> CallState:
 
 
 def is_call(dialog: Dialog) -> bool:
-    """Whether the messages belong to a call, though its beginning may be missing."""
+    """Tell whether the messages belong to a call, though its beginning may be missing."""
     return not _CALL_METHODS.isdisjoint(dialog.methods())
 
 

@@ -1,24 +1,24 @@
-"""What must be said before a report is believed."""
+"""Warnings at the head of a report: reasons why its figures may be too low."""
 
 from collections.abc import Mapping
 
 from linewarden.diagnostics.analysis.model import Omission
-from linewarden.diagnostics.analysis.report import Capture
+from linewarden.diagnostics.analysis.report import CaptureSummary
 
-#: What is left out in every healthy capture, and so belongs to the counts at the end and not to the head.
+#: Omissions of every healthy capture, which belong to the counts at the end and not to the head.
 _ORDINARY = frozenset({Omission.FRAME_NOT_IP, Omission.OTHER_PROTOCOL, Omission.RTP_UNPROVEN, Omission.RTCP_UNREADABLE})
 
 
-def warn_of(capture: Capture, omitted: Mapping[Omission, int]) -> tuple[str, ...]:
-    """One sentence for each thing that makes the figures less than the truth, the capture's own losses first."""
+def warn_of(capture: CaptureSummary, omitted: Mapping[Omission, int]) -> tuple[str, ...]:
+    """One sentence for each reason why figures are too low, the losses of the capture itself first."""
     warnings = [
         f"The capture lost {interface.dropped} packets on {interface.name or 'an interface'}:"
-        " what follows is incomplete, and media loss may be the capture's own."
+        " the report is incomplete, and media loss may be the capture's own."
         for interface in capture.interfaces
         if interface.dropped
     ]
     warnings += [
-        f"The capture was paused on {interface.name or 'an interface'}: what is missing in between was not lost."
+        f"The capture was paused on {interface.name or 'an interface'}: packets in between were not lost."
         for interface in capture.interfaces
         if interface.pauses
     ]

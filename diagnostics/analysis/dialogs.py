@@ -52,7 +52,7 @@ def group(messages: Iterable[SipMessage], limits: Limits, omitted: Counter[Omiss
 
 
 def _mark(message: SipMessage) -> _Mark:
-    """What a retransmission shares with its original (RFC 3261 section 17), on one hop.
+    """The parts that a retransmission shares with its original (RFC 3261 section 17), on one hop.
 
     A reliable provisional response has a number of its own (RFC 3262), and a new body makes a new message.
     """

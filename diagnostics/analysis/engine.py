@@ -8,9 +8,9 @@ from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
 from linewarden.diagnostics.analysis.calls import follow_call, is_call
 from linewarden.diagnostics.analysis.caveats import warn_of
 from linewarden.diagnostics.analysis.dialogs import Dialog, group
-from linewarden.diagnostics.analysis.findings import find
 from linewarden.diagnostics.analysis.fragments import Fragments
-from linewarden.diagnostics.analysis.link import ip_offset
+from linewarden.diagnostics.analysis.hints import find_hints
+from linewarden.diagnostics.analysis.link_layer import ip_offset
 from linewarden.diagnostics.analysis.media import Announcements
 from linewarden.diagnostics.analysis.model import (
     CaptureSource,
@@ -19,11 +19,11 @@ from linewarden.diagnostics.analysis.model import (
     InterfaceCount,
     Limits,
     Omission,
-    Transport,
+    SipTransport,
 )
 from linewarden.diagnostics.analysis.network import TCP, UDP, IpPacket, read_ip, read_tcp, read_udp
 from linewarden.diagnostics.analysis.registrations import follow_probes, follow_registration, follow_subscription
-from linewarden.diagnostics.analysis.report import Capture, Report
+from linewarden.diagnostics.analysis.report import CaptureSummary, Report
 from linewarden.diagnostics.analysis.sip import SipMessage, looks_like_sip, read_message
 from linewarden.diagnostics.analysis.streams import RtpStreams
 from linewarden.diagnostics.analysis.tcp import SipStreams
@@ -79,7 +79,7 @@ class Analyser:
         for time_ns, packet in self._fragments.rest():
             self._packet(time_ns, packet)
         self._keep_all(self._tcp.rest())
-        capture = Capture(self._frames, self._cut, self._first_ns, self._last_ns, tuple(interfaces), fault)
+        capture = CaptureSummary(self._frames, self._cut, self._first_ns, self._last_ns, tuple(interfaces), fault)
         dialogs = group(self._messages, self._limits, self._omitted)
         streams = self._streams.reports(capture.has_holes)
         ladders = tuple(self._ladder(dialog, capture.dropped) for dialog in dialogs)
@@ -91,7 +91,7 @@ class Analyser:
         return Report(
             warnings=warn_of(capture, self._omitted),
             capture=capture,
-            findings=find(calls, registrations, streams, ladders),
+            findings=find_hints(calls, registrations, streams, ladders),
             calls=calls,
             registrations=registrations,
             subscriptions=tuple(filter(None, map(follow_subscription, dialogs))),
@@ -123,7 +123,7 @@ class Analyser:
             return
         datagram = Datagram(time_ns, *read)
         if looks_like_sip(datagram.data):
-            self._keep(datagram, Transport.UDP)
+            self._keep(datagram, SipTransport.UDP)
         elif datagram.original_length and not datagram.data:
             self._omitted[Omission.PAYLOAD_CUT] += 1
         else:
@@ -131,9 +131,9 @@ class Analyser:
 
     def _keep_all(self, datagrams: Sequence[Datagram]) -> None:
         for datagram in datagrams:
-            self._keep(datagram, Transport.TCP)
+            self._keep(datagram, SipTransport.TCP)
 
-    def _keep(self, datagram: Datagram, transport: Transport) -> None:
+    def _keep(self, datagram: Datagram, transport: SipTransport) -> None:
         if len(self._messages) >= self._limits.messages:
             self._omitted[Omission.SIP_OVER_LIMIT] += 1
             return
@@ -146,7 +146,7 @@ class Analyser:
         self._messages.append(self._without_media(message) if message.media else message)
 
     def _without_media(self, message: SipMessage) -> SipMessage:
-        """Descriptions are the largest part of a message; nobody asks again for more than `sessions` has of them."""
+        """Drop the descriptions of a message, its largest part: only the summaries in `sessions` are used later."""
         self._described += 1
         if self._described > self._limits.sessions:
             self._omitted[Omission.SESSION_OVER_LIMIT] += 1

@@ -12,11 +12,11 @@ from linewarden.diagnostics.packets.pcapng_file import MAGIC, PcapngReader
 class EvidenceFile:
     """The frames of one file, read once as a stream; the file stays the caller's.
 
-    A file that ends early or goes wrong in the middle gives what came before; `fault` then says what is wrong.
+    A file that ends early or is damaged in the middle yields the frames before that; `fault` then states the damage.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        """Raises SourceUnusable where the file is no capture."""
+        """Raise SourceUnusable if the file is not a capture."""
         magic = read_exactly(file, 4)
         if magic != MAGIC and not PcapReader.knows(magic):
             raise SourceUnusable("not a capture file")
@@ -32,7 +32,7 @@ class EvidenceFile:
             self._fault = str(error)
 
     def interface_counts(self) -> Sequence[InterfaceCount]:
-        """What the file says of each interface. A pcap file says nothing of losses."""
+        """The counts that the file states for each interface. A pcap file states no losses."""
         reader, counts = self._reader, self._reader.counters()
         if not isinstance(reader, PcapngReader):
             return [
@@ -45,5 +45,5 @@ class EvidenceFile:
         ]
 
     def fault(self) -> str:
-        """Why the reading ended before the end of the file, or nothing."""
+        """The reason why reading stopped before the end of the file; empty if it did not."""
         return self._fault

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
-from linewarden.diagnostics.analysis.findings import Finding
+from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clean, clip
@@ -17,7 +17,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def render_ladder(
-    ladder: Ladder, streams: Sequence[StreamReport] = (), width: int = 80, findings: Sequence[Finding] = ()
+    ladder: Ladder, streams: Sequence[StreamReport] = (), width: int = 80, findings: Sequence[Hint] = ()
 ) -> str:
     """The ladder in lines of at most `width` characters, at least 32; times in seconds after the first message.
 
@@ -27,7 +27,7 @@ def render_ladder(
     columns = participants(ladder)
     spacing = _spacing(ladder, columns, width)
     head = [*(f"! {warning}" for warning in ladder.warnings), f"Call-ID {ladder.call_id}"]
-    head += [f"* {finding.trouble}: {finding.text}" for finding in findings]
+    head += [f"* {hint.trouble}: {hint.text}" for hint in findings]
     body = _wide(ladder, columns, spacing) if spacing else _narrow(ladder, columns, width)
     below = [*_sessions(ladder, width), *_media(ladder, streams, width)]
     return "\n".join(line.rstrip() for line in [*(clip(line, width) for line in head), "", *body, *below]) + "\n"
@@ -39,12 +39,12 @@ def participants(ladder: Ladder) -> list[Endpoint]:
 
 
 def caption(arrow: Arrow) -> str:
-    """What stands on an arrow."""
+    """The text on an arrow."""
     return arrow.label + (" (SDP)" if arrow.description else "") + (" (again)" if arrow.resent else "")
 
 
 def _spacing(ladder: Ladder, columns: Sequence[Endpoint], width: int) -> int:
-    """How far columns stand apart: as labels need it or as the width allows; 0 where the columns do not fit."""
+    """The distance of columns: as labels need it or as the width allows; 0 if the columns do not fit."""
     if not columns:
         return 16
     longest = max((min(len(caption(arrow)), _MAX_LABEL) + 6 for arrow in ladder.arrows), default=0)

@@ -1,4 +1,4 @@
-"""Where media was announced: transport address -> call and codecs, from session descriptions as they pass."""
+"""Announcements of media: transport address -> call and codecs, from session descriptions as they pass."""
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from linewarden.diagnostics.analysis.sip import SipMessage
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What the owner of an address said it would receive there. `formats` are the payload types it ever asked for."""
+    """The media that the owner of an address announced to receive there. `formats`: all payload types it asked for."""
 
     at: tuple[str, int]
     call_id: str

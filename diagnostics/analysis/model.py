@@ -1,4 +1,4 @@
-"""The nouns that come in: frames, endpoints, bounds, and what is counted instead of used.
+"""The nouns of the input: frames, endpoints, bounds, and the omissions that are counted.
 
 Times are integers: nanoseconds since 1970-01-01 UTC. A length called original is what was on the wire; the bytes at
 hand may be fewer. The values made for every packet are named tuples, because a frozen dataclass takes three times as
@@ -32,7 +32,7 @@ class Endpoint(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """What one UDP datagram, or one TCP segment, carried. `data` may be shorter than `original_length`."""
+    """The content of one UDP datagram or one TCP segment. `data` may be shorter than `original_length`."""
 
     time_ns: int
     source: Endpoint
@@ -41,8 +41,8 @@ class Datagram(NamedTuple):
     original_length: int
 
 
-class Transport(StrEnum):
-    """What carried a message."""
+class SipTransport(StrEnum):
+    """The transport of a message."""
 
     UDP = "udp"
     TCP = "tcp"
@@ -50,7 +50,7 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InterfaceCount:
-    """What one interface says of itself. None: the capture does not say. `pauses` counts when it took nothing."""
+    """The counts of one interface; None if the capture does not state one. `pauses`: how often it took no packets."""
 
     name: str
     received: int | None = None
@@ -59,7 +59,7 @@ class InterfaceCount:
 
 
 class CaptureSource(Protocol):
-    """An opened capture. What the methods say is complete when the iteration has ended."""
+    """An opened capture. The counts are complete when the iteration has ended."""
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in the order of the file."""
@@ -70,12 +70,12 @@ class CaptureSource(Protocol):
         ...
 
     def fault(self) -> str:
-        """Why the capture could not be read to its end; empty where it was."""
+        """The reason why the capture could not be read to its end; empty if it was."""
         ...
 
 
 class Omission(StrEnum):
-    """What was met and not used. The value is also how a report says it."""
+    """Parts of the input that are not used. The value is the text in a report."""
 
     FRAME_NOT_IP = "frames that carry no IP"
     PACKET_UNREADABLE = "packets whose headers are cut or wrong"
@@ -100,9 +100,9 @@ class Omission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much an analysis may hold; what passes a bound is counted.
+    """The most that an analysis holds; entries over a bound are counted.
 
-    With these values an ordinary capture of 50,000 messages takes about 90 MiB, and one made to hurt 500 MiB; as JSON
+    With these values an ordinary capture of 50,000 messages takes about 90 MiB, and a malicious one 500 MiB; as JSON
     700 MiB.
     """
 

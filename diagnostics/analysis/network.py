@@ -24,7 +24,7 @@ class Fragment(NamedTuple):
 
 
 class IpPacket(NamedTuple):
-    """What an IP packet carries. `length` is what the header promises; `payload` may be shorter."""
+    """The content of an IP packet. `length` is the value of the header; `payload` may be shorter."""
 
     source: bytes
     destination: bytes

@@ -1,6 +1,6 @@
 """A SIP ladder as SVG 1.1: participants are columns, messages arrows, media streams bars between their hosts.
 
-What was found stands at the head, below an arrow the session that its message describes. Where a stream's both ends are
+Hints stand at the head. Below an arrow stands the media that its message describes. Where a stream's both ends are
 on one host, its bar begins at that host and names the ports.
 
 Written by hand and without scripts, styles or links from outside; every captured text is escaped.
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
-from linewarden.diagnostics.analysis.findings import Finding
+from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.ladder import caption, describe, participants
 from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.stream import StreamReport
@@ -36,12 +36,12 @@ _MEDIA = "#6639ba"
 _Row = Arrow | StreamReport
 
 
-def draw_ladder(ladder: Ladder, streams: Sequence[StreamReport] = (), findings: Sequence[Finding] = ()) -> str:
+def draw_ladder(ladder: Ladder, streams: Sequence[StreamReport] = (), findings: Sequence[Hint] = ()) -> str:
     """The ladder as an SVG document. Rows follow time and are evenly spaced; the seconds stand at the left."""
     heads, columns = _columns(ladder, streams)
     unordered: list[_Row] = [*ladder.arrows, *streams]
     rows = sorted(unordered, key=_begin)
-    notes = [*ladder.warnings, *(f"{finding.trouble}: {finding.text}" for finding in findings)]
+    notes = [*ladder.warnings, *(f"{hint.trouble}: {hint.text}" for hint in findings)]
     top = _TOP + _LINE * len(notes)
     width, height = _LEFT + _COLUMN * max(2, len(heads)), top + _ROW * (len(rows) + 2)
     title = f"Call-ID {ladder.call_id}"

@@ -29,7 +29,7 @@ ASSUMPTIONS = "E-model with loss and codec only: no delay, no echo, no receive b
 
 
 class Impairment(NamedTuple):
-    """Equipment impairment and robustness to loss; None where no Bpl is published."""
+    """Equipment impairment and robustness to loss; None if no Bpl is published."""
 
     ie: float
     bpl: float | None
@@ -61,7 +61,7 @@ _AAL2 = "AAL2-"
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What a stream lost, in packets; `bursts` are runs of lost packets."""
+    """The losses of a stream, in packets; `bursts` are runs of lost packets."""
 
     expected: int
     lost: int
@@ -82,7 +82,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """A score from 1 to 4.5, or the reason why there is none.
+    """A score from 1 to 4.5, or the reason why it is missing.
 
     `mos_low` and `mos_high` differ where the basis knows more than a capture shows: concealment, silence suppression.
     """
@@ -117,7 +117,7 @@ def rate(codec: str | None, loss: Loss, frame_bytes: int = 0, *, capture_lost: b
 
 
 def _outside(loss: Loss) -> str:
-    """Why the model does not cover the loss; empty where it does."""
+    """The reason why the model does not cover the loss; empty if it does."""
     if loss.expected < _MIN_PACKETS:
         return f"fewer than {_MIN_PACKETS} packets"
     if loss.percent > _MAX_LOSS_PERCENT:

@@ -1,4 +1,4 @@
-"""Registrations, subscriptions and probes: what is no call (RFC 3261 sections 10 and 11, RFC 6665)."""
+"""Registrations, subscriptions and OPTIONS probes: dialogs that are not calls (RFC 3261 and 6665)."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from linewarden.diagnostics.analysis.sip import SipMessage
 
 
 class RegistrationState(StrEnum):
-    """What the last answer, or its absence, left behind."""
+    """The state after the last answer, or without one."""
 
     REGISTERED = "registered"
     REMOVED = "removed"
@@ -57,7 +57,7 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class OptionsProbe:
     """The OPTIONS requests from one address to another, and their answers with times in ms."""
 
     source: Endpoint
@@ -165,9 +165,9 @@ class _Probing:
             if key in self.asked_ns:
                 self.waits_ms.append((message.time_ns - self.asked_ns[key]) / 1e6)
 
-    def report(self, source: Endpoint, destination: Endpoint) -> Probe:
+    def report(self, source: Endpoint, destination: Endpoint) -> OptionsProbe:
         waits = self.waits_ms
-        return Probe(
+        return OptionsProbe(
             source=source,
             destination=destination,
             requests=len(self.asked_ns),
@@ -180,7 +180,7 @@ class _Probing:
         )
 
 
-def follow_probes(messages: Iterable[SipMessage]) -> tuple[Probe, ...]:
+def follow_probes(messages: Iterable[SipMessage]) -> tuple[OptionsProbe, ...]:
     """The OPTIONS requests of a capture, by the addresses that sent and received them. Messages in order of time."""
     pairs: dict[tuple[Endpoint, Endpoint], _Probing] = {}
     for message in messages:

@@ -1,4 +1,4 @@
-"""What an analysis says, as values, and those values as JSON."""
+"""The result of an analysis as values, and these values as JSON."""
 
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -6,17 +6,17 @@ from typing import Any
 
 from linewarden.diagnostics.analysis.arrows import Ladder
 from linewarden.diagnostics.analysis.calls import Call
-from linewarden.diagnostics.analysis.findings import Finding
+from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.model import Endpoint, InterfaceCount, Omission
-from linewarden.diagnostics.analysis.registrations import Probe, Registration, Subscription
+from linewarden.diagnostics.analysis.registrations import OptionsProbe, Registration, Subscription
 from linewarden.diagnostics.analysis.stream import StreamReport
 
 
 @dataclass(frozen=True, slots=True)
-class Capture:
-    """What was read. `cut` counts frames of which less was kept than was on the wire.
+class CaptureSummary:
+    """A summary of the capture file. `cut` counts frames of which less was kept than was on the wire.
 
-    `fault` says why the capture could not be read to its end, and is empty where it was.
+    `fault` is the reason why the capture could not be read to its end; empty if it was.
     """
 
     frames: int
@@ -28,26 +28,26 @@ class Capture:
 
     @property
     def has_holes(self) -> bool:
-        """Whether packets that were there are missing, because the capture lost them or was paused."""
+        """Tell whether packets are missing because the capture lost them or was paused."""
         return self.dropped > 0 or any(interface.pauses for interface in self.interfaces)
 
     @property
     def dropped(self) -> int:
-        """Packets that the capture itself lost, on all interfaces that say so."""
+        """Packets that the capture itself lost, on all interfaces that state a count."""
         return sum(interface.dropped or 0 for interface in self.interfaces)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An analysis. `warnings` come first wherever it is shown: they say how far the rest can be trusted."""
+    """An analysis. `warnings` come first wherever it is shown, because they limit how far the rest can be trusted."""
 
     warnings: tuple[str, ...]
-    capture: Capture
-    findings: tuple[Finding, ...]
+    capture: CaptureSummary
+    findings: tuple[Hint, ...]
     calls: tuple[Call, ...]
     registrations: tuple[Registration, ...]
     subscriptions: tuple[Subscription, ...]
-    probes: tuple[Probe, ...]
+    probes: tuple[OptionsProbe, ...]
     streams: tuple[StreamReport, ...]
     ladders: tuple[Ladder, ...]
     sip_requests: tuple[tuple[str, int], ...]
@@ -59,9 +59,9 @@ class Report:
         """The ladder of a Call-ID."""
         return next((ladder for ladder in self.ladders if ladder.call_id == call_id), None)
 
-    def findings_of(self, call_id: str) -> tuple[Finding, ...]:
-        """What was found in a call."""
-        return tuple(finding for finding in self.findings if finding.call_id == call_id)
+    def hints_of(self, call_id: str) -> tuple[Hint, ...]:
+        """The hints about a call."""
+        return tuple(hint for hint in self.findings if hint.call_id == call_id)
 
     def streams_of(self, call_id: str) -> tuple[StreamReport, ...]:
         """The media streams that a call announced."""

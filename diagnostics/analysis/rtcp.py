@@ -1,4 +1,4 @@
-"""RTCP (RFC 3550 section 6): what receivers told senders.
+"""RTCP (RFC 3550 section 6): the reports of receivers to senders.
 
 Ciphertext (SRTCP, RFC 3711) must never be taken for figures. So a compound packet is read only where its lengths add up
 to the datagram to the last byte (appendix A.2), or where it was cut exactly behind its leading report, which is how
@@ -14,14 +14,14 @@ from linewarden.diagnostics.analysis.model import Datagram, Omission
 _SENDER_REPORT = 200
 _RECEIVER_REPORT = 201
 
-#: What stands before the blocks of a report, in bytes. A compound packet begins with one of these two.
+#: The head before the blocks of a report, in bytes. A compound packet begins with one of these two.
 _FIXED_LENGTHS = {_SENDER_REPORT: 28, _RECEIVER_REPORT: 8}
 _MAX_REPORTS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverView:
-    """What the receiver of a stream last reported, and how many reports it sent.
+    """The last report of the receiver of a stream, and the number of its reports.
 
     `lost` is cumulative and may be negative where packets came twice. `jitter` is in units of the codec's clock.
     `round_trip_ms` is measured from where the capture was made to the receiver and back.
@@ -35,7 +35,7 @@ class ReceiverView:
 
 
 def is_rtcp(data: bytes) -> bool:
-    """Whether this begins like an RTCP packet of a type in common use: SR to XR."""
+    """Tell whether this begins like an RTCP packet of a type in common use: SR to XR."""
     return len(data) >= 8 and data[0] >> 6 == 2 and 200 <= data[1] <= 207
 
 

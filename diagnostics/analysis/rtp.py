@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-#: How far back an earlier packet is recognised, in sequence numbers.
+#: The distance within which an earlier packet is recognised, in sequence numbers.
 WINDOW = 512
 
 #: A jump forward further than this is a new sequence once a second packet confirms it (RFC 3550 appendix A.1).
@@ -12,7 +12,7 @@ _FULL = (1 << WINDOW) - 1
 
 
 class RtpHeader(NamedTuple):
-    """What the fixed header says. `timestamp` counts in the codec's clock."""
+    """The fixed header. `timestamp` counts in the codec's clock."""
 
     payload_type: int
     marker: bool
@@ -23,7 +23,7 @@ class RtpHeader(NamedTuple):
 
 
 def read_rtp(data: bytes, original_length: int) -> RtpHeader | None:
-    """The header, or None where this is no RTP version 2 or a control packet (RFC 5761 section 4)."""
+    """The header; None if this is not RTP version 2, or is a control packet (RFC 5761 section 4)."""
     if len(data) < 12 or data[0] >> 6 != 2 or 192 <= data[1] <= 223:
         return None
     length = 12 + 4 * (data[0] & 15)
@@ -40,7 +40,7 @@ def read_rtp(data: bytes, original_length: int) -> RtpHeader | None:
 
 
 class SequenceOrder:
-    """Which sequence numbers came, through wraps, late arrivals and restarts.
+    """The sequence numbers that arrived, through wraps, late arrivals and restarts.
 
     A packet counts as lost when its number is WINDOW behind and did not come, or is missing at the end.
     """

@@ -1,4 +1,4 @@
-"""Session descriptions (RFC 8866), as far as they say where media goes and how it is coded."""
+"""Session descriptions (RFC 8866): the addresses and codecs of media."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -12,7 +12,7 @@ _MAX_MEDIA = 16
 _MAX_FORMATS = 32
 _MAX_NAME = 24
 
-#: What is kept of a description for every message: enough for a call with a picture, and small in a hostile capture.
+#: The summaries kept for every message: enough for a call with video, and small in a hostile capture.
 _MAX_SESSIONS = 2
 _MAX_NAMES = 8
 
@@ -38,13 +38,13 @@ class Media:
 
     @property
     def encrypted(self) -> bool:
-        """Whether payload and control reports are SRTP's (RFC 3711)."""
+        """Tell whether payload and control reports are SRTP (RFC 3711)."""
         return "SAVP" in self.protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """What an m= section comes down to. `codecs` are names in the order of preference, a number where none is known."""
+class MediaSummary:
+    """The summary of an m= section. `codecs` are names in the order of preference, or numbers of unknown ones."""
 
     kind: str
     address: str
@@ -54,7 +54,7 @@ class Session:
     codecs: tuple[str, ...]
 
     def __str__(self) -> str:
-        # Port 0 refuses a medium in an answer, and in an offer asks for none of it (RFC 3264 sections 5.1 and 6).
+        # Port 0 refuses a medium in an answer, and in an offer does not ask for it (RFC 3264 sections 5.1 and 6).
         where = f"at {Endpoint(self.address, self.port)}" if self.port else "port 0"
         marks = [self.direction] if self.direction != "sendrecv" else []
         marks += ["SRTP"] if self.encrypted else []
@@ -100,7 +100,7 @@ class _Section:
 
 
 def read_sdp(body: bytes) -> tuple[Media, ...]:
-    """The media sections of a description; empty where the body is none."""
+    """The media sections of a description; empty if the body is not one."""
     if not body.startswith(b"v="):
         return ()
     session, sections = "", list[_Section]()
@@ -119,20 +119,20 @@ def read_sdp(body: bytes) -> tuple[Media, ...]:
     return tuple(section.media() for section in sections)
 
 
-def shorten(media: tuple[Media, ...]) -> tuple[Session, ...]:
-    """What is kept of a description, and shown."""
+def shorten(media: tuple[Media, ...]) -> tuple[MediaSummary, ...]:
+    """The summaries of a description that are kept and shown."""
     return tuple(_session(each) for each in media[:_MAX_SESSIONS])
 
 
-def _session(media: Media) -> Session:
+def _session(media: Media) -> MediaSummary:
     named = {**STATIC, **dict(media.codecs)}
     names = tuple(dict.fromkeys(named[kind].name if kind in named else str(kind) for kind in media.formats))
     shown = (*names[:_MAX_NAMES], MORE) if len(names) > _MAX_NAMES else names
-    return Session(media.kind, media.address, media.port, media.direction, media.encrypted, shown)
+    return MediaSummary(media.kind, media.address, media.port, media.direction, media.encrypted, shown)
 
 
 def find_sdp(body: bytes, content_type: str) -> bytes:
-    """The description in a message body: all of it, or a part of a multipart body (RFC 2046); empty where none is."""
+    """The description in a message body: all of it, or a part of a multipart body (RFC 2046); empty without one."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/sdp":
         return body

@@ -1,4 +1,4 @@
-"""SIP messages (RFC 3261), read with tolerance: what is wrong in one header costs that header, not the message.
+"""SIP messages (RFC 3261), read with tolerance: an error in one header costs that header, not the message.
 
 Values are clipped, never rejected for their length; no expression here can backtrack.
 """
@@ -6,8 +6,8 @@ Values are clipped, never rejected for their length; no expression here can back
 import re
 from dataclasses import dataclass, field
 
-from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Transport
-from linewarden.diagnostics.analysis.sdp import Media, Session, find_sdp, read_sdp, shorten
+from linewarden.diagnostics.analysis.model import Datagram, Endpoint, SipTransport
+from linewarden.diagnostics.analysis.sdp import Media, MediaSummary, find_sdp, read_sdp, shorten
 
 #: A header section longer than this is not read to its end.
 MAX_HEAD = 65_536
@@ -50,7 +50,7 @@ class SipMessage:
     time_ns: int
     source: Endpoint
     destination: Endpoint
-    transport: Transport
+    transport: SipTransport
     method: str
     status: int
     reason: str
@@ -71,23 +71,23 @@ class SipMessage:
     credentials: Credentials | None = None
     described: bool = False
     media: tuple[Media, ...] = ()
-    sessions: tuple[Session, ...] = ()
+    sessions: tuple[MediaSummary, ...] = ()
     cut: bool = False
     body_mark: int = field(default=0, repr=False)
 
     @property
     def is_request(self) -> bool:
-        """Whether this asks rather than answers."""
+        """Tell whether this is a request."""
         return not self.status
 
     @property
     def label(self) -> str:
-        """What a ladder writes on the arrow."""
+        """The text on the arrow of a ladder."""
         return f"{self.status} {self.reason}".rstrip() if self.status else self.method
 
 
 def looks_like_sip(data: bytes) -> bool:
-    """Whether the first line is a start line, whatever the port."""
+    """Tell whether the first line is a start line, on any port."""
     if data.startswith(b"SIP/2.0 "):
         return True
     if not data[:1].isalpha():
@@ -97,7 +97,7 @@ def looks_like_sip(data: bytes) -> bool:
 
 
 def begins_message(data: bytes) -> bool:
-    """Whether a stream may be entered here: a start line whose method is registered with IANA.
+    """Tell whether a message may begin here in a stream: a start line whose method is registered with IANA.
 
     In a stream, what looks like an unknown method may be the end of a known one.
     """
@@ -111,13 +111,13 @@ def head_length(data: bytes | bytearray, start: int = 0) -> int | None:
 
 
 def declared_length(head: bytes) -> int:
-    """The body length that the header section declares; 0 where it declares none or nonsense."""
+    """The body length that the header section declares; 0 if it declares none or an invalid one."""
     _, headers = _read_head(head)
     value = headers.get("content-length", [""])[0]
     return int(value) if value.isascii() and value.isdigit() and len(value) < 8 else 0
 
 
-def read_message(datagram: Datagram, transport: Transport) -> SipMessage | None:
+def read_message(datagram: Datagram, transport: SipTransport) -> SipMessage | None:
     """The message, or None where start line, Call-ID or CSeq cannot be read."""
     data = datagram.data.lstrip(b"\r\n")
     length = head_length(data)

@@ -31,7 +31,7 @@ class JitterReport:
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """What one stream did. Times in ns since 1970, durations in ms, losses in packets.
+    """The measurements of one stream. Times in ns since 1970, durations in ms, losses in packets.
 
     `announced` tells whether a session description named the address; else the stream was found by its sequence.
     `call_id` is empty where no call announced it. `frame_ms` and what follows from it are None where the clock is not
@@ -239,7 +239,7 @@ class Stream:
             self._wanted |= announcement.formats
 
     def _unasked(self) -> tuple[int, ...]:
-        # Comfort noise is sent unasked by many, and harms nobody.
+        # Comfort noise is sent unasked by many devices, and does no harm.
         kinds = sorted(self._types.keys() - self._wanted) if self._wanted else []
         return tuple(kind for kind in kinds if STATIC.get(kind, _UNNAMED).name != COMFORT_NOISE)
 

@@ -93,7 +93,7 @@ class RtpStreams:
 
 
 def _follows(before: RtpHeader, header: RtpHeader) -> bool:
-    """Whether this is the next packet but for a few lost ones; RFC 4733 changes the type in mid-stream."""
+    """Tell whether this is the next packet but for a few lost ones; RFC 4733 changes the type in mid-stream."""
     step = (header.sequence - before.sequence) & 0xFFFF
     later = (header.timestamp - before.timestamp) & 0xFFFFFFFF
     return 0 < step <= 4 and later < 1 << 24

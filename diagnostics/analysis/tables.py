@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from linewarden.diagnostics.analysis.attempts import Authentication
 from linewarden.diagnostics.analysis.calls import Call
-from linewarden.diagnostics.analysis.findings import Finding
+from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.quality import Quality
-from linewarden.diagnostics.analysis.registrations import Probe, Registration, Subscription
-from linewarden.diagnostics.analysis.report import Capture, Report
+from linewarden.diagnostics.analysis.registrations import OptionsProbe, Registration, Subscription
+from linewarden.diagnostics.analysis.report import CaptureSummary, Report
 from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clip
 
@@ -19,11 +19,11 @@ _MAX_ROWS = 1_000
 
 
 def render_report(report: Report) -> str:
-    """All of a report but its ladders. Times are UTC; a dash stands for what did not happen or is not known."""
+    """Render a report without its ladders. Times are UTC; a dash is a value that is unknown or did not occur."""
     parts = [
         *(f"! {warning}" for warning in report.warnings),
         _capture(report.capture),
-        _table("Findings", _FINDING_HEAD, map(_finding, report.findings), _MAX_SENTENCE),
+        _table("Findings", _HINT_HEAD, map(_hint, report.findings), _MAX_SENTENCE),
         _table("Calls", _CALL_HEAD, map(_call, report.calls)),
         _table("Registrations", _REGISTRATION_HEAD, map(_registration, report.registrations)),
         _table("Subscriptions", _SUBSCRIPTION_HEAD, map(_subscription, report.subscriptions)),
@@ -37,7 +37,7 @@ def render_report(report: Report) -> str:
     return "\n".join(part for part in parts if part) + "\n"
 
 
-_FINDING_HEAD = ("trouble", "what the capture shows", "call-id")
+_HINT_HEAD = ("trouble", "what the capture shows", "call-id")
 _CALL_HEAD = (
     "setup",
     "caller",
@@ -63,15 +63,15 @@ _STREAM_HEAD = (
 )
 
 
-def _capture(capture: Capture) -> str:
+def _capture(capture: CaptureSummary) -> str:
     span = f"{_time(capture.first_ns)} to {_time(capture.last_ns)}" if capture.frames else "no time"
     rows = ((each.name, each.received, each.dropped) for each in capture.interfaces)
     head = f"{capture.frames} frame{'' if capture.frames == 1 else 's'}, {capture.cut} of them cut, {span}"
     return head + "\n" + _table("Interfaces", ("name", "received", "dropped"), rows)
 
 
-def _finding(finding: Finding) -> tuple[object, ...]:
-    return finding.trouble, finding.text, finding.call_id
+def _hint(hint: Hint) -> tuple[object, ...]:
+    return hint.trouble, hint.text, hint.call_id
 
 
 def _call(call: Call) -> tuple[object, ...]:
@@ -99,7 +99,7 @@ def _subscription(found: Subscription) -> tuple[object, ...]:
     )
 
 
-def _probe(probe: Probe) -> tuple[object, ...]:
+def _probe(probe: OptionsProbe) -> tuple[object, ...]:
     answers = " ".join(f"{status}x{count}" for status, count in probe.statuses)
     times = [str(one) for one in (probe.min_ms, probe.mean_ms, probe.max_ms) if one is not None]
     return (
@@ -119,7 +119,7 @@ def _stream(stream: StreamReport) -> tuple[object, ...]:
 
 
 def _auth(authentication: Authentication) -> str:
-    """The outcome, and how often what; `none_asked` and its like read as words."""
+    """The outcome with its counts; outcomes such as `none_asked` are written as words."""
     counts = {
         "refused": authentication.refused,
         "forbidden": authentication.forbidden,
@@ -139,7 +139,7 @@ def _mos(quality: Quality) -> str | None:
 
 
 def _notes(streams: Sequence[StreamReport]) -> str:
-    """Why scores are missing, and what those that are there leave out; each sentence once."""
+    """The reasons why scores are missing, and the limits of those that are there; each sentence once."""
     notes = dict.fromkeys(stream.quality.reason or stream.quality.basis for stream in streams)
     return "\n".join(clip(f"mos: {note}", 120) for note in list(notes)[:20]) + "\n" if notes else ""
 
@@ -155,7 +155,7 @@ def _time(time_ns: int | None) -> str:
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]], most: int = _MAX_CELL) -> str:
-    """The rows under their title, or nothing where there are none. `most` is the width of all cells but the last."""
+    """The rows under their title, or an empty text without rows. `most` is the width of all cells but the last."""
     cells = [[*(_cell(value, most) for value in row[:-1]), _cell(row[-1], _MAX_LAST_CELL)] for row in rows]
     if not cells:
         return ""

@@ -162,7 +162,7 @@ class SipStreams:
         return self._drop(stream) if stream.needed > head + _MAX_BODY else True
 
     def _end_early(self, stream: _Stream, segment: Segment, messages: list[Datagram]) -> None:
-        """The rest of the segment was cut: what stands in the buffer is all there will be of its message."""
+        """Handle a segment whose rest was cut: its message ends with the bytes in the buffer."""
         self._omitted[Omission.STREAM_GAP] += 1
         if begins_message(bytes(stream.buffer[:4096])):
             messages.append(_message(stream, segment, bytes(stream.buffer), len(stream.buffer) + 1))

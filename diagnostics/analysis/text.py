@@ -1,4 +1,4 @@
-"""Captured text made safe to show: one cell for each character, and nothing that a terminal obeys."""
+"""Captured text made safe to show: one cell for each character, and no control sequence."""
 
 import unicodedata
 

@@ -15,11 +15,14 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import click
+
 import linewarden.cli
 
 
 def main() -> None:
     """Run all cases."""
+    _import_all(linewarden.cli.main)
     gc.disable()
     gc.freeze()  # what is shared with the children stays shared
     for case in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
@@ -33,6 +36,12 @@ def main() -> None:
         shutil.rmtree(folder)
         sys.stdout.write(json.dumps({"code": os.waitstatus_to_exitcode(status)} | told) + "\n")
         sys.stdout.flush()
+
+
+def _import_all(command: click.Command) -> None:
+    """Import every command now, so that no child does it for itself."""
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _import_all(inner)
 
 
 def _run(case: dict[str, Any], folder: Path) -> None:

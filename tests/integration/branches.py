@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from linewarden.diagnostics.agent.connection_loop import attend
+from linewarden.diagnostics.agent import connection_loop
 from linewarden.diagnostics.agent.enrolment import Enrolment, read_enrolment
 from linewarden.server.bootstrap import Running
 from linewarden.server.tls import make_development_certificates
@@ -67,7 +67,9 @@ class Branch:
         """The worker in this process; the event ends it in order, cancelling its task ends it at once."""
         stop = asyncio.Event()
         self.welcomed.clear()
-        task = asyncio.create_task(attend(enrolment or self.enrol(), lambda _server: self.welcomed.set(), stop))
+        task = asyncio.create_task(
+            connection_loop.run(enrolment or self.enrol(), lambda _server: self.welcomed.set(), stop)
+        )
         try:
             async with asyncio.timeout(HANG_S):
                 await self.welcomed.wait()

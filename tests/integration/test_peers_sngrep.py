@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from linewarden.diagnostics.analysis import Report
+from linewarden.diagnostics.analysis.report import Report
 from tests.deadlines import HANG_S
 from tests.integration.test_peers_tshark import each_capture, made_call, masked, needs_captures, report_of
 

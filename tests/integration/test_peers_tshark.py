@@ -19,7 +19,9 @@ from typing import NamedTuple
 
 import pytest
 
-from linewarden.diagnostics.analysis import EvidenceFile, Report, analyse
+from linewarden.diagnostics.analysis.engine import analyse
+from linewarden.diagnostics.analysis.evidence import EvidenceFile
+from linewarden.diagnostics.analysis.report import Report
 from linewarden.diagnostics.packets.launch import start_worker
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile
 from linewarden.diagnostics.packets.ticket import KEY_BYTES, StartTicket

@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from linewarden.diagnostics.agent.enrolment import Enrolment
-from linewarden.diagnostics.analysis import EvidenceFile, Report, analyse
+from linewarden.diagnostics.analysis.engine import analyse
+from linewarden.diagnostics.analysis.evidence import EvidenceFile
+from linewarden.diagnostics.analysis.report import Report
 from linewarden.server.tls import certificate_builder, pem_of
 from linewarden.v1 import capture_pb2 as pb
 from tests.integration.branches import Branch, prepare

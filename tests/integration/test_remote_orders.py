@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from linewarden.audit.note import Signer
-from linewarden.diagnostics.agent.connection_loop import attend
+from linewarden.diagnostics.agent import connection_loop
 from linewarden.diagnostics.agent.enrolment import Enrolment
 from linewarden.diagnostics.agent.messages import PROTOCOL
 from linewarden.diagnostics.agent.orders import sign_capture, sign_probe
@@ -117,7 +117,7 @@ async def _answers_of(
     await server.start()
     stop = asyncio.Event()
     attending = asyncio.create_task(
-        attend(replace(enrolment, servers=(f"localhost:{port}",)), lambda _server: None, stop)
+        connection_loop.run(replace(enrolment, servers=(f"localhost:{port}",)), lambda _server: None, stop)
     )
     try:
         async with asyncio.timeout(HANG_S):
@@ -142,7 +142,7 @@ async def test_one_process_attends_for_a_folder(branch: Branch) -> None:
     enrolment = branch.enrol()
     async with branch.attending(enrolment):
         with pytest.raises(OSError, match="runs already"):
-            await attend(enrolment, lambda _server: None, asyncio.Event())
+            await connection_loop.run(enrolment, lambda _server: None, asyncio.Event())
 
 
 def _probe() -> ProbeOrder:

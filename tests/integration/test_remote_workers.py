@@ -210,7 +210,7 @@ async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site:
         "LINEWARDEN_CAPTURE_MIN_DISK_FREE": "0",
     }
     async with processes(sqlite_site, 1, **environment) as (server,):
-        port = int(server.stderr().partition("dial in on localhost:")[2].split()[0])
+        port = int(server.stderr().partition("connect to localhost:")[2].split()[0])
         enrolment = Branch(sqlite_site, acme, replace(running, worker_address=f"localhost:{port}")).enrol()
         worker = worker_process(enrolment)
         acme = Diagnosing(client_of(server.address, sqlite_site))

@@ -61,7 +61,7 @@ def attending(folder: Path) -> Iterator[None]:
     call = [sys.executable, "-m", "linewarden.cli", "worker", "run", str(folder)]
     with subprocess.Popen(call, env=_environment(), stderr=subprocess.PIPE, text=True) as worker:
         try:
-            if not any("attends to" in line for line in worker.stderr or ()):
+            if not any("is connected to" in line for line in worker.stderr or ()):
                 raise AssertionError("the worker does not attend")
             yield
         finally:

@@ -253,7 +253,7 @@ def _use_commands(service: Service) -> None:
 
 
 def _use_worker(service: Service) -> None:
-    port = service.said.partition("dial in on localhost:")[2]
+    port = service.said.partition("connect to localhost:")[2]
     _linewarden(service, "worker", "enrol", "branch", "branch", "--server", f"localhost:{port}",
                 "--config", "var/linewarden/linewarden.toml")  # fmt: skip
     with attending(service.home / "branch"):

@@ -18,12 +18,12 @@ from linewarden.audit.merkle import Frontier, leaf_hash
 from linewarden.audit.note import Checkpoint, Signer, sign_checkpoint
 from linewarden.audit.tiles import tree_files
 from linewarden.cli import main
-from linewarden.server.names import EFFECT_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.v1 import access_pb2, core_pb2
 from linewarden.v1 import audit_pb2 as pb
 from linewarden.v1.audit_pb2_grpc import AuditServiceServicer, add_AuditServiceServicer_to_server
 
 _SIGNER = Signer("linewarden.example/3f1c", bytes(range(32)))
-CAPTURE_RECORD = "3f2a" * 8
+CAPTURE = "3f2a" * 8
 ATTESTATION = "a77e" * 8
 OTHER = "0e0e" * 8
 WHEN = "2026-11-26T15:48:49.123456Z"
@@ -32,23 +32,23 @@ WHEN = "2026-11-26T15:48:49.123456Z"
 def _rows() -> list[pb.EntryRow]:
     """Two captures with what came before, and a decision about a voicemail."""
     decision = pb.EntryRow(
-        index=7, kind="decision", caller="desk", subject="//partner/ines", verb=VERB_NUMBERS["play"],
-        resource_type=TYPE_NUMBERS["voicemail"], resource_id="vm/1", owner="alice",
-        effect=EFFECT_NUMBERS["deny"], reason="no_matching_rule",
+        index=7, kind="decision", caller="desk", subject="//partner/ines", verb=core_pb2.VERB_PLAY,
+        resource_type=core_pb2.RESOURCE_TYPE_VOICEMAIL, resource_id="vm/1", owner="alice",
+        effect=access_pb2.EFFECT_DENY, reason="no_matching_rule",
     )  # fmt: skip
     start = pb.EntryRow(
-        index=6, kind="decision", subject="//partner/ines", verb=VERB_NUMBERS["capture_start"],
-        resource_type=TYPE_NUMBERS["capture"], resource_id=CAPTURE_RECORD, effect=EFFECT_NUMBERS["allow"],
+        index=6, kind="decision", subject="//partner/ines", verb=core_pb2.VERB_CAPTURE_START,
+        resource_type=core_pb2.RESOURCE_TYPE_CAPTURE, resource_id=CAPTURE, effect=access_pb2.EFFECT_ALLOW,
     )  # fmt: skip
     told = {
         1: ("notice.published", "notice=n version=1"),
         2: ("notice.published", "notice=n version=2"),
         3: ("attestation.made", f"attestation={OTHER} notice=n notice_version=1"),
         4: ("attestation.made", f"attestation={ATTESTATION} notice=n notice_version=2"),
-        5: ("capture.requested", f"session={CAPTURE_RECORD} state=armed attestation={ATTESTATION}"),
-        8: ("capture.sealed", f"session={CAPTURE_RECORD} state=sealed stop_reason=time lossy=no"),
+        5: ("capture.requested", f"session={CAPTURE} state=armed attestation={ATTESTATION}"),
+        8: ("capture.sealed", f"session={CAPTURE} state=sealed stop_reason=time lossy=no"),
         9: ("capture.requested", f"session={OTHER} attestation={OTHER}"),
-        10: ("diagnostics.refused", f"detail=sealed actions=capture_stop session={CAPTURE_RECORD}"),
+        10: ("diagnostics.refused", f"detail=sealed actions=capture_stop session={CAPTURE}"),
         11: ("diagnostics.refused", f"detail=seconds actions=capture_request session={OTHER}"),
         12: ("attestation.withdrawn", f"attestation={ATTESTATION}"),
     }
@@ -120,7 +120,7 @@ def test_a_row_fits_a_terminal(log: _Log) -> None:
     shown = click.unstyle(_query(log, "table", FORCE_COLOR="1", COLUMNS="80"))
     assert max(map(len, shown.splitlines())) <= 80
     words = ["decision", "play", "voicemail", "vm/1", "alice", "deny", "no_matching_rule", "desk", "//partner/ines"]
-    assert {*words, "capture.sealed", CAPTURE_RECORD, "sealed", "time", "2026-11-26", "15:48:49"} <= set(shown.split())
+    assert {*words, "capture.sealed", CAPTURE, "sealed", "time", "2026-11-26", "15:48:49"} <= set(shown.split())
 
 
 def test_programs_get_each_field(log: _Log) -> None:
@@ -128,7 +128,7 @@ def test_programs_get_each_field(log: _Log) -> None:
     rows = {int(row["index"]): row for row in csv.DictReader(io.StringIO(_query(log, "csv")))}
     told = [rows[7][name] for name in ("verb", "owner", "caller", "details")]
     assert told == ["play", "alice", "desk", ""]
-    assert rows[8]["details"] == f"session={CAPTURE_RECORD} state=sealed stop_reason=time lossy=no"
+    assert rows[8]["details"] == f"session={CAPTURE} state=sealed stop_reason=time lossy=no"
     assert rows[8]["time"] == WHEN
     assert "what" not in rows[8]
 
@@ -144,23 +144,23 @@ def test_no_page_is_read_that_is_not_shown(log: _Log, limit: int, reads: int, mo
 
 def test_the_history_of_a_capture_is_all_that_is_about_it(log: _Log) -> None:
     """Its entries, refusals and decisions, with attestation and notice it rests on, in order; nothing of others."""
-    rows = json.loads(_query(log, "json", "--session", CAPTURE_RECORD))
+    rows = json.loads(_query(log, "json", "--capture", CAPTURE))
     assert [row["index"] for row in rows] == [2, 4, 5, 6, 8, 10, 12]
 
 
-def test_a_history_does_not_repeat_its_session(log: _Log) -> None:
+def test_a_history_does_not_repeat_its_capture(log: _Log) -> None:
     """Whose history it is has been said: a table leaves the id out, and has room for the rest."""
-    shown = click.unstyle(_query(log, "table", "--session", CAPTURE_RECORD, FORCE_COLOR="1", COLUMNS="80"))
-    assert CAPTURE_RECORD not in shown
+    shown = click.unstyle(_query(log, "table", "--capture", CAPTURE, FORCE_COLOR="1", COLUMNS="80"))
+    assert CAPTURE not in shown
     assert ATTESTATION in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_a_history_takes_no_other_filter(log: _Log) -> None:
     """What would leave entries out of a history is refused, and that there are more than the limit is said."""
-    assert _run(log, "query", "--session", CAPTURE_RECORD, "--kind", "decision").exit_code == 2
+    assert _run(log, "query", "--capture", CAPTURE, "--kind", "decision").exit_code == 2
     assert log.reads == 0
-    done = _run(log, "query", "--session", CAPTURE_RECORD, "--limit", "2", "-o", "jsonl")
+    done = _run(log, "query", "--capture", CAPTURE, "--limit", "2", "-o", "jsonl")
     assert (len(done.stdout.splitlines()), "more than 2" in done.stderr) == (2, True)
 
 

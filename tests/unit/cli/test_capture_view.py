@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from linewarden.cli.capture_view import show_capture, write_captures
+from linewarden.cli.capture.view import show_capture, write_captures
 from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
 
@@ -91,7 +91,7 @@ def test_an_approver_sees_all_that_is_asked_for(capsys: pytest.CaptureFixture[st
         "ends when less than 512 MiB of disk are free",
         "readers ines, key …lZDI1NTE5AAAAIP0",
         "otto, key …qqqqqqqqqqqqqqqp",
-        "attestation none yet",
+        "attestation not yet made",
     ]
 
 
@@ -103,7 +103,7 @@ def test_what_became_of_a_session_is_shown(capsys: pytest.CaptureFixture[str]) -
         f"extends {'ab' * 16}",
         "approved by admin, 2026-11-26 15:48:49 UTC",
         "stopped for loss budget",
-        "packets 1,234 received, 7 lost; 0 looked at",
+        "packets 1,234 received, 7 lost; 0 examined",
         "masked by rule: sip_auth 5",
         "lossy yes: what is missing proves nothing",
         "evidence 120.6 KiB masked, SHA-256",
@@ -121,8 +121,8 @@ def test_what_became_of_a_session_is_shown(capsys: pytest.CaptureFixture[str]) -
         ({"selector": pb.CaptureSelector()}, "what all traffic of the tenant"),
         ({"selector": pb.CaptureSelector(raw_filter="udp port 5060")}, "what the filter udp port 5060"),
         ({"selector": None, "case_reference": ""}, "what cannot be read any more"),
-        ({"lacking": ["attestation"]}, "attestation none is in force"),
-        ({"lacking": ["seconds", "profile"]}, "attestation none that covers seconds, profile"),
+        ({"lacking": ["attestation"]}, "attestation missing: none is in force"),
+        ({"lacking": ["seconds", "profile"]}, "attestation missing: none covers seconds, profile"),
         ({"limits": pb.CaptureLimits(seconds=90_061, bytes=4_096)}, "limits 1 d 1 h 1 min 1 s, 4 KiB, 0 packets"),
     ],
 )

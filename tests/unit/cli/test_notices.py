@@ -119,7 +119,7 @@ def test_that_nothing_runs_is_said(server: Server) -> None:
     """People are told in words, programs get no rows, and no script takes the words for data."""
     server.running = ()
     done = server.run("active")
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "linewarden: nothing runs\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "linewarden: no capture runs\n")
     assert server.run("active", "-o", "json").stdout == "[]\n"
 
 
@@ -141,17 +141,17 @@ def test_lists_are_brought_with_their_times(server: Server, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        ("person,fact\nbob,informed\n", "there is no column at"),
-        ("fact,at\ninformed," + AT, "there is no column person"),
-        ("", "there is no column person"),
+        ("person,fact\nbob,informed\n", "the column at is missing"),
+        ("fact,at\ninformed," + AT, "the column person is missing"),
+        ("", "the column person is missing"),
         (f"person,fact,at\nbob,informed,{AT}\n,informed,{AT}\n", "line 3: person is empty"),
         ("person,fact,at\nbob,informed\n", "line 2: at is empty"),
-        (f"person,fact,at\nbob,knew,{AT}\n", "line 2: fact is none of informed, failed, reported"),
-        (f"person,fact,at\nbob,confirmed,{AT}\n", "line 2: fact is none of informed, failed, reported"),
-        ("person,fact,at\nbob,informed,yesterday\n", "line 2: at is no time as in 2026-01-02T03:04:05+01:00"),
-        ('person,fact,at\n"bob"x,informed,\n', "behind line 1: "),
-        ("person,fact,at\n", "there are no rows"),
-        (b"person,fact,at\n\xff,informed,x\n", "it is not UTF-8"),
+        (f"person,fact,at\nbob,knew,{AT}\n", "line 2: fact is unknown; write one of informed, failed, reported"),
+        (f"person,fact,at\nbob,confirmed,{AT}\n", "line 2: fact is unknown; write one of informed, failed, reported"),
+        ("person,fact,at\nbob,informed,yesterday\n", "line 2: at is not a time; write it as 2026-01-02T03:04:05+01:00"),
+        ('person,fact,at\n"bob"x,informed,\n', "after line 1: "),
+        ("person,fact,at\n", "the file has no rows"),
+        (b"person,fact,at\n\xff,informed,x\n", "the file is not UTF-8"),
     ],
 )
 def test_a_wrong_list_is_said_to_be_so(server: Server, tmp_path: Path, content: str | bytes, wrong: str) -> None:
@@ -167,7 +167,7 @@ def test_a_wrong_list_is_said_to_be_so(server: Server, tmp_path: Path, content: 
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        ("name,address\nbob,b@x.example\n", "there is no column person"),
+        ("name,address\nbob,b@x.example\n", "the column person is missing"),
         ("person,address\nbob,\n", "line 2: address is empty"),
     ],
 )
@@ -194,10 +194,10 @@ def test_a_sending_has_a_name_to_repeat_it_by(server: Server, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        (b"{\n nonsense", "line 2: it is not JSON"),
-        (b"", "line 1: it is not JSON"),
-        (b"[]", "it is not a JSON object"),
-        (b"\xff", "it is not UTF-8"),
+        (b"{\n nonsense", "line 2 is not JSON"),
+        (b"", "line 1 is not JSON"),
+        (b"[]", "the file is not a JSON object"),
+        (b"\xff", "the file is not UTF-8"),
         (b'{"audienz": "all"}', "audienz"),
         (b'{"informed_count": "many"}', "informed_count"),
     ],

@@ -4,11 +4,10 @@ from collections import Counter
 
 import pytest
 
-from linewarden.diagnostics.analysis import Limits, Omission
 from linewarden.diagnostics.analysis.attempts import AuthOutcome
 from linewarden.diagnostics.analysis.calls import Call, CallState, Side, follow_call, is_call
 from linewarden.diagnostics.analysis.dialogs import Dialog, group
-from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Transport
+from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Limits, Omission, SipTransport
 from linewarden.diagnostics.analysis.registrations import (
     Registration,
     RegistrationState,
@@ -33,7 +32,7 @@ def _message(
         f"To: <sip:b@h>{to_tag}\r\nCall-ID: {call}\r\nCSeq: {cseq}\r\n{extra}\r\n\r\n"
     ).encode()
     ends = (A, B) if way == ">" else (B, A)
-    read = read_message(Datagram(at_ms * 1_000_000, *ends, text, len(text)), Transport.UDP)
+    read = read_message(Datagram(at_ms * 1_000_000, *ends, text, len(text)), SipTransport.UDP)
     assert read is not None
     return read
 

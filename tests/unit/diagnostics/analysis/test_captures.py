@@ -10,18 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from linewarden.diagnostics.analysis import (
-    Frame,
-    InterfaceCount,
-    Report,
-    analyse,
-    as_json,
-    draw_ladder,
-    render_ladder,
-    render_report,
-)
 from linewarden.diagnostics.analysis.attempts import AuthOutcome
 from linewarden.diagnostics.analysis.calls import CallState, Side
+from linewarden.diagnostics.analysis.engine import analyse
+from linewarden.diagnostics.analysis.ladder import render_ladder
+from linewarden.diagnostics.analysis.model import Frame, InterfaceCount
+from linewarden.diagnostics.analysis.picture import draw_ladder
+from linewarden.diagnostics.analysis.report import Report, as_json
+from linewarden.diagnostics.analysis.tables import render_report
 from linewarden.diagnostics.packets.mask import Masker
 from linewarden.diagnostics.packets.model import Profile, Selector
 from tests.deadlines import HANG_S

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from linewarden.diagnostics.analysis import EvidenceFile, analyse
 from linewarden.diagnostics.analysis.caveats import warn_of
+from linewarden.diagnostics.analysis.engine import analyse
+from linewarden.diagnostics.analysis.evidence import EvidenceFile
 from linewarden.diagnostics.analysis.model import InterfaceCount
-from linewarden.diagnostics.analysis.report import Capture
+from linewarden.diagnostics.analysis.report import CaptureSummary
 from linewarden.diagnostics.packets import pcapng
 from linewarden.diagnostics.packets.errors import SourceUnusable
 from linewarden.diagnostics.packets.model import Interface
@@ -71,7 +72,7 @@ def test_analysis_needs_no_scapy():
     """The whole package, readers included, is imported without scapy or any library of the server."""
     forbidden = ("scapy", "grpc", "casbin", "sqlalchemy", "cryptography")
     code = (
-        "import sys, linewarden.diagnostics.analysis\n"
+        "import sys, linewarden.diagnostics.analysis.__main__\n"
         f"sys.exit(any(name.partition('.')[0] in {forbidden!r} for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=HANG_S, check=False).returncode == 0
@@ -86,7 +87,7 @@ def test_a_pause_is_told_and_takes_the_score_of_its_streams():
     assert list(source) == []
     counts = source.interface_counts()
     assert [(one.name, one.pauses, one.dropped) for one in counts] == [("lo", 2, 0)]
-    capture = Capture(0, 0, None, None, tuple(counts))
+    capture = CaptureSummary(0, 0, None, None, tuple(counts))
     assert capture.has_holes
     assert "paused on lo" in warn_of(capture, {})[0]
-    assert not Capture(0, 0, None, None, (InterfaceCount("lo", 9, 0),)).has_holes
+    assert not CaptureSummary(0, 0, None, None, (InterfaceCount("lo", 9, 0),)).has_holes

@@ -5,17 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from linewarden.diagnostics.analysis import (
-    Analyser,
-    Frame,
-    InterfaceCount,
-    Limits,
-    Report,
-    draw_ladder,
-    render_ladder,
-    render_report,
-)
-from linewarden.diagnostics.analysis.findings import Trouble
+from linewarden.diagnostics.analysis.engine import Analyser
+from linewarden.diagnostics.analysis.hints import Trouble
+from linewarden.diagnostics.analysis.ladder import render_ladder
+from linewarden.diagnostics.analysis.model import Frame, InterfaceCount, Limits
+from linewarden.diagnostics.analysis.picture import draw_ladder
+from linewarden.diagnostics.analysis.report import Report
+from linewarden.diagnostics.analysis.tables import render_report
 
 A, B, RELAY, OTHER = 1, 2, 3, 4
 PORTS = {A: 4_000, B: 6_000, RELAY: 8_000, OTHER: 9_000}
@@ -219,10 +215,10 @@ def test_findings_stand_in_every_form():
     sentence = "only from 10.0.0.1:4000 to 10.0.0.2:6000, 20 packets"
     text = render_report(report)
     assert text.index(sentence) < text.index("\nCalls")
-    (ladder,), found = report.ladders, report.findings_of("c")
+    (ladder,), found = report.ladders, report.hints_of("c")
     assert f"* one-way media: {sentence}" in render_ladder(ladder, report.streams_of("c"), 120, found)
     assert f"one-way media: {sentence}" in draw_ladder(ladder, report.streams_of("c"), found)
-    assert report.findings_of("other") == ()
+    assert report.hints_of("other") == ()
 
 
 def test_a_call_of_a_thousand_streams_has_few_findings():

@@ -9,22 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewarden.diagnostics.analysis import (
-    Analyser,
-    Frame,
-    Limits,
-    Omission,
-    Report,
-    as_json,
-    draw_ladder,
-    render_ladder,
-    render_report,
-)
-from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Transport
+from linewarden.diagnostics.analysis.engine import Analyser
+from linewarden.diagnostics.analysis.ladder import render_ladder
+from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Frame, Limits, Omission, SipTransport
+from linewarden.diagnostics.analysis.picture import draw_ladder
+from linewarden.diagnostics.analysis.report import Report, as_json
 from linewarden.diagnostics.analysis.rtcp import ReceiverReports
 from linewarden.diagnostics.analysis.rtp import WINDOW, SequenceOrder
 from linewarden.diagnostics.analysis.sdp import find_sdp, read_sdp, shorten
 from linewarden.diagnostics.analysis.sip import read_message
+from linewarden.diagnostics.analysis.tables import render_report
 from tests.deadlines import bounded_work
 
 A, B = Endpoint("10.0.0.1", 5_060), Endpoint("10.0.0.2", 5_060)
@@ -103,7 +97,7 @@ def _show(frames: Iterator[Frame]) -> Report:
     render_report(report)
     as_json(report)
     for ladder in report.ladders:
-        streams, findings = report.streams_of(ladder.call_id), report.findings_of(ladder.call_id)
+        streams, findings = report.streams_of(ladder.call_id), report.hints_of(ladder.call_id)
         for width in (0, 40, 80, 200):
             lines = render_ladder(ladder, streams, width, findings).splitlines()
             assert max(map(len, lines)) <= max(32, width)
@@ -143,7 +137,7 @@ def test_messages_of_any_headers_are_read(
     body = "v=0\r\n" + "".join(f"{name}={' '.join(words)}\r\n" for name, words in lines)
     plain = f"{start}\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n{fields}Content-Type: application/sdp\r\n\r\n{body}"
     data = plain.encode("utf-8", "replace")
-    read_message(_datagram(data, kept), Transport.UDP)
+    read_message(_datagram(data, kept), SipTransport.UDP)
     _show(iter([_frame(0, data), _frame(1, data[:kept])]))
 
 
@@ -229,7 +223,7 @@ def test_the_longest_datagram_is_read_at_once(text: str):
     """No header, no description costs more than bounded work, however often one thing is repeated in it."""
     data = text.encode()[:LONGEST]
     with bounded_work():
-        read_message(_datagram(data), Transport.UDP)
+        read_message(_datagram(data), SipTransport.UDP)
 
 
 def test_jumps_in_sequence_cost_no_more_than_packets():

@@ -8,17 +8,12 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linewarden.diagnostics.analysis import (
-    Analyser,
-    Frame,
-    Limits,
-    Omission,
-    Report,
-    as_json,
-    draw_ladder,
-    render_ladder,
-    render_report,
-)
+from linewarden.diagnostics.analysis.engine import Analyser
+from linewarden.diagnostics.analysis.ladder import render_ladder
+from linewarden.diagnostics.analysis.model import Frame, Limits, Omission
+from linewarden.diagnostics.analysis.picture import draw_ladder
+from linewarden.diagnostics.analysis.report import Report, as_json
+from linewarden.diagnostics.analysis.tables import render_report
 from tests.deadlines import bounded_work
 
 SMALL = Limits(messages=500, dialogs=50, messages_per_ladder=20, streams=20, candidates=20, announcements=50)

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from linewarden.diagnostics.analysis import Omission
 from linewarden.diagnostics.analysis.fragments import Fragments
-from linewarden.diagnostics.analysis.link import ip_offset
+from linewarden.diagnostics.analysis.link_layer import ip_offset
+from linewarden.diagnostics.analysis.model import Omission
 from linewarden.diagnostics.analysis.network import TCP, IpPacket, read_ip, read_tcp, read_udp
 
 A, B = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])

@@ -6,10 +6,9 @@ from collections import Counter
 
 import pytest
 
-from linewarden.diagnostics.analysis import Limits, Omission
 from linewarden.diagnostics.analysis.jitter import Jitter
 from linewarden.diagnostics.analysis.media import Announcements
-from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Transport
+from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Limits, Omission, SipTransport
 from linewarden.diagnostics.analysis.quality import Loss, opinion_score, rate
 from linewarden.diagnostics.analysis.rtp import SequenceOrder, read_rtp
 from linewarden.diagnostics.analysis.sip import read_message
@@ -48,7 +47,7 @@ def _announce(announcements: Announcements, lines: str) -> None:
     if lines:
         body = f"v=0\r\nc=IN IP4 {B.address}\r\nm=audio {B.port} {lines}\r\n".encode()
         head = b"INVITE sip:b SIP/2.0\r\nCall-ID: call\r\nCSeq: 1 INVITE\r\nContent-Type: application/sdp\r\n\r\n"
-        message = read_message(Datagram(0, A, B, head + body, len(head + body)), Transport.UDP)
+        message = read_message(Datagram(0, A, B, head + body, len(head + body)), SipTransport.UDP)
         assert message is not None
         announcements.learn(message)
 

@@ -8,21 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from linewarden.diagnostics.analysis import (
-    Analyser,
-    Frame,
-    InterfaceCount,
-    Limits,
-    Report,
-    analyse,
-    as_json,
-    draw_ladder,
-    render_ladder,
-    render_report,
-)
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
-from linewarden.diagnostics.analysis.model import Endpoint, Transport
+from linewarden.diagnostics.analysis.engine import Analyser, analyse
+from linewarden.diagnostics.analysis.ladder import render_ladder
+from linewarden.diagnostics.analysis.model import Endpoint, Frame, InterfaceCount, Limits, SipTransport
+from linewarden.diagnostics.analysis.picture import draw_ladder
+from linewarden.diagnostics.analysis.report import Report, as_json
 from linewarden.diagnostics.analysis.sdp import read_sdp, shorten
+from linewarden.diagnostics.analysis.tables import render_report
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -69,7 +62,7 @@ class _Source:
 def _ladder(*arrows: tuple[int, int, str], left_out: int = 0) -> Ladder:
     ends = [Endpoint(f"10.0.0.{at}", 5060) for at in range(10)]
     made = (
-        Arrow(at, ends[a], ends[b], text, Transport.UDP, resent=False, description=False, is_request=True)
+        Arrow(at, ends[a], ends[b], text, SipTransport.UDP, resent=False, description=False, is_request=True)
         for at, (a, b, text) in enumerate(arrows)
     )
     return Ladder("call", tuple(made), left_out)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Transport
+from linewarden.diagnostics.analysis.model import Datagram, Endpoint, SipTransport
 from linewarden.diagnostics.analysis.payload_types import Codec
 from linewarden.diagnostics.analysis.sdp import find_sdp, read_sdp
 from linewarden.diagnostics.analysis.sip import SipMessage, looks_like_sip, read_message
@@ -44,7 +44,7 @@ def _wire(text: str) -> bytes:
 
 
 def _parse(data: bytes, original: int | None = None) -> SipMessage | None:
-    return read_message(Datagram(5, A, B, data, original or len(data)), Transport.UDP)
+    return read_message(Datagram(5, A, B, data, original or len(data)), SipTransport.UDP)
 
 
 def _invite(body: str = SDP) -> bytes:

@@ -5,8 +5,7 @@ from collections import Counter
 
 import pytest
 
-from linewarden.diagnostics.analysis import Omission
-from linewarden.diagnostics.analysis.model import Endpoint
+from linewarden.diagnostics.analysis.model import Endpoint, Omission
 from linewarden.diagnostics.analysis.network import Segment
 from linewarden.diagnostics.analysis.tcp import SipStreams
 from tests.deadlines import bounded_work

@@ -1,13 +1,12 @@
-"""What `linewarden capture` does with evidence: fetch, open, verify, analyse.
+"""`linewarden capture fetch`, `open` and `verify`: sealed evidence as a file.
 
-A file of the name that was given is whole and, where it was opened, checked; or it is not there. Until then its bytes
-are in a file beside it that is nobody else's to read. Evidence passes through memory in parts: it may be a gibibyte.
+The file that a command names exists only once it is whole and, where it was opened, checked. Until then its bytes are
+in a file beside it that only its owner can read. Evidence passes through memory in parts: it may be a gibibyte.
 """
 
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -20,12 +19,11 @@ from typing import IO
 import click
 
 from linewarden.audit.secret_files import read_secret
-from linewarden.cli.capture_view import capture_argument
-from linewarden.cli.client import STREAM_S, Connection, connecting, subject_option, tenant_option
-from linewarden.cli.exit_codes import DENIED, USAGE, fail
+from linewarden.cli.capture.view import capture_argument
+from linewarden.cli.client import Connection, connecting, subject_option, tenant_option
+from linewarden.cli.exit_codes import DENIED, fail
 from linewarden.cli.output import progress
-from linewarden.cli.rpc import case_if_needed, meant_options, request_of, rpc, rpc_of
-from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Form, analyse_apart
+from linewarden.cli.rpc import case_if_needed, meant_options, request_of, rpc, stream
 from linewarden.diagnostics.evidence.sealing import Readable, SealingError, Writable, check, unseal
 from linewarden.diagnostics.packets.evidence import CHUNK, Manifest
 from linewarden.v1 import capture_pb2 as pb
@@ -35,7 +33,7 @@ _ENCRYPTED = (
     "or an age key as age-keygen writes it"
 )
 _OPENSSH = re.compile(r"-----BEGIN OPENSSH PRIVATE KEY-----(.+?)-----END", re.DOTALL)
-#: How a key begins in OpenSSH's PROTOCOL.key, and the cipher that follows in one that is not encrypted.
+#: The beginning of a key after OpenSSH's PROTOCOL.key, and the cipher that follows in one that is not encrypted.
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _NO_CIPHER = b"\0\0\0\x04none"
 
@@ -53,10 +51,10 @@ _KEY = "File with the reader's age or SSH private key, not encrypted"
 @capture_argument
 @_new_file
 def fetch(connection: Connection, tenant: str, subject: str, capture_id: str, file: Path, **case: str) -> None:
-    """Fetch the sealed evidence into FILE. Its purpose is recorded; only its readers can open it."""
-    asked = request_of("ReadEvidence", tenant, subject, capture_id=capture_id, **case)
+    """Fetch the sealed evidence into FILE. The purpose is recorded. Only the readers of the evidence can open it."""
+    request = request_of("ReadEvidence", tenant, subject, capture_id=capture_id, **case)
     with becoming(file) as target:
-        _fetch(connection, asked, target)
+        _fetch(connection, request, target)
 
 
 @click.command("open")
@@ -70,12 +68,12 @@ def fetch(connection: Connection, tenant: str, subject: str, capture_id: str, fi
 def open_evidence(
     connection: Connection, tenant: str, subject: str, capture_id: str, file: Path, identity: Path, **case: str
 ) -> None:
-    """Fetch the evidence, open it into FILE, and compare it with what is recorded. Exit code 1: it differs."""
+    """Fetch the evidence, open it into FILE, and compare it with the record. Exit code 1: it differs."""
     keys = identities(identity)
-    asked = request_of("ReadEvidence", tenant, subject, capture_id=capture_id, **case)
+    request = request_of("ReadEvidence", tenant, subject, capture_id=capture_id, **case)
     with becoming(file) as plain, tempfile.TemporaryFile(dir=file.parent) as sealed:
         recorded = rpc(connection, "GetCapture", tenant, subject, capture_id=capture_id, **case).capture.evidence
-        _fetch(connection, asked, sealed)
+        _fetch(connection, request, sealed)
         sealed.seek(0)
         _check(sealed, plain, keys, recorded)
     click.echo(f"linewarden: {file} is the evidence that was recorded", err=True)
@@ -88,13 +86,13 @@ def open_evidence(
 @case_if_needed
 @capture_argument
 @_old_file
-@click.option("--identity", type=_key_file, help=f"{_KEY}; with it the inside is compared too.")
+@click.option("--identity", type=_key_file, help=f"{_KEY}; with it the content is compared too.")
 def verify(
     connection: Connection, tenant: str, subject: str, capture_id: str, file: Path, identity: Path | None, **case: str
 ) -> None:
-    """Compare the sealed FILE with what is recorded of a capture. Exit code 1: it differs.
+    """Compare the sealed FILE with the record of a capture. Exit code 1: it differs.
 
-    Size and SHA-256 of the sealed file need no key. Only a reader can compare what is inside, with --identity.
+    Size and SHA-256 of the sealed file need no key. Only a reader can compare the content, with --identity.
     """
     keys = identities(identity) if identity else []
     recorded = rpc(connection, "GetCapture", tenant, subject, capture_id=capture_id, **case).capture.evidence
@@ -105,58 +103,17 @@ def verify(
             with Path(os.devnull).open("wb") as nowhere:
                 _check(sealed, nowhere, keys, recorded)
     compared = (
-        "the sealed file and its inside were compared" if keys else "the sealed file was compared, not its inside"
+        "the sealed file and its content were compared" if keys else "the sealed file was compared, not its content"
     )
     click.echo(f"linewarden: this is the evidence that was recorded ({compared})", err=True)
 
 
-@click.command()
-@_old_file
-@click.option(
-    "--ladder", "call_id", default="", metavar="CALL-ID", help="The ladder of this call instead of the report."
-)
-@click.option(
-    "--svg",
-    "picture",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw the ladder into this new file instead of on the terminal.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="The form of the data.",
-)
-def analyse(file: Path, call_id: str, picture: Path | None, output: str) -> None:
-    """Say what the opened FILE shows: calls, registrations, streams. Needs no server. Exit code 1: it broke off.
-
-    What it says is evidence as the file is: it names who called whom.
-    """
-    if picture and (not call_id or output == "json"):
-        raise click.UsageError("--svg draws a ladder: it needs --ladder, and excludes -o json")
-    form = Form.SVG if picture else Form(output)
-    try:
-        with file.open("rb") as opened:
-            shown = analyse_apart(opened, form, call_id=call_id, width=shutil.get_terminal_size().columns)
-    except AnalysisRefused as error:
-        fail(USAGE, str(error))
-    except AnalysisFailed as error:
-        fail(DENIED, str(error))
-    if picture is None:
-        click.echo(shown, nl=False)
-        return
-    with picture.open("xb") as target:
-        target.write(shown)
-
-
 @contextmanager
 def becoming(file: Path) -> Iterator[IO[bytes]]:
-    """A file beside `file` that takes its name when all went well, and is gone when not.
+    """Open a new file beside `file` that takes its name at the end; after an error it is deleted.
 
     Raises:
-        FileExistsError: there is a file of that name, before or after.
+        FileExistsError: a file of that name exists, at the beginning or at the end.
     """
     _check_free(file)
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as target:
@@ -176,7 +133,7 @@ def identities(file: Path) -> list[str]:
     """The private keys in a file: those of age, a line each, or one of SSH.
 
     Raises:
-        click.UsageError: they are encrypted.
+        click.UsageError: the keys are encrypted.
         SecretExposed: others can read the file.
     """
     text = read_secret(file).decode("utf-8", "replace").strip()
@@ -196,19 +153,19 @@ def _is_encrypted(text: str) -> bool:
     return of_pem or text.startswith(("age-encryption.org/", "-----BEGIN AGE ENCRYPTED FILE-----"))
 
 
-def _fetch(connection: Connection, asked: pb.ReadEvidenceRequest, target: Writable) -> None:
-    with connection.channel() as channel, progress("fetching") as bar:
-        parts = rpc_of(channel, "ReadEvidence")(asked, metadata=connection.metadata, timeout=STREAM_S)
-        task = bar.add_task("fetching")
-        for part in parts:
+def _fetch(connection: Connection, request: pb.ReadEvidenceRequest, target: Writable) -> None:
+    received = 0
+    with progress("fetching") as report:
+        for part in stream(connection, "ReadEvidence", request):
             target.write(part.content)
-            bar.update(task, total=part.total_bytes, advance=len(part.content))
+            received += len(part.content)
+            report(received, part.total_bytes)
 
 
 def _check_sealed(sealed: BufferedReader, recorded: pb.Evidence) -> None:
-    """End with what differs, if the sealed file is not the one that is recorded, or none is."""
+    """End with the difference, if the sealed file is not the one on record, or none is on record."""
     if not recorded.sealed_sha256:
-        fail(DENIED, "no evidence is recorded of this capture")
+        fail(DENIED, "no evidence of this capture is recorded")
     if os.fstat(sealed.fileno()).st_size != recorded.sealed_bytes:
         fail(DENIED, "the size of the sealed file is not the one that is recorded")
     if hashlib.file_digest(sealed, "sha256").hexdigest() != recorded.sealed_sha256:
@@ -226,4 +183,4 @@ def _check(sealed: Readable, plain: Writable, keys: list[str], recorded: pb.Evid
 
 def _check_free(file: Path) -> None:
     if file.exists() or file.is_symlink():
-        raise FileExistsError(f"there is a file {file} already")
+        raise FileExistsError(f"{file} exists already: name a new file")

@@ -1,4 +1,4 @@
-"""Where the IP packet begins in a frame, by LINKTYPE (https://www.tcpdump.org/linktypes.html)."""
+"""The beginning of the IP packet in a frame, by LINKTYPE (https://www.tcpdump.org/linktypes.html)."""
 
 _ETHERNET = 1
 _IP_ONLY = frozenset({12, 14, 101, 228, 229})

@@ -1,28 +1,26 @@
-"""`linewarden diagnostics`: what users are told, and what they read of it."""
+"""`linewarden diagnostics publish`, `notices`, `notice`, `active` and `confirm`: the texts that inform users."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-from google.protobuf.json_format import MessageToDict
 
-from linewarden.cli.capture_view import second_of, word_of
+from linewarden.cli.capture.view import phrase_of, second_of
 from linewarden.cli.client import Connection, connecting, subject_option, tenant_option
+from linewarden.cli.enum_words import choice_of, number_of
 from linewarden.cli.output import output_option, write_rows
-from linewarden.cli.rpc import fields_of, pages, rpc
-from linewarden.diagnostics.consent_model import NoticeChannel
-from linewarden.server.diagnostics.messages import CHANNELS
+from linewarden.cli.rpc import fields_of, message_row, pages, rpc
 from linewarden.v1 import capture_pb2, notice_pb2
 
 _NOTICE = ("id", "version", "audience", "published_at", "informed", "confirmed", "reported", "failed")
 _ACTIVE = ("capture_id", "coverage", "profile", "started_at", "ends_before", "notice_id", "notice_version")
-#: What a table shows of these: words instead of names of the contract, and times to the second.
+#: The columns of a table: words instead of names of the contract, and times to the second.
 _ACTIVE_TABLE = ("id", "since", "what")
 
 _COVERAGES = {notice_pb2.COVERAGE_CERTAIN: "covers you", notice_pb2.COVERAGE_POSSIBLE: "may cover you"}
 
-channel_type = click.Choice([one.value for one in NoticeChannel])
+channel_type = choice_of(notice_pb2.NoticeChannel)
 
 
 @click.command()
@@ -31,8 +29,15 @@ channel_type = click.Choice([one.value for one in NoticeChannel])
 @subject_option
 @click.argument("notice_id")
 @click.argument("files", nargs=-1, required=True, metavar="LANGUAGE=FILE…")
-@click.option("--audience", required=True, help="Who is told.")
-@click.option("--channel", "channels", multiple=True, required=True, type=channel_type, help="How; may be repeated.")
+@click.option("--audience", required=True, help="The group of users to inform.")
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    required=True,
+    type=channel_type,
+    help="A way to inform them; may be repeated.",
+)
 @output_option
 def publish(
     connection: Connection,
@@ -44,12 +49,12 @@ def publish(
     channels: tuple[str, ...],
     output: str,
 ) -> None:
-    """Publish the notice NOTICE_ID, its text in each language from a file."""
+    """Publish the notice NOTICE_ID. Its text in each language is read from a file."""
     texts = []
     for stated in files:
         language, separator, file = stated.partition("=")
         if not separator:
-            raise click.BadParameter("a text is LANGUAGE=FILE", param_hint="LANGUAGE=FILE")
+            raise click.BadParameter("a text is written LANGUAGE=FILE", param_hint="LANGUAGE=FILE")
         texts.append(notice_pb2.NoticeText(language=language, text=Path(file).read_text(encoding="utf-8")))
     answer = rpc(
         connection,
@@ -59,7 +64,7 @@ def publish(
         notice_id=notice_id,
         texts=texts,
         audience=audience,
-        channels=[number for number, word in CHANNELS.items() if word in channels],
+        channels=[number_of(notice_pb2.NoticeChannel, word) for word in channels],
     )
     write_notice(answer.notice, output)
 
@@ -70,7 +75,7 @@ def publish(
 @subject_option
 @output_option
 def notices(connection: Connection, tenant: str, subject: str, output: str) -> None:
-    """List the notices in their current versions, as any user may ask."""
+    """List the notices in their current versions. Any user may ask."""
     found = pages(connection, "ListNotices", tenant, subject)
     write_rows(
         [_row(one) for page in found for one in page.notices], _NOTICE, output, fields=fields_of(notice_pb2.Notice)
@@ -82,13 +87,13 @@ def notices(connection: Connection, tenant: str, subject: str, output: str) -> N
 @tenant_option
 @subject_option
 @click.argument("notice_id")
-@click.option("--version", type=click.IntRange(1), default=None, help="The version; otherwise the current one.")
-@click.option("--language", default="", help="The language wanted; otherwise all.")
+@click.option("--version", type=click.IntRange(1), default=None, help="The version; without one, the current version.")
+@click.option("--language", default="", help="The language of the text; without one, all.")
 @output_option
 def notice(
     connection: Connection, tenant: str, subject: str, notice_id: str, version: int | None, language: str, output: str
 ) -> None:
-    """Show what the notice NOTICE_ID says, in any version it ever had."""
+    """Show the text of the notice NOTICE_ID, in the current version or an earlier one."""
     about: dict[str, Any] = {"notice_id": notice_id, "notice_version": version or 0, "language": language}
     answer = rpc(connection, "GetNotice", tenant, subject, **about)
     if output != "table":
@@ -103,19 +108,19 @@ def notice(
 @connecting
 @tenant_option
 @subject_option
-@click.option("--extension", "extensions", multiple=True, help="An extension of one's own; may be repeated.")
-@click.option("--language", default="", help="The language wanted; otherwise all.")
+@click.option("--extension", "extensions", multiple=True, help="An extension of the person who asks; may be repeated.")
+@click.option("--language", default="", help="The language of the text; without one, all.")
 @output_option
 def active(
     connection: Connection, tenant: str, subject: str, extensions: tuple[str, ...], language: str, output: str
 ) -> None:
-    """Say which captures run now and what their notices say, as any user may ask."""
+    """Show the captures that run now, and the texts of their notices. Any user may ask."""
     answer = rpc(connection, "ListActiveNotices", tenant, subject, extensions=extensions, language=language)
     if output != "table":
         write_rows([_row(one) for one in answer.notices], _ACTIVE, output, fields=fields_of(notice_pb2.ActiveNotice))
         return
     if not answer.notices:
-        click.echo("linewarden: nothing runs", err=True)
+        click.echo("linewarden: no capture runs", err=True)
         return
     write_rows(map(_running, answer.notices), _ACTIVE_TABLE, output)
     for id, version in sorted({(one.notice_id, one.notice_version) for one in answer.notices}):
@@ -129,9 +134,9 @@ def active(
 @subject_option
 @click.argument("notice_id")
 @click.argument("version", type=click.IntRange(1))
-@click.option("--session", default="", help="The capture it is about.")
+@click.option("--capture", "--session", "capture", default="", help="The capture that the notice is about.")
 def confirm(connection: Connection, tenant: str, subject: str, notice_id: str, version: int, capture: str) -> None:
-    """Confirm having read version VERSION of the notice NOTICE_ID."""
+    """Confirm that you read version VERSION of the notice NOTICE_ID."""
     answer = rpc(
         connection, "ConfirmNotice", tenant, subject, notice_id=notice_id, notice_version=version, capture_id=capture
     )
@@ -144,14 +149,14 @@ def write_notice(one: notice_pb2.Notice, output: str) -> None:
 
 
 def _row(message: Any) -> dict[str, Any]:
-    row = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    row = message_row(message)
     if isinstance(message, notice_pb2.Notice) and not message.texts:
         del row["texts"]
     return row
 
 
 def _running(one: notice_pb2.ActiveNotice) -> dict[str, str]:
-    words = (_COVERAGES.get(one.coverage, ""), word_of(capture_pb2.CaptureProfile, one.profile, "profile"))
+    words = (_COVERAGES.get(one.coverage, ""), phrase_of(capture_pb2.CaptureProfile, one.profile))
     told = f"notice {one.notice_id}, version {one.notice_version}"
     return {
         "id": one.capture_id,

@@ -10,7 +10,7 @@ from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from linewarden.cli.exit_codes import USAGE, failing_clearly
+from linewarden.cli.exit_codes import USAGE, ReportingGroup
 
 
 @grpc.Call.register
@@ -36,7 +36,7 @@ class _Refused(grpc.RpcError):
 
 
 def _told(*details: Any) -> str:
-    @click.group(cls=failing_clearly(click.Group))
+    @click.group(cls=ReportingGroup)
     def main() -> None:
         """The command."""
 

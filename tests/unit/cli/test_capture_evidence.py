@@ -21,7 +21,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from linewarden.cli import main
-from linewarden.cli.evidence import becoming, identities
+from linewarden.cli.capture.evidence import becoming, identities
 from linewarden.diagnostics.evidence.sealing import pyrage, seal
 from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
@@ -158,9 +158,9 @@ def test_an_auditor_verifies_without_a_key(server: Server, tmp_path: Path) -> No
     assert server.run("fetch", str(sealed)).exit_code == 0
     done = server.run("verify", str(sealed))
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "the sealed file was compared, not its inside" in done.stderr
+    assert "the sealed file was compared, not its content" in done.stderr
     inside = server.run("verify", str(sealed), "--identity", str(tmp_path / "identity"))
-    assert (inside.exit_code, "the sealed file and its inside were compared" in inside.stderr) == (0, True)
+    assert (inside.exit_code, "the sealed file and its content were compared" in inside.stderr) == (0, True)
 
 
 @pytest.mark.parametrize("differs", ["size", "content", "nothing"])
@@ -176,7 +176,7 @@ def test_a_file_that_is_not_the_recorded_one_is_found_without_a_key(
     else:
         server.recorded = pb.Evidence()
     sealed.write_bytes(content)
-    word = {"size": "the size", "content": "the SHA-256", "nothing": "no evidence is recorded"}[differs]
+    word = {"size": "the size", "content": "the SHA-256", "nothing": "no evidence of this capture is recorded"}[differs]
     for key in ((), ("--identity", str(tmp_path / "identity"))):
         done = server.run("verify", str(sealed), *key)
         assert (done.exit_code, word in done.stderr) == (1, True)

@@ -1,6 +1,6 @@
-"""What someone who looks for a fault should look at first, in one sentence each.
+"""Hints: the first places to look for a fault, in one sentence each.
 
-A finding says what the capture shows, and not why: media in one direction only may be the network's doing, or that of a
+A hint states what the capture shows, and not why. Media in one direction only may come from the network, or from a
 capture at a place where the other direction does not pass.
 """
 
@@ -16,7 +16,7 @@ from linewarden.diagnostics.analysis.calls import Call, CallState, Side
 from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.payload_types import NOT_SPEECH
 from linewarden.diagnostics.analysis.registrations import Registration, RegistrationState
-from linewarden.diagnostics.analysis.sdp import MORE, Session
+from linewarden.diagnostics.analysis.sdp import MORE, MediaSummary
 from linewarden.diagnostics.analysis.stream import StreamReport
 
 #: So many packets show that media flowed, and not only that a port was tried.
@@ -32,12 +32,12 @@ _SHORT_MS = 3_000.0
 _REFUSES_MEDIA = frozenset({415, 488, 606})
 
 
-#: Findings of one kind in one call; a capture made to hurt has thousands of streams in one.
+#: Most hints of one kind in one call; a malicious capture has thousands of streams in one.
 _MOST = 10
 
 
 class Trouble(StrEnum):
-    """What kind of thing was found."""
+    """The kind of trouble that a hint names."""
 
     AUTHENTICATION = "authentication failed"
     REGISTRATION = "registration failed"
@@ -52,26 +52,26 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing found, in the call or registration of a Call-ID."""
+class Hint:
+    """One hint, about the call or registration of a Call-ID."""
 
     trouble: Trouble
     call_id: str
     text: str
 
 
-def find(
+def find_hints(
     calls: Iterable[Call],
     registrations: Iterable[Registration],
     streams: Sequence[StreamReport],
     ladders: Iterable[Ladder],
-) -> tuple[Finding, ...]:
-    """All findings, registrations first, then call by call."""
+) -> tuple[Hint, ...]:
+    """All hints, registrations first, then call by call."""
     shown = {ladder.call_id: ladder for ladder in ladders}
     media: dict[str, list[StreamReport]] = {}
     for stream in streams:
         media.setdefault(stream.call_id, []).append(stream)
-    found: list[Finding] = []
+    found: list[Hint] = []
     for registration in registrations:
         found += _of_registration(registration)
     for call in calls:
@@ -83,34 +83,32 @@ def find(
     return tuple(found)
 
 
-def _of_registration(registration: Registration) -> Iterator[Finding]:
+def _of_registration(registration: Registration) -> Iterator[Hint]:
     state, authentication = registration.state, registration.authentication
     if authentication.failed:
-        yield Finding(
-            Trouble.AUTHENTICATION, registration.call_id, f"{registration.account}: {_refusals(authentication)}"
-        )
+        yield Hint(Trouble.AUTHENTICATION, registration.call_id, f"{registration.account}: {_refusals(authentication)}")
     elif state not in {RegistrationState.REGISTERED, RegistrationState.REMOVED}:
         status = f" ({registration.final_status})" if registration.final_status else ""
         word = state.replace("_", " ")
         text = f"{registration.account}: {word}{status}, {registration.requests} requests"
-        yield Finding(Trouble.REGISTRATION, registration.call_id, text)
+        yield Hint(Trouble.REGISTRATION, registration.call_id, text)
 
 
-def _of_signalling(call: Call, ladder: Ladder) -> Iterator[Finding]:
+def _of_signalling(call: Call, ladder: Ladder) -> Iterator[Hint]:
     if call.authentication.failed:
         text = f"{call.caller}: {_refusals(call.authentication)}, {call.final_status} {call.final_reason}"
-        yield Finding(Trouble.AUTHENTICATION, call.call_id, text.rstrip())
+        yield Hint(Trouble.AUTHENTICATION, call.call_id, text.rstrip())
     if call.state is CallState.ATTEMPTED:
-        yield Finding(Trouble.NO_RESPONSE, call.call_id, f"{call.callee}: nothing came back")
+        yield Hint(Trouble.NO_RESPONSE, call.call_id, f"{call.callee}: nothing came back")
     if call.retransmissions >= _MANY_AGAIN:
         again = Counter(arrow.label for arrow in ladder.arrows if arrow.resent)
         text = ", ".join(f"{label} {count} times" for label, count in again.most_common(3)) or "the later messages"
-        yield Finding(Trouble.REPEATED, call.call_id, f"sent again: {text}")
+        yield Hint(Trouble.REPEATED, call.call_id, f"sent again: {text}")
     if call.unacknowledged:
-        yield Finding(Trouble.UNACKNOWLEDGED, call.call_id, "the answer was not acknowledged")
+        yield Hint(Trouble.UNACKNOWLEDGED, call.call_id, "the answer was not acknowledged")
     if call.state is CallState.COMPLETED and call.talk_ms is not None and call.talk_ms < _SHORT_MS:
         side = "" if call.ended_by in {None, Side.UNKNOWN} else f" by the {call.ended_by}"
-        yield Finding(Trouble.SHORT, call.call_id, f"ended{side} {call.talk_ms / 1000:.1f} s after the answer")
+        yield Hint(Trouble.SHORT, call.call_id, f"ended{side} {call.talk_ms / 1000:.1f} s after the answer")
 
 
 def _refusals(authentication: Authentication) -> str:
@@ -119,22 +117,22 @@ def _refusals(authentication: Authentication) -> str:
     return f"credentials refused {authentication.refused} times"
 
 
-def _of_codecs(call: Call, ladder: Ladder, streams: Iterable[StreamReport]) -> Iterator[Finding]:
+def _of_codecs(call: Call, ladder: Ladder, streams: Iterable[StreamReport]) -> Iterator[Hint]:
     offer, answer = _speech(ladder, request=True), _speech(ladder, request=False)
     if call.final_status in _REFUSES_MEDIA:
         offered = f"offered {offer}: " if offer else ""
-        yield Finding(Trouble.REFUSED_MEDIA, call.call_id, f"{offered}{call.final_status} {call.final_reason}".rstrip())
+        yield Hint(Trouble.REFUSED_MEDIA, call.call_id, f"{offered}{call.final_status} {call.final_reason}".rstrip())
     if offer and answer and offer.port and answer.port and not _shared(offer, answer):
         text = f"offered {' '.join(offer.codecs)}, answered {' '.join(answer.codecs)}"
-        yield Finding(Trouble.CODEC, call.call_id, text)
+        yield Hint(Trouble.CODEC, call.call_id, text)
     for stream in streams:
         if stream.unasked_types:
             kinds = " ".join(str(kind) for kind in stream.unasked_types)
             text = f"{stream.destination} is sent payload type {kinds}, for which it did not ask"
-            yield Finding(Trouble.CODEC, call.call_id, text)
+            yield Hint(Trouble.CODEC, call.call_id, text)
 
 
-def _speech(ladder: Ladder, *, request: bool) -> Session | None:
+def _speech(ladder: Ladder, *, request: bool) -> MediaSummary | None:
     """The first audio session that a request, or an answer, of the call describes."""
     for arrow in ladder.arrows:
         if arrow.is_request is request:
@@ -144,16 +142,16 @@ def _speech(ladder: Ladder, *, request: bool) -> Session | None:
     return None
 
 
-def _shared(offer: Session, answer: Session) -> bool:
-    """Whether a codec for speech is in both, or may be among those that were left out."""
+def _shared(offer: MediaSummary, answer: MediaSummary) -> bool:
+    """Tell whether both have a codec for speech, or may have one among those that were left out."""
     both = {*offer.codecs} & {*answer.codecs}
     return bool(both - NOT_SPEECH) or MORE in {*offer.codecs, *answer.codecs}
 
 
-def _of_media(call: Call, ladder: Ladder, streams: Sequence[StreamReport], *, any_media: bool) -> Iterator[Finding]:
+def _of_media(call: Call, ladder: Ladder, streams: Sequence[StreamReport], *, any_media: bool) -> Iterator[Hint]:
     sessions = [session for arrow in ladder.arrows for session in arrow.sessions]
     if any_media and not streams and any(session.port for session in sessions):
-        yield Finding(Trouble.NO_MEDIA, call.call_id, "answered, and no media are in the capture")
+        yield Hint(Trouble.NO_MEDIA, call.call_id, "answered, and no media are in the capture")
     flowing = [stream for stream in streams if stream.packets >= _MIN_PACKETS]
     wanted: dict[tuple[str, int], str] = {}
     for session in sessions:
@@ -162,7 +160,7 @@ def _of_media(call: Call, ladder: Ladder, streams: Sequence[StreamReport], *, an
     for stream in _one_way(flowing):
         if wanted.get(stream.source) != "sendonly" and wanted.get(stream.destination) != "recvonly":
             text = f"only from {stream.source} to {stream.destination}, {stream.packets} packets"
-            yield Finding(Trouble.ONE_WAY, call.call_id, text)
+            yield Hint(Trouble.ONE_WAY, call.call_id, text)
 
 
 def _one_way(streams: Sequence[StreamReport]) -> Iterator[StreamReport]:

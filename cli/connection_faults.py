@@ -1,4 +1,4 @@
-"""What a call that reached no server, or none that can be trusted, tells whoever made it."""
+"""Calls that reached no server, or none that can be trusted: the exit code, and the text for the person who called."""
 
 import re
 
@@ -9,7 +9,7 @@ from linewarden.cli.exit_codes import REFUSED, UNAVAILABLE, Failure
 
 _WHY_NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: ([a-zA-Z -]+)")
 
-#: What gRPC's text holds, the exit code, and what is said instead of it. The first that fits is taken.
+#: A part of gRPC's text, the exit code, and the text that replaces it. The first that fits is taken.
 _FAULTS: tuple[tuple[str, int, str], ...] = (
     (
         "hostname verification|peer name .* is not in peer certificate",
@@ -19,7 +19,7 @@ _FAULTS: tuple[tuple[str, int, str], ...] = (
     (
         "certificate_verify_failed",
         REFUSED,
-        "the certificate of {server} is not to be trusted ({why}): give the certificate of its authority with --ca",
+        "the certificate of {server} is not trusted ({why}): give the certificate of its authority with --ca",
     ),
     (
         "wrong_version_number|handshak|ssl_error",
@@ -41,7 +41,7 @@ _FAULTS: tuple[tuple[str, int, str], ...] = (
 
 
 def connection_fault(error: grpc.RpcError, server: str) -> Failure | None:
-    """The failure that an error is if it did not come from a Linewarden; None if it did."""
+    """The failure for an error that did not come from a Linewarden; None for one that did."""
     if not isinstance(error, grpc.Call) or rpc_status.from_call(error) is not None:
         return None
     code, text = error.code(), error.details() or ""

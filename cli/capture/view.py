@@ -1,31 +1,35 @@
-"""A capture as a row, and as a block that tells an approver what is asked for."""
+"""A capture as a row, and as a block that tells an approver what it would take."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from linewarden.cli.enum_words import word_of
 from linewarden.cli.output import write_block, write_rows
-from linewarden.cli.rpc import fields_of
-from linewarden.server.names import PURPOSES
+from linewarden.cli.rpc import fields_of, message_row
 from linewarden.v1 import capture_pb2 as pb
+from linewarden.v1 import core_pb2
 
 _COLUMNS = ("id", "state", "profile", "requested_by", "approved_by", "worker", "stop_reason", "lossy")
-#: A table has few columns, or an id would leave the others no room to be read.
+#: A table has few columns, because an id leaves little room for others.
 _TABLE = ("id", "state", "what")
-_PREFIXES = {"state": "CAPTURE_STATE_", "profile": "CAPTURE_PROFILE_", "stop_reason": "CAPTURE_STOP_REASON_"}
+_ENUMS: dict[str, Any] = {
+    "state": pb.CaptureState,
+    "profile": pb.CaptureProfile,
+    "stop_reason": pb.CaptureStopReason,
+}
 _KEPT = {
     pb.CAPTURE_PROFILE_HEADERS: "headers of link, network and transport",
     pb.CAPTURE_PROFILE_SIGNALLING: "SIP and SDP, of media the headers of RTP",
-    pb.CAPTURE_PROFILE_MEDIA: "everything, also what is said",
+    pb.CAPTURE_PROFILE_MEDIA: "everything, also speech",
 }
 _GONE = "cannot be read any more"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _MEBIBYTE = 1 << 20
 
-capture_argument = click.argument("capture_id")
+capture_argument = click.argument("capture_id", metavar="CAPTURE_ID")
 
 _Part = tuple[str, Sequence[str]]
 
@@ -44,7 +48,7 @@ def write_captures(captures: Sequence[pb.Capture], output: str) -> None:
 
 
 def show_capture(capture: pb.Capture, output: str) -> None:
-    """Write one capture with all that is known of it; for people as a block."""
+    """Write one capture with all its fields; for people as a block."""
     if output == "table":
         write_block((label, lines) for label, lines in _parts(capture) if lines)
     else:
@@ -52,36 +56,33 @@ def show_capture(capture: pb.Capture, output: str) -> None:
 
 
 def row_of(message: Any) -> dict[str, Any]:
-    """The fields of a message, with the words of a capture in lower case."""
-    row: dict[str, Any] = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return row | {
-        name: str(row[name]).removeprefix(prefix).lower() for name, prefix in _PREFIXES.items() if name in row
-    }
+    """The fields of a message, with the words of its enums in lower case."""
+    row = message_row(message)
+    words = {name: word_of(enum, getattr(message, name)) for name, enum in _ENUMS.items() if name in row}
+    return row | {name: word or "unspecified" for name, word in words.items()}
 
 
 def _for_people(capture: pb.Capture) -> dict[str, str]:
-    """The capture with, in one text, what it is, by whose doing, and how it ended; nothing of what is not so."""
-    reason = word_of(pb.CaptureStopReason, capture.stop_reason, "stop_reason")
+    """The id and state, and one text with profile, persons, worker and end; values that are not set are left out."""
+    reason = phrase_of(pb.CaptureStopReason, capture.stop_reason)
     said = (
-        word_of(pb.CaptureProfile, capture.profile, "profile"),
+        phrase_of(pb.CaptureProfile, capture.profile),
         f"for {capture.requested_by}" if capture.requested_by else "",
         f"approved by {capture.approved_by}" if capture.approved_by else "",
         f"at {capture.worker}" if capture.worker else "",
         f"stopped: {reason}" if capture.stop_reason else "",
         "lossy" if capture.lossy else "",
     )
-    state = word_of(pb.CaptureState, capture.state, "state")
+    state = phrase_of(pb.CaptureState, capture.state)
     return {"id": capture.id, "state": state, "what": ", ".join(filter(None, said))}
 
 
 def _parts(capture: pb.Capture) -> Iterator[_Part]:
     readable = capture.HasField("selector")
-    purpose = PURPOSES.get(capture.purpose, "no purpose")
-    profile = word_of(pb.CaptureProfile, capture.profile, "profile")
-    yield "session", [capture.id]
-    yield "state", [word_of(pb.CaptureState, capture.state, "state")]
+    purpose = word_of(core_pb2.Purpose, capture.purpose) or "no purpose"
+    profile = phrase_of(pb.CaptureProfile, capture.profile)
+    yield "capture", [capture.id]
+    yield "state", [phrase_of(pb.CaptureState, capture.state)]
     yield "asked for", [_by(capture.requested_by, capture.requested_at)]
     yield "purpose", [f"{purpose}, case {capture.case_reference if readable else _GONE}"]
     yield "profile", [f"{profile}: {_KEPT[capture.profile]}" if capture.profile in _KEPT else profile]
@@ -91,12 +92,12 @@ def _parts(capture: pb.Capture) -> Iterator[_Part]:
     yield "readers", [_reader(one) for one in capture.readers] if readable else [_GONE]
     yield "attestation", [capture.attestation_id or _lacking(capture.lacking)]
     yield "extends", [capture.extends_capture] if capture.extends_capture else []
-    yield from _way(capture)
+    yield from _course(capture)
     yield from _outcome(capture)
 
 
-def _way(capture: pb.Capture) -> Iterator[_Part]:
-    """What happened to it since it was asked for, and will."""
+def _course(capture: pb.Capture) -> Iterator[_Part]:
+    """The steps since the request, and the deadlines to come."""
     if capture.HasField("approved_at"):
         yield "approved", [_by(capture.approved_by, capture.approved_at)]
     if capture.HasField("started_at"):
@@ -104,7 +105,7 @@ def _way(capture: pb.Capture) -> Iterator[_Part]:
     elif capture.HasField("start_before"):
         yield "start before", [_at(capture.start_before)]
     if capture.stop_reason:
-        yield "stopped for", [word_of(pb.CaptureStopReason, capture.stop_reason, "stop_reason")]
+        yield "stopped for", [phrase_of(pb.CaptureStopReason, capture.stop_reason)]
     if capture.cause:
         yield "cause", [capture.cause]
     if capture.HasField("ended_at"):
@@ -134,7 +135,7 @@ def _place(capture: pb.Capture) -> str:
 
 
 def _reader(reader: pb.EvidenceReader) -> str:
-    """The name is only what the request says: the key is who can open it, and its end tells keys apart."""
+    """The name as the request states it, and the end of the key, which alone decides who can open the evidence."""
     key = reader.public_key.split(" ")[1 if reader.public_key.startswith("ssh-") else 0]
     return f"{reader.name}, key …{key[-16:]}"
 
@@ -167,23 +168,23 @@ def _limits(limits: pb.CaptureLimits) -> list[str]:
 
 def _lacking(fields: Sequence[str]) -> str:
     if not fields:
-        return "none yet"
-    return "none is in force" if "attestation" in fields else f"none that covers {', '.join(fields)}"
+        return "not yet made"
+    return "missing: none is in force" if "attestation" in fields else f"missing: none covers {', '.join(fields)}"
 
 
 def _counters(counters: pb.CaptureCounters) -> list[str]:
     rules = ", ".join(f"{name} {count:,}" for name, count in sorted(counters.rules.items()))
     lines = [
-        f"{counters.received:,} received, {counters.dropped:,} lost; {counters.delivered:,} looked at",
+        f"{counters.received:,} received, {counters.dropped:,} lost; {counters.delivered:,} examined",
         f"{counters.written:,} kept in {_size(counters.bytes)}; {counters.unparsed:,} not understood",
         f"{counters.not_selected:,} of other calls, {counters.over_limit:,} past a limit",
     ]
     return [*lines, f"masked by rule: {rules}"] if rules else lines
 
 
-def word_of(enum: Any, number: int, field: str) -> str:
-    """The word of a capture for a number of the contract."""
-    return str(enum.Name(number)).removeprefix(_PREFIXES[field]).lower().replace("_", " ")
+def phrase_of(enum: Any, number: int) -> str:
+    """The words for a number of an enum, with blanks between them."""
+    return word_of(enum, number).replace("_", " ")
 
 
 def _by(person: str, at: Timestamp) -> str:

@@ -1,0 +1,1 @@
+"""Read, prove, export and verify the log."""

@@ -1,0 +1,1 @@
+"""Request, approve, run and read packet captures."""

@@ -1,0 +1,50 @@
+"""`linewarden capture analyse`: calls, registrations and streams of an opened capture file, without a server."""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from linewarden.cli.exit_codes import DENIED, USAGE, fail
+from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Form, analyse_apart
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--ladder", "call_id", default="", metavar="CALL-ID", help="Show the ladder of this call instead of the report."
+)
+@click.option(
+    "--svg",
+    "picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the ladder into this new file instead of on the terminal.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The form of the data.",
+)
+def analyse(file: Path, call_id: str, picture: Path | None, output: str) -> None:
+    """Report the calls, registrations and streams in the opened FILE. Needs no server. Exit code 1: it broke off.
+
+    The report is as confidential as the file, because it names callers and callees.
+    """
+    if picture and (not call_id or output == "json"):
+        raise click.UsageError("--svg draws a ladder: it needs --ladder, and excludes -o json")
+    form = Form.SVG if picture else Form(output)
+    try:
+        with file.open("rb") as opened:
+            shown = analyse_apart(opened, form, call_id=call_id, width=shutil.get_terminal_size().columns)
+    except AnalysisRefused as error:
+        fail(USAGE, str(error))
+    except AnalysisFailed as error:
+        fail(DENIED, str(error))
+    if picture is None:
+        click.echo(shown, nl=False)
+        return
+    with picture.open("xb") as target:
+        target.write(shown)

@@ -1,0 +1,1 @@
+"""The terms, notices, attestations and probes of a tenant."""

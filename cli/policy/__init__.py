@@ -1,0 +1,1 @@
+"""Check, load and show policies."""
