@@ -16,12 +16,12 @@ from linewarden.diagnostics.capture_model import Capture, CaptureRight, CaptureS
 from linewarden.diagnostics.captures.endings import EndingService
 from linewarden.diagnostics.captures.ports import Order, Outcome, RunningWorker, WorkerLauncher
 from linewarden.diagnostics.captures.preconditions import Preconditions
+from linewarden.diagnostics.captures.recorder import ServiceRecorder
 from linewarden.diagnostics.codec import canonical
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.packets.model import StopReason
 from linewarden.diagnostics.ports import Requester, Rights
 from linewarden.diagnostics.private_values import PrivateValues
-from linewarden.diagnostics.recorder import ServiceRecorder
 from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import CAPTURING, LIVE
 from linewarden.diagnostics.store.records import Lease

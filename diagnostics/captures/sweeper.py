@@ -13,9 +13,9 @@ from linewarden.diagnostics.capture_model import Capture, CaptureState
 from linewarden.diagnostics.captures.endings import EndingService
 from linewarden.diagnostics.captures.ports import WorkerLauncher
 from linewarden.diagnostics.captures.prerequisites import PrerequisiteService
+from linewarden.diagnostics.captures.recorder import ServiceRecorder
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.packets.model import StopReason
-from linewarden.diagnostics.recorder import ServiceRecorder
 from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import LIVE, WAITING
 

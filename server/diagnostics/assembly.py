@@ -20,6 +20,7 @@ from linewarden.authz.policies import Policies
 from linewarden.diagnostics.agent.local_workers import LocalWorkers
 from linewarden.diagnostics.agent.orders import order_signer
 from linewarden.diagnostics.captures.ports import LEASE_S
+from linewarden.diagnostics.captures.recorder import ServiceRecorder
 from linewarden.diagnostics.captures.requests import Maxima
 from linewarden.diagnostics.captures.runs import CaptureService
 from linewarden.diagnostics.captures.supervisor import Supervisor
@@ -32,7 +33,6 @@ from linewarden.diagnostics.consent.terms import TermsService
 from linewarden.diagnostics.packets.model import CaptureLimits
 from linewarden.diagnostics.private_values import PrivateValues
 from linewarden.diagnostics.probes.service import ProbeService
-from linewarden.diagnostics.recorder import ServiceRecorder
 from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.store.records import RecordStore
 from linewarden.diagnostics.store.usage import UsageStore

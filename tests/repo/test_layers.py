@@ -57,6 +57,18 @@ def test_a_forbidden_import_is_found(contract: str, module: str, wrong: str, tmp
     assert "0 kept, 1 broken" in done.stdout
 
 
+def test_what_lies_flat_in_diagnostics_is_shared_by_its_rooms() -> None:
+    """A file at the root of diagnostics is used by two rooms or more; what one room uses lies in that room."""
+    root = ROOT / "diagnostics"
+    users: dict[str, set[str]] = {path.stem: set() for path in root.glob("*.py") if path.stem != "__init__"}
+    for path in root.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for name in users:
+            if re.search(rf"linewarden\.diagnostics(\.{name}\b| import .*\b{name}\b)", text) and path.parent != root:
+                users[name].add(path.relative_to(root).parts[0])
+    assert {name: rooms for name, rooms in users.items() if len(rooms) < 2} == {}
+
+
 def test_no_module_has_a_name_that_says_nothing() -> None:
     """A module is named by what it holds."""
     named = {path.stem for path in files() if path.suffix == ".py"} | {path.parent.name for path in files()}

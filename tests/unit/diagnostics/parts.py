@@ -19,6 +19,7 @@ from linewarden.audit.writer import Writer
 from linewarden.diagnostics.capture_model import Capture, CaptureRight, Evidence, PacketSelector, Reader, Tally
 from linewarden.diagnostics.captures.failures import CaptureFailure
 from linewarden.diagnostics.captures.ports import Order, Outcome
+from linewarden.diagnostics.captures.recorder import ServiceRecorder
 from linewarden.diagnostics.captures.requests import CaptureRequest, Maxima
 from linewarden.diagnostics.captures.runs import CaptureService
 from linewarden.diagnostics.captures.supervisor import Supervisor
@@ -44,7 +45,6 @@ from linewarden.diagnostics.places import Place
 from linewarden.diagnostics.ports import Requester
 from linewarden.diagnostics.private_values import PrivateValues
 from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
-from linewarden.diagnostics.recorder import ServiceRecorder
 from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.store import schema
 from linewarden.diagnostics.store.records import RecordStore
