@@ -137,6 +137,13 @@ def test_every_path_named_is_there(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_named_is_there(page: Path) -> None:
+    """A test that a page names as `tests/FILE.py::NAME` is in that file."""
+    named = re.findall(r"`(tests/[\w/.-]+)::(\w+)`", page.read_text(encoding="utf-8"))
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")] == []
+
+
 def test_every_block_that_can_be_copied_is_run_or_says_why_not() -> None:
     """Each block of shell or Python has a name that a test runs it by, or the reason why no test can."""
     unmarked = [f"{one.page}: {one.text}" for one in blocks() if one.language in {"sh", "python"} and not one.mark]
