@@ -13,6 +13,7 @@ from linewarden.audit.model import Guard
 from linewarden.authz import service
 from linewarden.authz.conditions import KINDS, parse_conditions
 from linewarden.authz.inputs import Elapsed
+from linewarden.authz.lockout import can_change_policy, compiled
 from linewarden.authz.model import (
     VERBS_OF,
     Consent,
@@ -34,6 +35,8 @@ from linewarden.authz.service import Access, Call
 from linewarden.authz.statements import parse_document, parse_statement
 from linewarden.v1 import access_pb2, core_pb2
 
+_NOW_US = 1_790_000_000_000_000  # 2026-09-21T14:13:20Z, a Monday, near the instants of the examples
+_HOUR_US = 3_600_000_000
 _DECISIONS = Path(__file__).parents[2] / "testdata/authz/decisions.toml"
 
 #: Verbs that the template gives to no role: the telephone system records and transcribes by itself, and the operator
@@ -129,6 +132,18 @@ def test_every_kind_of_condition_states_its_input_and_marks(kind: str, value: st
 def test_every_kind_of_condition_has_examples() -> None:
     """Each kind of condition has examples, because other tests take their conditions from these."""
     assert all(one.examples for one in KINDS.values())
+
+
+@pytest.mark.parametrize("text", [kind + value for kind, one in KINDS.items() for value in one.examples])
+@pytest.mark.parametrize("effect", list(Effect))
+def test_a_lockout_considers_every_kind_of_condition(effect: Effect, text: str) -> None:
+    """It is a lockout exactly if decisions of the next days, an hour apart, all deny the change of the policy."""
+    lines = ["allow ann change_policy policy any", f"{effect} ann change_policy policy any if {text}"]
+    snapshot = compiled(map(parse_statement, lines[1:] if effect is Effect.ALLOW else lines))
+    asked = Resource(ResourceType.POLICY, "acme")
+    instants = (_NOW_US + hour * _HOUR_US for hour in range(8 * 24))
+    allowed = any(snapshot.decide("ann", Verb.CHANGE_POLICY, asked, Context(now)).allowed for now in instants)
+    assert can_change_policy(snapshot, "acme", _NOW_US) is allowed
 
 
 def test_an_item_has_scopes_of_every_kind() -> None:
