@@ -93,22 +93,18 @@ class AuditServicer:
             return await share.run(LONG_TIMEOUT_S, self._checkpoint, admitted.log, request.old_size)
 
     async def export_log(
-        self, admitted: AdmittedRequest, _request: pb.ExportLogRequest
+        self, admitted: AdmittedRequest, _request: pb.ExportLogRequest, resources: ExitStack
     ) -> AsyncIterator[pb.ExportLogResponse]:
         """Stream the log as files, the checkpoint last."""
-        with ExitStack() as stack:
-            share = stack.enter_context(shares().admitted(admitted.log))
-            await self._authorize(admitted, Verb.EXPORT_ACCESS_LOG, AUDIT_EXPORTED, {})
-            signed = await share.run(LONG_TIMEOUT_S, self._checkpoints.sign, admitted.log)
-            return self._export(admitted.log, signed, share, stack.pop_all())
+        share = resources.enter_context(shares().admitted(admitted.log))
+        await self._authorize(admitted, Verb.EXPORT_ACCESS_LOG, AUDIT_EXPORTED, {})
+        signed = await share.run(LONG_TIMEOUT_S, self._checkpoints.sign, admitted.log)
+        return self._export(admitted.log, signed, share)
 
-    async def _export(
-        self, log: int, signed: Signed, share: Share, held: ExitStack
-    ) -> AsyncIterator[pb.ExportLogResponse]:
-        with held:
-            files = self._files(log, signed)
-            while (file := await share.run(LONG_TIMEOUT_S, next, files, None)) is not None:
-                yield file
+    async def _export(self, log: int, signed: Signed, share: Share) -> AsyncIterator[pb.ExportLogResponse]:
+        files = self._files(log, signed)
+        while (file := await share.run(LONG_TIMEOUT_S, next, files, None)) is not None:
+            yield file
 
     async def _read(self, admitted: AdmittedRequest, extra: dict[str, Any]) -> tuple[Decision, str]:
         return await self._authorize(admitted, Verb.READ_ACCESS_LOG, AUDIT_READ, extra)

@@ -6,7 +6,8 @@ without its method does not start, and none can go round the admission.
 
     rpc                       method of the servicer
     unary                     async def check(admitted, request) -> response
-    server streaming          async def export_log(admitted, request) -> iterator of responses, made within admission
+    server streaming          async def export_log(admitted, request, resources) -> iterator of responses, made within
+                              admission; `resources` is closed when the stream ends, however it does
     client streaming          async def upload_capture(admitted, first, rest) -> response
     bidirectional             async def check_stream(admitted, request) -> response, for each message by itself, and
                               def check_stream_refusal(error) -> response
@@ -17,6 +18,7 @@ A method `check_batch_weight(request)`, where there is one, says how many places
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, aclosing
 from typing import Any, TypeAlias
 
 import grpc
@@ -146,13 +148,16 @@ class _Rpc:
         async def behaviour(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
             identity = IDENTITY.get()
             try:
-                with self._admission.stream(identity):
-                    arrival = _Message(request, request.header, self._validate)
+                with self._admission.stream(identity), ExitStack() as resources:
                     answers = await self._admission.serve(
-                        identity, arrival, self._method, lambda admitted: self._handle(admitted, request)
+                        identity,
+                        _Message(request, request.header, self._validate),
+                        self._method,
+                        lambda admitted: self._handle(admitted, request, resources),
                     )
-                    async for answer in answers:
-                        yield answer
+                    async with aclosing(answers):
+                        async for answer in answers:
+                            yield answer
             except Exception as error:  # noqa: BLE001 - see unary
                 await abort(context, error)
 

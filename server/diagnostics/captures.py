@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,14 +169,14 @@ class CaptureServicer(DiagnosticsServicer):
         return pb.ListCapturesResponse(captures=messages, next_page_token=token)
 
     async def watch_capture(
-        self, admitted: AdmittedRequest, request: pb.WatchCaptureRequest
+        self, admitted: AdmittedRequest, request: pb.WatchCaptureRequest, _resources: ExitStack
     ) -> AsyncIterator[pb.WatchCaptureResponse]:
         """Stream counters until the capture ends."""
         await self._recorder.read(admitted, capture_access(request.capture_id, Verb.VIEW_METADATA))
         return self._looks(admitted, request.capture_id)
 
     async def read_evidence(
-        self, admitted: AdmittedRequest, request: pb.ReadEvidenceRequest
+        self, admitted: AdmittedRequest, request: pb.ReadEvidenceRequest, _resources: ExitStack
     ) -> AsyncIterator[pb.ReadEvidenceResponse]:
         """Stream the sealed file. That it is handed out is durable before its first byte leaves."""
         id = request.capture_id

@@ -63,9 +63,9 @@ def test_what_lies_flat_in_diagnostics_is_shared_by_its_rooms() -> None:
     users: dict[str, set[str]] = {path.stem: set() for path in root.glob("*.py") if path.stem != "__init__"}
     for path in root.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        for name in users:
+        for name, rooms in users.items():
             if re.search(rf"linewarden\.diagnostics(\.{name}\b| import .*\b{name}\b)", text) and path.parent != root:
-                users[name].add(path.relative_to(root).parts[0])
+                rooms.add(path.relative_to(root).parts[0])
     assert {name: rooms for name, rooms in users.items() if len(rooms) < 2} == {}
 
 
