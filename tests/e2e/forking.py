@@ -9,6 +9,7 @@ import contextlib
 import gc
 import json
 import os
+import pkgutil
 import runpy
 import selectors
 import shutil
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,10 @@ def main(command: str) -> None:
     """Serve calls until stdin ends."""
     (entry,) = entry_points(group="console_scripts", name=Path(command).name)
     entry.load()
+    commands = import_module(entry.module)
+    for module in pkgutil.walk_packages(commands.__path__, f"{entry.module}."):  # each is imported when it is run, else
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
     gc.freeze()  # what is shared with the children stays shared
     calls = os.fdopen(os.dup(0), "rb", buffering=0)
     while line := calls.readline():
