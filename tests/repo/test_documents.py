@@ -137,6 +137,13 @@ def test_every_path_named_is_there(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_named_is_there(page: Path) -> None:
+    """A test that a page names as `tests/FILE.py::NAME` is in that file."""
+    named = re.findall(r"`(tests/[\w/.-]+)::(\w+)`", page.read_text(encoding="utf-8"))
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")] == []
+
+
 def test_every_block_that_can_be_copied_is_run_or_says_why_not() -> None:
     """Each block of shell or Python has a name that a test runs it by, or the reason why no test can."""
     unmarked = [f"{one.page}: {one.text}" for one in blocks() if one.language in {"sh", "python"} and not one.mark]
@@ -180,10 +187,14 @@ def test_the_events_of_the_operating_guide_are_written() -> None:
 
 
 def test_the_map_of_the_readme_is_that_of_the_folders() -> None:
-    """Every folder of the map exists, and no folder is missing on it."""
+    """The map has every folder, and every room of diagnostics, and no other."""
     block = next(one.text for one in blocks() if one.page == "README.md" and one.text.startswith("protos/"))
-    folders = {path.relative_to(ROOT).parts[0] for path in files() if len(path.relative_to(ROOT).parts) > 1}
-    assert set(re.findall(r"\b([a-z]+)/  ", block)) == {name for name in folders if not name.startswith(".")}
+    folders = [path.relative_to(ROOT).parts[:-1] for path in files()]
+    assert sorted(re.findall(r"^([a-z]+)/  ", block, re.MULTILINE)) == sorted(
+        {one[0] for one in folders if one and not one[0].startswith(".")}
+    )
+    rooms = {one[1] for one in folders if one[:1] == ("diagnostics",) and len(one) > 1}
+    assert sorted(re.findall(r"^  ([a-z]+)/  ", block, re.MULTILINE)) == sorted(rooms)
 
 
 def test_the_changelog_speaks_of_this_version() -> None:
@@ -196,9 +207,9 @@ def test_the_changelog_speaks_of_this_version() -> None:
 def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
     """The numbers in the table of limits are those that requests are checked with."""
     subject, resource = core_pb2.Subject.DESCRIPTOR, core_pb2.Resource.DESCRIPTOR
-    check, batch = access_pb2.CheckRequest.DESCRIPTOR, access_pb2.CheckBatchRequest.DESCRIPTOR
+    batch = access_pb2.CheckBatchRequest.DESCRIPTOR
     query, page = audit_pb2.QueryEntriesRequest.DESCRIPTOR, policy_pb2.GetPolicyRequest.DESCRIPTOR
-    names = (_rules(check, "tenant"), _rules(subject, "id"), _rules(resource, "id"))
+    names = (_rules(core_pb2.RequestHeader.DESCRIPTOR, "tenant"), _rules(subject, "id"), _rules(resource, "id"))
     parties, labels = _rules(resource, "parties").repeated.max_items, _rules(resource, "labels").map.max_pairs
     change = _rules(policy_pb2.ChangePolicyRequest.DESCRIPTOR, "add").repeated.max_items
     rows = {

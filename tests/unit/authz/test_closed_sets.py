@@ -1,7 +1,9 @@
 """The closed sets of the policy language cover each other, so that a new member is forgotten nowhere."""
 
+import tomllib
 from enum import StrEnum
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from linewarden.audit.model import Guard
 from linewarden.authz import service
 from linewarden.authz.conditions import KINDS, parse_conditions
 from linewarden.authz.inputs import Elapsed
+from linewarden.authz.lockout import can_change_policy, compiled
 from linewarden.authz.model import (
     VERBS_OF,
     Consent,
@@ -32,9 +35,16 @@ from linewarden.authz.service import Access, Call
 from linewarden.authz.statements import parse_document, parse_statement
 from linewarden.v1 import access_pb2, core_pb2
 
+_NOW_US = 1_790_000_000_000_000  # 2026-09-21T14:13:20Z, a Monday, near the instants of the examples
+_HOUR_US = 3_600_000_000
+_DECISIONS = Path(__file__).parents[2] / "testdata/authz/decisions.toml"
+
 #: Verbs that the template gives to no role: the telephone system records and transcribes by itself, and the operator
 #: must ask for media and for raw filters.
 _WITHHELD = {Verb.RECORD_START, Verb.RECORD_STOP, Verb.TRANSCRIBE, Verb.CAPTURE_MEDIA, Verb.CAPTURE_RAW_FILTER}
+
+#: Types that the template gives to no role: who may read an address book differs from customer to customer.
+_WITHHELD_TYPES = {ResourceType.CONTACT}
 
 _RESOURCE = Resource(ResourceType.RECORDING, "r-1", "owen", "sales", 7, {"k": "v"})
 _CONTEXT = Context(9, Purpose.LEGAL, "T-1", "lab", Consent.GIVEN)
@@ -88,6 +98,21 @@ def test_the_template_gives_every_verb_to_a_role_or_withholds_it() -> None:
     assert not given & _WITHHELD
 
 
+def test_the_template_allows_a_use_of_every_resource_type_or_withholds_it() -> None:
+    """The template has a rule that allows a use of each resource type, except for the types withheld on purpose."""
+    used = {kind for rule in _allowed() for kind, _ in rule.reach.pairs}
+    assert used | _WITHHELD_TYPES == set(ResourceType)
+    assert not used & _WITHHELD_TYPES
+
+
+def test_the_cases_of_decisions_use_every_condition() -> None:
+    """Each kind of condition stands in a policy of decisions.toml, with cases that are decided under it."""
+    policies = tomllib.loads(_DECISIONS.read_text(encoding="utf-8"))["policy"]
+    rules = [parse_statement(line) for policy in policies if policy["case"] for line in policy["policy"]]
+    used = {one.kind for rule in rules if isinstance(rule, Rule) for one in rule.conditions}
+    assert used == set(KINDS)
+
+
 def test_the_template_uses_every_obligation() -> None:
     """Each obligation comes with a permission of the template."""
     assert {one for rule in _allowed() for one in rule.obligations} == set(Obligation)
@@ -107,6 +132,18 @@ def test_every_kind_of_condition_states_its_input_and_marks(kind: str, value: st
 def test_every_kind_of_condition_has_examples() -> None:
     """Each kind of condition has examples, because other tests take their conditions from these."""
     assert all(one.examples for one in KINDS.values())
+
+
+@pytest.mark.parametrize("text", [kind + value for kind, one in KINDS.items() for value in one.examples])
+@pytest.mark.parametrize("effect", list(Effect))
+def test_a_lockout_considers_every_kind_of_condition(effect: Effect, text: str) -> None:
+    """It is a lockout exactly if decisions of the next days, an hour apart, all deny the change of the policy."""
+    lines = ["allow ann change_policy policy any", f"{effect} ann change_policy policy any if {text}"]
+    snapshot = compiled(map(parse_statement, lines[1:] if effect is Effect.ALLOW else lines))
+    asked = Resource(ResourceType.POLICY, "acme")
+    instants = (_NOW_US + hour * _HOUR_US for hour in range(8 * 24))
+    allowed = any(snapshot.decide("ann", Verb.CHANGE_POLICY, asked, Context(now)).allowed for now in instants)
+    assert can_change_policy(snapshot, "acme", _NOW_US) is allowed
 
 
 def test_an_item_has_scopes_of_every_kind() -> None:

@@ -12,6 +12,7 @@ from linewarden.authz.model import (
     Consent,
     Context,
     Decision,
+    Effect,
     Obligation,
     Purpose,
     Resource,
@@ -73,6 +74,15 @@ def test_every_role_has_its_cases() -> None:
     """The cases speak of every role of the template, and of no other."""
     named = {one.who for one in _STATEMENTS if isinstance(one, Rule)}
     assert named == {f"role:{role}" for role in _ROLES}
+
+
+def test_the_cases_use_every_verb_and_resource_type_of_the_template() -> None:
+    """Each verb and each resource type that the template allows to a role is in a case that is allowed."""
+    rules = [one for one in _STATEMENTS if isinstance(one, Rule) and one.effect is Effect.ALLOW]
+    pairs = {pair for rule in rules for pair in rule.reach.pairs}
+    asked = [line.split()[:2] for lines in _ROLES.values() for line in lines["may"]]
+    assert {verb for _, verb in pairs} == {verb for verb, _ in asked}
+    assert {kind for kind, _ in pairs} == {kind for _, kind in asked}
 
 
 @pytest.mark.parametrize("others", [("user",), ("supervisor_sales", "quality"), tuple(_ROLES)], ids=len)
