@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     )
     places_file: Path | None = Field(
         default=None,
-        description="Where each tenant may capture, TOML; see `server/diagnostics/places.py`. Empty: nowhere.",
+        description="Where each tenant may capture, TOML; see `server/diagnostics/places_file.py`. Empty: nowhere.",
     )
     evidence_dir: Path = Field(
         default=Path("evidence"), description="Sealed captures; only their readers can open them."
