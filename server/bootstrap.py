@@ -40,16 +40,16 @@ from linewarden.server.connections import (
 )
 from linewarden.server.diagnostics.assembly import DiagnosticsRuntime, open_diagnostics
 from linewarden.server.early_authentication import EarlyAuthentication
-from linewarden.server.keyless import Health, Reflection
-from linewarden.server.large import LargeRequests
+from linewarden.server.large_requests import LargeRequests
+from linewarden.server.log_monitor import LogMonitor
 from linewarden.server.operator_actions import create_system_log
 from linewarden.server.policy import PolicyServicer
+from linewarden.server.public_services import Health, Reflection
 from linewarden.server.rpc import Rpcs
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
 from linewarden.server.tls import server_credentials
-from linewarden.server.watch import Watch
 from linewarden.server.workers.listener import open_worker_listener
 from linewarden.v1 import (
     access_pb2,
@@ -120,7 +120,7 @@ class Running:
     _callers: Callers
     _diagnostics: DiagnosticsRuntime
     _sweeping: "asyncio.Task[None]"
-    _watching: "asyncio.Task[None]"
+    _monitoring: "asyncio.Task[None]"
     _clock: Clock
     _admission: Admission
     _worker_server: grpc.aio.Server | None
@@ -138,7 +138,7 @@ class Running:
         await self._health.enter_graceful_shutdown()
         self._chores.cancel()
         self._sweeping.cancel()
-        self._watching.cancel()
+        self._monitoring.cancel()
         await self._admission.close(min(grace_s, CLOSING_S), grace_s)
         await close_connections(_ports(self.addresses))
         await self._server.stop(None)
@@ -166,8 +166,11 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "linewarden"))
     storage = await asyncio.to_thread(open_storage, settings)
     await asyncio.to_thread(create_system_log, storage.log, clock())
-    # Before the first record is made: it takes the time on from the latest of all logs.
-    await Watch(storage.continuity, _no_health).look()
+    capacity = capacity_of(settings)
+    health = Health(capacity.health, capacity.refusals)
+    monitor = LogMonitor(storage.continuity, lambda serving: _set_health(health, serving=serving))
+    # Before the first record is made, because it continues from the latest time of all logs.
+    await monitor.look()
     clock = clock_of(storage, clock)
     writer = Writer(
         storage.log,
@@ -180,13 +183,11 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     with suppress(RolledBack):  # it is said, and every answer is refused, until the operator acts
         await writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STARTED, clock(), {}),)))
         await callers.refresh()
-    capacity = capacity_of(settings)
     connections = bound_connections(settings.max_connections)
     server = grpc.aio.server(
         interceptors=(EarlyAuthentication(callers, capacity), LargeRequests(settings.max_message_bytes)),
         options=channel_options(settings, connections),
     )
-    health = Health(capacity.health, capacity.refusals)
     policies = Policies(storage.policies, _log_excess)
     admission, diagnostics = _add_services(server, settings, storage, policies, writer, callers, capacity, clock)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -202,9 +203,8 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     if settings.capture_listen:
         worker_server, worker_address = await open_worker_listener(settings, diagnostics.remote_workers)
     _calm_collector()
-    watch = Watch(storage.continuity, lambda serving: _set_health(health, serving=serving))
-    await watch.look()
-    watching = asyncio.create_task(watch.run())
+    await monitor.look()
+    monitoring = asyncio.create_task(monitor.run())
     chores = asyncio.create_task(_chores(callers, writer, capacity, connections, _ports(addresses)))
     sweeping = asyncio.create_task(diagnostics.sweep())
     return Running(
@@ -218,7 +218,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         callers,
         diagnostics,
         sweeping,
-        watching,
+        monitoring,
         clock,
         admission,
         worker_server,
@@ -229,10 +229,6 @@ async def _set_health(health: Health, *, serving: bool) -> None:
     status = health_pb2.HealthCheckResponse
     for name in ("", *_NAMES):
         await health.set(name, status.SERVING if serving else status.NOT_SERVING)
-
-
-async def _no_health(_serving: bool) -> None:
-    """Health is told once the server listens."""
 
 
 def clock_of(storage: Storage, wall_us: Callable[[], int]) -> Clock:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from linewarden.server.fair_queue import FairQueue
-from linewarden.server.keyless import KeylessStreams
-from linewarden.server.pace import Pace
+from linewarden.server.keyless_streams import KeylessStreams
+from linewarden.server.pacing import Pacer
 from linewarden.server.settings import Settings
 from linewarden.server.streams import Streams
 
@@ -30,8 +30,8 @@ class Capacity:
     streams: Streams
     health: KeylessStreams = field(default_factory=KeylessStreams)
     reflection: KeylessStreams = field(default_factory=KeylessStreams)
-    refusals: Pace = field(default_factory=Pace)
-    keyless: Pace = field(default_factory=Pace)
+    refusals: Pacer = field(default_factory=Pacer)
+    keyless: Pacer = field(default_factory=Pacer)
 
     def of(self, service: str) -> FairQueue:
         """The places of a service."""

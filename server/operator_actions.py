@@ -27,7 +27,7 @@ from linewarden.server.store.keys import insertion, revocation
 #: Who did it, in the records of what is done without a server.
 OPERATOR = "operator"
 
-#: Bytes of the reason that is recorded with a change of policy.
+#: Bytes of a reason. It is recorded unencrypted: names of persons do not belong in it.
 MAX_REASON_BYTES = 512
 
 _POLICY_TIMEOUT_S = 300.0
@@ -46,6 +46,16 @@ _CALLER = re.compile(r"[^\s\x00-\x1f](.{0,126}[^\s])?")
 def create_system_log(log: LogStore, now_us: int) -> None:
     """Create the system log if there is none."""
     log.create("", _origin_id(), now_us)
+
+
+def check_reason(reason: str) -> None:
+    """Make sure that the reason of an operator's act can stand in an entry.
+
+    Raises:
+        ValueError: it is empty, too long, or has characters that cannot be printed.
+    """
+    if not reason.strip() or len(reason.encode()) > MAX_REASON_BYTES or not reason.isprintable():
+        raise ValueError(f"the reason must be one line of 1 to {MAX_REASON_BYTES} bytes")
 
 
 def check_tenant_name(tenant: str) -> None:
@@ -189,8 +199,7 @@ async def change_policy(
         ValueError: the reason is empty or too long.
         LogUnavailable: the database failed.
     """
-    if not reason.strip() or len(reason.encode()) > MAX_REASON_BYTES or not reason.isprintable():
-        raise ValueError(f"the reason is a line of at most {MAX_REASON_BYTES} bytes, and not empty")
+    check_reason(reason)
     check_tenants(storage.log, (request.tenant,))
     log = storage.log.head_of(request.tenant).log
     policies = Policies(storage.policies)

@@ -26,9 +26,6 @@ from linewarden.server.store import keys
 #: More revisions than any policy makes between two backups: those of the lost part are not known.
 REVISION_STEP = 1_000_000
 
-#: Characters of a reason. It stands in the log in clear: names do not belong there.
-MAX_REASON = 500
-
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
@@ -112,16 +109,6 @@ def correct_clock(storage: Storage, reason: str, now_us: int) -> list[str]:
         storage.continuity.admit(head.log)
         storage.log.amend(head.log, amendment, lambda _connection, _before, _after: None)
     return [head.tenant for head in ahead]
-
-
-def check_reason(reason: str) -> None:
-    """Refuse a reason that cannot stand in an entry.
-
-    Raises:
-        ValueError: it is empty, too long, or has characters that cannot be printed.
-    """
-    if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
-        raise ValueError(f"a reason is one line of 1 to {MAX_REASON} characters")
 
 
 def _by(reason: str) -> dict[str, object]:

@@ -15,7 +15,7 @@ from types import FrameType
 from linewarden.diagnostics.packets.checking import check
 from linewarden.diagnostics.packets.confine import confine
 from linewarden.diagnostics.packets.control import Orders, PipeSink, Status
-from linewarden.diagnostics.packets.errors import CaptureError, EvidenceLost, TicketRefused
+from linewarden.diagnostics.packets.errors import CaptureError, EvidenceLost, FailureCode, TicketRefused
 from linewarden.diagnostics.packets.evidence import EvidenceWriter
 from linewarden.diagnostics.packets.filters import CHECK_FILTER, filter_text
 from linewarden.diagnostics.packets.input_stream import InputStream
@@ -42,14 +42,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         ticket = open_ticket(orders.ticket(_TICKET_PATIENCE_SECONDS), _key(options.key_fd), time.time_ns())
         worker = _worker(ticket, options, orders, status, ending)
-    except (CaptureError, OSError) as error:
-        detail = str(error) if isinstance(error, CaptureError) else "a pipe is not open"
-        status.state(WorkerState.REFUSED, detail)
+    except CaptureError as error:
+        status.state(WorkerState.REFUSED, str(error), error.code)
+        return 2
+    except OSError:
+        status.state(WorkerState.REFUSED, "a pipe is not open", FailureCode.PIPE)
         return 2
     try:
         worker.run()
     except EvidenceLost as error:
-        status.state(WorkerState.FAILED, str(error))
+        status.state(WorkerState.FAILED, str(error), error.code)
         return 1
     return 0
 

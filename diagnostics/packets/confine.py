@@ -9,7 +9,7 @@ import os
 import resource
 import struct
 
-from linewarden.diagnostics.packets.errors import SourceUnusable
+from linewarden.diagnostics.packets.errors import FailureCode, SourceUnusable
 
 _NOBODY = 65_534
 _PR_SET_DUMPABLE = 4
@@ -38,7 +38,7 @@ def confine() -> None:
         for kind, most in _LIMITS.items():
             resource.setrlimit(kind, (most, most))
     except (OSError, ValueError):
-        raise SourceUnusable("the worker cannot give up its rights") from None
+        raise SourceUnusable("the worker cannot give up its rights", FailureCode.CONFINED) from None
     _prctl(libc, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     _drop_capabilities(libc)
     _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
@@ -48,10 +48,10 @@ def confine() -> None:
 def _prctl(libc: ctypes.CDLL, option: int, value: int) -> None:
     zero = ctypes.c_ulong(0)
     if libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero):
-        raise SourceUnusable("the worker cannot give up its rights")
+        raise SourceUnusable("the worker cannot give up its rights", FailureCode.CONFINED)
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     if libc.capset(header, bytes(24)):
-        raise SourceUnusable("the worker cannot give up its capabilities")
+        raise SourceUnusable("the worker cannot give up its capabilities", FailureCode.CONFINED)

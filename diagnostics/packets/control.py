@@ -103,9 +103,9 @@ class Status:
         """Writes to `fd`, which stays the caller's."""
         self._fd = fd
 
-    def state(self, state: WorkerState, detail: str = "") -> None:
-        """Where the worker is."""
-        self._send({"type": "state", "state": state, "detail": detail}, patience=1.0)
+    def state(self, state: WorkerState, detail: str = "", code: str = "") -> None:
+        """Send the state of the worker. `code` is a FailureCode when the worker refused its order or failed."""
+        self._send({"type": "state", "state": state, "detail": detail, "code": code}, patience=1.0)
 
     def counters(self, counters: Counters) -> None:
         """What happened to the packets up to now."""

@@ -8,7 +8,7 @@ import ctypes
 from typing import Any
 
 from linewarden.diagnostics.packets.dissect import LINKTYPE_ETHERNET
-from linewarden.diagnostics.packets.errors import FilterRefused
+from linewarden.diagnostics.packets.errors import FailureCode, FilterRefused
 from linewarden.diagnostics.packets.filters import with_vlan
 
 _SNAPLEN = 262_144
@@ -25,7 +25,8 @@ def load() -> Any:
     try:
         from scapy.libs import winpcapy  # noqa: PLC0415 - a capture file without a filter needs no libpcap
     except (ImportError, OSError):
-        raise FilterRefused("filters need scapy and libpcap: install linewarden[capture] and libpcap0.8") from None
+        text = "filters need scapy and libpcap: install linewarden[capture] and libpcap0.8"
+        raise FilterRefused(text, FailureCode.LIBPCAP) from None
     return winpcapy
 
 

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from linewarden.diagnostics.packets.errors import SourceUnusable
+from linewarden.diagnostics.packets.errors import FailureCode, SourceUnusable
 
 BLOCK_BYTES = 1 << 20
 BLOCKS = 64
@@ -95,7 +95,8 @@ class PacketRing:
         """An error on the socket would be reported again and again, without any wait."""
         if any(what & select.POLLERR for _, what in events):
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            raise SourceUnusable(f"the interface can no longer be captured from: {os.strerror(code)}")
+            text = f"the interface can no longer be captured from: {os.strerror(code)}"
+            raise SourceUnusable(text, FailureCode.INTERFACE)
 
     def _packets(self, at: int, count: int) -> Iterator[RingPacket]:
         memory = self._map

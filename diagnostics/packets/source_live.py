@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 
 from linewarden.diagnostics.packets.dissect import LINKTYPE_ETHERNET, LINKTYPE_RAW, LINKTYPE_SLL2
-from linewarden.diagnostics.packets.errors import SourceUnusable
+from linewarden.diagnostics.packets.errors import FailureCode, SourceUnusable
 from linewarden.diagnostics.packets.libpcap import compile_filter, compile_on_ethernet
 from linewarden.diagnostics.packets.model import Frame, Interface, SourceCounters
 from linewarden.diagnostics.packets.ring import PACKET_OUTGOING, PacketRing, RingPacket
@@ -41,7 +41,8 @@ class LiveSource:
             self._open(name, filter_text)
         except OSError as error:
             self._socket.close()
-            raise SourceUnusable(f"the interface cannot be captured from: {error.strerror}") from None
+            text = f"the interface cannot be captured from: {error.strerror}"
+            raise SourceUnusable(text, FailureCode.INTERFACE) from None
         except BaseException:
             self._socket.close()
             raise
@@ -141,7 +142,7 @@ def _packet_socket(kind: int = socket.SOCK_RAW) -> socket.socket:
     try:
         return socket.socket(socket.AF_PACKET, kind, 0)
     except PermissionError:
-        raise SourceUnusable("a live capture needs root or CAP_NET_RAW") from None
+        raise SourceUnusable("a live capture needs root or CAP_NET_RAW", FailureCode.RIGHTS) from None
 
 
 def _hardware(probe: socket.socket, name: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from linewarden.diagnostics.packets.control import Orders, Status
-from linewarden.diagnostics.packets.errors import CaptureError, EvidenceLost
+from linewarden.diagnostics.packets.errors import CaptureError, EvidenceLost, FailureCode
 from linewarden.diagnostics.packets.evidence import EvidenceWriter, Manifest
 from linewarden.diagnostics.packets.mask import Masker
 from linewarden.diagnostics.packets.model import Counters, Frame, StopReason, WorkerState
@@ -55,6 +55,7 @@ class Worker:
         self._delivered = self._written = self._not_selected = 0
         self._reason: StopReason | None = None
         self._detail = ""
+        self._code = ""
 
     def run(self) -> StopReason:
         """Captures until there is a reason to stop, and closes the evidence. Raises EvidenceLost."""
@@ -72,9 +73,9 @@ class Worker:
         except EvidenceLost:
             raise
         except CaptureError as error:
-            self._reason, self._detail = self._reason or StopReason.ERROR, str(error)
+            self._reason, self._detail, self._code = self._reason or StopReason.ERROR, str(error), error.code
         except Exception as error:  # noqa: BLE001 - the evidence must be closed whatever is wrong
-            self._reason, self._detail = StopReason.ERROR, type(error).__name__
+            self._reason, self._detail, self._code = StopReason.ERROR, type(error).__name__, FailureCode.FAULT
 
     def _capture(self) -> None:
         started = ticked = self._world.monotonic()
@@ -192,10 +193,18 @@ class Worker:
         comment = f"stop reason: {reason}; not selected: {counters.not_selected}; over limit: {counters.over_limit}"
         manifest = self._writer.finish(self._source.counters(), comment, self._world.now_ns())
         self._source.close()
-        self._world.status.report(_report(reason, self._detail, counters, manifest), self._limits.lease_seconds)
+        report = _report(reason, (self._detail, self._code), counters, manifest)
+        self._world.status.report(report, self._limits.lease_seconds)
         self._world.status.state(WorkerState.DONE, reason)
         return reason
 
 
-def _report(reason: StopReason, detail: str, counters: Counters, manifest: Manifest) -> dict[str, Any]:
-    return {"stop_reason": reason, "detail": detail, "counters": asdict(counters), "manifest": asdict(manifest)}
+def _report(reason: StopReason, fault: tuple[str, str], counters: Counters, manifest: Manifest) -> dict[str, Any]:
+    detail, code = fault
+    return {
+        "stop_reason": reason,
+        "detail": detail,
+        "code": code,
+        "counters": asdict(counters),
+        "manifest": asdict(manifest),
+    }

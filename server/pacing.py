@@ -1,4 +1,4 @@
-"""Pace: refusals pass one at a time, so that a flood of them leaves the event loop to answers.
+"""Pacer: refusals pass one at a time, so that a flood of them leaves the event loop to answers.
 
 A refusal costs the loop about as much as an answer, because both cost what gRPC costs. A caller that is refused and
 asks again at once would take the loop for itself. Here its refusal waits, and meanwhile its connection has one place
@@ -12,7 +12,7 @@ from collections import deque
 MAX_WAITING = 8_192
 
 
-class Pace:
+class Pacer:
     """Lets one waiter pass in each turn of the event loop."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:

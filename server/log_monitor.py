@@ -1,6 +1,6 @@
-"""Looking after the logs while the server runs: what is wrong with one is said, and health tells it.
+"""Monitoring of the logs while the server runs: faults go into the text log, and health reports them.
 
-A log that was rolled back is refused where answers are recorded; here it is only noticed early, and said on stderr.
+Answers of a rolled-back log are refused where they are recorded. The monitor only finds the fault early.
 """
 
 import asyncio
@@ -15,14 +15,15 @@ from linewarden.audit.errors import LogUnavailable, RolledBack
 from linewarden.audit.model import SYSTEM_LOG
 from linewarden.server.log import RECOVERY_ADVICE
 
-#: The same fault of a log is said again after so long, seconds.
+#: The same fault of a log is reported again after this time, seconds.
 SAY_AGAIN_S = 60.0
 
 
-class Watch:
-    """Looks at all logs every LOOK_S seconds.
+class LogMonitor:
+    """Checks all logs every LOOK_S seconds.
 
-    `on_health` hears whether any log can be served: none can without the system log, whose keys name the callers.
+    `on_health` is called with False when no log can be served. That is so without the system log, because it has the
+    API keys.
     """
 
     def __init__(self, continuity: Continuity, on_health: Callable[[bool], Awaitable[None]]) -> None:
@@ -32,13 +33,13 @@ class Watch:
         self._serving: bool | None = None
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check again and again, until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
-        """Look once."""
+        """Check all logs once."""
         try:
             wrong = await asyncio.wait_for(asyncio.to_thread(self._continuity.look), READ_TIMEOUT_S * 10)
         except (LogUnavailable, TimeoutError) as fault:
