@@ -59,7 +59,7 @@ class AccessServicer:
 
     @staticmethod
     def check_batch_weight(request: pb.CheckBatchRequest) -> int:
-        """The places that a batch takes."""
+        """Return the places that a batch takes."""
         return 1 + len(request.items) // ITEMS_OF_A_PLACE
 
     async def check_stream(self, admitted: AdmittedRequest, request: pb.CheckRequest) -> pb.CheckStreamResponse:
@@ -68,11 +68,11 @@ class AccessServicer:
 
     @staticmethod
     def check_stream_refusal(error: Exception) -> pb.CheckStreamResponse:
-        """The answer to a request of a stream that was refused. The stream goes on."""
+        """Return the answer to a request of a stream that was refused. The stream goes on."""
         return pb.CheckStreamResponse(refusal=refusal(error))
 
     def _expiry(self, admitted: AdmittedRequest, decisions: Sequence[Decision]) -> Timestamp:
-        """The end of an answer: never later than that of the key, role or rule that it rests on."""
+        """Return the end of an answer: never later than that of the key, role or rule that it rests on."""
         expires_us = admitted.now_us + self._ttl_us
         key_expires_us = admitted.key.expires_us
         if key_expires_us is not None and key_expires_us < expires_us:
@@ -84,7 +84,7 @@ class AccessServicer:
 
 
 async def _accesses(tenant: str, items: Sequence[pb.CheckItem]) -> list[Access]:
-    """The accesses of a batch. Others have their turn after each ITEMS_OF_A_PLACE of them."""
+    """Return the accesses of a batch. Others have their turn after each ITEMS_OF_A_PLACE of them."""
     accesses: list[Access] = []
     for number, item in enumerate(items, 1):
         accesses.append(_access(tenant, item.verb, item.resource))
@@ -106,7 +106,7 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
 
 
 def _message(finding: Explanation) -> pb.Decision:
-    """A finding in the contract's terms, without the id of a decision."""
+    """Return a finding in the contract's terms, without the id of a decision."""
     message = pb.Decision(effect=EFFECT_NUMBERS[finding.effect], reason=REASON_NUMBERS[finding.reason])
     for match in finding.matched:
         message.matched_rules.add(rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.role_path)

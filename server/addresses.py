@@ -74,7 +74,7 @@ def _bind_fault(family: int, address: tuple[object, ...]) -> OSError | None:
 
 
 def holder_of(port: int) -> str:
-    """The process that listens on a port, as `NAME (process 123)`; empty if that is not known."""
+    """Return the process that listens on a port, as `NAME (process 123)`; empty if that is not known."""
     sockets = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _listening(name, port)}
     if not sockets:
         return ""
@@ -87,7 +87,7 @@ def holder_of(port: int) -> str:
 
 
 def _listening(table: str, port: int) -> list[str]:
-    """The inodes of sockets that listen on a port."""
+    """Return the inodes of sockets that listen on a port."""
     suffix = f":{struct.pack('>H', port).hex().upper()}"
     found = []
     with suppress(OSError):

@@ -53,10 +53,10 @@ class Arrival(Protocol):
     request_id: str
 
     def violations(self) -> tuple[Violation, ...]:
-        """The rules of the contract that the request breaks."""
+        """Return the rules of the contract that the request breaks."""
 
     def requester(self, now_us: int) -> tuple[str, Context]:
-        """The person on whose behalf it is made, by the name that the policy knows, and the circumstances.
+        """Return the person on whose behalf it is made, by the name that the policy knows, and the circumstances.
 
         It is asked only for a request that breaks no rule.
 
@@ -80,11 +80,11 @@ class AdmittedRequest(NamedTuple):
 
     @property
     def now_us(self) -> int:
-        """When it was let in, microseconds since 1970 UTC."""
+        """Return when it was let in, microseconds since 1970 UTC."""
         return self.call.context.now_us
 
     def at(self, now_us: int) -> "AdmittedRequest":
-        """The same request at a later time, for what is recorded of it then."""
+        """Return the same request at a later time, for what is recorded of it then."""
         return self._replace(call=self.call._replace(context=self.call.context._replace(now_us=now_us)))
 
 
@@ -155,7 +155,7 @@ class Admission:
             queue.leave(tenant, held)
 
     def identify(self, token: str | None) -> Identity:
-        """The identity of a caller, for a message of a stream. Keys change while a stream lives.
+        """Return the identity of a caller, for a message of a stream. Keys change while a stream lives.
 
         Raises:
             CredentialsInvalid: there is no such key, or it is revoked or expired.
@@ -206,23 +206,23 @@ class Admission:
                 await self._refuse(key, SYSTEM_LOG, InvalidRequest(violations), method)
             if not key.permits(tenant, *method):
                 await self._refuse(key, SYSTEM_LOG, CallerNotPermitted("not bound"), method)
-            log = self._tenants.known(tenant)
-            if log is None:
-                log = await self._find(key, tenant, method)
+            log_id = self._tenants.known(tenant)
+            if log_id is None:
+                log_id = await self._find(key, tenant, method)
             if violations:
-                await self._refuse(key, log, InvalidRequest(violations), method)
+                await self._refuse(key, log_id, InvalidRequest(violations), method)
             now_us = self._now_us()
             if key.expires_us is not None and key.expires_us <= now_us:  # it waited longer than its key lived
                 raise CredentialsInvalid("the key is expired")
             try:
                 subject, context = arrival.requester(now_us)
-                call = Call(log, key.caller, guard, arrival.request_id, subject, context)
+                call = Call(log_id, key.caller, guard, arrival.request_id, subject, context)
                 return await answer(AdmittedRequest(call, tenant, method, key))
             except (RevisionMoved, ClockBehind):
                 await self._callers.refresh()
-                await self._policies.refresh(log)
+                await self._policies.refresh(log_id)
             except (InvalidRequest, VerbNotApplicable, PersonsTooMany) as refused:
-                await self._refuse(key, log, refused, method)
+                await self._refuse(key, log_id, refused, method)
         raise LogUnavailable("policy changes faster than decisions can be made")
 
     async def _find(self, key: ApiKey, tenant: str, method: Method) -> int:
@@ -233,11 +233,11 @@ class Admission:
             error = unknown if ANY in key.tenants else CallerNotPermitted("not bound")
             await self._refuse(key, SYSTEM_LOG, error, method)
 
-    async def _refuse(self, key: ApiKey, log: int, error: Exception, method: Method) -> NoReturn:
+    async def _refuse(self, key: ApiKey, log_id: int, error: Exception, method: Method) -> NoReturn:
         """Record a refusal, then raise it. Values of the request are not recorded: nothing vouches for them."""
         fields: dict[str, Any] = {"caller": key.caller, "method": method.name, "reason": reason_of(error)}
         if isinstance(error, InvalidRequest):
             fields["fields"] = [violation.field for violation in error.violations[:32]]
         entry = encode(REQUEST_REFUSED, self._now_us(), fields)
-        await self._writer.append(Unit(log, (entry,)))
+        await self._writer.append(Unit(log_id, (entry,)))
         raise error

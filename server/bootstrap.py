@@ -102,7 +102,7 @@ _NAMES = tuple(service.full_name for service in SERVICES)
 
 
 def now_us() -> int:
-    """The wall clock, microseconds since 1970 UTC."""
+    """Return the wall clock, microseconds since 1970 UTC."""
     return time.time_ns() // 1_000
 
 
@@ -126,7 +126,7 @@ class Running:
     _worker_server: grpc.aio.Server | None
 
     def tenants(self) -> list[str]:
-        """The names of all tenants, the oldest first.
+        """Return the names of all tenants, the oldest first.
 
         Raises:
             LogUnavailable: the database failed.
@@ -232,7 +232,7 @@ async def _set_health(health: Health, *, serving: bool) -> None:
 
 
 def clock_of(storage: Storage, wall_us: Callable[[], int]) -> Clock:
-    """The clock of the logs in a database."""
+    """Return the clock of the logs in a database."""
     return Clock(wall_us, lambda: time.monotonic_ns() // 1_000, lambda: storage.log.marks.latest_us)
 
 
@@ -250,9 +250,9 @@ def _add_services(
     control = AccessControl(policies, directory)
     authority = Authority(control, directory)
 
-    def forget(log: int) -> None:
-        policies.forget(log)
-        directory.forget(log)
+    def forget(log_id: int) -> None:
+        policies.forget(log_id)
+        directory.forget(log_id)
 
     storage.log.marks.on_recovered = forget
     indexer = storage.indexer(directory)
@@ -280,8 +280,8 @@ async def _preload(policies: Policies) -> None:
         structlog.get_logger().warning("policies_not_preloaded", tenants=left)
 
 
-def _log_excess(log: int) -> None:
-    structlog.get_logger().warning("policy_over_limits", log=log)
+def _log_excess(log_id: int) -> None:
+    structlog.get_logger().warning("policy_over_limits", log=log_id)
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:
@@ -332,7 +332,7 @@ def _calm_collector() -> None:
 
 
 def free_port(host: str) -> int:
-    """A port nobody listens on now, for workers that must share one."""
+    """Return a port nobody listens on now, for workers that must share one."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

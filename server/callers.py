@@ -52,7 +52,7 @@ class Callers:
         self._refused: Counter[str] = Counter()
 
     def authenticate(self, token: str | None) -> Identity:
-        """The caller whose token this is.
+        """Return the caller whose token this is.
 
         Raises:
             CredentialsInvalid: there is none, or it is wrong, revoked or expired.

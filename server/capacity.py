@@ -34,7 +34,7 @@ class Capacity:
     keyless: Pacer = field(default_factory=Pacer)
 
     def of(self, service: str) -> FairQueue:
-        """The places of a service."""
+        """Return the places of a service."""
         return self.checks if service == "AccessService" else self.administration
 
     @property
@@ -54,7 +54,7 @@ class Capacity:
 
 
 def capacity_of(settings: Settings) -> Capacity:
-    """The capacity that the settings state."""
+    """Return the capacity that the settings state."""
     room = settings.max_concurrent_requests or _NO_LIMIT
     patience_s = settings.append_timeout_ms / 1_000
     return Capacity(

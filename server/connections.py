@@ -53,7 +53,7 @@ _MANY = 0.9
 
 
 def channel_options(settings: Settings, connections: int) -> list[tuple[str, int]]:
-    """What gRPC is told of connections and calls. `connections` is how many it accepts."""
+    """Return what gRPC is told of connections and calls. `connections` is how many it accepts."""
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
@@ -104,12 +104,12 @@ _NO_FILE_LIMIT = 1 << 20
 
 
 def connection_limit(wanted: int, file_limit: int) -> int:
-    """The connections that fit: `wanted`, or what the limit of files leaves, at least one."""
+    """Return the connections that fit: `wanted`, or what the limit of files leaves, at least one."""
     return max(1, min(wanted, file_limit - RESERVED_FILES))
 
 
 def open_connections(ports: frozenset[int]) -> int:
-    """The number of connections that callers have open to these ports of ours."""
+    """Return the number of connections that callers have open to these ports of ours."""
     return sum(1 for _ in _connections(ports))
 
 
@@ -139,12 +139,12 @@ def _take_no_more(listener: socket.socket) -> None:
 
 
 def _connections(ports: frozenset[int]) -> Iterator[socket.socket]:
-    """The accepted sockets of this process."""
+    """Return the accepted sockets of this process."""
     return _sockets(ports, listening=False)
 
 
 def _sockets(ports: frozenset[int], *, listening: bool) -> Iterator[socket.socket]:
-    """The sockets of this process on these ports, as duplicates that are closed after use."""
+    """Yield the sockets of this process on these ports, as duplicates that are closed after use."""
     for file in list(_FILES.iterdir()):
         number = int(file.name)
         try:

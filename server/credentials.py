@@ -32,7 +32,7 @@ class ApiKey:
     revoked_us: int | None = None
 
     def permits(self, tenant: str, service: str, method: str) -> bool:
-        """Whether this caller may call that method for that tenant."""
+        """Return whether this caller may call that method for that tenant."""
         tenants, methods = self.tenants, self.methods
         return (tenant in tenants or ANY in tenants) and (method in methods or service in methods or ANY in methods)
 
@@ -45,7 +45,7 @@ class KeySet:
         self._keys = {key.id: key for key in keys}
 
     def authenticate(self, token: str | None, now_us: int) -> ApiKey:
-        """The key that this token is.
+        """Return the key that this token is.
 
         Raises:
             CredentialsInvalid: there is none, or it is wrong, revoked or expired.
@@ -75,7 +75,7 @@ def _check_in_force(key: ApiKey | None, now_us: int) -> None:
 def new_key(
     caller: str, tenants: Iterable[str], methods: Iterable[str], now_us: int, expires_us: int | None = None
 ) -> tuple[ApiKey, str]:
-    """A fresh key and the token that is shown once."""
+    """Return a fresh key and the token that is shown once."""
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     key = ApiKey(id, _hash(secret), caller, frozenset(tenants), frozenset(methods), now_us, expires_us)
     return key, f"{_PREFIX}_{id}_{secret}"

@@ -38,7 +38,7 @@ class EarlyAuthentication(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
-        """The method's handler, or one that refuses without reading."""
+        """Return the method's handler, or one that refuses without reading."""
         if not details.method.startswith(_OURS):
             await self._capacity.keyless.turn()
             return await continuation(details)
@@ -72,7 +72,7 @@ class EarlyAuthentication(grpc.aio.ServerInterceptor):
 
 
 def token_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
-    """The API key that a call carries, if it carries one."""
+    """Return the API key that a call carries, if it carries one."""
     for name, value in metadata or ():
         if name == "authorization" and isinstance(value, str) and value.startswith(_SCHEME):
             return value[len(_SCHEME) :]

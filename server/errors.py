@@ -212,7 +212,7 @@ TABLE: dict[type[Exception], ErrorStatus] = {
 
 
 def status_of(error: Exception) -> ErrorStatus:
-    """What a caller is told of an exception; of an unknown one, no more than that it is our fault."""
+    """Return what a caller is told of an exception; of an unknown one, no more than that it is our fault."""
     for kind in type(error).__mro__:
         if kind in TABLE:
             return TABLE[kind]
@@ -220,5 +220,5 @@ def status_of(error: Exception) -> ErrorStatus:
 
 
 def reason_of(error: Exception) -> str:
-    """The reason as it stands in the record of a refusal, in lower case."""
+    """Return the reason as it stands in the record of a refusal, in lower case."""
     return status_of(error).reason.lower()

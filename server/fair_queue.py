@@ -47,11 +47,11 @@ class _Queue:
         self.count += 1
 
     def first(self) -> _Waiter:
-        """The oldest request of the caller whose turn it is."""
+        """Return the oldest request of the caller whose turn it is."""
         return next(iter(self._callers.values()))[0]
 
     def newest(self) -> _Waiter:
-        """The newest request of the caller that has the most."""
+        """Return the newest request of the caller that has the most."""
         return max(self._callers.values(), key=len)[-1]
 
     def remove(self, waiter: _Waiter) -> None:
@@ -126,7 +126,7 @@ class FairQueue:
 
     @property
     def full(self) -> bool:
-        """Whether as many requests wait as may."""
+        """Return whether as many requests wait as may."""
         return self._waiting >= self._room
 
     def would_refuse(self, tenant: str) -> bool:
@@ -188,7 +188,7 @@ class FairQueue:
             newest.future.set_exception(error)
 
     def _longest(self, tenant: str) -> str:
-        """The tenant with the most waiting requests, if this one had one more; this one, where it is among them."""
+        """Return the tenant with the most waiting requests, if this one had one more; this one, where it is among them."""
         own = self._queues[tenant].count if tenant in self._queues else 0
         longest = max(self._queues, key=lambda name: self._queues[name].count, default=tenant)
         return tenant if longest == tenant or own + 1 >= self._queues[longest].count else longest

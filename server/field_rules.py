@@ -46,7 +46,7 @@ class Rule:
 
 
 def value_rules(field: FieldDescriptor, rules: Any, constant: Constant) -> list[Rule]:
-    """The rules on one value of a scalar field, or on one item, key or value of a container.
+    """Return the rules on one value of a scalar field, or on one item, key or value of a container.
 
     Raises:
         NotImplementedError: one of them is not provided for.
@@ -59,7 +59,7 @@ def value_rules(field: FieldDescriptor, rules: Any, constant: Constant) -> list[
 
 
 def container_rules(field: FieldDescriptor, rules: Any) -> list[Rule]:
-    """The rules on a list or map as a whole.
+    """Return the rules on a list or map as a whole.
 
     Raises:
         NotImplementedError: one of them is not provided for.
@@ -80,7 +80,7 @@ def container_rules(field: FieldDescriptor, rules: Any) -> list[Rule]:
 
 
 def map_parts(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor] | None:
-    """The key and the value of a map; None if the field is no map."""
+    """Return the key and the value of a map; None if the field is no map."""
     entry = field.message_type
     if entry is None or not entry.GetOptions().map_entry:
         return None

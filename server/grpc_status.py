@@ -64,7 +64,7 @@ async def abort(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception)
 
 
 def refusal(error: Exception) -> access_pb2.CheckRefusal:
-    """The same as an answer within a stream."""
+    """Return the same as an answer within a stream."""
     _note(error)
     what = status_of(error)
     return access_pb2.CheckRefusal(
@@ -77,7 +77,7 @@ def refusal(error: Exception) -> access_pb2.CheckRefusal:
 
 @functools.cache
 def _made_once(what: ErrorStatus) -> grpc.Status:
-    """The status of errors that are all alike: under a flood there are thousands a second."""
+    """Return the status of errors that are all alike: under a flood there are thousands a second."""
     return _made(next(kind() for kind in _ALIKE if TABLE[kind] is what))
 
 
@@ -147,5 +147,5 @@ def _note(error: Exception) -> None:
     if status_of(error) is INTERNAL:
         where = place_of(error.__traceback__)
         event = _EVENTS.get(type(error), "internal_fault")
-        log = getattr(error, "log", None)
-        structlog.get_logger().error(event, error=type(error).__name__, where=where, log=log)
+        log_id = getattr(error, "log", None)
+        structlog.get_logger().error(event, error=type(error).__name__, where=where, log=log_id)

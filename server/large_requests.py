@@ -30,7 +30,7 @@ class LargeRequests(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
-        """The method's handler, or one that reads a large request in a place."""
+        """Return the method's handler, or one that reads a large request in a place."""
         handler = await continuation(details)
         if details.method not in _METHODS or handler is None or handler.unary_unary is None:
             return handler

@@ -108,7 +108,7 @@ def _writing_to(stream: TextIO) -> Callable[[bytes], None]:
 
 
 def place_of(traceback: TracebackType | None) -> str:
-    """Where in the code something was raised, as function and line; empty if that is not known."""
+    """Return where in the code something was raised, as function and line; empty if that is not known."""
     if traceback is None:
         return ""
     while traceback.tb_next is not None:

@@ -47,8 +47,8 @@ class LogMonitor:
             return
         if self._continuity.marks_fault is not None:
             self._say(-1, self._continuity.marks_fault)
-        for log, error in wrong.items():
-            self._say(log, error)
+        for log_id, error in wrong.items():
+            self._say(log_id, error)
         for key in [key for key in self._said if key[0] >= 0 and key[0] not in wrong]:
             del self._said[key]
         serving = not isinstance(wrong.get(SYSTEM_LOG), RolledBack)
@@ -56,15 +56,15 @@ class LogMonitor:
             self._serving = serving
             await self._on_health(serving)
 
-    def _say(self, log: int, error: Exception) -> None:
+    def _say(self, log_id: int, error: Exception) -> None:
         now, kind = time.monotonic(), type(error).__name__
-        if now < self._said.get((log, kind), float("-inf")) + SAY_AGAIN_S:
+        if now < self._said.get((log_id, kind), float("-inf")) + SAY_AGAIN_S:
             return
-        self._said[log, kind] = now
+        self._said[log_id, kind] = now
         say = structlog.get_logger()
         if isinstance(error, OSError):
             say.error("marks_not_written", error=kind)
         elif isinstance(error, RolledBack):
-            say.error("log_rolled_back", log=log, expected=error.expected, found=error.found, advice=RECOVERY_ADVICE)
+            say.error("log_rolled_back", log=log_id, expected=error.expected, found=error.found, advice=RECOVERY_ADVICE)
         else:
-            say.error("log_not_verified", log=log, error=kind)
+            say.error("log_not_verified", log=log_id, error=kind)

@@ -11,7 +11,7 @@ _RESERVED = Violation("header.subject.id", "subject.id.reserved", "the name is r
 
 
 def subject_name(tenant: str, subject: core_pb2.Subject) -> str:
-    """The name of a person as the policy of `tenant` knows it.
+    """Return the name of a person as the policy of `tenant` knows it.
 
     Raises:
         InvalidRequest: the name could be taken for a role or for a person of another tenant.
@@ -23,7 +23,7 @@ def subject_name(tenant: str, subject: core_pb2.Subject) -> str:
 
 
 def context_of(header: core_pb2.RequestHeader, now_us: int) -> Context:
-    """The circumstances that the rules may take into account."""
+    """Return the circumstances that the rules may take into account."""
     if not header.HasField("context"):
         return Context(now_us)
     context = header.context
@@ -37,15 +37,15 @@ def context_of(header: core_pb2.RequestHeader, now_us: int) -> Context:
 
 
 def timestamp(us: int) -> Timestamp:
-    """Microseconds since 1970 UTC as the contract's time."""
+    """Return microseconds since 1970 UTC as the contract's time."""
     return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1_000)
 
 
 def microseconds(at: Timestamp) -> int:
-    """The contract's time as microseconds since 1970 UTC."""
+    """Return the contract's time as microseconds since 1970 UTC."""
     return at.seconds * 1_000_000 + at.nanos // 1_000
 
 
 def policy_version(revision: int, hash: bytes) -> core_pb2.PolicyVersion:
-    """The policy that an answer was made under."""
+    """Return the policy that an answer was made under."""
     return core_pb2.PolicyVersion(revision=revision, hash=hash)

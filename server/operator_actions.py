@@ -164,7 +164,9 @@ def check_tenants(log: LogStore, tenants: Iterable[str]) -> None:
             raise TenantUnknown(f"there is no tenant {tenant!r}; {hint}")
 
 
-async def load_first_policy(storage: Storage, log: int, text: str, now_us: int, *, allow_lockout: bool = False) -> int:
+async def load_first_policy(
+    storage: Storage, log_id: int, text: str, now_us: int, *, allow_lockout: bool = False
+) -> int:
     """Give a tenant without a policy its first; returns the number of statements.
 
     Raises:
@@ -174,14 +176,14 @@ async def load_first_policy(storage: Storage, log: int, text: str, now_us: int, 
         LogUnavailable: the database failed.
     """
     statements = parse_document(text)
-    now = storage.policies.since(log, 0)
+    now = storage.policies.since(log_id, 0)
     if now.revision:
         raise EffectRefused("the tenant has a policy already: change it with `linewarden policy load`")
-    tenant = storage.log.head(log).tenant
+    tenant = storage.log.head(log_id).tenant
     check_tenant(tenant, statements)
     if not allow_lockout:
         require_change(compiled(statements), tenant, now_us)
-    await _change(storage, log, replacement(0, now.hash, (), statements), now_us, "")
+    await _change(storage, log_id, replacement(0, now.hash, (), statements), now_us, "")
     return len(statements)
 
 
@@ -201,36 +203,36 @@ async def change_policy(
     """
     check_reason(reason)
     check_tenants(storage.log, (request.tenant,))
-    log = storage.log.head_of(request.tenant).log
+    log_id = storage.log.head_of(request.tenant).log
     policies = Policies(storage.policies)
     for _ in range(_ATTEMPTS - 1):
         with suppress(RevisionMoved):
-            return await _planned(storage, policies, log, request, plan, reason)
-    return await _planned(storage, policies, log, request, plan, reason)
+            return await _planned(storage, policies, log_id, request, plan, reason)
+    return await _planned(storage, policies, log_id, request, plan, reason)
 
 
 async def _planned(
     storage: Storage,
     policies: Policies,
-    log: int,
+    log_id: int,
     request: Request,
     plan: Callable[[Request, Loaded], Change],
     reason: str,
 ) -> Change:
-    change = plan(request, await policies.refreshed(log))
+    change = plan(request, await policies.refreshed(log_id))
     if change.added or change.removed:
-        await _change(storage, log, change, request.now_us, reason)
+        await _change(storage, log_id, change, request.now_us, reason)
     return change
 
 
-async def _change(storage: Storage, log: int, change: Change, now_us: int, reason: str) -> None:
+async def _change(storage: Storage, log_id: int, change: Change, now_us: int, reason: str) -> None:
     writer = Writer(storage.log, batch_limit=1, queue_limit=1 << 30, timeout_s=_POLICY_TIMEOUT_S)
     try:
         directory = storage.directory(writer)
         for attempt in range(_ATTEMPTS):
-            recorded = await record(directory, log, change, now_us, OPERATOR, reason=reason)
-            guards = (Guard(log, change.revision),)
-            unit = Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True)
+            recorded = await record(directory, log_id, change, now_us, OPERATOR, reason=reason)
+            guards = (Guard(log_id, change.revision),)
+            unit = Unit(log_id, recorded.entries, guards, effect=recorded.apply, moves_revision=True)
             try:
                 await directory.append(unit, recorded.people)
                 break

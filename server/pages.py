@@ -9,12 +9,12 @@ from linewarden.diagnostics.store.records import StoredRecord
 
 
 def write_token(last: StoredRecord) -> str:
-    """The token for what comes after this record."""
+    """Return the token for what comes after this record."""
     return urlsafe_b64encode(orjson.dumps([last.created_us, last.id])).decode()
 
 
 def read_token(token: str) -> tuple[int, str] | None:
-    """Where to go on; None at the beginning.
+    """Return where to go on; None at the beginning.
 
     Raises:
         PageTokenInvalid: it is no such token.

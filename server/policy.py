@@ -79,7 +79,7 @@ class PolicyServicer:
 
 
 def _page(snapshot: Snapshot, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:
-    """A page, from the statements that decisions are made by. They were verified when they were loaded."""
+    """Return a page, from the statements that decisions are made by. They were verified when they were loaded."""
     size = request.page_size or _DEFAULT_PAGE_SIZE
     after = (0, 0)
     if request.page_token:

@@ -91,7 +91,7 @@ def keep_house(settings: Settings) -> None:
 
 
 def with_ports(settings: Settings) -> Settings:
-    """The settings with a free port in place of each port 0, so that several processes can share it."""
+    """Return the settings with a free port in place of each port 0, so that several processes can share it."""
     addresses = []
     for address in settings.listen:
         host, _, port = address.rpartition(":")
@@ -108,7 +108,7 @@ class _NoWriter:
 
 
 def _environment(running: Running, number: int) -> dict[str, str]:
-    """What a child is told: the addresses it shares, and the one of its own where capture workers dial in."""
+    """Return what a child is told: the addresses it shares, and the one of its own where capture workers dial in."""
     environment = {"LINEWARDEN_LISTEN": ",".join(running.addresses)}
     if running.worker_address:
         host, _, port = running.worker_address.rpartition(":")
@@ -152,5 +152,5 @@ def _when_parent_ends(act: Callable[[], object]) -> None:
     threading.Thread(target=wait, name="linewarden-parent", daemon=True).start()
 
 
-def _log_fault(log: int, fault: Exception) -> None:
-    structlog.get_logger().error("housekeeping_fault", log=log, error=type(fault).__name__)
+def _log_fault(log_id: int, fault: Exception) -> None:
+    structlog.get_logger().error("housekeeping_fault", log=log_id, error=type(fault).__name__)

@@ -38,15 +38,15 @@ class Recovered:
 
 
 def rolled_back(storage: Storage) -> dict[int, RolledBack]:
-    """The logs that give no answers because they are older than they were seen before, by their numbers.
+    """Return the logs that give no answers because they are older than they were seen before, by their numbers.
 
     Raises:
         LogUnavailable: the database failed.
     """
-    return {log: error for log, error in storage.continuity.look().items() if isinstance(error, RolledBack)}
+    return {log_id: error for log_id, error in storage.continuity.look().items() if isinstance(error, RolledBack)}
 
 
-def recover(storage: Storage, log: int, reason: str, now_us: int) -> Recovered:
+def recover(storage: Storage, log_id: int, reason: str, now_us: int) -> Recovered:
     """Accept a log as it is, under a new origin.
 
     Raises:
@@ -54,12 +54,12 @@ def recover(storage: Storage, log: int, reason: str, now_us: int) -> Recovered:
         LogUnavailable: its head is not one that the service wrote, or the database failed.
     """
     origin = os.urandom(16).hex()
-    before = storage.log.head(log)
+    before = storage.log.head(log_id)
     try:
         anchor = storage.anchors.last(before.origin_id)
     except RolledBack:  # of another key: it says nothing
         anchor = None
-    mark = storage.log.marks.stored(log)
+    mark = storage.log.marks.stored(log_id)
     generation = 1 + max(before.generation, mark.generation if mark else 0)
     revision = REVISION_STEP + max(before.revision, mark.revision if mark else 0)
 
@@ -86,10 +86,10 @@ def recover(storage: Storage, log: int, reason: str, now_us: int) -> Recovered:
         return changed, encode(LOG_RECOVERED, max(now_us, head.time_us), fields)
 
     carry_over: Callable[[Any, Head, Head], None]
-    carry_over = keys.carry_over if log == SYSTEM_LOG else policy.carry_over
-    after = storage.log.amend(log, amendment, carry_over)
+    carry_over = keys.carry_over if log_id == SYSTEM_LOG else policy.carry_over
+    after = storage.log.amend(log_id, amendment, carry_over)
     storage.anchors.retire(before.origin_id)
-    storage.index.forget(log)
+    storage.index.forget(log_id)
     return Recovered(after.tenant, after.origin_start, anchor.checkpoint.size if anchor else 0, origin)
 
 

@@ -58,11 +58,11 @@ class _Message:
         self.request_id: str = header.request_id
 
     def violations(self) -> tuple[Violation, ...]:
-        """The rules of the contract that the request breaks."""
+        """Return the rules of the contract that the request breaks."""
         return self._validate(self._value)
 
     def requester(self, now_us: int) -> tuple[str, Context]:
-        """The person on whose behalf it is made, and the circumstances."""
+        """Return the person on whose behalf it is made, and the circumstances."""
         return subject_name(self.tenant, self._header.subject), context_of(self._header, now_us)
 
 
@@ -123,7 +123,7 @@ class _Rpc:
         self._path = path
 
     def unary(self, weigh: Callable[[Any], int]) -> Callable[[Any, ServicerContext], Any]:
-        """A request and its answer."""
+        """Return a request and its answer."""
         admission, method, handle, validate = self._admission, self._method, self._handle, self._validate
 
         async def behaviour(request: Any, context: ServicerContext) -> Any:
@@ -141,7 +141,7 @@ class _Rpc:
         return behaviour
 
     def server_streaming(self) -> Callable[[Any, ServicerContext], Any]:
-        """A request, and answers that are made once it was admitted, decided and recorded."""
+        """Return a request, and answers that are made once it was admitted, decided and recorded."""
 
         async def behaviour(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
             identity = IDENTITY.get()
@@ -179,7 +179,7 @@ class _Rpc:
     def bidirectional(
         self, streams: Streams, max_messages: int, refusal: Callable[[Exception], Any]
     ) -> Callable[[AsyncIterator[Any], ServicerContext], Any]:
-        """Requests that are admitted and decided each by itself, a window of them at a time; answers in their order."""
+        """Yield requests that are admitted and decided each by itself, a window of them at a time; answers in their order."""
 
         async def answer(request: Any, token: str | None) -> Any:
             try:
@@ -207,7 +207,7 @@ class _Rpc:
         return behaviour
 
     async def _valid(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The messages after the first.
+        """Yield the messages after the first.
 
         Raises:
             InvalidRequest: one breaks its rules.
@@ -222,7 +222,7 @@ class _Rpc:
 
 
 def snake_case(name: str) -> str:
-    """The name of the method that serves an rpc: `CheckBatch` is `check_batch`."""
+    """Return the name of the method that serves an rpc: `CheckBatch` is `check_batch`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
@@ -245,7 +245,7 @@ async def _first_of(messages: AsyncIterator[Any]) -> Any:
 
 
 def _field_with_header(method: MethodDescriptor) -> str:
-    """The field of a streamed message that holds the request with the header; empty for requests that are whole."""
+    """Return the field of a streamed message that holds the request with the header; empty for requests that are whole."""
     if "header" in method.input_type.fields_by_name and not method.client_streaming:
         return ""
     for field in method.input_type.fields:
@@ -255,7 +255,7 @@ def _field_with_header(method: MethodDescriptor) -> str:
 
 
 def _validated(method: MethodDescriptor, path: str) -> Any:
-    """The message that is validated: in a stream of requests, each of them by itself."""
+    """Return the message that is validated: in a stream of requests, each of them by itself."""
     if method.client_streaming and method.server_streaming:
         embedded: Any = method.input_type.fields_by_name[path].message_type
         return embedded

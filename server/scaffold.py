@@ -120,8 +120,8 @@ def _make(
     write_new(folder / SETTINGS_FILE, settings_file(stated).encode(), 0o644)
     storage = open_storage(load_settings(folder / SETTINGS_FILE))
     try:
-        log = create_tenant(storage.log, tenant, now_us())
-        asyncio.run(load_first_policy(storage, log, policy, now_us(), allow_lockout=allow_lockout))
+        log_id = create_tenant(storage.log, tenant, now_us())
+        asyncio.run(load_first_policy(storage, log_id, policy, now_us(), allow_lockout=allow_lockout))
         _, token = create_key(storage.log, "first-caller", (tenant,), ("*",), now_us())
     finally:
         storage.close()
@@ -149,5 +149,5 @@ def _check_absent(path: Path) -> None:
 
 
 def pbx_template() -> str:
-    """The policy template for a PBX."""
+    """Return the policy template for a PBX."""
     return files("linewarden.authz").joinpath("templates/pbx.policy").read_text(encoding="utf-8")

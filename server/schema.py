@@ -37,7 +37,7 @@ def migrate(store: LogStore) -> None:
 
 
 def knows_marks(store: LogStore) -> bool:
-    """Whether the schema, if there is one yet, is of a version that compares heads with marks."""
+    """Return whether the schema, if there is one yet, is of a version that compares heads with marks."""
     with store.reading() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     return found is None or int(found) >= _MARKS_SINCE

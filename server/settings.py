@@ -302,7 +302,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source of ours
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source of ours
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, then what the file says, which comes in through the constructor."""
+        """Return the environment, then what the file says, which comes in through the constructor."""
         return _Environment(settings_cls), init_settings
 
 
@@ -316,7 +316,7 @@ class _Environment(EnvSettingsSource):
 
 
 def load_settings(file: Path | None) -> Settings:
-    """The settings of a TOML file, or of none, and the environment, with all paths made absolute.
+    """Return the settings of a TOML file, or of none, and the environment, with all paths made absolute.
 
     Raises:
         pydantic.ValidationError: a setting is wrong or unknown.
@@ -344,7 +344,7 @@ def _toml(file: Path) -> dict[str, Any]:
 
 
 def _host(address: str) -> str:
-    """The host of HOST:PORT, or of [IPv6]:PORT.
+    """Return the host of HOST:PORT, or of [IPv6]:PORT.
 
     Raises:
         ValueError: it is neither.

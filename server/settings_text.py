@@ -10,7 +10,7 @@ _EMPTY = '""'
 
 
 def settings_table() -> str:
-    """All settings as a Markdown table."""
+    """Return all settings as a Markdown table."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = _toml(field.default)
@@ -19,7 +19,7 @@ def settings_table() -> str:
 
 
 def settings_file(stated: Mapping[str, Any]) -> str:
-    """A commented TOML file: what is stated stands, everything else is a comment with its default.
+    """Return a commented TOML file: what is stated stands, everything else is a comment with its default.
 
     Raises:
         ValueError: something stated is no setting.

@@ -58,19 +58,19 @@ class Storage:
     engines: tuple[sa.Engine, ...]
 
     def directory(self, appender: UnitAppender) -> Directory:
-        """Names and pseudonyms, introduced through `appender`."""
+        """Return names and pseudonyms, introduced through `appender`."""
         return Directory(self.persons, self.keyring, appender)
 
     def indexer(self, directory: Directory) -> Indexer:
-        """What fills the index."""
+        """Return what fills the index."""
         return Indexer(self.log, self.index, directory, self.keyring)
 
     def checkpoints(self, indexer: Indexer) -> Checkpoints:
-        """What signs for the logs."""
+        """Return what signs for the logs."""
         return Checkpoints(self.log, indexer, self.anchors)
 
     def reading(self, indexer: Indexer, directory: Directory) -> AuditQueries:
-        """Queries."""
+        """Return queries."""
         return AuditQueries(self.log, self.index, indexer, directory, self.keyring)
 
     def close(self) -> None:
@@ -133,7 +133,7 @@ def _engine(settings: Settings) -> sa.Engine:
 
 
 def _fault_of(error: BaseException, engine: sa.Engine) -> str:
-    """What a database says is wrong, in one line; empty if it is something else that was raised."""
+    """Return what a database says is wrong, in one line; empty if it is something else that was raised."""
     if type(error) is LogUnavailable and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
@@ -145,7 +145,7 @@ def _fault_of(error: BaseException, engine: sa.Engine) -> str:
 
 
 def _named(url: sa.URL) -> str:
-    """A database as its operator knows it, without a password."""
+    """Return a database as its operator knows it, without a password."""
     if url.get_backend_name() == "sqlite":
         return f"the database {url.database}"
     return f"the database {url.database} at {url.host}" + (f":{url.port}" if url.port else "")
@@ -184,7 +184,7 @@ class _NoAppender:
 
 
 def read_seed(path: Path) -> bytes:
-    """The 32 bytes of an Ed25519 key, base64 in one line.
+    """Return the 32 bytes of an Ed25519 key, base64 in one line.
 
     Raises:
         SecretExposed: others can read the file.

@@ -111,7 +111,7 @@ class Window(Generic[M, A]):
         self._pending: asyncio.Queue[asyncio.Task[A] | Exception | None] = asyncio.Queue(WINDOW)
 
     async def answers(self, messages: AsyncIterator[M]) -> AsyncIterator[A]:
-        """The answers.
+        """Yield the answers.
 
         Raises:
             StreamLimitExceeded: the stream had as many messages or as much time as it may, or was silent for too long.

@@ -13,19 +13,19 @@ class Tenants:
         self._logs: dict[str, int] = {}
 
     def known(self, tenant: str) -> int | None:
-        """The tenant's log, if this process has met it."""
+        """Return the tenant's log, if this process has met it."""
         return self._logs.get(tenant)
 
     async def find(self, tenant: str) -> int:
-        """The tenant's log.
+        """Return the tenant's log.
 
         Raises:
             TenantUnknown: there is no such tenant.
             LogUnavailable: the database failed.
         """
-        log = self._logs.get(tenant)
-        if log is None:
+        log_id = self._logs.get(tenant)
+        if log_id is None:
             if not tenant:
                 raise TenantUnknown("the empty name is no tenant")
-            log = self._logs[tenant] = (await in_thread(READ_TIMEOUT_S, self._store.head_of, tenant)).log
-        return log
+            log_id = self._logs[tenant] = (await in_thread(READ_TIMEOUT_S, self._store.head_of, tenant)).log
+        return log_id

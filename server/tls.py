@@ -53,12 +53,12 @@ def make_development_certificates(folder: Path, now: datetime) -> bool:
 
 
 def has_certificates(folder: Path) -> bool:
-    """Whether a folder has a certificate of a server and its key."""
+    """Return whether a folder has a certificate of a server and its key."""
     return (folder / "server.crt").exists() and (folder / "server.key").exists()
 
 
 def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredentials:
-    """The credentials of the settings.
+    """Return the credentials of the settings.
 
     Raises:
         ValueError: the certificate is not valid now or is not one for the key, or a file holds something else.
@@ -72,7 +72,7 @@ def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredenti
 
 
 def authority_of(file: Path) -> bytes:
-    """The authority in a file, PEM.
+    """Return the authority in a file, PEM.
 
     Raises:
         ValueError: it holds something else.
@@ -144,7 +144,7 @@ def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
 
 
 def _development_chain(now: datetime) -> tuple[bytes, bytes, bytes]:
-    """The server's key, the authority's certificate and the server's certificate, PEM."""
+    """Return the server's key, the authority's certificate and the server's certificate, PEM."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Linewarden development authority")])
     authority = (
@@ -172,12 +172,12 @@ def _development_chain(now: datetime) -> tuple[bytes, bytes, bytes]:
 
 
 def expiry(now: datetime) -> datetime:
-    """When a certificate that is made now ends."""
+    """Return when a certificate that is made now ends."""
     return now - _SKEW + VALIDITY
 
 
 def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key as PEM, not encrypted."""
+    """Return a private key as PEM, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -186,7 +186,7 @@ def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
 def certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime
 ) -> x509.CertificateBuilder:
-    """A certificate of a key that is valid from now on, to be extended and signed."""
+    """Return a certificate of a key that is valid from now on, to be extended and signed."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -200,7 +200,7 @@ def certificate_builder(
 
 
 def key_usage(*, sign: bool) -> x509.KeyUsage:
-    """What a key is for: to sign handshakes, or else certificates."""
+    """Return what a key is for: to sign handshakes, or else certificates."""
     return x509.KeyUsage(
         digital_signature=sign,
         content_commitment=False,

@@ -33,7 +33,7 @@ MAX_VIOLATIONS = 32
 
 @cache
 def compile_validator(message: Any) -> Validator:
-    """What checks messages of the kind with this descriptor: gives the broken rules in the order of the fields, or ().
+    """Return what checks messages of the kind with this descriptor: gives the broken rules in the order of the fields, or ().
 
     Paths name fields and places in lists, never keys of maps: those are values of the request. A list or map that
     breaks a rule as a whole is not looked into.
@@ -67,7 +67,7 @@ class _Program:
         self._names: dict[str, Any] = {"Violation": Violation}
 
     def function(self, message: Descriptor) -> Callable[[Any], Any]:
-        """The function."""
+        """Return the function."""
         end = "yield from ()" if self._naming else "return True"
         source = "\n".join(_block("def function(m1):", [*self._message(message, (), ""), end]))
         exec(compile(source, f"<rules of {message.name}>", "exec"), self._names)  # noqa: S102 - from our own protos
@@ -100,7 +100,7 @@ class _Program:
         return [f"v = {get}", *body] if body else []
 
     def _value(self, field: FieldDescriptor, rules: Any, within: tuple[Descriptor, ...], path: str) -> list[str]:
-        """The lines for one value: every rule it breaks, and what is inside it."""
+        """Return the lines for one value: every rule it breaks, and what is inside it."""
         stated = value_rules(field, rules, self._constant)
         lines = [line for rule in stated for line in _block(f"if {rule.broken}:", [self._broken(rule, path)])]
         if field.message_type is not None and not stated:
@@ -109,7 +109,7 @@ class _Program:
         return lines
 
     def _container(self, field: FieldDescriptor, rules: Any, within: tuple[Descriptor, ...], path: str) -> list[str]:
-        """The lines for a list or map: the first rule that the whole breaks, or else what is inside it."""
+        """Return the lines for a list or map: the first rule that the whole breaks, or else what is inside it."""
         n = f"n{len(within)}"
         if parts := map_parts(field):
             body = [f"v = {n}", *self._value(parts[0], rules.map.keys, within, path)]

@@ -26,7 +26,7 @@ class EndingService:
         self._repository = repository
 
     def stop(self, ctx: ActorContext, id: str, reason: StopReason) -> Change[Capture] | None:
-        """The capture is to stop for `reason`; None if it has another reason, or has ended, already."""
+        """Return the capture is to stop for `reason`; None if it has another reason, or has ended, already."""
         stored, capture = self._repository.capture(ctx.log, id)
         if capture.state not in CAPTURING:
             return None
@@ -37,7 +37,7 @@ class EndingService:
         return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
     def end(self, ctx: ActorContext, id: str, outcome: Outcome) -> Change[Capture] | None:
-        """The worker has ended: sealed, or failed. None if that is recorded already.
+        """Return the worker has ended: sealed, or failed. None if that is recorded already.
 
         A reason to stop that was recorded before is the one that stays.
         """
@@ -78,7 +78,7 @@ class EndingService:
         return self.end(ctx, id, Outcome(StopReason.LEASE_LOST, replace(tally, complete=False), evidence, detail))
 
     def lapse(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
-        """A capture was not approved or not started in time; None if it was, or time is left."""
+        """Return a capture was not approved or not started in time; None if it was, or time is left."""
         stored, capture = self._repository.capture(ctx.log, id)
         lapsed = capture.due_us is not None and ctx.now_us >= capture.due_us
         if capture.state not in WAITING or not lapsed:
@@ -88,7 +88,7 @@ class EndingService:
         return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
     def expire(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
-        """The time to keep the evidence is over; None if it is not."""
+        """Return the time to keep the evidence is over; None if it is not."""
         stored, capture = self._repository.capture(ctx.log, id)
         over = capture.delete_us is not None and ctx.now_us >= capture.delete_us
         if capture.state not in {CaptureState.SEALED, CaptureState.FAILED} or not over:
@@ -99,7 +99,7 @@ class EndingService:
 
 
 def _ended_us(capture: Capture, now_us: int) -> int:
-    """When a capture ended, as far as the clock can be right: neither before it began nor after all its time."""
+    """Return when a capture ended, as far as the clock can be right: neither before it began nor after all its time."""
     if capture.started_us is None:
         return now_us
     longest_us = (capture.limits.seconds + _ENDING_S) * 1_000_000
@@ -107,7 +107,7 @@ def _ended_us(capture: Capture, now_us: int) -> int:
 
 
 def _detail(cause: str) -> dict[str, object]:
-    """What went wrong, where something did."""
+    """Return what went wrong, where something did."""
     return {"detail": cause} if cause else {}
 
 

@@ -37,7 +37,7 @@ class RunningWorker(Protocol):
     """A worker that captures. It stops by itself when it is not heard from for the lease in its ticket."""
 
     def tally(self) -> Tally:
-        """What happened to the packets, at the last word from the worker."""
+        """Return what happened to the packets, at the last word from the worker."""
         ...
 
     def heartbeat(self, *, paused: bool) -> None:
@@ -94,7 +94,7 @@ class WorkerLauncher(Protocol):
         ...
 
     def folder(self) -> str:
-        """The id of the folder where this process puts evidence, wherever it is made.
+        """Return the id of the folder where this process puts evidence, wherever it is made.
 
         Raises:
             DiagnosisUnavailable: there is none that can be used.
@@ -102,7 +102,7 @@ class WorkerLauncher(Protocol):
         ...
 
     def find(self, capture: str, folder: str) -> Path:
-        """Where the sealed evidence of a capture is.
+        """Return where the sealed evidence of a capture is.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server.
@@ -110,7 +110,7 @@ class WorkerLauncher(Protocol):
         ...
 
     def recover(self, capture: str, folder: str) -> Evidence | None:
-        """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
+        """Return the evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server, cannot be read, or is still being made.

@@ -36,12 +36,12 @@ def check_limits(limits: CaptureLimits, maxima: CaptureLimits) -> None:
 
 
 def needs_second_person(capture: Capture, terms: Terms) -> bool:
-    """Whether somebody else must approve the capture."""
+    """Return whether somebody else must approve the capture."""
     return capture.profile is Profile.MEDIA or not terms.approval_waived
 
 
 def lacking(attestation: Attestation, capture: Capture, terms: Terms) -> tuple[str, ...]:
-    """What of a capture users were not told by an attestation, in words of the contract; nothing if it covers it.
+    """Return what of a capture users were not told by an attestation, in words of the contract; nothing if it covers it.
 
     Whether the attestation is in force is another question.
     """
@@ -57,12 +57,12 @@ def lacking(attestation: Attestation, capture: Capture, terms: Terms) -> tuple[s
 
 
 def has_dpia(attestation: Attestation) -> bool:
-    """Whether the attestation names a data protection impact assessment."""
+    """Return whether the attestation names a data protection impact assessment."""
     return attestation.statement.has_dpia
 
 
 def covering(in_force: Iterable[InForce], capture: Capture, terms: Terms) -> InForce:
-    """The attestation the capture can rest on: of those that cover it, the one that lasts longest.
+    """Return the attestation the capture can rest on: of those that cover it, the one that lasts longest.
 
     Raises:
         AttestationMissing: none does.
@@ -74,7 +74,7 @@ def covering(in_force: Iterable[InForce], capture: Capture, terms: Terms) -> InF
 
 
 def attested(capture: Capture, attestation: Attestation, terms: Terms, now_us: int) -> Capture:
-    """The capture with the attestation it rests on; armed at once where no second person is needed."""
+    """Return the capture with the attestation it rests on; armed at once where no second person is needed."""
     after = replace(capture, state=transition(capture.state, Event.ATTESTED), attestation=attestation.id)
     if needs_second_person(after, terms):
         return after
@@ -82,7 +82,7 @@ def attested(capture: Capture, attestation: Attestation, terms: Terms, now_us: i
 
 
 def promised(capture: Capture, terms: Terms) -> Terms:
-    """The terms as they were promised when the capture started: laxer ones since then do not touch it."""
+    """Return the terms as they were promised when the capture started: laxer ones since then do not touch it."""
     return replace(terms, retention_days=min(terms.retention_days, capture.retention_days or terms.retention_days))
 
 
@@ -114,10 +114,10 @@ class Preconditions:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    def grounded(
-        self, log: int, capture: Capture, terms: Terms, now_us: int
+    def with_attestation(
+        self, log_id: int, capture: Capture, terms: Terms, now_us: int
     ) -> tuple[Capture, tuple[StoredRecord, ...]]:
-        """The capture on an attestation that covers it now, and the records that say so.
+        """Return the capture on an attestation that covers it now, and the records that say so.
 
         It keeps the one it has. One that waits for approval may change it; one that is approved may not, for an
         approval is for the grounds it was given on.
@@ -125,7 +125,7 @@ class Preconditions:
         Raises:
             AttestationMissing: there is none.
         """
-        in_force = self._repository.attestations_in_force(log, now_us)
+        in_force = self._repository.attestations_in_force(log_id, now_us)
         own = [one for one in in_force if one.attestation.id == capture.attestation]
         match capture.state:
             case CaptureState.PENDING_ATTESTATION:
@@ -137,24 +137,24 @@ class Preconditions:
             case _:
                 return capture, covering(own, capture, terms).records
 
-    def why_gone(self, log: int, capture: Capture, terms: Terms, now_us: int) -> StopReason | None:
-        """Why a capture has lost the grounds it rests on; None if it has them."""
-        _stored, attestation = self._repository.attestation(log, capture.attestation)
+    def lost_prerequisite(self, log_id: int, capture: Capture, terms: Terms, now_us: int) -> StopReason | None:
+        """Return why a capture has lost the grounds it rests on; None if it has them."""
+        _stored, attestation = self._repository.attestation(log_id, capture.attestation)
         laxer = bool(lacking(attestation, capture, promised(capture, terms)))
         if capture.state in CAPTURING and not capture.approved_by:
             laxer |= needs_second_person(capture, terms)
         gone = {
             StopReason.ATTESTATION_WITHDRAWN: attestation.withdrawn_us is not None,
-            StopReason.NOTICE_REPLACED: self._repository.current_notice_of(log, attestation) is None,
+            StopReason.NOTICE_REPLACED: self._repository.current_notice_of(log_id, attestation) is None,
             StopReason.ATTESTATION_EXPIRED: not attestation.in_force(now_us),
             StopReason.POLICY_CHANGED: not terms.enabled or laxer,
         }
         return next((reason for reason, is_so in gone.items() if is_so), None)
 
-    def lacking(self, log: int, capture: Capture, now_us: int) -> tuple[str, ...]:
-        """What attestations in force lack for a capture that waits for one; `attestation` if there is none."""
-        _stored, terms = self._repository.terms(log)
-        in_force = self._repository.attestations_in_force(log, now_us)
+    def lacking(self, log_id: int, capture: Capture, now_us: int) -> tuple[str, ...]:
+        """Return what attestations in force lack for a capture that waits for one; `attestation` if there is none."""
+        _stored, terms = self._repository.terms(log_id)
+        in_force = self._repository.attestations_in_force(log_id, now_us)
         found = [lacking(one.attestation, capture, terms) for one in in_force]
         return min(found, key=len) if found else ("attestation",)
 

@@ -16,7 +16,7 @@ from linewarden.diagnostics.store.records import RecordChange, StoredRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Revoked:
     """The captures that lost their grounds, with the entries and changes that say so."""
 
     captures: tuple[str, ...]
@@ -24,10 +24,10 @@ class Lost:
     changes: tuple[RecordChange, ...]
 
 
-def without_grounds(
+def revoke_unattested(
     ctx: ActorContext, captures: Sequence[tuple[StoredRecord, Capture]], waiting: Event, reason: StopReason
-) -> Lost:
-    """Captures that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
+) -> Revoked:
+    """Return captures that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
     ids, entries, changes = [], [], []
     for stored, capture in captures:
         if capture.state is CaptureState.STOPPING:
@@ -40,7 +40,7 @@ def without_grounds(
             entries.append(ctx.entry(f"{kinds.CAPTURE}{waiting}", {"session": capture.id, "reason": reason}))
         ids.append(capture.id)
         changes.append(changed(stored, after.state, after))
-    return Lost(tuple(ids), tuple(entries), tuple(changes))
+    return Revoked(tuple(ids), tuple(entries), tuple(changes))
 
 
 class PrerequisiteService:
@@ -51,7 +51,7 @@ class PrerequisiteService:
         self._preconditions = Preconditions(repository)
 
     def recheck(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
-        """A capture that waits on grounds that are gone waits for others; None if all is well.
+        """Return a capture that waits on grounds that are gone waits for others; None if all is well.
 
         Where other grounds are there already it goes on at once, but for an approval it waits anew.
         """
@@ -59,7 +59,7 @@ class PrerequisiteService:
         found, terms = self._repository.terms(ctx.log)
         if found is None or capture.state not in {CaptureState.PENDING_APPROVAL, CaptureState.ARMED}:
             return None
-        reason = self._preconditions.why_gone(ctx.log, capture, terms, ctx.now_us)
+        reason = self._preconditions.lost_prerequisite(ctx.log, capture, terms, ctx.now_us)
         if reason is None:
             return None
         after = replace(without_approval(capture), state=transition(capture.state, Event.GROUNDS_LOST))
@@ -67,7 +67,7 @@ class PrerequisiteService:
         entries = [ctx.entry(f"{kinds.CAPTURE}{Event.GROUNDS_LOST}", fields)]
         relies: tuple[StoredRecord, ...] = (found,)
         with suppress(AttestationMissing):
-            after, records = self._preconditions.grounded(ctx.log, after, terms, ctx.now_us)
+            after, records = self._preconditions.with_attestation(ctx.log, after, terms, ctx.now_us)
             relies = (found, *records)
             fields = {"session": id, "attestation": after.attestation, "state": after.state}
             entries.append(ctx.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
@@ -75,7 +75,7 @@ class PrerequisiteService:
 
 
 def stopped(capture: Capture, reason: StopReason) -> Capture:
-    """The capture with its one reason to stop.
+    """Return the capture with its one reason to stop.
 
     Raises:
         StateConflict: it neither runs nor pauses.
@@ -84,5 +84,5 @@ def stopped(capture: Capture, reason: StopReason) -> Capture:
 
 
 def without_approval(capture: Capture) -> Capture:
-    """The capture as it was before it had grounds: an approval is for the grounds it was given on."""
+    """Return the capture as it was before it had grounds: an approval is for the grounds it was given on."""
     return replace(capture, attestation="", approved_by="", approved_us=None, approved_zone="", start_before_us=None)

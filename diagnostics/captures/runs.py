@@ -54,8 +54,8 @@ class CaptureService(RequestService):
         found, terms = self._repository.enabled_terms(ctx.log)
         stored, capture = self._repository.capture(ctx.log, id)
         self._check_startable(capture, with_file=with_file)
-        found_on, relies = self._preconditions.grounded(ctx.log, capture, terms, ctx.now_us)
-        first, capture = attested_entry(ctx, capture, found_on), found_on
+        attested_capture, relies = self._preconditions.with_attestation(ctx.log, capture, terms, ctx.now_us)
+        first, capture = attested_entry(ctx, capture, attested_capture), attested_capture
         check_approval(capture, terms, approver_stands=approver_stands)
         check_in_time(capture, ctx.now_us)
         check_limits(capture.limits, self._maxima.limits)
@@ -103,7 +103,7 @@ class CaptureService(RequestService):
         found, terms = self._repository.enabled_terms(ctx.log)
         stored, capture = self._repository.capture(ctx.log, id)
         after = replace(capture, state=transition(capture.state, Event.RESUMED))
-        _same, relies = self._preconditions.grounded(ctx.log, capture, promised(capture, terms), ctx.now_us)
+        _same, relies = self._preconditions.with_attestation(ctx.log, capture, promised(capture, terms), ctx.now_us)
         check_approval(capture, terms, approver_stands=approver_stands)
         self._selector(ctx, capture)
         return moved(ctx, stored, after, Event.RESUMED, {"attestation": capture.attestation}, (found, *relies))
@@ -159,17 +159,17 @@ class CaptureService(RequestService):
         fields = {"session": id, "purpose": ctx.purpose, "sealed_sha256": capture.evidence.sealed_sha256}
         return Change(ctx.log, (ctx.entry(kinds.CAPTURE_OPENED, fields),), (), capture)
 
-    def rights_to_run(self, log: int, id: str) -> frozenset[CaptureRight]:
-        """The rights that a person needs to start a capture, or to let it go on. An unknown one is not told apart."""
+    def rights_to_run(self, log_id: int, id: str) -> frozenset[CaptureRight]:
+        """Return the rights that a person needs to start a capture, or to let it go on. An unknown one is not told apart."""
         try:
-            _stored, capture = self._repository.capture(log, id)
+            _stored, capture = self._repository.capture(log_id, id)
         except RecordNotFound:
             return frozenset({CaptureRight.START})
-        private = self.private(log, capture)
+        private = self.private(log_id, capture)
         raw_filter = private is not None and bool(private.wanted.raw_filter)
         return rights_needed(CaptureRight.START, capture.profile, raw_filter=raw_filter)
 
-    async def approval_stands(self, log: int, id: str, rights: Rights) -> bool:
+    async def approval_stands(self, log_id: int, id: str, rights: Rights) -> bool:
         """Return whether the approver of a capture may still approve it. One that nobody approved is looked at later.
 
         Should the approver lose that right in this very moment, the first look of the supervisor finds out.
@@ -177,37 +177,37 @@ class CaptureService(RequestService):
         Raises:
             LogUnavailable: the policy cannot be read.
         """
-        approver = await asyncio.to_thread(self._approver, log, id)
-        return approver is None or await rights.may(log, id, approver, {CaptureRight.APPROVE})
+        approver = await asyncio.to_thread(self._approver, log_id, id)
+        return approver is None or await rights.may(log_id, id, approver, {CaptureRight.APPROVE})
 
-    def progress(self, log: int, id: str, live: Tally | None) -> Progress:
-        """The state and the counters of a capture. `live` are the counters in this process, if it runs here.
+    def progress(self, log_id: int, id: str, live: Tally | None) -> Progress:
+        """Return the state and the counters of a capture. `live` are the counters in this process, if it runs here.
 
         Raises:
             RecordNotFound: there is no such capture.
         """
-        _stored, capture = self._repository.capture(log, id)
+        _stored, capture = self._repository.capture(log_id, id)
         tally = capture.tally
         if capture.state in LIVE:
-            lease = self._repository.store.lease(log, id)
+            lease = self._repository.store.lease(log_id, id)
             tally = live or (read(Tally, lease.counters) if lease else tally)
         over = capture.state not in LIVE | WAITING | {CaptureState.DRAFT}
         return Progress(capture.state, tally, capture.stop_reason, over)
 
-    def _approver(self, log: int, id: str) -> Requester | None:
+    def _approver(self, log_id: int, id: str) -> Requester | None:
         try:
-            _stored, capture = self._repository.capture(log, id)
+            _stored, capture = self._repository.capture(log_id, id)
         except RecordNotFound:
             return None
         if not capture.approved_by:
             return None
-        private = self.private(log, capture)
-        name = self.names(log, [capture]).get(capture.approved_by, "")
+        private = self.private(log_id, capture)
+        name = self.names(log_id, [capture]).get(capture.approved_by, "")
         return Requester(name, capture.purpose, "" if private is None else private.case, capture.approved_zone)
 
-    def ticket_digest(self, log: int, capture: Capture) -> str:
-        """What the chain of the evidence begins with, in hex; empty if there is none, or it can no longer be read."""
-        return "" if capture.ticket is None else self._private_values.open(log, capture.ticket).get(_DIGEST, "")
+    def ticket_digest(self, log_id: int, capture: Capture) -> str:
+        """Return what the chain of the evidence begins with, in hex; empty if there is none, or it can no longer be read."""
+        return "" if capture.ticket is None else self._private_values.open(log_id, capture.ticket).get(_DIGEST, "")
 
     @staticmethod
     def _check_startable(capture: Capture, *, with_file: bool) -> None:
@@ -223,14 +223,14 @@ class CaptureService(RequestService):
 
         The change says that there was a start: of two that were looked at together, one is looked at again.
         """
-        log = ctx.log
-        if self._repository.store.count(log, kinds.CAPTURE_RECORD, LIVE) >= self._maxima.running:
+        log_id = ctx.log
+        if self._repository.store.count(log_id, kinds.CAPTURE_RECORD, LIVE) >= self._maxima.running:
             raise TooManyCaptures("running")
-        kept = self._repository.captures_in({CaptureState.SEALED, *LIVE}, log)
+        kept = self._repository.captures_in({CaptureState.SEALED, *LIVE}, log_id)
         stored = sum(one.evidence.sealed_bytes if one.evidence else one.limits.bytes for _at, one in kept)
         if stored + capture.limits.bytes > self._maxima.stored:
             raise TooManyCaptures("stored")
-        known = self._repository.store.get(log, kinds.CAPTURE_SLOT, kinds.CAPTURE_SLOT_ID)
+        known = self._repository.store.get(log_id, kinds.CAPTURE_SLOT, kinds.CAPTURE_SLOT_ID)
         last = {"session": capture.id}
         if known is None:
             return fresh(kinds.CAPTURE_SLOT, kinds.CAPTURE_SLOT_ID, "", ctx.now_us, last)
@@ -265,7 +265,7 @@ class CaptureService(RequestService):
 
 
 def _printable(text: str) -> str:
-    """The text as the evidence may hold it."""
+    """Return the text as the evidence may hold it."""
     return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_TEXT] or "?"
 
 

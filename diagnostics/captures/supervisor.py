@@ -86,7 +86,7 @@ class Supervisor:
         self._watched: dict[tuple[int, str], tuple[Watched, asyncio.Task[None]]] = {}
         self._starting: set[tuple[int, str]] = set()
 
-    async def run(self, log: int, capture: Capture, order: Order, input_fd: int | None = None) -> None:
+    async def run(self, log_id: int, capture: Capture, order: Order, input_fd: int | None = None) -> None:
         """Launch the worker of a capture that was recorded as running, and watch it.
 
         `input_fd` is where the capture file comes in, if the order is for one; it stays the caller's.
@@ -94,48 +94,48 @@ class Supervisor:
         Raises:
             DiagnosisUnavailable: it did not start; the capture is recorded as failed.
         """
-        key = (log, capture.id)
+        key = (log_id, capture.id)
         self._starting.add(key)
         try:
             worker = await self._workers.launch(order, input_fd)
         except DiagnosisUnavailable as error:
-            await self._finish(log, capture.id, Outcome(StopReason.ERROR, Tally(), None, error.detail))
+            await self._finish(log_id, capture.id, Outcome(StopReason.ERROR, Tally(), None, error.detail))
             raise DiagnosisUnavailable from None
         finally:
             self._starting.discard(key)
-        watched = await asyncio.to_thread(self._watch_list, log, capture, worker, order)
+        watched = await asyncio.to_thread(self._watch_list, log_id, capture, worker, order)
         task = asyncio.create_task(self._watch(watched), name=f"capture-{capture.id}")
         self._watched[key] = (watched, task)
         task.add_done_callback(lambda _done: self._watched.pop(key, None))
 
-    def stop_now(self, log: int, capture: str, reason: StopReason) -> None:
+    def stop_now(self, log_id: int, capture: str, reason: StopReason) -> None:
         """Stop a worker of this process now, for a reason that is recorded already or, if none is, with its end."""
-        found = self._watched.get((log, capture))
+        found = self._watched.get((log_id, capture))
         if found is not None:
             found[0].worker.stop(reason)
 
-    async def stop_recorded(self, log: int, captures: Iterable[str]) -> None:
+    async def stop_recorded(self, log_id: int, captures: Iterable[str]) -> None:
         """Stop workers of this process now whose stop is recorded. Those of other processes hear it within a tick."""
         for id in captures:
-            _stored, capture = await asyncio.to_thread(self._repository.capture, log, id)
+            _stored, capture = await asyncio.to_thread(self._repository.capture, log_id, id)
             if capture.stop_reason is not None:
-                self.stop_now(log, id, capture.stop_reason)
+                self.stop_now(log_id, id, capture.stop_reason)
 
-    def pause(self, log: int, capture: str, *, paused: bool) -> None:
+    def pause(self, log_id: int, capture: str, *, paused: bool) -> None:
         """Tell a worker of this process now what is recorded already; one of another process hears it within a tick."""
-        found = self._watched.get((log, capture))
+        found = self._watched.get((log_id, capture))
         if found is not None:
             found[0].turns += 1
             found[0].worker.heartbeat(paused=paused)
 
-    def tally(self, log: int, capture: str) -> Tally | None:
-        """The live counters of a capture of this process."""
-        found = self._watched.get((log, capture))
+    def tally(self, log_id: int, capture: str) -> Tally | None:
+        """Return the live counters of a capture of this process."""
+        found = self._watched.get((log_id, capture))
         return None if found is None else found[0].worker.tally()
 
-    async def ended(self, log: int, capture: str) -> None:
+    async def ended(self, log_id: int, capture: str) -> None:
         """Wait until the end of a capture of this process is recorded."""
-        found = self._watched.get((log, capture))
+        found = self._watched.get((log_id, capture))
         if found is not None:
             await asyncio.wait([found[1]])
 
@@ -148,12 +148,12 @@ class Supervisor:
             # What is not over by then is found by whoever sweeps next.
             await asyncio.wait(tasks, timeout=CLOSE_S)
 
-    def watches(self, log: int, capture: str) -> bool:
-        """Whether a capture is watched by this process, or about to be."""
-        return (log, capture) in self._watched or (log, capture) in self._starting
+    def watches(self, log_id: int, capture: str) -> bool:
+        """Return whether a capture is watched by this process, or about to be."""
+        return (log_id, capture) in self._watched or (log_id, capture) in self._starting
 
-    def _watch_list(self, log: int, capture: Capture, worker: RunningWorker, order: Order) -> Watched:
-        names = self._private_values.names(log, [capture.started_by, capture.approved_by])
+    def _watch_list(self, log_id: int, capture: Capture, worker: RunningWorker, order: Order) -> Watched:
+        names = self._private_values.names(log_id, [capture.started_by, capture.approved_by])
 
         def requester(sid: str, zone: str) -> Requester:
             # A person that was erased has no name any more, and so no right either.
@@ -161,7 +161,7 @@ class Supervisor:
 
         approver = requester(capture.approved_by, capture.approved_zone) if capture.approved_by else None
         return Watched(
-            log,
+            log_id,
             capture.id,
             worker,
             requester(capture.started_by, capture.started_zone),
@@ -198,28 +198,28 @@ class Supervisor:
             return
 
     def _read(self, watched: Watched) -> tuple[Capture, StopReason | None]:
-        """The capture as it stands, and why it is to stop by what is recorded."""
+        """Return the capture as it stands, and why it is to stop by what is recorded."""
         _at, capture = self._repository.capture(watched.log, watched.capture)
         if capture.state not in CAPTURING:
             return capture, capture.stop_reason or StopReason.LEASE_LOST
         _found, terms = self._repository.terms(watched.log)
-        return capture, self._preconditions.why_gone(watched.log, capture, terms, self._later_us(watched))
+        return capture, self._preconditions.lost_prerequisite(watched.log, capture, terms, self._later_us(watched))
 
     async def _right_lost(self, watched: Watched) -> StopReason | None:
-        log, id = watched.log, watched.capture
-        if not await self._rights.may(log, id, watched.starter, watched.rights):
+        log_id, id = watched.log, watched.capture
+        if not await self._rights.may(log_id, id, watched.starter, watched.rights):
             return StopReason.POLICY_CHANGED
-        if watched.approver and not await self._rights.may(log, id, watched.approver, {CaptureRight.APPROVE}):
+        if watched.approver and not await self._rights.may(log_id, id, watched.approver, {CaptureRight.APPROVE}):
             return StopReason.APPROVER_LEFT
         return None
 
     def _overdue(self, watched: Watched, capture: Capture) -> StopReason | None:
-        """A worker stops by itself when its time is over. One that does not, for it hangs or lies, is stopped."""
+        """Return a worker stops by itself when its time is over. One that does not, for it hangs or lies, is stopped."""
         passed_s = self._monotonic() - watched.begun
         return StopReason.TIME if passed_s > capture.limits.seconds + OVERDUE_S else None
 
     def _later_us(self, watched: Watched) -> int:
-        """What time it is, by the wall clock or by the time that has passed, whichever is later."""
+        """Return what time it is, by the wall clock or by the time that has passed, whichever is later."""
         passed_us = int((self._monotonic() - watched.begun) * 1_000_000)
         return max(self._now_us(), watched.begun_us + passed_us)
 
@@ -229,11 +229,11 @@ class Supervisor:
             watched.log, watched.capture, Lease(self._holder, until_us, canonical(watched.worker.tally()))
         )
 
-    async def _finish(self, log: int, capture: str, outcome: Outcome) -> None:
+    async def _finish(self, log_id: int, capture: str, outcome: Outcome) -> None:
         """Record the end, however long the database takes: evidence without a record would be worth nothing."""
         while True:
             try:
-                await self._recorder.record(log, lambda ctx: self._ending.end(ctx, capture, outcome))
+                await self._recorder.record(log_id, lambda ctx: self._ending.end(ctx, capture, outcome))
             except LogUnavailable:
                 await asyncio.sleep(self._tick_s)
             else:

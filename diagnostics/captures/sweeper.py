@@ -55,7 +55,7 @@ class Sweeper:
         self._now_us = now_us
         self._monotonic = monotonic
         self._ending = EndingService(repository)
-        self._grounds = PrerequisiteService(repository)
+        self._prerequisites = PrerequisiteService(repository)
         self._since: dict[_Key, tuple[object, float]] = {}
 
     async def sweep(self) -> None:
@@ -73,27 +73,27 @@ class Sweeper:
         self._since = seen
         waiting = {CaptureState.PENDING_APPROVAL, CaptureState.ARMED}
         for stored, capture in await asyncio.to_thread(self._repository.captures_in, waiting):
-            await self._recorder.record(stored.log, partial(self._grounds.recheck, id=capture.id))
+            await self._recorder.record(stored.log, partial(self._prerequisites.recheck, id=capture.id))
 
-    async def _due(self, log: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
+    async def _due(self, log_id: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
         if capture.state in LIVE:
-            await self._live(log, capture, seen)
+            await self._live(log_id, capture, seen)
         elif capture.state in WAITING:
-            if self._unchanged(log, capture.id, capture.due_us, seen) >= HOLD_S:
-                await self._recorder.record(log, partial(self._ending.lapse, id=capture.id))
+            if self._unchanged(log_id, capture.id, capture.due_us, seen) >= HOLD_S:
+                await self._recorder.record(log_id, partial(self._ending.lapse, id=capture.id))
         else:
-            await self._kept(log, capture, seen)
+            await self._kept(log_id, capture, seen)
 
-    async def _live(self, log: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
-        if self._watched(log, capture.id):
+    async def _live(self, log_id: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
+        if self._watched(log_id, capture.id):
             return
-        lease = await asyncio.to_thread(self._repository.store.lease, log, capture.id)
-        unchanged_s = self._unchanged(log, capture.id, lease and lease.until_us, seen)
+        lease = await asyncio.to_thread(self._repository.store.lease, log_id, capture.id)
+        unchanged_s = self._unchanged(log_id, capture.id, lease and lease.until_us, seen)
         lost_s = unchanged_s - capture.limits.lease_seconds - GRACE_S
         if lost_s >= 0:
-            await self._lost(log, capture, lost_s)
+            await self._lost(log_id, capture, lost_s)
 
-    async def _lost(self, log: int, capture: Capture, lost_s: float) -> None:
+    async def _lost(self, log_id: int, capture: Capture, lost_s: float) -> None:
         """End a capture by what its worker left. That is in one folder, and whoever has that is waited for."""
         found = None
         try:
@@ -101,23 +101,23 @@ class Sweeper:
         except DiagnosisUnavailable:
             if lost_s < ELSEWHERE_S:
                 stop = partial(self._ending.stop, id=capture.id, reason=StopReason.LEASE_LOST)
-                await self._recorder.record(log, stop)
+                await self._recorder.record(log_id, stop)
                 return
-        await self._recorder.record(log, partial(self._ending.lose, id=capture.id, evidence=found))
+        await self._recorder.record(log_id, partial(self._ending.lose, id=capture.id, evidence=found))
 
-    async def _kept(self, log: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
-        if self._unchanged(log, capture.id, capture.delete_us, seen) < HOLD_S:
+    async def _kept(self, log_id: int, capture: Capture, seen: dict[_Key, tuple[object, float]]) -> None:
+        if self._unchanged(log_id, capture.id, capture.delete_us, seen) < HOLD_S:
             return
         try:
             await asyncio.to_thread(self._workers.delete, capture.id, capture.folder)
         except DiagnosisUnavailable:  # tried again by the next round; the capture is not called deleted before it is
             return
-        await self._recorder.record(log, partial(self._ending.expire, id=capture.id))
+        await self._recorder.record(log_id, partial(self._ending.expire, id=capture.id))
 
-    def _unchanged(self, log: int, id: str, value: object, seen: dict[_Key, tuple[object, float]]) -> float:
+    def _unchanged(self, log_id: int, id: str, value: object, seen: dict[_Key, tuple[object, float]]) -> float:
         """For how many seconds something has been so, round after round."""
         now = self._monotonic()
-        before, since = self._since.get((log, id), (None, now))
+        before, since = self._since.get((log_id, id), (None, now))
         since = since if before == value else now
-        seen[log, id] = (value, since)
+        seen[log_id, id] = (value, since)
         return now - since

@@ -13,7 +13,7 @@ from linewarden.audit.note import Signer, sign_note
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.capture_model import CaptureState
 from linewarden.diagnostics.captures.preconditions import attested, lacking
-from linewarden.diagnostics.captures.prerequisites import without_grounds
+from linewarden.diagnostics.captures.prerequisites import revoke_unattested
 from linewarden.diagnostics.change import ActorContext, Change, changed, fresh
 from linewarden.diagnostics.consent.notices import NoticeService
 from linewarden.diagnostics.consent_model import Attestation, AttestedTexts, Notice, Statement
@@ -100,20 +100,20 @@ class AttestationService:
             for at, capture in self._repository.captures_in(WAITING | LIVE, ctx.log)
             if capture.attestation == id
         ]
-        lost = without_grounds(ctx, affected, Event.GROUNDS_LOST, StopReason.ATTESTATION_WITHDRAWN)
+        lost = revoke_unattested(ctx, affected, Event.GROUNDS_LOST, StopReason.ATTESTATION_WITHDRAWN)
         entries = (ctx.entry(kinds.ATTESTATION_WITHDRAWN, {"attestation": id}), *lost.entries)
         changes = (changed(stored, "withdrawn", after), *lost.changes)
         return Change(ctx.log, entries, changes, AttestationChanged(after, lost.captures))
 
-    def opened(self, log: int, attestation: Attestation) -> Statement:
-        """The statement with its private texts, as far as they are still readable."""
+    def opened(self, log_id: int, attestation: Attestation) -> Statement:
+        """Return the statement with its private texts, as far as they are still readable."""
         return replace(
-            attestation.statement, texts=AttestedTexts(**self._private_values.open(log, attestation.private))
+            attestation.statement, texts=AttestedTexts(**self._private_values.open(log_id, attestation.private))
         )
 
-    def verifier_key(self, log: int) -> str:
-        """The key that checks the notes of a log."""
-        return str(self._signer(log).verifier)
+    def verifier_key(self, log_id: int) -> str:
+        """Return the key that checks the notes of a log."""
+        return str(self._signer(log_id).verifier)
 
     def _signed(self, ctx: ActorContext, statement: Statement, notice: Notice) -> Attestation:
         if ctx.actor is None:
@@ -125,7 +125,7 @@ class AttestationService:
 
 
 def signed_text(attestation: Attestation) -> str:
-    """The text under the signature: one line of canonical JSON."""
+    """Return the text under the signature: one line of canonical JSON."""
     statement = {name: value for name, value in asdict(attestation.statement).items() if name != "texts"}
     content = {
         "attestation": attestation.id,

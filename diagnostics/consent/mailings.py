@@ -38,13 +38,13 @@ class MailingService:
         self._notices = notices
         self._new_id = new_id
 
-    def new_id(self, log: int, caller: str, request_id: str) -> str:
-        """The id of a sending: the same for the same request of the same caller, if it is named."""
+    def new_id(self, log_id: int, caller: str, request_id: str) -> str:
+        """Return the id of a sending: the same for the same request of the same caller, if it is named."""
         if not request_id:
             return self._new_id()
-        return hashlib.sha256(canonical([_ID_DOMAIN, log, caller, request_id])).hexdigest()[:_ID_DIGITS]
+        return hashlib.sha256(canonical([_ID_DOMAIN, log_id, caller, request_id])).hexdigest()[:_ID_DIGITS]
 
-    def begin(self, ctx: ActorContext, id: str, wanted: Mailing, check_room: Callable[[], None]) -> Change[Begun]:
+    def begin(self, ctx: ActorContext, id: str, requested: Mailing, check_room: Callable[[], None]) -> Change[Begun]:
         """Record that mails are about to leave; for a sending that is known already, the result is what is known.
 
         Raises:
@@ -54,24 +54,24 @@ class MailingService:
             DiagnosisUnavailable: see `check_room`.
         """
         ctx.by_customer()
-        wanted = replace(wanted, sender=ctx.sid, begun_us=ctx.now_us)
+        requested = replace(requested, sender=ctx.sid, begun_us=ctx.now_us)
         stored = self._repository.store.get(ctx.log, kinds.SENDING, id)
         if stored is not None:
             known = read(Mailing, stored.body)
-            if replace(known, begun_us=wanted.begun_us, results=()) != wanted:
+            if replace(known, begun_us=requested.begun_us, results=()) != requested:
                 raise StateConflict("sending")
             if stored.state != _UNSENT:
                 return Change(ctx.log, (), (), Begun(self._notice(ctx.log, known), known, new=False))
-        self._repository.current_notice(ctx.log, wanted.notice, wanted.version)
-        if wanted.capture:
-            self._repository.capture(ctx.log, wanted.capture)
+        self._repository.current_notice(ctx.log, requested.notice, requested.version)
+        if requested.capture:
+            self._repository.capture(ctx.log, requested.capture)
         check_room()
-        about = {"notice": wanted.notice, "version": wanted.version, "session": wanted.capture}
-        entry = ctx.entry(kinds.NOTICE_DISPATCHED, about | {"persons": wanted.persons})
-        change = fresh(kinds.SENDING, id, _BEGUN, ctx.now_us, wanted)
+        about = {"notice": requested.notice, "version": requested.version, "session": requested.capture}
+        entry = ctx.entry(kinds.NOTICE_DISPATCHED, about | {"persons": requested.persons})
+        change = fresh(kinds.SENDING, id, _BEGUN, ctx.now_us, requested)
         if stored is not None:
-            change = changed(stored, _BEGUN, wanted)
-        return Change(ctx.log, (entry,), (change,), Begun(self._notice(ctx.log, wanted), wanted, new=True))
+            change = changed(stored, _BEGUN, requested)
+        return Change(ctx.log, (entry,), (change,), Begun(self._notice(ctx.log, requested), requested, new=True))
 
     def done(self, ctx: ActorContext, id: str, results: tuple[MailResult, ...]) -> Change[Mailing]:
         """Record what became of the mails. What is recorded already stays.
@@ -113,11 +113,11 @@ class MailingService:
             raise DiagnosisUnavailable
         return self.done(ctx, id, tuple(MailResult(DeliveryOutcome.UNANSWERED) for _ in mailing.persons))
 
-    def _notice(self, log: int, mailing: Mailing) -> Notice:
-        return self._notices.shown(log, mailing.notice, mailing.version)
+    def _notice(self, log_id: int, mailing: Mailing) -> Notice:
+        return self._notices.shown(log_id, mailing.notice, mailing.version)
 
-    def _known(self, log: int, id: str) -> tuple[StoredRecord, Mailing]:
-        stored = self._repository.store.get(log, kinds.SENDING, id)
+    def _known(self, log_id: int, id: str) -> tuple[StoredRecord, Mailing]:
+        stored = self._repository.store.get(log_id, kinds.SENDING, id)
         if stored is None:
             raise RecordNotFound
         return stored, read(Mailing, stored.body)

@@ -35,7 +35,7 @@ class ActiveNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _PrivateContent:
     """The part of a notice that is sealed."""
 
     audience: str
@@ -43,7 +43,7 @@ class _Told:
 
 
 class NoticeService:
-    """What users are told. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """What users are content. The methods ask the database; they raise LogUnavailable beside what is stated."""
 
     def __init__(self, repository: Repository, private_values: PrivateValues) -> None:
         self._repository = repository
@@ -62,13 +62,13 @@ class NoticeService:
         self._repository.enabled_terms(ctx.log)
         stored = self._repository.store.get(ctx.log, kinds.NOTICE, id)
         before = None if stored is None else read(Notice, stored.body)
-        told = _Told(audience, tuple(sorted(texts, key=lambda one: one.language)))
-        notice = self._sealed(ctx, id, 1 if before is None else before.version + 1, told, tuple(sorted(channels)))
+        content = _PrivateContent(audience, tuple(sorted(texts, key=lambda one: one.language)))
+        notice = self._sealed(ctx, id, 1 if before is None else before.version + 1, content, tuple(sorted(channels)))
         fields = {
             "notice": id,
             "version": notice.version,
             "hash": notice.hash,
-            "languages": [one.language for one in told.texts],
+            "languages": [one.language for one in content.texts],
             "channels": notice.channels,
         }
         entry = ctx.entry(
@@ -77,7 +77,7 @@ class NoticeService:
         changes = [fresh(kinds.NOTICE, id, _PUBLISHED, ctx.now_us, notice)]
         if stored is not None and before is not None:
             changes = [changed(stored, _PUBLISHED, notice), _kept(before)]
-        return Change(ctx.log, (entry,), tuple(changes), replace(notice, texts=told.texts, audience=audience))
+        return Change(ctx.log, (entry,), tuple(changes), replace(notice, texts=content.texts, audience=audience))
 
     def receive(
         self, ctx: ActorContext, id: str, version: int, receipts: Sequence[Receipt]
@@ -127,7 +127,7 @@ class NoticeService:
         return Change(ctx.log, (entry,), (), ctx.now_us if known is None else known, (id, version), new)
 
     def active(self, ctx: ActorContext) -> Change[Sequence[ActiveNotice]]:
-        """The captures that run now, each with its notice as it was attested. None that runs is left out.
+        """Return the captures that run now, each with its notice as it was attested. None that runs is left out.
 
         Raises:
             NotTheCustomer: a person of another tenant asks.
@@ -145,13 +145,13 @@ class NoticeService:
     def listed(
         self, ctx: ActorContext, before: tuple[int, str] | None, size: int
     ) -> Change[tuple[list[tuple[StoredRecord, Notice]], bool]]:
-        """Notices in their current versions, the newest first, and whether there are more."""
+        """Return notices in their current versions, the newest first, and whether there are more."""
         page = self._repository.page(ctx.log, Notice, kinds.NOTICE, before, size + 1)
         shown = [(stored, self.opened(ctx.log, notice)) for stored, notice in page[:size]]
         return Change(ctx.log, (_read(ctx, [notice for _stored, notice in shown]),), (), (shown, len(page) > size))
 
     def look_up(self, ctx: ActorContext, id: str, version: int) -> Change[tuple[Notice, int]]:
-        """A version of a notice, the current one for 0, and which one is current.
+        """Return a version of a notice, the current one for 0, and which one is current.
 
         Raises:
             RecordNotFound: there is no such notice, or it never had that version.
@@ -160,27 +160,27 @@ class NoticeService:
         notice = self.shown(ctx.log, id, version or current.version)
         return Change(ctx.log, (_read(ctx, [notice]),), (), (notice, current.version))
 
-    def shown(self, log: int, id: str, version: int) -> Notice:
-        """A version of a notice with what it says.
+    def shown(self, log_id: int, id: str, version: int) -> Notice:
+        """Return a version of a notice with what it says.
 
         Raises:
             RecordNotFound: there is no such notice, or it never had that version.
         """
-        return self.opened(log, self._repository.notice_version(log, id, version))
+        return self.opened(log_id, self._repository.notice_version(log_id, id, version))
 
-    def opened(self, log: int, notice: Notice) -> Notice:
-        """The notice with audience and texts, as far as they are still readable."""
+    def opened(self, log_id: int, notice: Notice) -> Notice:
+        """Return the notice with audience and texts, as far as they are still readable."""
         if notice.private is None:
             return notice
-        value = self._private_values.open(log, notice.private).get(_FIELD)
-        told = _Told("", ()) if value is None else read(_Told, value.encode())
-        return replace(notice, audience=told.audience, texts=told.texts)
+        value = self._private_values.open(log_id, notice.private).get(_FIELD)
+        content = _PrivateContent("", ()) if value is None else read(_PrivateContent, value.encode())
+        return replace(notice, audience=content.audience, texts=content.texts)
 
     def _sealed(
-        self, ctx: ActorContext, id: str, version: int, told: _Told, channels: tuple[NoticeChannel, ...]
+        self, ctx: ActorContext, id: str, version: int, content: _PrivateContent, channels: tuple[NoticeChannel, ...]
     ) -> Notice:
-        private = self._private_values.seal(ctx.tenant_key_holder, {_FIELD: canonical(told).decode()})
-        digest = notice_hash(told.texts, channels, told.audience)
+        private = self._private_values.seal(ctx.tenant_key_holder, {_FIELD: canonical(content).decode()})
+        digest = notice_hash(content.texts, channels, content.audience)
         return Notice(id, version, (), channels, "", digest, ctx.now_us, ctx.sid, private)
 
     def _new(self, ctx: ActorContext, notice: Notice, receipts: Sequence[Receipt]) -> list[Receipt]:
@@ -198,7 +198,7 @@ class NoticeService:
 
 
 def notice_hash(texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str) -> str:
-    """SHA-256, in hex, over the canonical JSON of a notice."""
+    """Return SHA-256, in hex, over the canonical JSON of a notice."""
     ordered = sorted(texts, key=lambda one: one.language)
     content = {"audience": audience, "channels": sorted(channels), "texts": [asdict(one) for one in ordered]}
     return hashlib.sha256(canonical(content)).hexdigest()

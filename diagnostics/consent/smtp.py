@@ -106,7 +106,7 @@ class SmtpMailer:
         return conversation
 
     def _asked(self, server: smtplib.SMTP, address: str) -> int:
-        """The code for sender and recipient."""
+        """Return the code for sender and recipient."""
         server.rset()
         code, _said = server.mail(self._sender)
         if code == _TAKEN:
@@ -141,7 +141,7 @@ class _Conversation(smtplib.SMTP):
             raise
 
     def getreply(self) -> tuple[int, bytes]:
-        """The next answer."""
+        """Return the next answer."""
         if self._over:
             self.close()
             raise smtplib.SMTPServerDisconnected("the time is over")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.captures.prerequisites import without_grounds
+from linewarden.diagnostics.captures.prerequisites import revoke_unattested
 from linewarden.diagnostics.change import ActorContext, Change, changed, fresh
 from linewarden.diagnostics.consent_model import Responsibility, Terms
 from linewarden.diagnostics.errors import NotEnabled, ResponsibilitiesNotAccepted
@@ -69,7 +69,7 @@ class TermsService:
             raise NotEnabled
         terms = replace(before, enabled=False, changed_us=ctx.now_us, changed_by=ctx.sid)
         affected = self._repository.captures_in(WAITING | LIVE, ctx.log)
-        lost = without_grounds(ctx, affected, Event.REJECTED, StopReason.POLICY_CHANGED)
+        lost = revoke_unattested(ctx, affected, Event.REJECTED, StopReason.POLICY_CHANGED)
         entries = (ctx.entry(kinds.DIAGNOSTICS_DISABLED, {}), *lost.entries)
         changes = (_change(stored, ctx, terms), *lost.changes)
         return Change(ctx.log, entries, changes, TermsChanged(terms, lost.captures))

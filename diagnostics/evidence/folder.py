@@ -32,15 +32,15 @@ class EvidenceFolder:
         self._folder = path
 
     def path(self, capture: str) -> Path:
-        """Where the evidence of a capture lies, if this is its folder."""
+        """Return where the evidence of a capture lies, if this is its folder."""
         return self._folder / f"{capture}.pcapng.age"
 
     def seal_path(self, capture: str) -> Path:
-        """Where the sealer leaves what it says of it."""
+        """Return where the sealer leaves what it says of it."""
         return self._folder / f"{capture}.seal"
 
     def make(self) -> Path:
-        """The folder, made if need be.
+        """Return the folder, made if need be.
 
         Raises:
             OSError: it cannot be.
@@ -49,7 +49,7 @@ class EvidenceFolder:
         return self._folder
 
     def id(self) -> str:
-        """The id of the folder, made if need be.
+        """Return the id of the folder, made if need be.
 
         Raises:
             DiagnosisUnavailable: it cannot be read or made.
@@ -61,7 +61,7 @@ class EvidenceFolder:
             raise DiagnosisUnavailable from None
 
     def find(self, capture: str, folder: str) -> Path:
-        """Where the evidence of a capture is that was put into a folder; the empty id is that of any.
+        """Return where the evidence of a capture is that was put into a folder; the empty id is that of any.
 
         Raises:
             DiagnosisUnavailable: this is another one.
@@ -97,7 +97,7 @@ class EvidenceFolder:
             sync_folder(self._folder)
 
     def recover(self, capture: str, folder: str) -> Evidence | None:
-        """What a worker left that nobody watched: evidence that agrees with its seal, or nothing, and it is deleted.
+        """Return what a worker left that nobody watched: evidence that agrees with its seal, or nothing, and it is deleted.
 
         Raises:
             DiagnosisUnavailable: this is another folder, it cannot be read, or the sealer is still at work.
@@ -119,7 +119,7 @@ class EvidenceFolder:
         return any(_is_locked(one) for one in (path, path.with_name(f"{path.name}.part")))
 
     def _agrees(self, capture: str, seal: SealFile) -> bool:
-        """Whether the file is what the sealer wrote; it may have been changed since, or never became durable."""
+        """Return whether the file is what the sealer wrote; it may have been changed since, or never became durable."""
         hash, size = hashlib.sha256(), 0
         try:
             with self.path(capture).open("rb") as file:
@@ -139,7 +139,7 @@ class EvidenceFolder:
             raise DiagnosisUnavailable
 
     def _read_id(self) -> str:
-        """The id; empty if there is none. Raises OSError, too, when the file holds something else."""
+        """Return the id; empty if there is none. Raises OSError, too, when the file holds something else."""
         try:
             text = (self._folder / _ID_FILE).read_text(encoding="ascii").strip()
         except FileNotFoundError:
@@ -179,7 +179,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def evidence_of(path: Path, seal: SealFile) -> Evidence:
-    """What the log says of a sealed file."""
+    """Return what the log says of a sealed file."""
     manifest = seal.manifest
     return Evidence(
         file=path.name,

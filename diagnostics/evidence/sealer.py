@@ -24,7 +24,7 @@ class Sealer:
         self._output.add_done_callback(lambda _done: None if self._process.returncode == 0 else tell())
 
     async def seal(self, patience_s: float) -> SealFile | None:
-        """What was sealed, once the worker has ended. One that takes longer than `patience_s` is ended itself."""
+        """Return what was sealed, once the worker has ended. One that takes longer than `patience_s` is ended itself."""
         try:
             async with asyncio.timeout(patience_s):
                 output = await asyncio.shield(self._output)
@@ -35,12 +35,12 @@ class Sealer:
 
     @property
     def disk_full(self) -> bool:
-        """Whether it ended for want of room."""
+        """Return whether it ended for want of room."""
         return self._process.returncode == DISK_FULL
 
     @property
     def cause(self) -> CaptureFailure:
-        """Why nothing was sealed."""
+        """Return why nothing was sealed."""
         if self.disk_full:
             return CaptureFailure.NO_ROOM
         return CaptureFailure.NOT_SEALED if self._process.returncode in {0, FAILED} else CaptureFailure.SEALER_LOST
@@ -53,7 +53,7 @@ class Sealer:
 async def start_sealer(
     evidence_fd: int, path: Path, seal_path: Path, public_keys: Sequence[str], ticket_digest: bytes
 ) -> Sealer:
-    """A sealer that reads `evidence_fd`, which stays the caller's.
+    """Return a sealer that reads `evidence_fd`, which stays the caller's.
 
     Raises:
         OSError: it cannot be started.
@@ -77,5 +77,5 @@ async def start_sealer(
 
 
 def key_alone(public_key: str) -> str:
-    """A public key without the comment of SSH, a name or mail address: every user of the host sees arguments."""
+    """Return a public key without the comment of SSH, a name or mail address: every user of the host sees arguments."""
     return " ".join(public_key.split()[:2]) if public_key.startswith("ssh-") else public_key

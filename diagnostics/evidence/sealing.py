@@ -55,7 +55,7 @@ class Readable(Protocol):
     """What evidence comes from."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end."""
+        """Return up to so many bytes; none at the end."""
         ...
 
 
@@ -63,7 +63,7 @@ class Writable(Protocol):
     """What evidence goes to."""
 
     def write(self, data: bytes, /) -> int | None:
-        """Takes all of it."""
+        """Take all of it."""
         ...
 
 
@@ -75,7 +75,7 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket_digest: bytes) -> SealFile:
-    """Encrypts a stream to its end for age or SSH public keys. Raises ReaderInvalid, DiskFull, SealFailed."""
+    """Encrypt a stream to its end for age or SSH public keys. Raises ReaderInvalid, DiskFull, SealFailed."""
     keys = [_recipient(text) for text in recipients]
     if not keys:
         raise ReaderInvalid("a sealed file needs at least one reader")
@@ -91,7 +91,7 @@ def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket
 def seal_file(
     evidence: Readable, path: Path, recipients: Sequence[str], ticket_digest: bytes, seal_path: Path | None = None
 ) -> SealFile:
-    """Seals into a new file that only its owner may read, makes it durable, and leaves its seal at `seal_path`.
+    """Seal into a new file that only its owner may read, makes it durable, and leaves its seal at `seal_path`.
 
     Raises ReaderInvalid, DiskFull, SealFailed. Of a file that could not be sealed nothing stays.
     """
@@ -127,7 +127,7 @@ def _leave(made: SealFile, seal_path: Path | None) -> None:
 
 
 def unseal(sealed: Readable, plain: Writable, identities: Sequence[str], ticket_digest: bytes) -> Manifest:
-    """Decrypts into `plain`, and says what came out; see `check`. Raises ReaderInvalid, SealBroken.
+    """Decrypt into `plain`, and says what came out; see `check`. Raises ReaderInvalid, SealBroken.
 
     What was written to `plain` before SealBroken is authentic, but not all there was.
     """
@@ -141,7 +141,7 @@ def unseal(sealed: Readable, plain: Writable, identities: Sequence[str], ticket_
 
 
 def check(found: Manifest, recorded: Manifest) -> None:
-    """Compares what came out of a sealed file with what the log says went in. Raises SealBroken."""
+    """Compare what came out of a sealed file with what the log says went in. Raises SealBroken."""
     if found != recorded:
         raise SealBroken("this is not the evidence that was recorded")
 
@@ -229,7 +229,7 @@ def _age() -> Any:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Seals standard input; prints the seal as one JSON line. Exit status 0 sealed, DISK_FULL or FAILED."""
+    """Seal standard input; prints the seal as one JSON line. Exit status 0 sealed, DISK_FULL or FAILED."""
     parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.evidence.sealing", description=__doc__)
     parser.add_argument("--recipient", action="append", required=True, help="a public key that may open the file")
     parser.add_argument("--ticket-digest", required=True, type=bytes.fromhex, help="what the chain begins with, in hex")

@@ -31,7 +31,7 @@ _SMALL = 64
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one capture."""
+    """Run one capture."""
     if (sys.argv[1:] if arguments is None else arguments) == [CHECK_FILTER]:
         return check(sys.stdin.fileno())
     options = _options(arguments)
@@ -69,7 +69,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _lowered(fd: int | None) -> int | None:
-    """The same descriptor under a small number: `select` takes none above 1,023, and a busy server has more."""
+    """Return the same descriptor under a small number: `select` takes none above 1,023, and a busy server has more."""
     if fd is None or fd < _SMALL:
         return fd
     low = os.dup(fd)
@@ -80,7 +80,7 @@ def _lowered(fd: int | None) -> int | None:
 def _worker(
     ticket: StartTicket, options: argparse.Namespace, orders: Orders, status: Status, ending: list[int]
 ) -> Worker:
-    """Everything that needs rights happens here, and the rights end here."""
+    """Return everything that needs rights happens here, and the rights end here."""
     sink = PipeSink(options.evidence_fd, ticket.limits.lease_seconds)
     expression = ticket.raw_filter or filter_text(ticket.selector)
     source = _source(ticket, expression, options.input_fd)
@@ -105,7 +105,7 @@ def _source(ticket: StartTicket, expression: str, input_fd: int | None) -> Sourc
 
 
 def _key(fd: int) -> bytes:
-    """The key, read to its end and closed, so that it is in no descriptor any more."""
+    """Return the key, read to its end and closed, so that it is in no descriptor any more."""
     with os.fdopen(fd, "rb") as pipe:
         return pipe.read(KEY_BYTES + 1)
 

@@ -39,11 +39,11 @@ class BpfProgram:
     """A program that says of a packet whether it passes."""
 
     def __init__(self, instructions: bytes) -> None:
-        """Takes 8 bytes an instruction, in host order; none means that every packet passes."""
+        """Take 8 bytes an instruction, in host order; none means that every packet passes."""
         self._code = list(_INSTRUCTION.iter_unpack(instructions))
 
     def takes(self, data: bytes, original_length: int) -> bool:
-        """Whether the packet passes. Raises FilterRefused for a program that is no program."""
+        """Return whether the packet passes. Raises FilterRefused for a program that is no program."""
         try:
             return not self._code or _Machine(data, original_length).run(self._code) != 0
         except (_BeyondPacket, ZeroDivisionError):

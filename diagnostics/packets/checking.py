@@ -20,7 +20,7 @@ MOST_BYTES = 1_024
 
 
 def check(fd: int) -> int:
-    """Compiles what comes in from `fd`, as a worker would for an interface or a file. The exit status."""
+    """Compile what comes in from `fd`, as a worker would for an interface or a file. The exit status."""
     try:
         load()
         confine()

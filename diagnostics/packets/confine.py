@@ -28,7 +28,7 @@ _LIMITS = {
 
 
 def confine() -> None:
-    """Drops all rights for good. Raises SourceUnusable when one of them stays."""
+    """Drop all rights for good. Raises SourceUnusable when one of them stays."""
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         if os.geteuid() == 0:

@@ -47,7 +47,7 @@ class Orders:
     """
 
     def __init__(self, fd: int, monotonic: Callable[[], float]) -> None:
-        """Reads from `fd`, which stays the caller's."""
+        """Read from `fd`, which stays the caller's."""
         self._fd = fd
         self._monotonic = monotonic
         self._backlog = b""
@@ -56,7 +56,7 @@ class Orders:
         self.paused = False
 
     def ticket(self, patience: float) -> str:
-        """The first line. Raises TicketRefused when none comes within `patience` seconds."""
+        """Return the first line. Raises TicketRefused when none comes within `patience` seconds."""
         until = self._monotonic() + patience
         while b"\n" not in self._backlog:
             if self._closed or self._monotonic() >= until or len(self._backlog) > MAX_TICKET_BYTES:
@@ -66,7 +66,7 @@ class Orders:
         return line.decode("ascii", "replace").strip()
 
     def stop_ordered(self, lease_seconds: float) -> StopReason | None:
-        """Takes what has come; why to stop, if there is reason to. Never waits. Raises OrderInvalid."""
+        """Take what has come; why to stop, if there is reason to. Never waits. Raises OrderInvalid."""
         self._receive(0)
         while b"\n" in self._backlog:
             line, _, self._backlog = self._backlog.partition(b"\n")
@@ -80,7 +80,7 @@ class Orders:
         return None
 
     def wait(self, seconds: float) -> None:
-        """Waits for something to come, `seconds` at most."""
+        """Wait for something to come, `seconds` at most."""
         if self._closed:
             return
         select.select([self._fd], [], [], seconds)
@@ -100,7 +100,7 @@ class Status:
     """The lines that go out. A line that nobody takes is left out; the worker does not wait for readers."""
 
     def __init__(self, fd: int) -> None:
-        """Writes to `fd`, which stays the caller's."""
+        """Write to `fd`, which stays the caller's."""
         self._fd = fd
 
     def state(self, state: WorkerState, detail: str = "", code: str = "") -> None:
@@ -138,7 +138,7 @@ class PipeSink:
         self._patience = patience
 
     def write(self, data: bytes) -> None:
-        """Writes all of it. Raises EvidenceLost."""
+        """Write all of it. Raises EvidenceLost."""
         rest = memoryview(data)
         while rest:
             try:
@@ -151,7 +151,7 @@ class PipeSink:
 
 
 def _order(line: bytes) -> StopReason | bool:
-    """Whether to pause, for a heartbeat; the reason, for an order to stop."""
+    """Return whether to pause, for a heartbeat; the reason, for an order to stop."""
     try:
         order = json.loads(line)
     except (ValueError, RecursionError):

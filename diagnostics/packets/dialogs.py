@@ -29,7 +29,7 @@ class Dialogs:
         self._media: OrderedDict[bytes, str] = OrderedDict()
 
     def takes(self, message: Message, *, finished: bool) -> bool:
-        """Whether the message belongs to a selected call. Remembers the call and its media addresses.
+        """Return whether the message belongs to a selected call. Remembers the call and its media addresses.
 
         `finished` says whether all of the message has come.
         """
@@ -47,17 +47,17 @@ class Dialogs:
         return True
 
     def takes_media(self, source: bytes, destination: bytes) -> bool:
-        """Whether a datagram between the endpoints belongs to a selected call."""
+        """Return whether a datagram between the endpoints belongs to a selected call."""
         return self._all or source in self._media or destination in self._media
 
     @property
     def takes_all(self) -> bool:
-        """Whether every packet is meant."""
+        """Return whether every packet is meant."""
         return self._all
 
 
 def _ends_call(message: Message) -> bool:
-    """Whether the message agrees to the end of its call."""
+    """Return whether the message agrees to the end of its call."""
     return message.raw.startswith(b"SIP/2.0 2") and any(map(_BYE.fullmatch, message.values(b"cseq")))
 
 

@@ -69,7 +69,7 @@ class Cut(NamedTuple):
 
 
 def find_packet(link_type: int, data: bytes) -> Packet | Cut:
-    """The IP packet in a frame, or how far the frame could be read."""
+    """Return the IP packet in a frame, or how far the frame could be read."""
     kind, start = _network(link_type, data)
     if kind == _IPV4:
         return _ipv4(data, start)
@@ -79,12 +79,12 @@ def find_packet(link_type: int, data: bytes) -> Packet | Cut:
 
 
 def quoted_packet(data: bytes, start: int) -> Packet | Cut:
-    """The IP packet that an ICMP error quotes at `start`."""
+    """Return the IP packet that an ICMP error quotes at `start`."""
     return _ipv6(data, start) if data[start : start + 1] >= b"\x60" else _ipv4(data, start)
 
 
 def header_end(packet: Packet, data: bytes) -> int | Cut:
-    """Where the transport header ends, or how far it could be read. A later fragment has none."""
+    """Return where the transport header ends, or how far it could be read. A later fragment has none."""
     if not packet.first:
         return packet.transport
     end = packet.transport + _TRANSPORT_HEADERS.get(packet.protocol, 0)
@@ -99,7 +99,7 @@ def header_end(packet: Packet, data: bytes) -> int | Cut:
 
 
 def without_checksum(packet: Packet, data: bytes, end: int) -> bytes:
-    """The frame up to `end`, with zeros for the checksum of the transport.
+    """Return the frame up to `end`, with zeros for the checksum of the transport.
 
     It is a sum over the payload too: who has all the rest can tell from it a digit, or a letter of real-time text.
     """
@@ -184,7 +184,7 @@ def _ipv6(data: bytes, start: int) -> Packet | Cut:
 
 
 def _knows(known: Mapping[int, Container[int]], data: bytes, at: int, end: int) -> bool:
-    """Whether all options of IPv4 or TCP are known. Kind 0 ends them, 1 fills."""
+    """Return whether all options of IPv4 or TCP are known. Kind 0 ends them, 1 fills."""
     while at < end:
         kind = data[at]
         if kind == 0:
@@ -197,7 +197,7 @@ def _knows(known: Mapping[int, Container[int]], data: bytes, at: int, end: int) 
 
 
 def _knows_ipv6(data: bytes, at: int, end: int) -> bool:
-    """Whether all options of an extension header are known. Kind 0 is one byte; 1 fills any number, with zeros."""
+    """Return whether all options of an extension header are known. Kind 0 is one byte; 1 fills any number, with zeros."""
     while at < end:
         kind, length = data[at], data[at + 1] if at + 1 < end else 0
         if kind == 1 and any(data[at + 2 : at + 2 + length]):

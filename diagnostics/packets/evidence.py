@@ -25,7 +25,7 @@ class Sink(Protocol):
     """What takes the evidence."""
 
     def write(self, data: bytes) -> None:
-        """Takes all of `data`. Raises EvidenceLost when it cannot."""
+        """Take all of `data`. Raises EvidenceLost when it cannot."""
         ...
 
 
@@ -52,7 +52,7 @@ class Chain:
         self._bytes = 0
 
     def add(self, data: bytes) -> None:
-        """Takes the next piece."""
+        """Take the next piece."""
         self._whole.update(data)
         self._bytes += len(data)
         self._rest += data
@@ -61,7 +61,7 @@ class Chain:
             del self._rest[:CHUNK]
 
     def manifest(self) -> Manifest:
-        """The sum of all that was added. The chain may not be added to afterwards."""
+        """Return the sum of all that was added. The chain may not be added to afterwards."""
         if self._rest:
             self._forge(bytes(self._rest))
             self._rest.clear()
@@ -89,26 +89,26 @@ class EvidenceWriter:
 
     @property
     def size(self) -> int:
-        """How many bytes the evidence has by now."""
+        """Return how many bytes the evidence has by now."""
         return self._flushed + len(self._buffer)
 
     def add_interface(self, described: Interface) -> None:
-        """Announces the next interface."""
+        """Announce the next interface."""
         self._interfaces.append(described)
         self._written.append(0)
         self._buffer += pcapng.interface(described, self._filter, self._ticket.limits.snaplen)
 
     def add_packet(self, number: int, time_ns: int, data: bytes, original_length: int) -> None:
-        """Adds a masked packet of interface `number`."""
+        """Add a masked packet of interface `number`."""
         self._buffer += pcapng.packet(number, time_ns, data, original_length)
         self._written[number] += 1
 
     def full(self) -> bool:
-        """Whether enough has gathered for a write."""
+        """Return whether enough has gathered for a write."""
         return len(self._buffer) >= CHUNK
 
     def flush(self) -> None:
-        """Hands over what has gathered."""
+        """Hand over what has gathered."""
         data = bytes(self._buffer)
         self._buffer.clear()
         self._flushed += len(data)
@@ -116,13 +116,13 @@ class EvidenceWriter:
         self._sink.write(data)
 
     def add_statistics(self, counters: Sequence[SourceCounters], comment: str, now_ns: int) -> None:
-        """Writes what happened so far on each interface, and what happens now."""
+        """Write what happened so far on each interface, and what happens now."""
         for number, source in enumerate(counters[: len(self._interfaces)]):
             counts = source.received, source.dropped, self._written[number]
             self._buffer += pcapng.statistics(number, now_ns, (self._started_ns, now_ns), counts, comment)
 
     def finish(self, counters: Sequence[SourceCounters], comment: str, now_ns: int) -> Manifest:
-        """Writes the last statistics and closes the chain."""
+        """Write the last statistics and closes the chain."""
         self.add_statistics(counters, comment, now_ns)
         self.flush()
         return self._chain.manifest()

@@ -19,7 +19,7 @@ _LATER_FRAGMENT = "ip[6:2] & 0x1fff != 0 or ip6[6] = 44"
 
 
 def filter_text(selector: Selector) -> str:
-    """The expression for hosts, ports and transport; empty when everything is meant."""
+    """Return the expression for hosts, ports and transport; empty when everything is meant."""
     parts = [
         _any_of([_host(host) for host in selector.hosts]),
         _ports(selector),
@@ -28,7 +28,7 @@ def filter_text(selector: Selector) -> str:
 
 
 def with_vlan(expression: str) -> str:
-    """The same expression, also for frames with a tag in front. Only Ethernet has them.
+    """Return the same expression, also for frames with a tag in front. Only Ethernet has them.
 
     `vlan` shifts the offsets of all that follows it, so the untagged case comes first.
     """

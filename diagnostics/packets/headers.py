@@ -102,18 +102,18 @@ _VALUE = re.compile(rb'\s*("[^"]*"?|[^;>\s]*)')
 
 
 def canonical(name: bytes) -> bytes:
-    """The long form of a header's name, in lower case."""
+    """Return the long form of a header's name, in lower case."""
     name = name.strip(b" \t").lower()
     return _COMPACT.get(name, name)
 
 
 def known_name(name: bytes) -> bool:
-    """Whether a canonical name is a word that may be seen, though its value may not."""
+    """Return whether a canonical name is a word that may be seen, though its value may not."""
     return name in _NAMED
 
 
 def show_value(veil: Veil, name: bytes, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Uncovers what may be seen of the value at `begin` to `end` of `raw`. `name` is canonical."""
+    """Uncover what may be seen of the value at `begin` to `end` of `raw`. `name` is canonical."""
     if name in _OPEN:
         veil.show(begin, end)
         hide_secrets(veil, raw, begin, end, finished=finished)
@@ -123,14 +123,14 @@ def show_value(veil: Veil, name: bytes, raw: bytes, begin: int, end: int, *, fin
 
 
 def show_part_value(veil: Veil, name: bytes, raw: bytes, begin: int, end: int) -> None:
-    """Uncovers name and value of a header within a multipart body, when it says what the part is."""
+    """Uncover name and value of a header within a multipart body, when it says what the part is."""
     if name in _PART:
         veil.show(begin, end)
         hide_secrets(veil, raw, begin, end, finished=True)
 
 
 def hide_secrets(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Covers values of unknown parameters in a text, and of its URIs passwords, embedded headers, and paths.
+    """Cover values of unknown parameters in a text, and of its URIs passwords, embedded headers, and paths.
 
     The end of an unfinished text counts as if a password ended there: the `@` may be still to come. So does the end of
     a URI whose bracket does not close: a folded line may follow. A text that asks for too much is covered from there.
@@ -142,7 +142,7 @@ def hide_secrets(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool
 
 
 def hide_in_request_uri(veil: Veil, raw: bytes, begin: int, end: int) -> None:
-    """Covers the secrets of the URI that a request is for."""
+    """Cover the secrets of the URI that a request is for."""
     _hide_in_uri(veil, raw, begin, end, end, finished=True)
     hide_secrets(veil, raw, begin, end, finished=True)
 
@@ -171,7 +171,7 @@ def _known_parameter(name: bytes) -> bool:
 
 
 def _hide_in_uri(veil: Veil, raw: bytes, begin: int, end: int, last: int, *, finished: bool) -> None:
-    """Covers the secrets of the URI at `begin` to `end`, in a text that goes on to `last`."""
+    """Cover the secrets of the URI at `begin` to `end`, in a text that goes on to `last`."""
     at = raw.index(b":", begin, end) + 1
     scheme = raw[begin : at - 1].strip(b"< \t\r\n").lower()
     if raw.startswith(b"//", at, end):
@@ -191,7 +191,7 @@ def _hide_in_uri(veil: Veil, raw: bytes, begin: int, end: int, last: int, *, fin
 
 
 def _hide_password(veil: Veil, raw: bytes, user: int, end: int, *, finished: bool) -> None:
-    """Covers what is between the first colon and the last `@`, and all behind the first question mark."""
+    """Cover what is between the first colon and the last `@`, and all behind the first question mark."""
     headers = raw.find(b"?", user, end)
     if headers >= 0:
         veil.hide(headers + 1, end)
@@ -204,7 +204,7 @@ def _hide_password(veil: Veil, raw: bytes, user: int, end: int, *, finished: boo
 
 
 def _hide_around_authority(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Leaves host and port: names, passwords and tokens stand before and behind."""
+    """Leave host and port: names, passwords and tokens stand before and behind."""
     host = raw.rfind(b"@", begin, end) + 1 if finished else end
     if host:
         veil.hide(begin, host)
@@ -213,7 +213,7 @@ def _hide_around_authority(veil: Veil, raw: bytes, begin: int, end: int, *, fini
 
 
 def _show_parameters(veil: Veil, raw: bytes, begin: int, end: int, readable: frozenset[bytes]) -> None:
-    """Uncovers the names of parameters, and the values of readable ones. Stops where the grammar of RFC 7616 ends."""
+    """Uncover the names of parameters, and the values of readable ones. Stops where the grammar of RFC 7616 ends."""
     while parameter := _PARAMETER.match(raw, begin, end):
         name = parameter[1].lower()
         if name in readable:

@@ -30,11 +30,11 @@ class InputStream:
         self._since = self._monotonic()
 
     def waited(self) -> float:
-        """Seconds since patience began."""
+        """Return seconds since patience began."""
         return self._monotonic() - self._since
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end. Raises SourceUnusable when patience ends."""
+        """Return up to so many bytes; none at the end. Raises SourceUnusable when patience ends."""
         if self._at == len(self._piece):
             left = self._patience - self.waited()
             if left <= 0 or not select.select([self._fd], [], [], left)[0]:

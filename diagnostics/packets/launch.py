@@ -40,15 +40,15 @@ class WorkerProcess:
     evidence_fd: int
 
     def heartbeat(self, *, paused: bool = False) -> None:
-        """Renews the lease, taking packets or not. Raises BrokenPipeError when the worker is gone."""
+        """Renew the lease, taking packets or not. Raises BrokenPipeError when the worker is gone."""
         self.send(json.dumps({"order": "heartbeat", "paused": paused}))
 
     def stop(self, reason: StopReason) -> None:
-        """Orders the end. Raises BrokenPipeError when the worker is gone."""
+        """Order the end. Raises BrokenPipeError when the worker is gone."""
         self.send(json.dumps({"order": "stop", "reason": reason}))
 
     def send(self, line: str) -> None:
-        """Sends one line of control. Raises BrokenPipeError when the worker is gone."""
+        """Send one line of control. Raises BrokenPipeError when the worker is gone."""
         if self.process.stdin is None:
             raise BrokenPipeError
         self.process.stdin.write(line.encode() + b"\n")
@@ -58,7 +58,7 @@ class WorkerProcess:
 def start_worker(
     ticket: StartTicket, key: bytes, *, input_fd: int | None = None, disk_fd: int | None = None
 ) -> WorkerProcess:
-    """A worker that has got its ticket; whether it takes it, its first status line says.
+    """Return a worker that has got its ticket; whether it takes it, its first status line says.
 
     `key` must be random and of KEY_BYTES, and used for this worker only. `input_fd` is the capture file for a ticket
     that names one; `disk_fd` is the open folder whose free space counts. Raises TicketRefused, OSError.
@@ -100,7 +100,7 @@ def start_worker(
 
 
 def check_filter(expression: str) -> None:
-    """Has an expression compiled, in a process that can do nothing else. Waits for it.
+    """Have an expression compiled, in a process that can do nothing else. Waits for it.
 
     Raises FilterRefused when it does not compile, or takes too much to do so; OSError when nobody can tell here or now.
     """

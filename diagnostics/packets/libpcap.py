@@ -21,7 +21,7 @@ _LINKTYPE_RAW, _DLT_RAW = 101, 12
 
 
 def load() -> Any:
-    """The bindings to libpcap, loaded the first time. Raises FilterRefused when scapy or libpcap is not there."""
+    """Return the bindings to libpcap, loaded the first time. Raises FilterRefused when scapy or libpcap is not there."""
     try:
         from scapy.libs import winpcapy  # noqa: PLC0415 - a capture file without a filter needs no libpcap
     except (ImportError, OSError):
@@ -31,7 +31,7 @@ def load() -> Any:
 
 
 def compile_filter(expression: str, link_type: int) -> bytes:
-    """The program that takes the packets `expression` means, as the kernel takes it: 8 bytes an instruction.
+    """Return the program that takes the packets `expression` means, as the kernel takes it: 8 bytes an instruction.
 
     Raises FilterRefused when the expression does not compile for this link type or becomes too long, or when scapy or
     libpcap is not there.

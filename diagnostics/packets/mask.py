@@ -71,7 +71,7 @@ class Masker:
         self._blind = profile is not Profile.SIGNALLING and not selector.by_dialog
 
     def mask(self, link_type: int, data: bytes) -> bytes | None:
-        """What may be stored of a frame; None when it belongs to no selected call."""
+        """Return what may be stored of a frame; None when it belongs to no selected call."""
         if (
             self._short_cut
             and link_type == LINKTYPE_ETHERNET
@@ -150,7 +150,7 @@ class Masker:
         return _Kept(b"", frozenset(rules), self._dialogs.takes_all)
 
     def _later_fragment(self, packet: Packet) -> _Kept:
-        """Keeps the length of a SIP message's later fragments, so that a reader can put the message together."""
+        """Keep the length of a SIP message's later fragments, so that a reader can put the message together."""
         selected = self._fragmented.get(packet.datagram)
         if selected is None:
             return self._dropped(Rule.FRAGMENT)
@@ -198,7 +198,7 @@ class Masker:
         return self._dialogs.takes(message, finished=finished)
 
     def _datagram(self, packet: Packet, payload: bytes, ports: bytes) -> tuple[int, Rule | None]:
-        """How much of a datagram that is not SIP may be kept, and by which rule the rest goes."""
+        """Return how much of a datagram that is not SIP may be kept, and by which rule the rest goes."""
         if len(payload) <= 4 and not payload.strip(_KEEPALIVE):
             return len(payload), None
         path = packet.source + packet.destination + ports
@@ -227,7 +227,7 @@ class Masker:
 
 
 def _foreign(payload: bytes) -> Rule:
-    """What a datagram is that keeps nothing."""
+    """Return what a datagram is that keeps nothing."""
     if is_stun(payload):
         return Rule.STUN
     return Rule.DTLS if is_dtls(payload) else Rule.UDP_OTHER

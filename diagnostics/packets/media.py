@@ -36,16 +36,16 @@ class MediaStreams:
         self._rtp_announced: dict[bytes, bool] = {}
 
     def announce(self, announced: Iterable[Announcement]) -> None:
-        """Remembers what is expected at which address; the latest word counts."""
+        """Remember what is expected at which address; the latest word counts."""
         for endpoint, is_rtp in announced:
             _remember(self._rtp_announced, endpoint, is_rtp, _MAX_ENDPOINTS)
 
     def no_rtp(self, endpoint: bytes) -> bool:
-        """Whether something else than RTP, such as T.38, was announced at the address."""
+        """Return whether something else than RTP, such as T.38, was announced at the address."""
         return not self._rtp_announced.get(endpoint, True)
 
     def follows(self, path: bytes, header: bytes) -> bool:
-        """Whether the datagram continues a stream. `path` is both addresses and ports as they stand in the packet."""
+        """Return whether the datagram continues a stream. `path` is both addresses and ports as they stand in the packet."""
         stream = path + header[8:12]
         last = self._numbers.get(stream)
         if last is not None:
@@ -58,11 +58,11 @@ class MediaStreams:
         return self._proves(stream, header)
 
     def begin(self, path: bytes, header: bytes) -> None:
-        """Takes a datagram that continues nothing as a possible first one."""
+        """Take a datagram that continues nothing as a possible first one."""
         _remember(self._candidates, path + header[8:12], header[:4], _MAX_CANDIDATES)
 
     def _proves(self, stream: bytes, header: bytes) -> bool:
-        """Whether the datagram and the one before it make a sequence.
+        """Return whether the datagram and the one before it make a sequence.
 
         The running number of UDPTL stands where RTP has version and packet type: there these cannot stay the same. Nor
         may the marker appear, or UDPTL packets that are 128 apart would be alike.
@@ -78,12 +78,12 @@ class MediaStreams:
 
 
 def looks_like_rtp(payload: bytes) -> bool:
-    """Whether the datagram has version and length of RTP, and no packet type of RTCP (RFC 5761)."""
+    """Return whether the datagram has version and length of RTP, and no packet type of RTCP (RFC 5761)."""
     return len(payload) >= RTP_HEADER and payload[0] >> 6 == 2 and not 192 <= payload[1] <= 223
 
 
 def rtcp_header_length(payload: bytes) -> int:
-    """How many bytes of an RTCP datagram are header and reception reports; 0 when it does not hold together.
+    """Return how many bytes of an RTCP datagram are header and reception reports; 0 when it does not hold together.
 
     In clear, that is the whole of the leading report. Of SRTCP, and of others that only begin well, eight bytes.
     """
@@ -96,19 +96,19 @@ def rtcp_header_length(payload: bytes) -> int:
 
 
 def is_stun(payload: bytes) -> bool:
-    """Whether the datagram is STUN (RFC 8489), or TURN channel data (RFC 8656) with at most its padding behind it."""
+    """Return whether the datagram is STUN (RFC 8489), or TURN channel data (RFC 8656) with at most its padding behind it."""
     if payload[4:8] == _STUN_COOKIE:
         return True
     return 64 <= payload[0] <= 79 and 0 <= len(payload) - 4 - int.from_bytes(payload[2:4], "big") <= 3
 
 
 def is_dtls(payload: bytes) -> bool:
-    """Whether the datagram is a DTLS record (RFC 7983)."""
+    """Return whether the datagram is a DTLS record (RFC 7983)."""
     return 20 <= payload[0] <= 63 and payload[1:2] == b"\xfe"
 
 
 def _kind(header: bytes) -> tuple[int, int]:
-    """Version and flags, and the packet type without the marker."""
+    """Return version and flags, and the packet type without the marker."""
     return header[0], header[1] & 0x7F
 
 
@@ -121,7 +121,7 @@ def _stated_length(payload: bytes, at: int) -> int:
 
 
 def _compound(payload: bytes) -> bool:
-    """Whether RTCP packets fill the datagram exactly, which ciphertext with its tag does not."""
+    """Return whether RTCP packets fill the datagram exactly, which ciphertext with its tag does not."""
     at = 0
     while at + 4 <= len(payload):
         if payload[at] >> 6 != 2 or not 192 <= payload[at + 1] <= 223:

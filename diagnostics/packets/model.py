@@ -134,7 +134,7 @@ class Selector:
 
     @property
     def by_dialog(self) -> bool:
-        """Whether only certain calls are meant."""
+        """Return whether only certain calls are meant."""
         return bool(self.extensions or self.call_ids)
 
 

@@ -13,7 +13,7 @@ _PLAIN = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
 
 def show_multipart(veil: Veil, raw: bytes, begin: int, end: int, content_type: bytes, *, finished: bool) -> None:
-    """Uncovers boundaries, the headers that say what a part is, and descriptions. `content_type` is in lower case."""
+    """Uncover boundaries, the headers that say what a part is, and descriptions. `content_type` is in lower case."""
     boundary = _BOUNDARY.search(content_type)
     if boundary is None:
         return

@@ -13,20 +13,20 @@ class Veil:
         self._shown = bytearray([_MASK]) * len(raw)
 
     def show(self, begin: int, end: int) -> None:
-        """Lets the bytes be seen."""
+        """Let the bytes be seen."""
         self._shown[begin:end] = self._raw[begin:end]
 
     def hide(self, begin: int, end: int) -> None:
-        """Covers the bytes again."""
+        """Cover the bytes again."""
         end = min(end, len(self._shown))
         self._shown[begin:end] = bytearray([_MASK]) * max(0, end - begin)
 
     def hidden(self, begin: int, end: int) -> bool:
-        """Whether something between the two is not as it was."""
+        """Return whether something between the two is not as it was."""
         return self._shown[begin:end] != self._raw[begin:end]
 
     def bytes(self) -> bytes:
-        """The text as it may be stored, as long as the raw text."""
+        """Return the text as it may be stored, as long as the raw text."""
         return bytes(self._shown)
 
 

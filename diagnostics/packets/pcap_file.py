@@ -24,7 +24,7 @@ class Readable(Protocol):
     """What a capture file is read from. It need not be seekable."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end. May raise SourceUnusable."""
+        """Return up to so many bytes; none at the end. May raise SourceUnusable."""
         ...
 
 
@@ -56,11 +56,11 @@ class PcapReader:
 
     @staticmethod
     def knows(magic: bytes) -> bool:
-        """Whether four bytes begin such a file."""
+        """Return whether four bytes begin such a file."""
         return magic in _FORMATS
 
     def counters(self) -> list[SourceCounters]:
-        """What was read; such files do not say what was lost."""
+        """Return what was read; such files do not say what was lost."""
         return [SourceCounters(self._read)]
 
     def __iter__(self) -> Iterator[Frame]:

@@ -53,11 +53,11 @@ class PcapngReader:
         self._begin_section()
 
     def counters(self) -> list[SourceCounters]:
-        """What was read, and what the file says was lost before."""
+        """Return what was read, and what the file says was lost before."""
         return [SourceCounters(read + lost, lost) for read, lost in zip(self._received, self._dropped, strict=True)]
 
     def pauses(self) -> list[int]:
-        """How often the capture was paused, by interface, as evidence of ours says."""
+        """Return how often the capture was paused, by interface, as evidence of ours says."""
         return list(self._pauses)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -81,7 +81,7 @@ class PcapngReader:
         self._section = []
 
     def _rest(self, length: int, taken: int) -> bytes:
-        """The bytes of a block behind those that were taken, without the length that is repeated at its end."""
+        """Return the bytes of a block behind those that were taken, without the length that is repeated at its end."""
         if length % 4 or not taken + 4 <= length <= _MAX_BLOCK:
             raise SourceUnusable("a block of the capture file has a wrong length")
         rest = read_exactly(self._file, length - taken)
@@ -172,7 +172,7 @@ class PcapngReader:
 
 
 def _resolution(value: bytes) -> int:
-    """Ticks a second: a negative power of ten or, with the high bit, of two."""
+    """Return ticks a second: a negative power of ten or, with the high bit, of two."""
     if len(value) != 1:
         raise SourceUnusable("an interface in the capture file has no resolution")
     exponent = value[0] & 0x7F

@@ -78,7 +78,7 @@ class PacketRing:
         self._block = 0
 
     def read(self, timeout: float) -> Iterator[RingPacket]:
-        """The packets of the next closed block, waiting up to `timeout` seconds for one. Use up the iterator.
+        """Yield the packets of the next closed block, waiting up to `timeout` seconds for one. Use up the iterator.
 
         Raises SourceUnusable when the interface went away.
         """
@@ -111,15 +111,15 @@ class PacketRing:
             at += following
 
     def address(self, packet: RingPacket) -> LinkAddress:
-        """Where a packet came from; only while its block is being read."""
+        """Return where a packet came from; only while its block is being read."""
         _, protocol, interface, hardware, direction, size, address = _address(self._map, packet.at + _ADDRESS_AT)
         return LinkAddress(protocol, interface, hardware, direction, address[:size])
 
     def statistics(self) -> tuple[int, int]:
-        """How many packets passed the filter since the last call, and how many of them found no room."""
+        """Return how many packets passed the filter since the last call, and how many of them found no room."""
         received, dropped, _ = struct.unpack("=3I", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 12))
         return received, dropped
 
     def close(self) -> None:
-        """Unmaps the ring."""
+        """Unmap the ring."""
         self._map.close()

@@ -41,7 +41,7 @@ class Announcement(NamedTuple):
 
 
 def show_sdp(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Uncovers the lines of a description that may be seen. The last line of an unfinished one may be a part only.
+    """Uncover the lines of a description that may be seen. The last line of an unfinished one may be a part only.
 
     What is no line of a description ends it: a length that lies may have put the next message here.
     """
@@ -54,7 +54,7 @@ def show_sdp(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) ->
 
 
 def announcements(raw: bytes) -> list[Announcement]:
-    """The media addresses of a description."""
+    """Return the media addresses of a description."""
     session = address = b""
     found: list[tuple[bytes, bytes, bool]] = []
     for line in islice(LINE.finditer(raw), MAX_LINES):
@@ -70,7 +70,7 @@ def announcements(raw: bytes) -> list[Announcement]:
 
 
 def _open_length(line: bytes, *, whole: bool) -> int:
-    """How many bytes at the start of a line may be seen."""
+    """Return how many bytes at the start of a line may be seen."""
     if line[0] in _OPEN_TYPES:
         return len(line)
     attribute = _ATTRIBUTE.match(line)

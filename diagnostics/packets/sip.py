@@ -43,7 +43,7 @@ class Header(NamedTuple):
 
     @property
     def finished(self) -> bool:
-        """Whether its line has ended, though a fold may follow."""
+        """Return whether its line has ended, though a fold may follow."""
         return self.stop > self.end
 
 
@@ -60,11 +60,11 @@ class Message(NamedTuple):
 
     @property
     def end(self) -> int | None:
-        """Where the message ends; None while that is not known."""
+        """Return where the message ends; None while that is not known."""
         return None if self.body < 0 or self.length is None or self.length < 0 else self.body + self.length
 
     def values(self, name: bytes) -> list[bytes]:
-        """The values of all headers of that canonical name."""
+        """Return the values of all headers of that canonical name."""
         return [self.raw[h.value : h.end].strip() for h in self.headers if h.name == name and h.finished]
 
 
@@ -76,12 +76,12 @@ class Masked(NamedTuple):
 
 
 def starts_message(raw: bytes) -> bool:
-    """Whether a whole start line of SIP stands at the beginning."""
+    """Return whether a whole start line of SIP stands at the beginning."""
     return bool(_REQUEST.match(raw) or _RESPONSE.match(raw))
 
 
 def parse_message(raw: bytes) -> Message | None:
-    """The message that starts at the beginning of `raw`; None when none does."""
+    """Return the message that starts at the beginning of `raw`; None when none does."""
     start = _REQUEST.match(raw) or _RESPONSE.match(raw)
     if start is None:
         return None
@@ -91,7 +91,7 @@ def parse_message(raw: bytes) -> Message | None:
 
 
 def mask_message(message: Message, *, finished: bool) -> Masked:
-    """The message under its mask. `finished` says that nothing more of it will come."""
+    """Return the message under its mask. `finished` says that nothing more of it will come."""
     raw, veil = message.raw, Veil(message.raw)
     start = _show_start(veil, raw)
     for header in message.headers:
@@ -105,7 +105,7 @@ def mask_message(message: Message, *, finished: bool) -> Masked:
 
 
 def session(message: Message, *, finished: bool = True) -> list[Announcement]:
-    """The media addresses the message announces. Of an unfinished one the last line is not believed."""
+    """Return the media addresses the message announces. Of an unfinished one the last line is not believed."""
     kind = _content_type(message)
     if message.body < 0 or message.length == -1 or not kind.startswith((b"application/sdp", b"multipart/")):
         return []
@@ -114,12 +114,12 @@ def session(message: Message, *, finished: bool = True) -> list[Announcement]:
 
 
 def call_id(message: Message) -> str:
-    """The Call-ID, or nothing."""
+    """Return the Call-ID, or nothing."""
     return next((value.decode("utf-8", "replace") for value in message.values(b"call-id")), "")
 
 
 def parties(message: Message) -> set[str]:
-    """The user parts of who calls and who is called."""
+    """Return the user parts of who calls and who is called."""
     line = LINE.match(message.raw)
     headers = (h for h in message.headers if h.name in _PARTIES and h.finished)
     texts = [line[1] if line else b"", *(message.raw[h.value : h.end] for h in headers)]
@@ -127,7 +127,7 @@ def parties(message: Message) -> set[str]:
 
 
 def _headers(raw: bytes, at: int) -> tuple[tuple[Header, ...], int]:
-    """The headers, and where the body starts; -1 when the empty line has not come, or too many lines have."""
+    """Return the headers, and where the body starts; -1 when the empty line has not come, or too many lines have."""
     found: list[Header] = []
     for number, line in enumerate(LINE.finditer(raw, at)):
         if not line[1] and line[2]:
@@ -158,7 +158,7 @@ def _stated_length(values: list[bytes]) -> int | None:
 
 
 def _show_start(veil: Veil, raw: bytes) -> int:
-    """Uncovers the start line; where it ends."""
+    """Uncover the start line; where it ends."""
     line = _REQUEST.match(raw) or _RESPONSE.match(raw)
     if line is None:
         return 0
@@ -171,7 +171,7 @@ def _show_start(veil: Veil, raw: bytes) -> int:
 
 
 def _show_header(veil: Veil, raw: bytes, header: Header) -> None:
-    """Uncovers colon, line ends and indents always, the name when it is known, of the value what its name allows."""
+    """Uncover colon, line ends and indents always, the name when it is known, of the value what its name allows."""
     if known_name(header.name):
         veil.show(header.begin, header.value)
         show_value(veil, header.name, raw, header.value, header.end, finished=header.finished)
@@ -190,7 +190,7 @@ def _content_type(message: Message) -> bytes:
 
 
 def _show_body(veil: Veil, message: Message, *, finished: bool) -> set[Rule]:
-    """Uncovers what may be seen of the body; of one with contradicting lengths nothing."""
+    """Uncover what may be seen of the body; of one with contradicting lengths nothing."""
     raw, begin = message.raw, message.body
     if begin == len(raw):
         return set()

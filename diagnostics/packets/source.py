@@ -15,28 +15,28 @@ class Source(Protocol):
         ...
 
     def read(self, timeout: float) -> list[Frame] | None:
-        """The next packets, none when `timeout` seconds passed first, None when there will be no more.
+        """Return the next packets, none when `timeout` seconds passed first, None when there will be no more.
 
         Raises SourceUnusable when what comes next cannot be read.
         """
         ...
 
     def pause(self) -> None:
-        """Lets no more packets in until `resume`. Of an interface, what is in already can still be read."""
+        """Let no more packets in until `resume`. Of an interface, what is in already can still be read."""
         ...
 
     def resume(self) -> None:
-        """Lets packets in again; those that passed meanwhile are not counted."""
+        """Let packets in again; those that passed meanwhile are not counted."""
         ...
 
     def stop(self) -> None:
-        """Lets no more packets in. What is in already can still be read."""
+        """Let no more packets in. What is in already can still be read."""
         ...
 
     def counters(self) -> Sequence[SourceCounters]:
-        """One for each interface."""
+        """Return one for each interface."""
         ...
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Give everything back."""
         ...

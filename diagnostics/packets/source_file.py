@@ -16,7 +16,7 @@ _BATCH = 512
 
 
 def open_capture(file: Readable) -> PcapReader | PcapngReader:
-    """A reader for pcap or pcapng, whichever it is. Raises SourceUnusable for anything else."""
+    """Return a reader for pcap or pcapng, whichever it is. Raises SourceUnusable for anything else."""
     magic = read_exactly(file, 4)
     if magic == MAGIC:
         return PcapngReader(file)
@@ -50,7 +50,7 @@ class FileSource:
         return self._reader.interfaces
 
     def read(self, timeout: float) -> list[Frame] | None:
-        """The next packets, or None at the end. Raises SourceUnusable, FilterRefused."""
+        """Return the next packets, or None at the end. Raises SourceUnusable, FilterRefused."""
         if self._stopped:
             return None
         if self._paused:
@@ -64,19 +64,19 @@ class FileSource:
         return passed
 
     def pause(self) -> None:
-        """Reads no further until `resume`: the rest of the file waits."""
+        """Read no further until `resume`: the rest of the file waits."""
         self._paused = True
 
     def resume(self) -> None:
-        """Reads on."""
+        """Read on."""
         self._paused = False
 
     def stop(self) -> None:
-        """Reads no further."""
+        """Read no further."""
         self._stopped = True
 
     def counters(self) -> list[SourceCounters]:
-        """What passed the filter, and what the file says was lost before."""
+        """Return what passed the filter, and what the file says was lost before."""
         lost = [counted.dropped for counted in self._reader.counters()]
         return [SourceCounters(self._passed.get(number, 0) + drops, drops) for number, drops in enumerate(lost)]
 
@@ -84,7 +84,7 @@ class FileSource:
         """Nothing is held; the file is the caller's."""
 
     def _batch(self, timeout: float) -> list[Frame]:
-        """The next packets. What is wrong with the file is raised only after all that came before it was taken."""
+        """Return the next packets. What is wrong with the file is raised only after all that came before it was taken."""
         if self._broken is not None:
             raise self._broken
         batch: list[Frame] = []

@@ -53,18 +53,18 @@ class LiveSource:
         return (self._interface,)
 
     def read(self, timeout: float) -> list[Frame] | None:
-        """The packets of the next block of the ring."""
+        """Return the packets of the next block of the ring."""
         if self._cooked:
             frames = [self._cook(packet) for packet in self._ring.read(timeout)]
             return [frame for frame in frames if frame is not None]
         return [_frame(packet) for packet in self._ring.read(timeout)]
 
     def pause(self) -> None:
-        """Lets nothing in. The kernel closes the last block within ring.RETIRE_MS."""
+        """Let nothing in. The kernel closes the last block within ring.RETIRE_MS."""
         _attach(self._socket, _DROP_ALL)
 
     def resume(self) -> None:
-        """Puts the filter back."""
+        """Put the filter back."""
         self._open_filter()
 
     def stop(self) -> None:
@@ -72,14 +72,14 @@ class LiveSource:
         self.pause()
 
     def counters(self) -> list[SourceCounters]:
-        """What the kernel says, without the doubles of loopback that were left out here."""
+        """Return what the kernel says, without the doubles of loopback that were left out here."""
         received, dropped = self._ring.statistics()
         self._received += received
         self._dropped += dropped
         return [SourceCounters(self._received - self._skipped, self._dropped)]
 
     def close(self) -> None:
-        """Closes ring and socket."""
+        """Close ring and socket."""
         self._ring.close()
         self._socket.close()
 
@@ -106,7 +106,7 @@ class LiveSource:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
     def _program(self, filter_text: str) -> bytes:
-        """A cooked socket shows the kernel's filter the packet from its network header on."""
+        """Return a cooked socket shows the kernel's filter the packet from its network header on."""
         if not filter_text:
             return b""
         if self._cooked:
@@ -146,7 +146,7 @@ def _packet_socket(kind: int = socket.SOCK_RAW) -> socket.socket:
 
 
 def _hardware(probe: socket.socket, name: str) -> int:
-    """The hardware type of an interface, 0 for all of them together. Raises OSError when there is none such."""
+    """Return the hardware type of an interface, 0 for all of them together. Raises OSError when there is none such."""
     if name == _ANY:
         return 0
     # The address of a socket that is bound with protocol 0 tells the type, and still nothing is received.
@@ -165,7 +165,7 @@ def _bind(packet_socket: socket.socket, interface: int) -> None:
 
 
 def _attach(packet_socket: socket.socket, instructions: bytes) -> None:
-    """Sets the filter of a socket at once: the kernel swaps it under no packet."""
+    """Set the filter of a socket at once: the kernel swaps it under no packet."""
     program = ctypes.create_string_buffer(instructions, len(instructions))
     packet_socket.setsockopt(
         socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(instructions) // 8, ctypes.addressof(program))

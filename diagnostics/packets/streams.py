@@ -49,7 +49,7 @@ class SipStream:
         self._remembered = 0
 
     def mask(self, number: int, data: bytes) -> Segment:
-        """The bytes at sequence number `number` under the mask. Numbers wrap at 2^32."""
+        """Return the bytes at sequence number `number` under the mask. Numbers wrap at 2^32."""
         ahead = _distance(number, self._next)
         if ahead > 0:
             self._next = number
@@ -82,7 +82,7 @@ class SipStream:
         return bytes(out) + covered(len(data)), selected
 
     def _take(self, data: bytes, rules: set[Rule]) -> tuple[bytes, int, bool]:
-        """Masks up to the end of the message that is being read; how much of `data` that was, and whether selected."""
+        """Mask up to the end of the message that is being read; how much of `data` that was, and whether selected."""
         if not self._raw and (blank := len(data) - len(data.lstrip(b"\r\n"))):
             return data[:blank], blank, False
         whole = self._raw + data
@@ -153,7 +153,7 @@ class SipStreams:
         self._streams: OrderedDict[bytes, SipStream] = OrderedDict()
 
     def mask(self, path: bytes, number: int, data: bytes) -> Segment | None:
-        """The segment under its mask; None when the stream carries no SIP."""
+        """Return the segment under its mask; None when the stream carries no SIP."""
         stream = self._streams.get(path)
         if stream is None:
             if not starts_message(data):
@@ -165,20 +165,20 @@ class SipStreams:
         return stream.mask(number, data)
 
     def forget(self, path: bytes) -> None:
-        """Ends a stream: the connection was opened anew or reset."""
+        """End a stream: the connection was opened anew or reset."""
         self._streams.pop(path, None)
 
 
 def _distance(number: int, origin: int) -> int:
-    """How far `number` lies behind `origin`, negative when before it (RFC 9293, 3.4)."""
+    """Return how far `number` lies behind `origin`, negative when before it (RFC 9293, 3.4)."""
     return (number - origin + _HALF) % _WRAP - _HALF
 
 
 def _end(message: Message) -> int | None:
-    """Where a message ends in a stream: without a length it has no body."""
+    """Return where a message ends in a stream: without a length it has no body."""
     return message.body if message.length is None and message.body >= 0 else message.end
 
 
 def _first(raw: bytes, message: Message) -> Message:
-    """The message without what follows it."""
+    """Return the message without what follows it."""
     return message._replace(raw=raw)

@@ -72,7 +72,7 @@ class StartTicket:
 
 
 def sign_ticket(ticket: StartTicket, key: bytes) -> str:
-    """The ticket as one line, good for the worker that holds `key`.
+    """Return the ticket as one line, good for the worker that holds `key`.
 
     Raises TicketRefused when the worker would refuse it.
     """
@@ -82,7 +82,7 @@ def sign_ticket(ticket: StartTicket, key: bytes) -> str:
 
 
 def open_ticket(line: str, key: bytes, now_ns: int) -> StartTicket:
-    """The ticket in `line`. Raises TicketRefused when it is not signed with `key`, stale, or not well formed."""
+    """Return the ticket in `line`. Raises TicketRefused when it is not signed with `key`, stale, or not well formed."""
     body = _verified(line, key)
     ticket = parse(body)
     if now_ns >= ticket.start_before_ns:
@@ -91,12 +91,12 @@ def open_ticket(line: str, key: bytes, now_ns: int) -> StartTicket:
 
 
 def digest(ticket: StartTicket) -> bytes:
-    """The SHA-256 over the ticket's body: what ties the evidence to the order."""
+    """Return the SHA-256 over the ticket's body: what ties the evidence to the order."""
     return hashlib.sha256(_DOMAIN + encode(ticket)).digest()
 
 
 def encode(ticket: StartTicket) -> bytes:
-    """The body of a ticket."""
+    """Return the body of a ticket."""
     return json.dumps(_as_json(ticket), sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -150,7 +150,7 @@ def _as_json(ticket: StartTicket) -> dict[str, Any]:
 
 
 def parse(body: bytes) -> StartTicket:
-    """The ticket of a body, whoever may have made it. Raises TicketRefused when it is not well formed."""
+    """Return the ticket of a body, whoever may have made it. Raises TicketRefused when it is not well formed."""
     try:
         raw = json.loads(body, object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError):
@@ -278,7 +278,7 @@ class _Fields:
 
 
 def _text(value: object, name: str, *, empty: bool, longest: int) -> str:
-    """A bounded text without control characters and lone surrogates."""
+    """Return a bounded text without control characters and lone surrogates."""
     if not isinstance(value, str) or len(value) > longest or not (empty or value):
         raise TicketRefused(name)
     if not _PRINTABLE.fullmatch(value) or any("\ud800" <= char <= "\udfff" for char in value):

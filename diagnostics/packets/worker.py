@@ -58,7 +58,7 @@ class Worker:
         self._code = ""
 
     def run(self) -> StopReason:
-        """Captures until there is a reason to stop, and closes the evidence. Raises EvidenceLost."""
+        """Capture until there is a reason to stop, and closes the evidence. Raises EvidenceLost."""
         self._world.status.state(WorkerState.RUNNING)
         self._guard(self._capture)
         self._world.status.state(WorkerState.STOPPING, self._reason or StopReason.ERROR)
@@ -67,7 +67,7 @@ class Worker:
         return self._finish(self._reason or StopReason.ERROR)
 
     def _guard(self, step: Callable[[], None]) -> None:
-        """Runs a step; a fault becomes the reason to stop. Its text could be captured data: only its kind is told."""
+        """Run a step; a fault becomes the reason to stop. Its text could be captured data: only its kind is told."""
         try:
             step()
         except EvidenceLost:
@@ -103,7 +103,7 @@ class Worker:
         return self._source.read(_WAIT_SECONDS)
 
     def _turn(self, *, paused: bool) -> None:
-        """Pauses, or goes on. The evidence tells when: what is missing in between was not lost."""
+        """Pause, or goes on. The evidence tells when: what is missing in between was not lost."""
         self._paused = paused
         if paused:
             self._source.pause()
@@ -153,7 +153,7 @@ class Worker:
                 writer.flush()
 
     def _fits(self, size: int) -> bool:
-        """Whether a packet of up to `size` bytes is within the limits; the first one reached stays the reason."""
+        """Return whether a packet of up to `size` bytes is within the limits; the first one reached stays the reason."""
         if self._written >= self._limits.packets:
             self._reason = self._reason or StopReason.PACKETS
         elif self._writer.size + size + 64 > self._limits.bytes:

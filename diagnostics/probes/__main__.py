@@ -36,7 +36,7 @@ _LONGEST_ORDER = 4_096
 
 
 def main() -> int:
-    """Runs one probe."""
+    """Run one probe."""
     try:
         stated = json.loads(sys.stdin.buffer.read(_LONGEST_ORDER))
         order = ProbeOrder(**stated | {"kind": ProbeKind(stated["kind"])})

@@ -41,5 +41,5 @@ class ProbeResult:
 
 
 def clean(text: str) -> str:
-    """What the other side said, as it may be kept and shown."""
+    """Return what the other side said, as it may be kept and shown."""
     return "".join(char if char.isprintable() else "?" for char in text[:LONGEST_FINDING])

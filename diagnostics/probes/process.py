@@ -46,7 +46,7 @@ async def run_probe(order: ProbeOrder) -> ProbeResult:
 
 
 def _findings(found: bytes) -> ProbeResult:
-    """The findings, as far as a process that was turned by its peer can be believed to say any."""
+    """Return the findings, as far as a process that was turned by its peer can be believed to say any."""
     try:
         stated: Any = json.loads(found)
         values = {str(name): str(value) for name, value in stated["values"].items()}

@@ -11,7 +11,7 @@ _PORT = 5060
 _LONGEST = 65_535
 _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2}) ([^\r\n]*)\r\n")
 #: Headers of the answer that say something of the device, and not of persons.
-_TOLD = ("server", "user-agent", "allow", "accept", "supported")
+_SHOWN_HEADERS = ("server", "user-agent", "allow", "accept", "supported")
 
 
 def probe_options(order: ProbeOrder) -> ProbeResult:
@@ -50,7 +50,7 @@ def _exchange(order: ProbeOrder, token: str) -> bytes:
 
 
 def _final(connection: socket.socket, token: str, until: float) -> bytes:
-    """The final answer to our own request; provisional ones and what is not ours are passed over."""
+    """Return the final answer to our own request; provisional ones and what is not ours are passed over."""
     data = b""
     while True:
         left = until - time.monotonic()
@@ -93,6 +93,6 @@ def _headers(answer: bytes) -> dict[str, str]:
     for line in head.split("\r\n")[1:]:
         name, colon, value = line.partition(":")
         key = name.strip().lower()
-        if colon and key in _TOLD and key not in found:
+        if colon and key in _SHOWN_HEADERS and key not in found:
             found[key] = clean(value.strip())
     return found

@@ -42,7 +42,7 @@ def _shown(order: ProbeOrder, context: ssl.SSLContext) -> dict[str, str]:
 
 
 def _described(raw: bytes) -> dict[str, str]:
-    """What stands in a certificate, whether it holds or not: most faults are that its time is over."""
+    """Return what stands in a certificate, whether it holds or not: most faults are that its time is over."""
     try:
         certificate = x509.load_der_x509_certificate(raw)
         names = _names(certificate)

@@ -130,8 +130,8 @@ def open_diagnostics(
         monotonic=time.monotonic,
     )
 
-    def signer(log: int) -> Signer:
-        return checkpoints.signer(storage.log.head(log))
+    def signer(log_id: int) -> Signer:
+        return checkpoints.signer(storage.log.head(log_id))
 
     services = Services(
         repository,

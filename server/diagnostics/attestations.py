@@ -57,9 +57,9 @@ class AttestationServicer(DiagnosticsServicer):
         token = write_token(shown[-1][0]) if len(page) > size else ""
         return pb.ListAttestationsResponse(attestations=messages, next_page_token=token)
 
-    def _message(self, log: int, attestation: Attestation) -> pb.Attestation:
+    def _message(self, log_id: int, attestation: Attestation) -> pb.Attestation:
         service = self._services.attestations
-        names = self._services.private_values.names(log, [attestation.attestor])
-        statement = service.opened(log, attestation)
-        key = service.verifier_key(log)
+        names = self._services.private_values.names(log_id, [attestation.attestor])
+        statement = service.opened(log_id, attestation)
+        key = service.verifier_key(log_id)
         return attestation_message(attestation, statement, names.get(attestation.attestor, ""), key)

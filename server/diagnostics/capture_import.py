@@ -31,7 +31,7 @@ class CaptureImport:
         self._most_bytes = most_bytes
         self._coming: set[asyncio.Task[None]] = set()
 
-    async def bring(self, log: int, capture: Capture, order: Order, parts: AsyncIterator[bytes]) -> None:
+    async def bring(self, log_id: int, capture: Capture, order: Order, parts: AsyncIterator[bytes]) -> None:
         """Run a capture that was recorded as running on the file in `parts`; returns when its end is recorded.
 
         When whoever waits for this is cancelled, or `parts` raises, the capture ends with the reason ERROR.
@@ -43,7 +43,7 @@ class CaptureImport:
         """
         pipe = _Pipe()
         mailing = asyncio.create_task(self._send(parts, pipe))
-        coming = asyncio.create_task(self._attend(log, capture, order, pipe, mailing))
+        coming = asyncio.create_task(self._attend(log_id, capture, order, pipe, mailing))
         self._coming.add(coming)
         coming.add_done_callback(self._coming.discard)
         try:
@@ -54,18 +54,18 @@ class CaptureImport:
             raise
 
     async def _attend(
-        self, log: int, capture: Capture, order: Order, pipe: "_Pipe", mailing: asyncio.Task[None]
+        self, log_id: int, capture: Capture, order: Order, pipe: "_Pipe", mailing: asyncio.Task[None]
     ) -> None:
         try:
-            await self._supervisor.run(log, capture, order, pipe.far_end)
+            await self._supervisor.run(log_id, capture, order, pipe.far_end)
             pipe.close_far_end()
-            ending = asyncio.create_task(self._supervisor.ended(log, capture.id))
+            ending = asyncio.create_task(self._supervisor.ended(log_id, capture.id))
             await asyncio.wait({ending, mailing}, return_when=asyncio.FIRST_COMPLETED)
             fault = _fault_of(mailing)
             if fault is not None:
                 # The worker hears this before it finds the end of the pipe, or the file would look whole.
                 too_long = isinstance(fault, StreamLimitExceeded)
-                self._supervisor.stop_now(log, capture.id, StopReason.BYTES if too_long else StopReason.ERROR)
+                self._supervisor.stop_now(log_id, capture.id, StopReason.BYTES if too_long else StopReason.ERROR)
             if mailing.done():
                 pipe.close()
             await ending
@@ -100,7 +100,7 @@ def check_beginning(content: bytes) -> None:
 async def parts_of(
     first: pb.UploadCaptureRequest, rest: AsyncIterator[pb.UploadCaptureRequest]
 ) -> AsyncIterator[bytes]:
-    """The parts of a file, to its end.
+    """Yield the parts of a file, to its end.
 
     Raises:
         InvalidRequest: the last part does not come.

@@ -62,12 +62,12 @@ class CaptureServicer(DiagnosticsServicer):
         """Ask for a capture."""
         if bool(request.interface) == bool(request.file):
             raise InvalidRequest((_ONE_SOURCE,))
-        wanted = request_of(request)
+        capture_request = request_of(request)
         call = admitted.call
         id = self._captures.new_id(call.log, call.caller, call.request_id)
-        accesses = [capture_access(id, Verb(right)) for right in sorted(wanted.rights)]
+        accesses = [capture_access(id, Verb(right)) for right in sorted(capture_request.rights)]
         capture = await self._recorder.commit(
-            admitted, accesses, lambda ctx: self._captures.request(ctx, id, wanted), named_in(request)
+            admitted, accesses, lambda ctx: self._captures.request(ctx, id, capture_request), named_in(request)
         )
         return pb.RequestCaptureResponse(capture=await self._message(admitted.log, capture))
 
@@ -226,15 +226,15 @@ class CaptureServicer(DiagnosticsServicer):
         if not await self._services.rights.may(admitted.log, id, viewer, {CaptureRight.VIEW}):
             raise SubjectNotPermitted("")
 
-    def _look(self, log: int, id: str) -> tuple[pb.WatchCaptureResponse, bool]:
-        progress = self._captures.progress(log, id, self._services.supervisor.tally(log, id))
+    def _look(self, log_id: int, id: str) -> tuple[pb.WatchCaptureResponse, bool]:
+        progress = self._captures.progress(log_id, id, self._services.supervisor.tally(log_id, id))
         message = pb.WatchCaptureResponse(state=number(progress.state), counters=tally_message(progress.tally))
         if progress.stop_reason is not None:
             message.stop_reason = number(progress.stop_reason)
         return message, progress.over
 
     async def _rights_to_run(self, admitted: AdmittedRequest, id: str) -> tuple[list[Access], bool]:
-        """The accesses that letting a capture run needs, and whether its approver may still approve."""
+        """Return the accesses that letting a capture run needs, and whether its approver may still approve."""
         rights = await asyncio.to_thread(self._captures.rights_to_run, admitted.log, id)
         stands = await self._captures.approval_stands(admitted.log, id, self._services.rights)
         return [capture_access(id, Verb(right)) for right in sorted(rights)], stands
@@ -248,14 +248,14 @@ class CaptureServicer(DiagnosticsServicer):
         )
         return await self._message(admitted.log, capture)
 
-    async def _message(self, log: int, capture: Capture) -> pb.Capture:
-        return await asyncio.to_thread(self._described, log, capture)
+    async def _message(self, log_id: int, capture: Capture) -> pb.Capture:
+        return await asyncio.to_thread(self._described, log_id, capture)
 
-    def _described(self, log: int, capture: Capture) -> pb.Capture:
+    def _described(self, log_id: int, capture: Capture) -> pb.Capture:
         captures = self._captures
-        private, names = captures.private(log, capture), captures.names(log, [capture])
-        message = capture_message(capture, private, names, captures.ticket_digest(log, capture))
-        message.lacking.extend(captures.lacking(log, capture, self._now_us()))
+        private, names = captures.private(log_id, capture), captures.names(log_id, [capture])
+        message = capture_message(capture, private, names, captures.ticket_digest(log_id, capture))
+        message.lacking.extend(captures.lacking(log_id, capture, self._now_us()))
         return message
 
 

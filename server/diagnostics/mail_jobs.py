@@ -49,12 +49,12 @@ class MailJobs:
     async def send(
         self,
         admitted: AdmittedRequest,
-        wanted: Mailing,
+        mailing: Mailing,
         addresses: Sequence[str],
         about: Mapping[str, str],
         people: People,
     ) -> tuple[Notice, Mailing]:
-        """Send a notice to the persons of `wanted`, at these addresses, or say what became of it.
+        """Send a notice to the persons of `mailing`, at these addresses, or say what became of it.
 
         Raises:
             SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Recorder.commit`.
@@ -62,7 +62,7 @@ class MailJobs:
             DiagnosisUnavailable: nothing left, or mails of this request are still leaving.
         """
         # The caller may go away: neither between the record and the first mail, nor after the last one, may this end.
-        return await asyncio.shield(self._kept(self._send(admitted, wanted, addresses, about, people)))
+        return await asyncio.shield(self._kept(self._send(admitted, mailing, addresses, about, people)))
 
     async def close(self) -> None:
         """Break off the mails that leave, and record how far they came."""
@@ -73,23 +73,23 @@ class MailJobs:
     async def _send(
         self,
         admitted: AdmittedRequest,
-        wanted: Mailing,
+        mailing: Mailing,
         addresses: Sequence[str],
         about: Mapping[str, str],
         people: People,
     ) -> tuple[Notice, Mailing]:
-        log = admitted.log
-        id = self._mailings.new_id(log, admitted.call.caller, admitted.call.request_id)
+        log_id = admitted.log
+        id = self._mailings.new_id(log_id, admitted.call.caller, admitted.call.request_id)
 
         def make(ctx: ActorContext) -> Change[Begun]:
-            return self._mailings.begin(ctx, id, wanted, self._queue.check_room)
+            return self._mailings.begin(ctx, id, mailing, self._queue.check_room)
 
         access = diagnostics_access(admitted.tenant, Verb.SEND_NOTICE)
         begun = await self._recorder.commit(admitted, [access], make, about, people)
         if begun.new:
             leaving = self._kept(self._leave(admitted, id, begun, addresses))
-            self._leaving[log, id] = leaving
-            leaving.add_done_callback(lambda _done: self._leaving.pop((log, id), None))
+            self._leaving[log_id, id] = leaving
+            leaving.add_done_callback(lambda _done: self._leaving.pop((log_id, id), None))
         return begun.notice, await self._results(admitted, id, begun.mailing)
 
     async def _results(self, admitted: AdmittedRequest, id: str, mailing: Mailing) -> Mailing:
@@ -121,7 +121,7 @@ class MailJobs:
         return await self._recorder.report(admitted, make)
 
     def _kept(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task that is not forgotten, nor complained of when nobody waits for it any more."""
+        """Return a task that is not forgotten, nor complained of when nobody waits for it any more."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._end)

@@ -31,12 +31,12 @@ class StatedPlaces:
         self._places = places
 
     def of(self, tenant: str) -> Place:
-        """What is the tenant's; an empty place if nothing is stated."""
+        """Return what is the tenant's; an empty place if nothing is stated."""
         return self._places.get(tenant, Place())
 
 
 def read_places(file: Path | None) -> StatedPlaces:
-    """The places of a file; nowhere if there is none.
+    """Return the places of a file; nowhere if there is none.
 
     Raises:
         ValueError: the file states something that is not known, or that is no network.

@@ -102,11 +102,11 @@ class Recorder:
         await self._authority.authorize(admitted.call, access)
 
     async def people(self, admitted: AdmittedRequest, names: Sequence[str]) -> People:
-        """The persons of these names; the commit that takes them introduces those that the log does not know."""
+        """Return the persons of these names; the commit that takes them introduces those that the log does not know."""
         return await self._directory.meet(admitted.log, names, admitted.now_us)
 
     async def _actor_context(self, admitted: AdmittedRequest, among: People) -> tuple[ActorContext, People]:
-        """Who acts, in which circumstances; and the persons met so far."""
+        """Return who acts, in which circumstances; and the persons met so far."""
         call, context = admitted.call, admitted.call.context
         people = await self._directory.meet(call.log, [call.subject, NOBODY], context.now_us, among)
         ctx = ActorContext(
@@ -132,9 +132,9 @@ class Recorder:
             fields["detail"] = error.detail
         return ctx.entry(DIAGNOSTICS_REFUSED, fields | await asyncio.to_thread(self._existing, ctx.log, about))
 
-    def _existing(self, log: int, about: Mapping[str, str]) -> dict[str, str]:
-        """The records among those that a request names: nothing vouches for what else it says."""
-        return {kind: id for kind, id in about.items() if id and self._known(log, kind, id)}
+    def _existing(self, log_id: int, about: Mapping[str, str]) -> dict[str, str]:
+        """Return the records among those that a request names: nothing vouches for what else it says."""
+        return {kind: id for kind, id in about.items() if id and self._known(log_id, kind, id)}
 
 
 class PolicyRights:
@@ -144,7 +144,7 @@ class PolicyRights:
         self._policies = policies
         self._now_us = now_us
 
-    async def may(self, log: int, capture: str, requester: Requester, rights: Iterable[CaptureRight]) -> bool:
+    async def may(self, log_id: int, capture: str, requester: Requester, rights: Iterable[CaptureRight]) -> bool:
         """Return whether the person has all these rights to this capture now. An erased person has none.
 
         Raises:
@@ -152,7 +152,7 @@ class PolicyRights:
         """
         if not requester.name:
             return False
-        snapshot = await self._policies.refresh(log)
+        snapshot = await self._policies.refresh(log_id)
         purpose = Purpose(requester.purpose) if requester.purpose else None
         context = Context(self._now_us(), purpose, requester.case, requester.zone)
         item = Resource(ResourceType.CAPTURE, capture)
@@ -160,10 +160,10 @@ class PolicyRights:
 
 
 def diagnostics_access(tenant: str, verb: Verb) -> Access:
-    """An access to the diagnostics of a tenant."""
+    """Return an access to the diagnostics of a tenant."""
     return Access(verb, Resource(ResourceType.DIAGNOSTICS, tenant))
 
 
 def capture_access(capture: str, verb: Verb) -> Access:
-    """An access to one capture."""
+    """Return an access to one capture."""
     return Access(verb, Resource(ResourceType.CAPTURE, capture))

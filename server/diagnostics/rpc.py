@@ -57,10 +57,10 @@ class DiagnosticsServicer:
 
 
 def own_diagnostics(admitted: AdmittedRequest, verb: Verb) -> Access:
-    """An access to the diagnostics of the tenant that a request is about."""
+    """Return an access to the diagnostics of the tenant that a request is about."""
     return diagnostics_access(admitted.tenant, verb)
 
 
 def named_in(request: Any) -> dict[str, str]:
-    """The ids of records that a request names, by the kind of record."""
+    """Return the ids of records that a request names, by the kind of record."""
     return {kind: getattr(request, field, "") for kind, field in _FIELDS.items()}

@@ -47,6 +47,6 @@ class TermsServicer(DiagnosticsServicer):
         _stored, terms = await asyncio.to_thread(self._services.repository.terms, admitted.log)
         return pb.GetDiagnosticsResponse(diagnostics=await self._message(admitted.log, terms))
 
-    async def _message(self, log: int, terms: Terms) -> pb.Diagnostics:
-        names = await asyncio.to_thread(self._services.private_values.names, log, [terms.changed_by])
+    async def _message(self, log_id: int, terms: Terms) -> pb.Diagnostics:
+        names = await asyncio.to_thread(self._services.private_values.names, log_id, [terms.changed_by])
         return terms_message(terms, names.get(terms.changed_by, ""))

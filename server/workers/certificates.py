@@ -39,7 +39,7 @@ def make_authority(certificate_file: Path, key_file: Path, now: datetime) -> boo
 
 
 def issue(worker: str, authority: bytes, authority_key: bytes, now: datetime) -> tuple[bytes, bytes]:
-    """A private key and the certificate of a worker, PEM; authority and its key are PEM too.
+    """Return a private key and the certificate of a worker, PEM; authority and its key are PEM too.
 
     Raises:
         ValueError: the worker cannot be called so, or the authority's files hold something else.

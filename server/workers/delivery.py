@@ -22,7 +22,7 @@ class Delivery:
     """A file that comes in. Its methods wait for the disk. Of one that is not finished, `abandon` leaves nothing."""
 
     def __init__(self, path: Path, most_bytes: int) -> None:
-        """Begins the file.
+        """Begin the file.
 
         Raises:
             OSError: it cannot be begun, or there is one already.
@@ -43,7 +43,7 @@ class Delivery:
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def add(self, content: bytes) -> None:
-        """Takes the next part.
+        """Take the next part.
 
         Raises:
             TooLong: see there.
@@ -58,7 +58,7 @@ class Delivery:
             rest = rest[self._file.write(rest) :]
 
     def finish(self) -> Delivered:
-        """Makes it durable and gives it its name.
+        """Make it durable and gives it its name.
 
         Raises:
             OSError: it cannot be.
@@ -74,6 +74,6 @@ class Delivery:
         return Delivered(self._bytes, self._hash.hexdigest())
 
     def abandon(self) -> None:
-        """Leaves nothing, unless it was finished."""
+        """Leave nothing, unless it was finished."""
         self._file.close()
         self._part.unlink(missing_ok=True)

@@ -49,7 +49,7 @@ class RemoteWorker:
         self.begun: asyncio.Future[bool] = loop.create_future()
 
     def tally(self) -> Tally:
-        """What happened to the packets, at the last word from the worker."""
+        """Return what happened to the packets, at the last word from the worker."""
         return self._tally
 
     def heartbeat(self, *, paused: bool) -> None:
@@ -125,11 +125,11 @@ class RemoteWorker:
 
     @property
     def over(self) -> bool:
-        """Whether its end is known: what comes of it afterwards is no evidence."""
+        """Return whether its end is known: what comes of it afterwards is no evidence."""
         return self._over.done()
 
     def delivery(self) -> Delivery:
-        """Where its evidence is to be written, once.
+        """Return where its evidence is to be written, once.
 
         Raises:
             OSError: it cannot be begun, was begun already, or the capture is over.

@@ -267,6 +267,6 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
 
 
 async def _next(requests: AsyncIterator[Any]) -> Any:
-    """The next message, None at the end. Raises TimeoutError when none comes."""
+    """Return the next message, None at the end. Raises TimeoutError when none comes."""
     async with asyncio.timeout(SILENCE_S):
         return await anext(aiter(requests), None)

@@ -60,7 +60,7 @@ class WorkerRouter:
         self._here.check_filter(expression)
 
     def folder(self) -> str:
-        """The id of the folder where this process puts evidence.
+        """Return the id of the folder where this process puts evidence.
 
         Raises:
             DiagnosisUnavailable: there is none that can be used.
@@ -68,7 +68,7 @@ class WorkerRouter:
         return self._here.folder()
 
     def find(self, capture_id: str, folder: str) -> Path:
-        """Where the sealed evidence of a capture is.
+        """Return where the sealed evidence of a capture is.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server.
@@ -76,7 +76,7 @@ class WorkerRouter:
         return self._here.find(capture_id, folder)
 
     def recover(self, capture_id: str, folder: str) -> Evidence | None:
-        """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
+        """Return the evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
 
         Raises:
             DiagnosisUnavailable: it is in the folder of another server, cannot be read, or is still being made.

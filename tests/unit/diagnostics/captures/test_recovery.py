@@ -195,7 +195,7 @@ async def test_a_filter_is_checked_before_anybody_approves_it(office: Office):
     )
     with pytest.raises(FilterInvalid):
         office.captures.request(await office.ctx("admin"), "s-1", asked)
-    sound = replace(asked, wanted=PacketSelector(raw_filter="udp"))
+    sound = replace(asked, selector=PacketSelector(raw_filter="udp"))
     await office.take(office.captures.request(await office.ctx("admin"), "s-1", sound))
 
 
