@@ -33,7 +33,8 @@ MAX_VIOLATIONS = 32
 
 @cache
 def compile_validator(message: Any) -> Validator:
-    """Return what checks messages of the kind with this descriptor: gives the broken rules in the order of the fields, or ().
+    """Return what checks messages of the kind with this descriptor: gives the broken rules in the order of the fields,
+    or ().
 
     Paths name fields and places in lists, never keys of maps: those are values of the request. A list or map that
     breaks a rule as a whole is not looked into.

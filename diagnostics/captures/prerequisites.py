@@ -1,4 +1,4 @@
-"""What becomes of captures whose grounds are gone: diagnostics disabled, an attestation withdrawn."""
+"""Captures that lose a prerequisite: diagnostics are disabled, or an attestation is withdrawn."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,7 +17,7 @@ from linewarden.diagnostics.store.records import RecordChange, StoredRecord
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """The captures that lost their grounds, with the entries and changes that say so."""
+    """The captures that lost a prerequisite, with the entries and record changes that report it."""
 
     captures: tuple[str, ...]
     entries: tuple[bytes, ...]
@@ -27,7 +27,7 @@ class Revoked:
 def revoke_unattested(
     ctx: ActorContext, captures: Sequence[tuple[StoredRecord, Capture]], waiting: Event, reason: StopReason
 ) -> Revoked:
-    """Return captures that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
+    """Give waiting captures the event `waiting`, and stop running captures for `reason`. Leave stopping captures."""
     ids, entries, changes = [], [], []
     for stored, capture in captures:
         if capture.state is CaptureState.STOPPING:
@@ -44,16 +44,16 @@ def revoke_unattested(
 
 
 class PrerequisiteService:
-    """Captures that wait, looked at again. The methods ask the database; they raise LogUnavailable."""
+    """The repeated check of waiting captures. The methods read the database; each may raise LogUnavailable."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._preconditions = Preconditions(repository)
 
     def recheck(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
-        """Return a capture that waits on grounds that are gone waits for others; None if all is well.
+        """Let a waiting capture that lost a prerequisite wait for an attestation again; None if it lost none.
 
-        Where other grounds are there already it goes on at once, but for an approval it waits anew.
+        If another attestation already covers it, it takes that one at once. It still needs a new approval.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         found, terms = self._repository.terms(ctx.log)
@@ -78,11 +78,11 @@ def stopped(capture: Capture, reason: StopReason) -> Capture:
     """Return the capture with its one reason to stop.
 
     Raises:
-        StateConflict: it neither runs nor pauses.
+        StateConflict: the capture neither runs nor is paused.
     """
     return replace(capture, state=transition(capture.state, Event.STOPPED), stop_reason=reason)
 
 
 def without_approval(capture: Capture) -> Capture:
-    """Return the capture as it was before it had grounds: an approval is for the grounds it was given on."""
+    """Return the capture without attestation and approval, because an approval is for one attestation."""
     return replace(capture, attestation="", approved_by="", approved_us=None, approved_zone="", start_before_us=None)

@@ -1,4 +1,4 @@
-"""The way of a capture from the request to the moment when it may start."""
+"""Requests and approvals: the life of a capture until it may start."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ _FIELD = "asked"
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What is request for. Purpose and case are those of the occasion. Either interface or file is given."""
+    """A request for a capture. Purpose and case are in the actor context. Either interface or file is given."""
 
     profile: Profile
     selector: PacketSelector
@@ -49,13 +49,13 @@ class CaptureRequest:
 
     @property
     def rights(self) -> frozenset[CaptureRight]:
-        """The rights that asking for it needs."""
+        """The rights that the request needs."""
         return rights_needed(CaptureRight.REQUEST, self.profile, raw_filter=bool(self.selector.raw_filter))
 
 
 @dataclass(frozen=True, slots=True)
 class Maxima:
-    """What captures may take at most: `limits` each; of a tenant so many at once, waiting, and bytes kept sealed."""
+    """The maxima: `limits` of each capture; of a tenant the captures running and waiting, and the bytes stored."""
 
     limits: CaptureLimits
     running: int
@@ -66,7 +66,7 @@ class Maxima:
 class RequestService:
     """Requests and approvals of all tenants.
 
-    The methods ask the database; they raise LogUnavailable beside what is stated.
+    The methods read the database; each may also raise LogUnavailable.
     """
 
     def __init__(
@@ -87,20 +87,20 @@ class RequestService:
         self._preconditions = Preconditions(repository)
 
     def new_id(self, log_id: int = 0, caller: str = "", request_id: str = "") -> str:
-        """Return the id of a capture to be requested: the same for the same request of the same caller, if it is named."""
+        """Return the id of a new capture. A caller that repeats its request_id gets the same id."""
         if not request_id:
             return self._new_id()
         named = canonical([_ID_DOMAIN, log_id, caller, request_id])
         return hashlib.sha256(named).hexdigest()[:_ID_DIGITS]
 
     def request(self, ctx: ActorContext, id: str, request: CaptureRequest) -> Change[Capture]:
-        """Ask for a capture; it waits for what it lacks. Asked for again, the capture of the first time is the result.
+        """Request a capture. The result of a repeated request is the capture of the first one.
 
         Raises:
             CaseMissing, NotEnabled, LimitTooHigh, SelectorNotPermitted, FilterInvalid, ReaderUnusable,
             TooManyCaptures, DiagnosisUnavailable: see `errors`.
-            RecordNotFound, StateConflict: the capture it extends is none that ran for the same.
-            StateConflict: there is one of this id already, for something else.
+            RecordNotFound, StateConflict: the capture that it extends does not exist, or differs in purpose or place.
+            StateConflict: the id belongs to a capture with another content.
         """
         if not ctx.case or not ctx.purpose:
             raise CaseMissing
@@ -130,10 +130,10 @@ class RequestService:
         )
 
     def approve(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Approve what somebody else request for.
+        """Approve the request of another person.
 
         Raises:
-            NotTheCustomer, SelfApproval: this person cannot.
+            NotTheCustomer, SelfApproval: this person may not approve it.
             NotEnabled, RecordNotFound, StateConflict, AttestationMissing: see `errors`.
         """
         ctx.by_customer()
@@ -158,7 +158,7 @@ class RequestService:
         )
 
     def reject(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Refuse a capture for good, before it runs.
+        """Reject a capture for good, before it runs.
 
         Raises:
             NotTheCustomer, RecordNotFound, StateConflict: see `errors`.
@@ -169,23 +169,23 @@ class RequestService:
         return moved(ctx, stored, after, Event.REJECTED, {"reason": StopReason.REQUESTED})
 
     def private(self, log_id: int, capture: Capture) -> Private | None:
-        """Return what was request for in private; None if it can no longer be read."""
+        """Return the private part of a capture; None if it is no longer readable."""
         value = self._private_values.open(log_id, capture.private).get(_FIELD)
         return None if value is None else read(Private, value.encode())
 
     def lacking(self, log_id: int, capture: Capture, now_us: int) -> tuple[str, ...]:
-        """Return what a capture waits for an attestation of; nothing unless it does."""
+        """Return the parts that a capture needs an attestation for; empty unless it waits for one."""
         if capture.state is not CaptureState.PENDING_ATTESTATION:
             return ()
         return self._preconditions.lacking(log_id, capture, now_us)
 
     def names(self, log_id: int, captures: Sequence[Capture]) -> dict[str, str]:
-        """Return the names of those who took part, by pseudonym."""
+        """Return the names of requesters, approvers and starters, by pseudonym."""
         people = [(one.requested_by, one.approved_by, one.started_by) for one in captures]
         return self._private_values.names(log_id, [sid for trio in people for sid in trio])
 
     def _check_extended(self, ctx: ActorContext, request: CaptureRequest) -> None:
-        """Only what is the same goes on; all else is another capture, and called so."""
+        """Make sure that the capture continues an equal one; any other capture is a separate one."""
         _at, earlier = self._repository.capture(ctx.log, request.extends)
         same = (earlier.purpose, earlier.profile, earlier.interface, earlier.worker)
         private = self.private(ctx.log, earlier)
@@ -213,7 +213,7 @@ class RequestService:
         )
 
     def _again(self, ctx: ActorContext, capture: Capture, request: CaptureRequest) -> Change[Capture]:
-        """Return the capture that was request for before, if this is what was request for."""
+        """Return the capture of an equal earlier request."""
         private = Private(ctx.case, request.selector, request.readers, request.file)
         before = (capture.requested_by, capture.purpose, capture.profile, capture.limits)
         where = (capture.interface, capture.worker, capture.extends)
@@ -242,13 +242,13 @@ def moved(
     sealed: Sequence[Secret] = (),
     first: tuple[bytes, ...] = (),
 ) -> Change[Capture]:
-    """Return the step of one capture by one event; `first` are the entries of what comes with it and before it."""
+    """Return the change of one capture by one event. `first` are entries to append before the entry of the event."""
     entry = ctx.entry(f"{kinds.CAPTURE}{event}", {"session": after.id, "state": after.state, **fields}, sealed)
     return Change(ctx.log, (*first, entry), (changed(stored, after.state, after),), after, relies=relies)
 
 
 def attested_entry(ctx: ActorContext, before: Capture, after: Capture) -> tuple[bytes, ...]:
-    """Return the entry of a capture that found an attestation to rest on, if it did."""
+    """Return the entry that a waiting capture got an attestation; empty if it did not wait for one."""
     if before.state is not CaptureState.PENDING_ATTESTATION:
         return ()
     fields = {"session": after.id, "attestation": after.attestation, "state": after.state}
@@ -256,12 +256,12 @@ def attested_entry(ctx: ActorContext, before: Capture, after: Capture) -> tuple[
 
 
 def limits_in_entry(capture: Capture) -> dict[str, int]:
-    """Return the limits of a capture as they stand in entries."""
+    """Return the limits of a capture as a log entry has them."""
     return asdict(capture.limits)
 
 
 def counted(ctx: ActorContext, terms: Terms, *names: str) -> Counted | None:
-    """Return what is counted of a step, where the tenant shares counts."""
+    """Return the counts of a change; None unless the tenant shares counts."""
     return Counted(ctx.now_us, names) if terms.shares_usage else None
 
 

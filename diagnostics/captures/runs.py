@@ -1,4 +1,4 @@
-"""The way of a capture from its start to its deletion, as far as persons decide it."""
+"""Runs: the life of a capture from its start to its deletion, as far as persons decide it."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ from linewarden.diagnostics.ports import Requester, Rights
 from linewarden.diagnostics.states import LIVE, WAITING, Event, transition
 from linewarden.diagnostics.store.records import Ceiling, RecordChange
 
-#: The worker must have begun within this time of its order, seconds; covers the start of its process.
+#: The worker must begin within this time after its order, seconds. It includes the start of the process.
 START_PATIENCE_S = 30
 
 _LONGEST_TEXT = 256
@@ -28,7 +28,7 @@ _DIGEST = "ticket"
 
 
 class Progress(NamedTuple):
-    """A look at a capture. `over` says that nothing more will come."""
+    """The progress of a capture. `over` is true if it will not change any more."""
 
     state: CaptureState
     tally: Tally
@@ -37,15 +37,16 @@ class Progress(NamedTuple):
 
 
 class CaptureService(RequestService):
-    """Captures of all tenants. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """The use cases of captures. The methods read the database; each may also raise LogUnavailable."""
 
     def start(
         self, ctx: ActorContext, id: str, *, with_file: bool = False, approver_stands: bool = True
     ) -> Change[tuple[Capture, Order]]:
-        """Start the capture; every gate is looked at as if for the first time. The result says what to launch.
+        """Start the capture, after a check of every precondition. The result has the order to launch.
 
-        `with_file` is whether a capture file comes with it: StateConflict where the capture is not for one, and where
-        it is and none comes. `approver_stands` is whether the policy still lets the second person approve.
+        `with_file` is true if a capture file comes with the request. It must be true for the import of a file, and
+        false for an interface; StateConflict otherwise. `approver_stands` is true if the policy still lets the approver
+        approve.
 
         Raises:
             NotEnabled, RecordNotFound, StateConflict, AttestationMissing, ApprovalMissing, SelectorNotPermitted,
@@ -84,20 +85,20 @@ class CaptureService(RequestService):
         )
 
     def pause(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Let a capture that runs take no packets; its time goes on.
+        """Pause a running capture. It takes no packets, and its time limit goes on.
 
         Raises:
-            RecordNotFound, StateConflict: there is none that does.
+            RecordNotFound, StateConflict: there is no such running capture.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         after = replace(capture, state=transition(capture.state, Event.PAUSED))
         return moved(ctx, stored, after, Event.PAUSED, {})
 
     def resume(self, ctx: ActorContext, id: str, *, approver_stands: bool = True) -> Change[Capture]:
-        """Let a paused capture go on; every gate is looked at as if for the first time.
+        """Resume a paused capture, after a check of every precondition.
 
         Raises:
-            RecordNotFound, StateConflict: there is none that is paused.
+            RecordNotFound, StateConflict: there is no such paused capture.
             NotEnabled, AttestationMissing, ApprovalMissing, SelectorNotPermitted: see `errors`.
         """
         found, terms = self._repository.enabled_terms(ctx.log)
@@ -109,22 +110,22 @@ class CaptureService(RequestService):
         return moved(ctx, stored, after, Event.RESUMED, {"attestation": capture.attestation}, (found, *relies))
 
     def stop(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Stop a capture that runs or pauses.
+        """Stop a running or paused capture.
 
         Raises:
-            RecordNotFound, StateConflict: there is none that does.
+            RecordNotFound, StateConflict: there is no such running or paused capture.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         after = stopped(capture, StopReason.REQUESTED)
         return moved(ctx, stored, after, Event.STOPPED, {"stop_reason": StopReason.REQUESTED})
 
     def give_up(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Let the time to keep the evidence end now: it is handed out no more, and deleted by whoever sweeps next.
+        """End the retention of the evidence now. It is handed out no more, and the next sweep deletes it.
 
-        Should the file not be deleted at once, no record says that it was, and nobody forgets it.
+        The deletion itself is recorded once the file is deleted.
 
         Raises:
-            RecordNotFound, StateConflict: there is none whose capture has ended.
+            RecordNotFound, StateConflict: there is no such capture that has ended.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         transition(capture.state, Event.DELETED)
@@ -134,21 +135,21 @@ class CaptureService(RequestService):
         return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
     def delete(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Record that the file is deleted; the record of the capture stays.
+        """Record that the file is deleted. The record of the capture stays.
 
         Raises:
-            RecordNotFound, StateConflict: there is none whose capture has ended.
+            RecordNotFound, StateConflict: there is no such capture that has ended.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         after = replace(capture, state=transition(capture.state, Event.DELETED))
         return moved(ctx, stored, after, Event.DELETED, {"reason": StopReason.REQUESTED})
 
     def open(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Hand out the sealed file of a capture.
+        """Record that the sealed file of a capture is handed out.
 
         Raises:
             CaseMissing: no purpose is stated.
-            RecordNotFound, StateConflict: there is none that was sealed.
+            RecordNotFound, StateConflict: there is no such sealed capture.
         """
         if not ctx.purpose:
             raise CaseMissing
@@ -160,7 +161,7 @@ class CaptureService(RequestService):
         return Change(ctx.log, (ctx.entry(kinds.CAPTURE_OPENED, fields),), (), capture)
 
     def rights_to_run(self, log_id: int, id: str) -> frozenset[CaptureRight]:
-        """Return the rights that a person needs to start a capture, or to let it go on. An unknown one is not told apart."""
+        """Return the rights to start or resume a capture. The answer does not reveal whether the capture exists."""
         try:
             _stored, capture = self._repository.capture(log_id, id)
         except RecordNotFound:
@@ -170,9 +171,9 @@ class CaptureService(RequestService):
         return rights_needed(CaptureRight.START, capture.profile, raw_filter=raw_filter)
 
     async def approval_stands(self, log_id: int, id: str, rights: Rights) -> bool:
-        """Return whether the approver of a capture may still approve it. One that nobody approved is looked at later.
+        """Return whether the approver of a capture may still approve it; true for a capture without an approver.
 
-        Should the approver lose that right in this very moment, the first look of the supervisor finds out.
+                If the approver loses that right at this moment, the first check of the supervisor finds it.
 
         Raises:
             LogUnavailable: the policy cannot be read.
@@ -181,7 +182,7 @@ class CaptureService(RequestService):
         return approver is None or await rights.may(log_id, id, approver, {CaptureRight.APPROVE})
 
     def progress(self, log_id: int, id: str, live: Tally | None) -> Progress:
-        """Return the state and the counters of a capture. `live` are the counters in this process, if it runs here.
+        """Return state and counters of a capture. `live` are the counters in this process, if it runs here.
 
         Raises:
             RecordNotFound: there is no such capture.
@@ -206,12 +207,12 @@ class CaptureService(RequestService):
         return Requester(name, capture.purpose, "" if private is None else private.case, capture.approved_zone)
 
     def ticket_digest(self, log_id: int, capture: Capture) -> str:
-        """Return what the chain of the evidence begins with, in hex; empty if there is none, or it can no longer be read."""
+        """Return the digest that the evidence chain begins with, in hex; empty if it is not readable."""
         return "" if capture.ticket is None else self._private_values.open(log_id, capture.ticket).get(_DIGEST, "")
 
     @staticmethod
     def _check_startable(capture: Capture, *, with_file: bool) -> None:
-        """Make sure that it waits for this kind of start: one that comes with a capture file, or without."""
+        """Make sure that the capture waits for this kind of start, with or without a capture file."""
         takes_file = not capture.interface
         if with_file != takes_file:
             raise StateConflict("file" if takes_file else "interface")
@@ -219,9 +220,9 @@ class CaptureService(RequestService):
             raise StateConflict(capture.state)
 
     def _check_quota(self, ctx: ActorContext, capture: Capture) -> RecordChange:
-        """Make sure that the tenant may have one more capture, and keep what it could make.
+        """Make sure that the tenant may run one more capture, and may store its largest possible evidence.
 
-        The change says that there was a start: of two that were looked at together, one is looked at again.
+        The returned change orders the starts: of two concurrent starts, one is refused and checked again.
         """
         log_id = ctx.log
         if self._repository.store.count(log_id, kinds.CAPTURE_RECORD, LIVE) >= self._maxima.running:
@@ -265,7 +266,7 @@ class CaptureService(RequestService):
 
 
 def _printable(text: str) -> str:
-    """Return the text as the evidence may hold it."""
+    """Return the text without control characters, cut to the length that the evidence permits."""
     return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_TEXT] or "?"
 
 

@@ -97,7 +97,8 @@ class EvidenceFolder:
             sync_folder(self._folder)
 
     def recover(self, capture: str, folder: str) -> Evidence | None:
-        """Return what a worker left that nobody watched: evidence that agrees with its seal, or nothing, and it is deleted.
+        """Return what a worker left that nobody watched: evidence that agrees with its seal, or nothing, and it is
+        deleted.
 
         Raises:
             DiagnosisUnavailable: this is another folder, it cannot be read, or the sealer is still at work.

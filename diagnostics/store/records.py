@@ -136,7 +136,7 @@ class RecordStore:
             found = {ReceiptFact(fact): int(count) for fact, count in connection.execute(query)}
         return ReceiptCounts(**{fact.value: found.get(fact, 0) for fact in ReceiptFact})
 
-    def receipts(self, log_id: int, notice: str, version: int, session: str, fact: ReceiptFact) -> dict[str, int]:
+    def receipts(self, log_id: int, notice: str, version: int, capture: str, fact: ReceiptFact) -> dict[str, int]:
         """Return the time of this fact, by person.
 
         Raises:
@@ -146,13 +146,13 @@ class RecordStore:
             _receipt.c.log == log_id,
             _receipt.c.notice == notice,
             _receipt.c.notice_version == version,
-            _receipt.c.session == session,
+            _receipt.c.session == capture,
             _receipt.c.fact == fact.value,
         )
         with self._store.reading() as connection:
             return {sid: int(at) for sid, at in connection.execute(query)}
 
-    def lease(self, log_id: int, session: str) -> Lease | None:
+    def lease(self, log_id: int, capture: str) -> Lease | None:
         """Return the lease of a capture; None if it never had one.
 
         Raises:
@@ -160,20 +160,20 @@ class RecordStore:
         """
         query = sa.select(_lease.c.holder, _lease.c.until_us, _lease.c.counters)
         with self._store.reading() as connection:
-            row = connection.execute(query.where(_lease.c.log == log_id, _lease.c.session == session)).first()
+            row = connection.execute(query.where(_lease.c.log == log_id, _lease.c.session == capture)).first()
         return None if row is None else Lease(row[0], int(row[1]), bytes(row[2]))
 
-    def renew(self, log_id: int, session: str, lease: Lease) -> None:
+    def renew(self, log_id: int, capture: str, lease: Lease) -> None:
         """Write the lease of a capture.
 
         Raises:
             LogUnavailable: the database failed.
         """
         values = {"holder": lease.holder, "until_us": lease.until_us, "counters": lease.counters}
-        key = sa.and_(_lease.c.log == log_id, _lease.c.session == session)
+        key = sa.and_(_lease.c.log == log_id, _lease.c.session == capture)
         with self._store.writing() as connection:
             if not connection.execute(sa.update(_lease).where(key).values(values)).rowcount:
-                connection.execute(sa.insert(_lease), values | {"log": log_id, "session": session})
+                connection.execute(sa.insert(_lease), values | {"log": log_id, "session": capture})
 
     def _select(
         self,
