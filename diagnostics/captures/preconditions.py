@@ -82,7 +82,7 @@ def attested(capture: Capture, attestation: Attestation, terms: Terms, now_us: i
 
 
 def promised(capture: Capture, terms: Terms) -> Terms:
-    """Return the terms that were promised when the capture started. A longer retention since then does not apply to it."""
+    """Return the terms that were promised when the capture started. A longer retention since then is ignored."""
     return replace(terms, retention_days=min(terms.retention_days, capture.retention_days or terms.retention_days))
 
 

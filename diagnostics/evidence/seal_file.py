@@ -1,7 +1,8 @@
-"""What a sealer says of the file it seal: told to whoever started it, and left beside the file.
+"""The seal file: the sealer's description of the file that it sealed.
 
-Standard library only. The file of a seal is no proof of anything: whoever may write to the folder may write a seal too.
-It tells whole evidence from what a crash left.
+Standard library only. The sealer writes it to its standard output and leaves it beside the sealed file. It proves
+nothing, because a process that may write to the folder may write a seal file too. It tells complete evidence from the
+remains of a crash.
 """
 
 import json
@@ -19,7 +20,7 @@ _LONGEST = 4_096
 
 @dataclass(frozen=True, slots=True)
 class SealFile:
-    """A sealed file: its size in bytes and SHA-256 in hex, and what is in it."""
+    """The description of a sealed file: its size in bytes, its SHA-256 in hex, and the manifest of its content."""
 
     bytes: int
     sha256: str
@@ -27,14 +28,15 @@ class SealFile:
 
 
 def line_of(seal: SealFile) -> bytes:
-    """Return the seal in a line."""
+    """Return the seal as a line of JSON."""
     return json.dumps(asdict(seal)).encode() + b"\n"
 
 
 def keep_seal(seal: SealFile, path: Path) -> None:
-    """Leave the seal in a file: whole and durable, or not at all. The file it speaks of must be durable before.
+    """Write the seal to a file, completely and durably or not at all. The sealed file must be durable before.
 
-    Raises OSError.
+    Raises:
+        OSError: the file cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
     try:
@@ -50,7 +52,7 @@ def keep_seal(seal: SealFile, path: Path) -> None:
 
 
 def read_seal(path: Path) -> SealFile | None:
-    """Return the seal that was left in a file; None if there is none. Raises OSError when it cannot be read."""
+    """Return the seal in a file; None if the file does not exist. Raise OSError if it cannot be read."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             return parse_seal(file.read(_LONGEST))
@@ -59,7 +61,7 @@ def read_seal(path: Path) -> SealFile | None:
 
 
 def parse_seal(line: bytes) -> SealFile | None:
-    """Return the seal in a line; None if it is none."""
+    """Return the seal in a line; None if the line does not parse."""
     try:
         fields = json.loads(line)
         seal = SealFile(**fields | {"manifest": Manifest(**fields["manifest"])})
@@ -72,7 +74,7 @@ def parse_seal(line: bytes) -> SealFile | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names durable: a new file survives a crash, and a deleted one stays deleted, only with its folder."""
+    """Make the names in a folder durable, so that a crash neither loses a new file nor restores a deleted one."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

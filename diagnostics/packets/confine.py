@@ -1,7 +1,8 @@
-"""Gives up every right that an open socket does not need.
+"""Confinement: drops every right that an open socket does not need.
 
-After `confine` the process is nobody, has no capability, can get none back, cannot write a byte to any file, start a
-process or leave a core dump. Modules must be loaded before: it may not be able to read them any more.
+After `confine` the process runs as the unprivileged user 65534, has no capability and cannot regain one. It cannot
+write to a file, start a process or leave a core dump. Modules must be loaded before, because it may not be able to
+read them later.
 """
 
 import ctypes
@@ -28,7 +29,7 @@ _LIMITS = {
 
 
 def confine() -> None:
-    """Drop all rights for good. Raises SourceUnusable when one of them stays."""
+    """Drop all rights for good. Raise SourceUnusable if one of them remains."""
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         if os.geteuid() == 0:

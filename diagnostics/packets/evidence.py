@@ -1,99 +1,8 @@
-"""The evidence as it is made: pcapng bytes into a pipe, and the chain of hashes over them.
-
-    h(0) = SHA-256(domain, digest of the start ticket)        h(n) = SHA-256(h(n-1), chunk n)
-
-Chunks are CHUNK bytes, the last may be shorter. Who holds the manifest can tell where a copy was changed or cut, and
-that it was made under this ticket. Nothing is written to a file here.
-"""
-
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-from linewarden.diagnostics.packets import pcapng
-from linewarden.diagnostics.packets.model import Interface, SourceCounters
-from linewarden.diagnostics.packets.ticket import StartTicket, digest
-
-#: The size of a link in the chain, in bytes. Constant, so that any verifier cuts at the same places.
-CHUNK = 65_536
-
-_DOMAIN = b"linewarden evidence chain v1\0"
-
-
-class Sink(Protocol):
-    """What takes the evidence."""
-
-    def write(self, data: bytes) -> None:
-        """Take all of `data`. Raises EvidenceLost when it cannot."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What the evidence adds up to. Hashes are in hex; `chain` is the last link."""
-
-    chunk_bytes: int
-    chunks: int
-    bytes: int
-    sha256: str
-    chain: str
-
-
-class Chain:
-    """The hashes over a stream that comes in pieces of any size."""
-
-    def __init__(self, ticket_digest: bytes) -> None:
-        """`ticket_digest` is what `ticket.digest` makes of the order."""
-        self._link = hashlib.sha256(_DOMAIN + ticket_digest).digest()
-        self._whole = hashlib.sha256()
-        self._rest = bytearray()
-        self._chunks = 0
-        self._bytes = 0
-
-    def add(self, data: bytes) -> None:
-        """Take the next piece."""
-        self._whole.update(data)
-        self._bytes += len(data)
-        self._rest += data
-        while len(self._rest) >= CHUNK:
-            self._forge(bytes(self._rest[:CHUNK]))
-            del self._rest[:CHUNK]
-
-    def manifest(self) -> Manifest:
-        """Return the sum of all that was added. The chain may not be added to afterwards."""
-        if self._rest:
-            self._forge(bytes(self._rest))
-            self._rest.clear()
-        return Manifest(CHUNK, self._chunks, self._bytes, self._whole.hexdigest(), self._link.hex())
-
-    def _forge(self, chunk: bytes) -> None:
-        self._link = hashlib.sha256(self._link + chunk).digest()
-        self._chunks += 1
-
-
-class EvidenceWriter:
-    """Writes one pcapng section: who and why, interfaces, packets, statistics."""
-
-    def __init__(self, ticket: StartTicket, filter_text: str, sink: Sink, started_ns: int) -> None:
-        """Nothing is written before the first `flush`."""
-        self._sink = sink
-        self._chain = Chain(digest(ticket))
-        self._ticket = ticket
-        self._filter = filter_text
-        self._started_ns = started_ns
-        self._buffer = bytearray(pcapng.section("Linewarden", _comments(ticket, filter_text)))
-        self._interfaces: list[Interface] = []
-        self._written: list[int] = []
-        self._flushed = 0
-
-    @property
-    def size(self) -> int:
-        """Return how many bytes the evidence has by now."""
+"""Return the size of the evidence so far, in bytes."""
         return self._flushed + len(self._buffer)
 
     def add_interface(self, described: Interface) -> None:
-        """Announce the next interface."""
+        """Add the next interface."""
         self._interfaces.append(described)
         self._written.append(0)
         self._buffer += pcapng.interface(described, self._filter, self._ticket.limits.snaplen)
@@ -104,11 +13,11 @@ class EvidenceWriter:
         self._written[number] += 1
 
     def full(self) -> bool:
-        """Return whether enough has gathered for a write."""
+        """Return whether the buffer holds enough bytes for a write."""
         return len(self._buffer) >= CHUNK
 
     def flush(self) -> None:
-        """Hand over what has gathered."""
+        """Write the buffered bytes."""
         data = bytes(self._buffer)
         self._buffer.clear()
         self._flushed += len(data)
@@ -116,7 +25,7 @@ class EvidenceWriter:
         self._sink.write(data)
 
     def add_statistics(self, counters: Sequence[SourceCounters], comment: str, now_ns: int) -> None:
-        """Write what happened so far on each interface, and what happens now."""
+        """Add the statistics of each interface so far, with a comment."""
         for number, source in enumerate(counters[: len(self._interfaces)]):
             counts = source.received, source.dropped, self._written[number]
             self._buffer += pcapng.statistics(number, now_ns, (self._started_ns, now_ns), counts, comment)
