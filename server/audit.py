@@ -1,4 +1,4 @@
-"""AuditService: who may read the log is decided by the policy, and the decision is the record of the read."""
+"""AuditService: the policy decides who may read the log, and that decision is the record of the read."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
@@ -38,12 +38,12 @@ from linewarden.v1 import audit_pb2 as pb
 
 _DEFAULT_PAGE_SIZE = 100
 
-#: Of a file of an export in one message: clients take 4 MiB unless detailed otherwise.
+#: Bytes of a file of an export in one message, because clients accept 4 MiB by default.
 _PART_BYTES = 1 << 20
 
 
 class AuditServicer:
-    """Answers QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
+    """Serves QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
 
     def __init__(self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore) -> None:
         self._authority = authority
@@ -54,14 +54,14 @@ class AuditServicer:
     async def query_entries(
         self, admitted: AdmittedRequest, request: pb.QueryEntriesRequest
     ) -> pb.QueryEntriesResponse:
-        """Find entries; the read is recorded first, and the answer is complete up to that record."""
+        """Find entries. The read is recorded first, and the answer is complete up to that record."""
         query = _query(request)
         with shares().admitted(admitted.log) as share:
             stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, admitted.log, query)
             decision, id = await self._read(admitted, {"query": stated})
             masked = masks_numbers(decision)
             if masked and (query.subject or query.data_subject or query.resource_id):
-                # A reader who may not see names could otherwise try them out.
+                # Otherwise a reader without the right to see names could guess them.
                 raise SubjectNotPermitted(id)
             page = await share.run(
                 LONG_TIMEOUT_S,
@@ -121,7 +121,7 @@ class AuditServicer:
         return answers.decisions[0], answers.ids[0]
 
     def _details(self, log_id: int, rows: Sequence[Row]) -> dict[int, str]:
-        """Return what entries say beside their rows, by index. Decisions say nothing, and are not read again."""
+        """Return the details of entries, by index. Decisions have no details, and are not read again."""
         detailed = [row.index for row in rows if has_details(row.kind)]
         found = self._log.entries_at(log_id, detailed) if detailed else {}
         return {index: details_of(decode(data)) for index, data in found.items()}

@@ -63,26 +63,26 @@ from linewarden.v1 import (
     usage_pb2,
 )
 
-#: Objects made before the collector looks at the youngest, and how many looks pass before it looks at older ones.
+#: Thresholds of the garbage collector: new objects before a young collection, and collections before an older one.
 COLLECTOR_THRESHOLDS = (50_000, 50, 50)
 
-#: Threads for what blocks. They wait most of their time.
+#: Threads for blocking calls. They wait most of their time.
 THREADS = 32
 
-#: What was refused for lack of room goes into the text log this often, seconds, as counts.
+#: The interval at which refusals for lack of capacity are logged as counts, seconds.
 REPORT_INTERVAL_S = 10.0
 
-#: Failed authentications are entered into the system log, as counts, with each so many reports.
+#: Failed authentications are entered into the system log as counts, once per this number of reports.
 REPORTS_OF_AN_ENTRY = 6
 
-#: Before a server serves it loads policies for at most so long, seconds, the largest first. The others are loaded when
-#: they are first asked for.
+#: Before a server serves it loads policies for at most this time, seconds, the largest first. It loads the others at
+#: their first request.
 PRELOAD_S = 120.0
 
-#: Callers that do not stop coming are told so for so long before the server stops nevertheless, seconds.
+#: How long a stopping server rejects further requests before it stops, seconds.
 CLOSING_S = 1.0
 
-#: The services of the contract that callers use; capture workers have one of their own.
+#: The services of the contract for callers. Capture workers use a separate one.
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service
     for module in (
@@ -108,7 +108,7 @@ def now_us() -> int:
 
 @dataclass
 class Running:
-    """A server that answers. `addresses` are host and port of each listener; capture workers have one of their own."""
+    """A running server. `addresses` are host and port of each listener; `worker_address` is that of capture workers."""
 
     addresses: tuple[str, ...]
     worker_address: str
@@ -134,7 +134,7 @@ class Running:
         return [head.tenant for head in self._storage.log.heads() if head.tenant]
 
     async def drain(self, grace_s: float) -> None:
-        """Stop taking requests, answer what came in, commit what waits, close. Loses nothing."""
+        """Reject new requests, answer admitted ones, commit waiting entries, close. No entry is lost."""
         await self._health.enter_graceful_shutdown()
         self._chores.cancel()
         self._sweeping.cancel()
@@ -162,7 +162,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         LogUnavailable: it failed.
         ValueError, OSError: keys, certificates or addresses cannot be used.
     """
-    # More than Python gives by itself: what waits for a process or a disk must not hold up who looks after captures.
+    # More than Python's default, because waiting for a process or a disk must not delay the supervisor of captures.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "linewarden"))
     storage = await asyncio.to_thread(open_storage, settings)
     await asyncio.to_thread(create_system_log, storage.log, clock())
@@ -180,7 +180,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         on_fault=_log_fault,
     )
     callers = Callers(storage.keys.load, clock)
-    with suppress(RolledBack):  # it is said, and every answer is refused, until the operator acts
+    with suppress(RolledBack):  # it is reported, and every answer is refused, until the operator acts
         await writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STARTED, clock(), {}),)))
         await callers.refresh()
     connections = bound_connections(settings.max_connections)
@@ -196,7 +196,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
     _calm_collector()
     await _preload(policies)
-    # Not before: from then on the system takes connections for this process, which other processes would serve sooner.
+    # Not earlier, because from then on the system accepts connections that other processes would serve sooner.
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     await server.start()
     worker_server, worker_address = None, ""
@@ -274,7 +274,7 @@ def _add_services(
 
 
 async def _preload(policies: Policies) -> None:
-    """Load what the first questions are decided by, before anything is served."""
+    """Load policies before the first request is served."""
     left = await policies.preload(PRELOAD_S)
     if left:
         structlog.get_logger().warning("policies_not_preloaded", tenants=left)
@@ -321,10 +321,10 @@ def _log_fault(error: BaseException) -> None:
 
 
 def _calm_collector() -> None:
-    """Let the cycle collector look at what requests leave behind, and not again and again at what stays.
+    """Let the cycle collector check the objects of requests, and not long-lived objects again and again.
 
-    With its defaults it took a tenth of the time of a Check, and half a second at once beside a million rules. What a
-    request makes is freed by its reference counts; only the few cycles wait for the collector.
+    With its defaults it took a tenth of the time of a Check, and half a second at once with a million rules. Objects of
+    a request are freed by their reference counts; only the few cycles wait for the collector.
     """
     gc.collect()
     gc.freeze()
@@ -332,7 +332,7 @@ def _calm_collector() -> None:
 
 
 def free_port(host: str) -> int:
-    """Return a port nobody listens on now, for workers that must share one."""
+    """Return a free port, for processes that must share one."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Capacity: what one process does at once, for whom, and what it refuses."""
+"""Capacity of one process: its queues, its streams, and the pace of refusals."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from linewarden.server.pacing import Pacer
 from linewarden.server.settings import Settings
 from linewarden.server.streams import Streams
 
-#: Administration waits for threads and processes more than it computes. A tenant that lets it wait holds a few places.
+#: The places of administration, which mostly waits for threads and processes, and the share of one tenant.
 ADMINISTRATION_PLACES = 128
 ADMINISTRATION_SHARE = 16
 
@@ -23,7 +23,7 @@ ITEMS_OF_A_PLACE = 64
 
 @dataclass(frozen=True)
 class Capacity:
-    """The places of checks and of administration, the streams of callers and of strangers, and the pace of refusals."""
+    """The queues of checks and administration, the streams with and without a key, and the pace of refusals."""
 
     checks: FairQueue
     administration: FairQueue
@@ -34,7 +34,7 @@ class Capacity:
     keyless: Pacer = field(default_factory=Pacer)
 
     def of(self, service: str) -> FairQueue:
-        """Return the places of a service."""
+        """Return the queue of a service."""
         return self.checks if service == "AccessService" else self.administration
 
     @property
@@ -43,7 +43,7 @@ class Capacity:
         return self.checks.inside + self.administration.inside
 
     def report(self) -> None:
-        """Write what was refused since the last report into the text log, as counts."""
+        """Write the refusals since the last report into the text log, as counts."""
         counts = {}
         for name in ("checks", "administration", "streams", "health", "reflection"):
             part = getattr(self, name)
@@ -59,7 +59,7 @@ def capacity_of(settings: Settings) -> Capacity:
     patience_s = settings.append_timeout_ms / 1_000
     return Capacity(
         FairQueue(settings.max_checks_in_progress, settings.max_checks_of_tenant, room, patience_s),
-        # It may wait behind searches, each of which has an end of its own.
+        # It may wait behind searches, which have separate time limits.
         FairQueue(ADMINISTRATION_PLACES, ADMINISTRATION_SHARE, room, 5 * patience_s),
         Streams(settings.max_streams, settings.max_stream_seconds, settings.max_stream_idle_seconds),
     )

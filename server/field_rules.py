@@ -1,7 +1,7 @@
-"""Which rules of the contract there are for single values, lists and maps, each as a Python condition.
+"""Rules of the contract for single values, lists and maps, each as a Python condition.
 
-A kind of rule that is not listed here refuses to compile: adding one is a line in a function below and a case in the
-tests. Ids are those of protovalidate; texts are our own and hold no value of a request.
+A kind of rule that is not listed here does not compile. To add one, add a line to a function below and a case to the
+tests. Ids are those of protovalidate. Texts are defined here and hold no value of a request.
 """
 
 import re

@@ -18,7 +18,7 @@ OF_ALL = 1_000
 
 
 class KeylessStreams:
-    """Counts streams of strangers, by connection and by address."""
+    """Counts streams without a key, by connection and by address."""
 
     def __init__(self, of_connection: int = OF_CONNECTION, of_address: int = OF_ADDRESS, of_all: int = OF_ALL) -> None:
         self._limits = (of_connection, of_address, of_all)
@@ -30,7 +30,7 @@ class KeylessStreams:
         """Count a stream while it is open. `peer` is the connection as gRPC names it.
 
         Raises:
-            LogOverloaded: its connection, its address or all strangers have as many as they may.
+            LogOverloaded: its connection, its address or all clients together have reached their bound.
         """
         owners = (peer, peer.rpartition(":")[0], "")
         if any(self._open[owner] >= limit for owner, limit in zip(owners, self._limits, strict=True)):

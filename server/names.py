@@ -1,4 +1,4 @@
-"""Between the contract's enums and the words of the model: `VERB_PLAY` is `Verb.PLAY`, by name."""
+"""Translation between the enums of the contract and those of the model by name: `VERB_PLAY` is `Verb.PLAY`."""
 
 from enum import StrEnum
 from typing import Any, TypeVar

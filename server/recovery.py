@@ -1,9 +1,9 @@
-"""The operator's way back: accepting a log that is older than it was seen before, or a clock that was set back.
+"""Recovery by the operator: acceptance of a log that is older than before, or of a clock that was set back.
 
-Both leave a mark that no reader of the log can overlook. A recovered log goes on under a new origin. Its first entry
-names the former origin, size and root of what was restored, the last checkpoint before, the reason and who did it. What
-stands before that entry stays verifiable, against checkpoints of the former origin too. Revisions jump, and ids carry
-the generation of the log, so that neither repeats one that was given out in the lost part.
+Both leave an entry that a reader of the log cannot overlook. A recovered log continues under a new origin. Its first
+entry names the former origin, size and root of the restored log, the last checkpoint, the reason and the account.
+Earlier entries stay verifiable, also against checkpoints of the former origin. Revisions jump, and ids carry the
+generation of the log, so that neither repeats a value of the lost part.
 """
 
 import os
@@ -23,13 +23,13 @@ from linewarden.server.operator_actions import OPERATOR
 from linewarden.server.storage import Storage
 from linewarden.server.store import keys
 
-#: More revisions than any policy makes between two backups: those of the lost part are not known.
+#: More revisions than a policy gets between two backups, because the revisions of the lost part are not known.
 REVISION_STEP = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A log that was recovered: what was accepted of it, and what the last checkpoint before stated; 0 if none."""
+    """A recovered log: its accepted size, and the size in the last checkpoint before; 0 without a checkpoint."""
 
     tenant: str
     size: int
@@ -38,7 +38,7 @@ class Recovered:
 
 
 def rolled_back(storage: Storage) -> dict[int, RolledBack]:
-    """Return the logs that give no answers because they are older than they were seen before, by their numbers.
+    """Return the logs that are refused because they are older than a state seen before, by their numbers.
 
     Raises:
         LogUnavailable: the database failed.
@@ -57,7 +57,7 @@ def recover(storage: Storage, log_id: int, reason: str, now_us: int) -> Recovere
     before = storage.log.head(log_id)
     try:
         anchor = storage.anchors.last(before.origin_id)
-    except RolledBack:  # of another key: it says nothing
+    except RolledBack:  # signed by another key, so it proves nothing
         anchor = None
     mark = storage.log.marks.stored(log_id)
     generation = 1 + max(before.generation, mark.generation if mark else 0)
@@ -94,7 +94,7 @@ def recover(storage: Storage, log_id: int, reason: str, now_us: int) -> Recovere
 
 
 def correct_clock(storage: Storage, reason: str, now_us: int) -> list[str]:
-    """Take the time of all logs back to the wall clock; returns the tenants whose logs were ahead of it.
+    """Set the time of all logs back to the wall clock. Return the tenants whose logs were ahead of it.
 
     Raises:
         LogUnavailable: the database failed.

@@ -11,7 +11,7 @@ class Source(Protocol):
 
     @property
     def interfaces(self) -> Sequence[Interface]:
-        """The interfaces seen so far; a capture file may name more as it goes on."""
+        """The interfaces so far. A capture file may name further ones later."""
         ...
 
     def read(self, timeout: float) -> list[Frame] | None:

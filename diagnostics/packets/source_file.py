@@ -46,7 +46,7 @@ class FileSource:
 
     @property
     def interfaces(self) -> Sequence[Interface]:
-        """The interfaces that the file named so far."""
+        """The interfaces that the file has named so far."""
         return self._reader.interfaces
 
     def read(self, timeout: float) -> list[Frame] | None:
