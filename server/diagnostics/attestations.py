@@ -1,4 +1,4 @@
-"""AttestationService: the customer's administrator attests that users were told."""
+"""AttestationService: an administrator of the customer attests that users were informed."""
 
 import asyncio
 
@@ -15,12 +15,12 @@ from linewarden.v1 import attestation_pb2 as pb
 
 
 class AttestationServicer(DiagnosticsServicer):
-    """Answers MakeAttestation, WithdrawAttestation and ListAttestations."""
+    """Serves MakeAttestation, WithdrawAttestation and ListAttestations."""
 
     async def make_attestation(
         self, admitted: AdmittedRequest, request: pb.MakeAttestationRequest
     ) -> pb.MakeAttestationResponse:
-        """Attest that users were told."""
+        """Attest that users were informed."""
 
         def make(ctx: ActorContext) -> Change[AttestationChanged]:
             return self._services.attestations.make(ctx, statement_of(request.statement))
@@ -33,7 +33,7 @@ class AttestationServicer(DiagnosticsServicer):
     async def withdraw_attestation(
         self, admitted: AdmittedRequest, request: pb.WithdrawAttestationRequest
     ) -> pb.WithdrawAttestationResponse:
-        """Take an attestation back, and stop what rests on it."""
+        """Withdraw an attestation, and stop captures that rely on it."""
 
         def make(ctx: ActorContext) -> Change[AttestationChanged]:
             return self._services.attestations.withdraw(ctx, request.attestation_id)

@@ -1,4 +1,4 @@
-"""Between the messages of DiagnosticsService and the records of diagnostics."""
+"""Translation between the messages of the diagnostics services and the records."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -33,7 +33,7 @@ _NUMBERS: dict[type[StrEnum], dict[str, int]] = {
 
 
 def number(word: StrEnum) -> Any:
-    """Return the contract's number of a word."""
+    """Return the number of a word in the contract."""
     return _NUMBERS[type(word)][word]
 
 
@@ -70,12 +70,12 @@ def notice_message(notice: model.Notice, counts: model.ReceiptCounts) -> notice_
 
 
 def texts_in(notice: model.Notice, language: str) -> list[notice_pb2.NoticeText]:
-    """Return the texts of a notice in a language, or all of them where it has none in that language."""
+    """Return the texts of a notice in a language, or all texts if none is in that language."""
     return [notice_pb2.NoticeText(language=one.language, text=one.text) for one in notice.texts_in(language)]
 
 
 def statement_of(message: attestation_pb2.AttestationStatement) -> model.Statement:
-    """Return what is attested."""
+    """Return the attested statement."""
     promised = message.promised
     return model.Statement(
         notice_id=message.notice_id,
@@ -124,7 +124,7 @@ def attestation_message(
 
 
 def request_of(request: capture_pb2.RequestCaptureRequest) -> CaptureRequest:
-    """Return what a request asks for."""
+    """Return the request for a capture."""
     limits, selector = request.limits, request.selector
     return CaptureRequest(
         profile=PROFILES[request.profile],
@@ -157,7 +157,7 @@ def request_of(request: capture_pb2.RequestCaptureRequest) -> CaptureRequest:
 def capture_message(
     one: capture.Capture, private: capture.Private | None, names: Mapping[str, str], ticket_digest: str
 ) -> capture_pb2.Capture:
-    """Return a capture; `private` is None where it can no longer be read."""
+    """Return a capture; `private` is None if it is no longer readable."""
     limits = one.limits
     message = capture_pb2.Capture(
         id=one.id,

@@ -1,4 +1,4 @@
-"""NoticeService: what users are told, who told them, and who read it."""
+"""NoticeService: notices to users, mailings and receipts."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ _OUTCOMES: dict[DeliveryOutcome, Any] = {
 
 
 class NoticeServicer(DiagnosticsServicer):
-    """Answers the rpcs about notices, receipts and mails."""
+    """Serves the rpcs of notices, receipts and mails."""
 
     async def publish_notice(
         self, admitted: AdmittedRequest, request: pb.PublishNoticeRequest
@@ -71,7 +71,7 @@ class NoticeServicer(DiagnosticsServicer):
     async def list_active_notices(
         self, admitted: AdmittedRequest, request: pb.ListActiveNoticesRequest
     ) -> pb.ListActiveNoticesResponse:
-        """Tell a user which captures run."""
+        """List the captures that run, for a user."""
         active = await self._recorder.commit(admitted, [], self._services.notices.active, named_in(request))
         listed = [await asyncio.to_thread(self._active, admitted.log, one, request) for one in active]
         return pb.ListActiveNoticesResponse(notices=listed)
@@ -149,7 +149,7 @@ class NoticeServicer(DiagnosticsServicer):
 
 
 def _to_read(admitted: AdmittedRequest) -> list[Access]:
-    """Return the accesses that reading notices needs: none for the people of the tenant, whom they are for."""
+    """Return the accesses that reading notices needs: empty for persons of the tenant, because notices are for them."""
     foreign = admitted.call.subject.startswith(FOREIGN)
     return [own_diagnostics(admitted, Verb.VIEW_METADATA)] if foreign else []
 
