@@ -46,8 +46,8 @@ class Delivery:
         """Write the next part.
 
         Raises:
-                TooLong: the file is longer than its maximum.
-        OSError: it cannot be written.
+            TooLong: the file is longer than its maximum.
+            OSError: it cannot be written.
         """
         self._bytes += len(content)
         if self._bytes > self._most:
