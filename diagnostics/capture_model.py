@@ -61,7 +61,7 @@ class PacketSelector:
         return self == PacketSelector()
 
     def certainly_takes(self, extensions: Iterable[str]) -> bool:
-        """Return whether every call of one of these extensions is captured, whoever the other party is."""
+        """Return whether every call of one of these extensions is captured, whatever its other party is."""
         return self.takes_all or not set(self.extensions).isdisjoint(extensions)
 
 

@@ -25,7 +25,7 @@ async def test_one_passes_in_a_turn() -> None:
 
 
 async def test_those_beyond_the_bound_do_not_wait() -> None:
-    """Memory is bounded: whoever comes when enough wait passes at once."""
+    """Memory is bounded: a refusal beyond the maximum passes at once."""
     pace = Pacer(max_waiting=2)
     waiting = [asyncio.create_task(pace.turn()) for _ in range(2)]
     await asyncio.sleep(0)
