@@ -50,7 +50,7 @@ async def asked(office: Office, id: str = "s-1", name: str = "admin", **more: An
     """A capture that was asked for."""
     usual: dict[str, Any] = {
         "profile": Profile.SIGNALLING,
-        "wanted": PacketSelector(),
+        "selector": PacketSelector(),
         "limits": LIMITS,
         "interface": "lo",
         "readers": READER,
