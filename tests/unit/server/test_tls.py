@@ -105,7 +105,7 @@ async def _call(target: str, credentials: grpc.ChannelCredentials) -> bytes:
 
 
 async def test_a_client_that_trusts_the_authority_gets_through(folder: Path) -> None:
-    """gRPC, by name and by address, and OpenSSL at its strictest, accept the certificate; an untrusting client does not."""
+    """gRPC, by name and address, and strict OpenSSL accept the certificate; an untrusting client does not."""
     server, port = await _serve(server_credentials(_settings(folder), _NOW))
     trusting = grpc.ssl_channel_credentials((folder / "ca.crt").read_bytes())
     assert await _call(f"localhost:{port}", trusting) == b"hello"
