@@ -83,21 +83,25 @@ class Housekeeper:
 
     def _look_after(self, head: Head, now: float) -> bool:
         if head.log in self._step_pending:
-            self._step_pending.remove(head.log)
             step = {"expected": self._step.expected_us, "found": self._step.found_us}
             self._append(head.log, CLOCK_STEPPED, step)
+            self._step_pending.remove(head.log)
         size, since = self._grew.get(head.log, (-1, now))
         if size != head.size:
             self._grew[head.log] = (head.size, now)
         elif now - since >= self._heartbeat_s:
+            # Noted first, so that a log that takes no heartbeat is reported once per interval and not in each round.
+            self._grew[head.log] = (size, now + self._checkpoint_s - self._heartbeat_s)
             self._append(head.log, HEARTBEAT, {})
-        # Signing comes first, and indexing in parts, so that a checkpoint never waits for an index that is behind.
+            # Signing comes first, and indexing in parts, so that a checkpoint never waits for an index that is behind.
         self._sign(head, now)
         indexed = self._indexer.catch_up(head.log, head.size, at_most=ENTRIES_PER_ROUND)
         return indexed < head.size
 
     def _append(self, log_id: int, kind: str, fields: dict[str, Any]) -> None:
-        self._log.append([Unit(log_id, (encode(kind, self._clock(), fields),))])
+        (result,) = self._log.append([Unit(log_id, (encode(kind, self._clock(), fields),))])
+        if isinstance(result, AuditError):
+            raise result
 
     def _sign(self, head: Head, now: float) -> None:
         size, at = self._signed.get(head.log, (-1, float("-inf")))

@@ -8,7 +8,8 @@ import click
 from linewarden.cli.operator import configured, opened_storage
 from linewarden.cli.output import output_option, write_rows
 from linewarden.server.bootstrap import now_us
-from linewarden.server.recovery import check_reason, correct_clock, recover, rolled_back
+from linewarden.server.operator_actions import check_reason
+from linewarden.server.recovery import correct_clock, recover, rolled_back
 from linewarden.server.storage import Storage
 
 _SYSTEM = "(system log)"

@@ -1,7 +1,7 @@
-"""The nouns of one capture. Standard library only.
+"""The model of one capture. Standard library only.
 
-Times are microseconds since 1970-01-01 UTC. What is asked for is private: case, selector and readers are sealed under
-the tenant's own key wherever a capture is stored.
+Times are microseconds since 1970-01-01 UTC. Case, selector and readers are private. They are sealed under the tenant's
+own key wherever a capture is stored.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from linewarden.diagnostics.packets.model import CaptureLimits, Profile, StopRea
 
 
 class CaptureState(StrEnum):
-    """Where a capture is on its way; `states` says how it gets there."""
+    """The state of a capture; `states` has the transitions."""
 
     DRAFT = "draft"
     PENDING_ATTESTATION = "pending_attestation"
@@ -29,7 +29,7 @@ class CaptureState(StrEnum):
 
 
 class CaptureRight(StrEnum):
-    """What the policy must let a person do to a capture; the words are those of the policy's verbs."""
+    """A right that the policy gives a person to a capture. Each value is a verb of the policy."""
 
     REQUEST = "capture_request"
     START = "capture_start"
@@ -39,13 +39,13 @@ class CaptureRight(StrEnum):
     VIEW = "view_metadata"
 
 
-#: A capture that waits for an attestation or for approval does so for this time: the fault is long over by then.
+#: A capture waits for an attestation or for approval for this time at most, because the fault is over by then.
 WAIT_US = 7 * 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class PacketSelector:
-    """Which packets are asked for, in the words of the request. Empty means: no restriction."""
+    """The packets that a request selects, in the terms of the request. An empty field does not restrict."""
 
     extensions: tuple[str, ...] = ()
     call_ids: tuple[str, ...] = ()
@@ -57,17 +57,17 @@ class PacketSelector:
 
     @property
     def takes_all(self) -> bool:
-        """Whether nothing is restricted."""
+        """Return whether no field restricts."""
         return self == PacketSelector()
 
     def certainly_takes(self, extensions: Iterable[str]) -> bool:
-        """Return whether calls of one of these extensions are taken for certain: any call may have it as a party."""
+        """Return whether every call of one of these extensions is captured, whatever its other party is."""
         return self.takes_all or not set(self.extensions).isdisjoint(extensions)
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who can open the evidence, with an age or SSH public key."""
+    """A person who can open the evidence, with an age or SSH public key."""
 
     name: str
     public_key: str
@@ -75,7 +75,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """The part of a capture that is sealed. `file` is the name of a capture file that is to come in, if one is."""
+    """The sealed part of a capture. `file` is the name of the capture file to import; empty for a live capture."""
 
     case: str
     wanted: PacketSelector
@@ -85,7 +85,7 @@ class Private:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a sealed file adds up to; hashes in hex. `file` is its name in the folder of evidence."""
+    """The sizes and hashes of a sealed file; hashes in hex. `file` is its name in the evidence folder."""
 
     file: str
     plain_bytes: int
@@ -97,9 +97,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What happened to the packets. received == delivered + dropped.
+    """The counters of a capture. received == delivered + dropped.
 
-    `complete` is whether the worker said so at its end; what it said before may be less than what happened.
+    `complete` is true if the worker sent the counters at its end. Earlier counters may be too low.
     """
 
     received: int = 0
@@ -115,20 +115,20 @@ class Tally:
 
     @property
     def sound(self) -> bool:
-        """Whether every packet is accounted for."""
+        """Return whether every packet is accounted for."""
         kept = self.written + self.not_selected + self.over_limit
         return self.complete and self.received == self.delivered + self.dropped and self.delivered == kept
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One capture from request to deletion. Persons are pseudonyms; empty where nobody did that so far.
+    """One capture from request to deletion. Persons are pseudonyms; empty where no person has acted so far.
 
-    `interface` is empty when a capture file is taken into custody instead; it is at the host of `worker`, or this one.
-    `retention_days` is for how long the evidence is kept at most, as it was promised when the capture started.
-    `ticket` is the digest of the order to capture, sealed: it could be guessed back from what the order says.
-    `folder` is the id of the folder where its files lie, from its start on; empty for captures from before folders had
-    one. `detail` is what went wrong, if something did: one of `causes`.
+    `interface` is an interface of the host of `worker`; the empty worker is this host. It is empty for the import of a
+    capture file. `retention_days` is the longest time that evidence is kept, as promised when the capture started.
+    `ticket` is the sealed digest of the order to capture. It is sealed because the order could be guessed from it.
+    `folder` is the id of the evidence folder, from the start on; empty for captures from before folders had an id.
+    `detail` is the cause of a failure, one of `failures`; empty if the capture did not fail.
     """
 
     id: str
@@ -162,7 +162,7 @@ class Capture:
 
     @property
     def due_us(self) -> int | None:
-        """When the service must look at it by itself; None if never."""
+        """Return when the service must process the capture without a request; None if never."""
         match self.state:
             case CaptureState.PENDING_ATTESTATION | CaptureState.PENDING_APPROVAL:
                 return self.requested_us + WAIT_US
@@ -177,11 +177,11 @@ class Capture:
 
     @property
     def lossy(self) -> bool:
-        """Whether packets are missing that were there: what is missing from the evidence proves nothing."""
+        """Return whether packets were lost. A packet that is missing from lossy evidence proves nothing."""
         return self.ended_us is not None and (self.tally.dropped > 0 or not self.tally.sound)
 
 
 def rights_needed(act: CaptureRight, profile: Profile, *, raw_filter: bool) -> frozenset[CaptureRight]:
-    """The rights to request or start a capture: more for one of media, or with a filter expression."""
+    """Return the rights to request or start a capture. The profile MEDIA and a filter expression need one more each."""
     media = {CaptureRight.MEDIA} if profile is Profile.MEDIA else set()
     return frozenset({act, *media, *({CaptureRight.RAW_FILTER} if raw_filter else ())})

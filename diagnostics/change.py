@@ -1,4 +1,4 @@
-"""A step: entries of the log and the change they report, to be appended together or not at all."""
+"""A change: log entries and the record changes that they report, appended together or not at all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ from linewarden.diagnostics.usage import Counted, Forgotten
 
 R = TypeVar("R")
 
-#: How persons of other tenants are known.
+#: The prefix of persons of other tenants.
 FOREIGN = "//"
 
 
 @dataclass(frozen=True, slots=True)
 class ActorContext:
-    """Who does something, through whom, in which log, when. `actor` is None when the service itself does it.
+    """The acting person with caller, log and time. `actor` is None when the service itself acts.
 
-    `key_holder` is the tenant itself: values that belong to no single person are sealed under its key.
+    `key_holder` is the key holder of the tenant. Values that belong to no single person are sealed under its key.
     """
 
     log: int
@@ -53,22 +53,22 @@ class ActorContext:
 
     @property
     def tenant_key_holder(self) -> Person:
-        """The tenant as a person: under its key is sealed what belongs to nobody else."""
+        """The key holder of the tenant."""
         if self.key_holder is None:
-            raise AssertionError("what the service does by itself is private to nobody")
+            raise AssertionError("an act of the service has no private values")
         return self.key_holder
 
     def by_customer(self) -> None:
-        """Make sure that the actor is one of the customer's own.
+        """Make sure that the actor is a person of the customer.
 
         Raises:
-            NotTheCustomer: it is a person of another tenant.
+            NotTheCustomer: the actor is a person of another tenant.
         """
         if self.name.startswith(FOREIGN):
             raise NotTheCustomer
 
     def entry(self, kind: str, fields: Mapping[str, Any], sealed: Sequence[Secret] = ()) -> bytes:
-        """An entry about what the actor does."""
+        """Return the bytes of a log entry about an act of the actor."""
         frame: dict[str, Any] = {"caller": self.caller, "request_id": self.request_id}
         if self.actor is not None:
             frame["actor"] = {"sid": self.actor.sid}
@@ -77,9 +77,9 @@ class ActorContext:
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[R]):
-    """Entries and changes that belong together, and what comes of them once they are durable.
+    """Entries and record changes that belong together, and the result once they are durable.
 
-    `relies` are records that it was made from and does not change, `ceilings` what the changes may not lead beyond.
+    `relies` are records that it was made from and does not change. `ceilings` are counts that it must not exceed.
     """
 
     log: int
@@ -93,10 +93,10 @@ class Change(Generic[R]):
     counted: Counted | Forgotten | None = None
 
     def apply(self, connection: Any) -> None:
-        """The effect, inside the append.
+        """Apply the change inside the append.
 
         Raises:
-            EffectRefused: something is no longer as it was read: make the step again.
+            EffectRefused: a record is no longer as it was read. Make the change again.
         """
         check_unchanged(connection, self.log, self.relies)
         apply_changes(connection, self.log, self.changes)
@@ -107,12 +107,12 @@ class Change(Generic[R]):
 
 
 def fresh(kind: str, id: str, state: str, created_us: int, record: Any) -> RecordChange:
-    """A new record."""
+    """Return the change that stores a new record."""
     return RecordChange(kind, id, 0, created_us, state, canonical(record), _due(record))
 
 
 def changed(stored: StoredRecord, state: str, record: Any) -> RecordChange:
-    """A record in the place of the one that was read."""
+    """Return the change that replaces a record that was read."""
     return RecordChange(
         stored.kind, stored.id, stored.version, stored.created_us, state, canonical(record), _due(record)
     )

@@ -1,4 +1,4 @@
-"""Between records and the bytes they are stored as: JSON with sorted keys, one way to write each record."""
+"""Codec of stored records: JSON with sorted keys. Each record has exactly one encoding."""
 
 from dataclasses import asdict, fields, is_dataclass
 from functools import lru_cache
@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 
 def canonical(value: Any) -> bytes:
-    """The one JSON of a value made of dataclasses, enums, tuples, texts and numbers."""
+    """Return the canonical JSON of a value made of dataclasses, enums, tuples, texts and numbers."""
     plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
     return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
 
 
 def read(kind: type[T], data: bytes) -> T:
-    """The record that `canonical` wrote. A field that is not there has its default."""
+    """Return the record that `canonical` wrote. A missing field has its default."""
     return cast("T", _value(kind, orjson.loads(data)))
 
 

@@ -1,4 +1,4 @@
-"""The nouns of diagnostics around a capture: terms, notices, receipts, attestations.
+"""The model of consent: terms, notices, receipts, mailings, attestations.
 
 Standard library only. Times are integers: microseconds since 1970-01-01 UTC. Persons are pseudonyms (`sid`).
 """
@@ -31,7 +31,7 @@ class NoticeChannel(StrEnum):
 
 
 class LegalBasis(StrEnum):
-    """A ground for processing, after Article 6(1) GDPR."""
+    """A legal basis for processing, after Article 6(1) GDPR."""
 
     CONSENT = "consent"
     CONTRACT = "contract"
@@ -42,7 +42,7 @@ class LegalBasis(StrEnum):
 
 
 class ConsentMode(StrEnum):
-    """Whose consent an attestation relies on. Having been informed is another fact."""
+    """The parties whose consent an attestation relies on. Consent is another fact than having been informed."""
 
     NONE = "none"
     ONE_PARTY = "one_party"
@@ -50,9 +50,9 @@ class ConsentMode(StrEnum):
 
 
 class ReceiptFact(StrEnum):
-    """What is known of one person and one notice. Each is counted apart.
+    """A fact about one person and one notice. Each fact is counted separately.
 
-    CONFIRMED is what the person itself said, REPORTED what somebody else says of the person.
+    CONFIRMED is the person's own statement. REPORTED is the statement of another person about them.
     """
 
     INFORMED = "informed"
@@ -62,7 +62,7 @@ class ReceiptFact(StrEnum):
 
 
 class DeliveryOutcome(StrEnum):
-    """What became of one mail. Of one that is unanswered it is not known whether it left."""
+    """The outcome of one mail. It is not known whether an UNANSWERED mail left."""
 
     TAKEN = "taken"
     REFUSED = "refused"
@@ -82,7 +82,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Whether diagnoses are permitted, on which terms, and since when."""
+    """The terms on which a customer permits diagnostics, with the last change."""
 
     enabled: bool
     accepted: tuple[Responsibility, ...]
@@ -105,7 +105,8 @@ class NoticeText:
 class Notice:
     """A version of a notice. `hash` is SHA-256, in hex, over the canonical JSON of audience, channels and texts.
 
-    `private` is audience and texts, sealed; both are empty in a stored notice. Without it they were stored as they are.
+    `private` is audience and texts, sealed. Both are empty in a stored notice. A notice without it was stored before
+    they were sealed.
     """
 
     id: str
@@ -119,16 +120,16 @@ class Notice:
     private: Secret | None = None
 
     def texts_in(self, language: str) -> tuple[NoticeText, ...]:
-        """The texts in a language, or all of them where there is none in that language."""
+        """Return the texts in a language, or all texts if none is in that language."""
         found = tuple(one for one in self.texts if one.language.lower() == language.lower())
         return found or self.texts
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One person and what is known. `capture` is empty for the notice in general, else the capture it is about.
+    """A fact about one person. `capture` is the capture it is about; empty for the notice in general.
 
-    `channel` is None where the person spoke for itself: nobody knows how it came to read the notice.
+    `channel` is None for a confirmation, because it is not known how the person came to read the notice.
     """
 
     sid: str
@@ -140,7 +141,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptCounts:
-    """Of how many persons each fact is known, for one version of a notice."""
+    """The number of persons for each fact, for one version of a notice."""
 
     informed: int = 0
     confirmed: int = 0
@@ -150,22 +151,22 @@ class ReceiptCounts:
 
 @dataclass(frozen=True, slots=True)
 class MailResult:
-    """What became of one mail. `reply_code` is the mail server's, 0 if there was none."""
+    """The result of one mail. `reply_code` is the reply code of the mail server, 0 without a reply."""
 
     outcome: DeliveryOutcome
     reply_code: int = 0
 
     @property
     def fact(self) -> ReceiptFact:
-        """What is known of the person by that."""
+        """Return the fact about the person that follows."""
         return ReceiptFact.INFORMED if self.outcome is DeliveryOutcome.TAKEN else ReceiptFact.FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class Mailing:
-    """Mails of one request, written down before the first one leaves, so that none leaves twice.
+    """The mails of one request, recorded before the first one leaves, so that none leaves twice.
 
-    `results` has one for each of `persons`, in their order, once it is known what became of them.
+    `results` has one result for each of `persons`, in their order, once the results are known.
     """
 
     notice: str
@@ -180,7 +181,7 @@ class Mailing:
 
 @dataclass(frozen=True, slots=True)
 class ChannelEvidence:
-    """How users were told by one channel, with the SHA-256, in hex, of what proves it."""
+    """The proof that users were informed by one channel: its SHA-256, in hex."""
 
     channel: NoticeChannel
     evidence_sha256: str
@@ -188,7 +189,7 @@ class ChannelEvidence:
 
 @dataclass(frozen=True, slots=True)
 class PromisedLimits:
-    """What users were told that a capture will not pass."""
+    """The limits of captures that users were promised."""
 
     profile: Profile
     seconds: int
@@ -197,7 +198,7 @@ class PromisedLimits:
 
 @dataclass(frozen=True, slots=True)
 class AttestedTexts:
-    """The texts of a statement in its maker's own words. They are kept sealed, and empty in a stored statement."""
+    """The texts of a statement in the attestor's own words. They are stored sealed, and empty in a stored statement."""
 
     role: str = ""
     authority: str = ""
@@ -209,7 +210,7 @@ class AttestedTexts:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is attested. `has_dpia` is whether there is a data protection impact assessment for full payload."""
+    """The attested statement. `has_dpia` is true if it names a data protection impact assessment."""
 
     notice_id: str
     notice_version: int
@@ -230,7 +231,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A statement as it is kept, and the signed note over its canonical bytes. `private` is its sealed texts."""
+    """A stored statement and the signed note over its canonical bytes. `private` is its sealed texts."""
 
     id: str
     attestor: str
@@ -242,6 +243,6 @@ class Attestation:
     withdrawn_us: int | None = None
 
     def in_force(self, now_us: int) -> bool:
-        """Whether captures may rest on it now."""
+        """Return whether captures may rely on it now."""
         begun = self.statement.notified_until_us <= now_us and self.made_us <= now_us
         return begun and now_us < self.statement.valid_until_us and self.withdrawn_us is None

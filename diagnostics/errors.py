@@ -1,29 +1,29 @@
-"""What can go wrong around a diagnosis. No text repeats a name, an address or a selector.
+"""Errors of diagnostics. No text repeats a name, an address or a selector.
 
 DiagnosticsError
 ├── NotEnabled                   the customer has not enabled diagnostics
 ├── ResponsibilitiesNotAccepted  not every responsibility was accepted
-├── NotTheCustomer               a person of another tenant, where only the customer's own may act
+├── NotTheCustomer               a person of another tenant, where only persons of the customer may act
 ├── RecordNotFound               no such notice, attestation or capture
-├── NoticeNotCurrent             the notice has another version by now
+├── NoticeNotCurrent             the notice has a newer version
 ├── ReceiptInvalid               a receipt is dated before its notice, or later than now; names the field
 ├── AttestationInvalid           the statement contradicts itself, its notice or the clock; names the field
 ├── AttestationMissing           no attestation in force covers this
-├── ApprovalMissing              nobody approved it, or the approval lapsed
-├── SelfApproval                 the approver is the one who asked
+├── ApprovalMissing              the capture is not approved, or the approval lapsed
+├── SelfApproval                 the approver is the person who requested it
 ├── StateConflict                the state does not permit this; names the state
 ├── LimitTooHigh                 a limit passes its maximum; names the limit
 ├── SelectorNotPermitted         interface, trunk or address is not one of the tenant's; names the field
-├── FilterInvalid                the filter expression is none
-├── TooManyCaptures              the tenant has as many as it may; names of what
-├── CaseMissing                  purpose or case is not stated
-├── ReaderUnusable               the public key of a reader is none
+├── FilterInvalid                the filter expression does not compile, or is combined with fields it replaces
+├── TooManyCaptures              the tenant has reached a maximum; names which one
+├── CaseMissing                  purpose or case is missing
+├── ReaderUnusable               the public key of a reader is invalid
 └── DiagnosisUnavailable         worker, mail server or evidence cannot be used now
 """
 
 
 class DiagnosticsError(Exception):
-    """The root of everything these files raise on purpose. `detail` is a word of the contract, if one is named."""
+    """The root of all errors that this package raises on purpose. `detail` is a word of the contract, or empty."""
 
     detail = ""
 
@@ -49,7 +49,7 @@ class RecordNotFound(DiagnosticsError):
 
 
 class NoticeNotCurrent(DiagnosticsError):
-    """The notice has another version by now."""
+    """The notice has a newer version."""
 
 
 class ReceiptInvalid(DiagnosticsError):
@@ -65,11 +65,11 @@ class AttestationMissing(DiagnosticsError):
 
 
 class ApprovalMissing(DiagnosticsError):
-    """Nobody approved it, or the approval lapsed, or its giver may approve no more."""
+    """The capture is not approved, the approval lapsed, or the approver may no longer approve."""
 
 
 class SelfApproval(DiagnosticsError):
-    """The approver is the one who asked."""
+    """The approver is the person who requested the capture."""
 
 
 class StateConflict(DiagnosticsError):
@@ -85,20 +85,20 @@ class SelectorNotPermitted(DiagnosticsError):
 
 
 class FilterInvalid(DiagnosticsError):
-    """The filter expression is none, or stands beside what it replaces."""
+    """The filter expression does not compile, or it is combined with selector fields that it replaces."""
 
 
 class TooManyCaptures(DiagnosticsError):
-    """The tenant has as many captures as it may. `detail` is of what: running, waiting, stored."""
+    """The tenant has reached a maximum of captures. `detail` is running, waiting or stored."""
 
 
 class CaseMissing(DiagnosticsError):
-    """Purpose or case is not stated."""
+    """Purpose or case is missing."""
 
 
 class ReaderUnusable(DiagnosticsError):
-    """The public key of a reader is none."""
+    """The public key of a reader is invalid."""
 
 
 class DiagnosisUnavailable(DiagnosticsError):
-    """Worker, mail server or evidence cannot be used now."""
+    """A worker, the mail server or the evidence cannot be used now."""

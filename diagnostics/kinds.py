@@ -1,19 +1,19 @@
-"""The kinds of entries that diagnostics make, and the kinds of records that they change.
+"""The kinds of log entries of diagnostics, and the kinds of records that they report.
 
 diagnostics.enabled, diagnostics.disabled    the terms, with the responsibilities accepted
-diagnostics.refused                          a step that was refused, with the reason
+diagnostics.refused                          a request that was refused, with the reason
 notice.published                             a version of a notice: its hash and languages
-notice.dispatched                            mails are about to leave, to whom
-notice.received                              receipts: imported, or what became of mails
-notice.confirmed, notice.listed              a user confirmed a notice, or asked what runs
+notice.dispatched                            mails are about to leave, with their recipients
+notice.received                              receipts: imported, or results of mails
+notice.confirmed, notice.listed              a user confirmed a notice, or listed the captures that run
 notice.read                                  notices were listed, or one was shown
-attestation.made, attestation.withdrawn      that users were told, with the signed note
+attestation.made, attestation.withdrawn      the statement that users were informed, with the signed note
 capture.requested, .attested, .approved, .rejected, .started, .paused, .resumed, .stopped, .sealed, .failed,
 .deleted, .grounds_lost
-                                             the way of a capture
+                                             the transitions of a capture
 capture.given_up                             its evidence is to be deleted before its time
 capture.opened                               the sealed file was handed out
-probe.run                                    a probe, with the hash of what it found
+probe.run                                    a probe, with the hash of its findings
 usage.shared, usage.kept                     the tenant opted in to, or out of, sharing counts
 """
 
@@ -44,11 +44,11 @@ ATTESTATION = "attestation"
 CAPTURE_RECORD = "session"
 CAPTURE_SLOT = "room"
 
-#: The one record of terms that a tenant has, and the one that each start changes, so that two have an order.
+#: The one record of terms of a tenant, and the one record that each start changes, so that starts have an order.
 TERMS_ID = "terms"
 CAPTURE_SLOT_ID = "room"
 
 
 def version_id(notice: str, version: int) -> str:
-    """The id of the record that keeps a version of a notice; no id of a notice has an @ in it."""
+    """Return the id of the record of a version of a notice. The id of a notice has no @."""
     return f"{notice}@{version}"

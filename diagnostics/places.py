@@ -1,6 +1,7 @@
-"""Where a tenant may capture, as the operator states it: one interface may carry the traffic of several tenants.
+"""The places where a tenant may capture, as the operator configures them.
 
-A selector can therefore only narrow what is the tenant's. Nothing stated for a tenant means that it captures nowhere.
+One interface may carry the traffic of several tenants. A selector can therefore only narrow the tenant's own traffic. A
+tenant without a configured place captures nowhere.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,11 +19,10 @@ _LONGEST_FILTER = 1024
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What belongs to a tenant: interfaces, networks, named trunks, and hosts or domains that probes may ask.
+    """The property of a tenant: interfaces, networks, named trunks, and hosts or domains that probes may ask.
 
-    No networks at all means that everything on the interfaces is the tenant's. `files` is whether the tenant may bring
-    capture files, of which nobody can know where they were made. `workers` are the interfaces at other hosts, by the
-    name of the capture worker there.
+    Without networks, all traffic on the interfaces belongs to the tenant. `files` permits the import of capture files,
+    whose origin is not known. `workers` are the interfaces of other hosts, by the name of the capture worker there.
     """
 
     interfaces: frozenset[str] = frozenset()
@@ -33,62 +33,62 @@ class Place:
     workers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def selector_of(place: Place, interface: str, wanted: PacketSelector, worker: str = "") -> Selector:
-    """The selector that takes what is wanted, within what is the tenant's. No interface means a capture file.
+def selector_of(place: Place, interface: str, packets: PacketSelector, worker: str = "") -> Selector:
+    """Return the selector for these packets, within the tenant's place. No interface means a capture file.
 
-    The interface is at the host of `worker`; the empty name is this host.
+    The interface is an interface of the host of `worker`; the empty name is this host.
 
     Raises:
-        SelectorNotPermitted: something wanted is not the tenant's. `detail` is the field.
-        FilterInvalid: the filter expression cannot be one, or stands beside what it replaces.
+        SelectorNotPermitted: a selected item is not the tenant's. `detail` is the field.
+        FilterInvalid: the filter expression is invalid, or it is combined with fields that it replaces.
     """
     if not interface and (not place.files or worker):
         raise SelectorNotPermitted("file")
     check_worker(place, worker)
     if interface and interface not in (place.workers[worker] if worker else place.interfaces):
         raise SelectorNotPermitted("interface")
-    if wanted.raw_filter:
-        _check_filter(place, wanted)
-    networks = [_own(place, host) for host in wanted.hosts]
-    for trunk in wanted.trunks:
+    if packets.raw_filter:
+        _check_filter(place, packets)
+    networks = [_own(place, host) for host in packets.hosts]
+    for trunk in packets.trunks:
         if trunk not in place.trunks:
             raise SelectorNotPermitted("trunks")
         networks += place.trunks[trunk]
-    if any(low > high for low, high in wanted.ports):
+    if any(low > high for low, high in packets.ports):
         raise SelectorNotPermitted("ports")
     hosts = tuple(networks) or place.networks
-    return Selector(wanted.extensions, wanted.call_ids, hosts, wanted.ports, wanted.transport)
+    return Selector(packets.extensions, packets.call_ids, hosts, packets.ports, packets.transport)
 
 
 def check_worker(place: Place, worker: str) -> None:
-    """Make sure that a capture worker is one of the tenant's; this host is everybody's.
+    """Make sure that a tenant may use a capture worker. Every tenant may use this host.
 
     Raises:
-        SelectorNotPermitted: it is not.
+        SelectorNotPermitted: the tenant may not use it.
     """
     if worker and worker not in place.workers:
         raise SelectorNotPermitted("worker")
 
 
 def may_probe(place: Place, target: str) -> bool:
-    """Whether a host, domain or address is the tenant's to ask."""
+    """Return whether the tenant may probe a host, domain or address."""
     if target in place.hosts:
         return True
     try:
-        asked = ip_network(target)
+        address = ip_network(target)
     except ValueError:
         return False
-    return asked.prefixlen == asked.max_prefixlen and _within(asked, place.networks)
+    return address.prefixlen == address.max_prefixlen and _within(address, place.networks)
 
 
-def _check_filter(place: Place, wanted: PacketSelector) -> None:
-    expression = wanted.raw_filter
-    beside = wanted.hosts or wanted.trunks or wanted.ports or wanted.transport != "any"
+def _check_filter(place: Place, packets: PacketSelector) -> None:
+    expression = packets.raw_filter
+    combined = packets.hosts or packets.trunks or packets.ports or packets.transport != "any"
     printable = expression.isascii() and expression.isprintable() and bool(expression.strip())
-    if beside or not printable or expression.lstrip().startswith("-") or len(expression) > _LONGEST_FILTER:
+    if combined or not printable or expression.lstrip().startswith("-") or len(expression) > _LONGEST_FILTER:
         raise FilterInvalid
     if place.networks:
-        # An expression cannot be held within networks: whatever is put around it, its parentheses may close.
+        # An expression cannot be restricted to networks, because it may close any parentheses around it.
         raise SelectorNotPermitted("raw_filter")
 
 

@@ -1,4 +1,4 @@
-"""The policy and the operator's places, as diagnostics ask them."""
+"""The ports of diagnostics to the policy and to the operator's places."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from linewarden.diagnostics.places import Place
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """A person, and the circumstances in which it acted."""
+    """A person, and the circumstances of their act."""
 
     name: str
     purpose: str
@@ -19,10 +19,10 @@ class Requester:
 
 
 class Rights(Protocol):
-    """What the policy in force says, asked again while a capture runs."""
+    """The rights that the policy in force gives. They are checked again while a capture runs."""
 
-    async def may(self, log: int, capture: str, requester: Requester, rights: Iterable[CaptureRight], /) -> bool:
-        """Whether the person has all these rights to this capture now. Nobody has any.
+    async def may(self, log_id: int, capture: str, requester: Requester, rights: Iterable[CaptureRight], /) -> bool:
+        """Return whether the person has all these rights to this capture now. The empty name has no rights.
 
         Raises:
             LogUnavailable: the policy cannot be read.
@@ -31,8 +31,8 @@ class Rights(Protocol):
 
 
 class Places(Protocol):
-    """Where tenants may capture."""
+    """The places where tenants may capture."""
 
     def of(self, tenant: str, /) -> Place:
-        """What is the tenant's; an empty place if nothing is stated."""
+        """Return the tenant's place; an empty place if none is configured."""
         ...

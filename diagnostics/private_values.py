@@ -9,31 +9,31 @@ from linewarden.diagnostics.consent_model import Secret
 
 
 class PrivateValues:
-    """Seals private values, and opens what is still readable."""
+    """Seals private values, and opens those that are still readable."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
     @staticmethod
     def seal(key_holder: Person, values: Mapping[str, str]) -> Secret:
-        """The values, sealed."""
+        """Seal the values under the key of a person or tenant."""
         sealed = key_holder.seal(values, os.urandom(28))
         return Secret(sealed.sid, sealed.ciphertext, sealed.commitment)
 
-    def open(self, log: int, secret: Secret) -> dict[str, str]:
-        """The values; none if their keeper was erased. Asks the database.
+    def open(self, log_id: int, secret: Secret) -> dict[str, str]:
+        """Return the values; empty if the key holder was erased. Reads the database.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        found = self._directory.people(log, [secret.sid]).get(secret.sid)
+        found = self._directory.people(log_id, [secret.sid]).get(secret.sid)
         return {} if found is None else found[0].open(secret.ct, secret.commit)
 
-    def names(self, log: int, sids: Sequence[str]) -> dict[str, str]:
-        """Names by pseudonym; erased persons are left out. Asks the database.
+    def names(self, log_id: int, sids: Sequence[str]) -> dict[str, str]:
+        """Return names by pseudonym, without erased persons. Reads the database.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        wanted = sorted({sid for sid in sids if sid})
-        return {sid: name for sid, (_person, name) in self._directory.people(log, wanted).items()} if wanted else {}
+        known = sorted({sid for sid in sids if sid})
+        return {sid: name for sid, (_person, name) in self._directory.people(log_id, known).items()} if known else {}

@@ -1,4 +1,4 @@
-"""Records read with their types. Everything here asks the database, and belongs in a thread."""
+"""Repository of typed records. Every method reads the database; call it in a thread."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from linewarden.diagnostics.store.records import RecordStore, StoredRecord
 
 T = TypeVar("T")
 
-#: The terms of a tenant that has never enabled anything.
+#: The terms of a tenant that has never enabled diagnostics.
 NO_TERMS = Terms(
     enabled=False, accepted=(), approval_waived=False, retention_days=0, changed_us=0, changed_by="", shares_usage=False
 )
@@ -21,7 +21,7 @@ NO_TERMS = Terms(
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """An attestation that captures may rest on, and the records that say so."""
+    """An attestation that captures may rely on, and the records that prove it."""
 
     attestation: Attestation
     records: tuple[StoredRecord, ...]
@@ -33,108 +33,110 @@ class Repository:
     def __init__(self, store: RecordStore) -> None:
         self.store = store
 
-    def terms(self, log: int) -> tuple[StoredRecord | None, Terms]:
-        """The terms of a tenant."""
-        stored = self.store.get(log, kinds.TERMS, kinds.TERMS_ID)
+    def terms(self, log_id: int) -> tuple[StoredRecord | None, Terms]:
+        """Return the terms of a tenant."""
+        stored = self.store.get(log_id, kinds.TERMS, kinds.TERMS_ID)
         return stored, NO_TERMS if stored is None else read(Terms, stored.body)
 
-    def enabled_terms(self, log: int) -> tuple[StoredRecord, Terms]:
-        """The terms of a tenant whose diagnostics are enabled.
+    def enabled_terms(self, log_id: int) -> tuple[StoredRecord, Terms]:
+        """Return the terms of a tenant whose diagnostics are enabled.
 
         Raises:
-            NotEnabled: they are not.
+            NotEnabled: the customer has not enabled them.
         """
-        stored, terms = self.terms(log)
+        stored, terms = self.terms(log_id)
         if stored is None or not terms.enabled:
             raise NotEnabled
         return stored, terms
 
-    def notice(self, log: int, id: str) -> tuple[StoredRecord, Notice]:
-        """The current version of a notice.
+    def notice(self, log_id: int, id: str) -> tuple[StoredRecord, Notice]:
+        """Return the current version of a notice.
 
         Raises:
-            RecordNotFound: there is none.
+            RecordNotFound: there is no such notice.
         """
-        return self._known(log, kinds.NOTICE, id, Notice)
+        return self._known(log_id, kinds.NOTICE, id, Notice)
 
-    def notice_version(self, log: int, id: str, version: int) -> Notice:
-        """A notice in any version it ever had: what was replaced is kept beside the current one.
+    def notice_version(self, log_id: int, id: str, version: int) -> Notice:
+        """Return a notice in any version. Replaced versions are stored in separate records.
 
         Raises:
             RecordNotFound: there is no such notice, or it never had that version.
         """
-        _stored, notice = self.notice(log, id)
+        _stored, notice = self.notice(log_id, id)
         if notice.version == version:
             return notice
-        return self._known(log, kinds.NOTICE_VERSION, kinds.version_id(id, version), Notice)[1]
+        return self._known(log_id, kinds.NOTICE_VERSION, kinds.version_id(id, version), Notice)[1]
 
-    def current_notice(self, log: int, id: str, version: int) -> Notice:
-        """A notice, if that version is the current one.
+    def current_notice(self, log_id: int, id: str, version: int) -> Notice:
+        """Return a notice, if that version is the current one.
 
         Raises:
-            RecordNotFound: there is none.
-            NoticeNotCurrent: it has another version.
+            RecordNotFound: there is no such notice.
+            NoticeNotCurrent: the current version is another one.
         """
-        _stored, notice = self.notice(log, id)
+        _stored, notice = self.notice(log_id, id)
         if notice.version != version:
             raise NoticeNotCurrent
         return notice
 
-    def attestation(self, log: int, id: str) -> tuple[StoredRecord, Attestation]:
-        """An attestation.
+    def attestation(self, log_id: int, id: str) -> tuple[StoredRecord, Attestation]:
+        """Return an attestation.
 
         Raises:
-            RecordNotFound: there is none.
+            RecordNotFound: there is no such attestation.
         """
-        return self._known(log, kinds.ATTESTATION, id, Attestation)
+        return self._known(log_id, kinds.ATTESTATION, id, Attestation)
 
-    def attestations_in_force(self, log: int, now_us: int) -> list[InForce]:
-        """Attestations that captures may rest on now: of the current version of their notice, the newest first."""
+    def attestations_in_force(self, log_id: int, now_us: int) -> list[InForce]:
+        """Return the attestations in force, each for the current version of its notice, the newest first."""
         found = []
-        for stored in self.store.in_state(kinds.ATTESTATION, ["made"], log):
+        for stored in self.store.in_state(kinds.ATTESTATION, ["made"], log_id):
             attestation = read(Attestation, stored.body)
-            notice = self.current_notice_of(log, attestation)
+            notice = self.current_notice_of(log_id, attestation)
             if attestation.in_force(now_us) and notice is not None:
                 found.append(InForce(attestation, (stored, notice)))
         return found
 
-    def current_notice_of(self, log: int, attestation: Attestation) -> StoredRecord | None:
-        """The notice that is attested; None if it has another version by now."""
-        stored, notice = self.notice(log, attestation.statement.notice_id)
+    def current_notice_of(self, log_id: int, attestation: Attestation) -> StoredRecord | None:
+        """Return the attested notice; None if it has a newer version."""
+        stored, notice = self.notice(log_id, attestation.statement.notice_id)
         current = (attestation.statement.notice_version, attestation.notice_hash) == (notice.version, notice.hash)
         return stored if current else None
 
-    def knows(self, log: int, kind: str, id: str) -> bool:
-        """Whether there is a record of that kind and id."""
-        return self.store.get(log, kind, id) is not None
+    def knows(self, log_id: int, kind: str, id: str) -> bool:
+        """Return whether a record of that kind and id exists."""
+        return self.store.get(log_id, kind, id) is not None
 
-    def capture(self, log: int, id: str) -> tuple[StoredRecord, Capture]:
-        """A capture.
+    def capture(self, log_id: int, id: str) -> tuple[StoredRecord, Capture]:
+        """Return a capture.
 
         Raises:
-            RecordNotFound: there is none.
+            RecordNotFound: there is no such capture.
         """
-        return self._known(log, kinds.CAPTURE_RECORD, id, Capture)
+        return self._known(log_id, kinds.CAPTURE_RECORD, id, Capture)
 
-    def captures_in(self, states: Iterable[CaptureState], log: int | None = None) -> list[tuple[StoredRecord, Capture]]:
-        """All captures in these states, of one tenant or of all, the newest first."""
-        found = self.store.in_state(kinds.CAPTURE_RECORD, states, log)
+    def captures_in(
+        self, states: Iterable[CaptureState], log_id: int | None = None
+    ) -> list[tuple[StoredRecord, Capture]]:
+        """Return all captures in these states, of one tenant or of all, the newest first."""
+        found = self.store.in_state(kinds.CAPTURE_RECORD, states, log_id)
         return [(stored, read(Capture, stored.body)) for stored in found]
 
     def captures_due(self, now_us: int, after: tuple[int, str], most: int) -> list[tuple[StoredRecord, Capture]]:
-        """Captures of all tenants that the service must look at by now, by log and id after that one, so many."""
+        """Return the due captures of all tenants, in the order of log and id, after `after`; at most `most`."""
         return [
             (stored, read(Capture, stored.body)) for stored in self.store.due(kinds.CAPTURE_RECORD, now_us, after, most)
         ]
 
     def page(
-        self, log: int, kind: type[T], name: str, before: tuple[int, str] | None, size: int
+        self, log_id: int, kind: type[T], name: str, before: tuple[int, str] | None, size: int
     ) -> list[tuple[StoredRecord, T]]:
-        """Records of a kind, the newest first."""
-        return [(stored, read(kind, stored.body)) for stored in self.store.page(log, name, before, size)]
+        """Return records of a kind, the newest first."""
+        return [(stored, read(kind, stored.body)) for stored in self.store.page(log_id, name, before, size)]
 
-    def _known(self, log: int, kind: str, id: str, record: type[T]) -> tuple[StoredRecord, T]:
-        stored = self.store.get(log, kind, id)
+    def _known(self, log_id: int, kind: str, id: str, record: type[T]) -> tuple[StoredRecord, T]:
+        stored = self.store.get(log_id, kind, id)
         if stored is None:
             raise RecordNotFound
         return stored, read(record, stored.body)

@@ -1,4 +1,4 @@
-"""The way of a capture, as data: what can happen in which state, and where that leads. All else is refused."""
+"""The state machine of a capture: a table of states, events and next states. Any other event is refused."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ from linewarden.diagnostics.errors import StateConflict
 
 
 class Event(StrEnum):
-    """What can happen to a capture."""
+    """An event in the life of a capture."""
 
     SUBMITTED = "submitted"
     ATTESTED = "attested"
@@ -25,7 +25,7 @@ class Event(StrEnum):
     DELETED = "deleted"
 
 
-#: Before it runs, a capture that loses its attestation waits for another one; it never keeps an approval given before.
+#: A capture that loses its attestation before it runs waits for another attestation. It loses its approval too.
 TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
     {
         (State.DRAFT, Event.SUBMITTED): State.PENDING_ATTESTATION,
@@ -48,24 +48,24 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
     }
 )
 
-#: Nothing leads out of these.
+#: States without a next state.
 FINAL = frozenset({State.DELETED, State.REJECTED})
 
-#: Captures that have not run and may yet.
+#: States of captures that have not run and may still run.
 WAITING = frozenset({State.PENDING_ATTESTATION, State.PENDING_APPROVAL, State.ARMED})
 
-#: Captures whose worker has no reason to stop.
+#: States of captures whose worker has no reason to stop.
 CAPTURING = frozenset({State.RUNNING, State.PAUSED})
 
-#: Captures for which a worker may be alive.
+#: States of captures that may have a running worker.
 LIVE = CAPTURING | {State.STOPPING}
 
 
 def transition(state: State, event: Event) -> State:
-    """The state after the event.
+    """Return the state after the event.
 
     Raises:
-        StateConflict: it cannot happen in that state.
+        StateConflict: the event is not permitted in that state.
     """
     after = TRANSITIONS.get((state, event))
     if after is None:

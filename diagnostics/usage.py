@@ -1,9 +1,9 @@
-"""Anonymous usage: counts that name nobody, of tenants that opted in, for days that are over.
+"""Anonymous usage: counts without names, of tenants that opted in, for closed days.
 
-A day's count is published only when enough different tenants took part in it; what is below stays out, with no hint
-that there was anything: a day on which nothing came together is not published either. When a day is closed, its counts
-are written down once and the record of who contributed is deleted; a closed day is never counted again, so that two
-publications cannot be compared to find one tenant.
+A count of a day is published only if enough different tenants contributed to it. A count below the threshold is left
+out, and a day without a count is not published, so that neither hints at anything. When a day is closed, its counts are
+stored once and the record of the contributors is deleted. A closed day is never counted again, so that two
+publications cannot be compared to identify a tenant.
 """
 
 from collections.abc import Mapping
@@ -19,35 +19,35 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Something to count for a tenant, within the append that reports it."""
+    """Names to count for a tenant, within the append that reports them."""
 
     now_us: int
     names: tuple[str, ...]
 
-    def apply(self, connection: Any, log: int) -> None:
+    def apply(self, connection: Any, log_id: int) -> None:
         """The effect."""
         for name in self.names:
-            add_count(connection, self.now_us // _DAY_US, name, log)
+            add_count(connection, self.now_us // _DAY_US, name, log_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """Everything counted for a tenant on days that are not closed yet, taken away within the append that says so."""
+    """The deletion of all counts of a tenant on open days, within the append that reports it."""
 
-    def apply(self, connection: Any, log: int) -> None:
+    def apply(self, connection: Any, log_id: int) -> None:
         """The effect."""
-        forget_counts(connection, log)
+        forget_counts(connection, log_id)
 
 
 class Usage:
-    """The counts of one service. So many tenants must have contributed to a count before it is published."""
+    """The counts of one service. `threshold` is the number of tenants that must contribute to a published count."""
 
     def __init__(self, store: UsageStore, threshold: int) -> None:
         self._store = store
         self._threshold = threshold
 
     def close_days(self, now_us: int) -> None:
-        """Close every day that is over. A clock that went back closes nothing twice.
+        """Close every past day. No day is closed twice, even if the clock is set back.
 
         Raises:
             LogUnavailable: the database failed.
@@ -55,7 +55,7 @@ class Usage:
         self._store.close_before(now_us // _DAY_US, self._threshold)
 
     def document(self) -> str:
-        """Exactly what would be sent: JSON with the closed days.
+        """Return exactly the document that would be sent: JSON with the closed days.
 
         Raises:
             LogUnavailable: the database failed.

@@ -1,7 +1,7 @@
-"""The doors and the wiring: gRPC, identity, settings, processes, and the command `linewarden`.
+"""The server: gRPC services, admission, credentials, settings and processes.
 
-The only room that imports all others, and the only one that knows gRPC and protobuf. `bootstrap` is the composition
-root.
+This package imports all others except the command. `bootstrap` is the composition root. Admission, errors, capacity and
+recorded changes know no protocol.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""AccessService: from the contract's messages to accesses, and back."""
+"""AccessService: translation between the messages of the contract and accesses."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from linewarden.v1 import core_pb2
 
 
 class AccessServicer:
-    """Answers Check, CheckBatch and CheckStream. An answer stands for one access and ends after `decision_ttl_us`."""
+    """Serves Check, CheckBatch and CheckStream. An answer is for one access and expires after `decision_ttl_us`."""
 
     def __init__(self, control: AccessControl, decision_ttl_us: int) -> None:
         self._control = control
@@ -44,7 +44,7 @@ class AccessServicer:
         try:
             answers = await self._control.check(admitted.call, accesses)
         except PersonsTooMany as many:
-            text = f"name more than {many.limit} persons whom the log does not know: ask in several batches"
+            text = f"name more than {many.limit} persons that are new to the log: split the batch"
             raise InvalidRequest((Violation("items", "items.new_persons", text),)) from many
         response = pb.CheckBatchResponse(
             policy=policy_version(answers.revision, answers.policy_hash),
@@ -59,7 +59,7 @@ class AccessServicer:
 
     @staticmethod
     def check_batch_weight(request: pb.CheckBatchRequest) -> int:
-        """The places that a batch takes."""
+        """Return the weight of a batch, in places."""
         return 1 + len(request.items) // ITEMS_OF_A_PLACE
 
     async def check_stream(self, admitted: AdmittedRequest, request: pb.CheckRequest) -> pb.CheckStreamResponse:
@@ -68,11 +68,11 @@ class AccessServicer:
 
     @staticmethod
     def check_stream_refusal(error: Exception) -> pb.CheckStreamResponse:
-        """The answer to a request of a stream that was refused. The stream goes on."""
+        """Return the answer to a refused request of a stream. The stream continues."""
         return pb.CheckStreamResponse(refusal=refusal(error))
 
     def _expiry(self, admitted: AdmittedRequest, decisions: Sequence[Decision]) -> Timestamp:
-        """The end of an answer: never later than that of the key, role or rule that it rests on."""
+        """Return when an answer expires, never later than the key, role or rule that it is based on."""
         expires_us = admitted.now_us + self._ttl_us
         key_expires_us = admitted.key.expires_us
         if key_expires_us is not None and key_expires_us < expires_us:
@@ -84,7 +84,7 @@ class AccessServicer:
 
 
 async def _accesses(tenant: str, items: Sequence[pb.CheckItem]) -> list[Access]:
-    """The accesses of a batch. Others have their turn after each ITEMS_OF_A_PLACE of them."""
+    """Return the accesses of a batch. Let other tasks run after each ITEMS_OF_A_PLACE of them."""
     accesses: list[Access] = []
     for number, item in enumerate(items, 1):
         accesses.append(_access(tenant, item.verb, item.resource))
@@ -106,7 +106,7 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
 
 
 def _message(finding: Explanation) -> pb.Decision:
-    """A finding in the contract's terms, without the id of a decision."""
+    """Return an explanation as a message, without the id of a decision."""
     message = pb.Decision(effect=EFFECT_NUMBERS[finding.effect], reason=REASON_NUMBERS[finding.reason])
     for match in finding.matched:
         message.matched_rules.add(rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.role_path)

@@ -1,4 +1,4 @@
-"""Addresses to serve on: whether they are free, and what holds those that are not."""
+"""Listen addresses: a check that they are free, and the process that holds a taken one."""
 
 import errno
 import os
@@ -13,13 +13,13 @@ _LISTENS = "0A"
 
 
 class AddressTaken(OSError):
-    """Another process listens on an address. The text says which address, and which process if that is known."""
+    """Another process listens on an address. The text names the address, and the process if it is known."""
 
 
 def check_free(addresses: Iterable[str]) -> None:
     """Make sure that this process can listen on each HOST:PORT or [IPv6]:PORT.
 
-    gRPC would share a port with another process, or take only some addresses of a name, and say nothing.
+    Without the check gRPC would silently share a port with another process, or take only some addresses of a name.
 
     Raises:
         AddressTaken: another process listens there.
@@ -39,7 +39,7 @@ def listen(address: str, add_port: Callable[[], int]) -> int:
     """
     try:
         port = add_port()
-    except RuntimeError:  # all that gRPC says of it
+    except RuntimeError:  # gRPC gives no other detail
         port = 0
     if port == 0:
         check_free((address,))
@@ -74,7 +74,7 @@ def _bind_fault(family: int, address: tuple[object, ...]) -> OSError | None:
 
 
 def holder_of(port: int) -> str:
-    """The process that listens on a port, as `NAME (process 123)`; empty if that is not known."""
+    """Return the process that listens on a port, as `NAME (process 123)`; empty if that is not known."""
     sockets = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _listening(name, port)}
     if not sockets:
         return ""
@@ -87,7 +87,7 @@ def holder_of(port: int) -> str:
 
 
 def _listening(table: str, port: int) -> list[str]:
-    """The inodes of sockets that listen on a port."""
+    """Return the inodes of sockets that listen on a port."""
     suffix = f":{struct.pack('>H', port).hex().upper()}"
     found = []
     with suppress(OSError):

@@ -1,6 +1,6 @@
-"""The way every request goes in, whatever protocol brings it: its key, its tenant and method, its rules, its turn.
+"""Admission of requests: credentials, tenant and method, rules of the contract, and the place in the queue.
 
-Here is also what is recorded of a refusal. No protocol is known here: a door hands over an `Arrival`.
+It also records refusals. It knows no protocol: a listener passes an `Arrival`.
 """
 
 import asyncio
@@ -32,33 +32,33 @@ from linewarden.server.tenants import Tenants
 
 T = TypeVar("T")
 
-#: How often a request is decided again because policy or keys moved under it, before it is given up.
+#: How often a request is decided again because policy or keys changed, before it is refused.
 MAX_ATTEMPTS = 50
 
-#: No further request is expected once none came for so long after the server began to stop, seconds.
+#: A stopping server expects no further request once none has arrived for this time, seconds.
 QUIET_S = 0.1
 
 
 class Method(NamedTuple):
-    """A method as keys are bound to it: `AccessService` and `AccessService/Check`."""
+    """A method in the form that API keys name it: `AccessService` and `AccessService/Check`."""
 
     service: str
     name: str
 
 
 class Arrival(Protocol):
-    """A request as a door received it. Nothing in it has been checked."""
+    """A request as a listener received it. Nothing in it has been checked."""
 
     tenant: str
     request_id: str
 
     def violations(self) -> tuple[Violation, ...]:
-        """The rules of the contract that the request breaks."""
+        """Return the rules of the contract that the request breaks."""
 
     def requester(self, now_us: int) -> tuple[str, Context]:
-        """The person on whose behalf it is made, by the name that the policy knows, and the circumstances.
+        """Return the person on whose behalf the caller asks, by the name of the policy, and the context.
 
-        It is asked only for a request that breaks no rule.
+                Admission calls this only for a request without violations.
 
         Raises:
             InvalidRequest: the person's name is reserved.
@@ -66,7 +66,7 @@ class Arrival(Protocol):
 
 
 class AdmittedRequest(NamedTuple):
-    """A request that was let in: who calls for whom, in which tenant's log, and when."""
+    """An admitted request: the call with its tenant, method and API key."""
 
     call: Call
     tenant: str
@@ -80,16 +80,16 @@ class AdmittedRequest(NamedTuple):
 
     @property
     def now_us(self) -> int:
-        """When it was let in, microseconds since 1970 UTC."""
+        """Return the time of admission, microseconds since 1970 UTC."""
         return self.call.context.now_us
 
     def at(self, now_us: int) -> "AdmittedRequest":
-        """The same request at a later time, for what is recorded of it then."""
+        """Return the same request at a later time, for a record that is made then."""
         return self._replace(call=self.call._replace(context=self.call.context._replace(now_us=now_us)))
 
 
 class Admission:
-    """Lets requests in. One for all doors of a process."""
+    """Admits requests. One instance serves all listeners of a process."""
 
     def __init__(
         self,
@@ -112,8 +112,8 @@ class Admission:
     async def close(self, within_s: float, grace_s: float) -> None:
         """Reject new requests, end streams, and wait until those admitted are answered, `grace_s` at most.
 
-        Return QUIET_S after the last request was rejected, or after `within_s` where they go on coming. A rejected
-        caller knows that nothing was recorded, and turns to another server.
+        Return QUIET_S after the last request was rejected, or after `within_s` if requests still arrive. A rejected
+        caller knows that nothing was recorded, and can ask another server.
         """
         self._closed = True
         self._capacity.streams.close()
@@ -133,19 +133,19 @@ class Admission:
         answer: Callable[[AdmittedRequest], Awaitable[T]],
         weight: int = 1,
     ) -> T:
-        """Let a request in and answer it; decide again when policy or keys moved meanwhile.
+        """Admit a request and answer it. Decide again when policy or keys changed meanwhile.
 
         Raises:
-            CredentialsInvalid, CallerNotPermitted, TenantUnknown, InvalidRequest: it was refused, and that is recorded.
+            CredentialsInvalid, CallerNotPermitted, TenantUnknown, InvalidRequest: the recorded refusal.
             LogUnavailable: nothing could be recorded in time, or too many requests wait.
             ServerStopping: the server stops.
-            what `answer` raises.
+            Exception: any error of `answer`.
         """
         if self._closed:
             self._rejected_at = time.monotonic()
             raise ServerStopping
         key = identity.key
-        # A request for a tenant that the key is not bound to is refused as work of that key, and of no tenant.
+        # A request for a tenant that the key is not bound to is queued for the key, and for no tenant.
         tenant = arrival.tenant if key.permits(arrival.tenant, *method) else ""
         queue = self._capacity.of(method.service)
         held = await queue.enter(tenant, key.id, weight)
@@ -155,7 +155,7 @@ class Admission:
             queue.leave(tenant, held)
 
     def identify(self, token: str | None) -> Identity:
-        """The identity of a caller, for a message of a stream. Keys change while a stream lives.
+        """Return the identity of a caller, for a message of a stream. Keys change while a stream lives.
 
         Raises:
             CredentialsInvalid: there is no such key, or it is revoked or expired.
@@ -171,7 +171,7 @@ class Admission:
             ServerStopping: the server stops.
         """
         key = identity.key
-        # A key for any tenant belongs to none of them: its streams are its own.
+        # The streams of a key for any tenant are counted for the key, because it belongs to no single tenant.
         with self._capacity.streams.opened(key.id if ANY in key.tenants else key.tenants):
             yield
 
@@ -179,7 +179,7 @@ class Admission:
         """Make sure, while a stream lives, that its key still permits the method.
 
         Raises:
-            CredentialsInvalid: it does not.
+            CredentialsInvalid: the key does not permit it.
             LogUnavailable: the keys cannot be read.
             ServerStopping: the server stops.
         """
@@ -202,42 +202,42 @@ class Admission:
                 identity = await self._callers.admit(identity.token)
             key, guard, _token = identity
             if not tenant or (violations and any(one.field.endswith("header.tenant") for one in violations)):
-                # No tenant can be meant: not even the database is asked for one, whose texts may not hold this.
+                # The tenant is not valid, so the database is not asked for it.
                 await self._refuse(key, SYSTEM_LOG, InvalidRequest(violations), method)
             if not key.permits(tenant, *method):
                 await self._refuse(key, SYSTEM_LOG, CallerNotPermitted("not bound"), method)
-            log = self._tenants.known(tenant)
-            if log is None:
-                log = await self._find(key, tenant, method)
+            log_id = self._tenants.known(tenant)
+            if log_id is None:
+                log_id = await self._find(key, tenant, method)
             if violations:
-                await self._refuse(key, log, InvalidRequest(violations), method)
+                await self._refuse(key, log_id, InvalidRequest(violations), method)
             now_us = self._now_us()
-            if key.expires_us is not None and key.expires_us <= now_us:  # it waited longer than its key lived
+            if key.expires_us is not None and key.expires_us <= now_us:  # the key expired while the request waited
                 raise CredentialsInvalid("the key is expired")
             try:
                 subject, context = arrival.requester(now_us)
-                call = Call(log, key.caller, guard, arrival.request_id, subject, context)
+                call = Call(log_id, key.caller, guard, arrival.request_id, subject, context)
                 return await answer(AdmittedRequest(call, tenant, method, key))
             except (RevisionMoved, ClockBehind):
                 await self._callers.refresh()
-                await self._policies.refresh(log)
+                await self._policies.refresh(log_id)
             except (InvalidRequest, VerbNotApplicable, PersonsTooMany) as refused:
-                await self._refuse(key, log, refused, method)
+                await self._refuse(key, log_id, refused, method)
         raise LogUnavailable("policy changes faster than decisions can be made")
 
     async def _find(self, key: ApiKey, tenant: str, method: Method) -> int:
         try:
             return await self._tenants.find(tenant)
         except TenantUnknown as unknown:
-            # Only a caller bound to every tenant learns that one does not exist.
+            # Only a caller that is bound to every tenant learns that a tenant does not exist.
             error = unknown if ANY in key.tenants else CallerNotPermitted("not bound")
             await self._refuse(key, SYSTEM_LOG, error, method)
 
-    async def _refuse(self, key: ApiKey, log: int, error: Exception, method: Method) -> NoReturn:
-        """Record a refusal, then raise it. Values of the request are not recorded: nothing vouches for them."""
+    async def _refuse(self, key: ApiKey, log_id: int, error: Exception, method: Method) -> NoReturn:
+        """Record a refusal, then raise it. Values of the request are not recorded, because they are not verified."""
         fields: dict[str, Any] = {"caller": key.caller, "method": method.name, "reason": reason_of(error)}
         if isinstance(error, InvalidRequest):
             fields["fields"] = [violation.field for violation in error.violations[:32]]
         entry = encode(REQUEST_REFUSED, self._now_us(), fields)
-        await self._writer.append(Unit(log, (entry,)))
+        await self._writer.append(Unit(log_id, (entry,)))
         raise error

@@ -1,4 +1,4 @@
-"""AuditService: who may read the log is decided by the policy, and the decision is the record of the read."""
+"""AuditService: the policy decides who may read the log, and that decision is the record of the read."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
@@ -38,12 +38,12 @@ from linewarden.v1 import audit_pb2 as pb
 
 _DEFAULT_PAGE_SIZE = 100
 
-#: Of a file of an export in one message: clients take 4 MiB unless told otherwise.
+#: Bytes of a file of an export in one message, because clients accept 4 MiB by default.
 _PART_BYTES = 1 << 20
 
 
 class AuditServicer:
-    """Answers QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
+    """Serves QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
 
     def __init__(self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore) -> None:
         self._authority = authority
@@ -54,14 +54,14 @@ class AuditServicer:
     async def query_entries(
         self, admitted: AdmittedRequest, request: pb.QueryEntriesRequest
     ) -> pb.QueryEntriesResponse:
-        """Find entries; the read is recorded first, and the answer is complete up to that record."""
+        """Find entries. The read is recorded first, and the answer is complete up to that record."""
         query = _query(request)
         with shares().admitted(admitted.log) as share:
             stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, admitted.log, query)
             decision, id = await self._read(admitted, {"query": stated})
             masked = masks_numbers(decision)
             if masked and (query.subject or query.data_subject or query.resource_id):
-                # A reader who may not see names could otherwise try them out.
+                # Otherwise a reader without the right to see names could guess them.
                 raise SubjectNotPermitted(id)
             page = await share.run(
                 LONG_TIMEOUT_S,
@@ -101,8 +101,8 @@ class AuditServicer:
         signed = await share.run(LONG_TIMEOUT_S, self._checkpoints.sign, admitted.log)
         return self._export(admitted.log, signed, share)
 
-    async def _export(self, log: int, signed: Signed, share: Share) -> AsyncIterator[pb.ExportLogResponse]:
-        files = self._files(log, signed)
+    async def _export(self, log_id: int, signed: Signed, share: Share) -> AsyncIterator[pb.ExportLogResponse]:
+        files = self._files(log_id, signed)
         while (file := await share.run(LONG_TIMEOUT_S, next, files, None)) is not None:
             yield file
 
@@ -116,16 +116,16 @@ class AuditServicer:
         answers = await self._authority.authorize(admitted.call._replace(kind=kind, extra=extra), access)
         return answers.decisions[0], answers.ids[0]
 
-    def _details(self, log: int, rows: Sequence[Row]) -> dict[int, str]:
-        """What entries say beside their rows, by index. Decisions say nothing, and are not read again."""
-        told = [row.index for row in rows if has_details(row.kind)]
-        found = self._log.entries_at(log, told) if told else {}
+    def _details(self, log_id: int, rows: Sequence[Row]) -> dict[int, str]:
+        """Return the details of entries, by index. Decisions have no details, and are not read again."""
+        detailed = [row.index for row in rows if has_details(row.kind)]
+        found = self._log.entries_at(log_id, detailed) if detailed else {}
         return {index: details_of(decode(data)) for index, data in found.items()}
 
-    def _proved(self, log: int, index: int, masked: bool) -> pb.GetEntryResponse:
-        entry = self._log.entry(log, index)
-        signed = self._checkpoints.sign(log)
-        path = self._checkpoints.inclusion(log, index, signed.checkpoint.size)
+    def _proved(self, log_id: int, index: int, masked: bool) -> pb.GetEntryResponse:
+        entry = self._log.entry(log_id, index)
+        signed = self._checkpoints.sign(log_id)
+        path = self._checkpoints.inclusion(log_id, index, signed.checkpoint.size)
         try:
             verify_inclusion(index, signed.checkpoint.size, leaf_hash(entry), path, signed.checkpoint.root)
         except VerificationFailed as error:
@@ -133,24 +133,24 @@ class AuditServicer:
         return pb.GetEntryResponse(
             entry=entry,
             proof=str(EntryProof(index, tuple(path), signed.note)),
-            verifier_key=self._verifier_key(log),
-            disclosed={} if masked else self._reading.disclosed(log, entry),
+            verifier_key=self._verifier_key(log_id),
+            disclosed={} if masked else self._reading.disclosed(log_id, entry),
         )
 
-    def _checkpoint(self, log: int, old_size: int) -> pb.GetCheckpointResponse:
-        signed = self._checkpoints.sign(log)
+    def _checkpoint(self, log_id: int, old_size: int) -> pb.GetCheckpointResponse:
+        signed = self._checkpoints.sign(log_id)
         size = signed.checkpoint.size
         if old_size > size:
             raise InvalidRequest((Violation("old_size", "old_size.lte", "the log is smaller"),))
-        path = self._checkpoints.consistency(log, old_size, size) if old_size else []
-        key = self._verifier_key(log)
+        path = self._checkpoints.consistency(log_id, old_size, size) if old_size else []
+        key = self._verifier_key(log_id)
         return pb.GetCheckpointResponse(checkpoint=signed.note, verifier_key=key, consistency=path)
 
-    def _files(self, log: int, signed: Signed) -> Iterator[pb.ExportLogResponse]:
+    def _files(self, log_id: int, signed: Signed) -> Iterator[pb.ExportLogResponse]:
         size = signed.checkpoint.size
         sent = 0
         try:
-            for path, content in tree_files(self._log.entries(log, 0, size), size, signed.checkpoint.root):
+            for path, content in tree_files(self._log.entries(log_id, 0, size), size, signed.checkpoint.root):
                 if path.startswith("tile/entries/"):
                     sent = min(sent + TILE_WIDTH, size)
                 for start in range(0, len(content), _PART_BYTES):
@@ -164,38 +164,38 @@ class AuditServicer:
         except VerificationFailed as error:
             raise LogDamaged("the stored entries are not those that were signed for") from error
         note = signed.note.encode()
-        key = self._verifier_key(log)
+        key = self._verifier_key(log_id)
         yield pb.ExportLogResponse(path="checkpoint", content=note, log_size=size, entries_sent=size, verifier_key=key)
 
-    def _verifier_key(self, log: int) -> str:
-        return str(self._checkpoints.signer(self._log.head(log)).verifier)
+    def _verifier_key(self, log_id: int) -> str:
+        return str(self._checkpoints.signer(self._log.head(log_id)).verifier)
 
 
 def _query(request: pb.QueryEntriesRequest) -> Query:
-    wanted = request.filter
-    if wanted.resource_id and not wanted.resource_type:
+    stated = request.filter
+    if stated.resource_id and not stated.resource_type:
         raise InvalidRequest((Violation("filter.resource_id", "resource_id.typed", "it needs resource_type"),))
     return Query(
-        from_us=_us(wanted, "from"),
-        until_us=_us(wanted, "until"),
-        kinds=tuple(wanted.kinds),
-        caller=wanted.caller,
-        subject=wanted.subject,
-        data_subject=wanted.data_subject,
-        resource_type=TYPES.get(wanted.resource_type, ""),
-        resource_id=wanted.resource_id,
-        verb=VERBS.get(wanted.verb, ""),
-        effect=EFFECTS.get(wanted.effect, ""),
-        purpose=PURPOSES.get(wanted.purpose, ""),
-        request_id=wanted.request_id,
+        from_us=_us(stated, "from"),
+        until_us=_us(stated, "until"),
+        kinds=tuple(stated.kinds),
+        caller=stated.caller,
+        subject=stated.subject,
+        data_subject=stated.data_subject,
+        resource_type=TYPES.get(stated.resource_type, ""),
+        resource_id=stated.resource_id,
+        verb=VERBS.get(stated.verb, ""),
+        effect=EFFECTS.get(stated.effect, ""),
+        purpose=PURPOSES.get(stated.purpose, ""),
+        request_id=stated.request_id,
         oldest_first=request.oldest_first,
     )
 
 
-def _us(wanted: pb.EntryFilter, name: str) -> int | None:
-    if not wanted.HasField(name):
+def _us(stated: pb.EntryFilter, name: str) -> int | None:
+    if not stated.HasField(name):
         return None
-    return microseconds(getattr(wanted, name))
+    return microseconds(getattr(stated, name))
 
 
 def _row(row: Row, details: str, *, masked: bool) -> pb.EntryRow:

@@ -40,16 +40,16 @@ from linewarden.server.connections import (
 )
 from linewarden.server.diagnostics.assembly import DiagnosticsRuntime, open_diagnostics
 from linewarden.server.early_authentication import EarlyAuthentication
-from linewarden.server.keyless import Health, Reflection
-from linewarden.server.large import LargeRequests
+from linewarden.server.large_requests import LargeRequests
+from linewarden.server.log_monitor import LogMonitor
 from linewarden.server.operator_actions import create_system_log
 from linewarden.server.policy import PolicyServicer
+from linewarden.server.public_services import Health, Reflection
 from linewarden.server.rpc import Rpcs
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
 from linewarden.server.tls import server_credentials
-from linewarden.server.watch import Watch
 from linewarden.server.workers.listener import open_worker_listener
 from linewarden.v1 import (
     access_pb2,
@@ -63,26 +63,26 @@ from linewarden.v1 import (
     usage_pb2,
 )
 
-#: Objects made before the collector looks at the youngest, and how many looks pass before it looks at older ones.
+#: Thresholds of the garbage collector: new objects before a young collection, and collections before an older one.
 COLLECTOR_THRESHOLDS = (50_000, 50, 50)
 
-#: Threads for what blocks. They wait most of their time.
+#: Threads for blocking calls. They wait most of their time.
 THREADS = 32
 
-#: What was refused for lack of room goes into the text log this often, seconds, as counts.
+#: The interval at which refusals for lack of capacity are logged as counts, seconds.
 REPORT_INTERVAL_S = 10.0
 
-#: Failed authentications are entered into the system log, as counts, with each so many reports.
+#: Failed authentications are entered into the system log as counts, once per this number of reports.
 REPORTS_OF_AN_ENTRY = 6
 
-#: Before a server serves it loads policies for at most so long, seconds, the largest first. The others are loaded when
-#: they are first asked for.
+#: Before a server serves it loads policies for at most this time, seconds, the largest first. It loads the others at
+#: their first request.
 PRELOAD_S = 120.0
 
-#: Callers that do not stop coming are told so for so long before the server stops nevertheless, seconds.
+#: How long a stopping server rejects further requests before it stops, seconds.
 CLOSING_S = 1.0
 
-#: The services of the contract that callers use; capture workers have one of their own.
+#: The services of the contract for callers. Capture workers use a separate one.
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service
     for module in (
@@ -102,13 +102,13 @@ _NAMES = tuple(service.full_name for service in SERVICES)
 
 
 def now_us() -> int:
-    """The wall clock, microseconds since 1970 UTC."""
+    """Return the wall clock, microseconds since 1970 UTC."""
     return time.time_ns() // 1_000
 
 
 @dataclass
 class Running:
-    """A server that answers. `addresses` are host and port of each listener; capture workers have one of their own."""
+    """A running server. `addresses` are host and port of each listener; `worker_address` is that of capture workers."""
 
     addresses: tuple[str, ...]
     worker_address: str
@@ -120,13 +120,13 @@ class Running:
     _callers: Callers
     _diagnostics: DiagnosticsRuntime
     _sweeping: "asyncio.Task[None]"
-    _watching: "asyncio.Task[None]"
+    _monitoring: "asyncio.Task[None]"
     _clock: Clock
     _admission: Admission
     _worker_server: grpc.aio.Server | None
 
     def tenants(self) -> list[str]:
-        """The names of all tenants, the oldest first.
+        """Return the names of all tenants, the oldest first.
 
         Raises:
             LogUnavailable: the database failed.
@@ -134,11 +134,11 @@ class Running:
         return [head.tenant for head in self._storage.log.heads() if head.tenant]
 
     async def drain(self, grace_s: float) -> None:
-        """Stop taking requests, answer what came in, commit what waits, close. Loses nothing."""
+        """Reject new requests, answer admitted ones, commit waiting entries, close. No entry is lost."""
         await self._health.enter_graceful_shutdown()
         self._chores.cancel()
         self._sweeping.cancel()
-        self._watching.cancel()
+        self._monitoring.cancel()
         await self._admission.close(min(grace_s, CLOSING_S), grace_s)
         await close_connections(_ports(self.addresses))
         await self._server.stop(None)
@@ -162,12 +162,15 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         LogUnavailable: it failed.
         ValueError, OSError: keys, certificates or addresses cannot be used.
     """
-    # More than Python gives by itself: what waits for a process or a disk must not hold up who looks after captures.
+    # More than Python's default, because waiting for a process or a disk must not delay the supervisor of captures.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "linewarden"))
     storage = await asyncio.to_thread(open_storage, settings)
     await asyncio.to_thread(create_system_log, storage.log, clock())
-    # Before the first record is made: it takes the time on from the latest of all logs.
-    await Watch(storage.continuity, _no_health).look()
+    capacity = capacity_of(settings)
+    health = Health(capacity.health, capacity.refusals)
+    monitor = LogMonitor(storage.continuity, lambda serving: _set_health(health, serving=serving))
+    # Before the first record is made, because it continues from the latest time of all logs.
+    await monitor.look()
     clock = clock_of(storage, clock)
     writer = Writer(
         storage.log,
@@ -177,16 +180,14 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         on_fault=_log_fault,
     )
     callers = Callers(storage.keys.load, clock)
-    with suppress(RolledBack):  # it is said, and every answer is refused, until the operator acts
+    with suppress(RolledBack):  # it is reported, and every answer is refused, until the operator acts
         await writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STARTED, clock(), {}),)))
         await callers.refresh()
-    capacity = capacity_of(settings)
     connections = bound_connections(settings.max_connections)
     server = grpc.aio.server(
         interceptors=(EarlyAuthentication(callers, capacity), LargeRequests(settings.max_message_bytes)),
         options=channel_options(settings, connections),
     )
-    health = Health(capacity.health, capacity.refusals)
     policies = Policies(storage.policies, _log_excess)
     admission, diagnostics = _add_services(server, settings, storage, policies, writer, callers, capacity, clock)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -195,16 +196,15 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
     _calm_collector()
     await _preload(policies)
-    # Not before: from then on the system takes connections for this process, which other processes would serve sooner.
+    # Not earlier, because from then on the system accepts connections that other processes would serve sooner.
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     await server.start()
     worker_server, worker_address = None, ""
     if settings.capture_listen:
         worker_server, worker_address = await open_worker_listener(settings, diagnostics.remote_workers)
     _calm_collector()
-    watch = Watch(storage.continuity, lambda serving: _set_health(health, serving=serving))
-    await watch.look()
-    watching = asyncio.create_task(watch.run())
+    await monitor.look()
+    monitoring = asyncio.create_task(monitor.run())
     chores = asyncio.create_task(_chores(callers, writer, capacity, connections, _ports(addresses)))
     sweeping = asyncio.create_task(diagnostics.sweep())
     return Running(
@@ -218,7 +218,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         callers,
         diagnostics,
         sweeping,
-        watching,
+        monitoring,
         clock,
         admission,
         worker_server,
@@ -231,12 +231,8 @@ async def _set_health(health: Health, *, serving: bool) -> None:
         await health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
 
-async def _no_health(_serving: bool) -> None:
-    """Health is told once the server listens."""
-
-
 def clock_of(storage: Storage, wall_us: Callable[[], int]) -> Clock:
-    """The clock of the logs in a database."""
+    """Return the clock of the logs in a database."""
     return Clock(wall_us, lambda: time.monotonic_ns() // 1_000, lambda: storage.log.marks.latest_us)
 
 
@@ -254,9 +250,9 @@ def _add_services(
     control = AccessControl(policies, directory)
     authority = Authority(control, directory)
 
-    def forget(log: int) -> None:
-        policies.forget(log)
-        directory.forget(log)
+    def forget(log_id: int) -> None:
+        policies.forget(log_id)
+        directory.forget(log_id)
 
     storage.log.marks.on_recovered = forget
     indexer = storage.indexer(directory)
@@ -278,14 +274,14 @@ def _add_services(
 
 
 async def _preload(policies: Policies) -> None:
-    """Load what the first questions are decided by, before anything is served."""
+    """Load policies before the first request is served."""
     left = await policies.preload(PRELOAD_S)
     if left:
         structlog.get_logger().warning("policies_not_preloaded", tenants=left)
 
 
-def _log_excess(log: int) -> None:
-    structlog.get_logger().warning("policy_over_limits", log=log)
+def _log_excess(log_id: int) -> None:
+    structlog.get_logger().warning("policy_over_limits", log=log_id)
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:
@@ -325,10 +321,10 @@ def _log_fault(error: BaseException) -> None:
 
 
 def _calm_collector() -> None:
-    """Let the cycle collector look at what requests leave behind, and not again and again at what stays.
+    """Let the cycle collector check the objects of requests, and not long-lived objects again and again.
 
-    With its defaults it took a tenth of the time of a Check, and half a second at once beside a million rules. What a
-    request makes is freed by its reference counts; only the few cycles wait for the collector.
+    With its defaults it took a tenth of the time of a Check, and half a second at once with a million rules. Objects of
+    a request are freed by their reference counts; only the few cycles wait for the collector.
     """
     gc.collect()
     gc.freeze()
@@ -336,7 +332,7 @@ def _calm_collector() -> None:
 
 
 def free_port(host: str) -> int:
-    """A port nobody listens on now, for workers that must share one."""
+    """Return a free port, for processes that must share one."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

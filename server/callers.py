@@ -1,4 +1,4 @@
-"""The callers of this process's RPCs: authenticated, counted when refused, renewed when keys change."""
+"""Authentication of callers by API keys in memory, which are read again when they change."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.server.credentials import ApiKey, KeySet
 from linewarden.server.errors import CredentialsInvalid, KeysNotOurs
 
-#: A token no key fits may be newer than the keys in memory. It waits for the keys as they are after it came; they are
-#: read at most this often for such tokens, seconds, however many come.
+#: An unknown token may belong to a key that is newer than those in memory. It waits for a read of the keys that begins
+#: after its arrival. For such tokens the keys are read at most once in this time, seconds.
 RELOAD_INTERVAL_S = 0.2
 
 
 class Appender(Protocol):
-    """What callers need of the writer."""
+    """The part of the writer that this module uses."""
 
     def append(self, unit: Unit) -> "asyncio.Future[int]":
         """Append a unit."""
@@ -29,7 +29,7 @@ _NONE = KeySet(-1, ())
 
 
 class Identity(NamedTuple):
-    """An authenticated caller: its key, the guard for what it causes, and the token that it came with."""
+    """An authenticated caller: its key, the guard for its entries, and its token."""
 
     key: ApiKey
     guard: Guard
@@ -39,7 +39,7 @@ class Identity(NamedTuple):
 class Callers:
     """Authenticates tokens against the keys in memory.
 
-    Where what is stored turns out not to be what the service wrote, nobody is authenticated until it is again.
+    While the stored keys are not those that the service wrote, every token is refused.
     """
 
     def __init__(self, load: Callable[[], KeySet], now_us: Callable[[], int]) -> None:
@@ -52,27 +52,27 @@ class Callers:
         self._refused: Counter[str] = Counter()
 
     def authenticate(self, token: str | None) -> Identity:
-        """The caller whose token this is.
+        """Return the caller with this token.
 
         Raises:
-            CredentialsInvalid: there is none, or it is wrong, revoked or expired.
+            CredentialsInvalid: the token is missing, wrong, revoked or expired.
         """
         key = self._keys.authenticate(token, self._now_us())
         return Identity(key, Guard(SYSTEM_LOG, self._keys.revision), token)
 
     def check_valid(self, key: ApiKey) -> None:
-        """Make sure that a key that was authenticated before is still one.
+        """Make sure that a key that was authenticated before is still valid.
 
         Raises:
-            CredentialsInvalid: it was revoked, or is expired.
+            CredentialsInvalid: it is revoked or expired.
         """
         self._keys.check_valid(key, self._now_us())
 
     async def admit(self, token: str | None) -> Identity:
-        """As `authenticate`, but looks for newer keys before it refuses.
+        """Authenticate a token, and read newer keys before it is refused.
 
         Raises:
-            CredentialsInvalid: there is none, or it is wrong, revoked or expired.
+            CredentialsInvalid: the token is missing, wrong, revoked or expired.
             KeysNotOurs: the stored keys are not those that the service wrote.
             LogUnavailable: the keys cannot be read.
         """
@@ -97,7 +97,7 @@ class Callers:
         await self._within_patience(self._renew(time.monotonic()))
 
     async def record_refusals(self, writer: Appender) -> None:
-        """Enter the refusals since the last call into the system log, as counts: a flood makes one entry.
+        """Enter the refusals since the last call into the system log as counts, so that a flood makes one entry.
 
         Raises:
             LogUnavailable: they could not be entered; the next call enters them.
@@ -108,24 +108,24 @@ class Callers:
         entry = encode(CREDENTIALS_REFUSED, self._now_us(), {"counts": refused})
         try:
             await writer.append(Unit(SYSTEM_LOG, (entry,)))
-        except BaseException:  # a cancelled call may have been cut off before the record, too
+        except BaseException:  # a cancelled call may have ended before the record too
             self._refused += refused
             raise
 
-    async def _renew(self, asked_at: float) -> None:
-        """Read the keys as they are at `asked_at` or later; all who ask at the same time share one read."""
-        while self._loaded_at < asked_at:
+    async def _renew(self, not_before: float) -> None:
+        """Read the keys at `not_before` or later. Concurrent calls share one read."""
+        while self._loaded_at < not_before:
             if self._loading is None:
                 self._loading = asyncio.create_task(self._load_keys())
             await asyncio.shield(self._loading)
         if not self._ours:
             raise KeysNotOurs("the stored keys are not those that the service wrote")
 
-    async def _renew_later(self, asked_at: float) -> None:
-        """As `_renew`, at most every RELOAD_INTERVAL_S. Who knows that the keys have changed does not wait for that."""
-        if self._loaded_at < asked_at:
+    async def _renew_later(self, not_before: float) -> None:
+        """Read the keys like `_renew`, but at most every RELOAD_INTERVAL_S."""
+        if self._loaded_at < not_before:
             await asyncio.sleep(self._loaded_at + RELOAD_INTERVAL_S - time.monotonic())
-        await self._renew(asked_at)
+        await self._renew(not_before)
 
     async def _load_keys(self) -> None:
         loaded_at = time.monotonic()
@@ -139,7 +139,7 @@ class Callers:
 
     @staticmethod
     async def _within_patience(renewal: Awaitable[None]) -> None:
-        # Counted with the wait for those who came before: they may all have waited in vain.
+        # The time includes the wait for earlier calls.
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 await renewal

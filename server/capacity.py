@@ -1,16 +1,16 @@
-"""Capacity: what one process does at once, for whom, and what it refuses."""
+"""Capacity of one process: its queues, its streams, and the pace of refusals."""
 
 from dataclasses import dataclass, field
 
 import structlog
 
 from linewarden.server.fair_queue import FairQueue
-from linewarden.server.keyless import KeylessStreams
-from linewarden.server.pace import Pace
+from linewarden.server.keyless_streams import KeylessStreams
+from linewarden.server.pacing import Pacer
 from linewarden.server.settings import Settings
 from linewarden.server.streams import Streams
 
-#: Administration waits for threads and processes more than it computes. A tenant that lets it wait holds a few places.
+#: The places of administration, which mostly waits for threads and processes, and the share of one tenant.
 ADMINISTRATION_PLACES = 128
 ADMINISTRATION_SHARE = 16
 
@@ -23,18 +23,18 @@ ITEMS_OF_A_PLACE = 64
 
 @dataclass(frozen=True)
 class Capacity:
-    """The places of checks and of administration, the streams of callers and of strangers, and the pace of refusals."""
+    """The queues of checks and administration, the streams with and without a key, and the pace of refusals."""
 
     checks: FairQueue
     administration: FairQueue
     streams: Streams
     health: KeylessStreams = field(default_factory=KeylessStreams)
     reflection: KeylessStreams = field(default_factory=KeylessStreams)
-    refusals: Pace = field(default_factory=Pace)
-    keyless: Pace = field(default_factory=Pace)
+    refusals: Pacer = field(default_factory=Pacer)
+    keyless: Pacer = field(default_factory=Pacer)
 
     def of(self, service: str) -> FairQueue:
-        """The places of a service."""
+        """Return the queue of a service."""
         return self.checks if service == "AccessService" else self.administration
 
     @property
@@ -43,7 +43,7 @@ class Capacity:
         return self.checks.inside + self.administration.inside
 
     def report(self) -> None:
-        """Write what was refused since the last report into the text log, as counts."""
+        """Write the refusals since the last report into the text log, as counts."""
         counts = {}
         for name in ("checks", "administration", "streams", "health", "reflection"):
             part = getattr(self, name)
@@ -54,12 +54,12 @@ class Capacity:
 
 
 def capacity_of(settings: Settings) -> Capacity:
-    """The capacity that the settings state."""
+    """Return the capacity that the settings state."""
     room = settings.max_concurrent_requests or _NO_LIMIT
     patience_s = settings.append_timeout_ms / 1_000
     return Capacity(
         FairQueue(settings.max_checks_in_progress, settings.max_checks_of_tenant, room, patience_s),
-        # It may wait behind searches, each of which has an end of its own.
+        # It may wait behind searches, which have separate time limits.
         FairQueue(ADMINISTRATION_PLACES, ADMINISTRATION_SHARE, room, 5 * patience_s),
         Streams(settings.max_streams, settings.max_stream_seconds, settings.max_stream_idle_seconds),
     )

@@ -1,6 +1,6 @@
-"""Connections: how many a process takes, so that files are left for what must be written, and how they are closed.
+"""Connections of a process: their bound, which leaves files for other uses, and their closing.
 
-gRPC accepts connections by itself. Beyond the bound it closes a new one at once, which its caller sees as UNAVAILABLE.
+gRPC accepts connections. Beyond the bound it closes a new one at once, which its caller sees as UNAVAILABLE.
 A connection without TLS handshake or HTTP/2 settings ends after HANDSHAKE_S, one without calls after the idle time of
 the settings.
 """
@@ -27,11 +27,11 @@ RESERVED_FILES = 256
 HANDSHAKE_S = 10
 
 
-#: Calls of one connection at a time. Further ones wait at the caller, where they cost nobody else anything. RFC 9113
-#: advises at least 100.
+#: Calls of one connection at a time. Further ones wait at the caller, at no cost to other callers. RFC 9113 advises at
+#: least 100.
 CALLS_OF_A_CONNECTION = 128
 
-#: Calls that gRPC has read and not yet handed over. Beyond its own bound, of 1,000, it would cancel them.
+#: Calls that gRPC has read and not yet passed on. Beyond its default bound of 1,000 it would cancel them.
 _PENDING = 1_000_000
 
 #: Calls of one connection that have ended and still hold memory. Beyond it gRPC resets further calls without a reason,
@@ -53,7 +53,7 @@ _MANY = 0.9
 
 
 def channel_options(settings: Settings, connections: int) -> list[tuple[str, int]]:
-    """What gRPC is told of connections and calls. `connections` is how many it accepts."""
+    """Return the channel options of gRPC for connections and calls. `connections` is the maximum number."""
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
@@ -74,23 +74,23 @@ def channel_options(settings: Settings, connections: int) -> list[tuple[str, int
     ]
 
 
-def bound_connections(wanted: int) -> int:
-    """Raise the limit of files; returns how many connections fit, which is written into the text log."""
+def bound_connections(most: int) -> int:
+    """Raise the limit of open files. Return the possible number of connections, and write it into the text log."""
     files = raise_file_limit()
-    limit = connection_limit(wanted, files)
-    tell = structlog.get_logger().info if limit == wanted else structlog.get_logger().warning
-    tell("connections_bounded", connections=limit, file_limit=files, handshake_s=HANDSHAKE_S)
+    limit = connection_limit(most, files)
+    log = structlog.get_logger().info if limit == most else structlog.get_logger().warning
+    log("connections_bounded", connections=limit, file_limit=files, handshake_s=HANDSHAKE_S)
     return limit
 
 
 def report_connections(ports: frozenset[int], limit: int) -> None:
-    """Write into the text log that most of the connections that fit are open. Takes milliseconds where many are."""
+    """Write into the text log if most of the possible connections are open. With many it takes milliseconds."""
     if sum(1 for _ in _FILES.iterdir()) >= _MANY * limit and (count := open_connections(ports)) >= _MANY * limit:
         structlog.get_logger().warning("connections_run_out", connections=count, limit=limit)
 
 
 def raise_file_limit() -> int:
-    """Raise the limit of open files of this process as far as it may; returns the limit in force."""
+    """Raise the limit of open files of this process as far as possible. Return the limit in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
@@ -103,22 +103,21 @@ def raise_file_limit() -> int:
 _NO_FILE_LIMIT = 1 << 20
 
 
-def connection_limit(wanted: int, file_limit: int) -> int:
-    """The connections that fit: `wanted`, or what the limit of files leaves, at least one."""
-    return max(1, min(wanted, file_limit - RESERVED_FILES))
+def connection_limit(most: int, file_limit: int) -> int:
+    """Return the possible connections: `most`, or as many as the limit of files leaves, at least one."""
+    return max(1, min(most, file_limit - RESERVED_FILES))
 
 
 def open_connections(ports: frozenset[int]) -> int:
-    """The number of connections that callers have open to these ports of ours."""
+    """Return the number of open connections of callers to these ports."""
     return sum(1 for _ in _connections(ports))
 
 
 async def close_connections(ports: frozenset[int]) -> None:
-    """Take no more connections and close those of all callers, so that what they still wait for ends as UNAVAILABLE.
+    """Accept no more connections and close all, so that waiting calls end as UNAVAILABLE.
 
-    gRPC ends a call that it has read and not handed over as CANCELLED when it stops, which reads as if the caller had
-    given it up. What was written before is still sent. The listeners go first, because a caller whose connection ends
-    makes another one at once.
+    When gRPC stops, it ends a call that it has read and not passed on as CANCELLED, as if the caller had cancelled it.
+    Written answers are still sent. The listeners are closed first, because a caller reconnects at once.
     """
     for listener in _sockets(ports, listening=True):
         _take_no_more(listener)
@@ -129,7 +128,7 @@ async def close_connections(ports: frozenset[int]) -> None:
 
 
 def _take_no_more(listener: socket.socket) -> None:
-    """Let the system drop what comes to a listener. Shutting it down ends it, too, but gRPC writes that as an error."""
+    """Let the system drop packets to a listener. A shutdown would end it too, but gRPC logs that as an error."""
     program = ctypes.create_string_buffer(_DROP_ALL)
     try:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
@@ -139,12 +138,12 @@ def _take_no_more(listener: socket.socket) -> None:
 
 
 def _connections(ports: frozenset[int]) -> Iterator[socket.socket]:
-    """The accepted sockets of this process."""
+    """Return the accepted sockets of this process."""
     return _sockets(ports, listening=False)
 
 
 def _sockets(ports: frozenset[int], *, listening: bool) -> Iterator[socket.socket]:
-    """The sockets of this process on these ports, as duplicates that are closed after use."""
+    """Yield the sockets of this process on these ports, as duplicates that are closed after use."""
     for file in list(_FILES.iterdir()):
         number = int(file.name)
         try:

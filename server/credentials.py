@@ -1,4 +1,4 @@
-"""Who calls: API keys, bound to tenants and methods.
+"""API keys of callers, bound to tenants and methods.
 
 A key is `lw_<id>_<secret>`; only SHA-256 of the secret is stored, which is enough for 256 random bits. All keys are
 held in memory as one immutable set with its revision. Each record a caller causes is guarded by that revision (see
@@ -32,7 +32,7 @@ class ApiKey:
     revoked_us: int | None = None
 
     def permits(self, tenant: str, service: str, method: str) -> bool:
-        """Whether this caller may call that method for that tenant."""
+        """Return whether this caller may call that method for that tenant."""
         tenants, methods = self.tenants, self.methods
         return (tenant in tenants or ANY in tenants) and (method in methods or service in methods or ANY in methods)
 
@@ -45,10 +45,10 @@ class KeySet:
         self._keys = {key.id: key for key in keys}
 
     def authenticate(self, token: str | None, now_us: int) -> ApiKey:
-        """The key that this token is.
+        """Return the key of this token.
 
         Raises:
-            CredentialsInvalid: there is none, or it is wrong, revoked or expired.
+            CredentialsInvalid: the token is missing, wrong, revoked or expired.
         """
         prefix, _, rest = (token or "").partition("_")
         id, _, secret = rest.partition("_")
@@ -59,10 +59,10 @@ class KeySet:
         return key
 
     def check_valid(self, key: ApiKey, now_us: int) -> None:
-        """Make sure that a key of an earlier set is still one.
+        """Make sure that a key of an earlier set is still valid.
 
         Raises:
-            CredentialsInvalid: it was revoked, or is expired.
+            CredentialsInvalid: it is revoked or expired.
         """
         _check_in_force(self._keys.get(key.id), now_us)
 
@@ -75,7 +75,7 @@ def _check_in_force(key: ApiKey | None, now_us: int) -> None:
 def new_key(
     caller: str, tenants: Iterable[str], methods: Iterable[str], now_us: int, expires_us: int | None = None
 ) -> tuple[ApiKey, str]:
-    """A fresh key and the token that is shown once."""
+    """Return a new key and its token, which is shown once."""
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     key = ApiKey(id, _hash(secret), caller, frozenset(tenants), frozenset(methods), now_us, expires_us)
     return key, f"{_PREFIX}_{id}_{secret}"

@@ -1,7 +1,7 @@
-"""What an entry says beside the columns that every row has, in a few words and without anything personal.
+"""Details of a log entry: its fields beside the columns of every row, without personal values.
 
-Only fields named here are told: of those their makers write words of the contract, ids, versions and names that the
-operator gave. Whatever else an entry holds is read with GetEntry.
+Only the fields listed here are shown. They hold words of the contract, ids, versions and names that the operator gave.
+All other fields of an entry are read with GetEntry.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from typing import Any
 
 from linewarden.audit.entry import POLICY_CHANGED, REQUEST_REFUSED
 
-#: The fields that are told, in their order, by the noun or the whole name of a kind.
-_TOLD: Mapping[str, tuple[str, ...]] = MappingProxyType(
+#: The fields that are shown, in their order, by the noun or the whole name of a kind.
+SHOWN_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         REQUEST_REFUSED: ("method", "fields"),
         POLICY_CHANGED: ("revision",),
@@ -28,28 +28,28 @@ _TOLD: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "worker": ("worker", "interfaces"),
     }
 )  # fmt: skip
-#: Lists of which the length is told.
+#: Lists that are shown as their length.
 _COUNTED = ("added", "removed", "receipts", "persons", "sessions", "notices")
 
 
 def has_details(kind: str) -> bool:
-    """Whether entries of this kind say more than their rows."""
+    """Return whether entries of this kind have details."""
     return bool(_fields(kind))
 
 
 def details_of(entry: Mapping[str, Any]) -> str:
-    """The details of an entry, as `name=value` with spaces between; empty values are left out.
+    """Return the details of an entry, as `name=value` separated by spaces, without empty values.
 
-    A value has no spaces: those of a text, such as the cause of a failure, are `_`.
+    Spaces within a value, such as the cause of a failure, are replaced by `_`.
     """
     fields = _fields(entry["kind"])
-    told = [f"{name}={_text(entry[name])}" for name in fields if entry.get(name, "") not in ("", [], None)]
+    shown = [f"{name}={_text(entry[name])}" for name in fields if entry.get(name, "") not in ("", [], None)]
     counted = [f"{name}={len(entry[name])}" for name in _COUNTED if fields and name in entry]
-    return " ".join(told + counted)
+    return " ".join(shown + counted)
 
 
 def _fields(kind: str) -> tuple[str, ...]:
-    return _TOLD.get(kind) or _TOLD.get(kind.partition(".")[0], ())
+    return SHOWN_FIELDS.get(kind) or SHOWN_FIELDS.get(kind.partition(".")[0], ())
 
 
 def _text(value: Any) -> str:

@@ -1,8 +1,8 @@
-"""Authentication before a message is read: a caller without a valid key gets no memory and holds no place.
+"""Authentication before a message is read, so that a caller without a valid key takes no memory and no place.
 
-The caller is authenticated once. The wrapper of each rpc takes the identity from here: the interceptor and the method
-run in the same task. What a call appends is guarded by the revision of the keys that it was authenticated under, so a
-key that is revoked meanwhile is found out at the append. Each message of a stream is authenticated anew.
+The caller is authenticated once. The wrapper of each rpc reads the identity from here, because the interceptor and the
+method run in the same task. Entries of a call are guarded by the revision of its keys, so that a key that is revoked
+meanwhile is found at the append. Each message of a stream is authenticated again.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -26,9 +26,9 @@ _SCHEME = "Bearer "
 
 
 class EarlyAuthentication(grpc.aio.ServerInterceptor):
-    """Rejects calls of our own services that come without a valid key, or beyond what their tenant may have waiting.
+    """Rejects calls of Linewarden's services without a valid key, or with too many waiting requests of their tenant.
 
-    Health and reflection need no key. They and all refusals wait for a turn of the event loop of their own, see `pace`.
+    Health and reflection need no key. They and all refusals are paced, see `pacing`.
     """
 
     def __init__(self, callers: Callers, capacity: Capacity) -> None:
@@ -38,7 +38,7 @@ class EarlyAuthentication(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
-        """The method's handler, or one that refuses without reading."""
+        """Return the handler of the method, or one that refuses without reading."""
         if not details.method.startswith(_OURS):
             await self._capacity.keyless.turn()
             return await continuation(details)
@@ -58,7 +58,7 @@ class EarlyAuthentication(grpc.aio.ServerInterceptor):
             return await self._callers.admit(token)
 
     def _check_room(self, key: ApiKey, method: str) -> None:
-        """Refuse early what admission would refuse. Of a key for several tenants only the message names the tenant.
+        """Refuse a request early that admission would refuse. This needs a key for exactly one tenant.
 
         Raises:
             LogOverloaded: the tenant has too many requests waiting.
@@ -72,7 +72,7 @@ class EarlyAuthentication(grpc.aio.ServerInterceptor):
 
 
 def token_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
-    """The API key that a call carries, if it carries one."""
+    """Return the API key of a call; None without one."""
     for name, value in metadata or ():
         if name == "authorization" and isinstance(value, str) and value.startswith(_SCHEME):
             return value[len(_SCHEME) :]

@@ -1,4 +1,4 @@
-"""What a caller is told when something is refused: one table from exceptions to statuses, reasons and fixed texts.
+"""Error statuses: one table from exceptions to codes, reasons and fixed texts.
 
     ServerError
     ├── InvalidRequest        fields that break their rules, by path
@@ -9,7 +9,7 @@
     ├── StreamLimitExceeded   the stream had as many messages or as much time as it may, or was silent for too long
     └── ServerStopping        the server stops and takes no more requests
 
-Texts are fixed and poor: the log has the detail. Nothing of a request is ever repeated in an error.
+Texts are fixed and short. The log has the details. An error never repeats a value of a request.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from linewarden.diagnostics import errors as diagnostics
 
 
 class ServerError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The root of all errors that this package raises on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A field that breaks its rule: the path, the id of the rule, and what it says. Never the value."""
+    """A field that breaks a rule: the path, the id of the rule, and its demand. Never the value."""
 
     field: str
     rule: str
@@ -50,7 +50,7 @@ class CredentialsInvalid(ServerError):
 
 
 class KeysNotOurs(ServerError, audit.LogUnavailable):
-    """What is stored as API keys is not what the service wrote: nobody can be told from anybody."""
+    """The stored API keys are not those that the service wrote, so that no caller can be authenticated."""
 
 
 class CallerNotPermitted(ServerError):
@@ -58,7 +58,7 @@ class CallerNotPermitted(ServerError):
 
 
 class StreamLimitExceeded(ServerError):
-    """The stream had as many messages or as much time as it may, or was silent for too long. `limit` says which."""
+    """The stream has reached its limit of messages, time or silence. `limit` says which."""
 
     LIMITS = frozenset(("messages", "seconds", "idle"))
 
@@ -87,14 +87,14 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorStatus:
-    """What a caller is told of an exception."""
+    """The status of an exception for the caller."""
 
     code: Code
     reason: str
     text: str
 
 
-#: A fault of the service itself. Callers hear no more of it.
+#: A fault of the service itself, without details.
 INTERNAL = ErrorStatus(Code.UNAVAILABLE, "INTERNAL", "a fault of the service; nothing was allowed")
 _UNAVAILABLE = "the record could not be made durable in time; nothing was allowed"
 
@@ -170,7 +170,7 @@ TABLE: dict[type[Exception], ErrorStatus] = {
         Code.FAILED_PRECONDITION, "APPROVAL_MISSING", "it is not approved, or no longer"
     ),
     diagnostics.SelfApproval: ErrorStatus(
-        Code.PERMISSION_DENIED, "SELF_APPROVAL", "nobody approves what they asked for themselves"
+        Code.PERMISSION_DENIED, "SELF_APPROVAL", "a second person must approve; you requested this capture"
     ),
     diagnostics.StateConflict: ErrorStatus(
         Code.FAILED_PRECONDITION, "STATE_CONFLICT", "the state of the record does not permit this"
@@ -193,7 +193,7 @@ TABLE: dict[type[Exception], ErrorStatus] = {
         Code.UNAVAILABLE, "DIAGNOSIS_UNAVAILABLE", "what the diagnosis needs cannot be used now"
     ),
     diagnostics.DiagnosticsError: INTERNAL,
-    # Of these the server is itself the cause, or nobody outside may hear of them.
+    # Faults of the server itself, and errors that callers must not see.
     KeysNotOurs: INTERNAL,
     authz.PolicyNotOurs: INTERNAL,
     audit.PersonsMet: INTERNAL,
@@ -212,7 +212,7 @@ TABLE: dict[type[Exception], ErrorStatus] = {
 
 
 def status_of(error: Exception) -> ErrorStatus:
-    """What a caller is told of an exception; of an unknown one, no more than that it is our fault."""
+    """Return the status of an exception. An unknown exception is INTERNAL."""
     for kind in type(error).__mro__:
         if kind in TABLE:
             return TABLE[kind]
@@ -220,5 +220,5 @@ def status_of(error: Exception) -> ErrorStatus:
 
 
 def reason_of(error: Exception) -> str:
-    """The reason as it stands in the record of a refusal, in lower case."""
+    """Return the reason as the record of a refusal has it, in lower case."""
     return status_of(error).reason.lower()

@@ -1,9 +1,9 @@
-"""Fair queues: how many requests are worked on at once, whose turn is next, and which are refused.
+"""Fair queues: the number of concurrent requests, the order of waiting ones, and the refusals.
 
 The rule, which is the same for every tenant:
 
-1. At most `places` requests are worked on at once. A tenant may hold all places while no other tenant asks. Once two
-   tenants have asked within ACTIVE_S, each holds at most `share` places, so that some are free when the other comes.
+1. At most `places` requests are worked on at once. A tenant may hold all places while no other tenant is active. Once
+   two tenants sent requests within ACTIVE_S, each holds at most `share` places, so that some are free for the other.
 2. Requests beyond that wait. The tenants that wait take turns, and so do the callers of one tenant.
 3. At most `room` requests wait. When the room is full, the newest request of the tenant that has the most waiting is
    refused. A tenant with few requests therefore loses none of them, however many another tenant sends.
@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from linewarden.audit.errors import LogOverloaded
 
-#: A tenant counts as active for so long after a request, seconds.
+#: A tenant is active for this time after a request, seconds.
 ACTIVE_S = 60.0
 
 
@@ -47,11 +47,11 @@ class _Queue:
         self.count += 1
 
     def first(self) -> _Waiter:
-        """The oldest request of the caller whose turn it is."""
+        """Return the oldest request of the caller whose turn it is."""
         return next(iter(self._callers.values()))[0]
 
     def newest(self) -> _Waiter:
-        """The newest request of the caller that has the most."""
+        """Return the newest request of the caller that has the most."""
         return max(self._callers.values(), key=len)[-1]
 
     def remove(self, waiter: _Waiter) -> None:
@@ -98,7 +98,7 @@ class FairQueue:
         return self._waiting + sum(self._held.values())
 
     async def enter(self, tenant: str, caller: str, weight: int = 1) -> int:
-        """Take places for a request, or wait for them; returns the number taken, which `leave` gives back.
+        """Take places for a request, or wait for them. Return the number taken, for `leave`.
 
         Raises:
             LogOverloaded: too many requests wait, or this one waited for too long.
@@ -126,7 +126,7 @@ class FairQueue:
 
     @property
     def full(self) -> bool:
-        """Whether as many requests wait as may."""
+        """Return whether the queue has the maximum number of waiting requests."""
         return self._waiting >= self._room
 
     def would_refuse(self, tenant: str) -> bool:
@@ -188,7 +188,7 @@ class FairQueue:
             newest.future.set_exception(error)
 
     def _longest(self, tenant: str) -> str:
-        """The tenant with the most waiting requests, if this one had one more; this one, where it is among them."""
+        """Return the tenant with the most waiting requests, counting one more for this one, which wins a tie."""
         own = self._queues[tenant].count if tenant in self._queues else 0
         longest = max(self._queues, key=lambda name: self._queues[name].count, default=tenant)
         return tenant if longest == tenant or own + 1 >= self._queues[longest].count else longest

@@ -1,7 +1,7 @@
-"""Which rules of the contract there are for single values, lists and maps, each as a Python condition.
+"""Rules of the contract for single values, lists and maps, each as a Python condition.
 
-A kind of rule that is not listed here refuses to compile: adding one is a line in a function below and a case in the
-tests. Ids are those of protovalidate; texts are our own and hold no value of a request.
+A kind of rule that is not listed here does not compile. To add one, add a line to a function below and a case to the
+tests. Ids are those of protovalidate. Texts are defined here and hold no value of a request.
 """
 
 import re
@@ -46,7 +46,7 @@ class Rule:
 
 
 def value_rules(field: FieldDescriptor, rules: Any, constant: Constant) -> list[Rule]:
-    """The rules on one value of a scalar field, or on one item, key or value of a container.
+    """Return the rules on one value of a scalar field, or on one item, key or value of a container.
 
     Raises:
         NotImplementedError: one of them is not provided for.
@@ -59,7 +59,7 @@ def value_rules(field: FieldDescriptor, rules: Any, constant: Constant) -> list[
 
 
 def container_rules(field: FieldDescriptor, rules: Any) -> list[Rule]:
-    """The rules on a list or map as a whole.
+    """Return the rules on a list or map as a whole.
 
     Raises:
         NotImplementedError: one of them is not provided for.
@@ -80,7 +80,7 @@ def container_rules(field: FieldDescriptor, rules: Any) -> list[Rule]:
 
 
 def map_parts(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor] | None:
-    """The key and the value of a map; None if the field is no map."""
+    """Return the key and the value of a map; None if the field is no map."""
     entry = field.message_type
     if entry is None or not entry.GetOptions().map_entry:
         return None

@@ -1,4 +1,4 @@
-"""gRPC's statuses for the errors of this package, with the details of the google.rpc error model."""
+"""gRPC statuses of errors, with the details of the google.rpc error model."""
 
 import functools
 import math
@@ -32,13 +32,13 @@ from linewarden.v1 import access_pb2
 
 DOMAIN = "linewarden"
 
-#: When a caller that was told UNAVAILABLE may come again, milliseconds.
+#: The delay of a retry after UNAVAILABLE, milliseconds.
 RETRY_MS = 200
 
-#: The same where an operator must act first.
+#: The same if an operator must act first.
 RECOVERY_MS = 10_000
 
-#: As much as is sure to fit into the metadata that callers take by default, 8 KiB; a status that does not fit is lost.
+#: Fields that always fit into the metadata that callers accept by default, 8 KiB. A larger status is lost.
 _MAX_FIELDS = 24
 _DETAIL = {
     diagnostics.StateConflict: "state",
@@ -55,7 +55,7 @@ _ALIKE = (CredentialsInvalid, CallerNotPermitted, ServerStopping, audit.LogOverl
 
 
 async def abort(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception) -> NoReturn:
-    """End the call with the status that fits."""
+    """End the call with the status of the error."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
     _note(error)
@@ -64,7 +64,7 @@ async def abort(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception)
 
 
 def refusal(error: Exception) -> access_pb2.CheckRefusal:
-    """The same as an answer within a stream."""
+    """Return the status as an answer within a stream."""
     _note(error)
     what = status_of(error)
     return access_pb2.CheckRefusal(
@@ -77,7 +77,7 @@ def refusal(error: Exception) -> access_pb2.CheckRefusal:
 
 @functools.cache
 def _made_once(what: ErrorStatus) -> grpc.Status:
-    """The status of errors that are all alike: under a flood there are thousands a second."""
+    """Return the status of equal errors from a cache, because a flood causes thousands a second."""
     return _made(next(kind() for kind in _ALIKE if TABLE[kind] is what))
 
 
@@ -120,7 +120,7 @@ def _fields(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, InvalidRequest):
         return [(one.field, one.message[:_MAX_TEXT]) for one in error.violations[:_MAX_FIELDS]]
     if isinstance(error, audit.PersonsTooMany):
-        return [("persons", f"names more than {error.limit} persons whom the log does not know: ask in parts")]
+        return [("persons", f"names more than {error.limit} persons that are new to the log: split the request")]
     if isinstance(error, diagnostics.ReceiptInvalid):
         return [(error.detail, "must be between the publication of the notice and now")]
     if isinstance(error, authz.PolicyInvalid):
@@ -143,9 +143,9 @@ def _metadata(error: Exception) -> dict[str, str]:
 
 
 def _note(error: Exception) -> None:
-    """Our own faults go into the text log, by the names of classes and places alone."""
+    """Write a fault of the service into the text log, as class names and code places only."""
     if status_of(error) is INTERNAL:
         where = place_of(error.__traceback__)
         event = _EVENTS.get(type(error), "internal_fault")
-        log = getattr(error, "log", None)
-        structlog.get_logger().error(event, error=type(error).__name__, where=where, log=log)
+        log_id = getattr(error, "log", None)
+        structlog.get_logger().error(event, error=type(error).__name__, where=where, log=log_id)

@@ -1,12 +1,12 @@
-"""Structured text logs on stderr that cannot tell of a person or an address.
+"""Structured text logs on stderr, without personal values and addresses.
 
-Goal: no mistake of ours, and no message of a library, brings a personal value into them. So the names of fields come
-from a fixed list, and values are numbers or single words that do not begin with a digit; the rest is dropped, and only
-its count told. Of other libraries' messages the text is dropped, of exceptions too: who logged, what kind of error and
-where in the code remain. Consequence: whatever must be known of a request is to be looked up in the audit log.
+Goal: neither a mistake in Linewarden nor a message of a library brings a personal value into them. So the names of
+fields come from a fixed list, and values are numbers or single words that do not begin with a digit. Other fields are
+dropped and counted. Texts of libraries and exceptions are dropped; the logger, the class of the error and the place in
+the code remain. Consequence: details of a request are in the audit log only.
 
-Writing never fails and never waits: with a full disk, a closed terminal or a pipe that is not read, lines are lost and
-counted, and the service goes on. See `log_stream`.
+Writing never fails and never waits. With a full disk, a closed terminal or an unread pipe, lines are lost and counted,
+and the service continues. See `log_stream`.
 """
 
 import atexit
@@ -24,7 +24,7 @@ import structlog
 
 from linewarden.server.log_stream import Descriptor, LossyStream
 
-#: Names of fields that stand for nothing personal.
+#: Names of fields without personal values.
 FIELDS = frozenset(
     (
         *("advice", "count", "entries", "error", "expected", "found", "log", "logger", "pid", "port", "revision"),
@@ -34,10 +34,10 @@ FIELDS = frozenset(
     )
 )
 
-#: What an operator can do about a log that was rolled back.
+#: Advice to the operator about a rolled-back log.
 RECOVERY_ADVICE = "restore the newest database, or accept this one with `linewarden recover`"
 
-#: Values that are more than a word, word for word.
+#: Permitted values of more than one word.
 SENTENCES = frozenset((RECOVERY_ADVICE,))
 
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -56,8 +56,8 @@ def configure(
 ) -> LossyStream:
     """Set up logging for this process; `form` is `json` or `console`. Return the stream, which ends with the process.
 
-    Everything goes to `stream`: our events, warnings of libraries, exceptions that were not caught. Without a stream
-    it goes to stderr, and so does everything else that this process writes to `sys.stderr`, by way of the same queue.
+    All output goes to `stream`: events, warnings of libraries, uncaught exceptions. Without a stream it goes to stderr,
+    and everything else that this process writes to `sys.stderr` goes through the same queue.
     """
     console = structlog.dev.ConsoleRenderer(colors=False)
     render: Any = structlog.processors.JSONRenderer() if form == "json" else console
@@ -86,7 +86,7 @@ def configure(
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
-    # gRPC's core writes to stderr past Python. It looks here when it is loaded, so this is for processes started later.
+    # gRPC's core writes to stderr past Python. It reads this when it is loaded, so this is for child processes.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     return lossy
 
@@ -108,7 +108,7 @@ def _writing_to(stream: TextIO) -> Callable[[bytes], None]:
 
 
 def place_of(traceback: TracebackType | None) -> str:
-    """Where in the code something was raised, as function and line; empty if that is not known."""
+    """Return the place in the code that raised an exception, as function and line; empty if it is not known."""
     if traceback is None:
         return ""
     while traceback.tb_next is not None:
@@ -117,7 +117,7 @@ def place_of(traceback: TracebackType | None) -> str:
 
 
 class _Foreign(logging.Handler):
-    """Takes the messages of libraries, which may hold peers and parameters, and leaves only where they come from."""
+    """Replaces messages of libraries, which may hold peers and parameters, by their place in the code."""
 
     def emit(self, record: logging.LogRecord) -> None:
         kind, _, traceback = record.exc_info or (None, None, None)

@@ -1,9 +1,9 @@
-"""A text stream that loses what it cannot write, and never makes its writer wait.
+"""A text stream that drops text it cannot write, and never makes its writer wait.
 
-Goal: a pipe that is not read, a full disk or a closed terminal costs lines and nothing else. Writers put text into a
-bounded queue; one daemon thread takes it out and may be blocked in write(2) for as long as it likes. *Instead of*
-O_NONBLOCK: that is a property of the open file, which other processes share. Consequence: what a crash finds in the
-queue is lost, and the end of a process waits for a moment until the queue is empty.
+Goal: an unread pipe, a full disk or a closed terminal costs lines and nothing else. Writers put text into a bounded
+queue. One daemon thread takes it out and may block in write(2). *Instead of* O_NONBLOCK, which is a property of the
+open file and shared with other processes. Consequence: a crash loses the text in the queue, and the end of a process
+waits until the queue is empty.
 """
 
 import io
@@ -14,18 +14,18 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-#: Bytes that may wait to be written; some thousand lines.
+#: Bytes that may wait to be written, some thousand lines.
 MAX_WAITING_BYTES = 1 << 20
 
-#: How long the end of a process waits for what is in the queue, seconds.
+#: How long the end of a process waits for the queue, seconds.
 END_TIMEOUT_S = 2.0
 
 
 class LossyStream(io.TextIOBase):
-    """Writes text with `write`, which blocks or raises OSError as it likes, in a thread of its own.
+    """Writes text in a separate thread with `write`, which may block or raise OSError.
 
-    Text that does not fit into the queue, or fails to be written, is lost. `notice` makes the line that says how many
-    lines that were; it stands where they are missing.
+    Text that does not fit into the queue, or cannot be written, is lost. `notice` makes the line that replaces the lost
+    lines and states their number.
     """
 
     encoding = "utf-8"
@@ -35,7 +35,7 @@ class LossyStream(io.TextIOBase):
         super().__init__()
         self._write = write
         self._notice = notice
-        # A thread can take this lock twice: what is collected while the lock is held may complain here, too.
+        # A thread can take this lock twice, because a garbage collection under the lock may write here too.
         self._changed = threading.Condition()
         self._queue: deque[tuple[int, bytes]] = deque()
         self._waiting = 0
@@ -46,11 +46,11 @@ class LossyStream(io.TextIOBase):
         self._thread.start()
 
     def writable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def write(self, text: str) -> int:
-        """Hand text over. Returns at once and never raises."""
+        """Put text into the queue. Return at once and never raise."""
         data = text.encode(self.encoding, self.errors)
         with self._changed:
             if self._has_ended:
@@ -65,7 +65,7 @@ class LossyStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: what waits is written as soon as it can be."""
+        """Do nothing, because waiting text is written as soon as possible."""
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until all text is written or lost, `timeout_s` seconds at most. Return whether it is."""
@@ -79,7 +79,7 @@ class LossyStream(io.TextIOBase):
         return True
 
     def end(self, timeout_s: float = END_TIMEOUT_S) -> None:
-        """Write what waits, `timeout_s` seconds at most, and take no more text."""
+        """Write the waiting text, `timeout_s` seconds at most, and accept no more."""
         self.drain(timeout_s)
         with self._changed:
             self._has_ended = True
@@ -107,7 +107,7 @@ class LossyStream(io.TextIOBase):
             return (lost, b"") if lost else None
 
     def _written(self, data: bytes, missing: int) -> int:
-        """Write a text and before it the notice of what is missing. Return how many lines are missing now."""
+        """Write the notice of missing lines and then a text. Return how many lines are missing now."""
         try:
             if missing:
                 self._write(self._notice(missing).encode())
@@ -120,10 +120,10 @@ class LossyStream(io.TextIOBase):
 
 
 class Descriptor:
-    """Writes to an open file by its descriptor, and waits where the file cannot take more.
+    """Writes to an open file by its descriptor, and waits while the file accepts no data.
 
-    Each text goes in one write(2), so that the lines of processes that share a pipe do not mix. After a text that was
-    written in part, the next begins on a line of its own.
+    Each text is written by one write(2), so that lines of processes that share a pipe do not mix. After a partly
+    written text the next one begins on a new line.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -131,7 +131,7 @@ class Descriptor:
         self._is_torn = False
 
     def __call__(self, data: bytes) -> None:
-        """Write all of it.
+        """Write all bytes.
 
         Raises:
             OSError: the file cannot take it.

@@ -1,4 +1,4 @@
-"""Between the nouns that every service of the contract shares and the values of the model."""
+"""Translation between the messages that all services share and the values of the model."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,10 +11,10 @@ _RESERVED = Violation("header.subject.id", "subject.id.reserved", "the name is r
 
 
 def subject_name(tenant: str, subject: core_pb2.Subject) -> str:
-    """The name of a person as the policy of `tenant` knows it.
+    """Return the name of a person in the policy of `tenant`.
 
     Raises:
-        InvalidRequest: the name could be taken for a role or for a person of another tenant.
+        InvalidRequest: the name is reserved for roles or for persons of other tenants.
     """
     id, home = subject.id, subject.tenant
     if id[:1] in "/r" and id.startswith(("role:", "//")):
@@ -23,7 +23,7 @@ def subject_name(tenant: str, subject: core_pb2.Subject) -> str:
 
 
 def context_of(header: core_pb2.RequestHeader, now_us: int) -> Context:
-    """The circumstances that the rules may take into account."""
+    """Return the context for the rules of the policy."""
     if not header.HasField("context"):
         return Context(now_us)
     context = header.context
@@ -37,15 +37,15 @@ def context_of(header: core_pb2.RequestHeader, now_us: int) -> Context:
 
 
 def timestamp(us: int) -> Timestamp:
-    """Microseconds since 1970 UTC as the contract's time."""
+    """Return microseconds since 1970 UTC as a Timestamp."""
     return Timestamp(seconds=us // 1_000_000, nanos=us % 1_000_000 * 1_000)
 
 
 def microseconds(at: Timestamp) -> int:
-    """The contract's time as microseconds since 1970 UTC."""
+    """Return the Timestamp as microseconds since 1970 UTC."""
     return at.seconds * 1_000_000 + at.nanos // 1_000
 
 
 def policy_version(revision: int, hash: bytes) -> core_pb2.PolicyVersion:
-    """The policy that an answer was made under."""
+    """Return the policy version of an answer."""
     return core_pb2.PolicyVersion(revision=revision, hash=hash)

@@ -1,4 +1,4 @@
-"""Between the contract's enums and the words of the model: `VERB_PLAY` is `Verb.PLAY`, by name."""
+"""Translation between the enums of the contract and those of the model by name: `VERB_PLAY` is `Verb.PLAY`."""
 
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ W = TypeVar("W", bound=StrEnum)
 
 
 def by_number(enum: Any, prefix: str, words: type[W]) -> dict[int, W]:
-    """The words of an enum by their numbers, which the two must have by the same names."""
+    """Return the words of an enum by their numbers, which the two must have by the same names."""
     numbers = {v.name.removeprefix(prefix).lower(): v.number for v in enum.DESCRIPTOR.values if v.number}
     if set(numbers) != {word.value for word in words}:
         raise AssertionError(f"{enum.DESCRIPTOR.name} and {words.__name__} do not name the same things")

@@ -1,7 +1,7 @@
-"""What the operator does to the database itself: tenants, keys, policies. Each act is an entry of a log.
+"""Operator actions on the database: tenants, keys, policies. Each action is an entry of a log.
 
-These are the root of trust: whoever may open the database and read the key-encryption key may do them. They need no
-server to run, and a running one sees them at once.
+They are the root of trust, because they need only the database and the key-encryption key. They do not need a running
+server, and a running server notices them at once.
 """
 
 import os
@@ -25,45 +25,55 @@ from linewarden.server.credentials import ANY, ApiKey, new_key
 from linewarden.server.storage import Storage
 from linewarden.server.store.keys import insertion, revocation
 
-#: Who did it, in the records of what is done without a server.
+#: The caller in entries of operator actions.
 OPERATOR = "operator"
 
-#: Bytes of the reason that is recorded with a change of policy.
+#: Bytes of a reason. It is recorded unencrypted: names of persons do not belong in it.
 MAX_REASON_BYTES = 512
 
 _POLICY_TIMEOUT_S = 300.0
 
-# As in the contract. The empty name, above all, is that of the system's own log.
+# As in the contract. The empty name is that of the system log.
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 #: Attempts at a change while others change the same policy.
 _ATTEMPTS = 5
 
-# A caller's name stands in logs and tables.
+# The name of a caller appears in logs and tables.
 _CALLER = re.compile(r"[^\s\x00-\x1f](.{0,126}[^\s])?")
 
 
 def create_system_log(log: LogStore, now_us: int) -> None:
-    """Create the system log if there is none."""
+    """Create the system log if it does not exist."""
     log.create("", _origin_id(), now_us)
+
+
+def check_reason(reason: str) -> None:
+    """Make sure that the reason of an operator's act can stand in an entry.
+
+    Raises:
+        ValueError: it is empty, too long, or has characters that cannot be printed.
+    """
+    if not reason.strip() or len(reason.encode()) > MAX_REASON_BYTES or not reason.isprintable():
+        raise ValueError(f"the reason must be one line of 1 to {MAX_REASON_BYTES} bytes")
 
 
 def check_tenant_name(tenant: str) -> None:
     """Make sure that requests can carry the name of a tenant.
 
     Raises:
-        ValueError: they cannot.
+        ValueError: the name is invalid.
     """
     if not _TENANT.fullmatch(tenant):
-        raise ValueError("a tenant's name is 1 to 128 letters, digits, `.`, `_` and `-`")
+        raise ValueError("the name of a tenant must be 1 to 128 letters, digits, `.`, `_` and `-`")
 
 
 def create_tenant(log: LogStore, tenant: str, now_us: int) -> int:
-    """Create a tenant's log if there is none; returns its number.
+    """Create a tenant's log if it does not exist. Return its number.
 
     Raises:
-        ValueError: no request could carry that name.
+        ValueError: the name is invalid.
         LogUnavailable: the database failed.
     """
     check_tenant_name(tenant)
@@ -84,15 +94,15 @@ def create_key(
     now_us: int,
     expires_us: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """Create an API key; the token is shown this once.
+    """Create an API key. The token is shown this once.
 
     Raises:
         TenantUnknown: a tenant does not exist. The text names it, and one that resembles it.
-        ValueError: a caller cannot be called so.
+        ValueError: the name of the caller is invalid.
         LogUnavailable: the database failed.
     """
     if not _CALLER.fullmatch(caller) or not caller.isprintable():
-        raise ValueError("a caller's name is 1 to 128 printable characters, no blank at an end")
+        raise ValueError("the name of a caller must be 1 to 128 printable characters, without a blank at an end")
     tenants = tuple(tenants)
     check_tenants(log, (one for one in tenants if one != ANY))
     create_system_log(log, now_us)
@@ -121,7 +131,7 @@ def revoke_key(log: LogStore, id: str, now_us: int) -> None:
 
 
 def record_enrolment(log: LogStore, worker: str, expires_us: int, now_us: int) -> None:
-    """Record that a capture worker gets a certificate; before it does.
+    """Record that a capture worker gets a certificate, before it is made.
 
     Raises:
         LogUnavailable: the database failed.
@@ -155,78 +165,79 @@ def check_tenants(log: LogStore, tenants: Iterable[str]) -> None:
             raise TenantUnknown(f"there is no tenant {tenant!r}; {hint}")
 
 
-async def load_first_policy(storage: Storage, log: int, text: str, now_us: int, *, allow_lockout: bool = False) -> int:
-    """Give a tenant without a policy its first; returns the number of statements.
+async def load_first_policy(
+    storage: Storage, log_id: int, text: str, now_us: int, *, allow_lockout: bool = False
+) -> int:
+    """Load the first policy of a tenant. Return the number of statements.
 
     Raises:
         PolicyInvalid: a line is wrong; nothing was changed.
-        PolicyLockout: no person could change the policy, and `allow_lockout` does not say that this is meant.
-        EffectRefused: the tenant has a policy; it is changed through the server, by those whom it lets.
+        PolicyLockout: no person could change the policy, and `allow_lockout` is false.
+        EffectRefused: the tenant has a policy already, which persons change through the server.
         LogUnavailable: the database failed.
     """
     statements = parse_document(text)
-    now = storage.policies.since(log, 0)
+    now = storage.policies.since(log_id, 0)
     if now.revision:
         raise EffectRefused("the tenant has a policy already: change it with `linewarden policy load`")
-    tenant = storage.log.head(log).tenant
+    tenant = storage.log.head(log_id).tenant
     check_tenant(tenant, statements)
     if not allow_lockout:
         require_change(compiled(statements), tenant, now_us)
-    await _change(storage, log, replacement(0, now.hash, (), statements), now_us, "")
+    await _change(storage, log_id, replacement(0, now.hash, (), statements), now_us, "")
     return len(statements)
 
 
 async def change_policy(
     storage: Storage, request: Request, plan: Callable[[Request, Loaded], Change], reason: str
 ) -> Change:
-    """Change a tenant's policy whatever that policy permits, and record that the operator did so and why.
+    """Change a tenant's policy as the operator, whatever that policy permits, and record the reason.
 
-    `plan` makes the change out of the policy in force. Servers that run take it over like any other change.
+    `plan` makes the change from the policy in force. Running servers apply it like any other change.
 
     Raises:
         PolicyInvalid: a statement is wrong; nothing was changed.
-        PolicyLockout: no person could change the policy, and the request does not say that this is meant.
+        PolicyLockout: no person could change the policy, and the request does not allow that.
         TenantUnknown: there is no such tenant.
         ValueError: the reason is empty or too long.
         LogUnavailable: the database failed.
     """
-    if not reason.strip() or len(reason.encode()) > MAX_REASON_BYTES or not reason.isprintable():
-        raise ValueError(f"the reason is a line of at most {MAX_REASON_BYTES} bytes, and not empty")
+    check_reason(reason)
     check_tenants(storage.log, (request.tenant,))
-    log = storage.log.head_of(request.tenant).log
+    log_id = storage.log.head_of(request.tenant).log
     policies = Policies(storage.policies)
     for _ in range(_ATTEMPTS - 1):
         with suppress(RevisionMoved):
-            return await _planned(storage, policies, log, request, plan, reason)
-    return await _planned(storage, policies, log, request, plan, reason)
+            return await _planned(storage, policies, log_id, request, plan, reason)
+    return await _planned(storage, policies, log_id, request, plan, reason)
 
 
 async def _planned(
     storage: Storage,
     policies: Policies,
-    log: int,
+    log_id: int,
     request: Request,
     plan: Callable[[Request, Loaded], Change],
     reason: str,
 ) -> Change:
-    change = plan(request, await policies.refreshed(log))
+    change = plan(request, await policies.refreshed(log_id))
     if change.added or change.removed:
-        await _change(storage, log, change, request.now_us, reason)
+        await _change(storage, log_id, change, request.now_us, reason)
     return change
 
 
-async def _change(storage: Storage, log: int, change: Change, now_us: int, reason: str) -> None:
+async def _change(storage: Storage, log_id: int, change: Change, now_us: int, reason: str) -> None:
     writer = Writer(storage.log, batch_limit=1, queue_limit=1 << 30, timeout_s=_POLICY_TIMEOUT_S)
     try:
         directory = storage.directory(writer)
         for attempt in range(_ATTEMPTS):
-            recorded = await record(directory, log, change, now_us, OPERATOR, reason=reason)
-            guards = (Guard(log, change.revision),)
-            unit = Unit(log, recorded.entries, guards, effect=recorded.apply, moves_revision=True)
+            recorded = await record(directory, log_id, change, now_us, OPERATOR, reason=reason)
+            guards = (Guard(log_id, change.revision),)
+            unit = Unit(log_id, recorded.entries, guards, effect=recorded.apply, moves_revision=True)
             try:
                 await directory.append(unit, recorded.people)
                 break
-            except PersonsMet:  # a server that runs met one of them meanwhile
+            except PersonsMet:  # a running server recorded one of the persons meanwhile
                 if attempt == _ATTEMPTS - 1:
                     raise
     finally:

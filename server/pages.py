@@ -1,4 +1,4 @@
-"""Page tokens of lists that are read the newest first: the time and id of the last record shown."""
+"""Page tokens of lists in the order newest first: the time and id of the last record of a page."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -9,15 +9,15 @@ from linewarden.diagnostics.store.records import StoredRecord
 
 
 def write_token(last: StoredRecord) -> str:
-    """The token for what comes after this record."""
+    """Return the token for the page after this record."""
     return urlsafe_b64encode(orjson.dumps([last.created_us, last.id])).decode()
 
 
 def read_token(token: str) -> tuple[int, str] | None:
-    """Where to go on; None at the beginning.
+    """Return the position after which the page begins; None for the first page.
 
     Raises:
-        PageTokenInvalid: it is no such token.
+        PageTokenInvalid: the token does not parse.
     """
     if not token:
         return None

@@ -1,4 +1,4 @@
-"""PolicyService: from the contract's messages to changes of a policy, and back."""
+"""PolicyService: translation between the messages of the contract and policy changes."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
@@ -26,7 +26,7 @@ _DEFAULT_PAGE_SIZE = 1_000
 
 
 class PolicyServicer:
-    """Answers LoadPolicy, ChangePolicy and GetPolicy."""
+    """Serves LoadPolicy, ChangePolicy and GetPolicy."""
 
     def __init__(self, authority: Authority, changes: PolicyChanges, policies: Policies) -> None:
         self._authority = authority
@@ -34,7 +34,7 @@ class PolicyServicer:
         self._policies = policies
 
     async def load_policy(self, admitted: AdmittedRequest, request: pb.LoadPolicyRequest) -> pb.LoadPolicyResponse:
-        """Replace the policy by a file, or change nothing at all."""
+        """Replace the whole policy by a file, or change nothing."""
 
         def plan(asked: Request, now: Loaded) -> Change:
             return plan_file(asked, now.snapshot, request.document)
@@ -66,7 +66,7 @@ class PolicyServicer:
         with shares().admitted(admitted.log) as share:
             access = Access(Verb.READ_POLICY, Resource(ResourceType.POLICY, admitted.tenant))
             await self._authority.authorize(admitted.call._replace(kind=POLICY_READ), access)
-            # The record of the read is guarded: what this process has was in force when it was made, or came since.
+            # The record of the read is guarded, so the policy in memory was in force then, or is newer.
             snapshot = self._policies.cached(admitted.log) or await self._policies.load(admitted.log)
             return await share.run(LONG_TIMEOUT_S, _page, snapshot, request)
 
@@ -79,7 +79,7 @@ class PolicyServicer:
 
 
 def _page(snapshot: Snapshot, request: pb.GetPolicyRequest) -> pb.GetPolicyResponse:
-    """A page, from the statements that decisions are made by. They were verified when they were loaded."""
+    """Return a page of the statements in memory. They were verified when they were loaded."""
     size = request.page_size or _DEFAULT_PAGE_SIZE
     after = (0, 0)
     if request.page_token:

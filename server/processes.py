@@ -1,6 +1,6 @@
-"""Processes: one that serves or several that share its addresses, and one that keeps house.
+"""Processes: one or several serving processes that share addresses, and one housekeeping process.
 
-The process that was started is the parent. Its children end when it does, however it does: each holds the read end of a
+The first process is the parent. Its children end when it ends, also after a crash, because each holds the read end of a
 pipe whose write end only the parent has.
 """
 
@@ -20,7 +20,7 @@ from linewarden.server.bootstrap import Running, clock_of, free_port, now_us, st
 from linewarden.server.settings import Settings
 from linewarden.server.storage import open_storage
 
-#: How soon a child that ended by itself is replaced, and how long one may take to end when told to, seconds.
+#: The delay before an ended child is replaced, and the time for a child to end after SIGTERM, seconds.
 RESPAWN_S = 1.0
 CHILD_TIMEOUT_S = 30.0
 
@@ -29,7 +29,7 @@ async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Run
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises:
-        what `bootstrap.start` raises.
+        Exception: any error of `bootstrap.start`.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -47,13 +47,13 @@ async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Run
             worker.cancel()
         await running.drain(settings.drain_s)
         await asyncio.gather(*workers, return_exceptions=True)
-        # The last to go: it signs for what was answered until the end.
+        # It ends last, because it signs checkpoints for all answers.
         housekeeper.cancel()
         await asyncio.gather(housekeeper, return_exceptions=True)
 
 
 async def serve_worker(settings: Settings) -> None:
-    """Serve on addresses that the parent has, until the parent ends."""
+    """Serve on the addresses of the parent, until the parent ends."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -65,12 +65,12 @@ async def serve_worker(settings: Settings) -> None:
 
 
 def keep_house(settings: Settings) -> None:
-    """Index, sign and beat until told to stop, or until the parent ends."""
+    """Index, sign checkpoints and append heartbeats until a signal, or until the parent ends."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _when_parent_ends(stop.set)
-    # What waits for an answer goes first; what is behind the log may fall further behind under load.
+    # Answers have priority. Indexing may fall behind under load.
     os.nice(15)
     storage = open_storage(settings)
     directory = storage.directory(_NoWriter())
@@ -91,7 +91,7 @@ def keep_house(settings: Settings) -> None:
 
 
 def with_ports(settings: Settings) -> Settings:
-    """The settings with a free port in place of each port 0, so that several processes can share it."""
+    """Return the settings with a free port in place of each port 0, so that several processes can share it."""
     addresses = []
     for address in settings.listen:
         host, _, port = address.rpartition(":")
@@ -100,7 +100,7 @@ def with_ports(settings: Settings) -> Settings:
 
 
 class _NoWriter:
-    """The housekeeper meets nobody for the first time."""
+    """A writer that is never used, because housekeeping introduces no person."""
 
     def append(self, unit: object) -> "asyncio.Future[int]":
         """Never called."""
@@ -108,7 +108,7 @@ class _NoWriter:
 
 
 def _environment(running: Running, number: int) -> dict[str, str]:
-    """What a child is told: the addresses it shares, and the one of its own where capture workers dial in."""
+    """Return the environment of a child: the shared addresses, and its separate address for capture workers."""
     environment = {"LINEWARDEN_LISTEN": ",".join(running.addresses)}
     if running.worker_address:
         host, _, port = running.worker_address.rpartition(":")
@@ -117,7 +117,7 @@ def _environment(running: Running, number: int) -> dict[str, str]:
 
 
 async def _keep(command: tuple[str, ...], config: Path | None, environment: dict[str, str]) -> None:
-    """Run a child, and another when it ends by itself; end it when cancelled."""
+    """Run a child and replace it when it ends. End it when cancelled."""
     call = ["-m", "linewarden.cli", *command, *(() if config is None else ("--config", str(config)))]
     while True:
         child = await asyncio.create_subprocess_exec(
@@ -152,5 +152,5 @@ def _when_parent_ends(act: Callable[[], object]) -> None:
     threading.Thread(target=wait, name="linewarden-parent", daemon=True).start()
 
 
-def _log_fault(log: int, fault: Exception) -> None:
-    structlog.get_logger().error("housekeeping_fault", log=log, error=type(fault).__name__)
+def _log_fault(log_id: int, fault: Exception) -> None:
+    structlog.get_logger().error("housekeeping_fault", log=log_id, error=type(fault).__name__)

@@ -1,9 +1,9 @@
-"""The operator's way back: accepting a log that is older than it was seen before, or a clock that was set back.
+"""Recovery by the operator: acceptance of a log that is older than before, or of a clock that was set back.
 
-Both leave a mark that no reader of the log can overlook. A recovered log goes on under a new origin. Its first entry
-names the former origin, size and root of what was restored, the last checkpoint before, the reason and who did it. What
-stands before that entry stays verifiable, against checkpoints of the former origin too. Revisions jump, and ids carry
-the generation of the log, so that neither repeats one that was given out in the lost part.
+Both leave an entry that a reader of the log cannot overlook. A recovered log continues under a new origin. Its first
+entry names the former origin, size and root of the restored log, the last checkpoint, the reason and the account.
+Earlier entries stay verifiable, also against checkpoints of the former origin. Revisions jump, and ids carry the
+generation of the log, so that neither repeats a value of the lost part.
 """
 
 import os
@@ -23,16 +23,13 @@ from linewarden.server.operator_actions import OPERATOR
 from linewarden.server.storage import Storage
 from linewarden.server.store import keys
 
-#: More revisions than any policy makes between two backups: those of the lost part are not known.
+#: More revisions than a policy gets between two backups, because the revisions of the lost part are not known.
 REVISION_STEP = 1_000_000
-
-#: Characters of a reason. It stands in the log in clear: names do not belong there.
-MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A log that was recovered: what was accepted of it, and what the last checkpoint before stated; 0 if none."""
+    """A recovered log: its accepted size, and the size in the last checkpoint before; 0 without a checkpoint."""
 
     tenant: str
     size: int
@@ -41,15 +38,15 @@ class Recovered:
 
 
 def rolled_back(storage: Storage) -> dict[int, RolledBack]:
-    """The logs that give no answers because they are older than they were seen before, by their numbers.
+    """Return the logs that are refused because they are older than a state seen before, by their numbers.
 
     Raises:
         LogUnavailable: the database failed.
     """
-    return {log: error for log, error in storage.continuity.look().items() if isinstance(error, RolledBack)}
+    return {log_id: error for log_id, error in storage.continuity.look().items() if isinstance(error, RolledBack)}
 
 
-def recover(storage: Storage, log: int, reason: str, now_us: int) -> Recovered:
+def recover(storage: Storage, log_id: int, reason: str, now_us: int) -> Recovered:
     """Accept a log as it is, under a new origin.
 
     Raises:
@@ -57,12 +54,12 @@ def recover(storage: Storage, log: int, reason: str, now_us: int) -> Recovered:
         LogUnavailable: its head is not one that the service wrote, or the database failed.
     """
     origin = os.urandom(16).hex()
-    before = storage.log.head(log)
+    before = storage.log.head(log_id)
     try:
         anchor = storage.anchors.last(before.origin_id)
-    except RolledBack:  # of another key: it says nothing
+    except RolledBack:  # signed by another key, so it proves nothing
         anchor = None
-    mark = storage.log.marks.stored(log)
+    mark = storage.log.marks.stored(log_id)
     generation = 1 + max(before.generation, mark.generation if mark else 0)
     revision = REVISION_STEP + max(before.revision, mark.revision if mark else 0)
 
@@ -89,15 +86,15 @@ def recover(storage: Storage, log: int, reason: str, now_us: int) -> Recovered:
         return changed, encode(LOG_RECOVERED, max(now_us, head.time_us), fields)
 
     carry_over: Callable[[Any, Head, Head], None]
-    carry_over = keys.carry_over if log == SYSTEM_LOG else policy.carry_over
-    after = storage.log.amend(log, amendment, carry_over)
+    carry_over = keys.carry_over if log_id == SYSTEM_LOG else policy.carry_over
+    after = storage.log.amend(log_id, amendment, carry_over)
     storage.anchors.retire(before.origin_id)
-    storage.index.forget(log)
+    storage.index.forget(log_id)
     return Recovered(after.tenant, after.origin_start, anchor.checkpoint.size if anchor else 0, origin)
 
 
 def correct_clock(storage: Storage, reason: str, now_us: int) -> list[str]:
-    """Take the time of all logs back to the wall clock; returns the tenants whose logs were ahead of it.
+    """Set the time of all logs back to the wall clock. Return the tenants whose logs were ahead of it.
 
     Raises:
         LogUnavailable: the database failed.
@@ -112,16 +109,6 @@ def correct_clock(storage: Storage, reason: str, now_us: int) -> list[str]:
         storage.continuity.admit(head.log)
         storage.log.amend(head.log, amendment, lambda _connection, _before, _after: None)
     return [head.tenant for head in ahead]
-
-
-def check_reason(reason: str) -> None:
-    """Refuse a reason that cannot stand in an entry.
-
-    Raises:
-        ValueError: it is empty, too long, or has characters that cannot be printed.
-    """
-    if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
-        raise ValueError(f"a reason is one line of 1 to {MAX_REASON} characters")
 
 
 def _by(reason: str) -> dict[str, object]:

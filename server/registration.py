@@ -1,7 +1,7 @@
-"""Adding services to a server so that bytes that are no message are refused as any other bad request is.
+"""Registration of services, so that bytes that do not parse are refused like any other invalid request.
 
-Left to itself, gRPC answers such bytes with UNKNOWN and the text of an exception, and nobody records it. An empty
-message stands in for what cannot be read: it lacks its tenant, so the door refuses it with a reason and records that.
+By default gRPC answers such bytes with UNKNOWN and the text of an exception, and records nothing. Here an empty message
+replaces them. It has no tenant, so admission refuses it with a reason and records the refusal.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from google.protobuf.message import DecodeError
 
 
 class Registration:
-    """What the generated `add_…Servicer_to_server` functions need of a server."""
+    """The part of a server that the generated `add_…Servicer_to_server` functions use."""
 
     def __init__(self, server: grpc.aio.Server) -> None:
         self._server = server
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """Nothing: the same handlers come by name."""
+        """Do nothing, because the same handlers are added by name."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Add the methods of a service."""
@@ -30,7 +30,7 @@ class Registration:
 
 
 def lenient(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Read an empty message in place of bytes that are no message."""
+    """Return a reader that returns an empty message for bytes that do not parse."""
 
     def read_or_empty(data: bytes) -> Any:
         try:

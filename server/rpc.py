@@ -1,8 +1,8 @@
-"""The one way in for every rpc of a caller: authentication, admission, rules, deadline of streams, statuses.
+"""The wrapper of every rpc of a caller: admission, rules, limits of streams, statuses.
 
-A servicer is a plain class with one method an rpc, named in snake case. It never sees a context of gRPC: what a method
-gets is an `AdmittedRequest` and the message. `Rpcs.add` builds the handlers from the contract itself, so that an rpc
-without its method does not start, and none can go round the admission.
+A servicer is a plain class with one method per rpc, named in snake case. A method gets an `AdmittedRequest` and the
+message, and never a context of gRPC. `Rpcs.add` builds the handlers from the contract. A server with an rpc without a
+method does not start, and no rpc bypasses the admission.
 
     rpc                       method of the servicer
     unary                     async def check(admitted, request) -> response
@@ -12,7 +12,7 @@ without its method does not start, and none can go round the admission.
     bidirectional             async def check_stream(admitted, request) -> response, for each message by itself, and
                               def check_stream_refusal(error) -> response
 
-A method `check_batch_weight(request)`, where there is one, says how many places of the queue a request takes.
+An optional method `check_batch_weight(request)` returns how many places of the queue a request takes.
 """
 
 import asyncio
@@ -37,18 +37,18 @@ from linewarden.server.validation import Validator, compile_validator
 
 ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-#: The first message of a stream of the caller must come within so many seconds.
+#: The time limit for the first message of a stream of the caller, seconds.
 FIRST_MESSAGE_S = 10.0
 
 _SECOND_HEADER = "is given in the first message only"
 
 
 class NotServed(NotImplementedError):
-    """The contract has an rpc that its servicer does not serve, or that carries no header."""
+    """The contract has an rpc without a method of its servicer, or without a header in its request."""
 
 
 class _Message:
-    """A request of the contract as it arrived. `value` is validated, `header` is its header."""
+    """A request of the contract as it arrived, with its header."""
 
     __slots__ = ("_header", "_validate", "_value", "request_id", "tenant")
 
@@ -60,11 +60,11 @@ class _Message:
         self.request_id: str = header.request_id
 
     def violations(self) -> tuple[Violation, ...]:
-        """The rules of the contract that the request breaks."""
+        """Return the rules of the contract that the request breaks."""
         return self._validate(self._value)
 
     def requester(self, now_us: int) -> tuple[str, Context]:
-        """The person on whose behalf it is made, and the circumstances."""
+        """Return the person on whose behalf the caller asks, and the context."""
         return subject_name(self.tenant, self._header.subject), context_of(self._header, now_us)
 
 
@@ -125,7 +125,7 @@ class _Rpc:
         self._path = path
 
     def unary(self, weigh: Callable[[Any], int]) -> Callable[[Any, ServicerContext], Any]:
-        """A request and its answer."""
+        """Return the behaviour of a unary rpc."""
         admission, method, handle, validate = self._admission, self._method, self._handle, self._validate
 
         async def behaviour(request: Any, context: ServicerContext) -> Any:
@@ -143,7 +143,7 @@ class _Rpc:
         return behaviour
 
     def server_streaming(self) -> Callable[[Any, ServicerContext], Any]:
-        """A request, and answers that are made once it was admitted, decided and recorded."""
+        """Return the behaviour of a server-streaming rpc. Answers begin once the request is recorded."""
 
         async def behaviour(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
             identity = IDENTITY.get()
@@ -164,7 +164,7 @@ class _Rpc:
         return behaviour
 
     def client_streaming(self) -> Callable[[AsyncIterator[Any], ServicerContext], Any]:
-        """Messages, the first of which is admitted and decided, and one answer."""
+        """Return the behaviour of a client-streaming rpc. The first message is admitted and decided."""
 
         async def behaviour(messages: AsyncIterator[Any], context: ServicerContext) -> Any:
             try:
@@ -184,7 +184,7 @@ class _Rpc:
     def bidirectional(
         self, streams: Streams, max_messages: int, refusal: Callable[[Exception], Any]
     ) -> Callable[[AsyncIterator[Any], ServicerContext], Any]:
-        """Requests that are admitted and decided each by itself, a window of them at a time; answers in their order."""
+        """Return the behaviour of a bidirectional rpc. A window of messages is decided, each separately."""
 
         async def answer(request: Any, token: str | None) -> Any:
             try:
@@ -212,7 +212,7 @@ class _Rpc:
         return behaviour
 
     async def _valid(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The messages after the first.
+        """Yield the messages after the first.
 
         Raises:
             InvalidRequest: one breaks its rules.
@@ -227,7 +227,7 @@ class _Rpc:
 
 
 def snake_case(name: str) -> str:
-    """The name of the method that serves an rpc: `CheckBatch` is `check_batch`."""
+    """Return the name of the method that serves an rpc: `CheckBatch` is `check_batch`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
@@ -250,7 +250,7 @@ async def _first_of(messages: AsyncIterator[Any]) -> Any:
 
 
 def _field_with_header(method: MethodDescriptor) -> str:
-    """The field of a streamed message that holds the request with the header; empty for requests that are whole."""
+    """Return the field of a streamed message that holds the request with the header; empty for other requests."""
     if "header" in method.input_type.fields_by_name and not method.client_streaming:
         return ""
     for field in method.input_type.fields:
@@ -260,7 +260,7 @@ def _field_with_header(method: MethodDescriptor) -> str:
 
 
 def _validated(method: MethodDescriptor, path: str) -> Any:
-    """The message that is validated: in a stream of requests, each of them by itself."""
+    """Return the message that is validated. In a stream of requests each request is validated separately."""
     if method.client_streaming and method.server_streaming:
         embedded: Any = method.input_type.fields_by_name[path].message_type
         return embedded

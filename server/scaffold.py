@@ -1,4 +1,4 @@
-"""A user's own start: a folder with settings, keys, certificates, a tenant with a first policy, and an API key."""
+"""Scaffold of a new service: a folder with settings, keys, certificates, a tenant with a policy, and an API key."""
 
 import asyncio
 import os
@@ -23,11 +23,11 @@ SETTINGS_FILE = "linewarden.toml"
 POLICY_FILE = "first.policy"
 KEY_FILE = "secrets/api-key"
 
-#: What is made new in any case.
+#: Files and folders that must not exist.
 _MADE = ("secrets", POLICY_FILE, "README.txt", "linewarden.db", "anchors")
 
 _README = """\
-This folder is a Linewarden service of your own.
+This folder is a Linewarden service.
 
 linewarden.toml        the settings, each explained; `linewarden serve --config linewarden.toml` serves from them
 first.policy           the policy that the tenant began with; changes go through `linewarden policy load`
@@ -37,13 +37,13 @@ anchors/               the last signed checkpoint of each log, and in `marks` th
                        The file `sealed` says that rows without a seal are never accepted again.
 tls/                   certificates for development; clients trust `ca.crt`. Put your own in their place.
 evidence/              sealed captures, once there are some; only their readers can open them
-secrets/kek            the key-encryption key. Lose it, and nobody can read a name in the log again. Never keep it
+secrets/kek            the key-encryption key. If it is lost, no name in the log can be read again. Never keep it
                        beside the database, or its backups.
-secrets/signing-key    signs checkpoints. Whoever has it can sign another history.
+secrets/signing-key    signs checkpoints. A person who has it can sign another history.
 secrets/api-key        an API key for the tenant, for all methods. Make others with `linewarden key create`.
 
-Nobody captures packets until you say where: write a places file, one table for each tenant, and name it as
-`places_file` in linewarden.toml. Users must have been told, and somebody must approve, all the same.
+Packet captures need a places file that says where: write one table for each tenant, and name the file as
+`places_file` in linewarden.toml. A notice, an attestation and an approval are needed as well.
 
     [the-tenant]
     interfaces = ["eth0"]          # what is on them is the tenant's; `networks` narrows that
@@ -54,12 +54,12 @@ Nobody captures packets until you say where: write a places file, one table for 
 def initialize(
     folder: Path, now_us: Callable[[], int], *, tenant: str, policy: str, allow_lockout: bool = False
 ) -> Settings:
-    """Make such a folder, with one tenant and the text of its first policy. What goes wrong leaves nothing behind.
+    """Make the folder, with one tenant and the text of its first policy. A failure leaves nothing behind.
 
-    It is made in a folder inside, and what is done is moved up from there, the settings last.
+    The files are made in a temporary folder inside and then moved, the settings last.
 
     Raises:
-        FileExistsError: there is one already, or something of it.
+        FileExistsError: the folder is a service already, or has one of its files.
         PermissionError: others can write to the folder.
         PolicyInvalid, ValueError: policy or tenant are wrong.
         OSError: it cannot be written.
@@ -82,14 +82,14 @@ def initialize(
             _move_up(Path(name), folder)
     except BaseException:
         for path in missing:
-            with suppress(OSError):  # somebody else put something there
+            with suppress(OSError):  # another process put a file there
                 path.rmdir()
         raise
     return load_settings(folder / SETTINGS_FILE)
 
 
 def _check_folder(folder: Path) -> bool:
-    """Make sure that a service can be made in a folder; whether there are certificates for it."""
+    """Make sure that a service can be made in a folder. Return whether it has certificates."""
     if (folder / SETTINGS_FILE).exists():
         raise FileExistsError(f"{folder} is a Linewarden folder already")
     if folder.exists() and folder.stat().st_mode & 0o022:
@@ -120,8 +120,8 @@ def _make(
     write_new(folder / SETTINGS_FILE, settings_file(stated).encode(), 0o644)
     storage = open_storage(load_settings(folder / SETTINGS_FILE))
     try:
-        log = create_tenant(storage.log, tenant, now_us())
-        asyncio.run(load_first_policy(storage, log, policy, now_us(), allow_lockout=allow_lockout))
+        log_id = create_tenant(storage.log, tenant, now_us())
+        asyncio.run(load_first_policy(storage, log_id, policy, now_us(), allow_lockout=allow_lockout))
         _, token = create_key(storage.log, "first-caller", (tenant,), ("*",), now_us())
     finally:
         storage.close()
@@ -129,7 +129,7 @@ def _make(
 
 
 def _move_up(source: Path, folder: Path) -> None:
-    """Move everything into the folder; of what fails, nothing stays. A folder that has the settings is whole."""
+    """Move everything into the folder, or nothing. A folder that has the settings is complete."""
     moved: list[Path] = []
     try:
         for path in sorted(source.iterdir(), key=lambda one: one.name == SETTINGS_FILE):
@@ -149,5 +149,5 @@ def _check_absent(path: Path) -> None:
 
 
 def pbx_template() -> str:
-    """The policy template for a PBX."""
+    """Return the policy template for a PBX."""
     return files("linewarden.authz").joinpath("templates/pbx.policy").read_text(encoding="utf-8")

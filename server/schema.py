@@ -1,4 +1,4 @@
-"""The schema of the main database: the tables of all rooms, brought to the newest version by Alembic."""
+"""The schema of the main database: the tables of all packages, migrated by Alembic."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +17,7 @@ from linewarden.server.store import keys as key_schema
 METADATA = (audit_schema.metadata, policy_schema.metadata, diagnostics_schema.metadata, key_schema.metadata)
 
 
-#: Processes that start at once on an empty PostgreSQL make the same tables; all but one fail, and find them made.
+#: Processes that start at once on an empty PostgreSQL make the same tables. All but one fail and try again.
 _ATTEMPTS = 5
 
 #: The first version of the schema with generations of logs.
@@ -25,7 +25,7 @@ _MARKS_SINCE = 5
 
 
 def migrate(store: LogStore) -> None:
-    """Bring the schema to the newest version; does nothing where it is.
+    """Migrate the schema to the newest version.
 
     Raises:
         LogUnavailable: the database failed.
@@ -37,7 +37,7 @@ def migrate(store: LogStore) -> None:
 
 
 def knows_marks(store: LogStore) -> bool:
-    """Whether the schema, if there is one yet, is of a version that compares heads with marks."""
+    """Return whether the schema is empty or of a version that compares heads with marks."""
     with store.reading() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     return found is None or int(found) >= _MARKS_SINCE

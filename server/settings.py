@@ -1,7 +1,7 @@
 """The settings: one frozen object, from a TOML file and the environment.
 
-`LINEWARDEN_…` in the environment wins over the file. What is no setting refuses, in the file as in the environment:
-a misspelt one would otherwise leave its default in force, unseen.
+`LINEWARDEN_…` in the environment overrides the file. An unknown setting is an error, in the file and in the
+environment, because a misspelt one would otherwise leave its default in force unnoticed.
 """
 
 import ipaddress
@@ -16,11 +16,11 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 
 ENV_PREFIX = "LINEWARDEN_"
 
-#: Names with our prefix that are no settings, but options of the command.
+#: Names with the prefix that are options of the command, and no settings.
 CLIENT_ENVIRONMENT = frozenset(
     ENV_PREFIX + name for name in ("CONFIG", "SERVER", "KEY", "KEY_FILE", "CA", "CLIENT_PLAINTEXT", "TENANT", "SUBJECT")
 )
-#: Kubernetes gives every pod such names for a Service that is called `linewarden`.
+#: Kubernetes sets these names in every pod for a Service that is called `linewarden`.
 _SERVICE_LINKS = re.compile(rf"{ENV_PREFIX}(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)")
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -37,14 +37,14 @@ _PATHS = (
     "capture_worker_ca_key",
 )
 
-#: The database in `data_dir` where `database_url` names no other.
+#: The default database in `data_dir`.
 DATABASE_FILE = "linewarden.db"
 
 Positive = Annotated[int, Field(gt=0)]
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, each with its unit and the reason for it. Made by `load_settings`."""
+    """All settings, each with its unit and reason. Made by `load_settings`."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=True
@@ -61,11 +61,11 @@ class Settings(BaseSettings):
     )
     kek_file: Path = Field(
         default=Path("secrets/kek"),
-        description="Key-encryption key. Without it nobody can read a name in the log; never keep it by the database.",
+        description="Key-encryption key. Without it no name in the log can be read; never keep it by the database.",
     )
     signing_key_file: Path = Field(
         default=Path("secrets/signing-key"),
-        description="Ed25519 key that signs checkpoints. Whoever has it can sign another history.",
+        description="Ed25519 key that signs checkpoints. A person who has it can sign another history.",
     )
     anchor_dir: Path = Field(
         default=Path("anchors"),
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     )
     tls_client_ca: Path | None = Field(
         default=None,
-        description="Authority, PEM, whose certificate every caller must show beside its key; empty is none.",
+        description="Authority, PEM, whose certificate every caller must show beside its key; empty: not required.",
     )
     workers: int = Field(
         default=1,
@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     )
     max_checks_of_tenant: Positive = Field(
         default=4,
-        description="Those of one tenant while others ask, too; few, so that nobody is slow beside a flood.",
+        description="Those of one tenant while others are active; few, so that a flood does not delay other tenants.",
     )
     max_streams: Positive = Field(
         default=200, description="Streams open at once with keys for the same tenants; a silent one takes memory, too."
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         default=300, description="Seconds a connection may be without a call; the next call opens another."
     )
     max_stream_messages: Positive = Field(
-        default=100_000, description="Questions in one stream, so that a caller comes back through the door at times."
+        default=100_000, description="Requests in one stream, so that a caller is authenticated anew at times."
     )
     max_stream_seconds: Positive = Field(default=3_600, description="Seconds a stream may live, for the same reason.")
     decision_ttl_s: int = Field(
@@ -256,7 +256,7 @@ class Settings(BaseSettings):
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError("there is no address to serve on")
+            raise ValueError("name at least one address to serve on")
         for address in value:
             _host(address)
         return value
@@ -270,7 +270,7 @@ class Settings(BaseSettings):
     @classmethod
     def _domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_HOST.fullmatch(domain) for domain in value):
-            raise ValueError("a domain is what stands behind the @ of an address, in ASCII")
+            raise ValueError("a domain must be the part of an address behind the @, in ASCII")
         return value
 
     @field_validator("capture_listen", "smtp_server")
@@ -298,16 +298,16 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours also sees what is no setting
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source of ours
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source of ours
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - _Environment also sees unknown names
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, then what the file says, which comes in through the constructor."""
+        """Return the sources: the environment, then the file, whose values come through the constructor."""
         return _Environment(settings_cls), init_settings
 
 
 class _Environment(EnvSettingsSource):
-    """The environment with what looks like a setting in it and is none, for `Settings` to refuse."""
+    """The environment, with names that look like settings and are not, so that `Settings` refuses them."""
 
     def __call__(self) -> dict[str, Any]:
         known = {ENV_PREFIX + name.upper() for name in self.settings_cls.model_fields} | CLIENT_ENVIRONMENT
@@ -316,7 +316,7 @@ class _Environment(EnvSettingsSource):
 
 
 def load_settings(file: Path | None) -> Settings:
-    """The settings of a TOML file, or of none, and the environment, with all paths made absolute.
+    """Return the settings of the environment and of a TOML file, if there is one, with absolute paths.
 
     Raises:
         pydantic.ValidationError: a setting is wrong or unknown.
@@ -324,7 +324,7 @@ def load_settings(file: Path | None) -> Settings:
     """
     stated = {} if file is None else _toml(file)
     if file is not None and isinstance(stated.get("data_dir"), str):
-        # What a file says is meant as seen from that file, wherever the command was started.
+        # Paths of a file are relative to that file, not to the working directory.
         stated["data_dir"] = str(file.absolute().parent / stated["data_dir"])
     settings = Settings(**stated)
     data = Path(os.path.normpath(settings.data_dir.absolute()))
@@ -344,10 +344,10 @@ def _toml(file: Path) -> dict[str, Any]:
 
 
 def _host(address: str) -> str:
-    """The host of HOST:PORT, or of [IPv6]:PORT.
+    """Return the host of HOST:PORT, or of [IPv6]:PORT.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the address has another form.
     """
     host, _, port = address.rpartition(":")
     if host.startswith("[") and host.endswith("]"):

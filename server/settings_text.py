@@ -1,4 +1,4 @@
-"""The settings as they are written down: a table for the reference, and a commented file for a service of one's own."""
+"""The settings as text: a table for the reference, and a commented file for a new service."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _EMPTY = '""'
 
 
 def settings_table() -> str:
-    """All settings as a Markdown table."""
+    """Return all settings as a Markdown table."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = _toml(field.default)
@@ -19,13 +19,13 @@ def settings_table() -> str:
 
 
 def settings_file(stated: Mapping[str, Any]) -> str:
-    """A commented TOML file: what is stated stands, everything else is a comment with its default.
+    """Return a commented TOML file with the stated settings. All others are comments with their defaults.
 
     Raises:
-        ValueError: something stated is no setting.
+        ValueError: a stated name is not a setting.
     """
     if unknown := set(stated) - set(Settings.model_fields):
-        raise ValueError(f"no settings: {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
     lines = ["# Settings of Linewarden. LINEWARDEN_… in the environment wins over this file.", ""]
     for name, field in Settings.model_fields.items():
         mark = "" if name in stated else "# "
@@ -38,5 +38,5 @@ def _toml(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, tuple):
         value = ",".join(value)
-    # A JSON string is a TOML string, but for the one control character that JSON lets pass.
+    # A JSON string is a TOML string, except for the one control character that JSON permits.
     return json.dumps("" if value is None else str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""The opened database of a process with everything that reads and writes it, apart from the event loop's writer."""
+"""The opened database of a process, with all its readers and writers except the writer of the event loop."""
 
 import asyncio
 import errno
@@ -31,15 +31,15 @@ from linewarden.server.schema import knows_marks, migrate
 from linewarden.server.settings import DATABASE_FILE, Settings
 from linewarden.server.store.keys import KeyStore
 
-#: A file beside the anchors: the database was sealed, so that one without seals is not taken as it is again.
+#: A file beside the anchors: the database was sealed, so that one without seals is not accepted again.
 SEALED_FILE = "sealed"
 
-#: A file beside the anchors: the newest head that was seen of each log.
+#: A file beside the anchors: the newest head of each log.
 MARKS_FILE = "marks"
-#: How a file of SQLite begins.
+#: The first bytes of an SQLite file.
 _SQLITE = b"SQLite format 3\0"
 
-#: So often may others be first to make a table before something else must be wrong.
+#: Attempts to make tables that other processes make at the same time.
 _RACES = 10
 
 
@@ -58,23 +58,23 @@ class Storage:
     engines: tuple[sa.Engine, ...]
 
     def directory(self, appender: UnitAppender) -> Directory:
-        """Names and pseudonyms, introduced through `appender`."""
+        """Return names and pseudonyms, introduced through `appender`."""
         return Directory(self.persons, self.keyring, appender)
 
     def indexer(self, directory: Directory) -> Indexer:
-        """What fills the index."""
+        """Return the indexer."""
         return Indexer(self.log, self.index, directory, self.keyring)
 
     def checkpoints(self, indexer: Indexer) -> Checkpoints:
-        """What signs for the logs."""
+        """Return the signer of checkpoints."""
         return Checkpoints(self.log, indexer, self.anchors)
 
     def reading(self, indexer: Indexer, directory: Directory) -> AuditQueries:
-        """Queries."""
+        """Return the queries on the logs."""
         return AuditQueries(self.log, self.index, indexer, directory, self.keyring)
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self.log.close()
         self.index.close()
         for engine in self.engines:
@@ -85,8 +85,8 @@ def open_storage(settings: Settings) -> Storage:
     """Open and check the database, and bring its schema to the newest version.
 
     Raises:
-        UnsafeDatabase: it does not promise what the log needs, or its seals were taken away.
-        LogUnavailable: it failed. The text names it.
+        UnsafeDatabase: it lacks a promise that the log needs, or its seals were removed.
+        LogUnavailable: it failed. The text names the database.
         SecretExposed: others can read the key-encryption key or the signing key.
         ValueError, OSError: the key-encryption key or the signing key cannot be read, or `anchor_dir` be written.
     """
@@ -103,10 +103,10 @@ def open_storage(settings: Settings) -> Storage:
 
 
 def _check_not_left_behind(usual: Path, main: sa.Engine) -> None:
-    """Refuse an empty database while the one of `data_dir` holds logs, which is hardly meant.
+    """Refuse an empty database while the one of `data_dir` holds logs, because that is probably a mistake.
 
     Raises:
-        UnsafeDatabase: it is so.
+        UnsafeDatabase: the database is empty, and the default one is not.
     """
     if _is_sqlite(main) and Path(str(main.url.database)).absolute() == usual:
         return
@@ -133,7 +133,7 @@ def _engine(settings: Settings) -> sa.Engine:
 
 
 def _fault_of(error: BaseException, engine: sa.Engine) -> str:
-    """What a database says is wrong, in one line; empty if it is something else that was raised."""
+    """Return the fault of a database in one line; empty for another exception."""
     if type(error) is LogUnavailable and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
@@ -145,7 +145,7 @@ def _fault_of(error: BaseException, engine: sa.Engine) -> str:
 
 
 def _named(url: sa.URL) -> str:
-    """A database as its operator knows it, without a password."""
+    """Return the name of a database for its operator, without a password."""
     if url.get_backend_name() == "sqlite":
         return f"the database {url.database}"
     return f"the database {url.database} at {url.host}" + (f":{url.port}" if url.port else "")
@@ -154,13 +154,13 @@ def _named(url: sa.URL) -> str:
 def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     check_promises(main)
     _check_not_left_behind(settings.data_dir / DATABASE_FILE, main)
-    # The index never holds the log's lock: a file of its own with SQLite, tables of its own with PostgreSQL.
+    # The index is a separate file with SQLite and separate tables with PostgreSQL, so it never holds the log's lock.
     searchable = open_engine(f"sqlite:///{main.url.database}.index", durable=False) if _is_sqlite(main) else main
     sealed = settings.anchor_dir / SEALED_FILE
     log = LogStore(main, keyring.row_mac, adopts=not sealed.exists(), marks=Marks(settings.anchor_dir / MARKS_FILE))
     adopts = not knows_marks(log)
     _settled(lambda: migrate(log))
-    if not sealed.exists():  # not before: a start that is broken off must be able to begin again
+    if not sealed.exists():  # not earlier, because an interrupted start must be able to begin again
         sealed.parent.mkdir(parents=True, exist_ok=True)
         sealed.touch()
     index = IndexStore(searchable, _note_index)
@@ -176,7 +176,7 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
 
 
 class _NoAppender:
-    """Reading the tree introduces no person."""
+    """An appender that is never used, because reading the tree introduces no person."""
 
     def append(self, unit: Unit) -> "asyncio.Future[int]":
         """Never called."""
@@ -184,11 +184,11 @@ class _NoAppender:
 
 
 def read_seed(path: Path) -> bytes:
-    """The 32 bytes of an Ed25519 key, base64 in one line.
+    """Return the 32 bytes of an Ed25519 key, base64 in one line.
 
     Raises:
         SecretExposed: others can read the file.
-        ValueError, OSError: the file does not hold that.
+        ValueError, OSError: the file does not hold a key, or cannot be read.
     """
     text = read_secret(path).strip()
     try:
@@ -201,7 +201,7 @@ def read_seed(path: Path) -> bytes:
 
 
 def _settled(make: Callable[[], None]) -> None:
-    """Make tables that another process may be making: the loser of that race looks again, and finds them."""
+    """Make tables that another process may be making. The loser of that race tries again, and finds them."""
     for _ in range(_RACES):
         try:
             return make()

@@ -1,4 +1,4 @@
-"""Streams: how many a caller may have open, how long one lives, and how long it may be silent."""
+"""Streams of callers: their number, their lifetime and their idle time."""
 
 import asyncio
 from collections import Counter
@@ -11,7 +11,7 @@ from linewarden.server.errors import ServerStopping, StreamLimitExceeded
 
 
 class Life:
-    """The time of one stream. It ends at `ends_at`, and earlier where nothing is heard for `idle_s`, in seconds."""
+    """The lifetime of one stream. It ends at `ends_at`, or earlier after `idle_s` without a message, in seconds."""
 
     def __init__(self, timeout: asyncio.Timeout, ends_at: float, idle_s: float) -> None:
         self._timeout = timeout
@@ -20,17 +20,17 @@ class Life:
         self.heard()
 
     def heard(self) -> None:
-        """Note that the caller said something: its silence begins anew."""
+        """Restart the idle time, because a message arrived."""
         self._timeout.reschedule(min(self._ends_at, asyncio.get_running_loop().time() + self._idle_s))
 
     def end(self) -> None:
         """End the stream at once."""
-        with suppress(RuntimeError):  # it ends already
+        with suppress(RuntimeError):  # it is ending already
             self._timeout.reschedule(0)
 
 
 class Streams:
-    """The open streams of one process. A silent stream holds none of the places of requests, only its own count."""
+    """The open streams of one process. An idle stream is counted here and holds no place of requests."""
 
     def __init__(self, limit: int, max_s: float, idle_s: float) -> None:
         self._limit = limit
@@ -46,7 +46,7 @@ class Streams:
         """Count a stream while it is open. `owner` shares one bound: the tenants that a key is bound to.
 
         Raises:
-            LogOverloaded: the owner has as many streams as it may.
+            LogOverloaded: the owner has reached its bound of streams.
             ServerStopping: the server takes no more streams.
         """
         if self._closed:
@@ -64,10 +64,10 @@ class Streams:
 
     @asynccontextmanager
     async def life(self) -> AsyncIterator[Life]:
-        """Bound the time of what is inside.
+        """Bound the time of the block inside.
 
         Raises:
-            StreamLimitExceeded: the stream lived as long as it may, or was silent for too long.
+            StreamLimitExceeded: the stream has reached its lifetime or idle time.
             ServerStopping: the server stops.
         """
         loop = asyncio.get_running_loop()
@@ -88,7 +88,7 @@ class Streams:
             raise StreamLimitExceeded("seconds" if loop.time() >= ends_at else "idle") from error
 
     def close(self) -> None:
-        """End all streams, each after the answers to what it has asked."""
+        """End all streams, each after the answers to its requests."""
         self._closed = True
         for life in list(self._lives):
             life.end()
@@ -97,12 +97,12 @@ class Streams:
 M = TypeVar("M")
 A = TypeVar("A")
 
-#: Requests of one stream that are answered at the same time.
+#: Requests of one stream that are answered concurrently.
 WINDOW = 32
 
 
 class Window(Generic[M, A]):
-    """Answers the messages of one stream, some at a time, in the order in which they came."""
+    """Answers the messages of one stream concurrently, and returns the answers in their order."""
 
     def __init__(self, answer: Callable[[M], Coroutine[Any, Any, A]], streams: Streams, max_messages: int) -> None:
         self._answer = answer
@@ -111,10 +111,10 @@ class Window(Generic[M, A]):
         self._pending: asyncio.Queue[asyncio.Task[A] | Exception | None] = asyncio.Queue(WINDOW)
 
     async def answers(self, messages: AsyncIterator[M]) -> AsyncIterator[A]:
-        """The answers.
+        """Yield the answers.
 
         Raises:
-            StreamLimitExceeded: the stream had as many messages or as much time as it may, or was silent for too long.
+            StreamLimitExceeded: the stream has reached its limit of messages, its lifetime or its idle time.
             ServerStopping: the server stops.
         """
         reading = asyncio.create_task(self._read(messages))
@@ -138,9 +138,9 @@ class Window(Generic[M, A]):
                     life.heard()
                     read += 1
                     if read > self._max_messages:
-                        raise StreamLimitExceeded("messages")  # noqa: TRY301 - told as all that ends a stream
+                        raise StreamLimitExceeded("messages")  # noqa: TRY301 - handled like every end of a stream
                     await self._pending.put(asyncio.create_task(self._answer(message)))
-        except Exception as error:  # noqa: BLE001 - the reader of the answers must hear that none will come
+        except Exception as error:  # noqa: BLE001 - the reader of the answers must get the end
             await self._pending.put(error)
             return
         await self._pending.put(None)

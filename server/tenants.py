@@ -1,4 +1,4 @@
-"""From a tenant's name to its log. Only tenants that exist are remembered, so that made-up names take no memory."""
+"""Look-up of tenants' logs. Only existing tenants are cached, so that invented names take no memory."""
 
 from linewarden.audit.blocking import READ_TIMEOUT_S, in_thread
 from linewarden.audit.errors import TenantUnknown
@@ -6,26 +6,26 @@ from linewarden.audit.store.log import LogStore
 
 
 class Tenants:
-    """The numbers of tenants' logs. A tenant's log never changes its number, so what is known stays true."""
+    """The numbers of tenants' logs. They never change, so cached numbers stay valid."""
 
     def __init__(self, store: LogStore) -> None:
         self._store = store
         self._logs: dict[str, int] = {}
 
     def known(self, tenant: str) -> int | None:
-        """The tenant's log, if this process has met it."""
+        """Return the tenant's log, if it is cached."""
         return self._logs.get(tenant)
 
     async def find(self, tenant: str) -> int:
-        """The tenant's log.
+        """Return the tenant's log.
 
         Raises:
             TenantUnknown: there is no such tenant.
             LogUnavailable: the database failed.
         """
-        log = self._logs.get(tenant)
-        if log is None:
+        log_id = self._logs.get(tenant)
+        if log_id is None:
             if not tenant:
                 raise TenantUnknown("the empty name is no tenant")
-            log = self._logs[tenant] = (await in_thread(READ_TIMEOUT_S, self._store.head_of, tenant)).log
-        return log
+            log_id = self._logs[tenant] = (await in_thread(READ_TIMEOUT_S, self._store.head_of, tenant)).log
+        return log_id

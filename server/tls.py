@@ -1,8 +1,7 @@
 """TLS: the server's credentials, and certificates for development.
 
-A development authority of its own signs one certificate for localhost, and its key is thrown away: whoever comes to
-trust that authority trusts this one certificate and never another. Whoever runs the service for others puts
-certificates of their own in the place of both.
+A development authority signs one certificate for localhost, and its key is deleted. A client that trusts this authority
+therefore trusts this one certificate only. An operator who serves other hosts replaces both certificates.
 """
 
 import ipaddress
@@ -21,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from linewarden.audit.secret_files import read_secret
 from linewarden.server.settings import Settings
 
-#: Longer than this and some clients refuse the certificate.
+#: The longest validity that all clients accept.
 VALIDITY = timedelta(days=825)
 
 _SKEW = timedelta(hours=1)
@@ -32,10 +31,10 @@ _ADDRESSES = ("127.0.0.1", "::1")
 
 
 def make_development_certificates(folder: Path, now: datetime) -> bool:
-    """Write `ca.crt`, `server.crt` and `server.key`; False if a certificate and its key are there already.
+    """Write `ca.crt`, `server.crt` and `server.key`. Return False if a certificate and its key exist already.
 
     Raises:
-        FileExistsError: some of the files are there, but not a certificate with its key.
+        FileExistsError: some of the files exist, without a certificate and its key.
         OSError: the folder cannot be written.
     """
     key_file, authority_file, certificate_file = folder / "server.key", folder / "ca.crt", folder / "server.crt"
@@ -53,12 +52,12 @@ def make_development_certificates(folder: Path, now: datetime) -> bool:
 
 
 def has_certificates(folder: Path) -> bool:
-    """Whether a folder has a certificate of a server and its key."""
+    """Return whether a folder has a certificate of a server and its key."""
     return (folder / "server.crt").exists() and (folder / "server.key").exists()
 
 
 def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredentials:
-    """The credentials of the settings.
+    """Return the credentials of the settings.
 
     Raises:
         ValueError: the certificate is not valid now or is not one for the key, or a file holds something else.
@@ -72,7 +71,7 @@ def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredenti
 
 
 def authority_of(file: Path) -> bytes:
-    """The authority in a file, PEM.
+    """Return the authority in a file, PEM.
 
     Raises:
         ValueError: it holds something else.
@@ -87,7 +86,7 @@ def check_certificate(key: bytes, chain: bytes, now: datetime) -> None:
     """Make sure that the first certificate of a chain is valid now and is one for the key; all are PEM.
 
     Raises:
-        ValueError: it is not. The text says what is wrong.
+        ValueError: it is not. The text states the fault.
     """
     certificate = _certificates(chain, "the TLS certificate's file")[0]
     if _public(key) != certificate.public_key().public_bytes(*_PUBLIC_FORM):
@@ -101,7 +100,7 @@ def check_certificate(key: bytes, chain: bytes, now: datetime) -> None:
 
 
 def write_new(path: Path, content: bytes, mode: int) -> None:
-    """Write a file that must not exist yet; after a crash it is whole or not there.
+    """Write a file that must not exist. After a crash it is complete or absent.
 
     Raises:
         FileExistsError: it exists.
@@ -115,7 +114,7 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
             file.flush()
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
-        os.link(fresh, path)  # unlike a rename, this fails where there is a file already
+        os.link(fresh, path)  # unlike a rename, this fails if the file exists
     finally:
         Path(fresh).unlink()
     _sync_folder(path.parent)
@@ -144,7 +143,7 @@ def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
 
 
 def _development_chain(now: datetime) -> tuple[bytes, bytes, bytes]:
-    """The server's key, the authority's certificate and the server's certificate, PEM."""
+    """Return the server's key, the authority's certificate and the server's certificate, PEM."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Linewarden development authority")])
     authority = (
@@ -172,12 +171,12 @@ def _development_chain(now: datetime) -> tuple[bytes, bytes, bytes]:
 
 
 def expiry(now: datetime) -> datetime:
-    """When a certificate that is made now ends."""
+    """Return the end of a certificate that is made now."""
     return now - _SKEW + VALIDITY
 
 
 def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key as PEM, not encrypted."""
+    """Return a private key as PEM, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -186,7 +185,7 @@ def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
 def certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime
 ) -> x509.CertificateBuilder:
-    """A certificate of a key that is valid from now on, to be extended and signed."""
+    """Return a builder of a certificate that is valid from now on, to be extended and signed."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -200,7 +199,7 @@ def certificate_builder(
 
 
 def key_usage(*, sign: bool) -> x509.KeyUsage:
-    """What a key is for: to sign handshakes, or else certificates."""
+    """Return the usage of a key: to sign handshakes, or else certificates."""
     return x509.KeyUsage(
         digital_signature=sign,
         content_commitment=False,

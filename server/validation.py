@@ -1,14 +1,14 @@
-"""The rules of the contract, checked fast.
+"""Fast validation of the rules of the contract.
 
-The rules stand in the protos as protovalidate options and nowhere else. The protovalidate library needs milliseconds
-for a message; a Check has microseconds. So the options are read from the descriptors at start and turned into two
-Python functions a message, made of the same conditions: one says whether all is well; the other, called only when it
-is not, names what is broken. Tests compare both with the library. An option that is not provided for refuses to
-start, so that no rule is ever ignored.
+The rules are protovalidate options in the protos and nowhere else. The protovalidate library needs milliseconds for a
+message; a Check has microseconds. So the options are compiled at start into two Python functions per message, made of
+the same conditions. One says whether the message is valid. The other is called for an invalid message and names the
+broken rules. Tests compare both with the library. A server with an unknown option does not start, so that no rule is
+ignored.
 
-One rule is ours: a google.protobuf.Timestamp is a time from year 1 to year 9999, as its definition demands.
+One rule is added: a google.protobuf.Timestamp is a time from year 1 to year 9999, as its definition demands.
 
-Results are not remembered from one request to the next: that would keep names of persons, for little gain.
+Results are not cached, because that would keep names of persons, for little gain.
 """
 
 from collections.abc import Callable
@@ -27,19 +27,19 @@ from linewarden.server.field_rules import Rule, container_rules, map_parts, valu
 
 Validator: TypeAlias = Callable[[Any], tuple[Violation, ...]]
 
-#: So many violations are named; nobody can buy work, or a large answer, with more.
+#: The maximum number of named violations, so that a request can cause neither much work nor a large answer.
 MAX_VIOLATIONS = 32
 
 
 @cache
 def compile_validator(message: Any) -> Validator:
-    """What checks messages of the kind with this descriptor: gives the broken rules in the order of the fields, or ().
+    """Return the validator of a message. It returns the broken rules in the order of the fields, or ().
 
-    Paths name fields and places in lists, never keys of maps: those are values of the request. A list or map that
-    breaks a rule as a whole is not looked into.
+    Paths name fields and positions in lists, never keys of maps, because those are values of the request. The items of
+    a list or map that breaks a rule as a whole are not checked.
 
     Raises:
-        NotImplementedError: the contract has a rule that is not provided for.
+        NotImplementedError: the contract has a rule that is not supported.
     """
     is_valid = _Program(naming=False).function(message)
     broken_rules = _Program(naming=True).function(message)
@@ -56,7 +56,7 @@ def compile_validator(message: Any) -> Validator:
 
 
 class _Program:
-    """Writes the function of a message: one that names each broken rule, or one that says whether there is none.
+    """Writes the function of a message: one that names each broken rule, or one that returns whether it is valid.
 
     In its source `m1`, `m2` … are messages within each other, `n1s` … a list or map of theirs and `n1` a place or key
     in it. `v` is the value at hand; what is inside it may overwrite `v`.
@@ -67,7 +67,7 @@ class _Program:
         self._names: dict[str, Any] = {"Violation": Violation}
 
     def function(self, message: Descriptor) -> Callable[[Any], Any]:
-        """The function."""
+        """Return the function."""
         end = "yield from ()" if self._naming else "return True"
         source = "\n".join(_block("def function(m1):", [*self._message(message, (), ""), end]))
         exec(compile(source, f"<rules of {message.name}>", "exec"), self._names)  # noqa: S102 - from our own protos
@@ -100,7 +100,7 @@ class _Program:
         return [f"v = {get}", *body] if body else []
 
     def _value(self, field: FieldDescriptor, rules: Any, within: tuple[Descriptor, ...], path: str) -> list[str]:
-        """The lines for one value: every rule it breaks, and what is inside it."""
+        """Return the lines for one value: every rule it breaks, and what is inside it."""
         stated = value_rules(field, rules, self._constant)
         lines = [line for rule in stated for line in _block(f"if {rule.broken}:", [self._broken(rule, path)])]
         if field.message_type is not None and not stated:
@@ -109,7 +109,7 @@ class _Program:
         return lines
 
     def _container(self, field: FieldDescriptor, rules: Any, within: tuple[Descriptor, ...], path: str) -> list[str]:
-        """The lines for a list or map: the first rule that the whole breaks, or else what is inside it."""
+        """Return the lines for a list or map: the first rule that the whole breaks, or else what is inside it."""
         n = f"n{len(within)}"
         if parts := map_parts(field):
             body = [f"v = {n}", *self._value(parts[0], rules.map.keys, within, path)]

@@ -143,16 +143,16 @@ class LocalWorker:
         if kind == "counters":
             self._tally = _tally(message)
         elif kind == "report":
-            said = str(message["detail"])
-            cause = failure_of(WorkerState.DONE, said) if said else ""
+            code = str(message["code"])
+            cause = failure_of(code) if code else ""
             report = _Report(StopReason(message["stop_reason"]), cause, Manifest(**message["manifest"]))
             self._tally, self._report = _tally(message["counters"]), report
         elif kind == "state":
-            self._hear_state(WorkerState(message["state"]), str(message["detail"]))
+            self._hear_state(WorkerState(message["state"]), str(message["code"]))
 
-    def _hear_state(self, state: WorkerState, said: str) -> None:
+    def _hear_state(self, state: WorkerState, code: str) -> None:
         if state in {WorkerState.REFUSED, WorkerState.FAILED}:
-            self._cause = failure_of(state, said)
+            self._cause = failure_of(code)
         if not self._started.done():
             self._started.set_result(state is WorkerState.RUNNING)
 

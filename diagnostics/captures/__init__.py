@@ -1,1 +1,1 @@
-"""The life of one capture: request, approval, run, end, deletion; its preconditions and what it relies on."""
+"""The life of a capture: request, approval, run, end, deletion, with its preconditions and prerequisites."""

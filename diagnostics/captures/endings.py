@@ -1,4 +1,4 @@
-"""How a capture ends: what its worker left, or that it left nothing; and captures whose time is over."""
+"""Ends of captures: sealed, failed, lapsed or expired."""
 
 from dataclasses import replace
 
@@ -15,18 +15,18 @@ from linewarden.diagnostics.states import CAPTURING, LIVE, WAITING, Event, trans
 from linewarden.diagnostics.usage import Counted
 
 _DAY_US = 86_400_000_000
-#: What start and end of a worker may take beside the time of the capture, seconds.
+#: The time for start and end of a worker beyond the time limit of the capture, seconds.
 _ENDING_S = 120
 
 
 class EndingService:
-    """Ends of captures. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """The use cases of ends. The methods read the database; each may also raise LogUnavailable."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
     def stop(self, ctx: ActorContext, id: str, reason: StopReason) -> Change[Capture] | None:
-        """The capture is to stop for `reason`; None if it has another reason, or has ended, already."""
+        """Stop the capture for `reason`; None if it already has a reason, or has ended."""
         stored, capture = self._repository.capture(ctx.log, id)
         if capture.state not in CAPTURING:
             return None
@@ -37,15 +37,15 @@ class EndingService:
         return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
     def end(self, ctx: ActorContext, id: str, outcome: Outcome) -> Change[Capture] | None:
-        """The worker has ended: sealed, or failed. None if that is recorded already.
+        """Record that the worker has ended, sealed or failed; None if that is already recorded.
 
-        A reason to stop that was recorded before is the one that stays.
+        A reason to stop that was recorded before stays.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         if capture.state not in LIVE:
             return None
         _at, terms = self._repository.terms(ctx.log)
-        # What was promised when it started holds, unless the customer has come to want less.
+        # The retention promised at the start holds, unless the customer has shortened it since.
         days = min(terms.retention_days, capture.retention_days or terms.retention_days)
         ended_us = _ended_us(capture, ctx.now_us)
         entries = []
@@ -68,9 +68,9 @@ class EndingService:
         return Change(ctx.log, tuple(entries), (changed(stored, after.state, after),), after, counted=counted)
 
     def lose(self, ctx: ActorContext, id: str, evidence: Evidence | None = None) -> Change[Capture] | None:
-        """Nobody watches the worker any more: it has stopped by itself. `evidence` is what was found of it.
+        """Record that the capture lost its watching process. `evidence` is the evidence that was found.
 
-        What happened to the packets is known up to the last look, and called incomplete.
+        The counters are those of the last renewal of the lease, marked incomplete.
         """
         lease = self._repository.store.lease(ctx.log, id)
         tally = Tally() if lease is None else read(Tally, lease.counters)
@@ -78,7 +78,7 @@ class EndingService:
         return self.end(ctx, id, Outcome(StopReason.LEASE_LOST, replace(tally, complete=False), evidence, detail))
 
     def lapse(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
-        """A capture was not approved or not started in time; None if it was, or time is left."""
+        """Reject a capture that was not approved or not started in time; None if it was, or if time is left."""
         stored, capture = self._repository.capture(ctx.log, id)
         lapsed = capture.due_us is not None and ctx.now_us >= capture.due_us
         if capture.state not in WAITING or not lapsed:
@@ -88,7 +88,7 @@ class EndingService:
         return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
     def expire(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
-        """The time to keep the evidence is over; None if it is not."""
+        """Record the deletion of evidence whose retention is over; None if it is not over."""
         stored, capture = self._repository.capture(ctx.log, id)
         over = capture.delete_us is not None and ctx.now_us >= capture.delete_us
         if capture.state not in {CaptureState.SEALED, CaptureState.FAILED} or not over:
@@ -99,7 +99,7 @@ class EndingService:
 
 
 def _ended_us(capture: Capture, now_us: int) -> int:
-    """When a capture ended, as far as the clock can be right: neither before it began nor after all its time."""
+    """Return when a capture ended, bounded by its start and by its time limit, because the clock may be wrong."""
     if capture.started_us is None:
         return now_us
     longest_us = (capture.limits.seconds + _ENDING_S) * 1_000_000
@@ -107,7 +107,7 @@ def _ended_us(capture: Capture, now_us: int) -> int:
 
 
 def _detail(cause: str) -> dict[str, object]:
-    """What went wrong, where something did."""
+    """Return the field for the cause of a failure; empty without a cause."""
     return {"detail": cause} if cause else {}
 
 

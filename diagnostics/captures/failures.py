@@ -1,16 +1,18 @@
-"""Why a capture did not begin, or left nothing: the few texts that a record and an entry may hold of it.
+"""Causes of failed captures: the few texts that a record and an entry may hold about a failure.
 
-A worker reads what strangers sent, so what it says of its end is not passed on, however harmless it looks. It is
-matched with what it can have meant.
+The worker process reads bytes of strangers, so its own texts are not kept. It sends a code with each text. The code
+selects one of the texts here.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
-from linewarden.diagnostics.packets.model import WorkerState
+from linewarden.diagnostics.packets.errors import FailureCode
 
 
 class CaptureFailure(StrEnum):
-    """What went wrong. The texts are the contract's own, and never hold a value."""
+    """The cause of a failed capture. The texts are part of the contract and hold no value."""
 
     ORDER = "the worker refused its order"
     FILTER = "the filter does not compile"
@@ -33,27 +35,9 @@ class CaptureFailure(StrEnum):
     NOTHING_LEFT = "the server was lost, and no whole evidence was found"
 
 
-#: What a worker says begins with, or contains, one of these.
-_SAID = (
-    ("the filter ", CaptureFailure.FILTER),
-    ("not a filter program", CaptureFailure.FILTER),
-    ("filters need ", CaptureFailure.LIBPCAP),
-    ("a live capture needs ", CaptureFailure.RIGHTS),
-    ("the worker cannot give up ", CaptureFailure.CONFINED),
-    ("the interface can", CaptureFailure.INTERFACE),
-    ("nobody takes the evidence", CaptureFailure.PIPE),
-    ("the evidence must go into a pipe", CaptureFailure.PIPE),
-    ("a pipe is not open", CaptureFailure.PIPE),
-    ("not JSON", CaptureFailure.CONTROL),
-    ("not an order", CaptureFailure.CONTROL),
-    ("a line is too long", CaptureFailure.CONTROL),
-    ("capture file", CaptureFailure.FILE),
-)
+FAILURES: Mapping[str, CaptureFailure] = MappingProxyType({code: CaptureFailure[code.name] for code in FailureCode})
 
 
-def failure_of(state: WorkerState, said: str) -> CaptureFailure:
-    """The cause that a worker means which says why it refused, or failed, or stopped."""
-    for words, cause in _SAID:
-        if words in said:
-            return cause
-    return CaptureFailure.ORDER if state is WorkerState.REFUSED else CaptureFailure.FAULT
+def failure_of(code: str) -> CaptureFailure:
+    """Return the cause that a code of the worker process stands for. An unknown code is a fault of the worker."""
+    return FAILURES.get(code, CaptureFailure.FAULT)

@@ -1,4 +1,4 @@
-"""The workers that captures need, as protocols."""
+"""The ports of captures to workers, as protocols."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +8,13 @@ from linewarden.diagnostics.capture_model import Evidence, Reader, Tally
 from linewarden.diagnostics.packets.model import StopReason
 from linewarden.diagnostics.packets.ticket import StartTicket
 
-#: How long a worker goes on capturing without a word from the supervisor, which speaks to it every second; seconds.
+#: How long a worker captures without a heartbeat of the supervisor, which sends one every second; seconds.
 LEASE_S = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A capture to be run: the ticket for the worker it names, and who can open what it makes."""
+    """An order to capture: the ticket for the worker that it names, and the readers of the evidence."""
 
     ticket: StartTicket
     readers: tuple[Reader, ...]
@@ -22,9 +22,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a worker ended. No evidence means that there is none that can be relied on.
+    """The end of a worker. `evidence` is None if there is no evidence that can be relied on.
 
-    `detail` is what went wrong, if something did: one of `causes`.
+    `detail` is the cause of a failure, one of `failures`; empty without a failure.
     """
 
     reason: StopReason
@@ -34,45 +34,45 @@ class Outcome:
 
 
 class RunningWorker(Protocol):
-    """A worker that captures. It stops by itself when it is not heard from for the lease in its ticket."""
+    """A worker that captures. It stops when it receives no heartbeat for the lease in its ticket."""
 
     def tally(self) -> Tally:
-        """What happened to the packets, at the last word from the worker."""
+        """Return the counters of the last report of the worker."""
         ...
 
     def heartbeat(self, *, paused: bool) -> None:
-        """Let it go on for another lease, taking packets or not."""
+        """Renew the lease of the worker. A paused worker takes no packets."""
         ...
 
     def stop(self, reason: StopReason) -> None:
-        """Tell it to stop; the first reason counts. LEASE_LOST lets go of it, as if this process had ended."""
+        """Order the worker to stop; the first reason counts. LEASE_LOST closes its pipe without an order."""
         ...
 
     async def ended(self) -> Outcome:
-        """Wait until it has ended and its evidence is sealed. Never raises for what goes wrong with the worker."""
+        """Wait until the worker has ended and its evidence is sealed. A fault of the worker is not raised."""
         ...
 
 
 class WorkerLauncher(Protocol):
-    """Starts workers on this host and others, and looks after the files they leave.
+    """Starts workers on this host and on others, and manages their evidence files.
 
-    A worker of another host is known by its name; the empty name is this host. A folder of evidence is known by its
-    id; the empty id is that of captures from before folders had one, and is taken for any.
+    A worker of another host is known by its name; the empty name is this host. An evidence folder is known by its id.
+    The empty id stands for any folder, because captures from before folders had an id have no other.
     """
 
     def check_ready(self, worker: str) -> None:
-        """Make sure that something can be started there.
+        """Make sure that a capture can be started there.
 
         Raises:
-            DiagnosisUnavailable: that worker is not there.
+            DiagnosisUnavailable: that worker is not connected.
         """
         ...
 
     async def launch(self, order: Order, /, input_fd: int | None = None) -> RunningWorker:
-        """Start a worker. `input_fd` is where the capture file of an order for one comes in; it stays the caller's.
+        """Start a worker. `input_fd` is the capture file to import, if the order names one; the caller closes it.
 
         Raises:
-            DiagnosisUnavailable: it did not start. `detail` is one of `causes`.
+            DiagnosisUnavailable: the worker did not start. `detail` is one of `failures`.
         """
         ...
 
@@ -80,7 +80,7 @@ class WorkerLauncher(Protocol):
         """Make sure that evidence can be sealed for them.
 
         Raises:
-            ReaderUnusable: a public key is none.
+            ReaderUnusable: a public key is invalid.
         """
         ...
 
@@ -88,32 +88,32 @@ class WorkerLauncher(Protocol):
         """Make sure that a filter expression compiles. Waits for a process.
 
         Raises:
-            FilterInvalid: it does not.
-            DiagnosisUnavailable: nobody can tell here, or now.
+            FilterInvalid: the expression does not compile.
+            DiagnosisUnavailable: the filter cannot be checked here, or not now.
         """
         ...
 
     def folder(self) -> str:
-        """The id of the folder where this process puts evidence, wherever it is made.
+        """Return the id of the folder where this process stores evidence of all hosts.
 
         Raises:
-            DiagnosisUnavailable: there is none that can be used.
+            DiagnosisUnavailable: the folder cannot be used.
         """
         ...
 
     def find(self, capture: str, folder: str) -> Path:
-        """Where the sealed evidence of a capture is.
+        """Return the path of the sealed evidence of a capture.
 
         Raises:
-            DiagnosisUnavailable: it is in the folder of another server.
+            DiagnosisUnavailable: the evidence is in the folder of another server.
         """
         ...
 
     def recover(self, capture: str, folder: str) -> Evidence | None:
-        """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
+        """Return the evidence that an unwatched worker left behind. Incomplete evidence is deleted.
 
         Raises:
-            DiagnosisUnavailable: it is in the folder of another server, cannot be read, or is still being made.
+            DiagnosisUnavailable: the evidence is in the folder of another server, unreadable, or still being written.
         """
         ...
 
@@ -121,6 +121,6 @@ class WorkerLauncher(Protocol):
         """Delete the evidence of a capture, if there is any.
 
         Raises:
-            DiagnosisUnavailable: it is in the folder of another server, or cannot be deleted.
+            DiagnosisUnavailable: the evidence is in the folder of another server, or cannot be deleted.
         """
         ...

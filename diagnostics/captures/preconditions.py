@@ -1,8 +1,8 @@
-"""What must hold before a capture may run.
+"""Preconditions of a capture.
 
-The gates are looked at when a capture is requested, when it is approved, when it is started or resumed, and again and
-again while it runs; an earlier look never stands in for a later one. Whoever makes a step from such a look names the
-records it saw (`Change.relies`), so that nothing is appended on grounds that are gone by then.
+They are checked when a capture is requested, approved, started or resumed, and again and again while it runs. An
+earlier check never replaces a later one. A change that follows from a check names the records that were read
+(`Change.relies`), so that nothing is appended on prerequisites that are lost by then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from linewarden.diagnostics.repository import InForce, Repository
 from linewarden.diagnostics.states import CAPTURING, Event, transition
 from linewarden.diagnostics.store.records import StoredRecord
 
-#: An approved capture must be started within this time: what was approved is a capture now, not one some day.
+#: An approved capture must be started within this time, because the approval is for a capture now.
 START_WITHIN_US = 24 * 3_600_000_000
 
 _RANK = {Profile.HEADERS: 0, Profile.SIGNALLING: 1, Profile.MEDIA: 2}
@@ -26,7 +26,7 @@ def check_limits(limits: CaptureLimits, maxima: CaptureLimits) -> None:
     """Make sure that no limit is laxer than the server's.
 
     Raises:
-        LimitTooHigh: one is; `detail` names it.
+        LimitTooHigh: a limit is; `detail` names it.
     """
     most = asdict(maxima)
     for name, value in asdict(limits).items():
@@ -36,14 +36,14 @@ def check_limits(limits: CaptureLimits, maxima: CaptureLimits) -> None:
 
 
 def needs_second_person(capture: Capture, terms: Terms) -> bool:
-    """Whether somebody else must approve the capture."""
+    """Return whether a second person must approve the capture."""
     return capture.profile is Profile.MEDIA or not terms.approval_waived
 
 
 def lacking(attestation: Attestation, capture: Capture, terms: Terms) -> tuple[str, ...]:
-    """What of a capture users were not told by an attestation, in words of the contract; nothing if it covers it.
+    """Return the parts of a capture that an attestation does not cover, in words of the contract.
 
-    Whether the attestation is in force is another question.
+    This does not check that the attestation is in force.
     """
     statement, promised = attestation.statement, attestation.statement.promised
     lacks = {
@@ -57,15 +57,15 @@ def lacking(attestation: Attestation, capture: Capture, terms: Terms) -> tuple[s
 
 
 def has_dpia(attestation: Attestation) -> bool:
-    """Whether the attestation names a data protection impact assessment."""
+    """Return whether the attestation names a data protection impact assessment."""
     return attestation.statement.has_dpia
 
 
 def covering(in_force: Iterable[InForce], capture: Capture, terms: Terms) -> InForce:
-    """The attestation the capture can rest on: of those that cover it, the one that lasts longest.
+    """Return the attestation for the capture: of those that cover it, the one that lasts longest.
 
     Raises:
-        AttestationMissing: none does.
+        AttestationMissing: no attestation covers it.
     """
     fitting = [one for one in in_force if not lacking(one.attestation, capture, terms)]
     if not fitting:
@@ -74,7 +74,7 @@ def covering(in_force: Iterable[InForce], capture: Capture, terms: Terms) -> InF
 
 
 def attested(capture: Capture, attestation: Attestation, terms: Terms, now_us: int) -> Capture:
-    """The capture with the attestation it rests on; armed at once where no second person is needed."""
+    """Return the capture with the attestation it relies on; armed at once if no second person is needed."""
     after = replace(capture, state=transition(capture.state, Event.ATTESTED), attestation=attestation.id)
     if needs_second_person(after, terms):
         return after
@@ -82,15 +82,15 @@ def attested(capture: Capture, attestation: Attestation, terms: Terms, now_us: i
 
 
 def promised(capture: Capture, terms: Terms) -> Terms:
-    """The terms as they were promised when the capture started: laxer ones since then do not touch it."""
+    """Return the terms that were promised when the capture started. A longer retention since then is ignored."""
     return replace(terms, retention_days=min(terms.retention_days, capture.retention_days or terms.retention_days))
 
 
 def check_approval(capture: Capture, terms: Terms, *, approver_stands: bool) -> None:
-    """Make sure that the capture was approved where it must be, by somebody who still may.
+    """Make sure that the capture is approved if it must be, by a person who may still approve.
 
     Raises:
-        ApprovalMissing: it was not.
+        ApprovalMissing: the approval is missing, or the approver may no longer approve.
     """
     if capture.approved_by and not approver_stands:
         raise ApprovalMissing
@@ -99,33 +99,33 @@ def check_approval(capture: Capture, terms: Terms, *, approver_stands: bool) -> 
 
 
 def check_in_time(capture: Capture, now_us: int) -> None:
-    """Make sure that the capture, once armed, was not left for too long.
+    """Make sure that the armed capture is started in time.
 
     Raises:
-        ApprovalMissing: it was.
+        ApprovalMissing: the time is over.
     """
     if capture.start_before_us is None or now_us >= capture.start_before_us:
         raise ApprovalMissing
 
 
 class Preconditions:
-    """The gates of all tenants. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """The checks that need records. The methods read the database; each may also raise LogUnavailable."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    def grounded(
-        self, log: int, capture: Capture, terms: Terms, now_us: int
+    def with_attestation(
+        self, log_id: int, capture: Capture, terms: Terms, now_us: int
     ) -> tuple[Capture, tuple[StoredRecord, ...]]:
-        """The capture on an attestation that covers it now, and the records that say so.
+        """Return the capture with an attestation that covers it now, and the records that prove it.
 
-        It keeps the one it has. One that waits for approval may change it; one that is approved may not, for an
-        approval is for the grounds it was given on.
+        A capture keeps its attestation. While it waits for approval it may take another one. An approved capture may
+        not, because the approval was given for its attestation.
 
         Raises:
-            AttestationMissing: there is none.
+            AttestationMissing: no attestation covers it.
         """
-        in_force = self._repository.attestations_in_force(log, now_us)
+        in_force = self._repository.attestations_in_force(log_id, now_us)
         own = [one for one in in_force if one.attestation.id == capture.attestation]
         match capture.state:
             case CaptureState.PENDING_ATTESTATION:
@@ -137,24 +137,24 @@ class Preconditions:
             case _:
                 return capture, covering(own, capture, terms).records
 
-    def why_gone(self, log: int, capture: Capture, terms: Terms, now_us: int) -> StopReason | None:
-        """Why a capture has lost the grounds it rests on; None if it has them."""
-        _stored, attestation = self._repository.attestation(log, capture.attestation)
+    def lost_prerequisite(self, log_id: int, capture: Capture, terms: Terms, now_us: int) -> StopReason | None:
+        """Return the prerequisite that a capture has lost, as a reason to stop; None if it has all of them."""
+        _stored, attestation = self._repository.attestation(log_id, capture.attestation)
         laxer = bool(lacking(attestation, capture, promised(capture, terms)))
         if capture.state in CAPTURING and not capture.approved_by:
             laxer |= needs_second_person(capture, terms)
-        gone = {
+        lost = {
             StopReason.ATTESTATION_WITHDRAWN: attestation.withdrawn_us is not None,
-            StopReason.NOTICE_REPLACED: self._repository.current_notice_of(log, attestation) is None,
+            StopReason.NOTICE_REPLACED: self._repository.current_notice_of(log_id, attestation) is None,
             StopReason.ATTESTATION_EXPIRED: not attestation.in_force(now_us),
             StopReason.POLICY_CHANGED: not terms.enabled or laxer,
         }
-        return next((reason for reason, is_so in gone.items() if is_so), None)
+        return next((reason for reason, is_lost in lost.items() if is_lost), None)
 
-    def lacking(self, log: int, capture: Capture, now_us: int) -> tuple[str, ...]:
-        """What attestations in force lack for a capture that waits for one; `attestation` if there is none."""
-        _stored, terms = self._repository.terms(log)
-        in_force = self._repository.attestations_in_force(log, now_us)
+    def lacking(self, log_id: int, capture: Capture, now_us: int) -> tuple[str, ...]:
+        """Return the parts of a capture that no attestation in force covers; `attestation` if none is in force."""
+        _stored, terms = self._repository.terms(log_id)
+        in_force = self._repository.attestations_in_force(log_id, now_us)
         found = [lacking(one.attestation, capture, terms) for one in in_force]
         return min(found, key=len) if found else ("attestation",)
 

@@ -1,4 +1,4 @@
-"""What becomes of captures whose grounds are gone: diagnostics disabled, an attestation withdrawn."""
+"""Captures that lose a prerequisite: diagnostics are disabled, or an attestation is withdrawn."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,18 +16,18 @@ from linewarden.diagnostics.store.records import RecordChange, StoredRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """The captures that lost their grounds, with the entries and changes that say so."""
+class Revoked:
+    """The captures that lost a prerequisite, with the entries and record changes that report it."""
 
     captures: tuple[str, ...]
     entries: tuple[bytes, ...]
     changes: tuple[RecordChange, ...]
 
 
-def without_grounds(
+def revoke_unattested(
     ctx: ActorContext, captures: Sequence[tuple[StoredRecord, Capture]], waiting: Event, reason: StopReason
-) -> Lost:
-    """Captures that wait have the event `waiting`; those that capture stop for `reason`; those that stop go on."""
+) -> Revoked:
+    """Give waiting captures the event `waiting`, and stop running captures for `reason`. Leave stopping captures."""
     ids, entries, changes = [], [], []
     for stored, capture in captures:
         if capture.state is CaptureState.STOPPING:
@@ -40,26 +40,26 @@ def without_grounds(
             entries.append(ctx.entry(f"{kinds.CAPTURE}{waiting}", {"session": capture.id, "reason": reason}))
         ids.append(capture.id)
         changes.append(changed(stored, after.state, after))
-    return Lost(tuple(ids), tuple(entries), tuple(changes))
+    return Revoked(tuple(ids), tuple(entries), tuple(changes))
 
 
 class PrerequisiteService:
-    """Captures that wait, looked at again. The methods ask the database; they raise LogUnavailable."""
+    """The repeated check of waiting captures. The methods read the database; each may raise LogUnavailable."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._preconditions = Preconditions(repository)
 
     def recheck(self, ctx: ActorContext, id: str) -> Change[Capture] | None:
-        """A capture that waits on grounds that are gone waits for others; None if all is well.
+        """Let a waiting capture that lost a prerequisite wait for an attestation again; None if it lost none.
 
-        Where other grounds are there already it goes on at once, but for an approval it waits anew.
+        If another attestation already covers it, it takes that one at once. It still needs a new approval.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         found, terms = self._repository.terms(ctx.log)
         if found is None or capture.state not in {CaptureState.PENDING_APPROVAL, CaptureState.ARMED}:
             return None
-        reason = self._preconditions.why_gone(ctx.log, capture, terms, ctx.now_us)
+        reason = self._preconditions.lost_prerequisite(ctx.log, capture, terms, ctx.now_us)
         if reason is None:
             return None
         after = replace(without_approval(capture), state=transition(capture.state, Event.GROUNDS_LOST))
@@ -67,7 +67,7 @@ class PrerequisiteService:
         entries = [ctx.entry(f"{kinds.CAPTURE}{Event.GROUNDS_LOST}", fields)]
         relies: tuple[StoredRecord, ...] = (found,)
         with suppress(AttestationMissing):
-            after, records = self._preconditions.grounded(ctx.log, after, terms, ctx.now_us)
+            after, records = self._preconditions.with_attestation(ctx.log, after, terms, ctx.now_us)
             relies = (found, *records)
             fields = {"session": id, "attestation": after.attestation, "state": after.state}
             entries.append(ctx.entry(f"{kinds.CAPTURE}{Event.ATTESTED}", fields))
@@ -75,14 +75,14 @@ class PrerequisiteService:
 
 
 def stopped(capture: Capture, reason: StopReason) -> Capture:
-    """The capture with its one reason to stop.
+    """Return the capture with its one reason to stop.
 
     Raises:
-        StateConflict: it neither runs nor pauses.
+        StateConflict: the capture neither runs nor is paused.
     """
     return replace(capture, state=transition(capture.state, Event.STOPPED), stop_reason=reason)
 
 
 def without_approval(capture: Capture) -> Capture:
-    """The capture as it was before it had grounds: an approval is for the grounds it was given on."""
+    """Return the capture without attestation and approval, because an approval is for one attestation."""
     return replace(capture, attestation="", approved_by="", approved_us=None, approved_zone="", start_before_us=None)

@@ -1,4 +1,4 @@
-"""The way of a capture from the request to the moment when it may start."""
+"""Requests and approvals: the life of a capture until it may start."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +36,10 @@ _FIELD = "asked"
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What is asked for. Purpose and case are those of the occasion. Either interface or file is given."""
+    """A request for a capture. Purpose and case are in the actor context. Either interface or file is given."""
 
     profile: Profile
-    wanted: PacketSelector
+    selector: PacketSelector
     limits: CaptureLimits
     interface: str
     readers: tuple[Reader, ...]
@@ -49,13 +49,13 @@ class CaptureRequest:
 
     @property
     def rights(self) -> frozenset[CaptureRight]:
-        """The rights that asking for it needs."""
-        return rights_needed(CaptureRight.REQUEST, self.profile, raw_filter=bool(self.wanted.raw_filter))
+        """The rights that the request needs."""
+        return rights_needed(CaptureRight.REQUEST, self.profile, raw_filter=bool(self.selector.raw_filter))
 
 
 @dataclass(frozen=True, slots=True)
 class Maxima:
-    """What captures may take at most: `limits` each; of a tenant so many at once, waiting, and bytes kept sealed."""
+    """The maxima: `limits` of each capture; of a tenant the captures running and waiting, and the bytes stored."""
 
     limits: CaptureLimits
     running: int
@@ -66,7 +66,7 @@ class Maxima:
 class RequestService:
     """Requests and approvals of all tenants.
 
-    The methods ask the database; they raise LogUnavailable beside what is stated.
+    The methods read the database; each may also raise LogUnavailable.
     """
 
     def __init__(
@@ -86,37 +86,37 @@ class RequestService:
         self._new_id = new_id
         self._preconditions = Preconditions(repository)
 
-    def new_id(self, log: int = 0, caller: str = "", request_id: str = "") -> str:
-        """The id of a capture to be requested: the same for the same request of the same caller, if it is named."""
+    def new_id(self, log_id: int = 0, caller: str = "", request_id: str = "") -> str:
+        """Return the id of a new capture. A caller that repeats its request_id gets the same id."""
         if not request_id:
             return self._new_id()
-        named = canonical([_ID_DOMAIN, log, caller, request_id])
+        named = canonical([_ID_DOMAIN, log_id, caller, request_id])
         return hashlib.sha256(named).hexdigest()[:_ID_DIGITS]
 
-    def request(self, ctx: ActorContext, id: str, asked: CaptureRequest) -> Change[Capture]:
-        """Ask for a capture; it waits for what it lacks. Asked for again, the capture of the first time is the result.
+    def request(self, ctx: ActorContext, id: str, request: CaptureRequest) -> Change[Capture]:
+        """Request a capture. The result of a repeated request is the capture of the first one.
 
         Raises:
             CaseMissing, NotEnabled, LimitTooHigh, SelectorNotPermitted, FilterInvalid, ReaderUnusable,
             TooManyCaptures, DiagnosisUnavailable: see `errors`.
-            RecordNotFound, StateConflict: the capture it extends is none that ran for the same.
-            StateConflict: there is one of this id already, for something else.
+            RecordNotFound, StateConflict: the capture that it extends does not exist, or differs in purpose or place.
+            StateConflict: the id belongs to a capture with another content.
         """
         if not ctx.case or not ctx.purpose:
             raise CaseMissing
         if (stored := self._repository.store.get(ctx.log, kinds.CAPTURE_RECORD, id)) is not None:
-            return self._again(ctx, read(Capture, stored.body), asked)
+            return self._again(ctx, read(Capture, stored.body), request)
         found, terms = self._repository.enabled_terms(ctx.log)
-        check_limits(asked.limits, self._maxima.limits)
-        selector_of(self._places.of(ctx.tenant), asked.interface, asked.wanted, asked.worker)
-        self._workers.check_readers(asked.readers)
-        if asked.wanted.raw_filter:
-            self._workers.check_filter(asked.wanted.raw_filter)
+        check_limits(request.limits, self._maxima.limits)
+        selector_of(self._places.of(ctx.tenant), request.interface, request.selector, request.worker)
+        self._workers.check_readers(request.readers)
+        if request.selector.raw_filter:
+            self._workers.check_filter(request.selector.raw_filter)
         if self._repository.store.count(ctx.log, kinds.CAPTURE_RECORD, WAITING) >= self._maxima.waiting:
             raise TooManyCaptures("waiting")
-        if asked.extends:
-            self._check_extended(ctx, asked)
-        capture, relies = self._grounded_if_covered(ctx, self._drafted(ctx, id, asked), terms)
+        if request.extends:
+            self._check_extended(ctx, request)
+        capture, relies = self._attested_if_covered(ctx, self._drafted(ctx, id, request), terms)
         entry = ctx.entry(f"{kinds.CAPTURE}requested", _requested(capture), [capture.private])
         change = fresh(kinds.CAPTURE_RECORD, id, capture.state, ctx.now_us, capture)
         return Change(
@@ -130,10 +130,10 @@ class RequestService:
         )
 
     def approve(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Approve what somebody else asked for.
+        """Approve the request of another person.
 
         Raises:
-            NotTheCustomer, SelfApproval: this person cannot.
+            NotTheCustomer, SelfApproval: this person may not approve it.
             NotEnabled, RecordNotFound, StateConflict, AttestationMissing: see `errors`.
         """
         ctx.by_customer()
@@ -143,8 +143,8 @@ class RequestService:
             raise SelfApproval
         if capture.state not in {CaptureState.PENDING_ATTESTATION, CaptureState.PENDING_APPROVAL}:
             raise StateConflict(capture.state)
-        found_on, relies = self._preconditions.grounded(ctx.log, capture, terms, ctx.now_us)
-        first, capture = attested_entry(ctx, capture, found_on), found_on
+        attested_capture, relies = self._preconditions.with_attestation(ctx.log, capture, terms, ctx.now_us)
+        first, capture = attested_entry(ctx, capture, attested_capture), attested_capture
         after = replace(
             capture,
             state=transition(capture.state, Event.APPROVED),
@@ -158,7 +158,7 @@ class RequestService:
         )
 
     def reject(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Refuse a capture for good, before it runs.
+        """Reject a capture for good, before it runs.
 
         Raises:
             NotTheCustomer, RecordNotFound, StateConflict: see `errors`.
@@ -168,35 +168,35 @@ class RequestService:
         after = replace(capture, state=transition(capture.state, Event.REJECTED))
         return moved(ctx, stored, after, Event.REJECTED, {"reason": StopReason.REQUESTED})
 
-    def private(self, log: int, capture: Capture) -> Private | None:
-        """What was asked for in private; None if it can no longer be read."""
-        value = self._private_values.open(log, capture.private).get(_FIELD)
+    def private(self, log_id: int, capture: Capture) -> Private | None:
+        """Return the private part of a capture; None if it is no longer readable."""
+        value = self._private_values.open(log_id, capture.private).get(_FIELD)
         return None if value is None else read(Private, value.encode())
 
-    def lacking(self, log: int, capture: Capture, now_us: int) -> tuple[str, ...]:
-        """What a capture waits for an attestation of; nothing unless it does."""
+    def lacking(self, log_id: int, capture: Capture, now_us: int) -> tuple[str, ...]:
+        """Return the parts that a capture needs an attestation for; empty unless it waits for one."""
         if capture.state is not CaptureState.PENDING_ATTESTATION:
             return ()
-        return self._preconditions.lacking(log, capture, now_us)
+        return self._preconditions.lacking(log_id, capture, now_us)
 
-    def names(self, log: int, captures: Sequence[Capture]) -> dict[str, str]:
-        """The names of those who took part, by pseudonym."""
+    def names(self, log_id: int, captures: Sequence[Capture]) -> dict[str, str]:
+        """Return the names of requesters, approvers and starters, by pseudonym."""
         people = [(one.requested_by, one.approved_by, one.started_by) for one in captures]
-        return self._private_values.names(log, [sid for trio in people for sid in trio])
+        return self._private_values.names(log_id, [sid for trio in people for sid in trio])
 
-    def _check_extended(self, ctx: ActorContext, asked: CaptureRequest) -> None:
-        """Only what is the same goes on; all else is another capture, and called so."""
-        _at, earlier = self._repository.capture(ctx.log, asked.extends)
+    def _check_extended(self, ctx: ActorContext, request: CaptureRequest) -> None:
+        """Make sure that the capture continues an equal one; any other capture is a separate one."""
+        _at, earlier = self._repository.capture(ctx.log, request.extends)
         same = (earlier.purpose, earlier.profile, earlier.interface, earlier.worker)
         private = self.private(ctx.log, earlier)
-        differs = same != (ctx.purpose, asked.profile, asked.interface, asked.worker)
+        differs = same != (ctx.purpose, request.profile, request.interface, request.worker)
         if differs or private is None or private.case != ctx.case:
             raise StateConflict("another")
         if earlier.state not in LIVE | {CaptureState.SEALED}:
             raise StateConflict(earlier.state)
 
-    def _drafted(self, ctx: ActorContext, id: str, asked: CaptureRequest) -> Capture:
-        private = Private(ctx.case, asked.wanted, asked.readers, asked.file)
+    def _drafted(self, ctx: ActorContext, id: str, request: CaptureRequest) -> Capture:
+        private = Private(ctx.case, request.selector, request.readers, request.file)
         secret = self._private_values.seal(ctx.tenant_key_holder, {_FIELD: canonical(private).decode()})
         return Capture(
             id=id,
@@ -204,30 +204,30 @@ class RequestService:
             requested_by=ctx.sid,
             requested_us=ctx.now_us,
             purpose=ctx.purpose,
-            profile=asked.profile,
-            limits=asked.limits,
-            interface=asked.interface,
+            profile=request.profile,
+            limits=request.limits,
+            interface=request.interface,
             private=secret,
-            worker=asked.worker,
-            extends=asked.extends,
+            worker=request.worker,
+            extends=request.extends,
         )
 
-    def _again(self, ctx: ActorContext, capture: Capture, asked: CaptureRequest) -> Change[Capture]:
-        """The capture that was asked for before, if this is what was asked for."""
-        private = Private(ctx.case, asked.wanted, asked.readers, asked.file)
+    def _again(self, ctx: ActorContext, capture: Capture, request: CaptureRequest) -> Change[Capture]:
+        """Return the capture of an equal earlier request."""
+        private = Private(ctx.case, request.selector, request.readers, request.file)
         before = (capture.requested_by, capture.purpose, capture.profile, capture.limits)
         where = (capture.interface, capture.worker, capture.extends)
-        now = (ctx.sid, ctx.purpose, asked.profile, asked.limits)
-        same = before == now and where == (asked.interface, asked.worker, asked.extends)
+        now = (ctx.sid, ctx.purpose, request.profile, request.limits)
+        same = before == now and where == (request.interface, request.worker, request.extends)
         if not same or self.private(ctx.log, capture) != private:
             raise StateConflict(capture.state)
         return Change(ctx.log, (), (), capture)
 
-    def _grounded_if_covered(
+    def _attested_if_covered(
         self, ctx: ActorContext, capture: Capture, terms: Terms
     ) -> tuple[Capture, tuple[StoredRecord, ...]]:
         try:
-            return self._preconditions.grounded(ctx.log, capture, terms, ctx.now_us)
+            return self._preconditions.with_attestation(ctx.log, capture, terms, ctx.now_us)
         except AttestationMissing:
             return capture, ()
 
@@ -242,13 +242,13 @@ def moved(
     sealed: Sequence[Secret] = (),
     first: tuple[bytes, ...] = (),
 ) -> Change[Capture]:
-    """The step of one capture by one event; `first` are the entries of what comes with it and before it."""
+    """Return the change of one capture by one event. `first` are entries to append before the entry of the event."""
     entry = ctx.entry(f"{kinds.CAPTURE}{event}", {"session": after.id, "state": after.state, **fields}, sealed)
     return Change(ctx.log, (*first, entry), (changed(stored, after.state, after),), after, relies=relies)
 
 
 def attested_entry(ctx: ActorContext, before: Capture, after: Capture) -> tuple[bytes, ...]:
-    """The entry of a capture that found an attestation to rest on, if it did."""
+    """Return the entry that a waiting capture got an attestation; empty if it did not wait for one."""
     if before.state is not CaptureState.PENDING_ATTESTATION:
         return ()
     fields = {"session": after.id, "attestation": after.attestation, "state": after.state}
@@ -256,12 +256,12 @@ def attested_entry(ctx: ActorContext, before: Capture, after: Capture) -> tuple[
 
 
 def limits_in_entry(capture: Capture) -> dict[str, int]:
-    """The limits of a capture as they stand in entries."""
+    """Return the limits of a capture as a log entry has them."""
     return asdict(capture.limits)
 
 
 def counted(ctx: ActorContext, terms: Terms, *names: str) -> Counted | None:
-    """What is counted of a step, where the tenant shares counts."""
+    """Return the counts of a change; None unless the tenant shares counts."""
     return Counted(ctx.now_us, names) if terms.shares_usage else None
 
 

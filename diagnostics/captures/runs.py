@@ -1,4 +1,4 @@
-"""The way of a capture from its start to its deletion, as far as persons decide it."""
+"""Runs: the life of a capture from its start to its deletion, as far as persons decide it."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ from linewarden.diagnostics.ports import Requester, Rights
 from linewarden.diagnostics.states import LIVE, WAITING, Event, transition
 from linewarden.diagnostics.store.records import Ceiling, RecordChange
 
-#: The worker must have begun within this time of its order, seconds; covers the start of its process.
+#: The worker must begin within this time after its order, seconds. It includes the start of the process.
 START_PATIENCE_S = 30
 
 _LONGEST_TEXT = 256
@@ -28,7 +28,7 @@ _DIGEST = "ticket"
 
 
 class Progress(NamedTuple):
-    """A look at a capture. `over` says that nothing more will come."""
+    """The progress of a capture. `over` is true if it will not change any more."""
 
     state: CaptureState
     tally: Tally
@@ -37,15 +37,16 @@ class Progress(NamedTuple):
 
 
 class CaptureService(RequestService):
-    """Captures of all tenants. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """The use cases of captures. The methods read the database; each may also raise LogUnavailable."""
 
     def start(
         self, ctx: ActorContext, id: str, *, with_file: bool = False, approver_stands: bool = True
     ) -> Change[tuple[Capture, Order]]:
-        """Start the capture; every gate is looked at as if for the first time. The result says what to launch.
+        """Start the capture, after a check of every precondition. The result has the order to launch.
 
-        `with_file` is whether a capture file comes with it: StateConflict where the capture is not for one, and where
-        it is and none comes. `approver_stands` is whether the policy still lets the second person approve.
+        `with_file` is true if a capture file comes with the request. It must be true for the import of a file, and
+        false for an interface; StateConflict otherwise. `approver_stands` is true if the policy still lets the approver
+        approve.
 
         Raises:
             NotEnabled, RecordNotFound, StateConflict, AttestationMissing, ApprovalMissing, SelectorNotPermitted,
@@ -54,8 +55,8 @@ class CaptureService(RequestService):
         found, terms = self._repository.enabled_terms(ctx.log)
         stored, capture = self._repository.capture(ctx.log, id)
         self._check_startable(capture, with_file=with_file)
-        found_on, relies = self._preconditions.grounded(ctx.log, capture, terms, ctx.now_us)
-        first, capture = attested_entry(ctx, capture, found_on), found_on
+        attested_capture, relies = self._preconditions.with_attestation(ctx.log, capture, terms, ctx.now_us)
+        first, capture = attested_entry(ctx, capture, attested_capture), attested_capture
         check_approval(capture, terms, approver_stands=approver_stands)
         check_in_time(capture, ctx.now_us)
         check_limits(capture.limits, self._maxima.limits)
@@ -84,47 +85,47 @@ class CaptureService(RequestService):
         )
 
     def pause(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Let a capture that runs take no packets; its time goes on.
+        """Pause a running capture. It takes no packets, and its time limit goes on.
 
         Raises:
-            RecordNotFound, StateConflict: there is none that does.
+            RecordNotFound, StateConflict: there is no such running capture.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         after = replace(capture, state=transition(capture.state, Event.PAUSED))
         return moved(ctx, stored, after, Event.PAUSED, {})
 
     def resume(self, ctx: ActorContext, id: str, *, approver_stands: bool = True) -> Change[Capture]:
-        """Let a paused capture go on; every gate is looked at as if for the first time.
+        """Resume a paused capture, after a check of every precondition.
 
         Raises:
-            RecordNotFound, StateConflict: there is none that is paused.
+            RecordNotFound, StateConflict: there is no such paused capture.
             NotEnabled, AttestationMissing, ApprovalMissing, SelectorNotPermitted: see `errors`.
         """
         found, terms = self._repository.enabled_terms(ctx.log)
         stored, capture = self._repository.capture(ctx.log, id)
         after = replace(capture, state=transition(capture.state, Event.RESUMED))
-        _same, relies = self._preconditions.grounded(ctx.log, capture, promised(capture, terms), ctx.now_us)
+        _same, relies = self._preconditions.with_attestation(ctx.log, capture, promised(capture, terms), ctx.now_us)
         check_approval(capture, terms, approver_stands=approver_stands)
         self._selector(ctx, capture)
         return moved(ctx, stored, after, Event.RESUMED, {"attestation": capture.attestation}, (found, *relies))
 
     def stop(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Stop a capture that runs or pauses.
+        """Stop a running or paused capture.
 
         Raises:
-            RecordNotFound, StateConflict: there is none that does.
+            RecordNotFound, StateConflict: there is no such running or paused capture.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         after = stopped(capture, StopReason.REQUESTED)
         return moved(ctx, stored, after, Event.STOPPED, {"stop_reason": StopReason.REQUESTED})
 
     def give_up(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Let the time to keep the evidence end now: it is handed out no more, and deleted by whoever sweeps next.
+        """End the retention of the evidence now. It is handed out no more, and the next sweep deletes it.
 
-        Should the file not be deleted at once, no record says that it was, and nobody forgets it.
+        The deletion itself is recorded once the file is deleted.
 
         Raises:
-            RecordNotFound, StateConflict: there is none whose capture has ended.
+            RecordNotFound, StateConflict: there is no such capture that has ended.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         transition(capture.state, Event.DELETED)
@@ -134,21 +135,21 @@ class CaptureService(RequestService):
         return Change(ctx.log, (entry,), (changed(stored, after.state, after),), after)
 
     def delete(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Record that the file is deleted; the record of the capture stays.
+        """Record that the file is deleted. The record of the capture stays.
 
         Raises:
-            RecordNotFound, StateConflict: there is none whose capture has ended.
+            RecordNotFound, StateConflict: there is no such capture that has ended.
         """
         stored, capture = self._repository.capture(ctx.log, id)
         after = replace(capture, state=transition(capture.state, Event.DELETED))
         return moved(ctx, stored, after, Event.DELETED, {"reason": StopReason.REQUESTED})
 
     def open(self, ctx: ActorContext, id: str) -> Change[Capture]:
-        """Hand out the sealed file of a capture.
+        """Record that the sealed file of a capture is handed out.
 
         Raises:
             CaseMissing: no purpose is stated.
-            RecordNotFound, StateConflict: there is none that was sealed.
+            RecordNotFound, StateConflict: there is no such sealed capture.
         """
         if not ctx.purpose:
             raise CaseMissing
@@ -159,59 +160,59 @@ class CaptureService(RequestService):
         fields = {"session": id, "purpose": ctx.purpose, "sealed_sha256": capture.evidence.sealed_sha256}
         return Change(ctx.log, (ctx.entry(kinds.CAPTURE_OPENED, fields),), (), capture)
 
-    def rights_to_run(self, log: int, id: str) -> frozenset[CaptureRight]:
-        """The rights that a person needs to start a capture, or to let it go on. An unknown one is not told apart."""
+    def rights_to_run(self, log_id: int, id: str) -> frozenset[CaptureRight]:
+        """Return the rights to start or resume a capture. The answer does not reveal whether the capture exists."""
         try:
-            _stored, capture = self._repository.capture(log, id)
+            _stored, capture = self._repository.capture(log_id, id)
         except RecordNotFound:
             return frozenset({CaptureRight.START})
-        private = self.private(log, capture)
+        private = self.private(log_id, capture)
         raw_filter = private is not None and bool(private.wanted.raw_filter)
         return rights_needed(CaptureRight.START, capture.profile, raw_filter=raw_filter)
 
-    async def approval_stands(self, log: int, id: str, rights: Rights) -> bool:
-        """Return whether the approver of a capture may still approve it. One that nobody approved is looked at later.
+    async def approval_stands(self, log_id: int, id: str, rights: Rights) -> bool:
+        """Return whether the approver of a capture may still approve it; true for a capture without an approver.
 
-        Should the approver lose that right in this very moment, the first look of the supervisor finds out.
+                If the approver loses that right at this moment, the first check of the supervisor finds it.
 
         Raises:
             LogUnavailable: the policy cannot be read.
         """
-        approver = await asyncio.to_thread(self._approver, log, id)
-        return approver is None or await rights.may(log, id, approver, {CaptureRight.APPROVE})
+        approver = await asyncio.to_thread(self._approver, log_id, id)
+        return approver is None or await rights.may(log_id, id, approver, {CaptureRight.APPROVE})
 
-    def progress(self, log: int, id: str, live: Tally | None) -> Progress:
-        """The state and the counters of a capture. `live` are the counters in this process, if it runs here.
+    def progress(self, log_id: int, id: str, live: Tally | None) -> Progress:
+        """Return state and counters of a capture. `live` are the counters in this process, if it runs here.
 
         Raises:
             RecordNotFound: there is no such capture.
         """
-        _stored, capture = self._repository.capture(log, id)
+        _stored, capture = self._repository.capture(log_id, id)
         tally = capture.tally
         if capture.state in LIVE:
-            lease = self._repository.store.lease(log, id)
+            lease = self._repository.store.lease(log_id, id)
             tally = live or (read(Tally, lease.counters) if lease else tally)
         over = capture.state not in LIVE | WAITING | {CaptureState.DRAFT}
         return Progress(capture.state, tally, capture.stop_reason, over)
 
-    def _approver(self, log: int, id: str) -> Requester | None:
+    def _approver(self, log_id: int, id: str) -> Requester | None:
         try:
-            _stored, capture = self._repository.capture(log, id)
+            _stored, capture = self._repository.capture(log_id, id)
         except RecordNotFound:
             return None
         if not capture.approved_by:
             return None
-        private = self.private(log, capture)
-        name = self.names(log, [capture]).get(capture.approved_by, "")
+        private = self.private(log_id, capture)
+        name = self.names(log_id, [capture]).get(capture.approved_by, "")
         return Requester(name, capture.purpose, "" if private is None else private.case, capture.approved_zone)
 
-    def ticket_digest(self, log: int, capture: Capture) -> str:
-        """What the chain of the evidence begins with, in hex; empty if there is none, or it can no longer be read."""
-        return "" if capture.ticket is None else self._private_values.open(log, capture.ticket).get(_DIGEST, "")
+    def ticket_digest(self, log_id: int, capture: Capture) -> str:
+        """Return the digest that the evidence chain begins with, in hex; empty if it is not readable."""
+        return "" if capture.ticket is None else self._private_values.open(log_id, capture.ticket).get(_DIGEST, "")
 
     @staticmethod
     def _check_startable(capture: Capture, *, with_file: bool) -> None:
-        """Make sure that it waits for this kind of start: one that comes with a capture file, or without."""
+        """Make sure that the capture waits for this kind of start, with or without a capture file."""
         takes_file = not capture.interface
         if with_file != takes_file:
             raise StateConflict("file" if takes_file else "interface")
@@ -219,18 +220,18 @@ class CaptureService(RequestService):
             raise StateConflict(capture.state)
 
     def _check_quota(self, ctx: ActorContext, capture: Capture) -> RecordChange:
-        """Make sure that the tenant may have one more capture, and keep what it could make.
+        """Make sure that the tenant may run one more capture, and may store its largest possible evidence.
 
-        The change says that there was a start: of two that were looked at together, one is looked at again.
+        The returned change orders the starts: of two concurrent starts, one is refused and checked again.
         """
-        log = ctx.log
-        if self._repository.store.count(log, kinds.CAPTURE_RECORD, LIVE) >= self._maxima.running:
+        log_id = ctx.log
+        if self._repository.store.count(log_id, kinds.CAPTURE_RECORD, LIVE) >= self._maxima.running:
             raise TooManyCaptures("running")
-        kept = self._repository.captures_in({CaptureState.SEALED, *LIVE}, log)
+        kept = self._repository.captures_in({CaptureState.SEALED, *LIVE}, log_id)
         stored = sum(one.evidence.sealed_bytes if one.evidence else one.limits.bytes for _at, one in kept)
         if stored + capture.limits.bytes > self._maxima.stored:
             raise TooManyCaptures("stored")
-        known = self._repository.store.get(log, kinds.CAPTURE_SLOT, kinds.CAPTURE_SLOT_ID)
+        known = self._repository.store.get(log_id, kinds.CAPTURE_SLOT, kinds.CAPTURE_SLOT_ID)
         last = {"session": capture.id}
         if known is None:
             return fresh(kinds.CAPTURE_SLOT, kinds.CAPTURE_SLOT_ID, "", ctx.now_us, last)
@@ -265,7 +266,7 @@ class CaptureService(RequestService):
 
 
 def _printable(text: str) -> str:
-    """The text as the evidence may hold it."""
+    """Return the text without control characters, cut to the length that the evidence permits."""
     return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_TEXT] or "?"
 
 

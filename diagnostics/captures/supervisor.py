@@ -1,10 +1,10 @@
-"""Watching captures that run in this process: every second each gate is looked at again, and the lease renewed.
+"""Supervisor of the captures of this process: checks every precondition each second, and renews the lease.
 
-The worker goes on only while it hears that all is well. When the database is gone nothing can be known, so nothing is
-said, and the worker stops by its lease. Time that passes is measured by the monotonic clock: a wall clock that is set
-back changes nothing, one that is set forward ends an attestation early.
+The worker continues only while it receives heartbeats. While the database is unavailable no heartbeat is sent, and the
+worker stops when its lease expires. Elapsed time is measured by the monotonic clock. A wall clock that is set back
+changes nothing. One that is set forward ends an attestation early.
 
-A process that dies leaves its captures to the others: see `sweeper`.
+The captures of a process that dies are taken over by the others: see `sweeper`.
 """
 
 import asyncio
@@ -26,22 +26,22 @@ from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import CAPTURING, LIVE
 from linewarden.diagnostics.store.records import Lease
 
-#: How often a capture that runs is looked at, seconds.
+#: The interval between two checks of a running capture, seconds.
 TICK_S = 1.0
 
-#: How long after its time a capture is stopped that has not stopped by itself, seconds.
+#: A capture that has not stopped at its time limit is stopped after this time, seconds.
 OVERDUE_S = 15
 
-#: How long captures may take to come to an end when the process stops, seconds: long enough to kill, seal and deliver.
+#: The time for captures to end when the process stops, seconds: enough to kill, seal and deliver.
 CLOSE_S = 80.0
 
 
 @dataclass(slots=True)
 class Watched:
-    """A capture of this process. It was begun to be watched at `begun_us` of the wall clock, `begun` of the monotonic.
+    """A capture of this process. It is watched since `begun_us` of the wall clock and `begun` of the monotonic clock.
 
-    `rights` are what its starter must have all the while. `turns` counts how often it was paused or resumed here: a
-    look that began before the last of them knows an older state, and must not say it to the worker.
+    `rights` are the rights that its starter must keep. `turns` counts its pauses and resumptions in this process. A
+    check that began before the last of them read an older state, which must not reach the worker.
     """
 
     log: int
@@ -86,82 +86,82 @@ class Supervisor:
         self._watched: dict[tuple[int, str], tuple[Watched, asyncio.Task[None]]] = {}
         self._starting: set[tuple[int, str]] = set()
 
-    async def run(self, log: int, capture: Capture, order: Order, input_fd: int | None = None) -> None:
-        """Launch the worker of a capture that was recorded as running, and watch it.
+    async def run(self, log_id: int, capture: Capture, order: Order, input_fd: int | None = None) -> None:
+        """Launch the worker of a capture that is recorded as running, and watch it.
 
-        `input_fd` is where the capture file comes in, if the order is for one; it stays the caller's.
+        `input_fd` is the capture file to import, if the order names one; the caller closes it.
 
         Raises:
-            DiagnosisUnavailable: it did not start; the capture is recorded as failed.
+            DiagnosisUnavailable: the worker did not start; the capture is recorded as failed.
         """
-        key = (log, capture.id)
+        key = (log_id, capture.id)
         self._starting.add(key)
         try:
             worker = await self._workers.launch(order, input_fd)
         except DiagnosisUnavailable as error:
-            await self._finish(log, capture.id, Outcome(StopReason.ERROR, Tally(), None, error.detail))
+            await self._finish(log_id, capture.id, Outcome(StopReason.ERROR, Tally(), None, error.detail))
             raise DiagnosisUnavailable from None
         finally:
             self._starting.discard(key)
-        watched = await asyncio.to_thread(self._watch_list, log, capture, worker, order)
+        watched = await asyncio.to_thread(self._watch_list, log_id, capture, worker, order)
         task = asyncio.create_task(self._watch(watched), name=f"capture-{capture.id}")
         self._watched[key] = (watched, task)
         task.add_done_callback(lambda _done: self._watched.pop(key, None))
 
-    def stop_now(self, log: int, capture: str, reason: StopReason) -> None:
-        """Stop a worker of this process now, for a reason that is recorded already or, if none is, with its end."""
-        found = self._watched.get((log, capture))
+    def stop_now(self, log_id: int, capture: str, reason: StopReason) -> None:
+        """Stop a worker of this process now. The reason is already recorded, or is recorded with its end."""
+        found = self._watched.get((log_id, capture))
         if found is not None:
             found[0].worker.stop(reason)
 
-    async def stop_recorded(self, log: int, captures: Iterable[str]) -> None:
-        """Stop workers of this process now whose stop is recorded. Those of other processes hear it within a tick."""
+    async def stop_recorded(self, log_id: int, captures: Iterable[str]) -> None:
+        """Stop workers of this process whose stop is recorded. Other processes stop theirs within a tick."""
         for id in captures:
-            _stored, capture = await asyncio.to_thread(self._repository.capture, log, id)
+            _stored, capture = await asyncio.to_thread(self._repository.capture, log_id, id)
             if capture.stop_reason is not None:
-                self.stop_now(log, id, capture.stop_reason)
+                self.stop_now(log_id, id, capture.stop_reason)
 
-    def pause(self, log: int, capture: str, *, paused: bool) -> None:
-        """Tell a worker of this process now what is recorded already; one of another process hears it within a tick."""
-        found = self._watched.get((log, capture))
+    def pause(self, log_id: int, capture: str, *, paused: bool) -> None:
+        """Pause or resume a worker of this process, as recorded. Other processes do so within a tick."""
+        found = self._watched.get((log_id, capture))
         if found is not None:
             found[0].turns += 1
             found[0].worker.heartbeat(paused=paused)
 
-    def tally(self, log: int, capture: str) -> Tally | None:
-        """The live counters of a capture of this process."""
-        found = self._watched.get((log, capture))
+    def tally(self, log_id: int, capture: str) -> Tally | None:
+        """Return the live counters of a capture of this process; None if it does not run here."""
+        found = self._watched.get((log_id, capture))
         return None if found is None else found[0].worker.tally()
 
-    async def ended(self, log: int, capture: str) -> None:
+    async def ended(self, log_id: int, capture: str) -> None:
         """Wait until the end of a capture of this process is recorded."""
-        found = self._watched.get((log, capture))
+        found = self._watched.get((log_id, capture))
         if found is not None:
             await asyncio.wait([found[1]])
 
     async def close(self) -> None:
-        """Let go of all workers, as if the process had ended, and record how they end."""
+        """Release all workers, as if the process had ended, and record how they end."""
         tasks = [task for _watched, task in self._watched.values()]
         for watched, _task in list(self._watched.values()):
             watched.worker.stop(StopReason.LEASE_LOST)
         if tasks:
-            # What is not over by then is found by whoever sweeps next.
+            # The next sweep of any process finds the captures that have not ended by then.
             await asyncio.wait(tasks, timeout=CLOSE_S)
 
-    def watches(self, log: int, capture: str) -> bool:
-        """Whether a capture is watched by this process, or about to be."""
-        return (log, capture) in self._watched or (log, capture) in self._starting
+    def watches(self, log_id: int, capture: str) -> bool:
+        """Return whether this process watches a capture, or is about to."""
+        return (log_id, capture) in self._watched or (log_id, capture) in self._starting
 
-    def _watch_list(self, log: int, capture: Capture, worker: RunningWorker, order: Order) -> Watched:
-        names = self._private_values.names(log, [capture.started_by, capture.approved_by])
+    def _watch_list(self, log_id: int, capture: Capture, worker: RunningWorker, order: Order) -> Watched:
+        names = self._private_values.names(log_id, [capture.started_by, capture.approved_by])
 
         def requester(sid: str, zone: str) -> Requester:
-            # A person that was erased has no name any more, and so no right either.
+            # An erased person has no name, and therefore no right.
             return Requester(names.get(sid, ""), capture.purpose, order.ticket.why, zone)
 
         approver = requester(capture.approved_by, capture.approved_zone) if capture.approved_by else None
         return Watched(
-            log,
+            log_id,
             capture.id,
             worker,
             requester(capture.started_by, capture.started_zone),
@@ -180,11 +180,11 @@ class Supervisor:
         await self._finish(watched.log, watched.capture, ended.result())
 
     async def _look(self, watched: Watched) -> None:
-        """One look at the gates: all is well, or the worker is told to stop, or nothing can be known."""
+        """Check the preconditions once: send a heartbeat, or stop the worker, or do nothing without the database."""
         turns = watched.turns
         try:
-            capture, grounds = await asyncio.to_thread(self._read, watched)
-            reason = grounds or await self._right_lost(watched) or self._overdue(watched, capture)
+            capture, recorded = await asyncio.to_thread(self._read, watched)
+            reason = recorded or await self._right_lost(watched) or self._overdue(watched, capture)
             if reason is None:
                 if turns == watched.turns:
                     watched.worker.heartbeat(paused=capture.state is CaptureState.PAUSED)
@@ -192,34 +192,34 @@ class Supervisor:
                 watched.worker.stop(reason)
                 await self._recorder.record(watched.log, lambda ctx: self._ending.stop(ctx, watched.capture, reason))
             if capture.state in LIVE:
-                # Also while it stops: a long delivery of evidence must not look like a server that is gone.
+                # Also while it stops, because a long delivery of evidence must not look like a lost server.
                 await asyncio.to_thread(self._renew, watched)
         except LogUnavailable:
             return
 
     def _read(self, watched: Watched) -> tuple[Capture, StopReason | None]:
-        """The capture as it stands, and why it is to stop by what is recorded."""
+        """Return the capture, and the recorded reason to stop it."""
         _at, capture = self._repository.capture(watched.log, watched.capture)
         if capture.state not in CAPTURING:
             return capture, capture.stop_reason or StopReason.LEASE_LOST
         _found, terms = self._repository.terms(watched.log)
-        return capture, self._preconditions.why_gone(watched.log, capture, terms, self._later_us(watched))
+        return capture, self._preconditions.lost_prerequisite(watched.log, capture, terms, self._later_us(watched))
 
     async def _right_lost(self, watched: Watched) -> StopReason | None:
-        log, id = watched.log, watched.capture
-        if not await self._rights.may(log, id, watched.starter, watched.rights):
+        log_id, id = watched.log, watched.capture
+        if not await self._rights.may(log_id, id, watched.starter, watched.rights):
             return StopReason.POLICY_CHANGED
-        if watched.approver and not await self._rights.may(log, id, watched.approver, {CaptureRight.APPROVE}):
+        if watched.approver and not await self._rights.may(log_id, id, watched.approver, {CaptureRight.APPROVE}):
             return StopReason.APPROVER_LEFT
         return None
 
     def _overdue(self, watched: Watched, capture: Capture) -> StopReason | None:
-        """A worker stops by itself when its time is over. One that does not, for it hangs or lies, is stopped."""
+        """Return TIME if the worker has not stopped at its time limit, because it hangs or lies."""
         passed_s = self._monotonic() - watched.begun
         return StopReason.TIME if passed_s > capture.limits.seconds + OVERDUE_S else None
 
     def _later_us(self, watched: Watched) -> int:
-        """What time it is, by the wall clock or by the time that has passed, whichever is later."""
+        """Return the time by the wall clock or by the elapsed time, whichever is later."""
         passed_us = int((self._monotonic() - watched.begun) * 1_000_000)
         return max(self._now_us(), watched.begun_us + passed_us)
 
@@ -229,11 +229,11 @@ class Supervisor:
             watched.log, watched.capture, Lease(self._holder, until_us, canonical(watched.worker.tally()))
         )
 
-    async def _finish(self, log: int, capture: str, outcome: Outcome) -> None:
-        """Record the end, however long the database takes: evidence without a record would be worth nothing."""
+    async def _finish(self, log_id: int, capture: str, outcome: Outcome) -> None:
+        """Record the end. Repeat until the database takes it, because evidence without a record is worthless."""
         while True:
             try:
-                await self._recorder.record(log, lambda ctx: self._ending.end(ctx, capture, outcome))
+                await self._recorder.record(log_id, lambda ctx: self._ending.end(ctx, capture, outcome))
             except LogUnavailable:
                 await asyncio.sleep(self._tick_s)
             else:

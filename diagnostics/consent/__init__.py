@@ -1,1 +1,1 @@
-"""Who was told: the terms of a customer, notices and their mailings, attestations."""
+"""Consent: the terms of a customer, notices and their mailings, attestations."""

@@ -1,8 +1,9 @@
-"""Attestations: that users were told, signed by the service for the attestor.
+"""Attestations: signed statements that users were informed.
 
-The signed bytes are canonical JSON of everything that is not private, with the commitment to what is: so the signature
-reveals nothing that could be guessed, and whoever was shown the private texts can check them against it. Private is
-every text in the attestor's own words, the audience and the reference of the impact assessment among them.
+The service signs for the attestor. The signed bytes are canonical JSON of all fields that are not private, with a
+commitment to the private texts. The signature therefore reveals nothing that could be guessed, and a person who is
+shown the private texts can check them against it. All texts in the attestor's own words are private, also the audience
+and the reference of the impact assessment.
 """
 
 import json
@@ -13,7 +14,7 @@ from linewarden.audit.note import Signer, sign_note
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.capture_model import CaptureState
 from linewarden.diagnostics.captures.preconditions import attested, lacking
-from linewarden.diagnostics.captures.prerequisites import without_grounds
+from linewarden.diagnostics.captures.prerequisites import revoke_unattested
 from linewarden.diagnostics.change import ActorContext, Change, changed, fresh
 from linewarden.diagnostics.consent.notices import NoticeService
 from linewarden.diagnostics.consent_model import Attestation, AttestedTexts, Notice, Statement
@@ -24,20 +25,20 @@ from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import LIVE, WAITING, Event
 from linewarden.diagnostics.store.records import RecordChange
 
-#: No attestation lasts longer: people forget, and people change.
+#: No attestation lasts longer, because users change and forget.
 LONGEST_US = 366 * 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class AttestationChanged:
-    """The attestation as it now stands, and the captures that went on or lost their grounds."""
+    """The attestation after the change, and the captures that advanced or lost their prerequisites."""
 
     attestation: Attestation
     captures: tuple[str, ...]
 
 
 class AttestationService:
-    """What the customer attests. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """The use cases of attestations. The methods read the database; each may also raise LogUnavailable."""
 
     def __init__(
         self,
@@ -55,13 +56,13 @@ class AttestationService:
         self._new_id = new_id
 
     def make(self, ctx: ActorContext, statement: Statement) -> Change[AttestationChanged]:
-        """Attest that users were told. Captures that waited for this go on.
+        """Attest that users were informed. Captures that waited for the attestation advance.
 
         Raises:
-            NotTheCustomer: a person of another tenant tries.
+            NotTheCustomer: the actor is a person of another tenant.
             NotEnabled: diagnostics are not enabled.
             RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
-            AttestationInvalid: the statement contradicts itself, the notice, or the clock, or nobody was told.
+            AttestationInvalid: the statement contradicts itself, the notice or the clock, or informs no user.
         """
         ctx.by_customer()
         found, terms = self._repository.enabled_terms(ctx.log)
@@ -83,12 +84,12 @@ class AttestationService:
         return Change(ctx.log, tuple(entries), tuple(changes), result, relies=(found, attested_notice))
 
     def withdraw(self, ctx: ActorContext, id: str) -> Change[AttestationChanged]:
-        """Take an attestation back: what rests on it waits again, or stops.
+        """Withdraw an attestation. Captures that rely on it wait again, or stop.
 
         Raises:
-            NotTheCustomer: a person of another tenant tries.
-            RecordNotFound: there is none.
-            StateConflict: it is withdrawn already.
+            NotTheCustomer: the actor is a person of another tenant.
+            RecordNotFound: there is no such attestation.
+            StateConflict: it is already withdrawn.
         """
         ctx.by_customer()
         stored, attestation = self._repository.attestation(ctx.log, id)
@@ -100,24 +101,24 @@ class AttestationService:
             for at, capture in self._repository.captures_in(WAITING | LIVE, ctx.log)
             if capture.attestation == id
         ]
-        lost = without_grounds(ctx, affected, Event.GROUNDS_LOST, StopReason.ATTESTATION_WITHDRAWN)
+        lost = revoke_unattested(ctx, affected, Event.GROUNDS_LOST, StopReason.ATTESTATION_WITHDRAWN)
         entries = (ctx.entry(kinds.ATTESTATION_WITHDRAWN, {"attestation": id}), *lost.entries)
         changes = (changed(stored, "withdrawn", after), *lost.changes)
         return Change(ctx.log, entries, changes, AttestationChanged(after, lost.captures))
 
-    def opened(self, log: int, attestation: Attestation) -> Statement:
-        """The statement with its private texts, as far as they are still readable."""
+    def opened(self, log_id: int, attestation: Attestation) -> Statement:
+        """Return the statement with its private texts; empty texts if they are no longer readable."""
         return replace(
-            attestation.statement, texts=AttestedTexts(**self._private_values.open(log, attestation.private))
+            attestation.statement, texts=AttestedTexts(**self._private_values.open(log_id, attestation.private))
         )
 
-    def verifier_key(self, log: int) -> str:
-        """The key that checks the notes of a log."""
-        return str(self._signer(log).verifier)
+    def verifier_key(self, log_id: int) -> str:
+        """Return the key that verifies the notes of a log."""
+        return str(self._signer(log_id).verifier)
 
     def _signed(self, ctx: ActorContext, statement: Statement, notice: Notice) -> Attestation:
         if ctx.actor is None:
-            raise AssertionError("nobody attests")
+            raise AssertionError("an attestation needs an attestor")
         private = self._private_values.seal(ctx.actor, asdict(statement.texts))
         public = replace(statement, texts=AttestedTexts())
         bare = Attestation(self._new_id(), ctx.sid, ctx.now_us, notice.hash, public, private, note="")
@@ -125,7 +126,7 @@ class AttestationService:
 
 
 def signed_text(attestation: Attestation) -> str:
-    """The text under the signature: one line of canonical JSON."""
+    """Return the signed text: one line of canonical JSON."""
     statement = {name: value for name, value in asdict(attestation.statement).items() if name != "texts"}
     content = {
         "attestation": attestation.id,
@@ -135,12 +136,12 @@ def signed_text(attestation: Attestation) -> str:
         "private": attestation.private.commit,
         "statement": statement,
     }
-    # ASCII alone, so that no character of a text can be a control character of the note.
+    # ASCII only, so that no character of a text can be a control character of the note.
     return json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n"
 
 
 def _check(statement: Statement, notice: Notice, now_us: int) -> None:
-    told = {one.channel for one in statement.channels}
+    used = {one.channel for one in statement.channels}
     faults = {
         "notified_until": not statement.notified_from_us <= statement.notified_until_us,
         "notified_from": statement.notified_from_us < notice.published_us,
@@ -148,7 +149,7 @@ def _check(statement: Statement, notice: Notice, now_us: int) -> None:
         "informed_count": statement.informed_count == 0,
         "confirmed_count": statement.confirmed_count > statement.informed_count,
         "audience": statement.texts.audience != notice.audience,
-        "channels": not told <= set(notice.channels) or len(told) < len(statement.channels),
+        "channels": not used <= set(notice.channels) or len(used) < len(statement.channels),
         "dpia_reference": statement.promised.profile is Profile.MEDIA and not statement.has_dpia,
     }
     for field, wrong in faults.items():

@@ -1,7 +1,8 @@
-"""Notices, and who received, read and confirmed them.
+"""Notices and receipts: who received, read and confirmed a notice.
 
-A version that is replaced is kept in a record of its own, written with the change that replaces it: what an attestation
-was made about can be shown for as long as the tenant's key exists. Audience and texts are sealed under that key.
+A replaced version is kept in a separate record, which is written with the change that replaces it. The text of an
+attested version can therefore be shown as long as the tenant's key exists. Audience and texts are sealed under that
+key.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from linewarden.diagnostics.repository import Repository
 from linewarden.diagnostics.states import LIVE
 from linewarden.diagnostics.store.records import RecordChange, StoredRecord
 
-#: Pseudonyms of one list of receipts that are named in one entry.
+#: Receipts of one list in one log entry.
 _RECEIPTS_PER_ENTRY = 250
 
 _PUBLISHED, _REPLACED = "published", "replaced"
@@ -28,22 +29,22 @@ _FIELD = "told"
 
 @dataclass(frozen=True, slots=True)
 class ActiveNotice:
-    """A capture that runs, with the notice its users were given."""
+    """A capture that runs, with the notice of its attestation."""
 
     capture: Capture
     notice: Notice
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """The part of a notice that is sealed."""
+class _PrivateContent:
+    """The sealed part of a notice."""
 
     audience: str
     texts: tuple[NoticeText, ...]
 
 
 class NoticeService:
-    """What users are told. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """The use cases of notices. The methods read the database; each may also raise LogUnavailable."""
 
     def __init__(self, repository: Repository, private_values: PrivateValues) -> None:
         self._repository = repository
@@ -52,23 +53,23 @@ class NoticeService:
     def publish(
         self, ctx: ActorContext, id: str, texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str
     ) -> Change[Notice]:
-        """Publish a notice, as a new version where there is one of that name.
+        """Publish a notice. A known id gets a new version.
 
         Raises:
-            NotTheCustomer: a person of another tenant tries.
+            NotTheCustomer: the actor is a person of another tenant.
             NotEnabled: diagnostics are not enabled.
         """
         ctx.by_customer()
         self._repository.enabled_terms(ctx.log)
         stored = self._repository.store.get(ctx.log, kinds.NOTICE, id)
         before = None if stored is None else read(Notice, stored.body)
-        told = _Told(audience, tuple(sorted(texts, key=lambda one: one.language)))
-        notice = self._sealed(ctx, id, 1 if before is None else before.version + 1, told, tuple(sorted(channels)))
+        content = _PrivateContent(audience, tuple(sorted(texts, key=lambda one: one.language)))
+        notice = self._sealed(ctx, id, 1 if before is None else before.version + 1, content, tuple(sorted(channels)))
         fields = {
             "notice": id,
             "version": notice.version,
             "hash": notice.hash,
-            "languages": [one.language for one in told.texts],
+            "languages": [one.language for one in content.texts],
             "channels": notice.channels,
         }
         entry = ctx.entry(
@@ -77,17 +78,17 @@ class NoticeService:
         changes = [fresh(kinds.NOTICE, id, _PUBLISHED, ctx.now_us, notice)]
         if stored is not None and before is not None:
             changes = [changed(stored, _PUBLISHED, notice), _kept(before)]
-        return Change(ctx.log, (entry,), tuple(changes), replace(notice, texts=told.texts, audience=audience))
+        return Change(ctx.log, (entry,), tuple(changes), replace(notice, texts=content.texts, audience=audience))
 
     def receive(
         self, ctx: ActorContext, id: str, version: int, receipts: Sequence[Receipt]
     ) -> Change[tuple[Notice, int]]:
-        """Record receipts; those known already are passed over. The result is the notice and how many are new.
+        """Record new receipts and skip known ones. The result is the notice and the number of new receipts.
 
         Raises:
-            NotTheCustomer: a person of another tenant tries.
+            NotTheCustomer: the actor is a person of another tenant.
             RecordNotFound, NoticeNotCurrent: there is no such notice, or it has another version.
-            ReceiptInvalid: one is dated before the notice, or later than now.
+            ReceiptInvalid: a receipt is dated before the notice, or later than now.
         """
         ctx.by_customer()
         notice = self._repository.current_notice(ctx.log, id, version)
@@ -97,7 +98,7 @@ class NoticeService:
         return self.delivered(ctx, self.opened(ctx.log, notice), receipts)
 
     def delivered(self, ctx: ActorContext, notice: Notice, receipts: Sequence[Receipt]) -> Change[tuple[Notice, int]]:
-        """Record receipts of a notice that may have another version by now: what was sent was sent.
+        """Record receipts of a notice that may have a newer version, because the mails of this version have left.
 
         Raises:
             RecordNotFound: a receipt is about a capture that does not exist.
@@ -109,10 +110,10 @@ class NoticeService:
         return Change(ctx.log, tuple(entries), (), (notice, len(new)), (notice.id, notice.version), tuple(new))
 
     def confirm(self, ctx: ActorContext, id: str, version: int, capture: str) -> Change[int]:
-        """Record that the actor has read the notice; the result is since when that is known.
+        """Record that the actor has read the notice. The result is the time of the first confirmation.
 
         Raises:
-            NotTheCustomer: a person of another tenant tries.
+            NotTheCustomer: the actor is a person of another tenant.
             RecordNotFound, NoticeNotCurrent: there is no such notice or capture, or it has another version.
         """
         ctx.by_customer()
@@ -127,10 +128,10 @@ class NoticeService:
         return Change(ctx.log, (entry,), (), ctx.now_us if known is None else known, (id, version), new)
 
     def active(self, ctx: ActorContext) -> Change[Sequence[ActiveNotice]]:
-        """The captures that run now, each with its notice as it was attested. None that runs is left out.
+        """Return the captures that run now, each with its attested notice. Every capture that runs is listed.
 
         Raises:
-            NotTheCustomer: a person of another tenant asks.
+            NotTheCustomer: the actor is a person of another tenant.
         """
         ctx.by_customer()
         found = []
@@ -145,13 +146,13 @@ class NoticeService:
     def listed(
         self, ctx: ActorContext, before: tuple[int, str] | None, size: int
     ) -> Change[tuple[list[tuple[StoredRecord, Notice]], bool]]:
-        """Notices in their current versions, the newest first, and whether there are more."""
+        """Read notices in their current versions, the newest first, and whether there are more."""
         page = self._repository.page(ctx.log, Notice, kinds.NOTICE, before, size + 1)
         shown = [(stored, self.opened(ctx.log, notice)) for stored, notice in page[:size]]
         return Change(ctx.log, (_read(ctx, [notice for _stored, notice in shown]),), (), (shown, len(page) > size))
 
     def look_up(self, ctx: ActorContext, id: str, version: int) -> Change[tuple[Notice, int]]:
-        """A version of a notice, the current one for 0, and which one is current.
+        """Return a version of a notice, the current one for 0, and the number of the current version.
 
         Raises:
             RecordNotFound: there is no such notice, or it never had that version.
@@ -160,27 +161,27 @@ class NoticeService:
         notice = self.shown(ctx.log, id, version or current.version)
         return Change(ctx.log, (_read(ctx, [notice]),), (), (notice, current.version))
 
-    def shown(self, log: int, id: str, version: int) -> Notice:
-        """A version of a notice with what it says.
+    def shown(self, log_id: int, id: str, version: int) -> Notice:
+        """Return a version of a notice with audience and texts.
 
         Raises:
             RecordNotFound: there is no such notice, or it never had that version.
         """
-        return self.opened(log, self._repository.notice_version(log, id, version))
+        return self.opened(log_id, self._repository.notice_version(log_id, id, version))
 
-    def opened(self, log: int, notice: Notice) -> Notice:
-        """The notice with audience and texts, as far as they are still readable."""
+    def opened(self, log_id: int, notice: Notice) -> Notice:
+        """Return the notice with audience and texts; empty if they are no longer readable."""
         if notice.private is None:
             return notice
-        value = self._private_values.open(log, notice.private).get(_FIELD)
-        told = _Told("", ()) if value is None else read(_Told, value.encode())
-        return replace(notice, audience=told.audience, texts=told.texts)
+        value = self._private_values.open(log_id, notice.private).get(_FIELD)
+        content = _PrivateContent("", ()) if value is None else read(_PrivateContent, value.encode())
+        return replace(notice, audience=content.audience, texts=content.texts)
 
     def _sealed(
-        self, ctx: ActorContext, id: str, version: int, told: _Told, channels: tuple[NoticeChannel, ...]
+        self, ctx: ActorContext, id: str, version: int, content: _PrivateContent, channels: tuple[NoticeChannel, ...]
     ) -> Notice:
-        private = self._private_values.seal(ctx.tenant_key_holder, {_FIELD: canonical(told).decode()})
-        digest = notice_hash(told.texts, channels, told.audience)
+        private = self._private_values.seal(ctx.tenant_key_holder, {_FIELD: canonical(content).decode()})
+        digest = notice_hash(content.texts, channels, content.audience)
         return Notice(id, version, (), channels, "", digest, ctx.now_us, ctx.sid, private)
 
     def _new(self, ctx: ActorContext, notice: Notice, receipts: Sequence[Receipt]) -> list[Receipt]:
@@ -198,7 +199,7 @@ class NoticeService:
 
 
 def notice_hash(texts: Sequence[NoticeText], channels: Sequence[NoticeChannel], audience: str) -> str:
-    """SHA-256, in hex, over the canonical JSON of a notice."""
+    """Return SHA-256, in hex, over the canonical JSON of a notice."""
     ordered = sorted(texts, key=lambda one: one.language)
     content = {"audience": audience, "channels": sorted(channels), "texts": [asdict(one) for one in ordered]}
     return hashlib.sha256(canonical(content)).hexdigest()

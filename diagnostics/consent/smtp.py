@@ -1,11 +1,11 @@
-"""Sending notices by mail, one message a person, and what the mail server said to each.
+"""Sending of notices by mail: one message per person, with the reply of the mail server to each.
 
-A code of 250 means that the server took the message (RFC 5321), which is what can be known here: it is recorded as
-having been informed. Addresses are used while the connection lives and kept nowhere.
+A reply code of 250 means that the server accepted the message (RFC 5321). No more can be known here, so it is recorded
+as having been informed. Addresses are used while the connection lives and are stored nowhere.
 
-Goal: a mail server that is slow or silent holds up nothing but mail. So mails leave in threads of their own, few of
-them wait, and every conversation has an end. *Instead of* the threads that everything else uses: a capture whose gates
-cannot be looked at for want of a thread ends.
+Goal: a slow or silent mail server delays nothing but mail. Mails therefore leave in separate threads, few of them wait,
+and every conversation has a time limit. *Instead of* the shared threads, because a capture whose preconditions cannot
+be checked for lack of a thread ends.
 """
 
 import asyncio
@@ -24,43 +24,43 @@ from typing import Protocol
 from linewarden.diagnostics.consent_model import DeliveryOutcome, MailResult
 from linewarden.diagnostics.errors import DiagnosisUnavailable
 
-#: Lists of mails that leave at the same time.
+#: Mailings that leave at the same time.
 THREADS = 2
 
-#: Lists of mails that may wait beside those that leave; beyond them the sender is to come again.
+#: Mailings that may wait. Beyond them the request is refused and can be repeated.
 WAITING = 8
 
-#: How long a list of mails may take, waiting included, seconds. What has not left by then does not.
+#: The time limit of a mailing, waiting included, seconds. Mails that have not left by then are not sent.
 WITHIN_S = 60.0
 
-#: How long the mail server may take for one answer, seconds.
+#: The time limit of one reply of the mail server, seconds.
 _STEP_S = 10.0
 
 _TAKEN = 250
-_KNOWN = frozenset((250, 251))  # RFC 5321, 4.2.3: the recipient is, or is forwarded to
+_KNOWN = frozenset((250, 251))  # RFC 5321, 4.2.3: the recipient is known here, or mail is forwarded
 _NOT_PERMITTED = MailResult(DeliveryOutcome.DOMAIN_NOT_PERMITTED)
-# Lines end as RFC 5321 wants it, and nothing is in eight bits: not every server said that it takes these.
+# Lines end as RFC 5321 demands. Seven bits, because not every server accepts eight.
 _FORM = policy.SMTP.clone(cte_type="7bit")
 
 
 class Mailer(Protocol):
-    """What takes messages to a mail server."""
+    """A client of a mail server."""
 
     def send(self, subject: str, text: str, addresses: Sequence[str], within_s: float) -> list[MailResult]:
-        """Send one message to each; the results in their order. Blocks, for `within_s` and one answer at most.
+        """Send one message to each address; return the results in their order. Block for `within_s` and one reply.
 
         Raises:
-            DiagnosisUnavailable: the mail server cannot be reached, or not safely: nothing left.
+            DiagnosisUnavailable: the mail server cannot be reached, or not encrypted. No mail left.
         """
         ...
 
     def close(self) -> None:
-        """Break off what goes on; it has its results as far as it came."""
+        """End all conversations. Their mailings return the results so far."""
         ...
 
 
 class SmtpMailer:
-    """Sends through one mail server, with STARTTLS unless it is told to do without."""
+    """Sends through one mail server, with STARTTLS unless `starttls` is false."""
 
     def __init__(self, host: str, port: int, sender: str, *, starttls: bool, step_s: float = _STEP_S) -> None:
         self._host = host
@@ -68,10 +68,10 @@ class SmtpMailer:
         self._sender = sender
         self._starttls = starttls
         self._step_s = step_s
-        self._going_on = _GoingOn()
+        self._conversations = _Conversations()
 
     def send(self, subject: str, text: str, addresses: Sequence[str], within_s: float) -> list[MailResult]:
-        """Send one message to each; see `Mailer`."""
+        """Send one message to each address; see `Mailer`."""
         results: list[MailResult] = []
         greeted = False
         try:
@@ -80,7 +80,7 @@ class SmtpMailer:
                 for address in addresses:
                     results.append(MailResult(DeliveryOutcome.NOT_TRIED))
                     message = self._message(subject, text, address)
-                    if (code := self._asked(server, address)) not in _KNOWN:
+                    if (code := self._offer(server, address)) not in _KNOWN:
                         results[-1] = MailResult(DeliveryOutcome.REFUSED, code)
                         continue
                     results[-1] = MailResult(DeliveryOutcome.UNANSWERED)
@@ -91,11 +91,11 @@ class SmtpMailer:
         return results + [MailResult(DeliveryOutcome.NOT_TRIED)] * (len(addresses) - len(results))
 
     def close(self) -> None:
-        """Break off what goes on."""
-        self._going_on.hang_up()
+        """End all conversations."""
+        self._conversations.hang_up()
 
     def _conversation(self, within_s: float) -> "_Conversation":
-        conversation = _Conversation(self._host, self._port, self._step_s, within_s, self._going_on)
+        conversation = _Conversation(self._host, self._port, self._step_s, within_s, self._conversations)
         try:
             if self._starttls:
                 conversation.starttls(context=ssl.create_default_context())
@@ -105,8 +105,8 @@ class SmtpMailer:
             raise
         return conversation
 
-    def _asked(self, server: smtplib.SMTP, address: str) -> int:
-        """The code for sender and recipient."""
+    def _offer(self, server: smtplib.SMTP, address: str) -> int:
+        """Name sender and recipient; return the reply code."""
         server.rset()
         code, _said = server.mail(self._sender)
         if code == _TAKEN:
@@ -116,20 +116,20 @@ class SmtpMailer:
     def _message(self, subject: str, text: str, address: str) -> bytes:
         message = EmailMessage(_FORM)
         message["From"], message["To"], message["Subject"] = self._sender, address, subject
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: so that no absence note answers it
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no absence note answers it
         message.set_content(text)
         return message.as_bytes()
 
 
 class _Conversation(smtplib.SMTP):
-    """A conversation with a mail server that ends when its time is over, however slowly the other side speaks.
+    """A conversation with a mail server that ends at its time limit, even if the server sends single bytes.
 
-    A socket's timeout begins anew with every byte that comes, so it does not bound an answer.
+    The timeout of a socket restarts with every received byte, so it does not bound a reply.
     """
 
-    def __init__(self, host: str, port: int, step_s: float, within_s: float, going_on: "_GoingOn") -> None:
-        self._going_on = going_on
-        self._going_on.add(self)
+    def __init__(self, host: str, port: int, step_s: float, within_s: float, others: "_Conversations") -> None:
+        self._others = others
+        self._others.add(self)
         self._over = False
         self._timer = threading.Timer(within_s, self.hang_up)
         self._timer.daemon = True
@@ -141,53 +141,53 @@ class _Conversation(smtplib.SMTP):
             raise
 
     def getreply(self) -> tuple[int, bytes]:
-        """The next answer."""
+        """Return the next reply."""
         if self._over:
             self.close()
             raise smtplib.SMTPServerDisconnected("the time is over")
         return super().getreply()
 
     def hang_up(self) -> None:
-        """End it, from any thread. Whoever waits for an answer finds the connection closed."""
+        """End the conversation, from any thread. A reader that waits for a reply finds the connection closed."""
         self._over = True
         if (connection := self.sock) is not None:
             with suppress(OSError):
-                # Not the method of an encrypted connection, which would take its state from under the reader.
+                # Not the method of an encrypted connection, because the reader still uses its state.
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._timer.cancel()
-        self._going_on.discard(self)
+        self._others.discard(self)
         super().close()
 
 
-class _GoingOn:
-    """The conversations that go on, which threads begin and end, and another one breaks off."""
+class _Conversations:
+    """The open conversations. Threads add and discard them, and another thread may end all of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._conversations: set[_Conversation] = set()
 
     def add(self, conversation: _Conversation) -> None:
-        """One begins."""
+        """Add a conversation that begins."""
         with self._lock:
             self._conversations.add(conversation)
 
     def discard(self, conversation: _Conversation) -> None:
-        """One has ended."""
+        """Discard a conversation that has ended."""
         with self._lock:
             self._conversations.discard(conversation)
 
     def hang_up(self) -> None:
-        """End all of them."""
+        """End all conversations."""
         with self._lock:
             for conversation in self._conversations:
                 conversation.hang_up()
 
 
 class MailQueue:
-    """Takes lists of mails to the mail server, beside everything else. `domains` may be sent to; none means any."""
+    """A bounded queue of mailings. `domains` are the permitted recipient domains; empty permits any."""
 
     def __init__(self, mailer: Mailer | None, domains: Sequence[str] = (), within_s: float = WITHIN_S) -> None:
         self._mailer = mailer
@@ -201,16 +201,16 @@ class MailQueue:
         """Make sure that mails can be sent now.
 
         Raises:
-            DiagnosisUnavailable: there is no mail server, or too much waits for it.
+            DiagnosisUnavailable: there is no mail server, or too many mailings wait.
         """
         if self._mailer is None or self._closed or self._inside >= THREADS + WAITING:
             raise DiagnosisUnavailable
 
     async def send(self, subject: str, text: str, addresses: Sequence[str]) -> list[MailResult]:
-        """Send one message to each; the results in their order.
+        """Send one message to each address; return the results in their order.
 
         Raises:
-            DiagnosisUnavailable: nothing left: there is no mail server, it cannot be reached, or too much waits for it.
+            DiagnosisUnavailable: no mail left. There is no mail server, it is unreachable, or too many mailings wait.
         """
         self.check_room()
         permitted = [address for address in addresses if self._permits(address)]
@@ -224,7 +224,7 @@ class MailQueue:
         return [next(results) if self._permits(address) else _NOT_PERMITTED for address in addresses]
 
     def close(self) -> None:
-        """Take no more, and break off what goes on."""
+        """Accept no more mailings, and end those that leave."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=False)
         if self._mailer is not None:
@@ -237,7 +237,7 @@ class MailQueue:
         return self._mailer.send(subject, text, addresses, left_s) if addresses else []
 
     def _permits(self, address: str) -> bool:
-        # With two @ it would be the mail server that decides which domain is meant.
+        # With two @ the mail server would decide which domain is meant.
         name, _, domain = address.partition("@")
         return not self._domains or (bool(name) and domain.lower() in self._domains)
 

@@ -1,10 +1,10 @@
-"""Enabling and disabling diagnostics, and opting in to anonymous counts."""
+"""The terms of a customer: enabling and disabling diagnostics, and opting in to anonymous counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from linewarden.diagnostics import kinds
-from linewarden.diagnostics.captures.prerequisites import without_grounds
+from linewarden.diagnostics.captures.prerequisites import revoke_unattested
 from linewarden.diagnostics.change import ActorContext, Change, changed, fresh
 from linewarden.diagnostics.consent_model import Responsibility, Terms
 from linewarden.diagnostics.errors import NotEnabled, ResponsibilitiesNotAccepted
@@ -17,14 +17,14 @@ from linewarden.diagnostics.usage import Forgotten
 
 @dataclass(frozen=True, slots=True)
 class TermsChanged:
-    """The terms as they now are, and the captures that lost their grounds."""
+    """The terms after the change, and the captures that it ended."""
 
     terms: Terms
     ended: tuple[str, ...] = ()
 
 
 class TermsService:
-    """What the customer permits. The methods ask the database; they raise LogUnavailable beside what is stated."""
+    """The use cases of the terms. The methods read the database; each may also raise LogUnavailable."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
@@ -32,11 +32,11 @@ class TermsService:
     def enable(
         self, ctx: ActorContext, accepted: Iterable[Responsibility], *, approval_waived: bool, retention_days: int
     ) -> Change[TermsChanged]:
-        """Permit diagnoses, or change the terms.
+        """Enable diagnostics, or change the terms.
 
         Raises:
-            NotTheCustomer: a person of another tenant tries.
-            ResponsibilitiesNotAccepted: not all were accepted.
+            NotTheCustomer: the actor is a person of another tenant.
+            ResponsibilitiesNotAccepted: not all responsibilities were accepted.
         """
         ctx.by_customer()
         duties = tuple(sorted(set(accepted)))
@@ -57,11 +57,11 @@ class TermsService:
         return Change(ctx.log, (entry,), (_change(stored, ctx, terms),), TermsChanged(terms))
 
     def disable(self, ctx: ActorContext) -> Change[TermsChanged]:
-        """Forbid diagnoses. What waits is rejected, what runs is told to stop.
+        """Disable diagnostics. Waiting captures are rejected, running captures stop.
 
         Raises:
-            NotTheCustomer: a person of another tenant tries.
-            NotEnabled: they are forbidden already.
+            NotTheCustomer: the actor is a person of another tenant.
+            NotEnabled: diagnostics are already disabled.
         """
         ctx.by_customer()
         stored, before = self._repository.terms(ctx.log)
@@ -69,18 +69,18 @@ class TermsService:
             raise NotEnabled
         terms = replace(before, enabled=False, changed_us=ctx.now_us, changed_by=ctx.sid)
         affected = self._repository.captures_in(WAITING | LIVE, ctx.log)
-        lost = without_grounds(ctx, affected, Event.REJECTED, StopReason.POLICY_CHANGED)
+        lost = revoke_unattested(ctx, affected, Event.REJECTED, StopReason.POLICY_CHANGED)
         entries = (ctx.entry(kinds.DIAGNOSTICS_DISABLED, {}), *lost.entries)
         changes = (_change(stored, ctx, terms), *lost.changes)
         return Change(ctx.log, entries, changes, TermsChanged(terms, lost.captures))
 
     def share_usage(self, ctx: ActorContext, *, share: bool) -> Change[TermsChanged]:
-        """Opt in to, or out of, sharing anonymous counts. Has nothing to do with captures being permitted.
+        """Opt in to, or out of, sharing anonymous counts. Captures do not depend on it.
 
-        Whoever opts out takes along what was counted on days that are not closed yet.
+        Opting out deletes the tenant's counts of open days.
 
         Raises:
-            NotTheCustomer: a person of another tenant tries.
+            NotTheCustomer: the actor is a person of another tenant.
         """
         ctx.by_customer()
         stored, before = self._repository.terms(ctx.log)

@@ -1,1 +1,1 @@
-"""Evidence on disk: sealed for its readers while it is captured, found again after a crash, deleted in time."""
+"""Evidence on disk: sealed for its readers while it is captured, recovered after a crash, deleted in time."""

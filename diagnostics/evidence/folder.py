@@ -1,12 +1,12 @@
-"""The folder where sealed evidence lies: which one it is, what is in it, and what was left there unwatched.
+"""The evidence folder: its id, its files, and the recovery of evidence that a lost process left there.
 
     folder-id              a random id, made once
     <capture>.pcapng.age   the evidence, sealed
-    <capture>.seal         what the sealer says of it, written once the evidence is durable
+    <capture>.seal         the seal file of it, written once the evidence is durable
 
-Several servers with one database may each have a folder of their own, or share one. A folder is known by its id, not
-by its path: what lies in another one is neither read here nor called deleted. The id is read each time, for a disk that
-is not mounted leaves an empty folder behind.
+Several servers with one database may share a folder, or each have a separate one. A folder is known by its id, not by
+its path. Evidence in another folder is neither read here nor recorded as deleted. The id is read each time, because a
+disk that is not mounted leaves an empty folder behind.
 """
 
 import fcntl
@@ -26,30 +26,30 @@ _PART_BYTES = 1 << 20
 
 
 class EvidenceFolder:
-    """One folder. Its methods wait for the disk."""
+    """One evidence folder. Its methods wait for the disk."""
 
     def __init__(self, path: Path) -> None:
         self._folder = path
 
     def path(self, capture: str) -> Path:
-        """Where the evidence of a capture lies, if this is its folder."""
+        """Return the path of the evidence of a capture, if this is its folder."""
         return self._folder / f"{capture}.pcapng.age"
 
     def seal_path(self, capture: str) -> Path:
-        """Where the sealer leaves what it says of it."""
+        """Return the path of the seal file of a capture."""
         return self._folder / f"{capture}.seal"
 
     def make(self) -> Path:
-        """The folder, made if need be.
+        """Return the folder. Make it if it does not exist.
 
         Raises:
-            OSError: it cannot be.
+            OSError: it cannot be made.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._folder
 
     def id(self) -> str:
-        """The id of the folder, made if need be.
+        """Return the id of the folder. Make it if it does not exist.
 
         Raises:
             DiagnosisUnavailable: it cannot be read or made.
@@ -61,19 +61,19 @@ class EvidenceFolder:
             raise DiagnosisUnavailable from None
 
     def find(self, capture: str, folder: str) -> Path:
-        """Where the evidence of a capture is that was put into a folder; the empty id is that of any.
+        """Return the path of the evidence of a capture in the folder with this id; the empty id stands for any folder.
 
         Raises:
-            DiagnosisUnavailable: this is another one.
+            DiagnosisUnavailable: this is another folder.
         """
         self._check(folder)
         return self.path(capture)
 
     def delete(self, capture: str, folder: str) -> None:
-        """Delete what there is of a capture, for good.
+        """Delete all files of a capture durably.
 
         Raises:
-            DiagnosisUnavailable: this is another folder, or it cannot be deleted.
+            DiagnosisUnavailable: this is another folder, or a file cannot be deleted.
         """
         self._check(folder)
         try:
@@ -82,10 +82,10 @@ class EvidenceFolder:
             raise DiagnosisUnavailable from None
 
     def clear(self, capture: str) -> None:
-        """Delete what there is of a capture, and of what never became whole, for good.
+        """Delete all files of a capture durably, partial ones included.
 
         Raises:
-            OSError: it cannot be deleted.
+            OSError: a file cannot be deleted.
         """
         gone = False
         for path in (self.path(capture), self.seal_path(capture)):
@@ -93,11 +93,11 @@ class EvidenceFolder:
                 gone |= file.exists()
                 file.unlink(missing_ok=True)
         if gone:
-            # What a power cut brought back would be evidence that no record knows of.
+            # Otherwise a power cut could bring back evidence without a record.
             sync_folder(self._folder)
 
     def recover(self, capture: str, folder: str) -> Evidence | None:
-        """What a worker left that nobody watched: evidence that agrees with its seal, or nothing, and it is deleted.
+        """Return the evidence that an unwatched worker left, if it agrees with its seal. Delete it otherwise.
 
         Raises:
             DiagnosisUnavailable: this is another folder, it cannot be read, or the sealer is still at work.
@@ -119,7 +119,7 @@ class EvidenceFolder:
         return any(_is_locked(one) for one in (path, path.with_name(f"{path.name}.part")))
 
     def _agrees(self, capture: str, seal: SealFile) -> bool:
-        """Whether the file is what the sealer wrote; it may have been changed since, or never became durable."""
+        """Return whether the file is the one that the sealer wrote. It may have been changed, or not be durable."""
         hash, size = hashlib.sha256(), 0
         try:
             with self.path(capture).open("rb") as file:
@@ -132,14 +132,14 @@ class EvidenceFolder:
 
     def _check(self, folder: str) -> None:
         try:
-            here = folder in {"", self._read_id()}
+            is_this = folder in {"", self._read_id()}
         except OSError:
-            here = False
-        if not here:
+            is_this = False
+        if not is_this:
             raise DiagnosisUnavailable
 
     def _read_id(self) -> str:
-        """The id; empty if there is none. Raises OSError, too, when the file holds something else."""
+        """Return the id; empty if it is not made yet. Raise OSError also if the file holds something else."""
         try:
             text = (self._folder / _ID_FILE).read_text(encoding="ascii").strip()
         except FileNotFoundError:
@@ -147,16 +147,16 @@ class EvidenceFolder:
         except UnicodeDecodeError:
             text = ""
         if not _ID.fullmatch(text):
-            raise OSError("the folder's id is none")
+            raise OSError("the file folder-id of the evidence folder does not hold an id")
         return text
 
     def _make_id(self) -> str:
-        """Whole and durable before it has its name; of two processes that make one, the first has made it."""
-        made = os.urandom(16).hex()
-        part = self._folder / f"{_ID_FILE}.{made}"
+        """Make the id. It is durable before it has its name; of two processes, the first one makes it."""
+        id = os.urandom(16).hex()
+        part = self._folder / f"{_ID_FILE}.{id}"
         try:
             with part.open("x", encoding="ascii") as file:
-                file.write(f"{made}\n")
+                file.write(f"{id}\n")
                 file.flush()
                 os.fsync(file.fileno())
             try:
@@ -166,7 +166,7 @@ class EvidenceFolder:
         finally:
             part.unlink(missing_ok=True)
         sync_folder(self._folder)
-        return made
+        return id
 
 
 def _is_locked(path: Path) -> bool:
@@ -179,7 +179,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def evidence_of(path: Path, seal: SealFile) -> Evidence:
-    """What the log says of a sealed file."""
+    """Return the description of a sealed file for the log."""
     manifest = seal.manifest
     return Evidence(
         file=path.name,

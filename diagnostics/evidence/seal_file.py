@@ -1,7 +1,8 @@
-"""What a sealer says of the file it made: told to whoever started it, and left beside the file.
+"""The seal file: the sealer's description of the file that it sealed.
 
-Standard library only. The file of a seal is no proof of anything: whoever may write to the folder may write a seal too.
-It tells whole evidence from what a crash left.
+Standard library only. The sealer writes it to its standard output and leaves it beside the sealed file. It proves
+nothing, because a process that may write to the folder may write a seal file too. It tells complete evidence from the
+remains of a crash.
 """
 
 import json
@@ -19,27 +20,28 @@ _LONGEST = 4_096
 
 @dataclass(frozen=True, slots=True)
 class SealFile:
-    """A sealed file: its size in bytes and SHA-256 in hex, and what is in it."""
+    """The description of a sealed file: its size in bytes, its SHA-256 in hex, and the manifest of its content."""
 
     bytes: int
     sha256: str
     manifest: Manifest
 
 
-def line_of(made: SealFile) -> bytes:
-    """The seal in a line."""
-    return json.dumps(asdict(made)).encode() + b"\n"
+def line_of(seal: SealFile) -> bytes:
+    """Return the seal as a line of JSON."""
+    return json.dumps(asdict(seal)).encode() + b"\n"
 
 
-def keep_seal(made: SealFile, path: Path) -> None:
-    """Leaves the seal in a file: whole and durable, or not at all. The file it speaks of must be durable before.
+def keep_seal(seal: SealFile, path: Path) -> None:
+    """Write the seal to a file, completely and durably or not at all. The sealed file must be durable before.
 
-    Raises OSError.
+    Raises:
+        OSError: the file cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(line_of(made))
+            file.write(line_of(seal))
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)
@@ -50,7 +52,7 @@ def keep_seal(made: SealFile, path: Path) -> None:
 
 
 def read_seal(path: Path) -> SealFile | None:
-    """The seal that was left in a file; None if there is none. Raises OSError when it cannot be read."""
+    """Return the seal in a file; None if the file does not exist. Raise OSError if it cannot be read."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             return parse_seal(file.read(_LONGEST))
@@ -59,20 +61,20 @@ def read_seal(path: Path) -> SealFile | None:
 
 
 def parse_seal(line: bytes) -> SealFile | None:
-    """The seal in a line; None if it is none."""
+    """Return the seal in a line; None if the line does not parse."""
     try:
         fields = json.loads(line)
-        made = SealFile(**fields | {"manifest": Manifest(**fields["manifest"])})
+        seal = SealFile(**fields | {"manifest": Manifest(**fields["manifest"])})
     except (ValueError, TypeError, KeyError):
         return None
-    hashes: list[Any] = [made.sha256, made.manifest.sha256, made.manifest.chain]
-    numbers: list[Any] = [made.bytes, made.manifest.bytes, made.manifest.chunks, made.manifest.chunk_bytes]
+    hashes: list[Any] = [seal.sha256, seal.manifest.sha256, seal.manifest.chain]
+    numbers: list[Any] = [seal.bytes, seal.manifest.bytes, seal.manifest.chunks, seal.manifest.chunk_bytes]
     hashed = all(isinstance(one, str) and _HASH.fullmatch(one) for one in hashes)
-    return made if hashed and all(type(one) is int and one >= 0 for one in numbers) else None
+    return seal if hashed and all(type(one) is int and one >= 0 for one in numbers) else None
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes names durable: a new file survives a crash, and a deleted one stays deleted, only with its folder."""
+    """Make the names in a folder durable, so that a crash neither loses a new file nor restores a deleted one."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

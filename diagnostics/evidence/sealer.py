@@ -1,4 +1,4 @@
-"""The sealer of one worker: a process between the worker's evidence and the disk."""
+"""The sealer of one worker: a process between the evidence of the worker and the disk."""
 
 import asyncio
 import sys
@@ -13,18 +13,18 @@ _MODULE = "linewarden.diagnostics.evidence.sealing"
 
 
 class Sealer:
-    """A sealer that runs. It ends when its input does; before that, only if something is wrong."""
+    """A running sealer. It ends when its input ends, or earlier if it fails."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._output = asyncio.create_task(self._listen())
 
     def when_lost(self, tell: Callable[[], None]) -> None:
-        """Call `tell` as soon as it ends without having sealed: what the worker makes then goes nowhere."""
+        """Call `tell` as soon as the sealer ends without having sealed, because the evidence is lost from then on."""
         self._output.add_done_callback(lambda _done: None if self._process.returncode == 0 else tell())
 
     async def seal(self, patience_s: float) -> SealFile | None:
-        """What was sealed, once the worker has ended. One that takes longer than `patience_s` is ended itself."""
+        """Return the seal once the worker has ended. Kill a sealer that takes longer than `patience_s`."""
         try:
             async with asyncio.timeout(patience_s):
                 output = await asyncio.shield(self._output)
@@ -35,12 +35,12 @@ class Sealer:
 
     @property
     def disk_full(self) -> bool:
-        """Whether it ended for want of room."""
+        """Return whether the sealer ended because the disk was full."""
         return self._process.returncode == DISK_FULL
 
     @property
     def cause(self) -> CaptureFailure:
-        """Why nothing was sealed."""
+        """Return the cause of a missing seal."""
         if self.disk_full:
             return CaptureFailure.NO_ROOM
         return CaptureFailure.NOT_SEALED if self._process.returncode in {0, FAILED} else CaptureFailure.SEALER_LOST
@@ -53,10 +53,10 @@ class Sealer:
 async def start_sealer(
     evidence_fd: int, path: Path, seal_path: Path, public_keys: Sequence[str], ticket_digest: bytes
 ) -> Sealer:
-    """A sealer that reads `evidence_fd`, which stays the caller's.
+    """Start a sealer that reads `evidence_fd`; the caller closes it.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: the process cannot be started.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -70,12 +70,12 @@ async def start_sealer(
         stdin=evidence_fd,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        # A Ctrl-C is for the server, which then lets the capture end in order.
+        # A Ctrl-C is meant for the server, which then ends the capture in order.
         start_new_session=True,
     )
     return Sealer(process)
 
 
 def key_alone(public_key: str) -> str:
-    """A public key without the comment of SSH, a name or mail address: every user of the host sees arguments."""
+    """Return a public key without its SSH comment, because every user of the host can see arguments."""
     return " ".join(public_key.split()[:2]) if public_key.startswith("ssh-") else public_key

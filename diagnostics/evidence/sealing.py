@@ -1,13 +1,13 @@
-"""Seals evidence with age for its readers, and opens it again. Plaintext passes through memory only.
+"""Sealing of evidence with age for its readers, and unsealing. Plaintext passes through memory only.
 
 age (https://age-encryption.org/v1) encrypts a stream in authenticated chunks, so a capture of any length is sealed as
-it comes, and a sealed file that was cut or changed does not open to its end. The hash chain of the worker is computed
-here a second time, from what really arrived: a manifest that two processes agree on goes into the log.
+it arrives, and a sealed file that was cut or changed does not open to its end. The hash chain of the worker is computed
+here a second time from the received bytes. Only a manifest that both processes agree on goes into the log.
 
-`python -m linewarden.diagnostics.evidence.sealing` seals standard input: as a process between worker and disk it
-closes the file properly even when the server that started both is gone. What it then knows of the file it leaves in a
-file beside it, the seal, so that whoever finds both can tell that the evidence is whole. Until then it holds a lock on
-the file, so that nobody takes what is being made for what a crash left.
+`python -m linewarden.diagnostics.evidence.sealing` seals standard input. As a separate process between worker and disk
+it closes the file properly even if the server that started both is gone. It leaves a seal file beside the sealed file,
+so that a server that finds both can tell that the evidence is complete. Until then it holds a lock on the file, so that
+a sweeper does not take it for the remains of a crash.
 """
 
 import argparse
@@ -32,38 +32,38 @@ except ImportError:
 
 
 class SealingError(Exception):
-    """The root of what this module raises on purpose."""
+    """The root of all errors that this module raises on purpose."""
 
 
 class ReaderInvalid(SealingError):
-    """A reader is no age recipient or identity, or none was named, or pyrage is not installed."""
+    """A reader is not an age recipient or identity, no reader was named, or pyrage is not installed."""
 
 
 class SealFailed(SealingError):
-    """The evidence could not be written out. What lies on the disk does not open."""
+    """The evidence could not be written. A file on the disk does not open."""
 
 
 class DiskFull(SealFailed):
-    """There was no room for the evidence."""
+    """The disk has no room for the evidence."""
 
 
 class SealBroken(SealingError):
-    """The sealed file is not for this reader, or it was cut or changed, or it is not the evidence of the manifest."""
+    """The sealed file is not for this reader, was cut or changed, or is not the evidence of the manifest."""
 
 
 class Readable(Protocol):
-    """What evidence comes from."""
+    """A source of evidence."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end."""
+        """Return up to `size` bytes; empty at the end."""
         ...
 
 
 class Writable(Protocol):
-    """What evidence goes to."""
+    """A destination of evidence."""
 
     def write(self, data: bytes, /) -> int | None:
-        """Takes all of it."""
+        """Write all bytes."""
         ...
 
 
@@ -75,15 +75,15 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket_digest: bytes) -> SealFile:
-    """Encrypts a stream to its end for age or SSH public keys. Raises ReaderInvalid, DiskFull, SealFailed."""
+    """Encrypt a stream to its end for age or SSH public keys. Raise ReaderInvalid, DiskFull, SealFailed."""
     keys = [_recipient(text) for text in recipients]
     if not keys:
-        raise ReaderInvalid("a sealed file needs at least one reader")
+        raise ReaderInvalid("a sealed file needs at least one reader: name one with --recipient")
     plain, cipher = _Tap(Chain(ticket_digest), source=evidence), _HashingWriter(sealed)
     try:
         pyrage.encrypt_io(plain, cipher, keys)
     except (OSError, pyrage.EncryptError) as error:
-        # age has an error of its own for what went wrong below it.
+        # age wraps errors of the file in its own error.
         raise _failure(cipher.fault or error) from error
     return SealFile(cipher.bytes, cipher.hash.hexdigest(), plain.chain.manifest())
 
@@ -91,14 +91,14 @@ def seal(evidence: Readable, sealed: Writable, recipients: Sequence[str], ticket
 def seal_file(
     evidence: Readable, path: Path, recipients: Sequence[str], ticket_digest: bytes, seal_path: Path | None = None
 ) -> SealFile:
-    """Seals into a new file that only its owner may read, makes it durable, and leaves its seal at `seal_path`.
+    """Seal into a new file that only its owner may read, make it durable, and write its seal to `seal_path`.
 
-    Raises ReaderInvalid, DiskFull, SealFailed. Of a file that could not be sealed nothing stays.
+    Raise ReaderInvalid, DiskFull, SealFailed. A file that could not be sealed is deleted.
     """
     for text in recipients:
         _recipient(text)
     try:
-        # Unbuffered: age writes 64 KiB at a time, and a close must have nothing left to fail at.
+        # Unbuffered, because age writes 64 KiB at a time, and a close must not fail on buffered bytes.
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise _failure(error) from error
@@ -120,16 +120,16 @@ def seal_file(
 
 
 def _leave(made: SealFile, seal_path: Path | None) -> None:
-    """Whoever listens has the seal all the same; if nobody does, and there is no room, the evidence is not found."""
+    """Write the seal file. A failure is ignored, because the server also reads the seal from standard output."""
     if seal_path is not None:
         with suppress(OSError):
             keep_seal(made, seal_path)
 
 
 def unseal(sealed: Readable, plain: Writable, identities: Sequence[str], ticket_digest: bytes) -> Manifest:
-    """Decrypts into `plain`, and says what came out; see `check`. Raises ReaderInvalid, SealBroken.
+    """Decrypt into `plain` and return the manifest; see `check`. Raise ReaderInvalid, SealBroken.
 
-    What was written to `plain` before SealBroken is authentic, but not all there was.
+    The bytes in `plain` before SealBroken are authentic, but incomplete.
     """
     tap = _Tap(Chain(ticket_digest), target=plain)
     keys = [_identity(text) for text in identities]
@@ -141,13 +141,13 @@ def unseal(sealed: Readable, plain: Writable, identities: Sequence[str], ticket_
 
 
 def check(found: Manifest, recorded: Manifest) -> None:
-    """Compares what came out of a sealed file with what the log says went in. Raises SealBroken."""
+    """Compare the manifest of a sealed file with the recorded one. Raise SealBroken if they differ."""
     if found != recorded:
         raise SealBroken("this is not the evidence that was recorded")
 
 
 class _Tap:
-    """Lets bytes through on their way in or out of age, and into the chain."""
+    """Passes bytes to or from age, and adds them to the chain."""
 
     def __init__(self, chain: Chain, *, source: Readable | None = None, target: Writable | None = None) -> None:
         self.chain = chain
@@ -166,11 +166,11 @@ class _Tap:
         return len(data)
 
     def flush(self) -> None:
-        """The target is the caller's to flush."""
+        """Do nothing: the caller flushes the target."""
 
 
 class _HashingWriter:
-    """Hashes and counts what age writes."""
+    """Hashes and counts the bytes that age writes."""
 
     def __init__(self, target: Writable) -> None:
         self.bytes = 0
@@ -189,11 +189,11 @@ class _HashingWriter:
         return len(data)
 
     def flush(self) -> None:
-        """The target is the caller's to flush."""
+        """Do nothing: the caller flushes the target."""
 
 
 def _write_all(target: Writable, data: bytes) -> None:
-    """A file without a buffer may take a part only, above all where the disk becomes full."""
+    """Write all bytes. An unbuffered file may take only a part, for example on a full disk."""
     rest = memoryview(data)
     while rest:
         rest = rest[target.write(bytes(rest)) or len(rest) :]
@@ -210,7 +210,7 @@ def _recipient(text: str) -> Any:
     try:
         return kind.Recipient.from_str(text)
     except pyrage.RecipientError:
-        raise ReaderInvalid("a recipient is no age or SSH public key") from None
+        raise ReaderInvalid("a recipient is not an age or SSH public key") from None
 
 
 def _identity(text: str) -> Any:
@@ -219,7 +219,7 @@ def _identity(text: str) -> Any:
             return _age().ssh.Identity.from_buffer(text.encode())
         return _age().x25519.Identity.from_str(text)
     except pyrage.IdentityError:
-        raise ReaderInvalid("an identity is no age or SSH private key") from None
+        raise ReaderInvalid("an identity is not an age or SSH private key") from None
 
 
 def _age() -> Any:
@@ -229,11 +229,11 @@ def _age() -> Any:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Seals standard input; prints the seal as one JSON line. Exit status 0 sealed, DISK_FULL or FAILED."""
+    """Seal standard input and print the seal as one line of JSON. Return 0 if sealed, DISK_FULL or FAILED."""
     parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.evidence.sealing", description=__doc__)
     parser.add_argument("--recipient", action="append", required=True, help="a public key that may open the file")
-    parser.add_argument("--ticket-digest", required=True, type=bytes.fromhex, help="what the chain begins with, in hex")
-    parser.add_argument("--seal", type=Path, help="where to leave the seal beside the file")
+    parser.add_argument("--ticket-digest", required=True, type=bytes.fromhex, help="start of the chain, in hex")
+    parser.add_argument("--seal", type=Path, help="the path of the seal file")
     parser.add_argument("file", type=Path, help="the sealed file; must not exist")
     options = parser.parse_args(arguments)
     try:

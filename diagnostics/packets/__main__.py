@@ -1,7 +1,7 @@
-"""`python -m linewarden.diagnostics.packets`: reads a ticket, opens its source, gives up its rights, captures.
+"""`python -m linewarden.diagnostics.packets`: reads a ticket, opens its source, drops its rights, captures.
 
-Exit status: 0 the evidence is closed, 1 it was lost, 2 the worker refused to start. With `--check-filter` alone nothing
-is captured; see `checking`.
+Exit status: 0 the evidence is closed, 1 the evidence was lost, 2 the worker refused to start. `--check-filter` captures
+nothing; see `checking`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from types import FrameType
 from linewarden.diagnostics.packets.checking import check
 from linewarden.diagnostics.packets.confine import confine
 from linewarden.diagnostics.packets.control import Orders, PipeSink, Status
-from linewarden.diagnostics.packets.errors import CaptureError, EvidenceLost, TicketRefused
+from linewarden.diagnostics.packets.errors import CaptureError, EvidenceLost, FailureCode, TicketRefused
 from linewarden.diagnostics.packets.evidence import EvidenceWriter
 from linewarden.diagnostics.packets.filters import CHECK_FILTER, filter_text
 from linewarden.diagnostics.packets.input_stream import InputStream
@@ -31,7 +31,7 @@ _SMALL = 64
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one capture."""
+    """Run one capture; return the exit status."""
     if (sys.argv[1:] if arguments is None else arguments) == [CHECK_FILTER]:
         return check(sys.stdin.fileno())
     options = _options(arguments)
@@ -42,23 +42,25 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         ticket = open_ticket(orders.ticket(_TICKET_PATIENCE_SECONDS), _key(options.key_fd), time.time_ns())
         worker = _worker(ticket, options, orders, status, ending)
-    except (CaptureError, OSError) as error:
-        detail = str(error) if isinstance(error, CaptureError) else "a pipe is not open"
-        status.state(WorkerState.REFUSED, detail)
+    except CaptureError as error:
+        status.state(WorkerState.REFUSED, str(error), error.code)
+        return 2
+    except OSError:
+        status.state(WorkerState.REFUSED, "a pipe is not open", FailureCode.PIPE)
         return 2
     try:
         worker.run()
     except EvidenceLost as error:
-        status.state(WorkerState.FAILED, str(error))
+        status.state(WorkerState.FAILED, str(error), error.code)
         return 1
     return 0
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m linewarden.diagnostics.packets", description=__doc__)
-    parser.add_argument("--key-fd", type=int, required=True, help="where the key of the ticket is read from")
+    parser.add_argument("--key-fd", type=int, required=True, help="the pipe with the key of the ticket")
     parser.add_argument("--evidence-fd", type=int, required=True, help="the pipe that takes the evidence")
-    parser.add_argument("--input-fd", type=int, help="the capture file to take into custody")
+    parser.add_argument("--input-fd", type=int, help="the capture file to import")
     parser.add_argument("--disk-fd", type=int, help="the folder whose free space is watched")
     options = parser.parse_args(arguments)
     for name in ("key_fd", "evidence_fd", "input_fd", "disk_fd"):
@@ -67,7 +69,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _lowered(fd: int | None) -> int | None:
-    """The same descriptor under a small number: `select` takes none above 1,023, and a busy server has more."""
+    """Return the same descriptor under a small number, because `select` accepts only numbers up to 1,023."""
     if fd is None or fd < _SMALL:
         return fd
     low = os.dup(fd)
@@ -78,7 +80,7 @@ def _lowered(fd: int | None) -> int | None:
 def _worker(
     ticket: StartTicket, options: argparse.Namespace, orders: Orders, status: Status, ending: list[int]
 ) -> Worker:
-    """Everything that needs rights happens here, and the rights end here."""
+    """Open everything that needs rights, then drop the rights."""
     sink = PipeSink(options.evidence_fd, ticket.limits.lease_seconds)
     expression = ticket.raw_filter or filter_text(ticket.selector)
     source = _source(ticket, expression, options.input_fd)
@@ -98,12 +100,12 @@ def _source(ticket: StartTicket, expression: str, input_fd: int | None) -> Sourc
     if ticket.interface:
         return LiveSource(ticket.interface, expression)
     if input_fd is None:
-        raise TicketRefused("the ticket is for a file, and none was given")
+        raise TicketRefused("the ticket is for a file, and --input-fd is missing")
     return FileSource(InputStream(input_fd, ticket.limits.lease_seconds, time.monotonic), expression)
 
 
 def _key(fd: int) -> bytes:
-    """The key, read to its end and closed, so that it is in no descriptor any more."""
+    """Return the key. Read it to its end and close its descriptor."""
     with os.fdopen(fd, "rb") as pipe:
         return pipe.read(KEY_BYTES + 1)
 

@@ -1,4 +1,4 @@
-"""The classic BPF machine, for the packets of a capture file: the kernel runs the same programs on an interface.
+"""The classic BPF machine, for the packets of a capture file. The kernel runs the same programs on an interface.
 
 After McCanne and Jacobson, The BSD Packet Filter (1993). A load beyond the packet ends the program with "no".
 """
@@ -36,14 +36,14 @@ _JUMPS: dict[int, Callable[[int, int], bool]] = {
 
 
 class BpfProgram:
-    """A program that says of a packet whether it passes."""
+    """A filter program for packets."""
 
     def __init__(self, instructions: bytes) -> None:
-        """Takes 8 bytes an instruction, in host order; none means that every packet passes."""
+        """Take 8 bytes per instruction, in host order. Without instructions every packet passes."""
         self._code = list(_INSTRUCTION.iter_unpack(instructions))
 
     def takes(self, data: bytes, original_length: int) -> bool:
-        """Whether the packet passes. Raises FilterRefused for a program that is no program."""
+        """Return whether the packet passes. Raise FilterRefused for an invalid program."""
         try:
             return not self._code or _Machine(data, original_length).run(self._code) != 0
         except (_BeyondPacket, ZeroDivisionError):

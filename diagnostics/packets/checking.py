@@ -1,8 +1,8 @@
-"""Whether a filter expression compiles, found out by a process that can do nothing else and does not live long.
+"""Check of a filter expression, by a short-lived process without rights.
 
-`python -m linewarden.diagnostics.packets --check-filter` reads the expression from standard input: arguments can be
-seen by every user of the host. Whoever asks is not trusted to have written a harmless one, and its optimizer takes
-the square of the length and more: so time and memory end early, and what needs more than that counts as none.
+`python -m linewarden.diagnostics.packets --check-filter` reads the expression from standard input, because every user
+of the host can see arguments. The expression is not trusted, and libpcap's optimizer takes time in proportion to the
+square of its length. Time and memory are therefore limited, and an expression that needs more counts as invalid.
 """
 
 import os
@@ -20,7 +20,7 @@ MOST_BYTES = 1_024
 
 
 def check(fd: int) -> int:
-    """Compiles what comes in from `fd`, as a worker would for an interface or a file. The exit status."""
+    """Compile the expression from `fd`, as a worker would for an interface or a file. Return the exit status."""
     try:
         load()
         confine()
@@ -39,5 +39,5 @@ def check(fd: int) -> int:
 
 def _text(expression: bytes) -> str:
     if len(expression) > MOST_BYTES or not expression.isascii() or b"\0" in expression:
-        raise FilterRefused("the filter is too long, or no text")
+        raise FilterRefused("the filter is too long, or not ASCII text")
     return expression.decode()

@@ -1,7 +1,8 @@
-"""Gives up every right that an open socket does not need.
+"""Confinement: drops every right that an open socket does not need.
 
-After `confine` the process is nobody, has no capability, can get none back, cannot write a byte to any file, start a
-process or leave a core dump. Modules must be loaded before: it may not be able to read them any more.
+After `confine` the process runs as the unprivileged user 65534, has no capability and cannot regain one. It cannot
+write to a file, start a process or leave a core dump. Modules must be loaded before, because it may not be able to
+read them later.
 """
 
 import ctypes
@@ -9,7 +10,7 @@ import os
 import resource
 import struct
 
-from linewarden.diagnostics.packets.errors import SourceUnusable
+from linewarden.diagnostics.packets.errors import FailureCode, SourceUnusable
 
 _NOBODY = 65_534
 _PR_SET_DUMPABLE = 4
@@ -28,7 +29,7 @@ _LIMITS = {
 
 
 def confine() -> None:
-    """Drops all rights for good. Raises SourceUnusable when one of them stays."""
+    """Drop all rights for good. Raise SourceUnusable if one of them remains."""
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         if os.geteuid() == 0:
@@ -38,7 +39,7 @@ def confine() -> None:
         for kind, most in _LIMITS.items():
             resource.setrlimit(kind, (most, most))
     except (OSError, ValueError):
-        raise SourceUnusable("the worker cannot give up its rights") from None
+        raise SourceUnusable("the worker cannot give up its rights", FailureCode.CONFINED) from None
     _prctl(libc, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     _drop_capabilities(libc)
     _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
@@ -48,10 +49,10 @@ def confine() -> None:
 def _prctl(libc: ctypes.CDLL, option: int, value: int) -> None:
     zero = ctypes.c_ulong(0)
     if libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero):
-        raise SourceUnusable("the worker cannot give up its rights")
+        raise SourceUnusable("the worker cannot give up its rights", FailureCode.CONFINED)
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     if libc.capset(header, bytes(24)):
-        raise SourceUnusable("the worker cannot give up its capabilities")
+        raise SourceUnusable("the worker cannot give up its capabilities", FailureCode.CONFINED)

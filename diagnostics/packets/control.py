@@ -1,9 +1,9 @@
-"""The pipes to whoever started the worker: orders come in, states and counters go out, JSON lines both ways.
+"""The pipes to the starter of the worker: orders in, states and counters out, as JSON lines.
 
     in     the ticket, then {"order": "heartbeat", "paused": false} or {"order": "stop", "reason": "..."}
     out    {"type": "state", ...}, {"type": "counters", ...}, {"type": "report", ...}
 
-A closed pipe means that nobody watches: the worker stops. What cannot be understood is taken as a reason to stop too.
+A closed pipe means that the starter is gone, so the worker stops. A line that does not parse stops it too.
 """
 
 import json
@@ -18,7 +18,7 @@ from linewarden.diagnostics.packets.errors import EvidenceLost, OrderInvalid, Ti
 from linewarden.diagnostics.packets.model import Counters, StopReason, WorkerState
 from linewarden.diagnostics.packets.ticket import MAX_TICKET_BYTES
 
-#: The reasons that an order may give; the others are the worker's own.
+#: The reasons that an order may give. The worker itself gives the others.
 ORDERED = frozenset(
     {
         StopReason.REQUESTED,
@@ -34,20 +34,19 @@ ORDERED = frozenset(
     }
 )
 
-#: A line that goes out is shorter than what a pipe takes at once (PIPE_BUF), so it is never written in part.
+#: A line is shorter than a pipe takes at once (PIPE_BUF), so it is never written in part.
 _MAX_LINE = 4_096
 _MAX_BACKLOG = MAX_TICKET_BYTES + _MAX_LINE
 
 
 class Orders:
-    """The lines that come in, and the lease they keep alive. `monotonic` is in seconds.
+    """The received orders, and the lease that they renew. `monotonic` is in seconds.
 
-    `paused` is whether the last heartbeat said that no packets are to be taken. Every heartbeat says whether: one that
-    is lost is made good by the next.
+    `paused` is the state of the last heartbeat. Every heartbeat states it, so the next one corrects a lost one.
     """
 
     def __init__(self, fd: int, monotonic: Callable[[], float]) -> None:
-        """Reads from `fd`, which stays the caller's."""
+        """Read from `fd`; the caller closes it."""
         self._fd = fd
         self._monotonic = monotonic
         self._backlog = b""
@@ -56,17 +55,17 @@ class Orders:
         self.paused = False
 
     def ticket(self, patience: float) -> str:
-        """The first line. Raises TicketRefused when none comes within `patience` seconds."""
+        """Return the first line. Raise TicketRefused if none arrives within `patience` seconds."""
         until = self._monotonic() + patience
         while b"\n" not in self._backlog:
             if self._closed or self._monotonic() >= until or len(self._backlog) > MAX_TICKET_BYTES:
-                raise TicketRefused("no ticket came")
+                raise TicketRefused("no ticket arrived in time")
             self._receive(until - self._monotonic())
         line, _, self._backlog = self._backlog.partition(b"\n")
         return line.decode("ascii", "replace").strip()
 
     def stop_ordered(self, lease_seconds: float) -> StopReason | None:
-        """Takes what has come; why to stop, if there is reason to. Never waits. Raises OrderInvalid."""
+        """Process the received orders; return the reason to stop, if any. Never wait. Raise OrderInvalid."""
         self._receive(0)
         while b"\n" in self._backlog:
             line, _, self._backlog = self._backlog.partition(b"\n")
@@ -80,7 +79,7 @@ class Orders:
         return None
 
     def wait(self, seconds: float) -> None:
-        """Waits for something to come, `seconds` at most."""
+        """Wait for an order, `seconds` at most."""
         if self._closed:
             return
         select.select([self._fd], [], [], seconds)
@@ -97,22 +96,22 @@ class Orders:
 
 
 class Status:
-    """The lines that go out. A line that nobody takes is left out; the worker does not wait for readers."""
+    """The sent states and counters. A line that is not read in time is dropped, because the worker does not wait."""
 
     def __init__(self, fd: int) -> None:
-        """Writes to `fd`, which stays the caller's."""
+        """Write to `fd`; the caller closes it."""
         self._fd = fd
 
-    def state(self, state: WorkerState, detail: str = "") -> None:
-        """Where the worker is."""
-        self._send({"type": "state", "state": state, "detail": detail}, patience=1.0)
+    def state(self, state: WorkerState, detail: str = "", code: str = "") -> None:
+        """Send the state of the worker. `code` is a FailureCode when the worker refused its order or failed."""
+        self._send({"type": "state", "state": state, "detail": detail, "code": code}, patience=1.0)
 
     def counters(self, counters: Counters) -> None:
-        """What happened to the packets up to now."""
+        """Send the counters so far."""
         self._send({"type": "counters", **asdict(counters)}, patience=0)
 
     def report(self, report: dict[str, Any], patience: float) -> None:
-        """How it ended; waits `patience` seconds for someone to take it."""
+        """Send the final report. Wait `patience` seconds for a reader."""
         self._send({"type": "report", **report}, patience=patience)
 
     def _send(self, message: dict[str, Any], patience: float) -> None:
@@ -126,10 +125,10 @@ class Status:
 
 
 class PipeSink:
-    """Takes the evidence into a pipe. Nobody reading for `patience` seconds means that it is lost."""
+    """Writes the evidence into a pipe. It is lost if the pipe is not read for `patience` seconds."""
 
     def __init__(self, fd: int, patience: float) -> None:
-        """Raises EvidenceLost when `fd` is no pipe or socket: this process writes no files."""
+        """Raise EvidenceLost if `fd` is not a pipe or socket, because this process writes no files."""
         mode = os.fstat(fd).st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             raise EvidenceLost("the evidence must go into a pipe")
@@ -138,20 +137,20 @@ class PipeSink:
         self._patience = patience
 
     def write(self, data: bytes) -> None:
-        """Writes all of it. Raises EvidenceLost."""
+        """Write all bytes. Raise EvidenceLost."""
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:
                 if not select.select([], [self._fd], [], self._patience)[1]:
-                    raise EvidenceLost("nobody takes the evidence") from None
+                    raise EvidenceLost("the evidence is not read") from None
             except OSError:
-                raise EvidenceLost("nobody takes the evidence") from None
+                raise EvidenceLost("the pipe of the evidence is closed") from None
 
 
 def _order(line: bytes) -> StopReason | bool:
-    """Whether to pause, for a heartbeat; the reason, for an order to stop."""
+    """Return whether to pause for a heartbeat, or the reason for an order to stop."""
     try:
         order = json.loads(line)
     except (ValueError, RecursionError):

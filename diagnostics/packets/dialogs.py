@@ -1,6 +1,6 @@
-"""Which calls a capture is about, when it is about calls: by extension, by Call-ID, and their media.
+"""Selected calls of a capture: by extension or Call-ID, with their media.
 
-When a call has ended its ports will be given to another, which nobody asked for: so they are forgotten with it.
+The ports of an ended call are forgotten, because another call that is not selected may get them.
 """
 
 import re
@@ -19,24 +19,24 @@ _MAX_ENDPOINTS = 8_192
 
 
 class Dialogs:
-    """The selected calls seen so far. Bounded; the ones unheard of for longest are forgotten, and then not stored."""
+    """The selected calls so far. The number is bounded; the least recently seen calls are forgotten and not stored."""
 
     def __init__(self, selector: Selector) -> None:
         self._extensions = frozenset(selector.extensions)
-        self._wanted = frozenset(selector.call_ids)
+        self._call_ids = frozenset(selector.call_ids)
         self._all = not selector.by_dialog
         self._calls: OrderedDict[str, None] = OrderedDict()
         self._media: OrderedDict[bytes, str] = OrderedDict()
 
     def takes(self, message: Message, *, finished: bool) -> bool:
-        """Whether the message belongs to a selected call. Remembers the call and its media addresses.
+        """Return whether the message belongs to a selected call. Remember the call and its media addresses.
 
-        `finished` says whether all of the message has come.
+        `finished` is true if the message is complete.
         """
         if self._all:
             return True
         call = call_id(message)
-        if not call or not (call in self._wanted or call in self._calls or self._extensions & parties(message)):
+        if not call or not (call in self._call_ids or call in self._calls or self._extensions & parties(message)):
             return False
         _touch(self._calls, call, None, _MAX_CALLS)
         for endpoint, _ in session(message, finished=finished):
@@ -47,17 +47,17 @@ class Dialogs:
         return True
 
     def takes_media(self, source: bytes, destination: bytes) -> bool:
-        """Whether a datagram between the endpoints belongs to a selected call."""
+        """Return whether a datagram between the endpoints belongs to a selected call."""
         return self._all or source in self._media or destination in self._media
 
     @property
     def takes_all(self) -> bool:
-        """Whether every packet is meant."""
+        """Return whether every packet is selected."""
         return self._all
 
 
 def _ends_call(message: Message) -> bool:
-    """Whether the message agrees to the end of its call."""
+    """Return whether the message confirms the end of its call."""
     return message.raw.startswith(b"SIP/2.0 2") and any(map(_BYE.fullmatch, message.values(b"cseq")))
 
 

@@ -1,8 +1,8 @@
-"""Where the headers of a frame end: link, network, transport. Nothing is copied, nothing is believed.
+"""Dissection: the ends of the link, network and transport headers of a frame. No bytes are copied or trusted.
 
-Every length in a packet is clipped to the bytes at hand. Link types: Ethernet with up to three VLAN tags, Linux cooked
-v1 and v2, raw IP, BSD loopback. Tunnels are not opened: what they carry is payload. So is what stands behind an option
-that is not known: an option can hold keys, cookies, or anything, and it would be kept as part of a header.
+Every length in a packet is clipped to the available bytes. Link types: Ethernet with up to three VLAN tags, Linux
+cooked v1 and v2, raw IP, BSD loopback. The content of a tunnel is payload. All bytes behind an unknown option are
+payload too, because an option can hold keys or cookies and would be kept as part of a header.
 """
 
 from collections.abc import Container, Mapping
@@ -38,7 +38,7 @@ _TCP_OPTIONS = {2: {4}, 3: {3}, 4: {2}, 5: {10, 18, 26, 34}, 8: {10}}
 _IPV6_OPTIONS = {5: 2, 194: 4}
 #: Address families of BSD loopback: AF_INET is 2 everywhere; AF_INET6 is 10, 24, 28 or 30.
 _FAMILIES = {2: _IPV4, 10: _IPV6, 24: _IPV6, 28: _IPV6, 30: _IPV6}
-#: Where the type of the payload stands in a link header, and where the header ends.
+#: The offset of the payload type in a link header, and the end of the header.
 _LINK_HEADERS = {LINKTYPE_ETHERNET: (12, 14), LINKTYPE_SLL: (14, 16), LINKTYPE_SLL2: (0, 20)}
 _RAW_TYPES = frozenset({12, 14, LINKTYPE_RAW, LINKTYPE_IPV4, LINKTYPE_IPV6})
 
@@ -47,8 +47,8 @@ class Packet(NamedTuple):
     """An IP packet in a frame. Offsets count from the start of the frame.
 
     `transport` is where the transport header starts, `end` where the packet ends; both lie within the frame.
-    `datagram` names the whole that a fragment belongs to, and is empty when there are no others. `clipped` says that
-    the frame ends before the packet does.
+    `datagram` identifies the datagram of a fragment; empty without fragments. `clipped` is true if the frame ends
+    before the packet.
     """
 
     protocol: int
@@ -62,14 +62,14 @@ class Packet(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A frame that could be read up to `at` only. `malformed` tells a broken IP packet from something else."""
+    """A frame that could be read up to `at` only. `malformed` is true for a broken IP packet, false for another."""
 
     at: int
     malformed: bool
 
 
 def find_packet(link_type: int, data: bytes) -> Packet | Cut:
-    """The IP packet in a frame, or how far the frame could be read."""
+    """Return the IP packet in a frame, or how far the frame could be read."""
     kind, start = _network(link_type, data)
     if kind == _IPV4:
         return _ipv4(data, start)
@@ -79,12 +79,12 @@ def find_packet(link_type: int, data: bytes) -> Packet | Cut:
 
 
 def quoted_packet(data: bytes, start: int) -> Packet | Cut:
-    """The IP packet that an ICMP error quotes at `start`."""
+    """Return the IP packet that an ICMP error quotes at `start`."""
     return _ipv6(data, start) if data[start : start + 1] >= b"\x60" else _ipv4(data, start)
 
 
 def header_end(packet: Packet, data: bytes) -> int | Cut:
-    """Where the transport header ends, or how far it could be read. A later fragment has none."""
+    """Return the end of the transport header, or how far it could be read. A later fragment has no header."""
     if not packet.first:
         return packet.transport
     end = packet.transport + _TRANSPORT_HEADERS.get(packet.protocol, 0)
@@ -99,9 +99,9 @@ def header_end(packet: Packet, data: bytes) -> int | Cut:
 
 
 def without_checksum(packet: Packet, data: bytes, end: int) -> bytes:
-    """The frame up to `end`, with zeros for the checksum of the transport.
+    """Return the frame up to `end`, with zeros for the checksum of the transport.
 
-    It is a sum over the payload too: who has all the rest can tell from it a digit, or a letter of real-time text.
+    The checksum covers the payload too. With all other bytes known, it would reveal a digit or a letter of the payload.
     """
     at = packet.transport + _CHECKSUMS.get(packet.protocol, end)
     return data[:end] if not packet.first or at + 2 > end else data[:at] + b"\0\0" + data[at + 2 : end]
@@ -113,7 +113,7 @@ def _network(link_type: int, data: bytes) -> tuple[bytes, int]:
     if link_type in _RAW_TYPES:
         return {4: _IPV4, 6: _IPV6}.get(data[0] >> 4 if data else 0, b""), 0
     if link_type in {LINKTYPE_NULL, LINKTYPE_LOOP} and len(data) >= 4:
-        # The word is in the order of the machine that captured; a family fits in one byte, so both ends are tried.
+        # The word has the byte order of the capturing machine. A family fits in one byte, so both ends are tried.
         little, big = int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")
         return _FAMILIES.get(little) or _FAMILIES.get(big, b""), 4
     return b"", 0
@@ -133,7 +133,7 @@ def _ipv4(data: bytes, start: int) -> Packet | Cut:
     if len(data) < start + 20 or data[start] >> 4 != 4:
         return Cut(min(start, len(data)), malformed=True)
     header = 4 * (data[start] & 0x0F)
-    # Offloading leaves a length of zero on packets that are too long for the field.
+    # Offloading leaves a length of zero in packets that are too long for the field.
     total = int.from_bytes(data[start + 2 : start + 4], "big") or len(data) - start
     if header < 20 or total < header or len(data) < start + header:
         return Cut(start, malformed=True)
@@ -184,7 +184,7 @@ def _ipv6(data: bytes, start: int) -> Packet | Cut:
 
 
 def _knows(known: Mapping[int, Container[int]], data: bytes, at: int, end: int) -> bool:
-    """Whether all options of IPv4 or TCP are known. Kind 0 ends them, 1 fills."""
+    """Return whether all options of IPv4 or TCP are known. Kind 0 ends them, 1 is padding."""
     while at < end:
         kind = data[at]
         if kind == 0:
@@ -197,7 +197,7 @@ def _knows(known: Mapping[int, Container[int]], data: bytes, at: int, end: int) 
 
 
 def _knows_ipv6(data: bytes, at: int, end: int) -> bool:
-    """Whether all options of an extension header are known. Kind 0 is one byte; 1 fills any number, with zeros."""
+    """Return whether all options of an extension header are known. Kind 0 is one byte; 1 is padding with zeros."""
     while at < end:
         kind, length = data[at], data[at + 1] if at + 1 < end else 0
         if kind == 1 and any(data[at + 2 : at + 2 + length]):

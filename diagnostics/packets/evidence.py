@@ -1,9 +1,9 @@
-"""The evidence as it is made: pcapng bytes into a pipe, and the chain of hashes over them.
+"""Evidence: pcapng bytes that are written into a pipe, and the hash chain over them.
 
     h(0) = SHA-256(domain, digest of the start ticket)        h(n) = SHA-256(h(n-1), chunk n)
 
-Chunks are CHUNK bytes, the last may be shorter. Who holds the manifest can tell where a copy was changed or cut, and
-that it was made under this ticket. Nothing is written to a file here.
+Chunks are CHUNK bytes, the last may be shorter. With the manifest a verifier finds where a copy was changed or cut, and
+that it was made under this ticket. No file is written here.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ _DOMAIN = b"linewarden evidence chain v1\0"
 
 
 class Sink(Protocol):
-    """What takes the evidence."""
+    """A destination of the evidence."""
 
     def write(self, data: bytes) -> None:
-        """Takes all of `data`. Raises EvidenceLost when it cannot."""
+        """Write all of `data`. Raise EvidenceLost if that fails."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the evidence adds up to. Hashes are in hex; `chain` is the last link."""
+    """The sizes and hashes of the evidence. Hashes are in hex; `chain` is the last link."""
 
     chunk_bytes: int
     chunks: int
@@ -41,10 +41,10 @@ class Manifest:
 
 
 class Chain:
-    """The hashes over a stream that comes in pieces of any size."""
+    """The hashes over a stream that arrives in pieces of any size."""
 
     def __init__(self, ticket_digest: bytes) -> None:
-        """`ticket_digest` is what `ticket.digest` makes of the order."""
+        """`ticket_digest` is the result of `ticket.digest`."""
         self._link = hashlib.sha256(_DOMAIN + ticket_digest).digest()
         self._whole = hashlib.sha256()
         self._rest = bytearray()
@@ -52,7 +52,7 @@ class Chain:
         self._bytes = 0
 
     def add(self, data: bytes) -> None:
-        """Takes the next piece."""
+        """Add the next piece."""
         self._whole.update(data)
         self._bytes += len(data)
         self._rest += data
@@ -61,7 +61,7 @@ class Chain:
             del self._rest[:CHUNK]
 
     def manifest(self) -> Manifest:
-        """The sum of all that was added. The chain may not be added to afterwards."""
+        """Return the manifest of all added pieces. No piece may be added afterwards."""
         if self._rest:
             self._forge(bytes(self._rest))
             self._rest.clear()
@@ -76,7 +76,7 @@ class EvidenceWriter:
     """Writes one pcapng section: who and why, interfaces, packets, statistics."""
 
     def __init__(self, ticket: StartTicket, filter_text: str, sink: Sink, started_ns: int) -> None:
-        """Nothing is written before the first `flush`."""
+        """Buffer the section header. No byte is written before the first `flush`."""
         self._sink = sink
         self._chain = Chain(digest(ticket))
         self._ticket = ticket
@@ -89,26 +89,26 @@ class EvidenceWriter:
 
     @property
     def size(self) -> int:
-        """How many bytes the evidence has by now."""
+        """Return the size of the evidence so far, in bytes."""
         return self._flushed + len(self._buffer)
 
     def add_interface(self, described: Interface) -> None:
-        """Announces the next interface."""
+        """Add the next interface."""
         self._interfaces.append(described)
         self._written.append(0)
         self._buffer += pcapng.interface(described, self._filter, self._ticket.limits.snaplen)
 
     def add_packet(self, number: int, time_ns: int, data: bytes, original_length: int) -> None:
-        """Adds a masked packet of interface `number`."""
+        """Add a masked packet of interface `number`."""
         self._buffer += pcapng.packet(number, time_ns, data, original_length)
         self._written[number] += 1
 
     def full(self) -> bool:
-        """Whether enough has gathered for a write."""
+        """Return whether the buffer holds enough bytes for a write."""
         return len(self._buffer) >= CHUNK
 
     def flush(self) -> None:
-        """Hands over what has gathered."""
+        """Write the buffered bytes."""
         data = bytes(self._buffer)
         self._buffer.clear()
         self._flushed += len(data)
@@ -116,13 +116,13 @@ class EvidenceWriter:
         self._sink.write(data)
 
     def add_statistics(self, counters: Sequence[SourceCounters], comment: str, now_ns: int) -> None:
-        """Writes what happened so far on each interface, and what happens now."""
+        """Add the statistics of each interface so far, with a comment."""
         for number, source in enumerate(counters[: len(self._interfaces)]):
             counts = source.received, source.dropped, self._written[number]
             self._buffer += pcapng.statistics(number, now_ns, (self._started_ns, now_ns), counts, comment)
 
     def finish(self, counters: Sequence[SourceCounters], comment: str, now_ns: int) -> Manifest:
-        """Writes the last statistics and closes the chain."""
+        """Write the last statistics and close the chain."""
         self.add_statistics(counters, comment, now_ns)
         self.flush()
         return self._chain.manifest()

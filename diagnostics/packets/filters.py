@@ -1,25 +1,25 @@
-"""From a selector to the text of a filter, in the language of libpcap.
+"""Filter expressions of libpcap, made from a selector.
 
-Only numbers and addresses that were parsed reach the text, so there is nothing to quote. Dialogs cannot be told apart
-by a filter; `dialogs` does that.
+Only parsed numbers and addresses reach the text, so that no quoting is needed. A filter cannot select dialogs;
+`dialogs` does that.
 """
 
 from ipaddress import IPv4Network, IPv6Network
 
 from linewarden.diagnostics.packets.model import Selector, Transport
 
-#: What the process is started with, alone, to check an expression, and its exit statuses.
+#: The argument that starts the check of an expression, and the exit statuses of the check.
 CHECK_FILTER = "--check-filter"
 COMPILES = 0
 REFUSED = 3
 NOT_CHECKED = 4
 
-#: Later fragments carry no ports: a filter on ports has to let them through, or large SIP messages lose their end.
+#: Later fragments carry no ports. A filter on ports must pass them, or large SIP messages lose their end.
 _LATER_FRAGMENT = "ip[6:2] & 0x1fff != 0 or ip6[6] = 44"
 
 
 def filter_text(selector: Selector) -> str:
-    """The expression for hosts, ports and transport; empty when everything is meant."""
+    """Return the expression for hosts, ports and transport; empty if it selects everything."""
     parts = [
         _any_of([_host(host) for host in selector.hosts]),
         _ports(selector),
@@ -28,9 +28,9 @@ def filter_text(selector: Selector) -> str:
 
 
 def with_vlan(expression: str) -> str:
-    """The same expression, also for frames with a tag in front. Only Ethernet has them.
+    """Return the same expression extended to frames with a VLAN tag. Only Ethernet has VLAN tags.
 
-    `vlan` shifts the offsets of all that follows it, so the untagged case comes first.
+    `vlan` shifts all offsets that follow it, so the untagged case comes first.
     """
     return f"({expression}) or (vlan and ({expression}))" if expression else ""
 

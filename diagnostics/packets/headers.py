@@ -1,10 +1,10 @@
-"""Which SIP headers may be seen, and which parts of them. A header that is not named here is covered, with its name.
+"""The visible SIP headers and their visible parts. A header that is not named here is covered, with its name.
 
-The lists are of what fault finding needs. Left out on purpose: Subject and Organization (free text), Identity and
-User-to-User (signed or opaque content), Geolocation, Authentication-Info (digests), every X- header.
+The lists have the headers that fault finding needs. Left out on purpose: Subject and Organization (free text), Identity
+and User-to-User (signed or opaque content), Geolocation, Authentication-Info (digests), every X- header.
 
-Parameters are named one by one as well, of headers and of URIs alike: Security-Verify holds a digest, access network
-information tells where somebody is, and anybody may put a token into a Contact or a Route.
+Parameters of headers and URIs are named one by one too. Security-Verify holds a digest, access network information
+reveals a person's location, and any device may put a token into a Contact or a Route.
 """
 
 import re
@@ -49,7 +49,7 @@ _CHALLENGES = frozenset({b"www-authenticate", b"proxy-authenticate"})
 _PART = frozenset(
     {b"content-type", b"content-length", b"content-disposition", b"content-id", b"content-transfer-encoding"}
 )
-#: Names that may be seen though their value may not.
+#: Headers with a visible name and a covered value.
 _NAMED = (
     _OPEN
     | _CREDENTIALS
@@ -69,7 +69,7 @@ _NAMED_PARAMETERS = frozenset(
     b"username realm nonce uri response algorithm cnonce opaque qop nc auts domain userhash charset".split()
 )
 
-#: Parameters whose value may be seen in any header that may be seen, and in URIs.
+#: Parameters with a visible value, in visible headers and in URIs.
 _KNOWN_PARAMETERS = frozenset(
     b"""
     actor alg alias answer-after appearance application audio automata boundary branch call-id cause charset cid class
@@ -82,7 +82,7 @@ _KNOWN_PARAMETERS = frozenset(
     """.split()
 )
 _FEATURE_TAGS = (b"+sip.", b"+g.")
-#: URIs of which more than the scheme may be seen; of those with an authority only that.
+#: Schemes of URIs with more than the scheme visible; of URIs with an authority, only the authority.
 _KNOWN_SCHEMES = frozenset(b"sip sips tel urn cid im pres mailto xmpp h323".split())
 
 _SCHEME = re.compile(rb"[ \t]*(?:digest|basic|bearer|ntlm)[ \t]+", re.IGNORECASE)
@@ -96,24 +96,24 @@ _URI = re.compile(
 _HOST_AND_PORT = re.compile(rb"(?:\[[^\]]*\]|[^:;?>]*)(?::\d{1,5})?(?:[;?,>\s]|\Z)")
 _PATH = re.compile(rb"[/?#]")
 _NAMED_VALUE = re.compile(rb";([^;=>]*)=")
-#: So many URIs and parameters are looked at in one text.
+#: URIs and parameters that are checked in one text.
 _MAX_SECRETS = 256
 _VALUE = re.compile(rb'\s*("[^"]*"?|[^;>\s]*)')
 
 
 def canonical(name: bytes) -> bytes:
-    """The long form of a header's name, in lower case."""
+    """Return the long form of a header's name, in lower case."""
     name = name.strip(b" \t").lower()
     return _COMPACT.get(name, name)
 
 
 def known_name(name: bytes) -> bool:
-    """Whether a canonical name is a word that may be seen, though its value may not."""
+    """Return whether a canonical name is visible. Its value may be covered."""
     return name in _NAMED
 
 
 def show_value(veil: Veil, name: bytes, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Uncovers what may be seen of the value at `begin` to `end` of `raw`. `name` is canonical."""
+    """Uncover the visible parts of the value at `begin` to `end` of `raw`. `name` is canonical."""
     if name in _OPEN:
         veil.show(begin, end)
         hide_secrets(veil, raw, begin, end, finished=finished)
@@ -123,17 +123,17 @@ def show_value(veil: Veil, name: bytes, raw: bytes, begin: int, end: int, *, fin
 
 
 def show_part_value(veil: Veil, name: bytes, raw: bytes, begin: int, end: int) -> None:
-    """Uncovers name and value of a header within a multipart body, when it says what the part is."""
+    """Uncover name and value of a header within a multipart body, if it describes the part."""
     if name in _PART:
         veil.show(begin, end)
         hide_secrets(veil, raw, begin, end, finished=True)
 
 
 def hide_secrets(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Covers values of unknown parameters in a text, and of its URIs passwords, embedded headers, and paths.
+    """Cover values of unknown parameters in a text, and passwords, embedded headers and paths of its URIs.
 
-    The end of an unfinished text counts as if a password ended there: the `@` may be still to come. So does the end of
-    a URI whose bracket does not close: a folded line may follow. A text that asks for too much is covered from there.
+    An unfinished text may end within a password, because the `@` may follow. A URI without its closing bracket may
+    too, because a folded line may follow. A text with too many URIs or parameters is covered from there on.
     """
     if raw.find(b":", begin, end) >= 0:
         _hide_in_uris(veil, raw, begin, end, finished=finished)
@@ -142,7 +142,7 @@ def hide_secrets(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool
 
 
 def hide_in_request_uri(veil: Veil, raw: bytes, begin: int, end: int) -> None:
-    """Covers the secrets of the URI that a request is for."""
+    """Cover the secrets of the URI that a request is for."""
     _hide_in_uri(veil, raw, begin, end, end, finished=True)
     hide_secrets(veil, raw, begin, end, finished=True)
 
@@ -171,7 +171,7 @@ def _known_parameter(name: bytes) -> bool:
 
 
 def _hide_in_uri(veil: Veil, raw: bytes, begin: int, end: int, last: int, *, finished: bool) -> None:
-    """Covers the secrets of the URI at `begin` to `end`, in a text that goes on to `last`."""
+    """Cover the secrets of the URI at `begin` to `end`, in a text that goes on to `last`."""
     at = raw.index(b":", begin, end) + 1
     scheme = raw[begin : at - 1].strip(b"< \t\r\n").lower()
     if raw.startswith(b"//", at, end):
@@ -186,12 +186,12 @@ def _hide_in_uri(veil: Veil, raw: bytes, begin: int, end: int, last: int, *, fin
             and raw.find(b"@", at, end) < 0
             and not _HOST_AND_PORT.match(raw, at, end)
         ):
-            # What follows the colon is no port: a password that holds a quote or a bracket, and goes on behind it.
+            # No port follows the colon: it is a password with a quote or bracket in it, and continues behind that.
             veil.hide(raw.find(b":", at, end) + 1, last)
 
 
 def _hide_password(veil: Veil, raw: bytes, user: int, end: int, *, finished: bool) -> None:
-    """Covers what is between the first colon and the last `@`, and all behind the first question mark."""
+    """Cover the bytes between the first colon and the last `@`, and all bytes behind the first question mark."""
     headers = raw.find(b"?", user, end)
     if headers >= 0:
         veil.hide(headers + 1, end)
@@ -204,7 +204,7 @@ def _hide_password(veil: Veil, raw: bytes, user: int, end: int, *, finished: boo
 
 
 def _hide_around_authority(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Leaves host and port: names, passwords and tokens stand before and behind."""
+    """Cover all bytes except host and port, because names, passwords and tokens are around them."""
     host = raw.rfind(b"@", begin, end) + 1 if finished else end
     if host:
         veil.hide(begin, host)
@@ -213,7 +213,7 @@ def _hide_around_authority(veil: Veil, raw: bytes, begin: int, end: int, *, fini
 
 
 def _show_parameters(veil: Veil, raw: bytes, begin: int, end: int, readable: frozenset[bytes]) -> None:
-    """Uncovers the names of parameters, and the values of readable ones. Stops where the grammar of RFC 7616 ends."""
+    """Uncover the names of parameters, and the values of readable ones. Stop at the end of the grammar of RFC 7616."""
     while parameter := _PARAMETER.match(raw, begin, end):
         name = parameter[1].lower()
         if name in readable:

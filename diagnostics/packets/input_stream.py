@@ -1,4 +1,4 @@
-"""A capture file as it comes in through a pipe, from someone who may stop sending."""
+"""Input stream: a capture file that arrives through a pipe, from a sender that may stop."""
 
 import os
 import select
@@ -10,14 +10,13 @@ _PIECE = 1 << 16
 
 
 class InputStream:
-    """Reads a descriptor for no longer than `patience` seconds from the last `start_waiting` on.
+    """Reads a descriptor for at most `patience` seconds from the last `start_waiting` on.
 
-    Bytes that go on coming do not help: a file of nothing but comments would keep the worker from hearing that it shall
-    stop.
+    Further bytes do not extend the time, because a file of comments alone would keep the worker from its orders.
     """
 
     def __init__(self, fd: int, patience: float, monotonic: Callable[[], float]) -> None:
-        """The descriptor stays the caller's."""
+        """Read from `fd`; the caller closes it."""
         self._fd = fd
         self._patience = patience
         self._monotonic = monotonic
@@ -26,19 +25,19 @@ class InputStream:
         self._since = monotonic()
 
     def start_waiting(self) -> None:
-        """Patience begins anew."""
+        """Restart the time limit."""
         self._since = self._monotonic()
 
     def waited(self) -> float:
-        """Seconds since patience began."""
+        """Return the seconds since the last start."""
         return self._monotonic() - self._since
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end. Raises SourceUnusable when patience ends."""
+        """Return up to `size` bytes; empty at the end. Raise SourceUnusable at the time limit."""
         if self._at == len(self._piece):
             left = self._patience - self.waited()
             if left <= 0 or not select.select([self._fd], [], [], left)[0]:
-                raise SourceUnusable("the capture file stopped coming in")
+                raise SourceUnusable("the capture file stopped arriving")
             self._piece, self._at = os.read(self._fd, _PIECE), 0
         data = self._piece[self._at : self._at + size]
         self._at += len(data)

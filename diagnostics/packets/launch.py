@@ -1,7 +1,7 @@
-"""Starts a worker as a child process: for whoever is to be its other end. Asks one whether a filter compiles.
+"""Launch of a worker as a child process, and of the check of a filter.
 
-The worker inherits four pipes and nothing else: no descriptor, no environment beyond a bare one. Its evidence may be
-handed to another process, which can finish sealing when this one is gone.
+The worker inherits four pipes, no other descriptor, and a minimal environment. Its evidence may be passed to another
+process, which can finish sealing after this process is gone.
 """
 
 import fcntl
@@ -24,31 +24,31 @@ _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
-#: How long the check of a filter may take, and wait for others, seconds: whoever asks has about ten.
+#: The time limit of the check of a filter, seconds, because the caller waits about ten.
 _CHECK_S = 8.0
-#: How many run at once: they cost a processor each.
+#: Checks that run at once; each takes one processor.
 _CHECKS = threading.BoundedSemaphore(2)
-#: How a check ends that was not for such an expression: by time, or because memory ran out.
+#: The exit statuses of a check that ran out of time or memory.
 _BROKEN = frozenset({-signal.SIGXCPU, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS})
 
 
 @dataclass(slots=True)
 class WorkerProcess:
-    """A running worker. `process.stdout` gives its status lines, `evidence_fd` its evidence; read both."""
+    """A running worker. Read its status lines from `process.stdout` and its evidence from `evidence_fd`."""
 
     process: subprocess.Popen[bytes]
     evidence_fd: int
 
     def heartbeat(self, *, paused: bool = False) -> None:
-        """Renews the lease, taking packets or not. Raises BrokenPipeError when the worker is gone."""
+        """Renew the lease. A paused worker takes no packets. Raise BrokenPipeError if the worker is gone."""
         self.send(json.dumps({"order": "heartbeat", "paused": paused}))
 
     def stop(self, reason: StopReason) -> None:
-        """Orders the end. Raises BrokenPipeError when the worker is gone."""
+        """Order the worker to stop. Raise BrokenPipeError if the worker is gone."""
         self.send(json.dumps({"order": "stop", "reason": reason}))
 
     def send(self, line: str) -> None:
-        """Sends one line of control. Raises BrokenPipeError when the worker is gone."""
+        """Send one control line. Raise BrokenPipeError if the worker is gone."""
         if self.process.stdin is None:
             raise BrokenPipeError
         self.process.stdin.write(line.encode() + b"\n")
@@ -58,7 +58,7 @@ class WorkerProcess:
 def start_worker(
     ticket: StartTicket, key: bytes, *, input_fd: int | None = None, disk_fd: int | None = None
 ) -> WorkerProcess:
-    """A worker that has got its ticket; whether it takes it, its first status line says.
+    """Start a worker and send it the ticket. Its first status line says whether it accepts the ticket.
 
     `key` must be random and of KEY_BYTES, and used for this worker only. `input_fd` is the capture file for a ticket
     that names one; `disk_fd` is the open folder whose free space counts. Raises TicketRefused, OSError.
@@ -78,11 +78,11 @@ def start_worker(
             [sys.executable, "-P", "-m", _MODULE, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # What a fault of it says could be captured data.
+            # A traceback could contain captured data.
             stderr=subprocess.DEVNULL,
             env=_ENVIRONMENT,
             pass_fds=passed,
-            # A Ctrl-C meant for the starter must not look like the loss of the worker.
+            # A Ctrl-C that is meant for the starter must not end the worker.
             start_new_session=True,
         )
     except OSError:
@@ -93,20 +93,20 @@ def start_worker(
         for fd in (key_reader, key_writer, evidence_writer):
             os.close(fd)
     worker = WorkerProcess(process, evidence_reader)
-    # A worker that is gone already tells by its exit status.
+    # A worker that has already ended has an exit status.
     with suppress(BrokenPipeError):
         worker.send(line)
     return worker
 
 
 def check_filter(expression: str) -> None:
-    """Has an expression compiled, in a process that can do nothing else. Waits for it.
+    """Check in a separate process that an expression compiles. Wait for it.
 
-    Raises FilterRefused when it does not compile, or takes too much to do so; OSError when nobody can tell here or now.
+    Raise FilterRefused if it does not compile, or needs too much time or memory; OSError if it cannot be checked.
     """
-    # Nobody waits for a turn: waiting would take a thread from those who look after captures.
+    # A check never waits for another, because that would take a thread from the supervisor of captures.
     if not _CHECKS.acquire(blocking=False):
-        raise TimeoutError("too many filters are checked")
+        raise TimeoutError("too many filters are checked at once; try again later")
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module; the expression is no argument
             [sys.executable, "-P", "-m", _MODULE, CHECK_FILTER],
@@ -129,7 +129,7 @@ def check_filter(expression: str) -> None:
 
 
 def _widen(pipe: int) -> None:
-    """A longer pipe rides out a reader that is busy; without it the ring has to."""
+    """Enlarge the pipe, so that a busy reader does not fill the ring."""
     try:
         fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_BYTES)
     except OSError:

@@ -1,39 +1,40 @@
-"""Filters compiled by libpcap, in this process. The only file that imports scapy, and of it only its bindings.
+"""Filters compiled by libpcap, in this process. The only file that imports scapy, and only its bindings.
 
-`scapy.libs.winpcapy` finds and loads libpcap on every system; it does not load scapy's configuration, its plugins or
-the libraries they look for, which a process with rights has no use for.
+`scapy.libs.winpcapy` finds and loads libpcap on every system. It does not load scapy's configuration or plugins, which
+a privileged process does not need.
 """
 
 import ctypes
 from typing import Any
 
 from linewarden.diagnostics.packets.dissect import LINKTYPE_ETHERNET
-from linewarden.diagnostics.packets.errors import FilterRefused
+from linewarden.diagnostics.packets.errors import FailureCode, FilterRefused
 from linewarden.diagnostics.packets.filters import with_vlan
 
 _SNAPLEN = 262_144
-#: The kernel takes no longer program (BPF_MAXINSNS).
+#: The longest program that the kernel accepts (BPF_MAXINSNS).
 _MOST_INSTRUCTIONS = 4_096
 _NO_NETMASK = -1
 _INSTRUCTION_BYTES = 8
-#: In files raw IP is 101 everywhere; inside libpcap the number differs between systems, and on Linux it is 12.
+#: In files raw IP is 101 on every system. Inside libpcap the number differs; on Linux it is 12.
 _LINKTYPE_RAW, _DLT_RAW = 101, 12
 
 
 def load() -> Any:
-    """The bindings to libpcap, loaded the first time. Raises FilterRefused when scapy or libpcap is not there."""
+    """Return the bindings to libpcap. Load them the first time. Raise FilterRefused if scapy or libpcap is missing."""
     try:
         from scapy.libs import winpcapy  # noqa: PLC0415 - a capture file without a filter needs no libpcap
     except (ImportError, OSError):
-        raise FilterRefused("filters need scapy and libpcap: install linewarden[capture] and libpcap0.8") from None
+        text = "filters need scapy and libpcap: install linewarden[capture] and libpcap0.8"
+        raise FilterRefused(text, FailureCode.LIBPCAP) from None
     return winpcapy
 
 
 def compile_filter(expression: str, link_type: int) -> bytes:
-    """The program that takes the packets `expression` means, as the kernel takes it: 8 bytes an instruction.
+    """Return the program for `expression`, in the form of the kernel: 8 bytes per instruction.
 
-    Raises FilterRefused when the expression does not compile for this link type or becomes too long, or when scapy or
-    libpcap is not there.
+    Raise FilterRefused if the expression does not compile for this link type, if the program is too long, or if
+    scapy or libpcap is missing.
     """
     pcap = load()
     program = pcap.bpf_program()
@@ -53,9 +54,9 @@ def compile_filter(expression: str, link_type: int) -> bytes:
 
 
 def compile_on_ethernet(expression: str) -> bytes:
-    """As `compile_filter`, for frames of Ethernet with and without a tag in front.
+    """Compile an expression for Ethernet frames with and without a VLAN tag; see `compile_filter`.
 
-    It must compile alone: otherwise its parentheses could close those that are put around it.
+    The expression must also compile alone, or its parentheses could close those that are put around it.
     """
     compile_filter(expression, LINKTYPE_ETHERNET)
     return compile_filter(with_vlan(expression), LINKTYPE_ETHERNET)

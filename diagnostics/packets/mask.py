@@ -1,7 +1,7 @@
-"""The gate between what was captured and what is stored. Everything stored has passed `Masker.mask`.
+"""Masking of captured frames before they are stored. Every stored frame has passed `Masker.mask`.
 
-A frame is judged by what it carries; how much of it stays is decided by the profile. Most packets of a capture are
-RTP over Ethernet and IPv4, so these have a short cut; it may only keep what the long way would keep.
+The content of a frame selects the rules, and the profile decides how much of it is kept. Most packets of a capture are
+RTP over Ethernet and IPv4, so these have a fast path. It must not keep more than the general path.
 """
 
 from collections import OrderedDict
@@ -42,7 +42,7 @@ _KEEPALIVE = b"\r\n\0"
 
 
 class _Kept(NamedTuple):
-    """What stays of a frame or its payload, the rules that touched it, and whether it is of a selected call."""
+    """The kept bytes of a frame or payload, the applied rules, and whether it belongs to a selected call."""
 
     data: bytes
     rules: frozenset[Rule]
@@ -50,15 +50,15 @@ class _Kept(NamedTuple):
 
 
 _NOTHING: frozenset[Rule] = frozenset()
-#: To look a member up in its enumeration takes as long as to look a stream up in its table.
+#: A constant, because access to an enumeration member takes as long as the look-up of a stream.
 _RTP_PAYLOAD = Rule.RTP_PAYLOAD
 
 
 class Masker:
-    """Masks the frames of one capture, in order. `rules` counts the packets each rule touched."""
+    """Masks the frames of one capture, in order. `rules` counts the packets for each rule."""
 
     def __init__(self, profile: Profile, selector: Selector, snaplen: int) -> None:
-        """`snaplen` is how many bytes of a masked frame are kept."""
+        """`snaplen` is the maximum number of kept bytes of a masked frame."""
         self.rules: dict[Rule, int] = {}
         self.unparsed = 0
         self._profile = profile
@@ -71,7 +71,7 @@ class Masker:
         self._blind = profile is not Profile.SIGNALLING and not selector.by_dialog
 
     def mask(self, link_type: int, data: bytes) -> bytes | None:
-        """What may be stored of a frame; None when it belongs to no selected call."""
+        """Return the bytes of a frame that may be stored; None if it belongs to no selected call."""
         if (
             self._short_cut
             and link_type == LINKTYPE_ETHERNET
@@ -150,7 +150,7 @@ class Masker:
         return _Kept(b"", frozenset(rules), self._dialogs.takes_all)
 
     def _later_fragment(self, packet: Packet) -> _Kept:
-        """Keeps the length of a SIP message's later fragments, so that a reader can put the message together."""
+        """Keep the length of later fragments of a SIP message, so that a reader can reassemble the message."""
         selected = self._fragmented.get(packet.datagram)
         if selected is None:
             return self._dropped(Rule.FRAGMENT)
@@ -198,7 +198,7 @@ class Masker:
         return self._dialogs.takes(message, finished=finished)
 
     def _datagram(self, packet: Packet, payload: bytes, ports: bytes) -> tuple[int, Rule | None]:
-        """How much of a datagram that is not SIP may be kept, and by which rule the rest goes."""
+        """Return how many bytes of a datagram other than SIP may be kept, and the rule that removes the rest."""
         if len(payload) <= 4 and not payload.strip(_KEEPALIVE):
             return len(payload), None
         path = packet.source + packet.destination + ports
@@ -227,7 +227,7 @@ class Masker:
 
 
 def _foreign(payload: bytes) -> Rule:
-    """What a datagram is that keeps nothing."""
+    """Return the rule for a datagram of which no byte is kept."""
     if is_stun(payload):
         return Rule.STUN
     return Rule.DTLS if is_dtls(payload) else Rule.UDP_OTHER

@@ -1,10 +1,10 @@
-"""Which datagrams are media, and how much of them is header (RFC 3550, RFC 5764).
+"""Media datagrams and the length of their headers (RFC 3550, RFC 5764).
 
-A datagram is RTP when it follows a sequence: same addresses, same source, next number. Its shape alone proves nothing,
-nor does an announcement: T.38 over UDPTL starts with a running number, may come on a port that was announced for
-speech, and would show fax data where RTP has its source. So the first packet of every source loses even its header.
-Of RTP just the twelve fixed bytes are kept: contributing sources and extensions could be anything, and an extension
-may tell how loud someone speaks (RFC 6464).
+A datagram is RTP if it continues a sequence: same addresses, same source, next number. Its shape alone proves nothing.
+Neither does an announcement, because T.38 over UDPTL starts with a running number, may use a port that was announced
+for speech, and has fax data where RTP has its source. Therefore the first packet of every source loses even its header.
+Only the twelve fixed bytes of RTP are kept, because contributing sources and extensions can hold any data, and an
+extension may reveal how loud a person speaks (RFC 6464).
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ _STUN_COOKIE = b"\x21\x12\xa4\x42"
 
 
 class MediaStreams:
-    """The streams and announcements seen so far. Both are bounded; the oldest are forgotten."""
+    """The streams and announcements so far. Both are bounded; the oldest are forgotten."""
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
@@ -36,16 +36,16 @@ class MediaStreams:
         self._rtp_announced: dict[bytes, bool] = {}
 
     def announce(self, announced: Iterable[Announcement]) -> None:
-        """Remembers what is expected at which address; the latest word counts."""
+        """Remember the announced media of each address. The latest announcement counts."""
         for endpoint, is_rtp in announced:
             _remember(self._rtp_announced, endpoint, is_rtp, _MAX_ENDPOINTS)
 
     def no_rtp(self, endpoint: bytes) -> bool:
-        """Whether something else than RTP, such as T.38, was announced at the address."""
+        """Return whether other media than RTP, such as T.38, was announced for the address."""
         return not self._rtp_announced.get(endpoint, True)
 
     def follows(self, path: bytes, header: bytes) -> bool:
-        """Whether the datagram continues a stream. `path` is both addresses and ports as they stand in the packet."""
+        """Return whether the datagram continues a stream. `path` is both addresses and ports, as in the packet."""
         stream = path + header[8:12]
         last = self._numbers.get(stream)
         if last is not None:
@@ -58,14 +58,14 @@ class MediaStreams:
         return self._proves(stream, header)
 
     def begin(self, path: bytes, header: bytes) -> None:
-        """Takes a datagram that continues nothing as a possible first one."""
+        """Remember a datagram that continues no stream as a possible first one."""
         _remember(self._candidates, path + header[8:12], header[:4], _MAX_CANDIDATES)
 
     def _proves(self, stream: bytes, header: bytes) -> bool:
-        """Whether the datagram and the one before it make a sequence.
+        """Return whether the datagram and the one before it form a sequence.
 
-        The running number of UDPTL stands where RTP has version and packet type: there these cannot stay the same. Nor
-        may the marker appear, or UDPTL packets that are 128 apart would be alike.
+        The running number of UDPTL is where RTP has version and packet type, so these would change. The marker
+        must not appear either, or UDPTL packets with a distance of 128 would look alike.
         """
         first = self._candidates.get(stream)
         if first is None or _kind(first) != _kind(header) or header[1] > first[1]:
@@ -78,14 +78,15 @@ class MediaStreams:
 
 
 def looks_like_rtp(payload: bytes) -> bool:
-    """Whether the datagram has version and length of RTP, and no packet type of RTCP (RFC 5761)."""
+    """Return whether the datagram has the version and length of RTP, and no packet type of RTCP (RFC 5761)."""
     return len(payload) >= RTP_HEADER and payload[0] >> 6 == 2 and not 192 <= payload[1] <= 223
 
 
 def rtcp_header_length(payload: bytes) -> int:
-    """How many bytes of an RTCP datagram are header and reception reports; 0 when it does not hold together.
+    """Return the length of header and reception reports of an RTCP datagram in bytes; 0 if it is malformed.
 
-    In clear, that is the whole of the leading report. Of SRTCP, and of others that only begin well, eight bytes.
+    In unencrypted RTCP that is the whole first report. In SRTCP, and in datagrams that only begin like RTCP, it is
+    eight.
     """
     if len(payload) < _RTCP_HEADER or payload[0] >> 6 != 2:
         return 0
@@ -96,19 +97,19 @@ def rtcp_header_length(payload: bytes) -> int:
 
 
 def is_stun(payload: bytes) -> bool:
-    """Whether the datagram is STUN (RFC 8489), or TURN channel data (RFC 8656) with at most its padding behind it."""
+    """Return whether the datagram is STUN (RFC 8489), or TURN channel data (RFC 8656) followed by padding only."""
     if payload[4:8] == _STUN_COOKIE:
         return True
     return 64 <= payload[0] <= 79 and 0 <= len(payload) - 4 - int.from_bytes(payload[2:4], "big") <= 3
 
 
 def is_dtls(payload: bytes) -> bool:
-    """Whether the datagram is a DTLS record (RFC 7983)."""
+    """Return whether the datagram is a DTLS record (RFC 7983)."""
     return 20 <= payload[0] <= 63 and payload[1:2] == b"\xfe"
 
 
 def _kind(header: bytes) -> tuple[int, int]:
-    """Version and flags, and the packet type without the marker."""
+    """Return version and flags, and the packet type without the marker."""
     return header[0], header[1] & 0x7F
 
 
@@ -121,7 +122,7 @@ def _stated_length(payload: bytes, at: int) -> int:
 
 
 def _compound(payload: bytes) -> bool:
-    """Whether RTCP packets fill the datagram exactly, which ciphertext with its tag does not."""
+    """Return whether RTCP packets fill the datagram exactly. Encrypted RTCP with its tag does not."""
     at = 0
     while at + 4 <= len(payload):
         if payload[at] >> 6 != 2 or not 192 <= payload[at + 1] <= 223:

@@ -1,4 +1,4 @@
-"""The nouns of a capture: what is asked for, within which limits, what was seen, and why it ended.
+"""The model of a packet capture: selector, limits, counters and stop reason.
 
 Standard library only. Times are integers: nanoseconds since 1970-01-01 UTC unless the name says otherwise. The values
 made for every packet are named tuples, because a frozen dataclass takes three times as long to make.
@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 
 class Profile(StrEnum):
-    """How much of a packet may be kept."""
+    """The part of a packet that may be kept."""
 
     HEADERS = "headers"
-    """Link, network and transport headers; nothing of what they carry."""
+    """Link, network and transport headers, without payload."""
     SIGNALLING = "signalling"
     """Also SIP with its secrets overwritten, and the headers of RTP and RTCP."""
     MEDIA = "media"
@@ -22,7 +22,7 @@ class Profile(StrEnum):
 
 
 class Transport(StrEnum):
-    """Which transport protocols a selector takes."""
+    """The transport protocols that a selector accepts."""
 
     ANY = "any"
     UDP = "udp"
@@ -49,7 +49,7 @@ class StopReason(StrEnum):
 
 
 class WorkerState(StrEnum):
-    """Where the worker is on its way."""
+    """The state of the worker."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -60,28 +60,28 @@ class WorkerState(StrEnum):
 
 
 class Rule(StrEnum):
-    """What was taken out of a packet before it was stored. One packet may be touched by several rules."""
+    """A rule that removes data from a packet before it is stored. Several rules may apply to one packet."""
 
     BY_PROFILE = "by_profile"
     """The payload, because the profile keeps headers only."""
     NOT_IP = "not_ip"
-    """All that follows the link header of a frame that carries no IP."""
+    """All bytes after the link header of a frame without IP."""
     MALFORMED = "malformed"
-    """All that follows the last header that could be read, or an option that is not known."""
+    """All bytes after the last readable header, or after an unknown option."""
     FRAGMENT = "fragment"
     """The payload of an IP fragment that is not the first."""
     OTHER_TRANSPORT = "other_transport"
-    """What is neither UDP nor TCP nor an ICMP error."""
+    """All bytes that are neither UDP nor TCP nor an ICMP error."""
     ICMP_QUOTE = "icmp_quote"
     """The datagram quoted in an ICMP error, beyond its ports."""
     TRAILER = "trailer"
-    """Bytes behind the end of the packet, such as Ethernet padding, where nothing else was taken."""
+    """Bytes behind the end of the packet, such as Ethernet padding, if no other rule applied."""
     RTP_PAYLOAD = "rtp_payload"
     """Media and RFC 4733 events, encrypted or not, with header extensions and contributing sources."""
     RTP_UNPROVEN = "rtp_unproven"
-    """All of a datagram that looks like RTP but follows no sequence yet: it could be T.38."""
+    """All of a datagram that looks like RTP but continues no sequence, because it could be T.38."""
     RTCP_PAYLOAD = "rtcp_payload"
-    """What follows the sender and receiver reports."""
+    """All bytes after the sender and receiver reports."""
     STUN = "stun"
     """All of a STUN or TURN message."""
     DTLS = "dtls"
@@ -89,22 +89,22 @@ class Rule(StrEnum):
     T38 = "t38"
     """All of a datagram to or from an address announced for T.38."""
     UDP_OTHER = "udp_other"
-    """All of a datagram that is nothing known."""
+    """All of a datagram of an unknown protocol."""
     TCP_OTHER = "tcp_other"
     """All of a segment in a stream that does not carry readable SIP, such as TLS."""
     SIP_HEADER = "sip_header"
-    """Values of SIP headers: credentials, nonces, passwords in URIs, headers and parameters that are not known."""
+    """Values of SIP headers: credentials, nonces, passwords in URIs, unknown headers and parameters."""
     SIP_BODY = "sip_body"
-    """Bodies that are not SDP: messages, digits, XML; and what follows the end of the message."""
+    """Bodies other than SDP: messages, digits, XML; and bytes after the end of the message."""
     SDP_SECRET = "sdp_secret"  # noqa: S105 - the name of a rule
     """Keys, ICE passwords and unknown attributes in SDP."""
     SIP_LOST = "sip_lost"
-    """Bytes of a SIP stream whose place in a message is not known."""
+    """Bytes of a SIP stream with an unknown place in a message."""
     SNAPLEN = "snaplen"
-    """What passes the snapshot length."""
+    """Bytes beyond the snapshot length."""
 
 
-#: The rules that mean: this was not understood.
+#: The rules for packets that were not understood.
 UNPARSED = frozenset(
     {
         Rule.NOT_IP,
@@ -120,7 +120,7 @@ UNPARSED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which packets a capture is about. Empty means: no restriction. All that is given must hold.
+    """The packets that a capture selects. An empty field does not restrict. All given fields must match.
 
     `extensions` and `call_ids` select dialogs, with the media their SDP announces; they are matched in the worker,
     byte for byte. The rest becomes a filter in the kernel; `ports` are inclusive ranges of either end.
@@ -134,16 +134,17 @@ class Selector:
 
     @property
     def by_dialog(self) -> bool:
-        """Whether only certain calls are meant."""
+        """Return whether only certain calls are selected."""
         return bool(self.extensions or self.call_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureLimits:
-    """When a capture ends by itself. The first limit that is reached wins.
+    """The limits of a capture. The first limit that is reached ends it.
 
-    `snaplen` is bytes kept of a packet after masking; `bytes` counts the evidence; `disk_free_min` is bytes;
-    `loss_budget` is how many packets the kernel may drop; `lease_seconds` is how long the worker goes on unheard of.
+    `snaplen` is the kept bytes of a packet after masking; `bytes` is the size of the evidence; `disk_free_min` is in
+    bytes; `loss_budget` is how many packets the kernel may drop; `lease_seconds` is how long the worker captures
+    without a heartbeat.
     """
 
     seconds: int
@@ -157,14 +158,14 @@ class CaptureLimits:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A place packets come from."""
+    """A source interface of packets."""
 
     name: str
     link_type: int
 
 
 class Frame(NamedTuple):
-    """One packet as the source gave it. `original_length` is what was on the wire."""
+    """One packet as the source returned it. `original_length` is its length on the wire."""
 
     time_ns: int
     data: bytes
@@ -174,7 +175,7 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourceCounters:
-    """What a source says of one interface since the start: `received`, and of those `dropped` for lack of room."""
+    """The counters of one interface since the start: `received`, and of those `dropped` because the buffer was full."""
 
     received: int = 0
     dropped: int = 0
@@ -182,10 +183,10 @@ class SourceCounters:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What happened to the packets.
+    """The counters of a capture.
 
     received == delivered + dropped, and delivered == written + not_selected + over_limit. `over_limit` are packets that
-    came in before the source was closed, but after a limit was reached or a fault ended the capture.
+    arrived before the source was closed, but after a limit or a fault ended the capture.
     """
 
     received: int = 0

@@ -1,4 +1,4 @@
-"""Bodies of several parts (RFC 2046): of a part that is a session description its lines, of any other its type."""
+"""Multipart bodies (RFC 2046): a session description shows its visible lines, any other part only its type."""
 
 import re
 from itertools import islice
@@ -13,11 +13,11 @@ _PLAIN = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
 
 def show_multipart(veil: Veil, raw: bytes, begin: int, end: int, content_type: bytes, *, finished: bool) -> None:
-    """Uncovers boundaries, the headers that say what a part is, and descriptions. `content_type` is in lower case."""
+    """Uncover boundaries, descriptive headers of parts, and session descriptions. `content_type` is in lower case."""
     boundary = _BOUNDARY.search(content_type)
     if boundary is None:
         return
-    # The type was folded to lower case, the body was not: boundaries are compared in lower case too.
+    # The type is in lower case and the body is not, so boundaries are compared in lower case.
     delimiter = b"--" + (boundary[1] or boundary[2])
     starts = [line for line in islice(LINE.finditer(raw, begin, end), MAX_LINES) if _delimits(line, delimiter)]
     for line, following in zip(starts[:_MAX_PARTS], [*starts[1:], None], strict=False):

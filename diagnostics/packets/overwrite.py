@@ -1,10 +1,10 @@
-"""Text under a mask: what is not explicitly shown is overwritten, byte for byte, so that lengths stay."""
+"""Overwriting of text: every byte that is not explicitly shown is replaced, so that lengths stay the same."""
 
 _MASK = ord("x")
 
 
 class Veil:
-    """A copy of `raw` that starts fully covered. `show` uncovers; nothing covers again except `hide`."""
+    """A copy of `raw` that starts fully covered. `show` uncovers bytes and `hide` covers them again."""
 
     __slots__ = ("_raw", "_shown")
 
@@ -13,23 +13,23 @@ class Veil:
         self._shown = bytearray([_MASK]) * len(raw)
 
     def show(self, begin: int, end: int) -> None:
-        """Lets the bytes be seen."""
+        """Uncover the bytes."""
         self._shown[begin:end] = self._raw[begin:end]
 
     def hide(self, begin: int, end: int) -> None:
-        """Covers the bytes again."""
+        """Cover the bytes again."""
         end = min(end, len(self._shown))
         self._shown[begin:end] = bytearray([_MASK]) * max(0, end - begin)
 
     def hidden(self, begin: int, end: int) -> bool:
-        """Whether something between the two is not as it was."""
+        """Return whether a byte in the range differs from the raw text."""
         return self._shown[begin:end] != self._raw[begin:end]
 
     def bytes(self) -> bytes:
-        """The text as it may be stored, as long as the raw text."""
+        """Return the text that may be stored, with the length of the raw text."""
         return bytes(self._shown)
 
 
 def covered(length: int) -> bytes:
-    """So many bytes of mask."""
+    """Return `length` covered bytes."""
     return bytes([_MASK]) * length

@@ -1,4 +1,4 @@
-"""Reads capture files of the classic kind: either byte order, micro- or nanoseconds."""
+"""Reader of classic pcap files: either byte order, micro- or nanoseconds."""
 
 import struct
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from typing import Protocol
 from linewarden.diagnostics.packets.errors import SourceUnusable
 from linewarden.diagnostics.packets.model import Frame, Interface, SourceCounters
 
-#: No packet is longer than this (the bound of libpcap).
+#: The longest packet (the bound of libpcap).
 MAX_PACKET = 262_144
-#: Times beyond what fits in 63 bits are not times.
+#: The latest time: 63 bits.
 MAX_TIME_NS = 2**63 - 1
 
 _FORMATS = {
@@ -21,15 +21,15 @@ _FORMATS = {
 
 
 class Readable(Protocol):
-    """What a capture file is read from. It need not be seekable."""
+    """A source of a capture file. It need not be seekable."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end. May raise SourceUnusable."""
+        """Return up to `size` bytes; empty at the end. May raise SourceUnusable."""
         ...
 
 
 def read_exactly(file: Readable, size: int, *, end_allowed: bool = False) -> bytes:
-    """So many bytes; none at all at the end of the file, where that is allowed. Raises SourceUnusable otherwise."""
+    """Return exactly `size` bytes, or none at the end of the file if `end_allowed`. Raise SourceUnusable otherwise."""
     parts: list[bytes] = []
     missing = size
     while missing and (part := file.read(missing)):
@@ -44,7 +44,7 @@ class PcapReader:
     """The packets of one file. Iterate once."""
 
     def __init__(self, file: Readable, magic: bytes) -> None:
-        """`magic` is what was read of the file to tell its kind. Raises SourceUnusable."""
+        """`magic` is the first four bytes of the file. Raise SourceUnusable."""
         order, self._unit_ns = _FORMATS[magic]
         major, _, _, _, _, kind = struct.unpack(order + "HHiIII", read_exactly(file, 20))
         if major != 2:
@@ -56,11 +56,11 @@ class PcapReader:
 
     @staticmethod
     def knows(magic: bytes) -> bool:
-        """Whether four bytes begin such a file."""
+        """Return whether a file with these four bytes is a pcap file."""
         return magic in _FORMATS
 
     def counters(self) -> list[SourceCounters]:
-        """What was read; such files do not say what was lost."""
+        """Return the number of packets read. A pcap file does not record lost packets."""
         return [SourceCounters(self._read)]
 
     def __iter__(self) -> Iterator[Frame]:

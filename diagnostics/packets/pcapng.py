@@ -1,6 +1,6 @@
-"""The blocks of a pcapng file that evidence is made of (draft-ietf-opsawg-pcapng).
+"""Blocks of the pcapng file of the evidence (draft-ietf-opsawg-pcapng).
 
-Little-endian, nanosecond times. Texts are cut to what an option may hold.
+Little-endian, nanosecond times. Texts are cut to the maximum length of an option.
 """
 
 import struct
@@ -20,7 +20,7 @@ _PAD = [b"", b"\0\0\0", b"\0\0", b"\0"]
 
 
 def section(application: str, comments: Iterable[str]) -> bytes:
-    """The block that begins a file."""
+    """Return the block that begins a file."""
     options = [(_COMMENT, text.encode()) for text in comments]
     return _block(
         _SECTION, struct.pack("<IHHQ", 0x1A2B3C4D, 1, 0, _UNKNOWN_LENGTH), [*options, (4, application.encode())]
@@ -28,7 +28,7 @@ def section(application: str, comments: Iterable[str]) -> bytes:
 
 
 def interface(described: Interface, filter_text: str, snaplen: int) -> bytes:
-    """The block that stands for one interface; they are numbered in the order they come."""
+    """Return the block of one interface. Interfaces are numbered in their order in the file."""
     options = [(2, described.name.encode()), (9, _NANOSECONDS)]
     if filter_text:
         options.append((11, b"\0" + filter_text.encode()))
@@ -36,7 +36,7 @@ def interface(described: Interface, filter_text: str, snaplen: int) -> bytes:
 
 
 def packet(number: int, time_ns: int, data: bytes, original_length: int) -> bytes:
-    """The block of one packet on interface `number`."""
+    """Return the block of one packet on interface `number`."""
     size = len(data)
     total = 32 + (size + 3 & ~3)
     return (
@@ -47,15 +47,15 @@ def packet(number: int, time_ns: int, data: bytes, original_length: int) -> byte
     )
 
 
-#: What the statistics at the beginning and at the end of a pause say.
+#: The comments of the statistics at the beginning and at the end of a pause.
 PAUSED = "paused"
 RESUMED = "resumed"
 
 
 def statistics(number: int, time_ns: int, span: tuple[int, int], counts: tuple[int, int, int], comment: str) -> bytes:
-    """The block that ends an interface. `span` is start and end; `counts` is received, dropped, written.
+    """Return the block that ends an interface. `span` is start and end; `counts` is received, dropped, written.
 
-    Received are the packets that passed the filter: what the filter kept out nobody counts.
+    Received are the packets that passed the filter. The others are not counted.
     """
     received, dropped, written = (struct.pack("<Q", count) for count in counts)
     options = [(_COMMENT, comment.encode()), (2, _time(span[0])), (3, _time(span[1]))]

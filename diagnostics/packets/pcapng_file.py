@@ -1,7 +1,7 @@
-"""Reads capture files of the new kind (draft-ietf-opsawg-pcapng): several sections, interfaces, resolutions.
+"""Reader of pcapng files (draft-ietf-opsawg-pcapng): several sections, interfaces, resolutions.
 
-Comments, resolved names and decryption secrets of the file are left behind: nobody has masked them. Nor can an
-interface be called anything but what interfaces are called.
+Comments, resolved names and decryption secrets of the file are dropped, because they are not masked. The name of an
+interface is kept only if it has the form of an interface name.
 """
 
 import re
@@ -23,13 +23,13 @@ _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET = 1, 2, 3, 5, 6
 _COMMENT, _NAME, _RESOLUTION, _OFFSET = 1, 2, 9, 14
 _INTERFACE_DROPS, _SYSTEM_DROPS = 5, 7
 _MAX_OPTIONS = 1_024
-#: As Linux has it, and as Windows has it.
+#: The forms of Linux and of Windows.
 _INTERFACE_NAME = re.compile(rb"[A-Za-z0-9_.:@-]{1,15}|\\Device\\NPF_(?:Loopback|\{[0-9A-Fa-f-]{36}\})")
 
 
 @dataclass(slots=True)
 class _Seen:
-    """An interface of the current section. `number` counts through all sections; a tick is `1 / resolution` s."""
+    """An interface of the current section. `number` counts over all sections; a tick is `1 / resolution` s."""
 
     number: int
     snaplen: int
@@ -41,7 +41,7 @@ class PcapngReader:
     """The packets of one file. Iterate once."""
 
     def __init__(self, file: Readable) -> None:
-        """The four bytes of MAGIC were read already. Raises SourceUnusable."""
+        """Read the first section. The four bytes of MAGIC are already read. Raise SourceUnusable."""
         self.interfaces: list[Interface] = []
         self._file = file
         self._order = "<"
@@ -53,11 +53,11 @@ class PcapngReader:
         self._begin_section()
 
     def counters(self) -> list[SourceCounters]:
-        """What was read, and what the file says was lost before."""
+        """Return the numbers of packets read, and of packets that the file records as lost."""
         return [SourceCounters(read + lost, lost) for read, lost in zip(self._received, self._dropped, strict=True)]
 
     def pauses(self) -> list[int]:
-        """How often the capture was paused, by interface, as evidence of ours says."""
+        """Return the number of pauses, by interface, as evidence of Linewarden records them."""
         return list(self._pauses)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -81,7 +81,7 @@ class PcapngReader:
         self._section = []
 
     def _rest(self, length: int, taken: int) -> bytes:
-        """The bytes of a block behind those that were taken, without the length that is repeated at its end."""
+        """Return the remaining bytes of a block, without the length that is repeated at its end."""
         if length % 4 or not taken + 4 <= length <= _MAX_BLOCK:
             raise SourceUnusable("a block of the capture file has a wrong length")
         rest = read_exactly(self._file, length - taken)
@@ -121,7 +121,7 @@ class PcapngReader:
         return Frame(self._time_ns, data[:size], max(original, size), seen.number)
 
     def _simple_packet(self, body: bytes) -> Frame:
-        """Such a packet has no time; it gets that of the packet before."""
+        """Return a simple packet. It has no time, so it gets the time of the packet before."""
         seen = self._interface(0)
         (original,) = self._unpack("I", body)
         size = min(original, seen.snaplen or original)
@@ -172,7 +172,7 @@ class PcapngReader:
 
 
 def _resolution(value: bytes) -> int:
-    """Ticks a second: a negative power of ten or, with the high bit, of two."""
+    """Return ticks a second: a negative power of ten or, with the high bit, of two."""
     if len(value) != 1:
         raise SourceUnusable("an interface in the capture file has no resolution")
     exponent = value[0] & 0x7F

@@ -1,9 +1,9 @@
-"""The packets of an interface through a ring shared with the kernel (TPACKET_V3, Linux packet_mmap).
+"""Packet ring: the packets of an interface in memory that is shared with the kernel (TPACKET_V3, packet_mmap).
 
-The kernel fills blocks of 1 MiB, 64 of them; a block is ours from the moment it is closed, full or after
-RETIRE_MS, until we give it back. One system call serves thousands of packets. Python's `sniff` and `recvmsg` loops
-cost a call for each; a mapped ring costs one or two microseconds a packet, which is what makes 50,000 a second
-with masking possible in Python.
+The kernel fills 64 blocks of 1 MiB. It closes a block when it is full or after RETIRE_MS; this process then reads it
+and returns it. One system call serves thousands of packets. A loop over `recvmsg` needs a call for each packet. A
+mapped ring costs one or two microseconds per packet, which makes 50,000 packets a second with masking possible in
+Python.
 """
 
 import mmap
@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from linewarden.diagnostics.packets.errors import SourceUnusable
+from linewarden.diagnostics.packets.errors import FailureCode, SourceUnusable
 
 BLOCK_BYTES = 1 << 20
 BLOCKS = 64
@@ -43,7 +43,7 @@ _address = struct.Struct("=H2siHBB8s").unpack_from
 
 
 class RingPacket(NamedTuple):
-    """A packet in the ring, at `at`. `vlan` is the tag that the kernel took out of it: four bytes, or none."""
+    """A packet in the ring, at `at`. `vlan` is the tag that the kernel removed from it: four bytes, or empty."""
 
     time_ns: int
     data: bytes
@@ -53,7 +53,7 @@ class RingPacket(NamedTuple):
 
 
 class LinkAddress(NamedTuple):
-    """What the kernel says of where a packet came from."""
+    """The origin of a packet, as the kernel states it."""
 
     protocol: bytes
     interface: int
@@ -63,10 +63,10 @@ class LinkAddress(NamedTuple):
 
 
 class PacketRing:
-    """The ring of one packet socket. The socket stays the caller's, and must not be bound yet."""
+    """The ring of one packet socket. The caller closes the socket, and must not have bound it yet."""
 
     def __init__(self, packet_socket: socket.socket) -> None:
-        """Raises OSError when the kernel gives no ring."""
+        """Raise OSError if the kernel does not provide a ring."""
         packet_socket.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
         frames = BLOCK_BYTES // _FRAME_BYTES * BLOCKS
         request = struct.pack("=7I", BLOCK_BYTES, BLOCKS, _FRAME_BYTES, frames, RETIRE_MS, 0, 0)
@@ -78,9 +78,9 @@ class PacketRing:
         self._block = 0
 
     def read(self, timeout: float) -> Iterator[RingPacket]:
-        """The packets of the next closed block, waiting up to `timeout` seconds for one. Use up the iterator.
+        """Yield the packets of the next closed block. Wait up to `timeout` seconds for one. Exhaust the iterator.
 
-        Raises SourceUnusable when the interface went away.
+        Raise SourceUnusable if the interface disappeared.
         """
         base = self._block * BLOCK_BYTES
         if not _block_head(self._map, base + _BLOCK_HEAD_AT)[0] & _STATUS_USER:
@@ -92,10 +92,11 @@ class PacketRing:
             self._block = (self._block + 1) % BLOCKS
 
     def _check(self, events: list[tuple[int, int]]) -> None:
-        """An error on the socket would be reported again and again, without any wait."""
+        """Raise the error of the socket, because `poll` would report it again and again without waiting."""
         if any(what & select.POLLERR for _, what in events):
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            raise SourceUnusable(f"the interface can no longer be captured from: {os.strerror(code)}")
+            text = f"the interface can no longer be captured from: {os.strerror(code)}"
+            raise SourceUnusable(text, FailureCode.INTERFACE)
 
     def _packets(self, at: int, count: int) -> Iterator[RingPacket]:
         memory = self._map
@@ -110,15 +111,15 @@ class PacketRing:
             at += following
 
     def address(self, packet: RingPacket) -> LinkAddress:
-        """Where a packet came from; only while its block is being read."""
+        """Return the origin of a packet. Call it only while its block is being read."""
         _, protocol, interface, hardware, direction, size, address = _address(self._map, packet.at + _ADDRESS_AT)
         return LinkAddress(protocol, interface, hardware, direction, address[:size])
 
     def statistics(self) -> tuple[int, int]:
-        """How many packets passed the filter since the last call, and how many of them found no room."""
+        """Return how many packets passed the filter since the last call, and how many of them were dropped."""
         received, dropped, _ = struct.unpack("=3I", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 12))
         return received, dropped
 
     def close(self) -> None:
-        """Unmaps the ring."""
+        """Unmap the ring."""
         self._map.close()

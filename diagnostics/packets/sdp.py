@@ -1,6 +1,6 @@
-"""Session descriptions: which lines may be seen, and which media addresses they announce (RFC 8866).
+"""Session descriptions: their visible lines and their media addresses (RFC 8866).
 
-Lines end at CR, LF or both: a reader that is laxer than the RFC must not find a line that we did not.
+Lines end at CR, LF or both, because a reader that is laxer than the RFC must not find a line that is missed here.
 """
 
 import re
@@ -12,11 +12,11 @@ from linewarden.diagnostics.packets.overwrite import Veil
 
 LINE = re.compile(rb"([^\r\n]*)(\r\n|\r|\n|\Z)")
 
-#: A body may have so many lines; what follows is covered.
+#: The maximum number of lines of a body. Further lines are covered.
 MAX_LINES = 2_048
 
 _OPEN_TYPES = frozenset(b"vosbctrzm")
-#: Attributes that carry no key and no text. Not here: crypto, key-mgmt, ice-pwd, acap (may hold crypto, RFC 5939).
+#: Attributes without keys and texts. Left out: crypto, key-mgmt, ice-pwd, acap (may hold crypto, RFC 5939).
 _OPEN_ATTRIBUTES = frozenset(
     b"""
     candidate end-of-candidates remote-candidates ice-lite ice-options ice-ufrag setup connection fingerprint group mid
@@ -34,16 +34,16 @@ _MAX_MEDIA = 32
 
 
 class Announcement(NamedTuple):
-    """Where media is expected, address and port as they stand in a packet, and whether it is RTP."""
+    """An announced media address: address and port as in a packet, and whether the media is RTP."""
 
     endpoint: bytes
     is_rtp: bool
 
 
 def show_sdp(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) -> None:
-    """Uncovers the lines of a description that may be seen. The last line of an unfinished one may be a part only.
+    """Uncover the visible lines of a description. The last line of an unfinished description may be partial.
 
-    What is no line of a description ends it: a length that lies may have put the next message here.
+    A line of another form ends the description, because a wrong length may have included the next message.
     """
     described = True
     for line in islice(LINE.finditer(raw, begin, end), MAX_LINES):
@@ -54,7 +54,7 @@ def show_sdp(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) ->
 
 
 def announcements(raw: bytes) -> list[Announcement]:
-    """The media addresses of a description."""
+    """Return the media addresses of a description."""
     session = address = b""
     found: list[tuple[bytes, bytes, bool]] = []
     for line in islice(LINE.finditer(raw), MAX_LINES):
@@ -70,7 +70,7 @@ def announcements(raw: bytes) -> list[Announcement]:
 
 
 def _open_length(line: bytes, *, whole: bool) -> int:
-    """How many bytes at the start of a line may be seen."""
+    """Return how many bytes at the start of a line are visible."""
     if line[0] in _OPEN_TYPES:
         return len(line)
     attribute = _ATTRIBUTE.match(line)

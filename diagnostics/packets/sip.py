@@ -1,7 +1,7 @@
-"""One SIP message under its mask (RFC 3261): start line, headers, body, as far as it has come.
+"""Masking of one SIP message (RFC 3261): start line, headers and body, as far as they have arrived.
 
-The mask of a part is never more open than the mask of the whole: so a message that arrives in pieces shows nothing
-that it would not show at once.
+The mask of a part never shows more than the mask of the whole message. A message that arrives in pieces therefore shows
+nothing that it would not show at once.
 """
 
 import re
@@ -13,10 +13,10 @@ from linewarden.diagnostics.packets.multipart import show_multipart
 from linewarden.diagnostics.packets.overwrite import Veil
 from linewarden.diagnostics.packets.sdp import LINE, Announcement, announcements, show_sdp
 
-#: A message may have so many header lines; what follows is covered.
+#: The maximum number of header lines. Further lines are covered.
 MAX_HEADERS = 512
 
-#: Methods by name: before any other word the end of a body could stand, where a length lies.
+#: Known methods only, because with a wrong length the end of a body could precede any other word.
 _REQUEST = re.compile(
     rb"(?:ACK|BENOTIFY|BYE|CANCEL|INFO|INVITE|KDMQ|MESSAGE|NEGOTIATE|NOTIFY|OPTIONS|PING|PRACK|PUBLISH|REFER|REGISTER"
     rb"|SERVICE|SUBSCRIBE|UPDATE) ([A-Za-z][A-Za-z0-9+.-]*:[^\s]{1,2048}) SIP/2\.0(\r\n|\r|\n)"
@@ -31,7 +31,7 @@ _PARTIES = frozenset({b"from", b"to", b"p-asserted-identity"})
 class Header(NamedTuple):
     """One header with its folded lines. `name` is canonical; offsets count from the start of the message.
 
-    `stop` is behind the line end that stands at `end`, as far as that has come.
+    `stop` is behind the line end at `end`, as far as it has arrived.
     """
 
     name: bytes
@@ -43,14 +43,14 @@ class Header(NamedTuple):
 
     @property
     def finished(self) -> bool:
-        """Whether its line has ended, though a fold may follow."""
+        """Return whether its line has ended. A folded line may still follow."""
         return self.stop > self.end
 
 
 class Message(NamedTuple):
-    """A message, or the part of it that has come. `body` is where the body starts, -1 while headers still come.
+    """A message, or the part that has arrived. `body` is the start of the body, -1 while headers still arrive.
 
-    `length` is that of the body as the headers state it: None when they do not, -1 when they contradict themselves.
+    `length` is the stated length of the body: None if it is not stated, -1 if the statements contradict each other.
     """
 
     raw: bytes
@@ -60,28 +60,28 @@ class Message(NamedTuple):
 
     @property
     def end(self) -> int | None:
-        """Where the message ends; None while that is not known."""
+        """Return the end of the message; None while it is not known."""
         return None if self.body < 0 or self.length is None or self.length < 0 else self.body + self.length
 
     def values(self, name: bytes) -> list[bytes]:
-        """The values of all headers of that canonical name."""
+        """Return the values of all headers of that canonical name."""
         return [self.raw[h.value : h.end].strip() for h in self.headers if h.name == name and h.finished]
 
 
 class Masked(NamedTuple):
-    """A message as it may be stored, and what was taken out of it."""
+    """A message as it may be stored, and the rules that removed data."""
 
     data: bytes
     rules: frozenset[Rule]
 
 
 def starts_message(raw: bytes) -> bool:
-    """Whether a whole start line of SIP stands at the beginning."""
+    """Return whether the bytes begin with a complete start line of SIP."""
     return bool(_REQUEST.match(raw) or _RESPONSE.match(raw))
 
 
 def parse_message(raw: bytes) -> Message | None:
-    """The message that starts at the beginning of `raw`; None when none does."""
+    """Return the message at the beginning of `raw`; None if there is no message."""
     start = _REQUEST.match(raw) or _RESPONSE.match(raw)
     if start is None:
         return None
@@ -91,7 +91,7 @@ def parse_message(raw: bytes) -> Message | None:
 
 
 def mask_message(message: Message, *, finished: bool) -> Masked:
-    """The message under its mask. `finished` says that nothing more of it will come."""
+    """Return the masked message. `finished` is true if no more of it will arrive."""
     raw, veil = message.raw, Veil(message.raw)
     start = _show_start(veil, raw)
     for header in message.headers:
@@ -105,7 +105,7 @@ def mask_message(message: Message, *, finished: bool) -> Masked:
 
 
 def session(message: Message, *, finished: bool = True) -> list[Announcement]:
-    """The media addresses the message announces. Of an unfinished one the last line is not believed."""
+    """Return the media addresses of the message. The last line of an unfinished message is ignored."""
     kind = _content_type(message)
     if message.body < 0 or message.length == -1 or not kind.startswith((b"application/sdp", b"multipart/")):
         return []
@@ -114,12 +114,12 @@ def session(message: Message, *, finished: bool = True) -> list[Announcement]:
 
 
 def call_id(message: Message) -> str:
-    """The Call-ID, or nothing."""
+    """Return the Call-ID; empty if it is missing."""
     return next((value.decode("utf-8", "replace") for value in message.values(b"call-id")), "")
 
 
 def parties(message: Message) -> set[str]:
-    """The user parts of who calls and who is called."""
+    """Return the user parts of the caller and the callee."""
     line = LINE.match(message.raw)
     headers = (h for h in message.headers if h.name in _PARTIES and h.finished)
     texts = [line[1] if line else b"", *(message.raw[h.value : h.end] for h in headers)]
@@ -127,7 +127,7 @@ def parties(message: Message) -> set[str]:
 
 
 def _headers(raw: bytes, at: int) -> tuple[tuple[Header, ...], int]:
-    """The headers, and where the body starts; -1 when the empty line has not come, or too many lines have."""
+    """Return the headers and the start of the body; -1 if the empty line has not arrived, or after too many lines."""
     found: list[Header] = []
     for number, line in enumerate(LINE.finditer(raw, at)):
         if not line[1] and line[2]:
@@ -143,7 +143,7 @@ def _headers(raw: bytes, at: int) -> tuple[tuple[Header, ...], int]:
 
 def _header(raw: bytes, line: re.Match[bytes]) -> Header:
     begin, end = line.span(1)
-    # A line that is indented, though there is nothing it could continue, has no name that could be trusted.
+    # An indented line that continues no header has no trustworthy name.
     colon = -1 if line[1][:1] in {b" ", b"\t"} else raw.find(b":", begin, end)
     if colon < 0:
         return Header(b"", begin, end, end, line.end())
@@ -158,7 +158,7 @@ def _stated_length(values: list[bytes]) -> int | None:
 
 
 def _show_start(veil: Veil, raw: bytes) -> int:
-    """Uncovers the start line; where it ends."""
+    """Uncover the start line; return its end."""
     line = _REQUEST.match(raw) or _RESPONSE.match(raw)
     if line is None:
         return 0
@@ -171,7 +171,7 @@ def _show_start(veil: Veil, raw: bytes) -> int:
 
 
 def _show_header(veil: Veil, raw: bytes, header: Header) -> None:
-    """Uncovers colon, line ends and indents always, the name when it is known, of the value what its name allows."""
+    """Uncover colon, line ends and indents, a known name, and the part of the value that the name permits."""
     if known_name(header.name):
         veil.show(header.begin, header.value)
         show_value(veil, header.name, raw, header.value, header.end, finished=header.finished)
@@ -190,7 +190,7 @@ def _content_type(message: Message) -> bytes:
 
 
 def _show_body(veil: Veil, message: Message, *, finished: bool) -> set[Rule]:
-    """Uncovers what may be seen of the body; of one with contradicting lengths nothing."""
+    """Uncover the visible parts of the body. A body with contradicting lengths has none."""
     raw, begin = message.raw, message.body
     if begin == len(raw):
         return set()

@@ -1,4 +1,4 @@
-"""What every source of packets can do."""
+"""The protocol of packet sources."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,36 +7,36 @@ from linewarden.diagnostics.packets.model import Frame, Interface, SourceCounter
 
 
 class Source(Protocol):
-    """An opened source. All packets that pass its filter come out of `read`, in order, or are counted as dropped."""
+    """An opened source. `read` returns all packets that pass its filter, in order; the rest is counted as dropped."""
 
     @property
     def interfaces(self) -> Sequence[Interface]:
-        """The interfaces seen so far; a capture file may name more as it goes on."""
+        """The interfaces so far. A capture file may name further ones later."""
         ...
 
     def read(self, timeout: float) -> list[Frame] | None:
-        """The next packets, none when `timeout` seconds passed first, None when there will be no more.
+        """Return the next packets; empty after `timeout` seconds, None at the end of the source.
 
-        Raises SourceUnusable when what comes next cannot be read.
+        Raise SourceUnusable if the next packet cannot be read.
         """
         ...
 
     def pause(self) -> None:
-        """Lets no more packets in until `resume`. Of an interface, what is in already can still be read."""
+        """Accept no packets until `resume`. Packets of an interface that were accepted before can still be read."""
         ...
 
     def resume(self) -> None:
-        """Lets packets in again; those that passed meanwhile are not counted."""
+        """Accept packets again. Packets in between are not counted."""
         ...
 
     def stop(self) -> None:
-        """Lets no more packets in. What is in already can still be read."""
+        """Accept no more packets. Accepted packets can still be read."""
         ...
 
     def counters(self) -> Sequence[SourceCounters]:
-        """One for each interface."""
+        """Return one for each interface."""
         ...
 
     def close(self) -> None:
-        """Gives everything back."""
+        """Release all resources."""
         ...

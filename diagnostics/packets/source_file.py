@@ -1,4 +1,4 @@
-"""A capture file that someone brings into custody. It is read once, from a stream, and never stored as it came."""
+"""A capture file as a source. It is read once, from a stream, and is never stored unmasked."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -16,7 +16,7 @@ _BATCH = 512
 
 
 def open_capture(file: Readable) -> PcapReader | PcapngReader:
-    """A reader for pcap or pcapng, whichever it is. Raises SourceUnusable for anything else."""
+    """Return a reader for pcap or pcapng. Raise SourceUnusable for any other format."""
     magic = read_exactly(file, 4)
     if magic == MAGIC:
         return PcapngReader(file)
@@ -26,12 +26,12 @@ def open_capture(file: Readable) -> PcapReader | PcapngReader:
 
 
 class FileSource:
-    """The packets of a file that pass the filter. Those that do not are not counted, as on an interface."""
+    """The packets of a file that pass the filter. The others are not counted, as on an interface."""
 
     def __init__(self, file: InputStream, filter_text: str) -> None:
-        """Raises SourceUnusable, FilterRefused.
+        """Open the file. Raise SourceUnusable, FilterRefused.
 
-        The filter is compiled once at once: libpcap must be loaded while the process may still look for it.
+        The filter is compiled once here, because libpcap must be loaded before the process drops its rights.
         """
         if filter_text:
             compile_on_ethernet(filter_text)
@@ -46,11 +46,11 @@ class FileSource:
 
     @property
     def interfaces(self) -> Sequence[Interface]:
-        """The interfaces that the file named so far."""
+        """The interfaces that the file has named so far."""
         return self._reader.interfaces
 
     def read(self, timeout: float) -> list[Frame] | None:
-        """The next packets, or None at the end. Raises SourceUnusable, FilterRefused."""
+        """Return the next packets; None at the end. Raise SourceUnusable, FilterRefused."""
         if self._stopped:
             return None
         if self._paused:
@@ -64,27 +64,27 @@ class FileSource:
         return passed
 
     def pause(self) -> None:
-        """Reads no further until `resume`: the rest of the file waits."""
+        """Stop reading until `resume`. The rest of the file waits."""
         self._paused = True
 
     def resume(self) -> None:
-        """Reads on."""
+        """Continue reading."""
         self._paused = False
 
     def stop(self) -> None:
-        """Reads no further."""
+        """Stop reading."""
         self._stopped = True
 
     def counters(self) -> list[SourceCounters]:
-        """What passed the filter, and what the file says was lost before."""
+        """Return the packets that passed the filter, and those that the file records as lost."""
         lost = [counted.dropped for counted in self._reader.counters()]
         return [SourceCounters(self._passed.get(number, 0) + drops, drops) for number, drops in enumerate(lost)]
 
     def close(self) -> None:
-        """Nothing is held; the file is the caller's."""
+        """Do nothing: the caller closes the file."""
 
     def _batch(self, timeout: float) -> list[Frame]:
-        """The next packets. What is wrong with the file is raised only after all that came before it was taken."""
+        """Return the next packets. Raise a fault of the file only after all packets before it are returned."""
         if self._broken is not None:
             raise self._broken
         batch: list[Frame] = []

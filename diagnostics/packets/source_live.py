@@ -1,9 +1,9 @@
-"""An interface as a source: a packet socket that sees nothing before its filter is in place.
+"""An interface as a source: a packet socket that receives no packet before its filter is set.
 
 Order of opening: socket with protocol 0 (it receives nothing), a filter that drops all, the ring, the real filter, and
-only then bind. Promiscuous mode is never asked for. Every packet of `lo` passes twice, out and in; the first is left
-out. Interfaces that are not Ethernet, and `any`, are read "cooked": without their link header, which is replaced by a
-Linux cooked header (LINKTYPE_LINUX_SLL2).
+then bind. Promiscuous mode is never set. Every packet of `lo` passes twice, out and in; the first is skipped.
+Interfaces other than Ethernet, and `any`, are read "cooked": their link header is replaced by a Linux cooked header
+(LINKTYPE_LINUX_SLL2).
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 
 from linewarden.diagnostics.packets.dissect import LINKTYPE_ETHERNET, LINKTYPE_RAW, LINKTYPE_SLL2
-from linewarden.diagnostics.packets.errors import SourceUnusable
+from linewarden.diagnostics.packets.errors import FailureCode, SourceUnusable
 from linewarden.diagnostics.packets.libpcap import compile_filter, compile_on_ethernet
 from linewarden.diagnostics.packets.model import Frame, Interface, SourceCounters
 from linewarden.diagnostics.packets.ring import PACKET_OUTGOING, PacketRing, RingPacket
@@ -31,17 +31,18 @@ _LOOPBACK = "lo"
 
 
 class LiveSource:
-    """The packets of one interface, or of all of them."""
+    """The packets of one interface, or of all interfaces."""
 
     def __init__(self, name: str, filter_text: str) -> None:
-        """Raises SourceUnusable without the interface or the right to read it; FilterRefused."""
+        """Open the interface. Raise SourceUnusable if it or the right to read it is missing; FilterRefused."""
         self._received = self._dropped = self._skipped = 0
         self._socket = _packet_socket()
         try:
             self._open(name, filter_text)
         except OSError as error:
             self._socket.close()
-            raise SourceUnusable(f"the interface cannot be captured from: {error.strerror}") from None
+            text = f"the interface cannot be captured from: {error.strerror}"
+            raise SourceUnusable(text, FailureCode.INTERFACE) from None
         except BaseException:
             self._socket.close()
             raise
@@ -52,33 +53,33 @@ class LiveSource:
         return (self._interface,)
 
     def read(self, timeout: float) -> list[Frame] | None:
-        """The packets of the next block of the ring."""
+        """Return the packets of the next block of the ring."""
         if self._cooked:
             frames = [self._cook(packet) for packet in self._ring.read(timeout)]
             return [frame for frame in frames if frame is not None]
         return [_frame(packet) for packet in self._ring.read(timeout)]
 
     def pause(self) -> None:
-        """Lets nothing in. The kernel closes the last block within ring.RETIRE_MS."""
+        """Drop all packets. The kernel closes the last block within ring.RETIRE_MS."""
         _attach(self._socket, _DROP_ALL)
 
     def resume(self) -> None:
-        """Puts the filter back."""
+        """Set the filter again."""
         self._open_filter()
 
     def stop(self) -> None:
-        """As `pause`, for good."""
+        """Drop all packets for good; see `pause`."""
         self.pause()
 
     def counters(self) -> list[SourceCounters]:
-        """What the kernel says, without the doubles of loopback that were left out here."""
+        """Return the counters of the kernel, without the skipped duplicates of loopback."""
         received, dropped = self._ring.statistics()
         self._received += received
         self._dropped += dropped
         return [SourceCounters(self._received - self._skipped, self._dropped)]
 
     def close(self) -> None:
-        """Closes ring and socket."""
+        """Close ring and socket."""
         self._ring.close()
         self._socket.close()
 
@@ -105,7 +106,7 @@ class LiveSource:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
     def _program(self, filter_text: str) -> bytes:
-        """A cooked socket shows the kernel's filter the packet from its network header on."""
+        """Compile the filter. On a cooked socket it sees the packet from its network header on."""
         if not filter_text:
             return b""
         if self._cooked:
@@ -141,21 +142,21 @@ def _packet_socket(kind: int = socket.SOCK_RAW) -> socket.socket:
     try:
         return socket.socket(socket.AF_PACKET, kind, 0)
     except PermissionError:
-        raise SourceUnusable("a live capture needs root or CAP_NET_RAW") from None
+        raise SourceUnusable("a live capture needs root or CAP_NET_RAW", FailureCode.RIGHTS) from None
 
 
 def _hardware(probe: socket.socket, name: str) -> int:
-    """The hardware type of an interface, 0 for all of them together. Raises OSError when there is none such."""
+    """Return the hardware type of an interface; 0 for `any`. Raise OSError if the interface does not exist."""
     if name == _ANY:
         return 0
-    # The address of a socket that is bound with protocol 0 tells the type, and still nothing is received.
+    # The address of a socket that is bound with protocol 0 has the type, and no packet is received.
     probe.bind((name, 0))
     kind: int = probe.getsockname()[3]
     return kind
 
 
 def _bind(packet_socket: socket.socket, interface: int) -> None:
-    """Python's own `bind` cannot say "all interfaces", which is number 0."""
+    """Bind to an interface by number, because Python's `bind` cannot name all interfaces, which is number 0."""
     address = struct.pack("=H2siHBB8s", socket.AF_PACKET, struct.pack("!H", _ETH_P_ALL), interface, 0, 0, 0, b"")
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.bind(packet_socket.fileno(), address, len(address)):
@@ -164,7 +165,7 @@ def _bind(packet_socket: socket.socket, interface: int) -> None:
 
 
 def _attach(packet_socket: socket.socket, instructions: bytes) -> None:
-    """Sets the filter of a socket at once: the kernel swaps it under no packet."""
+    """Set the filter of a socket. The kernel replaces it atomically."""
     program = ctypes.create_string_buffer(instructions, len(instructions))
     packet_socket.setsockopt(
         socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(instructions) // 8, ctypes.addressof(program))

@@ -1,8 +1,8 @@
-"""SIP over TCP: one mask for a stream, however it was cut into segments.
+"""SIP over TCP: one mask for a stream, whatever its segments are.
 
-Bytes are masked once, when they come in order. What comes again is stored as it was stored before, never as it came:
-so a retransmission cannot show what its first copy hid. What comes after a gap is covered until a segment begins with
-a start line of SIP. Nothing is held back, so times and order of the packets stay.
+Bytes are masked once, when they arrive in order. A retransmission is stored like its first copy, so that it cannot show
+bytes that the first copy hid. Bytes after a gap are covered until a segment begins with a start line of SIP. Packets
+are not delayed, so that their times and order stay.
 """
 
 from collections import OrderedDict, deque
@@ -13,10 +13,10 @@ from linewarden.diagnostics.packets.model import Rule
 from linewarden.diagnostics.packets.overwrite import covered
 from linewarden.diagnostics.packets.sip import Message, mask_message, parse_message, starts_message
 
-#: A message longer than this is given up, and the stream with it until it can be read again.
+#: The longest message. A stream with a longer one is covered until its next start line.
 MAX_MESSAGE = 64 * 1024
-#: With each piece a message is read again from its start. So many bytes may be read for one message, or whoever sends
-#: long ones in small pieces could keep the worker from everything else.
+#: The bytes that are read for one message in total. A message is read again from its start with each piece, so a sender
+#: of small pieces could otherwise block the worker.
 MAX_READ = 128 * 1024
 _MAX_START_LINE = 2_400
 _MAX_HISTORY = 16 * 1024
@@ -28,7 +28,7 @@ _WRAP = 1 << 32
 
 
 class Segment(NamedTuple):
-    """A segment as it may be stored, and whether something of a selected message is in it."""
+    """A segment as it may be stored, and whether it has bytes of a selected message."""
 
     data: bytes
     rules: frozenset[Rule]
@@ -36,7 +36,7 @@ class Segment(NamedTuple):
 
 
 class SipStream:
-    """One direction of a connection. `select` says whether a message is of a call that is captured."""
+    """One direction of a connection. `select` says whether a message belongs to a captured call."""
 
     def __init__(self, number: int, select: Callable[[Message, bool], bool]) -> None:
         """`number` is the sequence number of the first byte."""
@@ -49,7 +49,7 @@ class SipStream:
         self._remembered = 0
 
     def mask(self, number: int, data: bytes) -> Segment:
-        """The bytes at sequence number `number` under the mask. Numbers wrap at 2^32."""
+        """Return the masked bytes at sequence number `number`. Numbers wrap at 2^32."""
         ahead = _distance(number, self._next)
         if ahead > 0:
             self._next = number
@@ -82,7 +82,7 @@ class SipStream:
         return bytes(out) + covered(len(data)), selected
 
     def _take(self, data: bytes, rules: set[Rule]) -> tuple[bytes, int, bool]:
-        """Masks up to the end of the message that is being read; how much of `data` that was, and whether selected."""
+        """Mask up to the end of the current message. Return also the used length of `data`, and if it is selected."""
         if not self._raw and (blank := len(data) - len(data.lstrip(b"\r\n"))):
             return data[:blank], blank, False
         whole = self._raw + data
@@ -133,7 +133,7 @@ class SipStream:
             self._remembered -= len(self._history.popleft()[1])
 
     def _repeat(self, number: int, length: int) -> tuple[bytes, bool]:
-        """So many bytes from `number` on, as they were stored; covered where that is forgotten. And if selected."""
+        """Return `length` bytes from `number` on as they were stored, or covered if forgotten; and if selected."""
         out, selected = bytearray(covered(length)), False
         for start, shown, chosen in self._history:
             at = _distance(start, number)
@@ -145,15 +145,15 @@ class SipStream:
 
 
 class SipStreams:
-    """The connections that carry SIP. Bounded; the one unheard of for longest is forgotten."""
+    """The connections that carry SIP. The number is bounded; the least recently seen one is forgotten."""
 
     def __init__(self, select: Callable[[Message, bool], bool]) -> None:
-        """`select` says of a message, and whether all of it has come, if it is of a call that is captured."""
+        """`select` takes a message and whether it is complete, and says whether it belongs to a captured call."""
         self._select = select
         self._streams: OrderedDict[bytes, SipStream] = OrderedDict()
 
     def mask(self, path: bytes, number: int, data: bytes) -> Segment | None:
-        """The segment under its mask; None when the stream carries no SIP."""
+        """Return the masked segment; None if the stream carries no SIP."""
         stream = self._streams.get(path)
         if stream is None:
             if not starts_message(data):
@@ -165,20 +165,20 @@ class SipStreams:
         return stream.mask(number, data)
 
     def forget(self, path: bytes) -> None:
-        """Ends a stream: the connection was opened anew or reset."""
+        """Forget a stream whose connection was reopened or reset."""
         self._streams.pop(path, None)
 
 
 def _distance(number: int, origin: int) -> int:
-    """How far `number` lies behind `origin`, negative when before it (RFC 9293, 3.4)."""
+    """Return the distance from `origin` to `number`; negative if `number` is before it (RFC 9293, 3.4)."""
     return (number - origin + _HALF) % _WRAP - _HALF
 
 
 def _end(message: Message) -> int | None:
-    """Where a message ends in a stream: without a length it has no body."""
+    """Return the end of a message in a stream. A message without a stated length has no body."""
     return message.body if message.length is None and message.body >= 0 else message.end
 
 
 def _first(raw: bytes, message: Message) -> Message:
-    """The message without what follows it."""
+    """Return the message without the bytes that follow it."""
     return message._replace(raw=raw)

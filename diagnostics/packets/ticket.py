@@ -1,11 +1,11 @@
-"""The start ticket: the order to capture, signed by the server that starts the worker.
+"""The start ticket: an order to capture, signed by the starter of the worker.
 
     lwct1.<body, base64url without padding>.<HMAC-SHA-256, hex>
 
-The body is a JSON object. The key is random, made for one worker, and given to it on an inherited pipe, so that a
-ticket is worth nothing to another process; Ed25519, which would let many workers check one key, is not in the
-standard library, and this process may load nothing else. Every field is mandatory and unknown ones are refused: a
-worker that does not understand an order does not start.
+The body is a JSON object. The key is random, made for one worker, and passed to it on an inherited pipe. A ticket is
+therefore useless to another process. Ed25519, with one key for many workers, is not in the standard library, and this
+process may load nothing else. Every field is mandatory and unknown fields are refused, so that a worker does not start
+with an order that it does not understand.
 """
 
 import base64
@@ -21,11 +21,11 @@ from typing import Any
 from linewarden.diagnostics.packets.errors import TicketRefused
 from linewarden.diagnostics.packets.model import CaptureLimits, Profile, Selector, Transport
 
-#: A key is this long: what SHA-256 makes of it is as strong as its input.
+#: The length of a key, the digest size of SHA-256.
 KEY_BYTES = 32
-#: A signed ticket may not be longer than this.
+#: The longest signed ticket.
 MAX_TICKET_BYTES = 64 * 1024
-#: A filter expression may not be longer than this.
+#: The longest filter expression.
 MAX_FILTER_BYTES = 1024
 
 _PREFIX = "lwct1"
@@ -36,7 +36,7 @@ _MAX_TEXT = 256
 _MAX_SELECTED = 64
 _HUGE = 2**53
 
-#: Lowest and highest value of each limit. The server's own maxima are lower; these only keep the worker sane.
+#: The lowest and highest value of each limit. The maxima of the server are lower; these protect the worker.
 _RANGES = {
     "seconds": (1, 7 * 86_400),
     "bytes": (4_096, _HUGE),
@@ -50,10 +50,10 @@ _RANGES = {
 
 @dataclass(frozen=True, slots=True)
 class StartTicket:
-    """One order to capture. `interface` is empty when a file is taken into custody; then `file` is its name.
+    """An order to capture. For the import of a file `interface` is empty and `file` is the name of the file.
 
-    `worker` is who is to carry it out, where that is another host than the server's. `who` and `why` are written into
-    the evidence. `raw_filter` is a libpcap expression, for those who may give one. The worker must have started before
+    `worker` is the capture worker of another host; empty is the server's own host. `who` and `why` are written into the
+    evidence. `raw_filter` is a libpcap expression, for persons with that right. The worker must have started before
     `start_before_ns`.
     """
 
@@ -72,9 +72,9 @@ class StartTicket:
 
 
 def sign_ticket(ticket: StartTicket, key: bytes) -> str:
-    """The ticket as one line, good for the worker that holds `key`.
+    """Return the ticket as one line for the worker that holds `key`.
 
-    Raises TicketRefused when the worker would refuse it.
+    Raise TicketRefused if the worker would refuse it.
     """
     body = encode(ticket)
     parse(body)
@@ -82,7 +82,7 @@ def sign_ticket(ticket: StartTicket, key: bytes) -> str:
 
 
 def open_ticket(line: str, key: bytes, now_ns: int) -> StartTicket:
-    """The ticket in `line`. Raises TicketRefused when it is not signed with `key`, stale, or not well formed."""
+    """Return the ticket in `line`. Raise TicketRefused if it is not signed with `key`, stale, or malformed."""
     body = _verified(line, key)
     ticket = parse(body)
     if now_ns >= ticket.start_before_ns:
@@ -91,12 +91,12 @@ def open_ticket(line: str, key: bytes, now_ns: int) -> StartTicket:
 
 
 def digest(ticket: StartTicket) -> bytes:
-    """The SHA-256 over the ticket's body: what ties the evidence to the order."""
+    """Return the SHA-256 over the body of the ticket, which binds the evidence to the order."""
     return hashlib.sha256(_DOMAIN + encode(ticket)).digest()
 
 
 def encode(ticket: StartTicket) -> bytes:
-    """The body of a ticket."""
+    """Return the body of a ticket."""
     return json.dumps(_as_json(ticket), sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -150,7 +150,7 @@ def _as_json(ticket: StartTicket) -> dict[str, Any]:
 
 
 def parse(body: bytes) -> StartTicket:
-    """The ticket of a body, whoever may have made it. Raises TicketRefused when it is not well formed."""
+    """Return the ticket in an unverified body. Raise TicketRefused if it is malformed."""
     try:
         raw = json.loads(body, object_pairs_hook=_no_doubles)
     except (ValueError, RecursionError):
@@ -180,7 +180,7 @@ def parse(body: bytes) -> StartTicket:
 
 def _check_source(ticket: StartTicket) -> None:
     if bool(ticket.interface) == bool(ticket.file):
-        raise TicketRefused("either interface or file must be given")
+        raise TicketRefused("exactly one of interface and file must be given")
     if ticket.interface and not _INTERFACE.fullmatch(ticket.interface):
         raise TicketRefused("interface")
 
@@ -192,7 +192,7 @@ def _check_filter(ticket: StartTicket) -> None:
     if not expression.isascii() or expression.lstrip().startswith("-") or not expression.strip():
         raise TicketRefused("raw_filter")
     if ticket.selector.hosts or ticket.selector.ports or ticket.selector.transport is not Transport.ANY:
-        raise TicketRefused("raw_filter stands beside a selector of hosts, ports or transport")
+        raise TicketRefused("raw_filter is combined with a selector of hosts, ports or transport")
 
 
 def _limits(fields: "_Fields") -> CaptureLimits:
@@ -236,7 +236,7 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Fields:
-    """Takes the fields out of a JSON object one by one; what is left at the end is refused."""
+    """Takes the fields of a JSON object one by one, and refuses remaining fields at the end."""
 
     def __init__(self, raw: object, name: str) -> None:
         if not isinstance(raw, dict):
@@ -278,7 +278,7 @@ class _Fields:
 
 
 def _text(value: object, name: str, *, empty: bool, longest: int) -> str:
-    """A bounded text without control characters and lone surrogates."""
+    """Return the value if it is a bounded text without control characters and lone surrogates."""
     if not isinstance(value, str) or len(value) > longest or not (empty or value):
         raise TicketRefused(name)
     if not _PRINTABLE.fullmatch(value) or any("\ud800" <= char <= "\udfff" for char in value):

@@ -1,7 +1,7 @@
-"""The run of one capture: from source through mask to evidence, until the first reason to stop.
+"""The run of one capture: from the source through the mask to the evidence, until the first reason to stop.
 
-Whatever happens, the evidence is closed with the packets that were masked by then, and one reason says why it ended. A
-fault in reading a packet ends the capture: that packet is not stored in any form.
+The evidence is always closed with the packets that were masked by then, and has exactly one reason to stop. A fault in
+reading a packet ends the capture, and that packet is not stored in any form.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from linewarden.diagnostics.packets.control import Orders, Status
-from linewarden.diagnostics.packets.errors import CaptureError, EvidenceLost
+from linewarden.diagnostics.packets.errors import CaptureError, EvidenceLost, FailureCode
 from linewarden.diagnostics.packets.evidence import EvidenceWriter, Manifest
 from linewarden.diagnostics.packets.mask import Masker
 from linewarden.diagnostics.packets.model import Counters, Frame, StopReason, WorkerState
@@ -19,15 +19,15 @@ from linewarden.diagnostics.packets.ticket import StartTicket
 
 _WAIT_SECONDS = 0.1
 _TICK_SECONDS = 1.0
-#: Reads without a packet after which a stopped source counts as empty: longer than the ring takes to close a block.
+#: Reads without a packet after which a stopped source is empty. They take longer than the ring takes to close a block.
 _QUIET_READS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the worker has to do with the world.
+    """The environment of the worker: pipes, clocks, disk and signals.
 
-    `disk_free` is in bytes, None when no folder is watched; `ended` says whether a signal asked the process to end.
+    `disk_free` is in bytes, None without a watched folder; `ended` says whether a signal requested the end.
     """
 
     orders: Orders
@@ -42,22 +42,23 @@ class Worker:
     """One capture. Call `run` once."""
 
     def __init__(self, ticket: StartTicket, source: Source, writer: EvidenceWriter, world: Surroundings) -> None:
-        """Source and writer must be those the ticket asks for."""
+        """Source and writer must match the ticket."""
         self._limits = ticket.limits
         self._masker = Masker(ticket.profile, ticket.selector, ticket.limits.snaplen)
         self._source = source
         self._writer = writer
         self._world = world
-        # What a capture file lost was lost before, and is told but not held against this capture.
+        # Losses in a capture file happened before. They are reported, and do not count against the budget.
         self._counts_losses = bool(ticket.interface)
         self._paused = False
         self._known = 0
         self._delivered = self._written = self._not_selected = 0
         self._reason: StopReason | None = None
         self._detail = ""
+        self._code = ""
 
     def run(self) -> StopReason:
-        """Captures until there is a reason to stop, and closes the evidence. Raises EvidenceLost."""
+        """Capture until there is a reason to stop, and close the evidence. Raise EvidenceLost."""
         self._world.status.state(WorkerState.RUNNING)
         self._guard(self._capture)
         self._world.status.state(WorkerState.STOPPING, self._reason or StopReason.ERROR)
@@ -65,16 +66,16 @@ class Worker:
         self._guard(self._drain)
         return self._finish(self._reason or StopReason.ERROR)
 
-    def _guard(self, step: Callable[[], None]) -> None:
-        """Runs a step; a fault becomes the reason to stop. Its text could be captured data: only its kind is told."""
+    def _guard(self, phase: Callable[[], None]) -> None:
+        """Run a phase. A fault stops the capture. Only its class is reported; its text could be captured data."""
         try:
-            step()
+            phase()
         except EvidenceLost:
             raise
         except CaptureError as error:
-            self._reason, self._detail = self._reason or StopReason.ERROR, str(error)
+            self._reason, self._detail, self._code = self._reason or StopReason.ERROR, str(error), error.code
         except Exception as error:  # noqa: BLE001 - the evidence must be closed whatever is wrong
-            self._reason, self._detail = StopReason.ERROR, type(error).__name__
+            self._reason, self._detail, self._code = StopReason.ERROR, type(error).__name__, FailureCode.FAULT
 
     def _capture(self) -> None:
         started = ticked = self._world.monotonic()
@@ -83,7 +84,8 @@ class Worker:
                 self._turn(paused=self._world.orders.paused)
             frames = self._next()
             if frames is None:
-                # A file that breaks off where a packet ends looks whole: whoever sends it says so before it closes it.
+                # A file that is cut between two packets looks complete. Its sender orders a stop before it closes the
+                # pipe.
                 ordered = self._world.orders.stop_ordered(self._limits.lease_seconds)
                 self._reason = ordered or StopReason.REQUESTED
                 return
@@ -102,7 +104,7 @@ class Worker:
         return self._source.read(_WAIT_SECONDS)
 
     def _turn(self, *, paused: bool) -> None:
-        """Pauses, or goes on. The evidence tells when: what is missing in between was not lost."""
+        """Pause or resume. The evidence records when, because packets in between are not lost."""
         self._paused = paused
         if paused:
             self._source.pause()
@@ -152,7 +154,7 @@ class Worker:
                 writer.flush()
 
     def _fits(self, size: int) -> bool:
-        """Whether a packet of up to `size` bytes is within the limits; the first one reached stays the reason."""
+        """Return whether a packet of up to `size` bytes is within the limits. The first exceeded one is the reason."""
         if self._written >= self._limits.packets:
             self._reason = self._reason or StopReason.PACKETS
         elif self._writer.size + size + 64 > self._limits.bytes:
@@ -192,10 +194,18 @@ class Worker:
         comment = f"stop reason: {reason}; not selected: {counters.not_selected}; over limit: {counters.over_limit}"
         manifest = self._writer.finish(self._source.counters(), comment, self._world.now_ns())
         self._source.close()
-        self._world.status.report(_report(reason, self._detail, counters, manifest), self._limits.lease_seconds)
+        report = _report(reason, (self._detail, self._code), counters, manifest)
+        self._world.status.report(report, self._limits.lease_seconds)
         self._world.status.state(WorkerState.DONE, reason)
         return reason
 
 
-def _report(reason: StopReason, detail: str, counters: Counters, manifest: Manifest) -> dict[str, Any]:
-    return {"stop_reason": reason, "detail": detail, "counters": asdict(counters), "manifest": asdict(manifest)}
+def _report(reason: StopReason, fault: tuple[str, str], counters: Counters, manifest: Manifest) -> dict[str, Any]:
+    detail, code = fault
+    return {
+        "stop_reason": reason,
+        "detail": detail,
+        "code": code,
+        "counters": asdict(counters),
+        "manifest": asdict(manifest),
+    }

@@ -1,5 +1,6 @@
-"""Asking a device or server instead of capturing: SIP OPTIONS, DNS for SIP, TLS certificate, reachability, clock.
+"""Probes: questions to a device or server instead of a capture.
 
-Every probe is a function that ends within its timeout and gives findings: short texts by name, nothing that the other
-side could make arbitrarily long. An answer that does not come is a finding too. Standard library only.
+They are SIP OPTIONS, DNS for SIP, TLS certificate, reachability and clock. Every probe is a function that ends within
+its timeout and returns findings: short texts by name, of bounded length whatever the other side sends. A missing answer
+is a finding too. Standard library only.
 """

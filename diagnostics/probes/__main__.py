@@ -1,12 +1,12 @@
 """`python -m linewarden.diagnostics.probes`: one probe, from an order on standard input to findings on standard output.
 
-A process of its own, because what answers may be hostile and a resolver may hang: whoever started it waits no longer
-than it wants. It gives up its rights before the other side can say a word.
+It is a separate process, because the answering device may be hostile and a resolver may hang. The process that started
+it can end it at any time. It drops its rights before it sends the first packet.
 
-Exit status: 0 there are findings, 2 the order is none.
+Exit status: 0 with findings, 2 if the order does not parse.
 """
 
-import encodings.idna  # noqa: F401 - a look-up imports it, and after `confine` nothing may be readable any more
+import encodings.idna  # noqa: F401 - a look-up imports it, and after `confine` it may not be readable
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ _LONGEST_ORDER = 4_096
 
 
 def main() -> int:
-    """Runs one probe."""
+    """Run one probe; return the exit status."""
     try:
         stated = json.loads(sys.stdin.buffer.read(_LONGEST_ORDER))
         order = ProbeOrder(**stated | {"kind": ProbeKind(stated["kind"])})

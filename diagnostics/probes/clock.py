@@ -1,4 +1,4 @@
-"""The offset of this clock from an NTP server's: one exchange of RFC 5905, client mode."""
+"""Clock probe: the offset of this clock from that of an NTP server, by one exchange of RFC 5905 in client mode."""
 
 import socket
 import struct
@@ -36,7 +36,7 @@ def _read(answer: bytes, sent: float, received: float) -> ProbeResult:
     if len(answer) < _PACKET.size:
         return ProbeResult(succeeded=False, values={"error": "ShortAnswer"})
     flags, stratum, _poll, _precision, *words = _PACKET.unpack(answer)
-    # The answer must repeat the time that was sent: anything else answers somebody else's question.
+    # The answer must repeat the time that was sent; any other answer belongs to another question.
     if flags & 7 != _SERVER_MODE or tuple(words[5:7]) != _ntp(sent):
         return ProbeResult(succeeded=False, values={"error": "WrongAnswer"})
     if not 1 <= stratum <= 15 or flags >> 6 == _UNSYNCHRONIZED:
@@ -54,6 +54,6 @@ def _ntp(seconds: float) -> tuple[int, int]:
 
 
 def _seconds(whole: int, fraction: int) -> float:
-    # The era ends in 2036: what lies before 1970 is of the next one.
+    # The era ends in 2036; a time before 1970 is of the next era.
     era = 2**32 if whole < _EPOCH else 0
     return whole + era - _EPOCH + fraction / 2**32

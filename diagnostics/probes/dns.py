@@ -1,7 +1,7 @@
-"""NAPTR and SRV records of a domain, as a SIP client looks for them (RFC 3263), asked of the system's name server.
+"""DNS probe: the NAPTR and SRV records of a domain, as a SIP client looks them up (RFC 3263).
 
-A small resolver of our own: one question, one answer over UDP, over TCP where it was cut (RFC 1035). Names in answers
-are followed with a bound, because a compressed name can point at itself.
+A small resolver asks the system's name server: one question and one answer over UDP, or over TCP if the answer was cut
+(RFC 1035). Names in answers are followed a bounded number of times, because a compressed name can point at itself.
 """
 
 import os
@@ -28,7 +28,7 @@ class _Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The response code, and the texts of the records asked for."""
+    """The response code, and the texts of the requested records."""
 
     code: int
     records: tuple[str, ...]
@@ -76,14 +76,14 @@ def _ask_over_tcp(question: bytes, server: tuple[str, int], timeout_s: float) ->
 
 
 def _read(answer: bytes, question: bytes, kind: int) -> _Answer:
-    asked = question[_HEAD.size :]
+    body = question[_HEAD.size :]
     try:
         id, flags, questions, records, _authorities, _additional = _HEAD.unpack_from(answer)
         if id != _HEAD.unpack_from(question)[0] or not flags & 0x8000 or questions != 1:
             raise _Malformed
-        if answer[_HEAD.size : _HEAD.size + len(asked)].lower() != asked.lower():
+        if answer[_HEAD.size : _HEAD.size + len(body)].lower() != body.lower():
             raise _Malformed
-        start = _HEAD.size + len(asked)
+        start = _HEAD.size + len(body)
         return _Answer(flags & 15, tuple(sorted(_records(answer, start, min(records, _MOST), kind))))
     except (struct.error, IndexError):
         raise _Malformed from None

@@ -1,14 +1,14 @@
-"""The nouns of probes. Standard library only."""
+"""The model of probes. Standard library only."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-#: Of what the other side says, so much is kept, characters.
+#: The longest text of the other side that is kept, characters.
 LONGEST_FINDING = 256
 
 
 class ProbeKind(StrEnum):
-    """A diagnosis that asks instead of capturing."""
+    """A kind of probe."""
 
     SIP_OPTIONS = "sip_options"
     DNS_SIP = "dns_sip"
@@ -19,9 +19,9 @@ class ProbeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeOrder:
-    """Whom to ask what. `port` 0 is the usual one; `transport` is `udp` or `tcp` and matters to SIP alone.
+    """An order to probe. `port` 0 is the default port; `transport` is `udp` or `tcp` and is used by SIP only.
 
-    `worker` is the capture worker that is to ask, from its host; empty is the server's own host.
+    `worker` is the capture worker that probes from its host; empty is the server's own host.
     """
 
     kind: ProbeKind
@@ -34,12 +34,12 @@ class ProbeOrder:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What came of it. `succeeded` is whether an answer came that means success."""
+    """The result of a probe. `succeeded` is true if the answer means success."""
 
     succeeded: bool
     values: dict[str, str]
 
 
 def clean(text: str) -> str:
-    """What the other side said, as it may be kept and shown."""
+    """Return a text of the other side as it may be kept and shown: printable and cut."""
     return "".join(char if char.isprintable() else "?" for char in text[:LONGEST_FINDING])

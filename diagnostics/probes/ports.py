@@ -1,4 +1,4 @@
-"""The workers that probes need, as a protocol."""
+"""The port of probes to workers, as a protocol."""
 
 from typing import Protocol
 
@@ -9,17 +9,17 @@ class ProbeRunner(Protocol):
     """Runs probes on this host, whose worker name is empty, and on others."""
 
     def check_ready(self, worker: str) -> None:
-        """Make sure that something can be started there.
+        """Make sure that a probe can be started there.
 
         Raises:
-            DiagnosisUnavailable: that worker is not there.
+            DiagnosisUnavailable: that worker is not connected.
         """
         ...
 
     async def probe(self, order: ProbeOrder) -> ProbeResult:
-        """Run a probe where its order says.
+        """Run a probe at the host that its order names.
 
         Raises:
-            DiagnosisUnavailable: that worker is not there, or left meanwhile.
+            DiagnosisUnavailable: that worker is not connected, or disconnected meanwhile.
         """
         ...

@@ -1,4 +1,4 @@
-"""Running a probe in a process of its own, with an end whatever the process does."""
+"""Run of a probe in a separate process, with a time limit that the process cannot exceed."""
 
 import asyncio
 import json
@@ -10,15 +10,15 @@ from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 
 _MODULE = "linewarden.diagnostics.probes"
 
-#: How long the start of the process and the system's resolver may take beyond the timeout of the probe, seconds.
+#: The time for the start of the process and the system's resolver beyond the timeout of the probe, seconds.
 _MARGIN_S = 5.0
 
-#: What a probe whose process was ended, or ended itself, has found.
+#: The result of a probe whose process failed or was killed.
 LOST = ProbeResult(succeeded=False, values={"error": "probe_lost"})
 
 
 async def run_probe(order: ProbeOrder) -> ProbeResult:
-    """Run a probe. Whatever becomes of its process, there are findings; they may be `LOST`."""
+    """Run a probe; return `LOST` if its process fails."""
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -46,7 +46,7 @@ async def run_probe(order: ProbeOrder) -> ProbeResult:
 
 
 def _findings(found: bytes) -> ProbeResult:
-    """The findings, as far as a process that was turned by its peer can be believed to say any."""
+    """Return the findings in the output of a process, which a hostile peer may have taken over."""
     try:
         stated: Any = json.loads(found)
         values = {str(name): str(value) for name, value in stated["values"].items()}

@@ -1,4 +1,4 @@
-"""Whether a TCP port answers, and how fast."""
+"""Reachability probe: whether a TCP port answers, and how fast."""
 
 import socket
 import time
@@ -9,7 +9,7 @@ _PORT = 5060
 
 
 def probe_reachability(order: ProbeOrder) -> ProbeResult:
-    """Report the time a TCP connection took; the time to look the name up is apart."""
+    """Report the time of a TCP connection, and separately the time of the name look-up."""
     started = time.monotonic()
     try:
         found = socket.getaddrinfo(order.target, order.port or _PORT, type=socket.SOCK_STREAM)

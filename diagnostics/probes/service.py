@@ -1,4 +1,4 @@
-"""The steps that record a probe: that it is run, and what came of it."""
+"""The changes that record a probe: its start and its result."""
 
 import hashlib
 
@@ -16,7 +16,7 @@ from linewarden.diagnostics.usage import Counted
 
 
 class ProbeService:
-    """Probes of all tenants. They pass the gates of a capture, apart from the second person: nobody is overheard."""
+    """The use cases of probes. They have the preconditions of a capture except approval, because no call is heard."""
 
     def __init__(
         self, repository: Repository, private_values: PrivateValues, places: Places, workers: ProbeRunner
@@ -27,21 +27,21 @@ class ProbeService:
         self._workers = workers
 
     def begin(self, ctx: ActorContext, id: str, order: ProbeOrder) -> Change[None]:
-        """Record that a probe is run, before it is.
+        """Record the start of a probe, before it runs.
 
         Raises:
             CaseMissing: purpose or case is not stated.
             NotEnabled: diagnostics are not enabled.
             AttestationMissing: no attestation in force is for this purpose.
-            SelectorNotPermitted: the target, or the worker that is to ask, is not the tenant's.
-            DiagnosisUnavailable: that worker is not there.
+            SelectorNotPermitted: the target or the worker is not the tenant's.
+            DiagnosisUnavailable: that worker is not connected.
         """
         if not ctx.case or not ctx.purpose:
             raise CaseMissing
         found, terms = self._repository.enabled_terms(ctx.log)
         in_force = self._repository.attestations_in_force(ctx.log, ctx.now_us)
-        grounds = [one for one in in_force if one.attestation.statement.purpose == ctx.purpose]
-        if not grounds:
+        covering = [one for one in in_force if one.attestation.statement.purpose == ctx.purpose]
+        if not covering:
             raise AttestationMissing
         place = self._places.of(ctx.tenant)
         check_worker(place, order.worker)
@@ -50,14 +50,14 @@ class ProbeService:
         self._workers.check_ready(order.worker)
         private = self._private_values.seal(ctx.tenant_key_holder, {"target": order.target, "case": ctx.case})
         fields = {"probe": id, "probe_kind": order.kind, "purpose": ctx.purpose, "worker": order.worker, "done": False}
-        relies = (found, *grounds[0].records)
+        relies = (found, *covering[0].records)
         counted = Counted(ctx.now_us, (f"probe_{order.kind}",)) if terms.shares_usage else None
         return Change(
             ctx.log, (ctx.entry(kinds.PROBE_RUN, fields, [private]),), (), None, relies=relies, counted=counted
         )
 
     def end(self, ctx: ActorContext, id: str, order: ProbeOrder, findings: ProbeResult) -> Change[None]:
-        """Record what came of it: sealed, because findings may name addresses; with their hash inside the seal."""
+        """Record the result. Findings and their hash are sealed, because findings may name addresses."""
         found = canonical(findings.values)
         private = self._private_values.seal(
             ctx.tenant_key_holder, {"findings": found.decode(), "sha256": hashlib.sha256(found).hexdigest()}

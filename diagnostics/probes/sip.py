@@ -1,4 +1,4 @@
-"""SIP OPTIONS: whether a device answers, with what (RFC 3261 section 11)."""
+"""SIP OPTIONS probe: the answer of a device and its capabilities (RFC 3261 section 11)."""
 
 import os
 import re
@@ -10,12 +10,12 @@ from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult, clean
 _PORT = 5060
 _LONGEST = 65_535
 _STATUS = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2}) ([^\r\n]*)\r\n")
-#: Headers of the answer that say something of the device, and not of persons.
-_TOLD = ("server", "user-agent", "allow", "accept", "supported")
+#: Headers of the answer that describe the device, and no person.
+_SHOWN_HEADERS = ("server", "user-agent", "allow", "accept", "supported")
 
 
 def probe_options(order: ProbeOrder) -> ProbeResult:
-    """Send one OPTIONS request, again after half the time over UDP; report status and capabilities."""
+    """Send one OPTIONS request, over UDP again after half the time. Report status and capabilities."""
     try:
         started = time.monotonic()
         answer = _exchange(order, os.urandom(12).hex())
@@ -26,7 +26,7 @@ def probe_options(order: ProbeOrder) -> ProbeResult:
         return ProbeResult(succeeded=False, values={"error": "NotSip"})
     code, phrase = int(status[1]), status[2].decode("utf-8", "replace")
     values = {"status": str(code), "phrase": clean(phrase), "ms": f"{(time.monotonic() - started) * 1_000:.1f}"}
-    # Any final answer shows that the device lives; only 2xx that it takes this request.
+    # Any final answer shows that the device is alive; only 2xx means success.
     return ProbeResult(succeeded=code // 100 == 2, values=values | _headers(answer))
 
 
@@ -50,7 +50,7 @@ def _exchange(order: ProbeOrder, token: str) -> bytes:
 
 
 def _final(connection: socket.socket, token: str, until: float) -> bytes:
-    """The final answer to our own request; provisional ones and what is not ours are passed over."""
+    """Return the final answer to this request. Provisional answers and foreign messages are skipped."""
     data = b""
     while True:
         left = until - time.monotonic()
@@ -71,16 +71,16 @@ def _final(connection: socket.socket, token: str, until: float) -> bytes:
 
 def _request(order: ProbeOrder, token: str, own: tuple[str, int], *, udp: bool) -> bytes:
     host = f"[{order.target}]" if ":" in order.target else order.target
-    here = f"[{own[0]}]:{own[1]}" if ":" in own[0] else f"{own[0]}:{own[1]}"
+    local = f"[{own[0]}]:{own[1]}" if ":" in own[0] else f"{own[0]}:{own[1]}"
     lines = (
         f"OPTIONS sip:{host}:{order.port or _PORT} SIP/2.0",
-        f"Via: SIP/2.0/{'UDP' if udp else 'TCP'} {here};branch=z9hG4bK{token};rport",
+        f"Via: SIP/2.0/{'UDP' if udp else 'TCP'} {local};branch=z9hG4bK{token};rport",
         "Max-Forwards: 1",
         f"From: <sip:probe@{host}>;tag={token[:8]}",
         f"To: <sip:{host}>",
         f"Call-ID: {token}",
         "CSeq: 1 OPTIONS",
-        f"Contact: <sip:probe@{here}>",
+        f"Contact: <sip:probe@{local}>",
         "Accept: application/sdp",
         "Content-Length: 0",
     )
@@ -93,6 +93,6 @@ def _headers(answer: bytes) -> dict[str, str]:
     for line in head.split("\r\n")[1:]:
         name, colon, value = line.partition(":")
         key = name.strip().lower()
-        if colon and key in _TOLD and key not in found:
+        if colon and key in _SHOWN_HEADERS and key not in found:
             found[key] = clean(value.strip())
     return found

@@ -1,4 +1,4 @@
-"""The certificate that a server shows, and whether it holds."""
+"""TLS probe: the certificate of a server, and whether it is valid."""
 
 import hashlib
 import socket
@@ -13,7 +13,7 @@ _PORT = 5061
 
 
 def probe_tls(order: ProbeOrder) -> ProbeResult:
-    """Report protocol, cipher, fingerprint and names of the certificate, and what the trust store says of it."""
+    """Report protocol, cipher, fingerprint and names of the certificate, and the result of its verification."""
     trusted = ssl.create_default_context()
     try:
         values = _shown(order, trusted)
@@ -42,7 +42,7 @@ def _shown(order: ProbeOrder, context: ssl.SSLContext) -> dict[str, str]:
 
 
 def _described(raw: bytes) -> dict[str, str]:
-    """What stands in a certificate, whether it holds or not: most faults are that its time is over."""
+    """Return the fields of a certificate, valid or not, because most faults are expired certificates."""
     try:
         certificate = x509.load_der_x509_certificate(raw)
         names = _names(certificate)
@@ -66,7 +66,7 @@ def _names(certificate: x509.Certificate) -> list[str]:
 
 
 def _untrusting() -> ssl.SSLContext:
-    """For a look at a certificate that did not hold. Nothing is sent over that connection."""
+    """Return a context that reads an invalid certificate. No data is sent over that connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

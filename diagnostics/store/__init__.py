@@ -1,1 +1,1 @@
-"""The tables of diagnostics. SQLAlchemy appears here only."""
+"""The tables of diagnostics. Only this folder of the package imports SQLAlchemy."""

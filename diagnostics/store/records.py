@@ -1,8 +1,8 @@
 """Records with a state, receipts of notices, and the leases of captures that run.
 
-A record is changed only inside an append of the log, and only from the version it was read at: of two changes made at
-the same time one is refused, and its maker looks again. Leases and live counters are not history: they are written
-beside the log, and what a crash leaves of them ends by itself.
+A record is changed only inside an append of the log, and only from the version it was read at. Of two concurrent
+changes one is refused, and must be made again. Leases and live counters are not history. They are written outside the
+log, and a lease that a crash leaves behind expires.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from linewarden.diagnostics.store.schema import record as _record
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record as read. `version` is what a change must name."""
+    """A record as read. A change must name its `version`."""
 
     log: int
     kind: str
@@ -34,9 +34,9 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """A record as it is to be. `replaces` is the version it was read at, 0 for a new one.
+    """The new content of a record. `replaces` is the version it was read at, 0 for a new record.
 
-    `due_us` is when the service must look at it by itself, if ever.
+    `due_us` is when the service must process the record without a request; None if never.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class RecordChange:
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """So many records of a kind may be in one of these states, with the change that comes."""
+    """The maximum number of records of a kind in these states, the change that it comes with included."""
 
     kind: str
     states: frozenset[str]
@@ -59,7 +59,7 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who watches the worker of a session, until when unless renewed, and the counters at the last look."""
+    """The process that watches the worker of a capture, the end of its lease, and the counters at the last renewal."""
 
     holder: str
     until_us: int
@@ -72,108 +72,108 @@ class RecordStore:
     def __init__(self, store: LogStore) -> None:
         self._store = store
 
-    def get(self, log: int, kind: str, id: str) -> StoredRecord | None:
-        """One record, if there is one.
+    def get(self, log_id: int, kind: str, id: str) -> StoredRecord | None:
+        """Return one record; None if it does not exist.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        rows = self._select(sa.and_(_record.c.log == log, _record.c.kind == kind, _record.c.id == id), 1)
+        rows = self._select(sa.and_(_record.c.log == log_id, _record.c.kind == kind, _record.c.id == id), 1)
         return rows[0] if rows else None
 
-    def page(self, log: int, kind: str, before: tuple[int, str] | None, size: int) -> list[StoredRecord]:
-        """Records of a kind, the newest first; `before` is time and id of the last one seen.
+    def page(self, log_id: int, kind: str, before: tuple[int, str] | None, size: int) -> list[StoredRecord]:
+        """Return records of a kind, the newest first; `before` is time and id of the last record of the page before.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        condition = sa.and_(_record.c.log == log, _record.c.kind == kind)
+        condition = sa.and_(_record.c.log == log_id, _record.c.kind == kind)
         if before is not None:
             at, id = before
             older = sa.or_(_record.c.created_us < at, sa.and_(_record.c.created_us == at, _record.c.id < id))
             condition = sa.and_(condition, older)
         return self._select(condition, size)
 
-    def in_state(self, kind: str, states: Iterable[str], log: int | None = None) -> list[StoredRecord]:
-        """All records of a kind in one of these states, of one tenant or of all.
+    def in_state(self, kind: str, states: Iterable[str], log_id: int | None = None) -> list[StoredRecord]:
+        """Return all records of a kind in one of these states, of one tenant or of all.
 
         Raises:
             LogUnavailable: the database failed.
         """
         condition = sa.and_(_record.c.kind == kind, _record.c.state.in_(list(states)))
-        return self._select(condition if log is None else sa.and_(condition, _record.c.log == log), None)
+        return self._select(condition if log_id is None else sa.and_(condition, _record.c.log == log_id), None)
 
     def due(self, kind: str, now_us: int, after: tuple[int, str], most: int) -> list[StoredRecord]:
-        """Records of all tenants that the service must look at by now, by log and id after that one, at most so many.
+        """Return the due records of all tenants, in the order of log and id, after `after`; at most `most`.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        log, id = after
-        later = sa.or_(_record.c.log > log, sa.and_(_record.c.log == log, _record.c.id > id))
+        log_id, id = after
+        later = sa.or_(_record.c.log > log_id, sa.and_(_record.c.log == log_id, _record.c.id > id))
         condition = sa.and_(_record.c.kind == kind, _record.c.due_us <= now_us, later)
         return self._select(condition, most, (_record.c.log, _record.c.id))
 
-    def count(self, log: int, kind: str, states: Iterable[str]) -> int:
-        """How many records of a kind are in one of these states.
+    def count(self, log_id: int, kind: str, states: Iterable[str]) -> int:
+        """Return the number of records of a kind in one of these states.
 
         Raises:
             LogUnavailable: the database failed.
         """
         with self._store.reading() as connection:
-            return _count(connection, log, kind, states)
+            return _count(connection, log_id, kind, states)
 
-    def counts(self, log: int, notice: str, version: int) -> ReceiptCounts:
-        """How many persons each fact is known of, whatever capture it was about.
+    def counts(self, log_id: int, notice: str, version: int) -> ReceiptCounts:
+        """Return the number of persons for each fact, for any capture.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        where = (_receipt.c.log == log, _receipt.c.notice == notice, _receipt.c.notice_version == version)
+        where = (_receipt.c.log == log_id, _receipt.c.notice == notice, _receipt.c.notice_version == version)
         people = sa.func.count(sa.distinct(_receipt.c.sid))
         query = sa.select(_receipt.c.fact, people).where(*where).group_by(_receipt.c.fact)
         with self._store.reading() as connection:
             found = {ReceiptFact(fact): int(count) for fact, count in connection.execute(query)}
         return ReceiptCounts(**{fact.value: found.get(fact, 0) for fact in ReceiptFact})
 
-    def receipts(self, log: int, notice: str, version: int, session: str, fact: ReceiptFact) -> dict[str, int]:
-        """When this fact came to be known, by person.
+    def receipts(self, log_id: int, notice: str, version: int, capture: str, fact: ReceiptFact) -> dict[str, int]:
+        """Return the time of this fact, by person.
 
         Raises:
             LogUnavailable: the database failed.
         """
         query = sa.select(_receipt.c.sid, _receipt.c.at_us).where(
-            _receipt.c.log == log,
+            _receipt.c.log == log_id,
             _receipt.c.notice == notice,
             _receipt.c.notice_version == version,
-            _receipt.c.session == session,
+            _receipt.c.session == capture,
             _receipt.c.fact == fact.value,
         )
         with self._store.reading() as connection:
             return {sid: int(at) for sid, at in connection.execute(query)}
 
-    def lease(self, log: int, session: str) -> Lease | None:
-        """The lease of a session, if it ever had one.
+    def lease(self, log_id: int, capture: str) -> Lease | None:
+        """Return the lease of a capture; None if it never had one.
 
         Raises:
             LogUnavailable: the database failed.
         """
         query = sa.select(_lease.c.holder, _lease.c.until_us, _lease.c.counters)
         with self._store.reading() as connection:
-            row = connection.execute(query.where(_lease.c.log == log, _lease.c.session == session)).first()
+            row = connection.execute(query.where(_lease.c.log == log_id, _lease.c.session == capture)).first()
         return None if row is None else Lease(row[0], int(row[1]), bytes(row[2]))
 
-    def renew(self, log: int, session: str, lease: Lease) -> None:
-        """Write the lease of a session.
+    def renew(self, log_id: int, capture: str, lease: Lease) -> None:
+        """Write the lease of a capture.
 
         Raises:
             LogUnavailable: the database failed.
         """
         values = {"holder": lease.holder, "until_us": lease.until_us, "counters": lease.counters}
-        key = sa.and_(_lease.c.log == log, _lease.c.session == session)
+        key = sa.and_(_lease.c.log == log_id, _lease.c.session == capture)
         with self._store.writing() as connection:
             if not connection.execute(sa.update(_lease).where(key).values(values)).rowcount:
-                connection.execute(sa.insert(_lease), values | {"log": log, "session": session})
+                connection.execute(sa.insert(_lease), values | {"log": log_id, "session": capture})
 
     def _select(
         self,
@@ -194,62 +194,62 @@ class RecordStore:
         with self._store.reading() as connection:
             rows = connection.execute(query).all()
         return [
-            StoredRecord(log, kind, id, version, at, state, bytes(body))
-            for log, kind, id, version, at, state, body in rows
+            StoredRecord(log_id, kind, id, version, at, state, bytes(body))
+            for log_id, kind, id, version, at, state, body in rows
         ]
 
 
-def apply_changes(connection: Any, log: int, changes: Sequence[RecordChange]) -> None:
+def apply_changes(connection: Any, log_id: int, changes: Sequence[RecordChange]) -> None:
     """Write records inside an append, under the lock of their log.
 
     Raises:
-        EffectRefused: one of them was changed since it was read.
+        EffectRefused: a record was changed since it was read.
     """
     for change in changes:
         values = {"version": change.replaces + 1, "state": change.state, "body": change.body, "due_us": change.due_us}
-        key = sa.and_(_record.c.log == log, _record.c.kind == change.kind, _record.c.id == change.id)
+        key = sa.and_(_record.c.log == log_id, _record.c.kind == change.kind, _record.c.id == change.id)
         if change.replaces:
             known = sa.and_(key, _record.c.version == change.replaces)
             fresh = connection.execute(sa.update(_record).where(known).values(values)).rowcount == 1
         else:
             fresh = not connection.scalar(sa.select(sa.func.count()).select_from(_record).where(key))
             if fresh:
-                row = {"log": log, "kind": change.kind, "id": change.id, "created_us": change.created_us}
+                row = {"log": log_id, "kind": change.kind, "id": change.id, "created_us": change.created_us}
                 connection.execute(sa.insert(_record), values | row)
         if not fresh:
-            raise EffectRefused("the record was changed meanwhile")
+            raise EffectRefused("a record was changed meanwhile")
 
 
-def check_unchanged(connection: Any, log: int, records: Iterable[StoredRecord]) -> None:
-    """Make sure, inside an append, that records are as they were read: what is appended relies on them.
+def check_unchanged(connection: Any, log_id: int, records: Iterable[StoredRecord]) -> None:
+    """Make sure, inside an append, that records are unchanged since they were read.
 
     Raises:
-        EffectRefused: one of them was changed.
+        EffectRefused: a record was changed.
     """
     for record in records:
-        key = sa.and_(_record.c.log == log, _record.c.kind == record.kind, _record.c.id == record.id)
+        key = sa.and_(_record.c.log == log_id, _record.c.kind == record.kind, _record.c.id == record.id)
         if connection.scalar(sa.select(_record.c.version).where(key)) != record.version:
             raise EffectRefused("a record was changed meanwhile")
 
 
-def check_ceilings(connection: Any, log: int, ceilings: Iterable[Ceiling]) -> None:
-    """Make sure, inside an append and after its changes, that there are not too many records of a kind.
+def check_ceilings(connection: Any, log_id: int, ceilings: Iterable[Ceiling]) -> None:
+    """Make sure, inside an append and after its changes, that no ceiling is exceeded.
 
     Raises:
-        EffectRefused: there are.
+        EffectRefused: a ceiling is exceeded.
     """
     for ceiling in ceilings:
-        if _count(connection, log, ceiling.kind, ceiling.states) > ceiling.most:
-            raise EffectRefused("there are too many of them")
+        if _count(connection, log_id, ceiling.kind, ceiling.states) > ceiling.most:
+            raise EffectRefused("there are too many records of this kind")
 
 
-def add_receipts(connection: Any, log: int, notice: str, version: int, receipts: Sequence[Receipt]) -> None:
+def add_receipts(connection: Any, log_id: int, notice: str, version: int, receipts: Sequence[Receipt]) -> None:
     """Write receipts inside an append.
 
     Raises:
-        EffectRefused: one of them is known since the list was made.
+        EffectRefused: a receipt was recorded since the list was made.
     """
-    frame = {"log": log, "notice": notice, "notice_version": version}
+    frame = {"log": log_id, "notice": notice, "notice_version": version}
     for receipt in receipts:
         row = frame | {"session": receipt.capture, "sid": receipt.sid, "fact": receipt.fact.value}
         key = [getattr(_receipt.c, name) == value for name, value in row.items()]
@@ -259,6 +259,6 @@ def add_receipts(connection: Any, log: int, notice: str, version: int, receipts:
         connection.execute(sa.insert(_receipt), row | {"channel": channel, "at_us": receipt.at_us})
 
 
-def _count(connection: Any, log: int, kind: str, states: Iterable[str]) -> int:
-    condition = sa.and_(_record.c.log == log, _record.c.kind == kind, _record.c.state.in_(list(states)))
+def _count(connection: Any, log_id: int, kind: str, states: Iterable[str]) -> int:
+    condition = sa.and_(_record.c.log == log_id, _record.c.kind == kind, _record.c.state.in_(list(states)))
     return int(connection.scalar(sa.select(sa.func.count()).select_from(_record).where(condition)))

@@ -31,7 +31,7 @@ receipt = sa.Table(
     sa.Column("session", Name, primary_key=True, comment="empty for the notice in general"),
     sa.Column("sid", Name, primary_key=True),
     sa.Column("fact", Name, primary_key=True),
-    sa.Column("channel", Name, nullable=False),  # empty where the person spoke for itself
+    sa.Column("channel", Name, nullable=False),  # empty for a confirmation
     sa.Column("at_us", BigInt, nullable=False),
 )
 

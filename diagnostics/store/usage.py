@@ -1,4 +1,4 @@
-"""Counts of open days by contributor, and of closed days without."""
+"""Counts: by contributor for open days, without contributors for closed days."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class UsageStore:
         self._store = store
 
     def close_before(self, today: int, threshold: int) -> None:
-        """Close the open days before `today`; names with fewer contributors than `threshold` are dropped.
+        """Close the open days before `today`. Drop names with fewer contributors than `threshold`.
 
         Raises:
             LogUnavailable: the database failed.
@@ -31,7 +31,7 @@ class UsageStore:
                 self._close(connection, int(day), threshold)
 
     def closed(self) -> list[tuple[int, dict[str, int]]]:
-        """The closed days on which something passed the threshold, oldest first.
+        """Return the closed days with a count at or above the threshold, oldest first.
 
         Raises:
             LogUnavailable: the database failed.
@@ -43,8 +43,8 @@ class UsageStore:
 
     @staticmethod
     def _close(connection: sa.Connection, day: int, threshold: int) -> None:
-        # A count that comes after its day was closed is lost: counting it would change what may be published already.
-        # So a day without counts is written down as well, although nobody is shown it.
+        # A count that arrives after its day was closed is dropped, because the day may have been published. A day
+        # without counts is stored for that reason too, although it is never published.
         if not connection.scalar(sa.select(sa.func.count()).select_from(_closed).where(_closed.c.day == day)):
             of_day = sa.select(_count.c.name, sa.func.sum(_count.c.amount)).where(_count.c.day == day)
             enough = of_day.group_by(_count.c.name).having(sa.func.count() >= threshold)
@@ -54,13 +54,13 @@ class UsageStore:
         connection.execute(sa.delete(_count).where(_count.c.day == day))
 
 
-def add_count(connection: Any, day: int, name: str, log: int) -> None:
-    """Count one, inside an append."""
-    key = sa.and_(_count.c.day == day, _count.c.name == name, _count.c.log == log)
+def add_count(connection: Any, day: int, name: str, log_id: int) -> None:
+    """Add one to a count, inside an append."""
+    key = sa.and_(_count.c.day == day, _count.c.name == name, _count.c.log == log_id)
     if not connection.execute(sa.update(_count).where(key).values(amount=_count.c.amount + 1)).rowcount:
-        connection.execute(sa.insert(_count), {"day": day, "name": name, "log": log, "amount": 1})
+        connection.execute(sa.insert(_count), {"day": day, "name": name, "log": log_id, "amount": 1})
 
 
-def forget_counts(connection: Any, log: int) -> None:
-    """Delete what was counted for a tenant, inside an append. Only open days know who contributed."""
-    connection.execute(sa.delete(_count).where(_count.c.log == log))
+def forget_counts(connection: Any, log_id: int) -> None:
+    """Delete the counts of a tenant, inside an append. Only open days store their contributors."""
+    connection.execute(sa.delete(_count).where(_count.c.log == log_id))

@@ -1,7 +1,7 @@
-"""The door of diagnostics: DiagnosticsService, what it needs put together, and the places that the operator states.
+"""The services of diagnostics: one servicer for each service of the contract, and the jobs behind them.
 
-The service is one class in five files, each adding to the one before: `customer` terms, `notices` what users are told,
-`attesting` attestations, `captures` the way of a capture, `service` what came of it. `recorder` is how policy, desk and
-log come together, `mail_jobs` lets mails leave whoever waits for them, `words` translates between the contract and the
-records.
+`terms`, `notices`, `attestations`, `captures`, `probes` and `usage` are the servicers, over the small base in `rpc`.
+`recorded_changes` commits a decision of the policy, a change and its entries as one append. `mail_jobs` and
+`probe_jobs` run in the background and record their results even if the caller disconnects. `messages` translates
+between the contract and the records. `assembly` builds everything from settings and storage.
 """

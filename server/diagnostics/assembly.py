@@ -1,4 +1,4 @@
-"""What a process needs for diagnostics, put together from settings and storage: the service and what runs behind it."""
+"""Assembly of diagnostics in a process, from settings and storage: the servicers and the jobs behind them."""
 
 import asyncio
 import secrets
@@ -55,7 +55,7 @@ from linewarden.server.storage import Storage, read_seed
 from linewarden.server.workers.remote_workers import RemoteWorkers
 from linewarden.server.workers.router import WorkerRouter
 
-#: How often a process looks for captures that nobody watches and days that are over, seconds.
+#: The interval of sweeps for unwatched captures and past days, seconds.
 SWEEP_INTERVAL_S = 5.0
 
 _SNAPLEN = 262_144
@@ -63,7 +63,7 @@ _SNAPLEN = 262_144
 
 @dataclass(frozen=True, slots=True)
 class DiagnosticsRuntime:
-    """The servicers, by the name of their service, and what runs behind them."""
+    """The servicers, by the name of their service, and the jobs behind them."""
 
     servicers: Mapping[str, object]
     supervisor: Supervisor
@@ -75,13 +75,13 @@ class DiagnosticsRuntime:
     now_us: Callable[[], int]
 
     async def close(self) -> None:
-        """Let mails, probes and captures of this process come to an end that is recorded."""
+        """End mails, probes and captures of this process, and record how they ended."""
         await self.mail_jobs.close()
         await self.probe_jobs.close()
         await self.supervisor.close()
 
     async def sweep(self) -> None:
-        """Go round until cancelled."""
+        """Sweep again and again, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_S)
             try:
@@ -102,15 +102,15 @@ def open_diagnostics(
     admission: Admission,
     clock: Callable[[], int],
 ) -> DiagnosticsRuntime:
-    """Put it together.
+    """Build diagnostics for a process.
 
     Raises:
-        ValueError, OSError: the file of places cannot be used.
+        ValueError, OSError: the places file cannot be used.
     """
     repository, private_values = Repository(RecordStore(storage.log)), PrivateValues(directory)
-    here, places = LocalWorkers(settings.evidence_dir), read_places(settings.places_file)
-    remote_workers = _remote_workers(settings, here, writer, clock)
-    workers = WorkerRouter(here, remote_workers)
+    local_workers, places = LocalWorkers(settings.evidence_dir), read_places(settings.places_file)
+    remote_workers = _remote_workers(settings, local_workers, writer, clock)
+    workers = WorkerRouter(local_workers, remote_workers)
     usage = Usage(UsageStore(storage.log), settings.usage_threshold)
     notices, recorder = (
         NoticeService(repository, private_values),
@@ -118,20 +118,20 @@ def open_diagnostics(
     )
     mail_jobs = MailJobs(recorder, MailingService(repository, notices, _new_id), _mail_queue(settings), clock)
     probe_jobs = ProbeJobs(recorder, ProbeService(repository, private_values, places, workers), workers)
-    rights, by_itself = PolicyRights(policies, clock), ServiceRecorder(writer, clock)
+    rights, service_recorder = PolicyRights(policies, clock), ServiceRecorder(writer, clock)
     supervisor = Supervisor(
         repository,
         private_values,
         rights,
         workers,
-        by_itself,
+        service_recorder,
         holder=secrets.token_hex(8),
         now_us=clock,
         monotonic=time.monotonic,
     )
 
-    def signer(log: int) -> Signer:
-        return checkpoints.signer(storage.log.head(log))
+    def signer(log_id: int) -> Signer:
+        return checkpoints.signer(storage.log.head(log_id))
 
     services = Services(
         repository,
@@ -156,7 +156,7 @@ def open_diagnostics(
         "ProbeService": ProbeServicer(recorder, services),
         "UsageService": UsageServicer(recorder, services),
     }
-    sweeper = Sweeper(repository, workers, by_itself, supervisor.watches, clock, time.monotonic)
+    sweeper = Sweeper(repository, workers, service_recorder, supervisor.watches, clock, time.monotonic)
     return DiagnosticsRuntime(servicers, supervisor, mail_jobs, probe_jobs, sweeper, usage, remote_workers, clock)
 
 
@@ -164,12 +164,14 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _remote_workers(settings: Settings, here: LocalWorkers, writer: Writer, clock: Callable[[], int]) -> RemoteWorkers:
+def _remote_workers(
+    settings: Settings, local_workers: LocalWorkers, writer: Writer, clock: Callable[[], int]
+) -> RemoteWorkers:
     async def record(kind: str, worker: str) -> None:
         await writer.append(Unit(SYSTEM_LOG, (encode(kind, clock(), {"worker": worker}),)))
 
     signer = order_signer(settings.service_name, read_seed(settings.signing_key_file))
-    return RemoteWorkers(signer, here.path, record, lambda: clock() * 1_000, time.monotonic)
+    return RemoteWorkers(signer, local_workers.path, record, lambda: clock() * 1_000, time.monotonic)
 
 
 def _maxima(settings: Settings) -> Maxima:

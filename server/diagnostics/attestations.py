@@ -1,4 +1,4 @@
-"""AttestationService: the customer's administrator attests that users were told."""
+"""AttestationService: an administrator of the customer attests that users were informed."""
 
 import asyncio
 
@@ -15,12 +15,12 @@ from linewarden.v1 import attestation_pb2 as pb
 
 
 class AttestationServicer(DiagnosticsServicer):
-    """Answers MakeAttestation, WithdrawAttestation and ListAttestations."""
+    """Serves MakeAttestation, WithdrawAttestation and ListAttestations."""
 
     async def make_attestation(
         self, admitted: AdmittedRequest, request: pb.MakeAttestationRequest
     ) -> pb.MakeAttestationResponse:
-        """Attest that users were told."""
+        """Attest that users were informed."""
 
         def make(ctx: ActorContext) -> Change[AttestationChanged]:
             return self._services.attestations.make(ctx, statement_of(request.statement))
@@ -33,7 +33,7 @@ class AttestationServicer(DiagnosticsServicer):
     async def withdraw_attestation(
         self, admitted: AdmittedRequest, request: pb.WithdrawAttestationRequest
     ) -> pb.WithdrawAttestationResponse:
-        """Take an attestation back, and stop what rests on it."""
+        """Withdraw an attestation, and stop captures that rely on it."""
 
         def make(ctx: ActorContext) -> Change[AttestationChanged]:
             return self._services.attestations.withdraw(ctx, request.attestation_id)
@@ -57,9 +57,9 @@ class AttestationServicer(DiagnosticsServicer):
         token = write_token(shown[-1][0]) if len(page) > size else ""
         return pb.ListAttestationsResponse(attestations=messages, next_page_token=token)
 
-    def _message(self, log: int, attestation: Attestation) -> pb.Attestation:
+    def _message(self, log_id: int, attestation: Attestation) -> pb.Attestation:
         service = self._services.attestations
-        names = self._services.private_values.names(log, [attestation.attestor])
-        statement = service.opened(log, attestation)
-        key = service.verifier_key(log)
+        names = self._services.private_values.names(log_id, [attestation.attestor])
+        statement = service.opened(log_id, attestation)
+        key = service.verifier_key(log_id)
         return attestation_message(attestation, statement, names.get(attestation.attestor, ""), key)

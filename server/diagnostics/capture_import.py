@@ -1,8 +1,8 @@
-"""Capture files that someone brings into custody: out of a call, into the pipe of the worker that masks them.
+"""Import of capture files: from the stream of a call into the pipe of the worker that masks them.
 
-No byte of such a file is stored here. The pipe holds what the worker has not read yet, and while it is full nothing
-more is taken from the caller. That a file came to its end is said by its last part, never by a stream that closes:
-from here that looks the same as a caller that went away.
+No byte of the file is stored unmasked. The pipe holds unread bytes, and while it is full no more is read from the
+caller. The last part marks the end of the file. The end of the stream does not, because a caller that disconnects looks
+the same.
 """
 
 import asyncio
@@ -19,67 +19,67 @@ from linewarden.diagnostics.packets.pcapng_file import MAGIC
 from linewarden.server.errors import InvalidRequest, StreamLimitExceeded, Violation
 from linewarden.v1 import capture_pb2 as pb
 
-_NO_CAPTURE = Violation("content", "content.capture_file", "must begin as a pcap or pcapng file does")
-_NOT_WHOLE = Violation("last", "last.missing", "the file must come to its end")
+_NO_CAPTURE = Violation("content", "content.capture_file", "must begin like a pcap or pcapng file")
+_NOT_WHOLE = Violation("last", "last.missing", "must be set in the last message of the file")
 
 
 class CaptureImport:
-    """The files that come in to this process. `most_bytes` is the size of the longest one."""
+    """The imports of this process. `most_bytes` is the maximum size of a file."""
 
     def __init__(self, supervisor: Supervisor, most_bytes: int) -> None:
         self._supervisor = supervisor
         self._most_bytes = most_bytes
-        self._coming: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
-    async def bring(self, log: int, capture: Capture, order: Order, parts: AsyncIterator[bytes]) -> None:
-        """Run a capture that was recorded as running on the file in `parts`; returns when its end is recorded.
+    async def bring(self, log_id: int, capture: Capture, order: Order, parts: AsyncIterator[bytes]) -> None:
+        """Run a capture that is recorded as running on the file in `parts`. Return when its end is recorded.
 
-        When whoever waits for this is cancelled, or `parts` raises, the capture ends with the reason ERROR.
+        If this call is cancelled, or `parts` raises, the capture ends with the reason ERROR.
 
         Raises:
             DiagnosisUnavailable: the worker did not start; the capture is recorded as failed.
             StreamLimitExceeded: the file is too long; the capture ended with the reason BYTES.
-            what `parts` raises.
+            Exception: any error of `parts`.
         """
         pipe = _Pipe()
-        mailing = asyncio.create_task(self._send(parts, pipe))
-        coming = asyncio.create_task(self._attend(log, capture, order, pipe, mailing))
-        self._coming.add(coming)
-        coming.add_done_callback(self._coming.discard)
+        sending = asyncio.create_task(self._send(parts, pipe))
+        running = asyncio.create_task(self._run(log_id, capture, order, pipe, sending))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
         try:
-            # A capture that is recorded as running must not be left without its watcher, whoever goes away.
-            await asyncio.shield(coming)
+            # A capture that is recorded as running must stay watched, even if the caller disconnects.
+            await asyncio.shield(running)
         except asyncio.CancelledError:
-            mailing.cancel()
+            sending.cancel()
             raise
 
-    async def _attend(
-        self, log: int, capture: Capture, order: Order, pipe: "_Pipe", mailing: asyncio.Task[None]
+    async def _run(
+        self, log_id: int, capture: Capture, order: Order, pipe: "_Pipe", sending: asyncio.Task[None]
     ) -> None:
         try:
-            await self._supervisor.run(log, capture, order, pipe.far_end)
+            await self._supervisor.run(log_id, capture, order, pipe.far_end)
             pipe.close_far_end()
-            ending = asyncio.create_task(self._supervisor.ended(log, capture.id))
-            await asyncio.wait({ending, mailing}, return_when=asyncio.FIRST_COMPLETED)
-            fault = _fault_of(mailing)
+            ending = asyncio.create_task(self._supervisor.ended(log_id, capture.id))
+            await asyncio.wait({ending, sending}, return_when=asyncio.FIRST_COMPLETED)
+            fault = _fault_of(sending)
             if fault is not None:
-                # The worker hears this before it finds the end of the pipe, or the file would look whole.
+                # The worker gets the order before it reads the end of the pipe, or the file would look complete.
                 too_long = isinstance(fault, StreamLimitExceeded)
-                self._supervisor.stop_now(log, capture.id, StopReason.BYTES if too_long else StopReason.ERROR)
-            if mailing.done():
+                self._supervisor.stop_now(log_id, capture.id, StopReason.BYTES if too_long else StopReason.ERROR)
+            if sending.done():
                 pipe.close()
             await ending
         finally:
-            mailing.cancel()
-            await asyncio.wait({mailing})
-            _fault_of(mailing)  # or it would be reported as one that nobody looked at
+            sending.cancel()
+            await asyncio.wait({sending})
+            _fault_of(sending)  # or asyncio would log it as never retrieved
             pipe.close()
         if fault is not None:
             raise fault
 
     async def _send(self, parts: AsyncIterator[bytes], pipe: "_Pipe") -> None:
         sent = 0
-        with suppress(BrokenPipeError):  # the worker has reached a limit, or is lost: its end says which
+        with suppress(BrokenPipeError):  # the worker has reached a limit or is lost; its end says which
             async for part in parts:
                 sent += len(part)
                 if sent > self._most_bytes:
@@ -88,10 +88,10 @@ class CaptureImport:
 
 
 def check_beginning(content: bytes) -> None:
-    """Make sure that a file begins as a capture file does.
+    """Make sure that a file begins like a capture file.
 
     Raises:
-        InvalidRequest: it does not.
+        InvalidRequest: it begins with other bytes.
     """
     if content[:4] != MAGIC and not PcapReader.knows(content[:4]):
         raise InvalidRequest((_NO_CAPTURE,))
@@ -100,11 +100,11 @@ def check_beginning(content: bytes) -> None:
 async def parts_of(
     first: pb.UploadCaptureRequest, rest: AsyncIterator[pb.UploadCaptureRequest]
 ) -> AsyncIterator[bytes]:
-    """The parts of a file, to its end.
+    """Yield the parts of a file, to its end.
 
     Raises:
-        InvalidRequest: the last part does not come.
-        what `rest` raises.
+        InvalidRequest: the last part is missing.
+        Exception: any error of `rest`.
     """
     yield first.content
     if first.last:
@@ -117,14 +117,14 @@ async def parts_of(
 
 
 class _Pipe:
-    """The pipe into a worker. Its far end is for the worker; ours never blocks the process."""
+    """The pipe into a worker. The worker reads its far end; the near end never blocks the process."""
 
     def __init__(self) -> None:
         self.far_end, self._near_end = os.pipe()
         os.set_blocking(self._near_end, False)
 
     async def write(self, data: bytes) -> None:
-        """Write all of it, as fast as it is read. Raises BrokenPipeError when nobody reads any more."""
+        """Write all bytes, as fast as they are read. Raise BrokenPipeError if the worker has closed its end."""
         rest = memoryview(data)
         while rest:
             try:
@@ -142,20 +142,20 @@ class _Pipe:
             loop.remove_writer(self._near_end)
 
     def close_far_end(self) -> None:
-        """The worker has its own; only without ours does a write find out that it is gone."""
+        """Close the far end here, so that a write fails when the worker is gone. The worker has a copy."""
         if self.far_end >= 0:
             os.close(self.far_end)
             self.far_end = -1
 
     def close(self) -> None:
-        """The end of the file. Nobody may be writing."""
+        """Close both ends, which marks the end of the file. No write may be in progress."""
         self.close_far_end()
         if self._near_end >= 0:
             os.close(self._near_end)
             self._near_end = -1
 
 
-def _fault_of(mailing: asyncio.Task[None]) -> BaseException | None:
-    if not mailing.done():
+def _fault_of(sending: asyncio.Task[None]) -> BaseException | None:
+    if not sending.done():
         return None
-    return asyncio.CancelledError() if mailing.cancelled() else mailing.exception()
+    return asyncio.CancelledError() if sending.cancelled() else sending.exception()

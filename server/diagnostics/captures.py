@@ -40,7 +40,7 @@ _Make = Callable[[ActorContext], Change[Capture]]
 
 
 class CaptureServicer(DiagnosticsServicer):
-    """Answers the rpcs about captures. `max_stream_s` is how long one may be watched, seconds."""
+    """Serves the rpcs of captures. `max_stream_s` is the time limit of watching one, seconds."""
 
     def __init__(
         self,
@@ -59,36 +59,36 @@ class CaptureServicer(DiagnosticsServicer):
     async def request_capture(
         self, admitted: AdmittedRequest, request: pb.RequestCaptureRequest
     ) -> pb.RequestCaptureResponse:
-        """Ask for a capture."""
+        """Request a capture."""
         if bool(request.interface) == bool(request.file):
             raise InvalidRequest((_ONE_SOURCE,))
-        wanted = request_of(request)
+        capture_request = request_of(request)
         call = admitted.call
         id = self._captures.new_id(call.log, call.caller, call.request_id)
-        accesses = [capture_access(id, Verb(right)) for right in sorted(wanted.rights)]
+        accesses = [capture_access(id, Verb(right)) for right in sorted(capture_request.rights)]
         capture = await self._recorder.commit(
-            admitted, accesses, lambda ctx: self._captures.request(ctx, id, wanted), named_in(request)
+            admitted, accesses, lambda ctx: self._captures.request(ctx, id, capture_request), named_in(request)
         )
         return pb.RequestCaptureResponse(capture=await self._message(admitted.log, capture))
 
     async def approve_capture(
         self, admitted: AdmittedRequest, request: pb.ApproveCaptureRequest
     ) -> pb.ApproveCaptureResponse:
-        """Approve what another person asked for."""
+        """Approve the request of another person."""
         capture = await self._change(admitted, request, Verb.CAPTURE_APPROVE, self._captures.approve)
         return pb.ApproveCaptureResponse(capture=capture)
 
     async def reject_capture(
         self, admitted: AdmittedRequest, request: pb.RejectCaptureRequest
     ) -> pb.RejectCaptureResponse:
-        """Refuse a capture for good."""
+        """Reject a capture for good."""
         capture = await self._change(admitted, request, Verb.CAPTURE_APPROVE, self._captures.reject)
         return pb.RejectCaptureResponse(capture=capture)
 
     async def start_capture(
         self, admitted: AdmittedRequest, request: pb.StartCaptureRequest
     ) -> pb.StartCaptureResponse:
-        """Start the capture. That it starts is durable before the first packet is taken."""
+        """Start the capture. The start is durable before the first packet is captured."""
         accesses, stands = await self._rights_to_run(admitted, request.capture_id)
         capture, order = await self._recorder.commit(
             admitted,
@@ -96,7 +96,7 @@ class CaptureServicer(DiagnosticsServicer):
             lambda ctx: self._captures.start(ctx, request.capture_id, approver_stands=stands),
             named_in(request),
         )
-        # The caller may go away; a capture that is recorded as running must not be left without its watcher.
+        # A capture that is recorded as running must stay watched, even if the caller disconnects.
         await asyncio.shield(self._services.supervisor.run(admitted.log, capture, order))
         return pb.StartCaptureResponse(capture=await self._message(admitted.log, capture))
 
@@ -106,7 +106,7 @@ class CaptureServicer(DiagnosticsServicer):
         first: pb.UploadCaptureRequest,
         rest: AsyncIterator[pb.UploadCaptureRequest],
     ) -> pb.UploadCaptureResponse:
-        """Start a capture on a file that comes in. That it starts is durable before the file's first byte is read."""
+        """Start the import of a capture file. The start is durable before the first byte of the file is read."""
         check_beginning(first.content)
         id = first.start.capture_id
         accesses, stands = await self._rights_to_run(admitted, id)
@@ -123,7 +123,7 @@ class CaptureServicer(DiagnosticsServicer):
     async def pause_capture(
         self, admitted: AdmittedRequest, request: pb.PauseCaptureRequest
     ) -> pb.PauseCaptureResponse:
-        """Let the capture take no packets."""
+        """Pause the capture."""
         capture = await self._change(admitted, request, Verb.CAPTURE_STOP, self._captures.pause)
         self._services.supervisor.pause(admitted.log, request.capture_id, paused=True)
         return pb.PauseCaptureResponse(capture=capture)
@@ -131,7 +131,7 @@ class CaptureServicer(DiagnosticsServicer):
     async def resume_capture(
         self, admitted: AdmittedRequest, request: pb.ResumeCaptureRequest
     ) -> pb.ResumeCaptureResponse:
-        """Let a paused capture go on. That it does is durable before the next packet is taken."""
+        """Resume a paused capture. The resumption is durable before the next packet is captured."""
         accesses, stands = await self._rights_to_run(admitted, request.capture_id)
         capture = await self._recorder.commit(
             admitted,
@@ -178,7 +178,7 @@ class CaptureServicer(DiagnosticsServicer):
     async def read_evidence(
         self, admitted: AdmittedRequest, request: pb.ReadEvidenceRequest, _resources: ExitStack
     ) -> AsyncIterator[pb.ReadEvidenceResponse]:
-        """Stream the sealed file. That it is handed out is durable before its first byte leaves."""
+        """Stream the sealed file. The record of it is durable before its first byte leaves."""
         id = request.capture_id
         capture = await self._recorder.commit(
             admitted,
@@ -191,7 +191,7 @@ class CaptureServicer(DiagnosticsServicer):
     async def delete_capture(
         self, admitted: AdmittedRequest, request: pb.DeleteCaptureRequest
     ) -> pb.DeleteCaptureResponse:
-        """Delete the evidence: that it is given up is durable before it is gone, that it is gone is recorded after."""
+        """Delete the evidence. The end of its retention is durable before, and the deletion is recorded after."""
         id = request.capture_id
         given_up = await self._recorder.commit(
             admitted,
@@ -200,7 +200,7 @@ class CaptureServicer(DiagnosticsServicer):
             named_in(request),
         )
         await asyncio.to_thread(self._services.workers.delete, id, given_up.folder)
-        with suppress(StateConflict):  # the sweeper may have found it meanwhile
+        with suppress(StateConflict):  # the sweeper may have deleted it meanwhile
             await self._recorder.report(admitted, lambda ctx: self._captures.delete(ctx, id))
         _at, capture = await asyncio.to_thread(self._services.repository.capture, admitted.log, id)
         return pb.DeleteCaptureResponse(capture=await self._message(admitted.log, capture))
@@ -219,22 +219,22 @@ class CaptureServicer(DiagnosticsServicer):
             raise StreamLimitExceeded("seconds") from None
 
     async def _check_still(self, admitted: AdmittedRequest, id: str) -> None:
-        """Make sure that the caller and the person may still watch: a lost key or right ends a stream, too."""
+        """Make sure that the caller and the person may still watch, because a lost key or right ends the stream."""
         await self._admission.check_still(admitted)
         context = admitted.call.context
         viewer = Requester(admitted.call.subject, context.purpose or "", context.case, context.zone)
         if not await self._services.rights.may(admitted.log, id, viewer, {CaptureRight.VIEW}):
             raise SubjectNotPermitted("")
 
-    def _look(self, log: int, id: str) -> tuple[pb.WatchCaptureResponse, bool]:
-        progress = self._captures.progress(log, id, self._services.supervisor.tally(log, id))
+    def _look(self, log_id: int, id: str) -> tuple[pb.WatchCaptureResponse, bool]:
+        progress = self._captures.progress(log_id, id, self._services.supervisor.tally(log_id, id))
         message = pb.WatchCaptureResponse(state=number(progress.state), counters=tally_message(progress.tally))
         if progress.stop_reason is not None:
             message.stop_reason = number(progress.stop_reason)
         return message, progress.over
 
     async def _rights_to_run(self, admitted: AdmittedRequest, id: str) -> tuple[list[Access], bool]:
-        """The accesses that letting a capture run needs, and whether its approver may still approve."""
+        """Return the accesses that a running capture needs, and whether its approver may still approve."""
         rights = await asyncio.to_thread(self._captures.rights_to_run, admitted.log, id)
         stands = await self._captures.approval_stands(admitted.log, id, self._services.rights)
         return [capture_access(id, Verb(right)) for right in sorted(rights)], stands
@@ -248,14 +248,14 @@ class CaptureServicer(DiagnosticsServicer):
         )
         return await self._message(admitted.log, capture)
 
-    async def _message(self, log: int, capture: Capture) -> pb.Capture:
-        return await asyncio.to_thread(self._described, log, capture)
+    async def _message(self, log_id: int, capture: Capture) -> pb.Capture:
+        return await asyncio.to_thread(self._described, log_id, capture)
 
-    def _described(self, log: int, capture: Capture) -> pb.Capture:
+    def _described(self, log_id: int, capture: Capture) -> pb.Capture:
         captures = self._captures
-        private, names = captures.private(log, capture), captures.names(log, [capture])
-        message = capture_message(capture, private, names, captures.ticket_digest(log, capture))
-        message.lacking.extend(captures.lacking(log, capture, self._now_us()))
+        private, names = captures.private(log_id, capture), captures.names(log_id, [capture])
+        message = capture_message(capture, private, names, captures.ticket_digest(log_id, capture))
+        message.lacking.extend(captures.lacking(log_id, capture, self._now_us()))
         return message
 
 

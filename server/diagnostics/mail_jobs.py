@@ -1,8 +1,8 @@
-"""Mails that leave, whoever waits for them.
+"""Background jobs that send mailings.
 
-Once a sending is recorded as begun it goes on to its end, and its results are recorded, although the caller may have
-gone away: mails that left and are not in the log would be sent again. What a crash leaves is a sending without
-results, which nobody sends again: see `MailingService.lost`.
+A mailing that is recorded as begun runs to its end and its results are recorded, even if the caller disconnects.
+Otherwise mails that left and are not in the log would be sent again. A crash leaves a mailing without results, which is
+not sent again: see `MailingService.lost`.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from linewarden.server.diagnostics.recorded_changes import Recorder, diagnostics
 
 T = TypeVar("T")
 
-#: Pauses before what became of mails is said again to a log that could not take it, seconds.
+#: Pauses before results of mails are recorded again after a failure of the log, seconds.
 _AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
-#: How long mails that are broken off may take to say what became of them, seconds.
+#: The time to record results of mails when the process stops, seconds.
 _CLOSING_S = 5.0
 
 _Key = tuple[int, str]
@@ -49,23 +49,23 @@ class MailJobs:
     async def send(
         self,
         admitted: AdmittedRequest,
-        wanted: Mailing,
+        mailing: Mailing,
         addresses: Sequence[str],
         about: Mapping[str, str],
         people: People,
     ) -> tuple[Notice, Mailing]:
-        """Send a notice to the persons of `wanted`, at these addresses, or say what became of it.
+        """Send a notice to the persons of `mailing`, at these addresses, or return the results of an earlier request.
 
         Raises:
             SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Recorder.commit`.
             DiagnosticsError: see `MailingService.begin`.
-            DiagnosisUnavailable: nothing left, or mails of this request are still leaving.
+            DiagnosisUnavailable: no mail left, or mails of this request are still leaving.
         """
-        # The caller may go away: neither between the record and the first mail, nor after the last one, may this end.
-        return await asyncio.shield(self._kept(self._send(admitted, wanted, addresses, about, people)))
+        # A caller that disconnects must not end this between the record, the mails and their results.
+        return await asyncio.shield(self._kept(self._send(admitted, mailing, addresses, about, people)))
 
     async def close(self) -> None:
-        """Break off the mails that leave, and record how far they came."""
+        """End the mails that leave, and record the results so far."""
         self._queue.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_CLOSING_S)
@@ -73,23 +73,23 @@ class MailJobs:
     async def _send(
         self,
         admitted: AdmittedRequest,
-        wanted: Mailing,
+        mailing: Mailing,
         addresses: Sequence[str],
         about: Mapping[str, str],
         people: People,
     ) -> tuple[Notice, Mailing]:
-        log = admitted.log
-        id = self._mailings.new_id(log, admitted.call.caller, admitted.call.request_id)
+        log_id = admitted.log
+        id = self._mailings.new_id(log_id, admitted.call.caller, admitted.call.request_id)
 
         def make(ctx: ActorContext) -> Change[Begun]:
-            return self._mailings.begin(ctx, id, wanted, self._queue.check_room)
+            return self._mailings.begin(ctx, id, mailing, self._queue.check_room)
 
         access = diagnostics_access(admitted.tenant, Verb.SEND_NOTICE)
         begun = await self._recorder.commit(admitted, [access], make, about, people)
         if begun.new:
             leaving = self._kept(self._leave(admitted, id, begun, addresses))
-            self._leaving[log, id] = leaving
-            leaving.add_done_callback(lambda _done: self._leaving.pop((log, id), None))
+            self._leaving[log_id, id] = leaving
+            leaving.add_done_callback(lambda _done: self._leaving.pop((log_id, id), None))
         return begun.notice, await self._results(admitted, id, begun.mailing)
 
     async def _results(self, admitted: AdmittedRequest, id: str, mailing: Mailing) -> Mailing:
@@ -111,7 +111,7 @@ class MailJobs:
         return await self._report(admitted, lambda ctx: self._mailings.done(ctx, id, results))
 
     async def _report(self, admitted: AdmittedRequest, make: Callable[[ActorContext], Change[Mailing]]) -> Mailing:
-        """Record what became of mails, and try again for a while: they cannot be called back."""
+        """Record the results of mails, and try again for a while, because mails cannot be recalled."""
         for pause_s in _AGAIN_S:
             try:
                 return await self._recorder.report(admitted, make)
@@ -121,7 +121,7 @@ class MailJobs:
         return await self._recorder.report(admitted, make)
 
     def _kept(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task that is not forgotten, nor complained of when nobody waits for it any more."""
+        """Return a task that is kept until it ends, and whose error is not logged as never retrieved."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._end)

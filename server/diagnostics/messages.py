@@ -1,4 +1,4 @@
-"""Between the messages of DiagnosticsService and the records of diagnostics."""
+"""Translation between the messages of the diagnostics services and the records."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -33,12 +33,12 @@ _NUMBERS: dict[type[StrEnum], dict[str, int]] = {
 
 
 def number(word: StrEnum) -> Any:
-    """The contract's number of a word."""
+    """Return the number of a word in the contract."""
     return _NUMBERS[type(word)][word]
 
 
 def terms_message(terms: model.Terms, changed_by: str) -> terms_pb2.Diagnostics:
-    """The terms of a tenant."""
+    """Return the terms of a tenant."""
     message = terms_pb2.Diagnostics(
         enabled=terms.enabled,
         accepted=[number(one) for one in terms.accepted],
@@ -53,7 +53,7 @@ def terms_message(terms: model.Terms, changed_by: str) -> terms_pb2.Diagnostics:
 
 
 def notice_message(notice: model.Notice, counts: model.ReceiptCounts) -> notice_pb2.Notice:
-    """A notice with its counts."""
+    """Return a notice with its counts."""
     return notice_pb2.Notice(
         id=notice.id,
         version=notice.version,
@@ -70,12 +70,12 @@ def notice_message(notice: model.Notice, counts: model.ReceiptCounts) -> notice_
 
 
 def texts_in(notice: model.Notice, language: str) -> list[notice_pb2.NoticeText]:
-    """The texts of a notice in a language, or all of them where it has none in that language."""
+    """Return the texts of a notice in a language, or all texts if none is in that language."""
     return [notice_pb2.NoticeText(language=one.language, text=one.text) for one in notice.texts_in(language)]
 
 
 def statement_of(message: attestation_pb2.AttestationStatement) -> model.Statement:
-    """What is attested."""
+    """Return the attested statement."""
     promised = message.promised
     return model.Statement(
         notice_id=message.notice_id,
@@ -108,7 +108,7 @@ def statement_of(message: attestation_pb2.AttestationStatement) -> model.Stateme
 def attestation_message(
     attestation: model.Attestation, statement: model.Statement, attestor: str, verifier_key: str
 ) -> attestation_pb2.Attestation:
-    """An attestation; `statement` is the one with its private texts."""
+    """Return an attestation; `statement` is the one with its private texts."""
     message = attestation_pb2.Attestation(
         id=attestation.id,
         statement=_statement_message(statement),
@@ -124,11 +124,11 @@ def attestation_message(
 
 
 def request_of(request: capture_pb2.RequestCaptureRequest) -> CaptureRequest:
-    """What a request asks for."""
+    """Return the request for a capture."""
     limits, selector = request.limits, request.selector
     return CaptureRequest(
         profile=PROFILES[request.profile],
-        wanted=capture.PacketSelector(
+        selector=capture.PacketSelector(
             extensions=tuple(selector.extensions),
             call_ids=tuple(selector.call_ids),
             trunks=tuple(selector.trunks),
@@ -157,7 +157,7 @@ def request_of(request: capture_pb2.RequestCaptureRequest) -> CaptureRequest:
 def capture_message(
     one: capture.Capture, private: capture.Private | None, names: Mapping[str, str], ticket_digest: str
 ) -> capture_pb2.Capture:
-    """A capture; `private` is None where it can no longer be read."""
+    """Return a capture; `private` is None if it is no longer readable."""
     limits = one.limits
     message = capture_pb2.Capture(
         id=one.id,
@@ -195,7 +195,7 @@ def capture_message(
 
 
 def _add_private(message: capture_pb2.Capture, private: capture.Private) -> None:
-    wanted = private.wanted
+    packets = private.wanted
     message.case_reference = private.case
     message.file = private.file
     message.reader_names.extend(one.name for one in private.readers)
@@ -204,13 +204,13 @@ def _add_private(message: capture_pb2.Capture, private: capture.Private) -> None
     )
     message.selector.CopyFrom(
         capture_pb2.CaptureSelector(
-            extensions=wanted.extensions,
-            call_ids=wanted.call_ids,
-            trunks=wanted.trunks,
-            hosts=wanted.hosts,
-            ports=[capture_pb2.PortRange(low=low, high=high) for low, high in wanted.ports],
-            transport=number(wanted.transport),
-            raw_filter=wanted.raw_filter,
+            extensions=packets.extensions,
+            call_ids=packets.call_ids,
+            trunks=packets.trunks,
+            hosts=packets.hosts,
+            ports=[capture_pb2.PortRange(low=low, high=high) for low, high in packets.ports],
+            transport=number(packets.transport),
+            raw_filter=packets.raw_filter,
         )
     )
 

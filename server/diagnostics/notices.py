@@ -1,4 +1,4 @@
-"""NoticeService: what users are told, who told them, and who read it."""
+"""NoticeService: notices to users, mailings and receipts."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ _OUTCOMES: dict[DeliveryOutcome, Any] = {
 
 
 class NoticeServicer(DiagnosticsServicer):
-    """Answers the rpcs about notices, receipts and mails."""
+    """Serves the rpcs of notices, receipts and mails."""
 
     async def publish_notice(
         self, admitted: AdmittedRequest, request: pb.PublishNoticeRequest
@@ -71,7 +71,7 @@ class NoticeServicer(DiagnosticsServicer):
     async def list_active_notices(
         self, admitted: AdmittedRequest, request: pb.ListActiveNoticesRequest
     ) -> pb.ListActiveNoticesResponse:
-        """Tell a user which captures run."""
+        """List the captures that run, for a user."""
         active = await self._recorder.commit(admitted, [], self._services.notices.active, named_in(request))
         listed = [await asyncio.to_thread(self._active, admitted.log, one, request) for one in active]
         return pb.ListActiveNoticesResponse(notices=listed)
@@ -112,7 +112,7 @@ class NoticeServicer(DiagnosticsServicer):
         await self._recorder.require(admitted, own_diagnostics(admitted, Verb.SEND_NOTICE))
         names = [one.person for one in request.recipients]
         people = await self._recorder.people(admitted, names)
-        wanted = Mailing(
+        mailing = Mailing(
             request.notice_id,
             request.notice_version,
             request.capture_id,
@@ -122,17 +122,17 @@ class NoticeServicer(DiagnosticsServicer):
             begun_us=0,
         )
         addresses = [one.address for one in request.recipients]
-        notice, mailing = await self._services.mail_jobs.send(admitted, wanted, addresses, named_in(request), people)
-        results = [_delivery(name, result) for name, result in zip(names, mailing.results, strict=True)]
+        notice, recorded = await self._services.mail_jobs.send(admitted, mailing, addresses, named_in(request), people)
+        results = [_delivery(name, result) for name, result in zip(names, recorded.results, strict=True)]
         return pb.SendNoticeResponse(results=results, notice=await self._notice(admitted.log, notice))
 
-    async def _notice(self, log: int, notice: Notice) -> pb.Notice:
-        counts = await asyncio.to_thread(self._services.repository.store.counts, log, notice.id, notice.version)
+    async def _notice(self, log_id: int, notice: Notice) -> pb.Notice:
+        counts = await asyncio.to_thread(self._services.repository.store.counts, log_id, notice.id, notice.version)
         return notice_message(notice, counts)
 
-    def _active(self, log: int, one: ActiveNotice, request: pb.ListActiveNoticesRequest) -> pb.ActiveNotice:
+    def _active(self, log_id: int, one: ActiveNotice, request: pb.ListActiveNoticesRequest) -> pb.ActiveNotice:
         capture, notice = one.capture, one.notice
-        private = self._services.captures.private(log, capture)
+        private = self._services.captures.private(log_id, capture)
         certain = private is not None and private.wanted.certainly_takes(request.extensions)
         started_us = capture.started_us or 0
         return pb.ActiveNotice(
@@ -149,7 +149,7 @@ class NoticeServicer(DiagnosticsServicer):
 
 
 def _to_read(admitted: AdmittedRequest) -> list[Access]:
-    """The accesses that reading notices needs: none for the people of the tenant, whom they are for."""
+    """Return the accesses that reading notices needs: empty for persons of the tenant, because notices are for them."""
     foreign = admitted.call.subject.startswith(FOREIGN)
     return [own_diagnostics(admitted, Verb.VIEW_METADATA)] if foreign else []
 

@@ -1,4 +1,4 @@
-"""Where tenants may capture: a TOML file of the operator, read at start.
+"""The places file: a TOML file of the operator with the places of tenants, read at start.
 
     [acme]
     interfaces = ["eth0"]
@@ -25,22 +25,22 @@ _KNOWN = {"interfaces", "networks", "hosts", "trunks", "files", "workers"}
 
 
 class StatedPlaces:
-    """The places that a file states."""
+    """The places of a file."""
 
     def __init__(self, places: Mapping[str, Place]) -> None:
         self._places = places
 
     def of(self, tenant: str) -> Place:
-        """What is the tenant's; an empty place if nothing is stated."""
+        """Return the tenant's place; an empty place if the file has none."""
         return self._places.get(tenant, Place())
 
 
 def read_places(file: Path | None) -> StatedPlaces:
-    """The places of a file; nowhere if there is none.
+    """Return the places of a file; no places without a file.
 
     Raises:
-        ValueError: the file states something that is not known, or that is no network.
-        OSError: it cannot be read.
+        ValueError: the file has an unknown key or an invalid value.
+        OSError: the file cannot be read.
     """
     if file is None:
         return StatedPlaces({})
@@ -50,13 +50,13 @@ def read_places(file: Path | None) -> StatedPlaces:
 
 def _place(tenant: str, fields: Any) -> Place:
     if not isinstance(fields, dict) or not fields.keys() <= _KNOWN:
-        raise ValueError(f"of tenant {tenant} only {', '.join(sorted(_KNOWN))} can be stated")
+        raise ValueError(f"the table of tenant {tenant} may only have {', '.join(sorted(_KNOWN))}")
     trunks, files = fields.get("trunks", {}), fields.get("files", False)
     workers = fields.get("workers", {})
     if not isinstance(trunks, dict) or not isinstance(workers, dict):
-        raise ValueError("trunks and workers are tables")  # noqa: TRY004 - a file is wrong
+        raise ValueError("trunks and workers must be tables")  # noqa: TRY004 - a file is wrong
     if files is not True and files is not False:
-        raise ValueError("files is true or false")
+        raise ValueError("files must be true or false")
     return Place(
         interfaces=frozenset(_texts(fields, "interfaces")),
         networks=tuple(ip_network(text) for text in _texts(fields, "networks")),
@@ -70,5 +70,5 @@ def _place(tenant: str, fields: Any) -> Place:
 def _texts(fields: Any, name: str) -> list[str]:
     value = fields.get(name, [])
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError(f"{name} is a list of texts")
+        raise ValueError(f"{name} must be a list of texts")
     return value

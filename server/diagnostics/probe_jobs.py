@@ -1,7 +1,7 @@
-"""Probes that run, whoever waits for them.
+"""Background jobs that run probes.
 
-That a probe is run stands in the log before it is; what came of it is recorded although the caller may have gone away,
-or its worker: of every probe that was begun the log tells the end.
+The start of a probe is in the log before it runs. Its result is recorded even if the caller or the worker disconnects,
+so that the log has the end of every probe.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from linewarden.diagnostics.probes.service import ProbeService
 from linewarden.server.admission import AdmittedRequest
 from linewarden.server.diagnostics.recorded_changes import Recorder, diagnostics_access
 
-#: Probes of this process that run at once; each is a process of its own. Beyond them the caller is to come again.
+#: Probes of this process that run at once, each in a separate process. Further ones are refused.
 MOST_AT_ONCE = 16
 
 _LOST = ProbeResult(succeeded=False, values={"error": "worker_lost"})
@@ -36,9 +36,9 @@ class ProbeJobs:
         """Run a probe between two entries.
 
         Raises:
-            SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Recorder.take`.
+            SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Recorder.commit`.
             DiagnosticsError: see `ProbeService.begin`.
-            DiagnosisUnavailable: too many run, or the worker left.
+            DiagnosisUnavailable: too many probes run, or the worker disconnected.
         """
         if len(self._running) >= MOST_AT_ONCE:
             raise DiagnosisUnavailable
@@ -50,7 +50,7 @@ class ProbeJobs:
         return await asyncio.shield(running)
 
     async def close(self) -> None:
-        """Wait for the ends of those that run; each has a timeout of its own."""
+        """Wait for the running probes to end, each by its own timeout."""
         if self._running:
             await asyncio.wait(self._running)
 
@@ -66,4 +66,4 @@ class ProbeJobs:
     def _end(self, running: asyncio.Task[ProbeResult]) -> None:
         self._running.discard(running)
         if not running.cancelled():
-            running.exception()  # or it would be complained of when the caller has gone away
+            running.exception()  # or asyncio would log it as never retrieved

@@ -1,4 +1,4 @@
-"""ProbeService: asking a device or server instead of capturing."""
+"""ProbeService: questions to a device or server instead of a capture."""
 
 from linewarden.diagnostics.probes.model import ProbeOrder
 from linewarden.server.admission import AdmittedRequest
@@ -8,10 +8,10 @@ from linewarden.v1 import probe_pb2 as pb
 
 
 class ProbeServicer(DiagnosticsServicer):
-    """Answers RunProbe."""
+    """Serves RunProbe."""
 
     async def run_probe(self, admitted: AdmittedRequest, request: pb.RunProbeRequest) -> pb.RunProbeResponse:
-        """Run a probe between two entries: that it is run, and what came of it."""
+        """Run a probe between two entries: its start and its result."""
         id = self._services.captures.new_id()
         transport = TRANSPORTS.get(request.transport)
         order = ProbeOrder(

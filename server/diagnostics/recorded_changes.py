@@ -1,4 +1,4 @@
-"""Changes of diagnostics on request: the policy decides, a use case makes the change, and both are one append."""
+"""Recorded changes of requests: the policy decides, a use case makes the change, and both are one append."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,10 +49,10 @@ class Recorder:
         about: Mapping[str, str],
         people: People = NO_PEOPLE,
     ) -> R:
-        """Decide, make the change, and append both; the result is durable. No accesses need no decision.
+        """Decide, make the change, and append both. The result is durable. Without accesses no decision is needed.
 
-        `about` are the records that the request names, by kind: a refusal names those that exist. `people` are persons
-        that the change names beside the one who acts.
+        `about` are the records that the request names, by kind; a refusal names the existing ones. `people` are persons
+        that the change names beside the actor.
 
         Raises:
             SubjectNotPermitted: the policy does not let this person do so. The denial is recorded.
@@ -72,7 +72,7 @@ class Recorder:
         return await self._authority.commit(admitted.call, accesses, draft, people)
 
     async def report(self, admitted: AdmittedRequest, make: Make[R]) -> R:
-        """Append what came of a change that was permitted before; it is recorded whatever the policy says by now.
+        """Append the result of an act that was permitted before, whatever the policy says now.
 
         Raises:
             LogUnavailable: the record could not be made durable in time.
@@ -86,7 +86,7 @@ class Recorder:
         return await self._authority.report(admitted.log, draft)
 
     async def require(self, admitted: AdmittedRequest, access: Access) -> None:
-        """Refuse what the policy does not permit before persons are introduced for it; `commit` decides again.
+        """Refuse an act that the policy does not permit before persons are introduced for it. `commit` decides again.
 
         Raises:
             SubjectNotPermitted: the policy does not let this person do so. The denial is recorded.
@@ -94,7 +94,7 @@ class Recorder:
         await self._authority.require(admitted.call, access)
 
     async def read(self, admitted: AdmittedRequest, access: Access) -> None:
-        """Decide on a read, which changes nothing, and record it.
+        """Decide on a read and record it.
 
         Raises:
             SubjectNotPermitted, RevisionMoved, LogUnavailable: see `Authority.authorize`.
@@ -102,11 +102,11 @@ class Recorder:
         await self._authority.authorize(admitted.call, access)
 
     async def people(self, admitted: AdmittedRequest, names: Sequence[str]) -> People:
-        """The persons of these names; the commit that takes them introduces those that the log does not know."""
+        """Return the persons of these names. The commit that gets them introduces those that are new to the log."""
         return await self._directory.meet(admitted.log, names, admitted.now_us)
 
     async def _actor_context(self, admitted: AdmittedRequest, among: People) -> tuple[ActorContext, People]:
-        """Who acts, in which circumstances; and the persons met so far."""
+        """Return the actor context, and the persons so far."""
         call, context = admitted.call, admitted.call.context
         people = await self._directory.meet(call.log, [call.subject, NOBODY], context.now_us, among)
         ctx = ActorContext(
@@ -132,19 +132,19 @@ class Recorder:
             fields["detail"] = error.detail
         return ctx.entry(DIAGNOSTICS_REFUSED, fields | await asyncio.to_thread(self._existing, ctx.log, about))
 
-    def _existing(self, log: int, about: Mapping[str, str]) -> dict[str, str]:
-        """The records among those that a request names: nothing vouches for what else it says."""
-        return {kind: id for kind, id in about.items() if id and self._known(log, kind, id)}
+    def _existing(self, log_id: int, about: Mapping[str, str]) -> dict[str, str]:
+        """Return the existing records among those that a request names, because other names are not verified."""
+        return {kind: id for kind, id in about.items() if id and self._known(log_id, kind, id)}
 
 
 class PolicyRights:
-    """The rights of persons to a capture that runs. Nothing is recorded unless a lost right ends the capture."""
+    """The rights of persons to a running capture. No check is recorded unless a lost right ends the capture."""
 
     def __init__(self, policies: Policies, now_us: Callable[[], int]) -> None:
         self._policies = policies
         self._now_us = now_us
 
-    async def may(self, log: int, capture: str, requester: Requester, rights: Iterable[CaptureRight]) -> bool:
+    async def may(self, log_id: int, capture: str, requester: Requester, rights: Iterable[CaptureRight]) -> bool:
         """Return whether the person has all these rights to this capture now. An erased person has none.
 
         Raises:
@@ -152,7 +152,7 @@ class PolicyRights:
         """
         if not requester.name:
             return False
-        snapshot = await self._policies.refresh(log)
+        snapshot = await self._policies.refresh(log_id)
         purpose = Purpose(requester.purpose) if requester.purpose else None
         context = Context(self._now_us(), purpose, requester.case, requester.zone)
         item = Resource(ResourceType.CAPTURE, capture)
@@ -160,10 +160,10 @@ class PolicyRights:
 
 
 def diagnostics_access(tenant: str, verb: Verb) -> Access:
-    """An access to the diagnostics of a tenant."""
+    """Return an access to the diagnostics of a tenant."""
     return Access(verb, Resource(ResourceType.DIAGNOSTICS, tenant))
 
 
 def capture_access(capture: str, verb: Verb) -> Access:
-    """An access to one capture."""
+    """Return an access to one capture."""
     return Access(verb, Resource(ResourceType.CAPTURE, capture))

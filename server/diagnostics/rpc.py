@@ -1,4 +1,4 @@
-"""The base of the servicers of diagnostics: the services they hand requests to, and the records a request names."""
+"""The base of the diagnostics servicers: their use cases, and the records that a request names."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from linewarden.server.diagnostics.mail_jobs import MailJobs
 from linewarden.server.diagnostics.probe_jobs import ProbeJobs
 from linewarden.server.diagnostics.recorded_changes import Recorder, diagnostics_access
 
-#: Records on a page, where the request does not say.
+#: The default number of records on a page.
 DEFAULT_PAGE_SIZE = 20
 
 #: The fields by which requests name records, and the kinds of these records.
@@ -31,7 +31,7 @@ _FIELDS = {CAPTURE_RECORD: "capture_id", NOTICE: "notice_id", ATTESTATION: "atte
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that the servicers hand requests to."""
+    """The use cases, jobs and workers that the servicers call."""
 
     repository: Repository
     private_values: PrivateValues
@@ -49,7 +49,7 @@ class Services:
 
 
 class DiagnosticsServicer:
-    """The part that all servicers of diagnostics share."""
+    """The shared part of all diagnostics servicers."""
 
     def __init__(self, recorder: Recorder, services: Services) -> None:
         self._recorder = recorder
@@ -57,10 +57,10 @@ class DiagnosticsServicer:
 
 
 def own_diagnostics(admitted: AdmittedRequest, verb: Verb) -> Access:
-    """An access to the diagnostics of the tenant that a request is about."""
+    """Return an access to the diagnostics of the tenant that a request is about."""
     return diagnostics_access(admitted.tenant, verb)
 
 
 def named_in(request: Any) -> dict[str, str]:
-    """The ids of records that a request names, by the kind of record."""
+    """Return the ids of records that a request names, by the kind of record."""
     return {kind: getattr(request, field, "") for kind, field in _FIELDS.items()}

@@ -1,4 +1,4 @@
-"""TermsService: what the customer permits."""
+"""TermsService: the terms on which a customer permits diagnostics."""
 
 import asyncio
 
@@ -13,12 +13,12 @@ from linewarden.v1 import terms_pb2 as pb
 
 
 class TermsServicer(DiagnosticsServicer):
-    """Answers EnableDiagnostics, DisableDiagnostics and GetDiagnostics."""
+    """Serves EnableDiagnostics, DisableDiagnostics and GetDiagnostics."""
 
     async def enable_diagnostics(
         self, admitted: AdmittedRequest, request: pb.EnableDiagnosticsRequest
     ) -> pb.EnableDiagnosticsResponse:
-        """Permit diagnostics, or change the terms."""
+        """Enable diagnostics, or change the terms."""
 
         def make(ctx: ActorContext) -> Change[TermsChanged]:
             accepted = [RESPONSIBILITIES[number] for number in request.accepted]
@@ -32,7 +32,7 @@ class TermsServicer(DiagnosticsServicer):
     async def disable_diagnostics(
         self, admitted: AdmittedRequest, request: pb.DisableDiagnosticsRequest
     ) -> pb.DisableDiagnosticsResponse:
-        """Forbid diagnostics, and stop what runs."""
+        """Disable diagnostics, and stop running captures."""
         access = own_diagnostics(admitted, Verb.ENABLE_DIAGNOSTICS)
         done = await self._recorder.commit(admitted, [access], self._services.terms.disable, named_in(request))
         await self._services.supervisor.stop_recorded(admitted.log, done.ended)
@@ -47,6 +47,6 @@ class TermsServicer(DiagnosticsServicer):
         _stored, terms = await asyncio.to_thread(self._services.repository.terms, admitted.log)
         return pb.GetDiagnosticsResponse(diagnostics=await self._message(admitted.log, terms))
 
-    async def _message(self, log: int, terms: Terms) -> pb.Diagnostics:
-        names = await asyncio.to_thread(self._services.private_values.names, log, [terms.changed_by])
+    async def _message(self, log_id: int, terms: Terms) -> pb.Diagnostics:
+        names = await asyncio.to_thread(self._services.private_values.names, log_id, [terms.changed_by])
         return terms_message(terms, names.get(terms.changed_by, ""))

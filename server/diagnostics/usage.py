@@ -1,4 +1,4 @@
-"""UsageService: what the customer lets be counted."""
+"""UsageService: anonymous counts of customers that opted in."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from linewarden.v1 import usage_pb2 as pb
 
 
 class UsageServicer(DiagnosticsServicer):
-    """Answers ShareUsage and GetUsage."""
+    """Serves ShareUsage and GetUsage."""
 
     async def share_usage(self, admitted: AdmittedRequest, request: pb.ShareUsageRequest) -> pb.ShareUsageResponse:
         """Opt the tenant in or out."""
@@ -24,7 +24,7 @@ class UsageServicer(DiagnosticsServicer):
         return pb.ShareUsageResponse(shares_usage=done.terms.shares_usage)
 
     async def get_usage(self, admitted: AdmittedRequest, _request: pb.GetUsageRequest) -> pb.GetUsageResponse:
-        """Show exactly what would be sent."""
+        """Show exactly the document that would be sent."""
         await self._recorder.read(admitted, own_diagnostics(admitted, Verb.SHARE_USAGE))
         await asyncio.to_thread(self._services.usage.close_days, admitted.now_us)
         return pb.GetUsageResponse(document=await asyncio.to_thread(self._services.usage.document))

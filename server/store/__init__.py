@@ -1,1 +1,1 @@
-"""Tables of the server itself. The only place of this package that imports SQLAlchemy."""
+"""Tables of the server itself. Only this folder and `storage` import SQLAlchemy in the server."""

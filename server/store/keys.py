@@ -1,7 +1,7 @@
 """API keys in the database. A change is an entry of the system log and moves its revision.
 
-Each revision has a seal over all keys. What is read is compared with the seal of exactly the revision that the head of
-the system log names, and so is what a change begins with.
+Each revision has a seal over all keys. Every read, and every change, compares the keys with the seal of the revision
+that the head of the system log names.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ class KeyStore:
         self._store = store
 
     def load(self) -> KeySet:
-        """All keys and the revision they are of.
+        """Return all keys and the revision they are of.
 
         Raises:
             KeysNotOurs: they are not those that the service wrote.
@@ -65,7 +65,7 @@ class KeyStore:
         return KeySet(0 if head is None else head.revision, map(_from_row, rows))
 
     def all(self) -> list[ApiKey]:
-        """All keys, oldest first.
+        """Return all keys, oldest first.
 
         Raises:
             KeysNotOurs: they are not those that the service wrote.
@@ -77,7 +77,7 @@ class KeyStore:
 
 
 def insertion(key: ApiKey) -> Callable[[sa.Connection], None]:
-    """The effect that stores a key; KeysNotOurs if what is stored is not ours. One such effect an append."""
+    """Return the effect that stores a key. It raises KeysNotOurs. Use one such effect per append."""
 
     def insert(connection: sa.Connection) -> None:
         head = _verified_head(connection)
@@ -97,7 +97,7 @@ def insertion(key: ApiKey) -> Callable[[sa.Connection], None]:
 
 
 def revocation(id: str, now_us: int) -> Callable[[sa.Connection], None]:
-    """The effect that revokes a key; EffectRefused if there is none that is not revoked. Otherwise as `insertion`."""
+    """Return the effect that revokes a key. It raises EffectRefused without such a valid key; else see `insertion`."""
 
     def revoke(connection: sa.Connection) -> None:
         head = _verified_head(connection)
@@ -125,13 +125,13 @@ def carry_over(connection: sa.Connection, before: Head, after: Head) -> None:
 
 
 def seal_of(seals: RowMac, head: Head, rows: Sequence[Sequence[object]]) -> bytes:
-    """The seal over all keys as of the revision of a head; a row is its columns in order, bytes as hexadecimal."""
+    """Return the seal over all keys at the revision of a head. A row is its columns, with bytes as hexadecimal."""
     ordered = sorted(map(list, rows), key=lambda row: str(row[0]))
     return seals.mac(_PURPOSE, (head.origin_id, head.revision, ordered))
 
 
 def _seal_anew(connection: sa.Connection, before: Head) -> None:
-    """Seal what has become of the keys, for the revision after that of the head."""
+    """Seal the changed keys for the revision after that of the head."""
     seals, head = row_mac_of(connection), replace(before, revision=before.revision + 1)
     seal = seal_of(seals, head, list(map(_plain, connection.execute(sa.select(_key)))))
     connection.execute(sa.insert(_seal), {"revision": head.revision, "seal": seal})
@@ -140,7 +140,7 @@ def _seal_anew(connection: sa.Connection, before: Head) -> None:
 def _verified(
     connection: sa.Connection, seals: RowMac, open_head: Callable[[Any], Head]
 ) -> tuple[Head | None, list[Any]]:
-    """The head of the system log, if there is one, and the rows of the keys. Inside an append, those before it."""
+    """Return the head of the system log, or None, and the rows of the keys; inside an append, those before it."""
     # In one statement, so that head, seal and keys are of one moment in every database.
     source = log_head.outerjoin(_seal, _seal.c.revision == log_head.c.revision).outerjoin(_key, sa.true())
     parts = (*COLUMNS, _seal.c.seal.label("keys_seal"), *_key.c)
@@ -162,7 +162,7 @@ def _verified(
 
 
 def _verified_head(connection: sa.Connection) -> Head:
-    """The head that a change of keys begins with; an append has found that there is one."""
+    """Return the head that a change of keys begins with. Inside an append it exists."""
     seals = row_mac_of(connection)
     head, _ = _verified(connection, seals, lambda row: opened(seals, row))
     assert head is not None
@@ -172,7 +172,7 @@ def _verified_head(connection: sa.Connection) -> Head:
 def _is_ours(seals: RowMac, head: Head, seal: bytes, rows: Sequence[Any]) -> bool:
     if head.revision == 0:
         return not rows
-    # SQLite keeps in a column what it was given: whoever writes past us may have put a number where bytes belong.
+    # SQLite does not check column types, so a foreign program may have stored a number in place of bytes.
     with suppress(TypeError, AttributeError):
         return compare_digest(seal_of(seals, head, list(map(_plain, rows))), seal)
     return False

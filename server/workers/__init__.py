@@ -1,10 +1,13 @@
-"""Capture workers of other hosts: how they prove themselves, dial in, get orders and deliver evidence.
+"""The server's side of capture workers on other hosts: enrolment, connections, orders and delivery of evidence.
 
-    hub          the server's side: the workers that are there, and CaptureWorkerService
-    attending    the worker's side: dials in, and has captures run on its host as the server does on its own
-    certificates what a worker is given when it is enrolled
-    door         the address where workers dial in
+    remote_workers  the connected workers, and CaptureWorkerService
+    connection      one connected worker
+    remote_worker   one capture at a remote worker
+    router          the choice between local and remote workers
+    delivery        a sealed file that arrives
+    enrolment       the folder and certificate of a new worker
+    listener        the address where workers connect
 
-The worker's side opens no database and has no secret but its certificate's key. A worker carries out what a signed
-order says (`diagnostics.orders`), on the interfaces that its own configuration allows, and nothing else.
+The worker's side is `diagnostics.agent`. It opens no database and has no secret except the key of its certificate. A
+worker executes only signed orders, on the interfaces that its own configuration permits.
 """

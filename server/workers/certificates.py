@@ -1,7 +1,7 @@
-"""Certificates of capture workers: an authority of the service's own that signs for nothing else.
+"""Certificates of capture workers: a separate authority of the service that signs for nothing else.
 
-A worker is named by a URI in its certificate, `urn:linewarden:worker:NAME`. The authority's key is needed to enrol
-workers and never to serve; it can be kept elsewhere.
+A URI in its certificate names the worker, `urn:linewarden:worker:NAME`. The key of the authority is needed to enrol
+workers and never to serve, so it can be kept elsewhere.
 """
 
 from datetime import datetime
@@ -17,10 +17,10 @@ from linewarden.server.tls import certificate_builder, key_usage, pem_of, write_
 
 
 def make_authority(certificate_file: Path, key_file: Path, now: datetime) -> bool:
-    """Write the authority; False if it is there already.
+    """Write the authority. Return False if it exists already.
 
     Raises:
-        FileExistsError: one of its files is there without the other.
+        FileExistsError: one of its files exists without the other.
         OSError: they cannot be written.
     """
     if certificate_file.exists() and key_file.exists():
@@ -39,16 +39,16 @@ def make_authority(certificate_file: Path, key_file: Path, now: datetime) -> boo
 
 
 def issue(worker: str, authority: bytes, authority_key: bytes, now: datetime) -> tuple[bytes, bytes]:
-    """A private key and the certificate of a worker, PEM; authority and its key are PEM too.
+    """Return a private key and the certificate of a worker, PEM; authority and its key are PEM too.
 
     Raises:
-        ValueError: the worker cannot be called so, or the authority's files hold something else.
+        ValueError: the name of the worker is invalid, or a file of the authority holds other content.
     """
     check_name(worker)
     issuer = x509.load_pem_x509_certificate(authority)
     issuer_key = serialization.load_pem_private_key(authority_key, password=None)
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
-        raise ValueError("the key of the workers' authority is none that was made here")  # noqa: TRY004 - a file is wrong
+        raise ValueError("the key of the workers' authority was not made by this service")  # noqa: TRY004 - a file is wrong
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         certificate_builder(_called(worker), issuer.subject, key, now)

@@ -1,4 +1,4 @@
-"""One stream of a worker that attends: what is to be said to it, and what is expected of it."""
+"""One connected worker: the messages to it, and its captures and probes."""
 
 import asyncio
 
@@ -11,11 +11,11 @@ from linewarden.server.errors import InvalidRequest, Violation
 from linewarden.server.workers.remote_worker import RemoteWorker
 from linewarden.v1 import worker_pb2
 
-_NONSENSE = Violation("said", "said.sense", "must make sense")
+_NONSENSE = Violation("said", "said.sense", "must be a valid message")
 
 
 class WorkerConnection:
-    """A worker that is there, for as long as its stream lives."""
+    """A connected worker, for the lifetime of its stream."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -24,13 +24,13 @@ class WorkerConnection:
         self.send_queue: SendQueue[worker_pb2.ConnectResponse] = SendQueue()
 
     def say(self, message: worker_pb2.ConnectResponse) -> None:
-        """Say something to the worker. One that does not listen is gone."""
+        """Queue a message for the worker. A worker that does not read its messages is disconnected."""
         self.send_queue.put(message)
         if self.send_queue.closed:
             self.end()
 
     def end(self) -> None:
-        """The worker is gone, and with it all that it was to do."""
+        """Close the connection, and lose its captures and probes."""
         self.send_queue.close()
         for capture in self.captures.values():
             capture.lose()
@@ -39,10 +39,10 @@ class WorkerConnection:
                 probe.set_exception(DiagnosisUnavailable())
 
     def hear(self, message: worker_pb2.ConnectRequest) -> None:
-        """Take what the worker says.
+        """Process a message of the worker. A message about an unknown capture is answered with an order to stop.
 
         Raises:
-            InvalidRequest: it makes no sense. What is said of a capture nobody knows any more does, and is let go.
+            InvalidRequest: the message is invalid.
         """
         try:
             self._hear(message)
@@ -55,11 +55,11 @@ class WorkerConnection:
             self._probed(message.probed)
             return
         if said not in {"begun", "refused", "progress", "ended"}:
-            raise ValueError("nothing is said that belongs here")
+            raise ValueError("the message has another kind than begun, refused, progress, ended or probed")
         capture_id: str = getattr(message, said).capture_id
         capture = self.captures.get(capture_id)
         if capture is None:
-            # Begun too late, or after this process let go of it: a capture that nobody watches must not go on.
+            # Begun too late, or after this process released it. An unwatched capture must stop.
             stop = worker_pb2.StopCapture(capture_id=capture_id, reason=number(StopReason.LEASE_LOST))
             self.say(worker_pb2.ConnectResponse(stop=stop))
         elif said == "progress":

@@ -1,4 +1,4 @@
-"""A sealed file as it comes in from another host: whole, durable and under its name, or not there at all."""
+"""Delivery of a sealed file from another host: it is complete, durable and under its name, or absent."""
 
 import fcntl
 import hashlib
@@ -8,24 +8,24 @@ from typing import NamedTuple
 
 
 class Delivered(NamedTuple):
-    """What came in: bytes, and SHA-256 in hex."""
+    """A delivered file: its size in bytes, and its SHA-256 in hex."""
 
     bytes: int
     sha256: str
 
 
 class TooLong(Exception):
-    """More came than the capture may have."""
+    """The file is longer than the limit of the capture permits."""
 
 
 class Delivery:
-    """A file that comes in. Its methods wait for the disk. Of one that is not finished, `abandon` leaves nothing."""
+    """A file that arrives. Its methods wait for the disk. `abandon` deletes an unfinished file."""
 
     def __init__(self, path: Path, most_bytes: int) -> None:
-        """Begins the file.
+        """Begin the file.
 
         Raises:
-            OSError: it cannot be begun, or there is one already.
+            OSError: it cannot be opened, or it exists already.
         """
         self._path = path
         self._part = path.with_name(f"{path.name}.part")
@@ -34,19 +34,19 @@ class Delivery:
         self._hash = hashlib.sha256()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists():
-            raise FileExistsError("the evidence is there already")
-        # What an earlier delivery of a process that is gone left there is no evidence of anything.
+            raise FileExistsError("the evidence was delivered already")
+        # A partial file of a lost process is not evidence.
         self._part.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         self._file = os.fdopen(os.open(self._part, flags, 0o600), "wb", buffering=0)
-        # As a sealer does: whoever looks for what a dead process left sees that this one is at work.
+        # A lock as a sealer holds it, so that a sweeper sees that the file is being written.
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def add(self, content: bytes) -> None:
-        """Takes the next part.
+        """Write the next part.
 
         Raises:
-            TooLong: see there.
+            TooLong: the file is longer than its maximum.
             OSError: it cannot be written.
         """
         self._bytes += len(content)
@@ -58,10 +58,10 @@ class Delivery:
             rest = rest[self._file.write(rest) :]
 
     def finish(self) -> Delivered:
-        """Makes it durable and gives it its name.
+        """Make the file durable and give it its name.
 
         Raises:
-            OSError: it cannot be.
+            OSError: that fails.
         """
         os.fsync(self._file.fileno())
         self._file.close()
@@ -74,6 +74,6 @@ class Delivery:
         return Delivered(self._bytes, self._hash.hexdigest())
 
     def abandon(self) -> None:
-        """Leaves nothing, unless it was finished."""
+        """Delete the file, unless it was finished."""
         self._file.close()
         self._part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Enrolling a capture worker: its folder is made here, and taken to its host. `agent.enrolment` says what is in it."""
+"""Enrolment of a capture worker: makes the folder that is copied to its host. `agent.enrolment` describes it."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -16,11 +16,11 @@ from linewarden.server.tls import expiry, write_new
 from linewarden.server.workers.certificates import issue, make_authority
 
 _TEXT = """\
-# A capture worker of Linewarden; `linewarden worker run FOLDER` attends with it.
+# A capture worker of Linewarden; start it with `linewarden worker run FOLDER`.
 
 # The processes of the server, HOST:PORT: each `capture_listen`, and with several `workers` the ports that follow it.
 servers = {servers}
-# What may be captured at this host. The server's places say whose it is; what does not stand in both is not captured.
+# The interfaces that may be captured at this host. The places file of the server must name them too.
 interfaces = {interfaces}
 """
 
@@ -36,11 +36,11 @@ def enrol(
 ) -> None:
     """Make the folder of a worker. The first worker makes the authority of them all; `trust` is for `server-ca.crt`.
 
-    `record` is called with the end of the certificate before there is one.
+    `record` is called with the end of the certificate before it is made.
 
     Raises:
-        ValueError: the worker cannot be called so, or a file holds something else than it should.
-        FileExistsError: there is such a folder.
+        ValueError: the name of the worker is invalid, or a file holds other content.
+        FileExistsError: the folder exists already.
         OSError: a file cannot be read or written.
     """
     check_name(name)
@@ -61,5 +61,5 @@ def enrol(
 
 
 def _toml(texts: Sequence[str]) -> str:
-    # A JSON list of texts is a TOML one, but for a control character that no such text has.
+    # A JSON list of texts is a TOML list, except for a control character that no such text has.
     return orjson.dumps(list(texts)).decode()

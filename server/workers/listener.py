@@ -1,4 +1,4 @@
-"""The address where workers of other hosts dial in: TLS with their certificates, and one service."""
+"""The listener for workers of other hosts: TLS with their certificates, and one service."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +14,11 @@ from linewarden.server.workers.remote_workers import RemoteWorkers
 from linewarden.v1 import worker_pb2_grpc
 
 _OPTIONS = [
-    # A link that is dead is found out within seconds, on both sides.
+    # Both sides find a dead connection within seconds.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    # Without this, gRPC stops asking after two pings that no data followed.
+    # Without this gRPC stops its pings after two without data.
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", 2 << 20),
     ("grpc.max_metadata_size", 16 * 1024),
@@ -27,16 +27,16 @@ _OPTIONS = [
 
 
 async def open_worker_listener(settings: Settings, remote_workers: RemoteWorkers) -> tuple[grpc.aio.Server, str]:
-    """Listen for workers; the server and the address it listens on.
+    """Listen for workers. Return the server and its address.
 
     Raises:
-        ValueError: a certificate cannot be used.
-        OSError: a file cannot be read, or the address not listened on.
+        ValueError: a certificate is invalid.
+        OSError: a file cannot be read, or the address is not available.
     """
     key, chain = read_secret(settings.tls_key), settings.tls_certificate.read_bytes()
     check_certificate(key, chain, datetime.now(UTC))
     if not settings.capture_worker_ca.exists():
-        raise ValueError("capture_listen is set and no capture worker was ever enrolled: see `linewarden worker enrol`")
+        raise ValueError("capture_listen needs an enrolled capture worker: run `linewarden worker enrol`")
     authority = authority_of(settings.capture_worker_ca)
     credentials = grpc.ssl_server_credentials([(key, chain)], authority, require_client_auth=True)
     server = grpc.aio.server(options=_OPTIONS)

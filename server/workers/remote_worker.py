@@ -1,4 +1,4 @@
-"""A capture that runs at another host, as the supervisor of this process knows it."""
+"""A capture at another host, as the supervisor of this process sees it."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,20 +16,20 @@ from linewarden.v1 import worker_pb2
 
 Say = Callable[[worker_pb2.ConnectResponse], None]
 
-#: A worker that says nothing of a capture for so long is lost, seconds; it should say something every second.
+#: A worker that sends no message about a capture for this time is lost, seconds. It should send one every second.
 SILENCE_S = 30.0
-#: Once it is told to stop, words count no more: it has so long to begin with its evidence, and to end, seconds.
+#: The time from an order to stop until the delivery begins, and until the end, seconds. Progress does not extend it.
 STOPPING_S = 60.0
-#: What comes of the evidence earns time at this rate, bytes a second. A link that is slower than that delivers nothing.
+#: Delivered bytes extend the time at this rate, bytes a second. A slower connection cannot deliver evidence.
 _SLOWEST = 16_384
-#: How often that is looked at, seconds.
+#: The interval of checks of the time limit, seconds.
 _LOOK_S = 1.0
-#: What age adds to a file: a header, and a little for each 64 KiB.
+#: The overhead of age: a header, and a few bytes for each 64 KiB.
 _HEADER_BYTES = 1 << 20
 
 
 class RemoteWorker:
-    """One capture. `say` speaks to its worker, `path` is where its evidence is to lie."""
+    """One capture. `say` sends a message to its worker, `path` is the path of its evidence."""
 
     def __init__(self, order: Order, say: Say, path: Path, monotonic: Callable[[], float]) -> None:
         loop = asyncio.get_running_loop()
@@ -45,20 +45,20 @@ class RemoteWorker:
         self._delivered: Delivered | None = None
         self._disk_full = False
         self._over: asyncio.Future[Outcome] = loop.create_future()
-        #: Whether it has begun, once that is known.
+        #: The result: whether the capture has begun.
         self.begun: asyncio.Future[bool] = loop.create_future()
 
     def tally(self) -> Tally:
-        """What happened to the packets, at the last word from the worker."""
+        """Return the counters of the last message of the worker."""
         return self._tally
 
     def heartbeat(self, *, paused: bool) -> None:
-        """Let it go on for another lease, taking packets or not."""
+        """Renew the lease of the worker. A paused worker takes no packets."""
         beat = worker_pb2.CaptureHeartbeat(capture_id=self._capture_id, paused=paused)
         self._say(worker_pb2.ConnectResponse(heartbeat=beat))
 
     def stop(self, reason: StopReason) -> None:
-        """Tell it to stop; the first reason counts."""
+        """Order the worker to stop; the first reason counts."""
         if self._stopped:
             return
         self._stopped = True
@@ -67,57 +67,57 @@ class RemoteWorker:
         self._say(worker_pb2.ConnectResponse(stop=order))
 
     async def ended(self) -> Outcome:
-        """Wait until it has ended and its evidence is here, or it is lost."""
+        """Wait until the capture has ended and its evidence is delivered, or until the worker is lost."""
         while not (await asyncio.wait({self._over}, timeout=_LOOK_S))[0]:
             if self._monotonic() > self._until:
                 self.lose()
         outcome = self._over.result()
         if outcome.evidence is None:
-            # Nobody vouches for a file without a record.
+            # A file without a record is not evidence.
             await asyncio.to_thread(self._path.unlink, missing_ok=True)
         return outcome
 
     def hear_begun(self, *, begun: bool) -> None:
-        """The worker has begun, or will not."""
+        """Note that the worker has begun, or has refused."""
         self._hear_word()
         if not self.begun.done():
             self.begun.set_result(begun)
 
     def hear_progress(self, message: worker_pb2.CaptureProgress) -> None:
-        """The worker says how it goes.
+        """Note the progress of the worker.
 
         Raises:
-            ValueError: what it says makes no sense.
+            ValueError: the message is invalid.
         """
         self._hear_word()
         self._tally = tally_of(message.counters)
 
     def hear_ended(self, message: worker_pb2.CaptureEnded) -> None:
-        """The worker says how it ended. Evidence is what it says only if that is what was delivered.
+        """Note the end of the worker. Its evidence counts only if it equals the delivered file.
 
         Raises:
-            ValueError: what it says makes no sense.
+            ValueError: the message is invalid.
         """
         stated = evidence_said(message.evidence, self._path.name) if message.HasField("evidence") else None
         came = self._delivered
         whole = stated is not None and came == Delivered(stated.sealed_bytes, stated.sealed_sha256)
         reason = StopReason.DISK_LOW if self._disk_full else reason_of(message)
         self._tally = replace(tally_of(message.counters), complete=reason is not StopReason.WORKER_LOST)
-        said = message.cause if message.cause in set(CaptureFailure) else ""
+        cause = message.cause if message.cause in set(CaptureFailure) else ""
         if whole:
-            self._end(Outcome(reason, self._tally, stated, said))
+            self._end(Outcome(reason, self._tally, stated, cause))
         else:
-            here = (
+            local_cause = (
                 CaptureFailure.NO_ROOM
                 if self._disk_full
                 else CaptureFailure.NOT_SEALED
                 if stated is None
                 else CaptureFailure.NOT_DELIVERED
             )
-            self._end(Outcome(reason, self._tally, None, said or here))
+            self._end(Outcome(reason, self._tally, None, cause or local_cause))
 
     def lose(self) -> None:
-        """Nothing more will be heard of it."""
+        """Note that the worker is lost."""
         self.hear_begun(begun=False)
         self._end(
             Outcome(StopReason.WORKER_LOST, replace(self._tally, complete=False), None, CaptureFailure.WORKER_LOST)
@@ -125,26 +125,26 @@ class RemoteWorker:
 
     @property
     def over(self) -> bool:
-        """Whether its end is known: what comes of it afterwards is no evidence."""
+        """Return whether its end is known. A file that arrives afterwards is not evidence."""
         return self._over.done()
 
     def delivery(self) -> Delivery:
-        """Where its evidence is to be written, once.
+        """Return the delivery of its evidence, once.
 
         Raises:
-            OSError: it cannot be begun, was begun already, or the capture is over.
+            OSError: it cannot be opened, was begun already, or the capture is over.
         """
         if self._delivering or self.over:
-            raise FileExistsError("the evidence is there already, or wanted no more")
+            raise FileExistsError("the evidence was delivered already, or the capture is over")
         self._delivering = True
         return Delivery(self._path, self._most_bytes)
 
     def end_delivery(self) -> None:
-        """Nothing more comes. What came whole is there, and nothing else is."""
+        """Note the end of the delivery."""
         self._delivering = False
 
     def hear_part(self, size: int) -> None:
-        """So many bytes of its evidence came in."""
+        """Note `size` delivered bytes of its evidence."""
         now = self._monotonic()
         self._until = min(max(self._until, now) + size / _SLOWEST, now + STOPPING_S)
 
@@ -153,11 +153,11 @@ class RemoteWorker:
             self._until = self._monotonic() + SILENCE_S
 
     def hear_delivered(self, delivered: Delivered) -> None:
-        """Its evidence is here."""
+        """Note that its evidence is delivered."""
         self._delivered = delivered
 
     def hear_no_room(self) -> None:
-        """There is no room for its evidence."""
+        """Note that the disk has no room for its evidence."""
         self._disk_full = True
 
     def _end(self, outcome: Outcome) -> None:

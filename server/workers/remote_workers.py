@@ -1,4 +1,4 @@
-"""The server's side: the workers that are there, what runs at their hosts, and CaptureWorkerService."""
+"""The connected remote workers, their captures and probes, and CaptureWorkerService."""
 
 import asyncio
 import secrets
@@ -29,25 +29,25 @@ from linewarden.server.workers.remote_worker import SILENCE_S, RemoteWorker
 from linewarden.v1 import worker_pb2
 from linewarden.v1.worker_pb2_grpc import CaptureWorkerServiceServicer
 
-#: How long a worker may take until it captures, or says its first word, seconds.
+#: The time until a worker captures, or sends its first message, seconds.
 START_S = 20.0
-#: How much longer than its timeout a probe may take at another host, seconds.
+#: The time of a probe at another host beyond its timeout, seconds.
 _PROBE_MARGIN_S = 10.0
 
-#: So often may a worker dial in within so many seconds.
+#: The maximum number of connections of a worker within this time, seconds.
 _RATE, _RATE_S = 10, 60.0
 
-_HELLO = Violation("hello", "hello.first", "must be the first message, in a protocol that is spoken here")
-_CAPTURE = Violation("capture_id", "capture_id.known", "must be that of a capture whose evidence is to come")
+_HELLO = Violation("hello", "hello.first", "must be the first message, with a supported protocol")
+_CAPTURE = Violation("capture_id", "capture_id.known", "must be a capture of this worker whose evidence is expected")
 _LENGTH = Violation("content", "content.length", "must not pass the limit of the capture")
 
 Record = Callable[[str, str], Awaitable[None]]
 
 
 class RemoteWorkers(CaptureWorkerServiceServicer):
-    """The workers that attend to this process.
+    """The workers that are connected to this process.
 
-    `path` says where the evidence of a capture is to lie; `record` enters a kind and a worker's name into the system
+    `path` returns the path of the evidence of a capture. `record` enters a kind and a worker's name into the system
     log.
     """
 
@@ -65,7 +65,7 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
         self._now_ns = now_ns
         self._monotonic = monotonic
         self._connections: dict[str, WorkerConnection] = {}
-        self._attended: dict[str, list[float]] = {}
+        self._connected_at: dict[str, list[float]] = {}
         self._validate: dict[str, Validator] = {
             name: compile_validator(message)
             for name, message in worker_pb2.DESCRIPTOR.message_types_by_name.items()
@@ -73,18 +73,18 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
         }
 
     def check_ready(self, worker: str) -> None:
-        """Make sure that a worker is there.
+        """Make sure that a worker is connected.
 
         Raises:
-            DiagnosisUnavailable: it is not.
+            DiagnosisUnavailable: it is not connected.
         """
         self._connection(worker)
 
     async def launch(self, order: Order) -> RemoteWorker:
-        """Have a capture run by the worker that its ticket names.
+        """Order a capture from the worker that its ticket names.
 
         Raises:
-            DiagnosisUnavailable: it is not there, or does not begin. `detail` is the cause.
+            DiagnosisUnavailable: the worker is not connected, or does not begin. `detail` is the cause.
         """
         connection, capture_id = self._connection(order.ticket.worker), order.ticket.id
         capture = connection.captures[capture_id] = RemoteWorker(
@@ -97,16 +97,16 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
             async with asyncio.timeout(START_S):
                 begun = await asyncio.shield(capture.begun)
         if not begun:
-            # Should it begin all the same, it is unknown by then and told to stop.
+            # If it begins later, the capture is unknown by then and the worker is ordered to stop.
             connection.captures.pop(capture_id, None)
             raise DiagnosisUnavailable(CaptureFailure.ORDER if capture.begun.done() else CaptureFailure.SILENT)
         return capture
 
     async def probe(self, order: ProbeOrder) -> ProbeResult:
-        """Have a probe run by the worker that its order names.
+        """Order a probe from the worker that its order names.
 
         Raises:
-            DiagnosisUnavailable: it is not there, leaves, or does not answer in time.
+            DiagnosisUnavailable: the worker is not connected, disconnects, or does not answer in time.
         """
         connection, id = self._connection(order.worker), secrets.token_hex(16)
         found: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
@@ -124,7 +124,7 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
     async def Connect(  # noqa: N802 - the name of the rpc
         self, request_iterator: AsyncIterator[worker_pb2.ConnectRequest], context: ServicerContext
     ) -> AsyncIterator[worker_pb2.ConnectResponse]:
-        """Connect a worker for as long as the stream lives."""
+        """Connect a worker for the lifetime of the stream."""
         try:
             connection = WorkerConnection(self._named(context))
             self._check_rate(connection.name)
@@ -146,7 +146,7 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
     async def DeliverEvidence(  # noqa: N802 - the name of the rpc
         self, request_iterator: AsyncIterator[worker_pb2.DeliverEvidenceRequest], context: ServicerContext
     ) -> worker_pb2.DeliverEvidenceResponse:
-        """Take a sealed file in."""
+        """Receive a sealed file."""
         try:
             worker, first = self._named(context), await _next(request_iterator)
             capture = self._awaited(worker, first)
@@ -181,21 +181,21 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
             raise InvalidRequest((_HELLO,))
 
     def _check_rate(self, worker: str) -> None:
-        """Make sure that a worker does not come again and again: each time is two entries of the system log.
+        """Bound the connections of a worker, because each makes two entries of the system log.
 
         Raises:
-            DiagnosisUnavailable: it has.
+            DiagnosisUnavailable: the worker has connected too often.
         """
         now = self._monotonic()
-        recent = [at for at in self._attended.get(worker, ()) if now - at < _RATE_S]
+        recent = [at for at in self._connected_at.get(worker, ()) if now - at < _RATE_S]
         if len(recent) >= _RATE:
             raise DiagnosisUnavailable
-        self._attended[worker] = [*recent, now]
+        self._connected_at[worker] = [*recent, now]
 
     def _attach(self, connection: WorkerConnection) -> None:
         before = self._connections.get(connection.name)
         if before is not None:
-            # It would not dial in again if it still had its earlier stream, whatever this side sees of that.
+            # The worker has lost its earlier stream, even if this side has not noticed, because it connects again.
             before.end()
         self._connections[connection.name] = connection
 
@@ -208,7 +208,7 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
             structlog.get_logger().warning("worker_not_recorded")
 
     async def _hear(self, connection: WorkerConnection, requests: AsyncIterator[worker_pb2.ConnectRequest]) -> None:
-        """Take what the worker says until it says no more, or nonsense."""
+        """Process the messages of the worker until its stream ends, or a message is invalid."""
         try:
             async for message in requests:
                 self._check(message)
@@ -259,7 +259,7 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
         finally:
             await asyncio.to_thread(delivery.abandon)
             capture.end_delivery()
-        if capture.over:  # lost in this very moment
+        if capture.over:  # lost at this moment
             await asyncio.to_thread(self._path(first.capture_id).unlink, missing_ok=True)
             raise InvalidRequest((_CAPTURE,))
         capture.hear_delivered(came)
@@ -267,6 +267,6 @@ class RemoteWorkers(CaptureWorkerServiceServicer):
 
 
 async def _next(requests: AsyncIterator[Any]) -> Any:
-    """The next message, None at the end. Raises TimeoutError when none comes."""
+    """Return the next message; None at the end. Raise TimeoutError if none arrives."""
     async with asyncio.timeout(SILENCE_S):
         return await anext(aiter(requests), None)

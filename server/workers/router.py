@@ -1,4 +1,4 @@
-"""All workers: those of this host, and those of others."""
+"""Router of orders to the workers of this host and of others."""
 
 from pathlib import Path
 
@@ -10,83 +10,84 @@ from linewarden.server.workers.remote_workers import RemoteWorkers
 
 
 class WorkerRouter:
-    """Sends each order to where it belongs. All evidence ends in one folder, wherever it was made."""
+    """Routes each order to its worker. All evidence ends in one folder of this process."""
 
-    def __init__(self, here: LocalWorkers, elsewhere: RemoteWorkers) -> None:
-        self._here = here
-        self._elsewhere = elsewhere
+    def __init__(self, local: LocalWorkers, remote: RemoteWorkers) -> None:
+        self._local = local
+        self._remote = remote
 
     def check_ready(self, worker: str) -> None:
-        """Make sure that something can be started there.
+        """Make sure that a capture or probe can be started there.
 
         Raises:
-            DiagnosisUnavailable: that worker is not there.
+            DiagnosisUnavailable: that worker is not connected.
         """
-        (self._elsewhere if worker else self._here).check_ready(worker)
+        (self._remote if worker else self._local).check_ready(worker)
 
     def check_readers(self, readers: tuple[Reader, ...]) -> None:
         """Make sure that evidence can be sealed for them.
 
         Raises:
-            ReaderUnusable: a public key is none.
+            ReaderUnusable: a public key is invalid.
         """
-        self._here.check_readers(readers)
+        self._local.check_readers(readers)
 
     async def launch(self, order: Order, /, input_fd: int | None = None) -> RunningWorker:
-        """Start a worker. `input_fd` is where the capture file of an order for one comes in; only this host takes any.
+        """Start a worker. `input_fd` is the capture file to import, which only this host can do.
 
         Raises:
-            DiagnosisUnavailable: it did not start. `detail` is the cause.
+            DiagnosisUnavailable: the worker did not start. `detail` is the cause.
         """
         if order.ticket.worker:
-            return await self._elsewhere.launch(order)
-        return await self._here.launch(order, input_fd)
+            return await self._remote.launch(order)
+        return await self._local.launch(order, input_fd)
 
     async def probe(self, order: ProbeOrder) -> ProbeResult:
-        """Run a probe where its order says.
+        """Run a probe at the host that its order names.
 
         Raises:
-            DiagnosisUnavailable: that worker is not there, or left meanwhile.
+            DiagnosisUnavailable: that worker is not connected, or disconnected meanwhile.
         """
-        return await (self._elsewhere if order.worker else self._here).probe(order)
+        return await (self._remote if order.worker else self._local).probe(order)
 
     def check_filter(self, expression: str) -> None:
-        """Make sure that a filter expression compiles, here; libpcap is the same everywhere. Waits for a process.
+        """Make sure that a filter expression compiles with libpcap of this host. Wait for a process.
 
         Raises:
-            FilterInvalid: it does not.
-            DiagnosisUnavailable: nobody can tell here, or now.
+            FilterInvalid: the expression does not compile.
+            DiagnosisUnavailable: the filter cannot be checked here, or not now.
         """
-        self._here.check_filter(expression)
+        self._local.check_filter(expression)
 
     def folder(self) -> str:
-        """The id of the folder where this process puts evidence.
+        """Return the id of the folder where this process stores evidence.
 
         Raises:
-            DiagnosisUnavailable: there is none that can be used.
+            DiagnosisUnavailable: the folder cannot be used.
         """
-        return self._here.folder()
+        return self._local.folder()
 
     def find(self, capture_id: str, folder: str) -> Path:
-        """Where the sealed evidence of a capture is.
+        """Return the path of the sealed evidence of a capture.
 
         Raises:
-            DiagnosisUnavailable: it is in the folder of another server.
+            DiagnosisUnavailable: the evidence is in the folder of another server.
         """
-        return self._here.find(capture_id, folder)
+        return self._local.find(capture_id, folder)
 
     def recover(self, capture_id: str, folder: str) -> Evidence | None:
-        """The evidence that a worker left which nobody watched; if it is not whole, nothing stays of it.
+        """Return the evidence that an unwatched worker left behind. Incomplete evidence is deleted.
 
         Raises:
-            DiagnosisUnavailable: it is in the folder of another server, cannot be read, or is still being made.
+            DiagnosisUnavailable: the evidence is in the folder of another server, unreadable, or still being
+            written.
         """
-        return self._here.recover(capture_id, folder)
+        return self._local.recover(capture_id, folder)
 
     def delete(self, capture_id: str, folder: str) -> None:
         """Delete the evidence of a capture, if there is any.
 
         Raises:
-            DiagnosisUnavailable: it is in the folder of another server, or cannot be deleted.
+            DiagnosisUnavailable: the evidence is in the folder of another server, or cannot be deleted.
         """
-        self._here.delete(capture_id, folder)
+        self._local.delete(capture_id, folder)

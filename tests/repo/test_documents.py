@@ -22,7 +22,7 @@ from linewarden.authz.lexer import MAX_LINE_BYTES
 from linewarden.authz.model import Obligation
 from linewarden.diagnostics.packets.model import Profile
 from linewarden.diagnostics.probes.model import ProbeKind
-from linewarden.server import connections, keyless
+from linewarden.server import connections, keyless_streams
 from linewarden.server.settings import Settings
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.error_reason_pb2 import ErrorReason
@@ -225,7 +225,7 @@ def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
         "an entry": f"{MAX_ENTRY_BYTES // 1024} KiB; a larger batch becomes several entries",
         "calls of a connection at a time": f"{connections.CALLS_OF_A_CONNECTION}; gRPC clients keep further ones back",
         "streams without a key (health, reflection) of a connection, of an address, in all": (
-            f"{keyless.OF_CONNECTION}, {keyless.OF_ADDRESS}, {keyless.OF_ALL:,}"
+            f"{keyless_streams.OF_CONNECTION}, {keyless_streams.OF_ADDRESS}, {keyless_streams.OF_ALL:,}"
         ),
         "seconds until a connection speaks HTTP/2": f"{connections.HANDSHAKE_S}",
     }

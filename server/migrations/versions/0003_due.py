@@ -1,4 +1,4 @@
-"""Records say when the service itself must look at them, so that it need not look at all of them."""
+"""Records state when the service must process them, so that it need not read all of them."""
 
 import json
 

@@ -1,7 +1,7 @@
-"""Heads, policies and keys get seals. What is stored when this runs is sealed as it is, this once.
+"""Heads, policies and keys get seals. The rows that exist when this runs are sealed as they are, once.
 
-A database that was sealed before does not come here again: whoever can write it could take the seals away, and have
-other rows sealed. A file beside the anchors says so, see `server.storage`.
+A database that was sealed before is not sealed again, because an attacker who can write it could remove the seals and
+have other rows sealed. A file beside the anchors records that, see `server.storage`.
 """
 
 import os
@@ -34,7 +34,7 @@ _KEYS = "SELECT id, secret_hash, caller, tenants, methods, created_us, expires_u
 
 
 def upgrade() -> None:
-    """Make room for the seals, then seal."""
+    """Add the columns for the seals, then seal."""
     op.add_column(
         "log_head",
         sa.Column("seal", sa.LargeBinary(), comment="see `heads`; without one the head is not believed"),

@@ -1,4 +1,4 @@
-"""Heads say the latest time of their log, and how often an operator accepted an older state of it."""
+"""Heads state the latest time of their log, and how often an operator accepted an older state of it."""
 
 import json
 from hmac import compare_digest
@@ -36,7 +36,7 @@ def upgrade() -> None:
     seals = row_mac_of(connection)
     for log, tenant, origin, size, moved, frontier, seal in connection.execute(sa.text(_HEADS)).all():
         if not _is_ours(seals, (log, tenant, origin, size, moved), frontier, seal):
-            continue  # it stays one that is not believed
+            continue  # it stays invalid
         time_us = _time(connection, log, size)
         head = Head(log, tenant, origin, size, moved, bytes(frontier), time_us)
         connection.execute(sa.text(_SEAL), {"log": log, "time": time_us, "seal": seal_of(seals, head)})

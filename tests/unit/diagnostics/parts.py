@@ -137,7 +137,7 @@ class Workers:
         return ProbeResult(succeeded=False, values={})
 
     def check_filter(self, expression: str) -> None:
-        """One that says nonsense is none."""
+        """Refuse a key that does not parse."""
         if "nonsense" in expression:
             raise FilterInvalid
 
@@ -151,7 +151,7 @@ class Workers:
         return Path(capture)
 
     def recover(self, capture: str, folder: str) -> Evidence | None:
-        """What the test has left there."""
+        """Return the evidence that the test has left there."""
         self._check(folder)
         return self.left.get(capture)
 
@@ -183,7 +183,7 @@ class Rights:
     approve: bool = True
 
     async def may(self, _log: int, _capture: str, requester: Requester, rights: Iterable[CaptureRight]) -> bool:
-        """Whether the person may."""
+        """Return whether the person may."""
         right = self.approve if set(rights) == {CaptureRight.APPROVE} else self.capture
         return right and bool(requester.name)
 
@@ -240,7 +240,7 @@ class Office:
         )
 
     def new_sweeper(self, supervisor: Supervisor) -> Sweeper:
-        """What looks after the captures that a supervisor does not watch."""
+        """Return the sweeper of captures that no supervisor watches."""
         recorder = ServiceRecorder(self.writer, self.time)
         clock = self.clock
         return Sweeper(self.repository, self.workers, recorder, supervisor.watches, clock.now_us, clock.monotonic)
@@ -257,7 +257,7 @@ class Office:
         await self.writer.close()
 
     async def ctx(self, name: str) -> ActorContext:
-        """Somebody acts for a case."""
+        """Return the context of a person who acts for a case."""
         people = await self.directory.meet(LOG, [name, NOBODY], self.time())
         await self.directory.append(Unit(LOG, ()), people)
         return ActorContext(LOG, "acme", "test", "", self.time(), name, people[name], people[NOBODY], "support", "T-1")
@@ -277,7 +277,7 @@ class Office:
         return made.attestation.id
 
     def statement(self, valid_s: float = 86_400.0) -> Statement:
-        """What is attested."""
+        """Return the attested statement."""
         now = self.clock.us
         return Statement(
             notice_id="n",

@@ -116,7 +116,7 @@ def test_probes_ask_only_what_is_the_tenants(target: str, own: bool) -> None:
 
 
 def test_a_place_that_is_not_stated_is_nowhere() -> None:
-    """A tenant that the operator said nothing of captures nothing and asks nobody."""
+    """A tenant without a configured place captures nothing and probes nothing."""
     assert not may_probe(Place(), "127.0.0.1")
     with pytest.raises(SelectorNotPermitted):
         selector_of(Place(), "lo", PacketSelector())

@@ -43,7 +43,7 @@ async def test_leaving_takes_along_what_is_not_closed_yet(office: Office) -> Non
 
 
 async def test_a_day_without_counts_is_not_shown(office: Office) -> None:
-    """That somebody takes part at all would be told by a day on which nothing came together."""
+    """A day without a published count does not reveal that a tenant takes part."""
     usage = Usage(UsageStore(office.log), 3)
     with office.log.writing() as connection:
         for log in (1, 2):

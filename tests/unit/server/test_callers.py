@@ -88,7 +88,7 @@ async def test_a_read_that_began_before_the_question_does_not_answer_it() -> Non
 
 
 async def test_a_renewal_that_is_given_up_leaves_the_read_to_others() -> None:
-    """A caller that goes away while keys are read takes the read from nobody else."""
+    """A caller that goes away while keys are read does not cancel the read for others."""
     store = Store()
     callers = Callers(store.load, lambda: _NOW_US)
     store.held.clear()

@@ -1,4 +1,4 @@
-"""What the rows of a query say of entries that are no decisions."""
+"""Details in the rows of a query, for entries other than decisions."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def test_details_name_what_the_columns_have_no_room_for(kind: str, fields: dict[
 
 
 def test_an_unknown_kind_tells_nothing() -> None:
-    """A field is told only where somebody has seen to it that it holds nothing personal."""
+    """A field is shown only if it is listed as free of personal values."""
     for kind in ("decision", "audit.read", "person.introduced", "fax.sent"):
         assert not has_details(kind)
         assert details_of({**FRAME, "kind": kind, "session": "s1", "receipts": [1]}) == ""

@@ -1,4 +1,4 @@
-"""What a caller is told: table, reasons and exceptions cover each other, and nothing of a request comes back."""
+"""Statuses of errors: table, reasons and exceptions cover each other, and no value of a request comes back."""
 
 import inspect
 import sys

@@ -26,7 +26,7 @@ _NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def process_state() -> Iterator[None]:
-    """What `configure` sets in the process, put back."""
+    """Restore the settings that `configure` makes in the process."""
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
@@ -127,7 +127,7 @@ def test_no_text_makes_two_lines(fields: dict[str, str], event: str) -> None:
 
 
 def test_levels() -> None:
-    """What is below the level is not written."""
+    """Events below the level are not written."""
     lines = Lines("warning")
     structlog.get_logger().info("served")
     structlog.get_logger().warning("stopped")
@@ -176,7 +176,7 @@ def test_warnings_do_not_speak(lines: Lines) -> None:
     assert "alice" not in str(line)
 
 
-def test_what_nobody_caught_does_not_speak(lines: Lines) -> None:
+def test_an_uncaught_exception_reveals_no_text(lines: Lines) -> None:
     """An exception that ends a thread, or is met where none can be raised, is told by class and place."""
 
     def fail() -> None:

@@ -123,7 +123,7 @@ def test_what_is_collected_while_the_stream_works_may_speak(sink: Sink) -> None:
 
 
 def test_a_python_text_file_can_be_replaced_by_it(sink: Sink) -> None:
-    """What prints to stderr, in whatever way, can print to the stream."""
+    """Every way to print to stderr works with the stream."""
     stream = streaming(sink)
     print("printed", file=stream, flush=True)
     stream.writelines(["a\n", "b\n"])

@@ -90,7 +90,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, text: str) -> None:
-    """What is misspelt, out of range, no address, or plain text beyond loopback, does not start."""
+    """A setting that is misspelt, out of range, no address, or plain text beyond loopback, does not start."""
     with pytest.raises(ValidationError):
         load_settings(_file(tmp_path, text))
 
@@ -103,7 +103,7 @@ def test_plain_text_is_allowed_on_loopback(tmp_path: Path, listen: str) -> None:
 
 @pytest.mark.parametrize("server", ["localhost:25", "127.0.0.1:25", "[::1]:25", ""])
 def test_mail_may_go_unencrypted_over_loopback(tmp_path: Path, server: str) -> None:
-    """Where the mail server is on this machine, or there is none, mail needs no STARTTLS."""
+    """With the mail server on this machine, or without one, mail needs no STARTTLS."""
     assert not load_settings(_file(tmp_path, f'smtp_starttls = false\nsmtp_server = "{server}"')).smtp_starttls
 
 

@@ -77,7 +77,7 @@ def test_certificates_are_never_made_again(folder: Path) -> None:
 
 @pytest.mark.parametrize("left", [{"server.key"}, {"server.crt"}, {"ca.crt"}, {"ca.crt", "server.key"}])
 def test_parts_of_a_set_are_not_completed(tmp_path: Path, left: set[str]) -> None:
-    """Where some of the files lie already, nothing is written: they may be somebody's own."""
+    """Where some of the files lie already, nothing is written: they may be the user's own."""
     for name in left:
         (tmp_path / name).write_text("mine")
     with pytest.raises(FileExistsError, match="move it away"):
@@ -105,7 +105,7 @@ async def _call(target: str, credentials: grpc.ChannelCredentials) -> bytes:
 
 
 async def test_a_client_that_trusts_the_authority_gets_through(folder: Path) -> None:
-    """gRPC, by name and by address, and OpenSSL at its strictest, accept the certificate; without trust nobody does."""
+    """gRPC, by name and address, and strict OpenSSL accept the certificate; an untrusting client does not."""
     server, port = await _serve(server_credentials(_settings(folder), _NOW))
     trusting = grpc.ssl_channel_credentials((folder / "ca.crt").read_bytes())
     assert await _call(f"localhost:{port}", trusting) == b"hello"

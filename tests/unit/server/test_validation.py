@@ -117,7 +117,7 @@ def _requests(draw: Any) -> Any:
 
 
 def _library(message: Any) -> set[tuple[str, str]]:
-    """What the library finds, in our terms: no keys of maps, one rule for a whole list, and then nothing inside it."""
+    """Return the findings of the library in the form of Linewarden: no keys of maps, one rule for a whole list."""
     found = {(_path(v.proto.field), v.proto.rule_id) for v in _LIBRARY.collect_violations(message)}
     wholes = {path for path, rule in found if rule.startswith(("repeated.", "map."))}
     sizes = {path for path, rule in found if rule.endswith(("_items", "_pairs"))}
@@ -195,7 +195,7 @@ def test_a_whole_request_is_well() -> None:
     ],
 )
 def test_times_lie_in_the_years_1_to_9999(seconds: int, nanos: int, well: bool) -> None:
-    """A time that is none is refused wherever it stands, although no rule in the protos says so."""
+    """An invalid time is refused in every field, although no rule in the protos says so."""
     time = timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos)
     check = _check()
     check.resource.created_at.CopyFrom(time)

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AttestationServiceStub:
-    """AttestationService records that an administrator of the customer attests that users were told. The service signs each
-    attestation. A capture or probe rests on one.
+    """AttestationService records attestations of administrators of the customer that users were informed. The service signs
+    each attestation. Every capture and probe relies on one.
     """
 
     def __init__(self, channel):
@@ -54,13 +54,13 @@ class AttestationServiceStub:
 
 
 class AttestationServiceServicer:
-    """AttestationService records that an administrator of the customer attests that users were told. The service signs each
-    attestation. A capture or probe rests on one.
+    """AttestationService records attestations of administrators of the customer that users were informed. The service signs
+    each attestation. Every capture and probe relies on one.
     """
 
     def MakeAttestation(self, request, context):
-        """MakeAttestation records, signed by the service for the attestor, that users were told. Captures that waited for
-        it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
+        """MakeAttestation records, signed by the service for the attestor, that users were informed. Captures that waited
+        for it advance. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
         NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -69,8 +69,8 @@ class AttestationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WithdrawAttestation(self, request, context):
-        """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
-        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        """WithdrawAttestation withdraws an attestation; captures that rely on it are stopped. Needs ATTEST_NOTICE. Error
+        reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -113,8 +113,8 @@ def add_AttestationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AttestationService:
-    """AttestationService records that an administrator of the customer attests that users were told. The service signs each
-    attestation. A capture or probe rests on one.
+    """AttestationService records attestations of administrators of the customer that users were informed. The service signs
+    each attestation. Every capture and probe relies on one.
     """
 
     @staticmethod

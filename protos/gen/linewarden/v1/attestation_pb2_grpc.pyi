@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AttestationServiceStub:
-    """AttestationService records that an administrator of the customer attests that users were told. The service signs each
-    attestation. A capture or probe rests on one.
+    """AttestationService records attestations of administrators of the customer that users were informed. The service signs
+    each attestation. Every capture and probe relies on one.
     """
 
     @_typing.overload
@@ -36,14 +36,14 @@ class AttestationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AttestationServiceAsyncStub: ...
     MakeAttestation: _grpc.UnaryUnaryMultiCallable[_attestation_pb2.MakeAttestationRequest, _attestation_pb2.MakeAttestationResponse]
-    """MakeAttestation records, signed by the service for the attestor, that users were told. Captures that waited for
-    it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
+    """MakeAttestation records, signed by the service for the attestor, that users were informed. Captures that waited
+    for it advance. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
     NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     WithdrawAttestation: _grpc.UnaryUnaryMultiCallable[_attestation_pb2.WithdrawAttestationRequest, _attestation_pb2.WithdrawAttestationResponse]
-    """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
-    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    """WithdrawAttestation withdraws an attestation; captures that rely on it are stopped. Needs ATTEST_NOTICE. Error
+    reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ListAttestations: _grpc.UnaryUnaryMultiCallable[_attestation_pb2.ListAttestationsRequest, _attestation_pb2.ListAttestationsResponse]
@@ -54,20 +54,20 @@ class AttestationServiceStub:
 
 @_typing.type_check_only
 class AttestationServiceAsyncStub(AttestationServiceStub):
-    """AttestationService records that an administrator of the customer attests that users were told. The service signs each
-    attestation. A capture or probe rests on one.
+    """AttestationService records attestations of administrators of the customer that users were informed. The service signs
+    each attestation. Every capture and probe relies on one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     MakeAttestation: _aio.UnaryUnaryMultiCallable[_attestation_pb2.MakeAttestationRequest, _attestation_pb2.MakeAttestationResponse]  # type: ignore[assignment]
-    """MakeAttestation records, signed by the service for the attestor, that users were told. Captures that waited for
-    it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
+    """MakeAttestation records, signed by the service for the attestor, that users were informed. Captures that waited
+    for it advance. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
     NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     WithdrawAttestation: _aio.UnaryUnaryMultiCallable[_attestation_pb2.WithdrawAttestationRequest, _attestation_pb2.WithdrawAttestationResponse]  # type: ignore[assignment]
-    """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
-    DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+    """WithdrawAttestation withdraws an attestation; captures that rely on it are stopped. Needs ATTEST_NOTICE. Error
+    reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ListAttestations: _aio.UnaryUnaryMultiCallable[_attestation_pb2.ListAttestationsRequest, _attestation_pb2.ListAttestationsResponse]  # type: ignore[assignment]
@@ -77,8 +77,8 @@ class AttestationServiceAsyncStub(AttestationServiceStub):
     """
 
 class AttestationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AttestationService records that an administrator of the customer attests that users were told. The service signs each
-    attestation. A capture or probe rests on one.
+    """AttestationService records attestations of administrators of the customer that users were informed. The service signs
+    each attestation. Every capture and probe relies on one.
     """
 
     @_abc_1.abstractmethod
@@ -87,8 +87,8 @@ class AttestationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _attestation_pb2.MakeAttestationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_attestation_pb2.MakeAttestationResponse, _abc.Awaitable[_attestation_pb2.MakeAttestationResponse]]:
-        """MakeAttestation records, signed by the service for the attestor, that users were told. Captures that waited for
-        it go on. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
+        """MakeAttestation records, signed by the service for the attestor, that users were informed. Captures that waited
+        for it advance. Needs ATTEST_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND,
         NOTICE_NOT_CURRENT, ATTESTATION_INVALID, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -99,8 +99,8 @@ class AttestationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _attestation_pb2.WithdrawAttestationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_attestation_pb2.WithdrawAttestationResponse, _abc.Awaitable[_attestation_pb2.WithdrawAttestationResponse]]:
-        """WithdrawAttestation takes it back; captures that rest on it are stopped. Needs ATTEST_NOTICE. Error reasons:
-        DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
+        """WithdrawAttestation withdraws an attestation; captures that rely on it are stopped. Needs ATTEST_NOTICE. Error
+        reasons: DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 

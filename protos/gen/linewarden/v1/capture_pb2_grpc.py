@@ -27,8 +27,8 @@ if _version_not_supported:
 
 class CaptureServiceStub:
     """CaptureService runs packet captures. A capture is requested for one case, approved by a second person, run within its
-    limits, sealed to named readers, and deleted on time. Each step is an entry of the log, written together with what it
-    changes; a step that is refused is an entry too.
+    limits, sealed to named readers, and deleted on time. Each operation is an entry of the log, written together with
+    its change. A refused operation is an entry too.
 
     Persons of another tenant may request and run captures where the policy permits it. They never approve them.
     """
@@ -108,16 +108,16 @@ class CaptureServiceStub:
 
 class CaptureServiceServicer:
     """CaptureService runs packet captures. A capture is requested for one case, approved by a second person, run within its
-    limits, sealed to named readers, and deleted on time. Each step is an entry of the log, written together with what it
-    changes; a step that is refused is an entry too.
+    limits, sealed to named readers, and deleted on time. Each operation is an entry of the log, written together with
+    its change. A refused operation is an entry too.
 
     Persons of another tenant may request and run captures where the policy permits it. They never approve them.
     """
 
     def RequestCapture(self, request, context):
-        """RequestCapture asks for one capture for one case, or for taking one capture file into custody. The same request
-        with the same request_id makes no second capture. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
-        where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
+        """RequestCapture requests one capture for one case, or the import of one capture file. The same request with the
+        same request_id makes no second capture. Needs CAPTURE_REQUEST; the profile MEDIA also needs CAPTURE_MEDIA, and a
+        filter expression CAPTURE_RAW_FILTER. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
         FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
@@ -127,7 +127,7 @@ class CaptureServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveCapture(self, request, context):
-        """ApproveCapture approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
+        """ApproveCapture approves the request of another person. Needs CAPTURE_APPROVE. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
         ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
         SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
@@ -146,7 +146,7 @@ class CaptureServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartCapture(self, request, context):
-        """StartCapture starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
+        """StartCapture starts the capture, after a new check of all preconditions. Needs CAPTURE_START. Error reasons:
         FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
         ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
         DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
@@ -157,10 +157,10 @@ class CaptureServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadCapture(self, request_iterator, context):
-        """UploadCapture starts a capture that is to take a capture file into custody, after all gates were looked at again,
-        and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
-        is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
-        capture with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
+        """UploadCapture starts the import of a capture file, after a new check of all preconditions, and receives the file.
+        The file is masked as it arrives and never stored unmasked. The answer follows when the evidence is sealed, at the
+        end of the file or at an earlier limit. An incomplete file, or one that arrives too slowly, ends the capture with
+        the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
@@ -180,8 +180,8 @@ class CaptureServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseCapture(self, request, context):
-        """PauseCapture lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
-        looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
+        """PauseCapture pauses a running capture: it takes no packets until it is resumed. Its time limit and the checks of
+        its preconditions go on. The evidence records the time of the pause. Needs CAPTURE_STOP. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -190,8 +190,8 @@ class CaptureServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeCapture(self, request, context):
-        """ResumeCapture lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
-        the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
+        """ResumeCapture resumes a paused capture, after a new check of all preconditions. The resumption is durable before
+        the next packet is captured. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.
@@ -325,8 +325,8 @@ def add_CaptureServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CaptureService:
     """CaptureService runs packet captures. A capture is requested for one case, approved by a second person, run within its
-    limits, sealed to named readers, and deleted on time. Each step is an entry of the log, written together with what it
-    changes; a step that is refused is an entry too.
+    limits, sealed to named readers, and deleted on time. Each operation is an entry of the log, written together with
+    its change. A refused operation is an entry too.
 
     Persons of another tenant may request and run captures where the policy permits it. They never approve them.
     """

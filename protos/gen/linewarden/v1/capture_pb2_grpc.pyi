@@ -28,8 +28,8 @@ GRPC_VERSION: str
 
 class CaptureServiceStub:
     """CaptureService runs packet captures. A capture is requested for one case, approved by a second person, run within its
-    limits, sealed to named readers, and deleted on time. Each step is an entry of the log, written together with what it
-    changes; a step that is refused is an entry too.
+    limits, sealed to named readers, and deleted on time. Each operation is an entry of the log, written together with
+    its change. A refused operation is an entry too.
 
     Persons of another tenant may request and run captures where the policy permits it. They never approve them.
     """
@@ -39,15 +39,15 @@ class CaptureServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CaptureServiceAsyncStub: ...
     RequestCapture: _grpc.UnaryUnaryMultiCallable[_capture_pb2.RequestCaptureRequest, _capture_pb2.RequestCaptureResponse]
-    """RequestCapture asks for one capture for one case, or for taking one capture file into custody. The same request
-    with the same request_id makes no second capture. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
-    where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
+    """RequestCapture requests one capture for one case, or the import of one capture file. The same request with the
+    same request_id makes no second capture. Needs CAPTURE_REQUEST; the profile MEDIA also needs CAPTURE_MEDIA, and a
+    filter expression CAPTURE_RAW_FILTER. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
     FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ApproveCapture: _grpc.UnaryUnaryMultiCallable[_capture_pb2.ApproveCaptureRequest, _capture_pb2.ApproveCaptureResponse]
-    """ApproveCapture approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
+    """ApproveCapture approves the request of another person. Needs CAPTURE_APPROVE. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
     ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
@@ -58,17 +58,17 @@ class CaptureServiceStub:
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     StartCapture: _grpc.UnaryUnaryMultiCallable[_capture_pb2.StartCaptureRequest, _capture_pb2.StartCaptureResponse]
-    """StartCapture starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
+    """StartCapture starts the capture, after a new check of all preconditions. Needs CAPTURE_START. Error reasons:
     FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
     ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
     DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     UploadCapture: _grpc.StreamUnaryMultiCallable[_capture_pb2.UploadCaptureRequest, _capture_pb2.UploadCaptureResponse]
-    """UploadCapture starts a capture that is to take a capture file into custody, after all gates were looked at again,
-    and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
-    is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
-    capture with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
+    """UploadCapture starts the import of a capture file, after a new check of all preconditions, and receives the file.
+    The file is masked as it arrives and never stored unmasked. The answer follows when the evidence is sealed, at the
+    end of the file or at an earlier limit. An incomplete file, or one that arrives too slowly, ends the capture with
+    the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
@@ -80,14 +80,14 @@ class CaptureServiceStub:
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     PauseCapture: _grpc.UnaryUnaryMultiCallable[_capture_pb2.PauseCaptureRequest, _capture_pb2.PauseCaptureResponse]
-    """PauseCapture lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
-    looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
+    """PauseCapture pauses a running capture: it takes no packets until it is resumed. Its time limit and the checks of
+    its preconditions go on. The evidence records the time of the pause. Needs CAPTURE_STOP. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ResumeCapture: _grpc.UnaryUnaryMultiCallable[_capture_pb2.ResumeCaptureRequest, _capture_pb2.ResumeCaptureResponse]
-    """ResumeCapture lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
-    the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
+    """ResumeCapture resumes a paused capture, after a new check of all preconditions. The resumption is durable before
+    the next packet is captured. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
@@ -123,23 +123,23 @@ class CaptureServiceStub:
 @_typing.type_check_only
 class CaptureServiceAsyncStub(CaptureServiceStub):
     """CaptureService runs packet captures. A capture is requested for one case, approved by a second person, run within its
-    limits, sealed to named readers, and deleted on time. Each step is an entry of the log, written together with what it
-    changes; a step that is refused is an entry too.
+    limits, sealed to named readers, and deleted on time. Each operation is an entry of the log, written together with
+    its change. A refused operation is an entry too.
 
     Persons of another tenant may request and run captures where the policy permits it. They never approve them.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RequestCapture: _aio.UnaryUnaryMultiCallable[_capture_pb2.RequestCaptureRequest, _capture_pb2.RequestCaptureResponse]  # type: ignore[assignment]
-    """RequestCapture asks for one capture for one case, or for taking one capture file into custody. The same request
-    with the same request_id makes no second capture. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
-    where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
+    """RequestCapture requests one capture for one case, or the import of one capture file. The same request with the
+    same request_id makes no second capture. Needs CAPTURE_REQUEST; the profile MEDIA also needs CAPTURE_MEDIA, and a
+    filter expression CAPTURE_RAW_FILTER. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
     FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ApproveCapture: _aio.UnaryUnaryMultiCallable[_capture_pb2.ApproveCaptureRequest, _capture_pb2.ApproveCaptureResponse]  # type: ignore[assignment]
-    """ApproveCapture approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
+    """ApproveCapture approves the request of another person. Needs CAPTURE_APPROVE. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
     ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
@@ -150,17 +150,17 @@ class CaptureServiceAsyncStub(CaptureServiceStub):
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     StartCapture: _aio.UnaryUnaryMultiCallable[_capture_pb2.StartCaptureRequest, _capture_pb2.StartCaptureResponse]  # type: ignore[assignment]
-    """StartCapture starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
+    """StartCapture starts the capture, after a new check of all preconditions. Needs CAPTURE_START. Error reasons:
     FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
     ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
     DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     UploadCapture: _aio.StreamUnaryMultiCallable[_capture_pb2.UploadCaptureRequest, _capture_pb2.UploadCaptureResponse]  # type: ignore[assignment]
-    """UploadCapture starts a capture that is to take a capture file into custody, after all gates were looked at again,
-    and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
-    is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
-    capture with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
+    """UploadCapture starts the import of a capture file, after a new check of all preconditions, and receives the file.
+    The file is masked as it arrives and never stored unmasked. The answer follows when the evidence is sealed, at the
+    end of the file or at an earlier limit. An incomplete file, or one that arrives too slowly, ends the capture with
+    the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
@@ -172,14 +172,14 @@ class CaptureServiceAsyncStub(CaptureServiceStub):
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     PauseCapture: _aio.UnaryUnaryMultiCallable[_capture_pb2.PauseCaptureRequest, _capture_pb2.PauseCaptureResponse]  # type: ignore[assignment]
-    """PauseCapture lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
-    looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
+    """PauseCapture pauses a running capture: it takes no packets until it is resumed. Its time limit and the checks of
+    its preconditions go on. The evidence records the time of the pause. Needs CAPTURE_STOP. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ResumeCapture: _aio.UnaryUnaryMultiCallable[_capture_pb2.ResumeCaptureRequest, _capture_pb2.ResumeCaptureResponse]  # type: ignore[assignment]
-    """ResumeCapture lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
-    the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
+    """ResumeCapture resumes a paused capture, after a new check of all preconditions. The resumption is durable before
+    the next packet is captured. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
     DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
@@ -214,8 +214,8 @@ class CaptureServiceAsyncStub(CaptureServiceStub):
 
 class CaptureServiceServicer(metaclass=_abc_1.ABCMeta):
     """CaptureService runs packet captures. A capture is requested for one case, approved by a second person, run within its
-    limits, sealed to named readers, and deleted on time. Each step is an entry of the log, written together with what it
-    changes; a step that is refused is an entry too.
+    limits, sealed to named readers, and deleted on time. Each operation is an entry of the log, written together with
+    its change. A refused operation is an entry too.
 
     Persons of another tenant may request and run captures where the policy permits it. They never approve them.
     """
@@ -226,9 +226,9 @@ class CaptureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _capture_pb2.RequestCaptureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_capture_pb2.RequestCaptureResponse, _abc.Awaitable[_capture_pb2.RequestCaptureResponse]]:
-        """RequestCapture asks for one capture for one case, or for taking one capture file into custody. The same request
-        with the same request_id makes no second capture. Needs CAPTURE_REQUEST, and CAPTURE_MEDIA or CAPTURE_RAW_FILTER
-        where they are asked for. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
+        """RequestCapture requests one capture for one case, or the import of one capture file. The same request with the
+        same request_id makes no second capture. Needs CAPTURE_REQUEST; the profile MEDIA also needs CAPTURE_MEDIA, and a
+        filter expression CAPTURE_RAW_FILTER. Error reasons: DIAGNOSIS_UNAVAILABLE, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, SELECTOR_NOT_PERMITTED,
         FILTER_INVALID, CASE_MISSING, READER_INVALID, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
@@ -240,7 +240,7 @@ class CaptureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _capture_pb2.ApproveCaptureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_capture_pb2.ApproveCaptureResponse, _abc.Awaitable[_capture_pb2.ApproveCaptureResponse]]:
-        """ApproveCapture approves what another person asked for. Needs CAPTURE_APPROVE. Error reasons:
+        """ApproveCapture approves the request of another person. Needs CAPTURE_APPROVE. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, SELF_APPROVAL, NOT_THE_CUSTOMER,
         ATTESTATION_MISSING, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
         SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
@@ -263,7 +263,7 @@ class CaptureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _capture_pb2.StartCaptureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_capture_pb2.StartCaptureResponse, _abc.Awaitable[_capture_pb2.StartCaptureResponse]]:
-        """StartCapture starts the capture, after all gates were looked at again. Needs CAPTURE_START. Error reasons:
+        """StartCapture starts the capture, after a new check of all preconditions. Needs CAPTURE_START. Error reasons:
         FILTER_INVALID, READER_INVALID, DIAGNOSTICS_NOT_ENABLED, DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT,
         ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED, LIMIT_TOO_HIGH, TOO_MANY_CAPTURES,
         DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
@@ -276,10 +276,10 @@ class CaptureServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_capture_pb2.UploadCaptureRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_capture_pb2.UploadCaptureResponse, _abc.Awaitable[_capture_pb2.UploadCaptureResponse]]:
-        """UploadCapture starts a capture that is to take a capture file into custody, after all gates were looked at again,
-        and streams the file in. It is masked as it comes and never stored as it came; the answer comes when the evidence
-        is sealed, by the end of the file or an earlier limit. A file that does not come whole, or within seconds, ends the
-        capture with the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
+        """UploadCapture starts the import of a capture file, after a new check of all preconditions, and receives the file.
+        The file is masked as it arrives and never stored unmasked. The answer follows when the evidence is sealed, at the
+        end of the file or at an earlier limit. An incomplete file, or one that arrives too slowly, ends the capture with
+        the reason ERROR. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         LIMIT_TOO_HIGH, TOO_MANY_CAPTURES, READER_INVALID, STREAM_LIMIT_EXCEEDED, DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
@@ -303,8 +303,8 @@ class CaptureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _capture_pb2.PauseCaptureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_capture_pb2.PauseCaptureResponse, _abc.Awaitable[_capture_pb2.PauseCaptureResponse]]:
-        """PauseCapture lets a capture that runs take no packets until it is resumed. Its limit of time goes on, and so do the
-        looks at the gates. The evidence tells from when to when it was paused. Needs CAPTURE_STOP. Error reasons:
+        """PauseCapture pauses a running capture: it takes no packets until it is resumed. Its time limit and the checks of
+        its preconditions go on. The evidence records the time of the pause. Needs CAPTURE_STOP. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -315,8 +315,8 @@ class CaptureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _capture_pb2.ResumeCaptureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_capture_pb2.ResumeCaptureResponse, _abc.Awaitable[_capture_pb2.ResumeCaptureResponse]]:
-        """ResumeCapture lets a paused capture go on, after all gates were looked at again; that it goes on is durable before
-        the next packet is taken. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
+        """ResumeCapture resumes a paused capture, after a new check of all preconditions. The resumption is durable before
+        the next packet is captured. Needs CAPTURE_START. Error reasons: FILTER_INVALID, DIAGNOSTICS_NOT_ENABLED,
         DIAGNOSTICS_RECORD_NOT_FOUND, STATE_CONFLICT, ATTESTATION_MISSING, APPROVAL_MISSING, SELECTOR_NOT_PERMITTED,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.

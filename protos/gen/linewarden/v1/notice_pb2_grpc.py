@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NoticeServiceStub:
-    """NoticeService keeps what users are told: notices in versions, who received them, who confirmed them, and which captures
+    """NoticeService keeps the notices to users in versions, their receipts and confirmations, and the list of captures that
     run now.
     """
 
@@ -74,13 +74,13 @@ class NoticeServiceStub:
 
 
 class NoticeServiceServicer:
-    """NoticeService keeps what users are told: notices in versions, who received them, who confirmed them, and which captures
+    """NoticeService keeps the notices to users in versions, their receipts and confirmations, and the list of captures that
     run now.
     """
 
     def PublishNotice(self, request, context):
-        """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
-        replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
+        """PublishNotice publishes a notice, as a new version that replaces the one before. Replaced versions can still be
+        read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -99,7 +99,7 @@ class NoticeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetNotice(self, request, context):
-        """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
+        """GetNotice shows the text of a notice, in any version. Any user of the tenant may. Needs VIEW_METADATA of
         diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
         OVERLOADED.
@@ -109,8 +109,8 @@ class NoticeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListActiveNotices(self, request, context):
-        """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
-        that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
+        """ListActiveNotices shows a user of the tenant the captures that run now, each with the attested version of its
+        notice. Every user of the tenant may call it. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -118,8 +118,8 @@ class NoticeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmNotice(self, request, context):
-        """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
-        no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
+        """ConfirmNotice records that the user has read the notice. This is another fact than having been informed. Every
+        user of the tenant may call it. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
         NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -128,8 +128,8 @@ class NoticeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordReceipts(self, request, context):
-        """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
-        was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
+        """RecordReceipts records the persons who received the notice by other means, from a list. A line that is dated before
+        the notice was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -138,10 +138,10 @@ class NoticeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendNotice(self, request, context):
-        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
-        the caller has gone away. The same request with the same request_id sends nothing again, and has the same
-        results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
-        it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
+        """SendNotice sends the notice by mail and records for each recipient whether the mail server accepted it, even if
+        the caller disconnects. The same request with the same request_id sends no mail again, and returns the same
+        results; another request with that request_id is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE no mail has left,
+        or mails are still leaving: repeat the request with the same request_id. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.
@@ -197,7 +197,7 @@ def add_NoticeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NoticeService:
-    """NoticeService keeps what users are told: notices in versions, who received them, who confirmed them, and which captures
+    """NoticeService keeps the notices to users in versions, their receipts and confirmations, and the list of captures that
     run now.
     """
 

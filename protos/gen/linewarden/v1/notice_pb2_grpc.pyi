@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class NoticeServiceStub:
-    """NoticeService keeps what users are told: notices in versions, who received them, who confirmed them, and which captures
+    """NoticeService keeps the notices to users in versions, their receipts and confirmations, and the list of captures that
     run now.
     """
 
@@ -36,8 +36,8 @@ class NoticeServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NoticeServiceAsyncStub: ...
     PublishNotice: _grpc.UnaryUnaryMultiCallable[_notice_pb2.PublishNoticeRequest, _notice_pb2.PublishNoticeResponse]
-    """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
-    replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
+    """PublishNotice publishes a notice, as a new version that replaces the one before. Replaced versions can still be
+    read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
     """
@@ -48,33 +48,33 @@ class NoticeServiceStub:
     LOG_ROLLED_BACK, OVERLOADED.
     """
     GetNotice: _grpc.UnaryUnaryMultiCallable[_notice_pb2.GetNoticeRequest, _notice_pb2.GetNoticeResponse]
-    """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
+    """GetNotice shows the text of a notice, in any version. Any user of the tenant may. Needs VIEW_METADATA of
     diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
     OVERLOADED.
     """
     ListActiveNotices: _grpc.UnaryUnaryMultiCallable[_notice_pb2.ListActiveNoticesRequest, _notice_pb2.ListActiveNoticesResponse]
-    """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
-    that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
+    """ListActiveNotices shows a user of the tenant the captures that run now, each with the attested version of its
+    notice. Every user of the tenant may call it. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ConfirmNotice: _grpc.UnaryUnaryMultiCallable[_notice_pb2.ConfirmNoticeRequest, _notice_pb2.ConfirmNoticeResponse]
-    """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
-    no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
+    """ConfirmNotice records that the user has read the notice. This is another fact than having been informed. Every
+    user of the tenant may call it. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
     NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
     """
     RecordReceipts: _grpc.UnaryUnaryMultiCallable[_notice_pb2.RecordReceiptsRequest, _notice_pb2.RecordReceiptsResponse]
-    """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
-    was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
+    """RecordReceipts records the persons who received the notice by other means, from a list. A line that is dated before
+    the notice was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     SendNotice: _grpc.UnaryUnaryMultiCallable[_notice_pb2.SendNoticeRequest, _notice_pb2.SendNoticeResponse]
-    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
-    the caller has gone away. The same request with the same request_id sends nothing again, and has the same
-    results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
-    it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
+    """SendNotice sends the notice by mail and records for each recipient whether the mail server accepted it, even if
+    the caller disconnects. The same request with the same request_id sends no mail again, and returns the same
+    results; another request with that request_id is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE no mail has left,
+    or mails are still leaving: repeat the request with the same request_id. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
@@ -82,14 +82,14 @@ class NoticeServiceStub:
 
 @_typing.type_check_only
 class NoticeServiceAsyncStub(NoticeServiceStub):
-    """NoticeService keeps what users are told: notices in versions, who received them, who confirmed them, and which captures
+    """NoticeService keeps the notices to users in versions, their receipts and confirmations, and the list of captures that
     run now.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PublishNotice: _aio.UnaryUnaryMultiCallable[_notice_pb2.PublishNoticeRequest, _notice_pb2.PublishNoticeResponse]  # type: ignore[assignment]
-    """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
-    replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
+    """PublishNotice publishes a notice, as a new version that replaces the one before. Replaced versions can still be
+    read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
     """
@@ -100,40 +100,40 @@ class NoticeServiceAsyncStub(NoticeServiceStub):
     LOG_ROLLED_BACK, OVERLOADED.
     """
     GetNotice: _aio.UnaryUnaryMultiCallable[_notice_pb2.GetNoticeRequest, _notice_pb2.GetNoticeResponse]  # type: ignore[assignment]
-    """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
+    """GetNotice shows the text of a notice, in any version. Any user of the tenant may. Needs VIEW_METADATA of
     diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
     OVERLOADED.
     """
     ListActiveNotices: _aio.UnaryUnaryMultiCallable[_notice_pb2.ListActiveNoticesRequest, _notice_pb2.ListActiveNoticesResponse]  # type: ignore[assignment]
-    """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
-    that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
+    """ListActiveNotices shows a user of the tenant the captures that run now, each with the attested version of its
+    notice. Every user of the tenant may call it. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     ConfirmNotice: _aio.UnaryUnaryMultiCallable[_notice_pb2.ConfirmNoticeRequest, _notice_pb2.ConfirmNoticeResponse]  # type: ignore[assignment]
-    """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
-    no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
+    """ConfirmNotice records that the user has read the notice. This is another fact than having been informed. Every
+    user of the tenant may call it. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
     NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
     """
     RecordReceipts: _aio.UnaryUnaryMultiCallable[_notice_pb2.RecordReceiptsRequest, _notice_pb2.RecordReceiptsResponse]  # type: ignore[assignment]
-    """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
-    was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
+    """RecordReceipts records the persons who received the notice by other means, from a list. A line that is dated before
+    the notice was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
     CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     SendNotice: _aio.UnaryUnaryMultiCallable[_notice_pb2.SendNoticeRequest, _notice_pb2.SendNoticeResponse]  # type: ignore[assignment]
-    """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
-    the caller has gone away. The same request with the same request_id sends nothing again, and has the same
-    results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
-    it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
+    """SendNotice sends the notice by mail and records for each recipient whether the mail server accepted it, even if
+    the caller disconnects. The same request with the same request_id sends no mail again, and returns the same
+    results; another request with that request_id is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE no mail has left,
+    or mails are still leaving: repeat the request with the same request_id. Needs SEND_NOTICE. Error reasons:
     DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
     """
 
 class NoticeServiceServicer(metaclass=_abc_1.ABCMeta):
-    """NoticeService keeps what users are told: notices in versions, who received them, who confirmed them, and which captures
+    """NoticeService keeps the notices to users in versions, their receipts and confirmations, and the list of captures that
     run now.
     """
 
@@ -143,8 +143,8 @@ class NoticeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notice_pb2.PublishNoticeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notice_pb2.PublishNoticeResponse, _abc.Awaitable[_notice_pb2.PublishNoticeResponse]]:
-        """PublishNotice publishes the text that tells users, as a new version that replaces the one before; what was
-        replaced can still be read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
+        """PublishNotice publishes a notice, as a new version that replaces the one before. Replaced versions can still be
+        read. Needs PUBLISH_NOTICE. Error reasons: DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -167,7 +167,7 @@ class NoticeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notice_pb2.GetNoticeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notice_pb2.GetNoticeResponse, _abc.Awaitable[_notice_pb2.GetNoticeResponse]]:
-        """GetNotice shows what a notice says, in any version it ever had. Any user of the tenant may. Needs VIEW_METADATA of
+        """GetNotice shows the text of a notice, in any version. Any user of the tenant may. Needs VIEW_METADATA of
         diagnostics from persons of other tenants. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, INVALID_REQUEST,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
         OVERLOADED.
@@ -179,8 +179,8 @@ class NoticeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notice_pb2.ListActiveNoticesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notice_pb2.ListActiveNoticesResponse, _abc.Awaitable[_notice_pb2.ListActiveNoticesResponse]]:
-        """ListActiveNotices tells a user of the tenant which captures run now and what the notice says, in the version
-        that was attested for each. Needs no right beyond being one. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
+        """ListActiveNotices shows a user of the tenant the captures that run now, each with the attested version of its
+        notice. Every user of the tenant may call it. Error reasons: NOT_THE_CUSTOMER, INVALID_REQUEST,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
 
@@ -190,8 +190,8 @@ class NoticeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notice_pb2.ConfirmNoticeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notice_pb2.ConfirmNoticeResponse, _abc.Awaitable[_notice_pb2.ConfirmNoticeResponse]]:
-        """ConfirmNotice records that the user has read the notice: a fact of its own beside having been informed. Needs
-        no right beyond being a user of the tenant. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
+        """ConfirmNotice records that the user has read the notice. This is another fact than having been informed. Every
+        user of the tenant may call it. Error reasons: DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT,
         NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -202,8 +202,8 @@ class NoticeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notice_pb2.RecordReceiptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notice_pb2.RecordReceiptsResponse, _abc.Awaitable[_notice_pb2.RecordReceiptsResponse]]:
-        """RecordReceipts records who received the notice by other means, from a list. A line that is dated before the notice
-        was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
+        """RecordReceipts records the persons who received the notice by other means, from a list. A line that is dated before
+        the notice was published, or later than now, breaks the rule of its field. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN,
         CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -214,10 +214,10 @@ class NoticeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notice_pb2.SendNoticeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notice_pb2.SendNoticeResponse, _abc.Awaitable[_notice_pb2.SendNoticeResponse]]:
-        """SendNotice sends the notice by mail and records for each recipient whether the mail server took it, also when
-        the caller has gone away. The same request with the same request_id sends nothing again, and has the same
-        results; with that request_id another one is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE nothing has left, or
-        it is still leaving: ask again with the same request_id. Needs SEND_NOTICE. Error reasons:
+        """SendNotice sends the notice by mail and records for each recipient whether the mail server accepted it, even if
+        the caller disconnects. The same request with the same request_id sends no mail again, and returns the same
+        results; another request with that request_id is a STATE_CONFLICT. After DIAGNOSIS_UNAVAILABLE no mail has left,
+        or mails are still leaving: repeat the request with the same request_id. Needs SEND_NOTICE. Error reasons:
         DIAGNOSTICS_RECORD_NOT_FOUND, NOTICE_NOT_CURRENT, STATE_CONFLICT, NOT_THE_CUSTOMER, DIAGNOSIS_UNAVAILABLE,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.

@@ -47,7 +47,7 @@ class ProbeServiceServicer:
     """
 
     def RunProbe(self, request, context):
-        """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
+        """RunProbe runs a probe and records its result as evidence. Needs RUN_PROBE.
         Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
         DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
         SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.

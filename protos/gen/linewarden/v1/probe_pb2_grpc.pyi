@@ -34,7 +34,7 @@ class ProbeServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProbeServiceAsyncStub: ...
     RunProbe: _grpc.UnaryUnaryMultiCallable[_probe_pb2.RunProbeRequest, _probe_pb2.RunProbeResponse]
-    """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
+    """RunProbe runs a probe and records its result as evidence. Needs RUN_PROBE.
     Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
     DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
@@ -46,7 +46,7 @@ class ProbeServiceAsyncStub(ProbeServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RunProbe: _aio.UnaryUnaryMultiCallable[_probe_pb2.RunProbeRequest, _probe_pb2.RunProbeResponse]  # type: ignore[assignment]
-    """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
+    """RunProbe runs a probe and records its result as evidence. Needs RUN_PROBE.
     Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
     DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
     SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
@@ -61,7 +61,7 @@ class ProbeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _probe_pb2.RunProbeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_probe_pb2.RunProbeResponse, _abc.Awaitable[_probe_pb2.RunProbeResponse]]:
-        """RunProbe asks a device or server instead of capturing; the result is recorded as evidence. Needs RUN_PROBE.
+        """RunProbe runs a probe and records its result as evidence. Needs RUN_PROBE.
         Error reasons: DIAGNOSTICS_NOT_ENABLED, ATTESTATION_MISSING, CASE_MISSING, SELECTOR_NOT_PERMITTED,
         DIAGNOSIS_UNAVAILABLE, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED,
         SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class TermsServiceStub:
-    """TermsService holds what a customer permits: whether diagnostics are enabled, and on which terms. Nothing of diagnostics
-    runs before the customer has enabled it.
+    """TermsService holds the terms on which a customer permits diagnostics. No capture or probe runs before the customer
+    has enabled diagnostics.
     """
 
     def __init__(self, channel):
@@ -54,12 +54,12 @@ class TermsServiceStub:
 
 
 class TermsServiceServicer:
-    """TermsService holds what a customer permits: whether diagnostics are enabled, and on which terms. Nothing of diagnostics
-    runs before the customer has enabled it.
+    """TermsService holds the terms on which a customer permits diagnostics. No capture or probe runs before the customer
+    has enabled diagnostics.
     """
 
     def EnableDiagnostics(self, request, context):
-        """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
+        """EnableDiagnostics enables diagnostics for the tenant, or changes the terms. All responsibilities must be
         accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.
@@ -69,7 +69,7 @@ class TermsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DisableDiagnostics(self, request, context):
-        """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
+        """DisableDiagnostics disables diagnostics; running captures are stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -113,8 +113,8 @@ def add_TermsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TermsService:
-    """TermsService holds what a customer permits: whether diagnostics are enabled, and on which terms. Nothing of diagnostics
-    runs before the customer has enabled it.
+    """TermsService holds the terms on which a customer permits diagnostics. No capture or probe runs before the customer
+    has enabled diagnostics.
     """
 
     @staticmethod

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TermsServiceStub:
-    """TermsService holds what a customer permits: whether diagnostics are enabled, and on which terms. Nothing of diagnostics
-    runs before the customer has enabled it.
+    """TermsService holds the terms on which a customer permits diagnostics. No capture or probe runs before the customer
+    has enabled diagnostics.
     """
 
     @_typing.overload
@@ -36,13 +36,13 @@ class TermsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TermsServiceAsyncStub: ...
     EnableDiagnostics: _grpc.UnaryUnaryMultiCallable[_terms_pb2.EnableDiagnosticsRequest, _terms_pb2.EnableDiagnosticsResponse]
-    """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
+    """EnableDiagnostics enables diagnostics for the tenant, or changes the terms. All responsibilities must be
     accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
     """
     DisableDiagnostics: _grpc.UnaryUnaryMultiCallable[_terms_pb2.DisableDiagnosticsRequest, _terms_pb2.DisableDiagnosticsResponse]
-    """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
+    """DisableDiagnostics disables diagnostics; running captures are stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
@@ -54,19 +54,19 @@ class TermsServiceStub:
 
 @_typing.type_check_only
 class TermsServiceAsyncStub(TermsServiceStub):
-    """TermsService holds what a customer permits: whether diagnostics are enabled, and on which terms. Nothing of diagnostics
-    runs before the customer has enabled it.
+    """TermsService holds the terms on which a customer permits diagnostics. No capture or probe runs before the customer
+    has enabled diagnostics.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EnableDiagnostics: _aio.UnaryUnaryMultiCallable[_terms_pb2.EnableDiagnosticsRequest, _terms_pb2.EnableDiagnosticsResponse]  # type: ignore[assignment]
-    """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
+    """EnableDiagnostics enables diagnostics for the tenant, or changes the terms. All responsibilities must be
     accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
     INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
     LOG_ROLLED_BACK, OVERLOADED.
     """
     DisableDiagnostics: _aio.UnaryUnaryMultiCallable[_terms_pb2.DisableDiagnosticsRequest, _terms_pb2.DisableDiagnosticsResponse]  # type: ignore[assignment]
-    """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
+    """DisableDiagnostics disables diagnostics; running captures are stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
     DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
@@ -77,8 +77,8 @@ class TermsServiceAsyncStub(TermsServiceStub):
     """
 
 class TermsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """TermsService holds what a customer permits: whether diagnostics are enabled, and on which terms. Nothing of diagnostics
-    runs before the customer has enabled it.
+    """TermsService holds the terms on which a customer permits diagnostics. No capture or probe runs before the customer
+    has enabled diagnostics.
     """
 
     @_abc_1.abstractmethod
@@ -87,7 +87,7 @@ class TermsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _terms_pb2.EnableDiagnosticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_terms_pb2.EnableDiagnosticsResponse, _abc.Awaitable[_terms_pb2.EnableDiagnosticsResponse]]:
-        """EnableDiagnostics permits diagnoses for the tenant, or changes the terms. All responsibilities must be
+        """EnableDiagnostics enables diagnostics for the tenant, or changes the terms. All responsibilities must be
         accepted. Needs ENABLE_DIAGNOSTICS. Error reasons: RESPONSIBILITIES_NOT_ACCEPTED, NOT_THE_CUSTOMER,
         INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE,
         LOG_ROLLED_BACK, OVERLOADED.
@@ -99,7 +99,7 @@ class TermsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _terms_pb2.DisableDiagnosticsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_terms_pb2.DisableDiagnosticsResponse, _abc.Awaitable[_terms_pb2.DisableDiagnosticsResponse]]:
-        """DisableDiagnostics forbids them again; what runs is stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
+        """DisableDiagnostics disables diagnostics; running captures are stopped. Needs ENABLE_DIAGNOSTICS. Error reasons:
         DIAGNOSTICS_NOT_ENABLED, NOT_THE_CUSTOMER, INVALID_REQUEST, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """

@@ -26,13 +26,12 @@ if _version_not_supported:
 
 
 class CaptureWorkerServiceStub:
-    """CaptureWorkerService is where capture workers of other hosts dial in and wait for orders: a worker opens no port, and
-    nobody but the server that it has chosen can tell it to do anything. It has an address of its own. Both sides prove
-    themselves with certificates; the name of a worker is the one that its certificate bears, as the URI
-    `urn:linewarden:worker:NAME`. Beside that every order is a signed note, checked with a key that the worker was given
-    when it was enrolled.
+    """CaptureWorkerService serves capture workers of other hosts, which connect to it and wait for orders. A worker opens
+    no port, and accepts orders only from the server that it has chosen. The service has a separate address. Both sides
+    authenticate with certificates; the name of a worker is in its certificate, as the URI `urn:linewarden:worker:NAME`.
+    In addition every order is a signed note, which the worker verifies with a key from its enrolment.
 
-    Packets are masked and sealed for their readers at the worker's host. What crosses the network is the sealed file.
+    Packets are masked and sealed for their readers at the worker's host. Only the sealed file crosses the network.
     """
 
     def __init__(self, channel):
@@ -54,27 +53,26 @@ class CaptureWorkerServiceStub:
 
 
 class CaptureWorkerServiceServicer:
-    """CaptureWorkerService is where capture workers of other hosts dial in and wait for orders: a worker opens no port, and
-    nobody but the server that it has chosen can tell it to do anything. It has an address of its own. Both sides prove
-    themselves with certificates; the name of a worker is the one that its certificate bears, as the URI
-    `urn:linewarden:worker:NAME`. Beside that every order is a signed note, checked with a key that the worker was given
-    when it was enrolled.
+    """CaptureWorkerService serves capture workers of other hosts, which connect to it and wait for orders. A worker opens
+    no port, and accepts orders only from the server that it has chosen. The service has a separate address. Both sides
+    authenticate with certificates; the name of a worker is in its certificate, as the URI `urn:linewarden:worker:NAME`.
+    In addition every order is a signed note, which the worker verifies with a key from its enrolment.
 
-    Packets are masked and sealed for their readers at the worker's host. What crosses the network is the sealed file.
+    Packets are masked and sealed for their readers at the worker's host. Only the sealed file crosses the network.
     """
 
     def Connect(self, request_iterator, context):
-        """Connect connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
-        worker stops what it captures and deletes it, the server records it as lost. A worker that attends a second time
-        takes the place of its earlier stream. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
+        """Connect connects a worker for the lifetime of the stream. When it ends, the worker stops its captures and deletes
+        them, and the server records them as lost. A second connection of a worker replaces its earlier stream. Error
+        reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeliverEvidence(self, request_iterator, context):
-        """DeliverEvidence brings the sealed file of a capture, over the same connection and before CaptureEnded is said of
-        it. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
+        """DeliverEvidence delivers the sealed file of a capture, over the same connection and before its CaptureEnded. Error
+        reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,13 +100,12 @@ def add_CaptureWorkerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CaptureWorkerService:
-    """CaptureWorkerService is where capture workers of other hosts dial in and wait for orders: a worker opens no port, and
-    nobody but the server that it has chosen can tell it to do anything. It has an address of its own. Both sides prove
-    themselves with certificates; the name of a worker is the one that its certificate bears, as the URI
-    `urn:linewarden:worker:NAME`. Beside that every order is a signed note, checked with a key that the worker was given
-    when it was enrolled.
+    """CaptureWorkerService serves capture workers of other hosts, which connect to it and wait for orders. A worker opens
+    no port, and accepts orders only from the server that it has chosen. The service has a separate address. Both sides
+    authenticate with certificates; the name of a worker is in its certificate, as the URI `urn:linewarden:worker:NAME`.
+    In addition every order is a signed note, which the worker verifies with a key from its enrolment.
 
-    Packets are masked and sealed for their readers at the worker's host. What crosses the network is the sealed file.
+    Packets are masked and sealed for their readers at the worker's host. Only the sealed file crosses the network.
     """
 
     @staticmethod

@@ -27,13 +27,12 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CaptureWorkerServiceStub:
-    """CaptureWorkerService is where capture workers of other hosts dial in and wait for orders: a worker opens no port, and
-    nobody but the server that it has chosen can tell it to do anything. It has an address of its own. Both sides prove
-    themselves with certificates; the name of a worker is the one that its certificate bears, as the URI
-    `urn:linewarden:worker:NAME`. Beside that every order is a signed note, checked with a key that the worker was given
-    when it was enrolled.
+    """CaptureWorkerService serves capture workers of other hosts, which connect to it and wait for orders. A worker opens
+    no port, and accepts orders only from the server that it has chosen. The service has a separate address. Both sides
+    authenticate with certificates; the name of a worker is in its certificate, as the URI `urn:linewarden:worker:NAME`.
+    In addition every order is a signed note, which the worker verifies with a key from its enrolment.
 
-    Packets are masked and sealed for their readers at the worker's host. What crosses the network is the sealed file.
+    Packets are masked and sealed for their readers at the worker's host. Only the sealed file crosses the network.
     """
 
     @_typing.overload
@@ -41,45 +40,43 @@ class CaptureWorkerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CaptureWorkerServiceAsyncStub: ...
     Connect: _grpc.StreamStreamMultiCallable[_worker_pb2.ConnectRequest, _worker_pb2.ConnectResponse]
-    """Connect connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
-    worker stops what it captures and deletes it, the server records it as lost. A worker that attends a second time
-    takes the place of its earlier stream. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
+    """Connect connects a worker for the lifetime of the stream. When it ends, the worker stops its captures and deletes
+    them, and the server records them as lost. A second connection of a worker replaces its earlier stream. Error
+    reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
     """
     DeliverEvidence: _grpc.StreamUnaryMultiCallable[_worker_pb2.DeliverEvidenceRequest, _worker_pb2.DeliverEvidenceResponse]
-    """DeliverEvidence brings the sealed file of a capture, over the same connection and before CaptureEnded is said of
-    it. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
+    """DeliverEvidence delivers the sealed file of a capture, over the same connection and before its CaptureEnded. Error
+    reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
     """
 
 @_typing.type_check_only
 class CaptureWorkerServiceAsyncStub(CaptureWorkerServiceStub):
-    """CaptureWorkerService is where capture workers of other hosts dial in and wait for orders: a worker opens no port, and
-    nobody but the server that it has chosen can tell it to do anything. It has an address of its own. Both sides prove
-    themselves with certificates; the name of a worker is the one that its certificate bears, as the URI
-    `urn:linewarden:worker:NAME`. Beside that every order is a signed note, checked with a key that the worker was given
-    when it was enrolled.
+    """CaptureWorkerService serves capture workers of other hosts, which connect to it and wait for orders. A worker opens
+    no port, and accepts orders only from the server that it has chosen. The service has a separate address. Both sides
+    authenticate with certificates; the name of a worker is in its certificate, as the URI `urn:linewarden:worker:NAME`.
+    In addition every order is a signed note, which the worker verifies with a key from its enrolment.
 
-    Packets are masked and sealed for their readers at the worker's host. What crosses the network is the sealed file.
+    Packets are masked and sealed for their readers at the worker's host. Only the sealed file crosses the network.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Connect: _aio.StreamStreamMultiCallable[_worker_pb2.ConnectRequest, _worker_pb2.ConnectResponse]  # type: ignore[assignment]
-    """Connect connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
-    worker stops what it captures and deletes it, the server records it as lost. A worker that attends a second time
-    takes the place of its earlier stream. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
+    """Connect connects a worker for the lifetime of the stream. When it ends, the worker stops its captures and deletes
+    them, and the server records them as lost. A second connection of a worker replaces its earlier stream. Error
+    reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
     """
     DeliverEvidence: _aio.StreamUnaryMultiCallable[_worker_pb2.DeliverEvidenceRequest, _worker_pb2.DeliverEvidenceResponse]  # type: ignore[assignment]
-    """DeliverEvidence brings the sealed file of a capture, over the same connection and before CaptureEnded is said of
-    it. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
+    """DeliverEvidence delivers the sealed file of a capture, over the same connection and before its CaptureEnded. Error
+    reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
     """
 
 class CaptureWorkerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """CaptureWorkerService is where capture workers of other hosts dial in and wait for orders: a worker opens no port, and
-    nobody but the server that it has chosen can tell it to do anything. It has an address of its own. Both sides prove
-    themselves with certificates; the name of a worker is the one that its certificate bears, as the URI
-    `urn:linewarden:worker:NAME`. Beside that every order is a signed note, checked with a key that the worker was given
-    when it was enrolled.
+    """CaptureWorkerService serves capture workers of other hosts, which connect to it and wait for orders. A worker opens
+    no port, and accepts orders only from the server that it has chosen. The service has a separate address. Both sides
+    authenticate with certificates; the name of a worker is in its certificate, as the URI `urn:linewarden:worker:NAME`.
+    In addition every order is a signed note, which the worker verifies with a key from its enrolment.
 
-    Packets are masked and sealed for their readers at the worker's host. What crosses the network is the sealed file.
+    Packets are masked and sealed for their readers at the worker's host. Only the sealed file crosses the network.
     """
 
     @_abc_1.abstractmethod
@@ -88,9 +85,9 @@ class CaptureWorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_worker_pb2.ConnectRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_worker_pb2.ConnectResponse], _abc.AsyncIterator[_worker_pb2.ConnectResponse]]:
-        """Connect connects a worker for as long as the stream lives. When it ends, each side takes the other for gone: the
-        worker stops what it captures and deletes it, the server records it as lost. A worker that attends a second time
-        takes the place of its earlier stream. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
+        """Connect connects a worker for the lifetime of the stream. When it ends, the worker stops its captures and deletes
+        them, and the server records them as lost. A second connection of a worker replaces its earlier stream. Error
+        reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -99,8 +96,8 @@ class CaptureWorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_worker_pb2.DeliverEvidenceRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_worker_pb2.DeliverEvidenceResponse, _abc.Awaitable[_worker_pb2.DeliverEvidenceResponse]]:
-        """DeliverEvidence brings the sealed file of a capture, over the same connection and before CaptureEnded is said of
-        it. Error reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
+        """DeliverEvidence delivers the sealed file of a capture, over the same connection and before its CaptureEnded. Error
+        reasons: INVALID_REQUEST, CREDENTIALS_INVALID, DIAGNOSIS_UNAVAILABLE.
         """
 
 def add_CaptureWorkerServiceServicer_to_server(servicer: CaptureWorkerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

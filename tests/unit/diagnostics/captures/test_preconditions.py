@@ -1,4 +1,4 @@
-"""What must hold before a capture runs and while it does: promises, grounds, approvals, and how many there may be."""
+"""Preconditions of a capture, before it runs and while it runs: promises, attestations, approvals and maxima."""
 
 import json
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ async def asked(office: Office, id: str = "s-1", name: str = "admin", **more: An
     """A capture that was asked for."""
     usual: dict[str, Any] = {
         "profile": Profile.SIGNALLING,
-        "wanted": PacketSelector(),
+        "selector": PacketSelector(),
         "limits": LIMITS,
         "interface": "lo",
         "readers": READER,
@@ -100,9 +100,11 @@ async def test_a_session_says_what_it_waits_for(office: Office) -> None:
     await office.permit()
     ctx = await office.ctx("admin")
     maxima = Maxima(replace(LIMITS, seconds=9_999), running=9, waiting=9, stored=1 << 40)
-    desk = RequestService(office.repository, office.private_values, Everywhere(), office.workers, maxima, lambda: "x")
+    service = RequestService(
+        office.repository, office.private_values, Everywhere(), office.workers, maxima, lambda: "x"
+    )
     long = CaptureRequest(Profile.SIGNALLING, PacketSelector(), replace(LIMITS, seconds=601), "lo", READER)
-    capture = await office.take(desk.request(ctx, "s-1", long))
+    capture = await office.take(service.request(ctx, "s-1", long))
     assert capture.state is CaptureState.PENDING_ATTESTATION
     assert office.captures.lacking(LOG, capture, office.clock.us) == ("seconds",)
     office.clock.pass_time(DAY_S + 1)
@@ -207,7 +209,7 @@ async def test_an_approver_who_may_no_more_is_none(office: Office) -> None:
 
 @pytest.mark.parametrize("field", [name for name in CaptureLimits.__slots__ if name != "disk_free_min"])
 async def test_limits_are_looked_at_again_at_the_start(office: Office, field: str) -> None:
-    """What was asked for under laxer maxima does not start under stricter ones."""
+    """A capture that was requested under laxer maxima does not start under stricter ones."""
     await office.permit()
     armed = await office.armed()
     office.captures._maxima = replace(MAXIMA, limits=replace(LIMITS, **{field: getattr(LIMITS, field) - 1}))
@@ -233,7 +235,7 @@ async def test_so_many_captures_run_at_once(office: Office) -> None:
 
 
 async def test_so_many_captures_wait(office: Office) -> None:
-    """Requests cannot pile up without end, and those that nobody answers lapse."""
+    """Requests cannot pile up without end, and unanswered ones lapse."""
     await office.permit(valid_s=30 * DAY_S)
     for number in range(MAXIMA.waiting):
         await asked(office, f"s-{number}")
@@ -294,7 +296,7 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing_at_once(office: Office) 
 
 
 def test_more_rights_for_more() -> None:
-    """Media and expressions need rights of their own, of whoever lets the capture run."""
+    """Media and expressions need separate rights, of each person who starts or resumes the capture."""
     start = {CaptureRight.START}
     assert rights_needed(CaptureRight.START, Profile.SIGNALLING, raw_filter=False) == start
     assert rights_needed(CaptureRight.START, Profile.MEDIA, raw_filter=False) == start | {CaptureRight.MEDIA}
@@ -331,7 +333,7 @@ async def test_two_starts_at_once_do_not_pass_what_may_be_kept(office: Office) -
 
 
 async def test_every_change_of_state_has_its_entry(office: Office) -> None:
-    """What finds its attestation and is approved in one step has two entries."""
+    """A capture that gets its attestation and its approval in one change has two entries."""
     await office.permit(valid_s=100)
     pending = await asked(office)
     office.clock.pass_time(101)

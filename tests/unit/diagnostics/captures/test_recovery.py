@@ -1,4 +1,4 @@
-"""What becomes of a capture whose process is gone: its evidence is found again, where it lies, or it has failed."""
+"""Recovery of a capture whose process is gone: its evidence is found again, or it has failed."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -48,7 +48,7 @@ async def lost(office: Office, sweeper: Sweeper, seconds: float = LIMITS.lease_s
 
 
 def entries(office: Office) -> list[dict[str, Any]]:
-    """What the log says of captures."""
+    """Return the log entries about captures."""
     read = [orjson.loads(entry) for entry in office.log.entries(LOG, 0, office.log.head(LOG).size)]
     return [entry for entry in read if entry["kind"].startswith("capture.")]
 
@@ -102,7 +102,7 @@ async def test_evidence_in_another_folder_waits_for_its_server(office: Office):
 
 
 async def test_a_server_that_never_comes_back(office: Office):
-    """After a day nobody waits any more."""
+    """After a day the wait for the folder ends."""
     capture = await abandoned(office)
     office.workers.here = "folder-2"
     await lost(office, office.sweeper, LIMITS.lease_seconds + GRACE_S + ELSEWHERE_S + 1)
@@ -171,7 +171,7 @@ async def test_why_a_worker_did_not_begin_is_recorded(office: Office):
 
 
 async def test_why_a_capture_ended_is_recorded(office: Office):
-    """What went wrong with a worker that ran is recorded too; where nothing did, nothing is said."""
+    """The failure of a worker that ran is recorded too; without a failure no cause is recorded."""
     capture, worker = await office.running()
     worker.evidence, worker.detail = None, CaptureFailure.NO_ROOM
     worker.stop(StopReason.DISK_LOW)
@@ -195,7 +195,7 @@ async def test_a_filter_is_checked_before_anybody_approves_it(office: Office):
     )
     with pytest.raises(FilterInvalid):
         office.captures.request(await office.ctx("admin"), "s-1", asked)
-    sound = replace(asked, wanted=PacketSelector(raw_filter="udp"))
+    sound = replace(asked, selector=PacketSelector(raw_filter="udp"))
     await office.take(office.captures.request(await office.ctx("admin"), "s-1", sound))
 
 

@@ -1,4 +1,4 @@
-"""Watching captures: every gate is looked at again, clocks that are set change nothing, and nobody is forgotten."""
+"""Supervisor: every precondition is checked again, clocks that are set change nothing, and no capture is forgotten."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -123,7 +123,7 @@ async def test_evidence_that_two_processes_disagree_on_is_a_failed_session(offic
     assert (await office.ended(capture.id)).state is CaptureState.FAILED
 
 
-async def test_a_session_that_nobody_watches_is_found_and_ended(office: Office) -> None:
+async def test_an_unwatched_capture_is_found_and_ended(office: Office) -> None:
     """Another process leaves a capture alone while its lease is renewed, and ends it when that has stopped for long."""
     await office.permit()
     armed = await office.armed()
@@ -176,7 +176,7 @@ async def test_a_session_taken_away_stops_its_worker(office: Office) -> None:
 
 
 async def test_an_approval_lapses(office: Office) -> None:
-    """What was approved a day ago can no longer be started, and is rejected by the next sweep."""
+    """A capture that was approved a day ago can no longer be started, and is rejected by the next sweep."""
     await office.permit(valid_s=86_400 * 30)
     armed = await office.armed()
     office.clock.pass_time(86_401)
@@ -221,7 +221,7 @@ async def test_a_closing_process_lets_go_of_its_workers_and_says_so(office: Offi
 
 
 async def test_a_paused_worker_hears_so_until_it_is_resumed(office: Office) -> None:
-    """What is recorded of a pause reaches the worker with each heartbeat, whichever process recorded it."""
+    """A recorded pause reaches the worker with each heartbeat, whichever process recorded it."""
     await office.permit()
     capture, worker = await office.running()
     await office.take(office.captures.pause(await office.ctx("admin"), capture.id))
@@ -235,7 +235,7 @@ async def test_a_paused_worker_hears_so_until_it_is_resumed(office: Office) -> N
 async def test_a_look_that_began_before_a_pause_does_not_end_it(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What such a look read is old: the worker must not hear it after it was told to pause, not for one tick."""
+    """The result of an old check does not reach the worker after it was paused, not for one tick."""
     await office.permit()
     capture, worker = await office.running()
     read, go_on = asyncio.Event(), asyncio.Event()
@@ -343,7 +343,7 @@ async def test_a_long_end_is_not_taken_for_a_server_that_is_gone(office: Office)
     assert (await office.ended(capture.id)).state is CaptureState.SEALED
 
 
-async def test_a_waiver_that_is_taken_back_stops_what_nobody_approved(office: Office) -> None:
+async def test_a_waiver_that_is_taken_back_stops_unapproved_captures(office: Office) -> None:
     """A capture that runs without a second person needs the waiver all the while."""
     await office.permit()
     ctx = await office.ctx("admin")

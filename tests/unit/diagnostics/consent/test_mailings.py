@@ -52,15 +52,15 @@ def written(office: Office) -> bytes:
 
 
 class Sender:
-    """A desk for sendings with somebody at it."""
+    """The mailing service, and a person who uses it."""
 
     def __init__(self, office: Office) -> None:
         self.office = office
-        self.desk = MailingService(office.repository, office.notices, lambda: "random")
+        self.service = MailingService(office.repository, office.notices, lambda: "random")
         self.room = True
 
     def check_room(self) -> None:
-        """Whether mails can be sent now."""
+        """Make sure that mails can be sent now."""
         if not self.room:
             raise DiagnosisUnavailable
 
@@ -68,13 +68,13 @@ class Sender:
         """Begin a sending to bob and carol."""
         persons = tuple([(await self.office.ctx(one)).sid for one in ("bob", "carol")])
         wanted = replace(Mailing("n", 1, "", "", "", persons, 0), **more)
-        id = self.desk.new_id(LOG, "test", request_id)
-        return await self.office.take(self.desk.begin(await self.office.ctx(name), id, wanted, self.check_room))
+        id = self.service.new_id(LOG, "test", request_id)
+        return await self.office.take(self.service.begin(await self.office.ctx(name), id, wanted, self.check_room))
 
     async def end(self, *results: MailResult) -> Mailing:
         """Record what became of it."""
-        id = self.desk.new_id(LOG, "test", "r")
-        return await self.office.take(self.desk.done(await self.office.ctx("admin"), id, results))
+        id = self.service.new_id(LOG, "test", "r")
+        return await self.office.take(self.service.done(await self.office.ctx("admin"), id, results))
 
 
 async def test_a_sending_is_done_once(office: Office) -> None:
@@ -91,14 +91,14 @@ async def test_a_sending_is_done_once(office: Office) -> None:
     assert (again.new, again.mailing, again.notice.version) == (False, done, 1)
     assert office.repository.store.counts(LOG, "n", 1) == ReceiptCounts(informed=1, failed=1)
     assert (await sender.end(REFUSED, REFUSED)).results == (TAKEN, REFUSED)
-    id = sender.desk.new_id(LOG, "test", "r")
-    assert (await office.take(sender.desk.lost(await office.ctx("admin"), id))).results == (TAKEN, REFUSED)
+    id = sender.service.new_id(LOG, "test", "r")
+    assert (await office.take(sender.service.lost(await office.ctx("admin"), id))).results == (TAKEN, REFUSED)
     assert office.repository.store.counts(LOG, "n", 1) == ReceiptCounts(informed=1, failed=1)
 
 
 @pytest.mark.parametrize("change", [{"capture": "s"}, {"language": "de"}, {"version": 2}, {"persons": ("x",)}])
 async def test_a_request_id_stands_for_one_sending(office: Office, change: dict[str, Any]) -> None:
-    """The same name for something else, or by somebody else, is a conflict and sends nothing."""
+    """The same request_id for another mailing, or by another person, is a conflict and sends nothing."""
     await office.permit()
     sender = Sender(office)
     await sender.begin()
@@ -119,27 +119,27 @@ async def test_what_did_not_leave_may_be_sent_by_the_same_request(office: Office
         await sender.begin()
     sender.room = True
     assert (await sender.begin()).new
-    id = sender.desk.new_id(LOG, "test", "r")
-    await office.take(sender.desk.unsent(await office.ctx("admin"), id))
+    id = sender.service.new_id(LOG, "test", "r")
+    await office.take(sender.service.unsent(await office.ctx("admin"), id))
     with pytest.raises(DiagnosisUnavailable):
-        sender.desk.lost(await office.ctx("admin"), id)
+        sender.service.lost(await office.ctx("admin"), id)
     assert (await sender.begin()).new
 
 
 async def test_mails_of_a_process_that_died_are_not_sent_again(office: Office) -> None:
-    """While they may still leave, nobody knows; after that each counts as unanswered, for good."""
+    """While mails may still leave, the results are unknown; after that each is unanswered, for good."""
     await office.permit()
     sender = Sender(office)
     await sender.begin()
-    id = sender.desk.new_id(LOG, "test", "r")
+    id = sender.service.new_id(LOG, "test", "r")
     assert not (await sender.begin()).new
     with pytest.raises(DiagnosisUnavailable):
-        sender.desk.lost(await office.ctx("admin"), id)
+        sender.service.lost(await office.ctx("admin"), id)
     office.clock.pass_time(LOST_AFTER_US / SECOND)
-    lost = await office.take(sender.desk.lost(await office.ctx("admin"), id))
+    lost = await office.take(sender.service.lost(await office.ctx("admin"), id))
     assert [one.outcome for one in lost.results] == [DeliveryOutcome.UNANSWERED] * 2
     assert (await sender.begin()).mailing == lost
-    assert sender.desk.new_id(LOG, "test", "") == "random"
+    assert sender.service.new_id(LOG, "test", "") == "random"
 
 
 def test_a_sending_is_read_as_it_was_written() -> None:

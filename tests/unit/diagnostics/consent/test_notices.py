@@ -1,4 +1,4 @@
-"""What users are told: kept in every version, attested as it was, and confirmed by the person alone."""
+"""Notices: kept in every version, attested as they were, and confirmed by the person alone."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -73,7 +73,7 @@ def written(office: Office) -> bytes:
 
 
 async def test_every_version_can_be_read_for_ever(office: Office) -> None:
-    """What an attestation's hash covers is still there when the text has been replaced twice."""
+    """The content under the hash of an attestation is still there when the text has been replaced twice."""
     await office.permit()
     (attested,) = office.repository.attestations_in_force(LOG, office.clock.us)
     await publish(office, "something else", "others")
@@ -150,7 +150,7 @@ async def test_an_attestation_of_a_text_is_not_revived_by_publishing_it_again(of
 async def test_a_statement_that_contradicts_itself_is_refused(
     office: Office, field: str, change: dict[str, Any]
 ) -> None:
-    """That nobody was told, or others than the notice is for, is no attestation; the field is named."""
+    """A statement that no user, or another audience, was informed is refused; the field is named."""
     await office.permit()
     statement = replace(office.statement(), **change)
     if field == "audience":
@@ -161,7 +161,7 @@ async def test_a_statement_that_contradicts_itself_is_refused(
 
 
 async def test_the_note_says_that_there_is_an_assessment_but_not_which(office: Office) -> None:
-    """Whoever has the note alone sees what can be looked up by nobody."""
+    """The note alone reveals nothing that could be guessed."""
     await office.permit()
     words = replace(office.statement().texts, dpia_reference="zarah-7")
     made = await attest(office, replace(office.statement(), texts=words, has_dpia=True))
@@ -182,7 +182,7 @@ async def test_users_see_the_version_that_was_attested(office: Office) -> None:
 
 
 async def test_receipts_are_dated_between_publication_and_now(office: Office) -> None:
-    """Nobody received a notice before it was there, or will have tomorrow."""
+    """A receipt from before the notice, or from tomorrow, is refused."""
     await office.permit()
     published = office.clock.us
     office.clock.pass_time(60)
@@ -194,7 +194,7 @@ async def test_receipts_are_dated_between_publication_and_now(office: Office) ->
 
 
 async def test_what_others_report_is_not_what_a_person_confirmed(office: Office) -> None:
-    """A person can still confirm when somebody else said so before, and both are counted apart and told in entries."""
+    """A person can still confirm after a report by another; both are counted separately and recorded in entries."""
     await office.permit()
     assert await receive(office, ReceiptFact.REPORTED, office.clock.us) == 1
     assert office.repository.store.counts(LOG, "n", 1) == ReceiptCounts(reported=1)

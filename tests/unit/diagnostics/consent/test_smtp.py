@@ -23,7 +23,7 @@ class Postbox:
     """An SMTP server that takes mail for some, drops the connection when it is told to, and may be slow to greet.
 
     `held` is where it waits before it says that a mail is taken; `dribbles` is to answer byte by byte, for ever;
-    `closed` is to greet nobody.
+    `closed` sends no greeting.
     """
 
     port: int = 0
@@ -91,7 +91,7 @@ async def postbox() -> AsyncIterator[Postbox]:
 
 
 def mailer(box: Postbox, *, starttls: bool = False) -> SmtpMailer:
-    """What sends to it."""
+    """Return a mailer for it."""
     return SmtpMailer("127.0.0.1", box.port, "notices@acme.example", starttls=starttls, step_s=5)
 
 
@@ -101,7 +101,7 @@ async def send(box: Postbox, *addresses: str, text: str = "x", **mail_queue: obj
 
 
 async def test_each_person_gets_a_mail_of_their_own_and_each_result_is_told(postbox: Postbox) -> None:
-    """Nobody sees who else was told; whom the server does not know is a failure with its code."""
+    """No recipient sees another; an unknown recipient is a failure with its code."""
     to = ("bob@acme.example", "nobody@acme.example", "moved@acme.example")
     told = await send(postbox, *to, text="Gespräche werden aufgezeichnet.\n.\n" + "ü" * 2_000)
     assert told == [TAKEN, REFUSED, TAKEN]
@@ -118,7 +118,7 @@ async def test_each_person_gets_a_mail_of_their_own_and_each_result_is_told(post
 
 
 async def test_a_connection_that_breaks_half_way_fails_only_those_behind_it(postbox: Postbox) -> None:
-    """Mails that were taken stay taken; of the one on its way nobody knows, and the others were not tried."""
+    """Accepted mails stay accepted; the mail under way is unanswered, and the others were not tried."""
     postbox.hang_up_after = 1
     told = await send(postbox, "bob@acme.example", "carol@acme.example", "dave@acme.example")
     assert told == [TAKEN, UNANSWERED, NOT_TRIED]
@@ -138,7 +138,7 @@ async def test_without_a_mail_server_nothing_can_be_sent() -> None:
 
 
 async def test_notices_go_to_permitted_domains_alone(postbox: Postbox) -> None:
-    """What is for another domain, or leaves open which domain is meant, is not tried."""
+    """A mail to another domain, or to an ambiguous one, is not tried."""
     to = ("bob@ACME.example", "eve@elsewhere.example", "eve@elsewhere.example@acme.example", "eve@sub.acme.example")
     told = await send(postbox, *to, "carol@acme.example", domains=("acme.example",))
     forbidden = MailResult(DeliveryOutcome.DOMAIN_NOT_PERMITTED)
@@ -148,7 +148,7 @@ async def test_notices_go_to_permitted_domains_alone(postbox: Postbox) -> None:
 
 @pytest.mark.parametrize("dribbles", [True, False], ids=["byte by byte", "silent"])
 async def test_a_list_of_mails_has_an_end(postbox: Postbox, dribbles: bool) -> None:
-    """A server that always says a little, or nothing after a mail, holds nobody beyond the time for the list."""
+    """A server that sends single bytes, or nothing after a mail, delays no caller beyond the time limit."""
     postbox.dribbles = dribbles
     postbox.held = asyncio.Event()
     try:

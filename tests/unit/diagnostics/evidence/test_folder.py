@@ -56,7 +56,7 @@ def test_two_folders_differ(tmp_path: Path):
 
 
 def test_another_folder_is_left_alone(whole: EvidenceFolder, tmp_path: Path):
-    """What was put into another folder is neither found nor deleted here, nor called lost."""
+    """Evidence in another folder is neither found nor deleted here, nor recorded as lost."""
     other = EvidenceFolder(tmp_path / "other").id()
     for ask in (whole.find, whole.delete, whole.recover):
         with pytest.raises(DiagnosisUnavailable):
@@ -113,7 +113,7 @@ def test_a_file_that_is_not_what_was_sealed(whole: EvidenceFolder, sealed: bytes
 
 
 def test_a_file_without_a_seal_and_a_seal_without_a_file(whole: EvidenceFolder):
-    """What a sealer left that did not come to its end is no evidence, and does not stay."""
+    """The remains of an interrupted sealer are no evidence, and are deleted."""
     whole.seal_path("s1").rename(whole.seal_path("s2"))
     for part in ("s1.seal.part", "s1.pcapng.age.part"):
         (whole.make() / part).write_bytes(b"part")
@@ -135,7 +135,7 @@ def test_a_seal_that_leads_elsewhere(whole: EvidenceFolder, tmp_path: Path):
 
 
 def test_what_is_being_made_is_not_taken_for_what_was_left(folder: EvidenceFolder):
-    """While a sealer is at work, whoever sweeps lets it be; once it has ended there is evidence."""
+    """A sweep leaves a working sealer alone; once it has ended there is evidence."""
     pyrage = pytest.importorskip("pyrage", reason="install linewarden[capture]")
     folder.make()
     id = folder.id()

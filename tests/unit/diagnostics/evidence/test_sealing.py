@@ -43,7 +43,7 @@ def _sealed(identity: Any) -> tuple[bytes, Any]:
 
 
 def test_round_trip(identity: Any):
-    """What was sealed comes out as it was, with the same manifest on both sides."""
+    """Sealed bytes come out unchanged, with the same manifest on both sides."""
     sealed, made = _sealed(identity)
     plain = io.BytesIO()
     found = unseal(io.BytesIO(sealed), plain, [str(identity)], DIGEST)
@@ -54,7 +54,7 @@ def test_round_trip(identity: Any):
 
 
 def test_several_readers(identity: Any):
-    """Each named reader can open the evidence, and nobody else."""
+    """Each named reader can open the evidence, and no other key can."""
     other, stranger = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
     out = io.BytesIO()
     seal(io.BytesIO(EVIDENCE), out, [str(identity.to_public()), str(other.to_public())], DIGEST)
@@ -192,7 +192,7 @@ def test_seal_without_a_listener(tmp_path: Path, identity: Any):
     ],
 )
 def test_no_seal(tmp_path: Path, line: bytes):
-    """What a crash may have left of a seal is none."""
+    """The remains of a seal after a crash do not parse."""
     assert parse_seal(line) is None
     (tmp_path / "e.seal").write_bytes(line)
     assert read_seal(tmp_path / "e.seal") is None
@@ -202,7 +202,7 @@ def test_no_seal(tmp_path: Path, line: bytes):
     "change", [{"bytes": "7"}, {"bytes": -1}, {"bytes": True}, {"sha256": "AA"}, {"sha256": None}, {"more": 1}]
 )
 def test_changed_seal(identity: Any, change: dict[str, Any]):
-    """A seal whose fields are not of their kind is none."""
+    """A seal with fields of a wrong kind does not parse."""
     made = _sealed(identity)[1]
     fields = json.loads(line_of(made))
     assert parse_seal(json.dumps(fields).encode()) == made
@@ -228,5 +228,5 @@ def test_seal_that_finds_no_room(tmp_path: Path, identity: Any):
     ],
 )
 def test_comment_of_a_key(given: str, shown: str):
-    """What other users of the host see of a reader is the key alone, not the name or address that SSH puts after it."""
+    """Other users of the host see only the key of a reader, not the name or address that SSH puts after it."""
     assert key_alone(given) == shown

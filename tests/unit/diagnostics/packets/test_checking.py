@@ -28,7 +28,7 @@ COSTLY = " or ".join(f"portrange {low}-9" for low in range(1_000))[:1_023].rpart
     "expression", ["udp port 5060", "host 192.0.2.1 and not tcp", "port sip", "ip[6:2] & 0x1fff != 0"]
 )
 def test_expressions(expression: str):
-    """What libpcap takes is taken."""
+    """An expression that libpcap accepts is accepted."""
     check_filter(expression)
 
 
@@ -38,7 +38,7 @@ def test_expressions(expression: str):
     ["udp) or (tcp and", "udp) or (tcp", "no such thing", "port 70000", "\0udp", "é", "udp " + "x" * 2_000],
 )
 def test_nonsense(expression: str):
-    """What it does not take is refused, and so is what is too long or no text."""
+    """An expression that libpcap refuses, that is too long or not text, is refused."""
     with pytest.raises(FilterRefused):
         check_filter(expression)
 
@@ -86,7 +86,7 @@ def test_what_breaks_the_compiler_is_no_filter(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("script", ["exit 1", "exit 4", "kill -KILL $$", "exec sleep 60"])
 def test_what_cannot_be_checked_is_not_called_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str):
-    """Without libpcap, or where the process is ended from outside or takes too long, nobody can tell."""
+    """Without libpcap, or when the process is killed or takes too long, the result is unknown."""
     monkeypatch.setattr(launch, "_CHECK_S", 0.5)
     _instead(tmp_path, monkeypatch, script)
     with pytest.raises(DiagnosisUnavailable):
@@ -94,14 +94,14 @@ def test_what_cannot_be_checked_is_not_called_invalid(tmp_path: Path, monkeypatc
 
 
 def test_a_process_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Without the process nobody can tell either."""
+    """Without the process the result is unknown too."""
     monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
     with pytest.raises(DiagnosisUnavailable):
         LocalWorkers(tmp_path).check_filter("udp")
 
 
 def test_too_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Whoever asks for many at once waits in line, and not for ever."""
+    """Checks beyond the bound are refused at once."""
     monkeypatch.setattr(launch, "_CHECK_S", 0.05)
     with launch._CHECKS, launch._CHECKS, pytest.raises(DiagnosisUnavailable):
         LocalWorkers(tmp_path).check_filter("udp")
@@ -136,7 +136,7 @@ def test_the_process_is_confined_and_sees_no_argument(tmp_path: Path, monkeypatc
 
 @filters
 def test_the_server_loads_no_libpcap():
-    """Whoever asks for a check loads nothing of scapy."""
+    """The process that requests a check loads nothing of scapy."""
     code = (
         "import sys; from linewarden.diagnostics.agent.local_workers import LocalWorkers; from pathlib import Path; "
         "LocalWorkers(Path('.')).check_filter('udp'); sys.exit(any('scapy' in name for name in sys.modules))"

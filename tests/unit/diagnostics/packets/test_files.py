@@ -1,4 +1,4 @@
-"""Capture files that are brought into custody, good and hostile; and the pcapng that is written."""
+"""Imported capture files, good and hostile; and the pcapng that is written."""
 
 import io
 import os
@@ -177,7 +177,7 @@ def test_texts_of_a_file_stay_behind(order: str):
         + section(order)
         + described(order, option(order, 2, b"eth0.5"))
     )
-    assert b"secret" not in custody(raw)[0]
+    assert b"secret" not in masked_copy(raw)[0]
     reader = open_capture(io.BytesIO(raw))
     assert len(list(reader)) == 2
     assert [seen.name for seen in reader.interfaces] == ["interface 0", "eth0.5"]
@@ -285,7 +285,7 @@ def test_tshark_reads_what_is_written(tmp_path: Path):
     assert b"\0udp port 5060" in raw
 
 
-def custody(raw: bytes, profile: Profile = Profile.SIGNALLING) -> tuple[bytes, Masker]:
+def masked_copy(raw: bytes, profile: Profile = Profile.SIGNALLING) -> tuple[bytes, Masker]:
     """A file through reader, mask and writer."""
     source, masker = open_capture(io.BytesIO(raw)), Masker(profile, Selector(), 262_144)
     out = bytearray(pcapng.section("test", []))
@@ -304,9 +304,9 @@ def custody(raw: bytes, profile: Profile = Profile.SIGNALLING) -> tuple[bytes, M
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
 @pytest.mark.parametrize("profile", list(Profile))
 def test_real_captures(path: Path, profile: Profile):
-    """Real captures go through custody and masking, keep number, times and lengths, and show no media and no digest."""
+    """Real captures go through import and masking, keep number, times and lengths, and show no media and no digest."""
     raw = path.read_bytes()
-    out, _ = custody(raw, profile)
+    out, _ = masked_copy(raw, profile)
     before, after = list(open_capture(io.BytesIO(raw))), list(open_capture(io.BytesIO(out)))
     assert [(f.time_ns, f.original_length) for f in before] == [(f.time_ns, f.original_length) for f in after]
     if profile is Profile.MEDIA:
@@ -321,7 +321,7 @@ def test_tshark_finds_the_same_calls(tmp_path: Path):
     """Of a masked capture tshark reads the same SIP messages, and the same RTP but for the first packet of a source."""
     original = next(path for path in REAL if path.name == "sip-rtp-g711.pcap")
     masked = tmp_path / "masked.pcapng"
-    masked.write_bytes(custody(original.read_bytes())[0])
+    masked.write_bytes(masked_copy(original.read_bytes())[0])
     sip = ["-Y", "sip", "-Tfields", "-e", "sip.Method", "-e", "sip.Status-Code", "-e", "sip.Call-ID", "-e", "sdp.media"]
     assert _tshark(masked, *sip) == _tshark(original, *sip)
     rtp = ["-Y", "rtp", "-T", "fields", "-e", "rtp.ssrc", "-e", "rtp.seq", "-e", "rtp.timestamp"]
@@ -350,6 +350,6 @@ def test_mutated_files_harm_nothing(seed: bytes, data: st.DataObject):
     cut = data.draw(st.integers(0, len(raw)))
     raw[cut:cut] = data.draw(st.binary(max_size=8))
     try:
-        custody(bytes(raw))
+        masked_copy(bytes(raw))
     except SourceUnusable:
         return

@@ -50,7 +50,7 @@ def test_every_selector_compiles(link_type: int, selector: Selector):
 
 @pytest.mark.parametrize("expression", ["no such thing", "-z x", "port", "((", "port 99999"])
 def test_wrong_expression(expression: str):
-    """What libpcap does not understand is refused."""
+    """An expression that does not compile is refused."""
     with pytest.raises(FilterRefused):
         compile_filter(expression, 1)
 
@@ -79,7 +79,7 @@ def test_empty_program_takes_everything():
 
 
 class _Header(ctypes.Structure):
-    """What libpcap wants to know of a packet."""
+    """The packet header of libpcap."""
 
     _fields_ = (
         ("seconds", ctypes.c_long),
@@ -127,7 +127,7 @@ def test_machine_agrees_with_libpcap(expression: str, noise: bytes, real: bool, 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80).map(lambda raw: raw[: len(raw) // 8 * 8]), st.binary(max_size=40))
 def test_machine_survives_noise(instructions: bytes, data: bytes):
-    """A program that is none ends with a refusal or an answer."""
+    """An invalid program ends with a refusal or an answer."""
     try:
         BpfProgram(instructions).takes(data, len(data))
     except FilterRefused:

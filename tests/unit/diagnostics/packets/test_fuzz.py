@@ -91,7 +91,7 @@ LINKS: dict[str, tuple[int, Callable[[bytes, bytes], bytes]]] = {
 
 
 def masked(link: str, packets: list[bytes]) -> bytes:
-    """What is stored of IP packets that come over a link; lengths and the packets themselves must stay."""
+    """Return the stored bytes of IP packets of a link; lengths and the packets themselves must stay."""
     mask, (link_type, frame) = Masker(Profile.SIGNALLING, Selector(), 262_144), LINKS[link]
     stored = b""
     for packet in packets:

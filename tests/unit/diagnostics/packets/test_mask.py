@@ -210,7 +210,7 @@ def test_fax_on_a_port_that_carried_speech():
     ],
 )
 def test_everything_else_loses_its_payload(payload: bytes, rule: Rule):
-    """What is neither SIP nor media is cut behind the ports and counted."""
+    """A datagram that is neither SIP nor media is cut behind the ports and counted."""
     mask = masker()
     masked = mask.mask(LINKTYPE_ETHERNET, _ethernet(udp(payload)))
     assert masked is not None
@@ -324,7 +324,7 @@ def test_reopened_connection_starts_anew():
     ],
 )
 def test_broken_and_foreign_frames(raw: bytes):
-    """What cannot be read to its transport header shows nothing of what follows, and is counted."""
+    """A frame that cannot be read to its transport header shows nothing behind that, and is counted."""
     mask = masker()
     masked = mask.mask(LINKTYPE_ETHERNET, raw)
     assert masked is not None
@@ -377,7 +377,7 @@ def test_selected_dialogs_in_one_segment():
 
 
 def test_streams_that_are_lost_are_stored():
-    """What of a TCP stream cannot be read is stored covered and counted, when no call was selected; blank lines too."""
+    """Unreadable parts of a TCP stream are stored covered and counted, when no call was selected; blank lines too."""
     mask = masker()
     sip = b"OPTIONS sip:b@h SIP/2.0\r\nCall-ID: 1\r\nContent-Length: 0\r\n\r\n"
     number = 1

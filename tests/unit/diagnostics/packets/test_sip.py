@@ -49,7 +49,7 @@ def _request(*headers: str, body: str = "") -> bytes:
 
 
 def shows_more(masked: bytes, reference: bytes, raw: bytes) -> bool:
-    """Whether a byte is seen that the reference covers."""
+    """Return whether a byte is visible that the reference covers."""
     return any(m == r and m != ord("x") and c == ord("x") for m, c, r in zip(masked, reference, raw, strict=True))
 
 
@@ -151,7 +151,7 @@ def test_start_line_secret(start: str, rest: str):
 
 
 def test_indent_that_continues_nothing():
-    """A line that is indented though no header precedes it is covered: nobody knows what it belongs to."""
+    """An indented line without a header before it is covered, because it belongs to no known header."""
     assert b"secret" not in _mask(b"OPTIONS sip:b@h SIP/2.0\r\n From: secret\r\nTo: sip:a@h\r\n\r\n")
 
 
@@ -217,12 +217,12 @@ def test_what_a_message_says():
 
 
 def test_not_sip():
-    """What does not begin with a start line of SIP is no message."""
+    """Bytes that do not begin with a start line of SIP are no message."""
     for raw in (b"", b"GET / HTTP/1.1\r\n", b"SIP/2.0 200 OK", b"INVITE sip:b@h SIP/3.0\r\n", b"\x80\x00" * 20):
         assert parse_message(raw) is None
 
 
-def test_part_of_a_message_names_nobody():
+def test_part_of_a_message_names_no_party():
     """Of a message that was cut, neither the last header nor the last line is believed: the name may go on."""
     raw = _request("Content-Type: application/sdp", body="m=audio 40000 RTP/AVP 0\r\nc=IN IP4 192.0.2.2")
     part = parse_message(_request("Call-ID: 1", "From: <sip:10")[:-4])
@@ -365,7 +365,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_messages_cost_bounded_work(name: str):
-    """What is made to be slow to read is read with work that grows with its length only."""
+    """Input that is made to be slow is read with work that grows with its length only."""
     raw = HOSTILE[name]
     with bounded_work():
         _Wire().send(0, raw)

@@ -47,7 +47,7 @@ def _signed(raw: bytes) -> str:
 
 
 def test_round_trip():
-    """What the server signed is what the worker reads."""
+    """The worker reads the ticket that the server signed."""
     assert open_ticket(sign_ticket(TICKET, KEY), KEY, 999) == TICKET
     assert digest(open_ticket(sign_ticket(TICKET, KEY), KEY, 999)) == digest(TICKET)
     assert open_ticket(_forged(lambda _body: None), KEY, 0) == TICKET
@@ -77,7 +77,7 @@ def test_other_key_and_stale():
     "line", ["", "x", "lwct1..", "lwct1.!!!.00", "lwct1.e30.zz", "lwct2.e30.00", "lwct1.é.00", "l" * 99_999]
 )
 def test_nonsense(line: str):
-    """What is no ticket is refused without another exception."""
+    """Bytes that are not a ticket are refused without another exception."""
     with pytest.raises(TicketRefused):
         open_ticket(line, KEY, 0)
 

@@ -100,12 +100,12 @@ class _Run:
         *,
         free: int | None = None,
         ended: bool = False,
-        custody: bool = False,
+        from_file: bool = False,
         while_paused: Sequence[bytes] = (),
         **limits: int,
     ) -> None:
         ticket = dataclasses.replace(TICKET, limits=dataclasses.replace(LIMITS, **limits))
-        if custody:
+        if from_file:
             ticket = dataclasses.replace(ticket, interface="", file="case.pcap")
         self.ticket = ticket
         self.sink = _Sink()
@@ -188,7 +188,7 @@ def test_counters_add_up():
 
 
 def test_packets_in_flight_are_written():
-    """What had come in when the order to stop came is written, unless a limit forbids it."""
+    """Packets that arrived before the order to stop are written, unless a limit forbids it."""
     assert _Run(_Script([FRAME], [FRAME] * 5), STOP % b"requested").counters["written"] == 6
 
 
@@ -214,8 +214,8 @@ def test_pause_does_not_stop_the_clock():
 
 
 def test_losses_of_a_file_do_not_stop_it():
-    """What a capture file says it lost is told, and not held against the loss budget."""
-    done = _Run(_Script([FRAME], [FRAME], None, dropped=99), custody=True)
+    """Losses that a capture file records are reported, and do not count against the loss budget."""
+    done = _Run(_Script([FRAME], [FRAME], None, dropped=99), from_file=True)
     assert done.reason is StopReason.REQUESTED
     assert done.counters["dropped"] == 99
     assert done.counters["written"] == 2
@@ -268,7 +268,7 @@ def test_first_line_is_the_ticket():
 
 
 def test_closed_pipe_ends_the_lease():
-    """When whoever watches is gone, the lease is lost at once."""
+    """When the starter is gone, the lease is lost at once."""
     reader, writer = os.pipe()
     orders = Orders(reader, lambda: 0.0)
     assert orders.stop_ordered(10) is None
@@ -323,7 +323,7 @@ def test_evidence_goes_into_pipes_only(tmp_path: Any):
 
 
 def test_reader_that_stalls_or_leaves():
-    """When nobody takes the evidence for the length of the lease, or the pipe closes, it is lost, and that is told."""
+    """Evidence that is not read for the length of the lease, or whose pipe closes, is lost, and that is reported."""
     reader, writer = os.pipe()
     sink = PipeSink(writer, 0.1)
     with pytest.raises(EvidenceLost):
@@ -335,7 +335,7 @@ def test_reader_that_stalls_or_leaves():
 
 
 def test_status_does_not_wait():
-    """A status line that nobody takes is left out, and a closed pipe harms nothing."""
+    """A status line that is not read is dropped, and a closed pipe harms nothing."""
     reader, writer = os.pipe()
     status = Status(writer)
     for _ in range(100):

@@ -82,8 +82,8 @@ def test_options_that_are_refused_show_that_the_device_lives() -> None:
     assert (found.succeeded, found.values["status"]) == (False, "405")
 
 
-def test_answers_to_somebody_elses_question_are_not_taken() -> None:
-    """What lacks our Call-ID is no answer; the probe ends in its time."""
+def test_answers_to_another_question_are_not_taken() -> None:
+    """A message without the Call-ID of the probe is no answer; the probe ends in its time."""
     foreign = b"SIP/2.0 200 OK\r\nCall-ID: other\r\nContent-Length: 0\r\n\r\n"
     with udp_server(lambda _data: [foreign, b"garbage", b""]) as port:
         found = probe_options(order(port, timeout_s=0.6))
@@ -171,7 +171,7 @@ HOST = b"\x03sip\x04acme\x07example\x00"
 
 
 def test_the_records_of_a_sip_domain() -> None:
-    """NAPTR and SRV are told in the order of RFC 3263, what there is none of by its code."""
+    """NAPTR and SRV are reported in the order of RFC 3263, and a missing record by its code."""
 
     def answer(question: bytes) -> list[bytes]:
         if question[-4:-2] == b"\0#":
@@ -226,7 +226,7 @@ def certificate(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_certificate_that_nobody_vouches_for_is_shown_and_is_no_success(certificate: Path) -> None:
+def test_an_untrusted_certificate_is_shown_and_is_no_success(certificate: Path) -> None:
     """A certificate outside the trust store is described, with why it does not hold."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "server.crt", certificate / "server.key")
@@ -256,7 +256,7 @@ def test_a_certificate_that_nobody_vouches_for_is_shown_and_is_no_success(certif
 
 
 def test_a_port_without_tls() -> None:
-    """Whoever does not speak TLS is an error by its kind, in time."""
+    """A server without TLS is an error by its kind, in time."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = probe_tls(order(server.getsockname()[1], timeout_s=0.3))
     assert (found.succeeded, found.values) == (False, {"error": "TimeoutError"})

@@ -1,6 +1,6 @@
-"""Looking after the logs while the server runs: what is wrong with one is said, and health tells it.
+"""Monitoring of the logs while the server runs: faults go into the text log, and health reports them.
 
-A log that was rolled back is refused where answers are recorded; here it is only noticed early, and said on stderr.
+Answers of a rolled-back log are refused where they are recorded. The monitor only finds the fault early.
 """
 
 import asyncio
@@ -15,14 +15,15 @@ from linewarden.audit.errors import LogUnavailable, RolledBack
 from linewarden.audit.model import SYSTEM_LOG
 from linewarden.server.log import RECOVERY_ADVICE
 
-#: The same fault of a log is said again after so long, seconds.
+#: The same fault of a log is reported again after this time, seconds.
 SAY_AGAIN_S = 60.0
 
 
-class Watch:
-    """Looks at all logs every LOOK_S seconds.
+class LogMonitor:
+    """Checks all logs every LOOK_S seconds.
 
-    `on_health` hears whether any log can be served: none can without the system log, whose keys name the callers.
+    `on_health` is called with False when no log can be served. That is so without the system log, because it has the
+    API keys.
     """
 
     def __init__(self, continuity: Continuity, on_health: Callable[[bool], Awaitable[None]]) -> None:
@@ -32,13 +33,13 @@ class Watch:
         self._serving: bool | None = None
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check again and again, until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
-        """Look once."""
+        """Check all logs once."""
         try:
             wrong = await asyncio.wait_for(asyncio.to_thread(self._continuity.look), READ_TIMEOUT_S * 10)
         except (LogUnavailable, TimeoutError) as fault:
@@ -46,8 +47,8 @@ class Watch:
             return
         if self._continuity.marks_fault is not None:
             self._say(-1, self._continuity.marks_fault)
-        for log, error in wrong.items():
-            self._say(log, error)
+        for log_id, error in wrong.items():
+            self._say(log_id, error)
         for key in [key for key in self._said if key[0] >= 0 and key[0] not in wrong]:
             del self._said[key]
         serving = not isinstance(wrong.get(SYSTEM_LOG), RolledBack)
@@ -55,15 +56,15 @@ class Watch:
             self._serving = serving
             await self._on_health(serving)
 
-    def _say(self, log: int, error: Exception) -> None:
+    def _say(self, log_id: int, error: Exception) -> None:
         now, kind = time.monotonic(), type(error).__name__
-        if now < self._said.get((log, kind), float("-inf")) + SAY_AGAIN_S:
+        if now < self._said.get((log_id, kind), float("-inf")) + SAY_AGAIN_S:
             return
-        self._said[log, kind] = now
+        self._said[log_id, kind] = now
         say = structlog.get_logger()
         if isinstance(error, OSError):
             say.error("marks_not_written", error=kind)
         elif isinstance(error, RolledBack):
-            say.error("log_rolled_back", log=log, expected=error.expected, found=error.found, advice=RECOVERY_ADVICE)
+            say.error("log_rolled_back", log=log_id, expected=error.expected, found=error.found, advice=RECOVERY_ADVICE)
         else:
-            say.error("log_not_verified", log=log, error=kind)
+            say.error("log_not_verified", log=log_id, error=kind)

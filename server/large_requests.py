@@ -1,7 +1,7 @@
-"""Places for large requests: a policy file takes memory from its first byte on, long before it is known whose it is.
+"""Bounds of large requests, because a policy file takes memory before its tenant is known.
 
-A request without a place is refused before it is read. There are so many places that all requests together hold no more
-bytes than may be in work (`audit.shares`), and so many for one API key that others find some left.
+A request without a place is refused before it is read. The places bound the bytes of all requests together to those
+that may be in work (`audit.shares`). The places of one API key are bounded too, so that other keys find some.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ _METHODS = ("/linewarden.v1.PolicyService/LoadPolicy", "/linewarden.v1.PolicySer
 
 
 class LargeRequests(grpc.aio.ServerInterceptor):
-    """Reads large requests only while they have a place. `most_bytes` is what one request may have."""
+    """Reads a large request only while it holds a place. `most_bytes` is the maximum size of one request."""
 
     def __init__(self, most_bytes: int) -> None:
         self._all = max(2, ALL_BYTES // most_bytes)
@@ -30,7 +30,7 @@ class LargeRequests(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
-        """The method's handler, or one that reads a large request in a place."""
+        """Return the handler of the method, or one that reads a large request in a place."""
         handler = await continuation(details)
         if details.method not in _METHODS or handler is None or handler.unary_unary is None:
             return handler

@@ -1,18 +1,18 @@
-"""Pace: refusals pass one at a time, so that a flood of them leaves the event loop to answers.
+"""Pacing of refusals: one per turn of the event loop, so that a flood of them leaves the loop to answers.
 
-A refusal costs the loop about as much as an answer, because both cost what gRPC costs. A caller that is refused and
-asks again at once would take the loop for itself. Here its refusal waits, and meanwhile its connection has one place
-less for its next request.
+A refusal costs the loop about as much as an answer, because gRPC costs the same for both. A caller that repeats a
+refused request at once would take the loop for itself. Here its refusal waits, and meanwhile its connection has one
+call less.
 """
 
 import asyncio
 from collections import deque
 
-#: Refusals that wait at most. Each holds the memory of a call, some 20 KB. Those beyond pass at once.
+#: The maximum number of waiting refusals. Each holds the memory of a call, some 20 KB. Further ones pass at once.
 MAX_WAITING = 8_192
 
 
-class Pace:
+class Pacer:
     """Lets one waiter pass in each turn of the event loop."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
@@ -21,7 +21,7 @@ class Pace:
         self.passed = 0
 
     async def turn(self) -> None:
-        """Wait for a turn of the loop of one's own."""
+        """Wait for a separate turn of the event loop."""
         self.passed += 1
         if len(self._waiting) >= self._max_waiting:
             return

@@ -1,15 +1,15 @@
-"""Pace: one refusal in each turn of the event loop."""
+"""Pacer: one refusal in each turn of the event loop."""
 
 import asyncio
 import itertools
 
-from linewarden.server.pace import Pace
+from linewarden.server.pacing import Pacer
 from tests.deadlines import HANG_S
 
 
 async def test_one_passes_in_a_turn() -> None:
     """Of those who wait, one passes in each turn of the loop, in their order."""
-    pace, order = Pace(), list[int]()
+    pace, order = Pacer(), list[int]()
 
     async def wait(number: int) -> None:
         await pace.turn()
@@ -25,8 +25,8 @@ async def test_one_passes_in_a_turn() -> None:
 
 
 async def test_those_beyond_the_bound_do_not_wait() -> None:
-    """Memory is bounded: whoever comes when enough wait passes at once."""
-    pace = Pace(max_waiting=2)
+    """Memory is bounded: a refusal beyond the maximum passes at once."""
+    pace = Pacer(max_waiting=2)
     waiting = [asyncio.create_task(pace.turn()) for _ in range(2)]
     await asyncio.sleep(0)
     await asyncio.wait_for(pace.turn(), HANG_S)
@@ -35,7 +35,7 @@ async def test_those_beyond_the_bound_do_not_wait() -> None:
 
 async def test_a_caller_that_goes_away_takes_no_turn() -> None:
     """Those behind a caller that gave up pass all the same."""
-    pace = Pace()
+    pace = Pacer()
     gone, stays = asyncio.create_task(pace.turn()), asyncio.create_task(pace.turn())
     await asyncio.sleep(0)
     gone.cancel()

@@ -1,14 +1,10 @@
-"""What needs no key: health and reflection, within bounds of their own.
+"""Health and reflection: the two services of a process that need no API key.
 
-A stream that needs no key holds no place of requests, and strangers cannot take each other's streams: they are bounded
-for each connection, for each address and in number. Addresses are known here while a connection lives. They are
-written nowhere.
+Their streams are bounded by `KeylessStreams`. Their calls wait their turn, see `pacing`.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -18,12 +14,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 from linewarden.audit.errors import LogOverloaded
 from linewarden.server.errors import StreamLimitExceeded
 from linewarden.server.grpc_status import abort
-from linewarden.server.pace import Pace
-
-#: Streams of one kind without a key: of one connection, of one address, of all. A client watches a few services.
-OF_CONNECTION = 8
-OF_ADDRESS = 100
-OF_ALL = 1_000
+from linewarden.server.keyless_streams import KeylessStreams
+from linewarden.server.pacing import Pacer
 
 #: Seconds that a reflection stream may live. A client asks for all files at once.
 REFLECTION_S = 30.0
@@ -32,42 +24,13 @@ Status = health_pb2.HealthCheckResponse
 Context = "grpc.aio.ServicerContext[Any, Any]"
 
 
-class KeylessStreams:
-    """Counts streams of strangers, by connection and by address."""
-
-    def __init__(self, of_connection: int = OF_CONNECTION, of_address: int = OF_ADDRESS, of_all: int = OF_ALL) -> None:
-        self._limits = (of_connection, of_address, of_all)
-        self._open: Counter[str] = Counter()
-        self.refused = 0
-
-    @contextmanager
-    def opened(self, peer: str) -> Iterator[None]:
-        """Count a stream while it is open. `peer` is the connection as gRPC names it.
-
-        Raises:
-            LogOverloaded: its connection, its address or all strangers have as many as they may.
-        """
-        owners = (peer, peer.rpartition(":")[0], "")
-        if any(self._open[owner] >= limit for owner, limit in zip(owners, self._limits, strict=True)):
-            self.refused += 1
-            raise LogOverloaded("too many streams without a key")
-        self._open.update(owners)
-        try:
-            yield
-        finally:
-            self._open.subtract(owners)
-            for owner in owners:
-                if not self._open[owner]:
-                    del self._open[owner]
-
-
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the base is untyped
     """The health of the process and of each service, by the standard protocol.
 
     A watcher that does not read holds up nothing but itself.
     """
 
-    def __init__(self, streams: KeylessStreams, refusals: Pace) -> None:
+    def __init__(self, streams: KeylessStreams, refusals: Pacer) -> None:
         self._streams = streams
         self._refusals = refusals
         self._status: dict[str, int] = {}
@@ -119,7 +82,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the base i
 class Reflection(reflection.aio.ReflectionServicer):  # type: ignore[misc] # the base is untyped
     """The contract, for clients that ask what there is."""
 
-    def __init__(self, names: tuple[str, ...], streams: KeylessStreams, refusals: Pace) -> None:
+    def __init__(self, names: tuple[str, ...], streams: KeylessStreams, refusals: Pacer) -> None:
         super().__init__(names)
         self._streams = streams
         self._refusals = refusals
