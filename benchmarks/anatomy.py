@@ -1,4 +1,4 @@
-"""What a Check costs, without gRPC: the service's own code in this process, timed, then under the profiler."""
+"""The cost of a Check without gRPC: the service's code in this process, timed, then profiled."""
 
 import asyncio
 import cProfile
@@ -35,7 +35,7 @@ _ROOT = Path(__file__).parent.parent
 
 
 class _Handlers:
-    """As much of a server as the services are added to."""
+    """The part of a gRPC server to which services are added."""
 
     def __init__(self) -> None:
         self._services: list[Any] = []
@@ -45,7 +45,7 @@ class _Handlers:
         self._services.extend(handlers)
 
     def unary(self, method: str) -> Any:
-        """The behaviour that gRPC calls for a method."""
+        """Return the behaviour that gRPC calls for a method."""
         details: Any = SimpleNamespace(method=method, invocation_metadata=())
         return next(found.unary_unary for one in self._services if (found := one.service(details)) is not None)
 
@@ -136,7 +136,7 @@ async def _cost(act: Any, calls: int) -> tuple[float, float]:
 
 
 def _summary(profile: cProfile.Profile, calls: int) -> list[str]:
-    """The functions of the event loop that take most of its time, and the shares of the rooms."""
+    """Return the event-loop functions that take most of its time, and the shares of the packages."""
     stats: Any = pstats.Stats(profile)
     found = {place: row for place, row in stats.stats.items() if "poll" not in place[2]}  # waiting is no work
     total = sum(row[2] for row in found.values())

@@ -1,4 +1,4 @@
-"""Durable appends: what the log takes, on SQLite and on PostgreSQL, from the group commit and from the store itself."""
+"""Durable appends a second, on SQLite and on PostgreSQL, by the group commit and by the store itself."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def measure(scratch: Path, rounds: int, entries: int) -> Section:
 
 
 class _Side:
-    """Appends entries of one size to one store."""
+    """A store with entries of one size that are appended to it."""
 
     def __init__(self, store: LogStore, size: int, count: int) -> None:
         self._store = store
@@ -70,11 +70,11 @@ class _Side:
         self._units = [Unit(_LOG, (os.urandom(size),), (Guard(_LOG, 0),)) for _ in range(min(count, 2_000))]
 
     def by_writer(self) -> float:
-        """Entries a second that tasks get through, each waiting for its own to be durable."""
+        """Return the entries a second that tasks append, each waiting until its own is durable."""
         return self._checked(lambda: asyncio.run(self._write()))
 
     def by_store(self) -> float:
-        """Entries a second in full batches from one thread."""
+        """Return the entries a second that one thread appends in full batches."""
         return self._checked(self._append)
 
     async def _write(self) -> float:

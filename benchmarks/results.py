@@ -32,7 +32,7 @@ def page(
     facts: Mapping[str, Mapping[str, str]],
     sections: Sequence[Section],
 ) -> str:
-    """The whole page; `others` are shares of the processors that other work took, `facts` small tables by title."""
+    """Return the whole page; `others` are processor shares of other work, `facts` small tables by title."""
     parts = [_HEAD.format(when=when, minutes=minutes, command=command)]
     if max(others) > _QUIET:
         parts.append(_WARNING.format(shares=", ".join(f"{share:.0%}" for share in others)))
@@ -45,7 +45,7 @@ def page(
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose first row is its head."""
+    """Return a Markdown table whose first row is its head."""
     head, *body = rows
     lines = [head, ["---"] * len(head), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

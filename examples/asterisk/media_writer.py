@@ -41,6 +41,6 @@ def fax_page(rows: int = _ROWS) -> bytes:
 
 
 def _packed(bits: str) -> bytes:
-    """Bits filled from the least significant one, which is what FillOrder 2 says."""
+    """Return bits filled from the least significant one, as FillOrder 2 requires."""
     padded = bits + "0" * (-len(bits) % 8)
     return bytes(int(padded[i : i + 8][::-1], 2) for i in range(0, len(padded), 8))

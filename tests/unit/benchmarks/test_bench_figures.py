@@ -71,7 +71,7 @@ def test_a_missed_goal_says_by_how_much(goal: Goal, *, met: bool, missed_by: flo
 
 def test_the_page_tells_missed_goals() -> None:
     """The page that is written shows a missed goal as missed."""
-    section = Section("Doors", [["a"], ["1"]], ["a note"], [Goal("check", 0.85, 0.68, "times")])
+    section = Section("Rpcs", [["a"], ["1"]], ["a note"], [Goal("check", 0.85, 0.68, "times")])
     text = _page([section], others=[0.01, 0.02])
     assert "| check | ≥ 0.85 times | 0.68 times | **missed by 20%** |" in text
     assert "2026-01-31 08:00 UTC" in text

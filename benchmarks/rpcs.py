@@ -1,4 +1,4 @@
-"""Over gRPC: single checks and batches with the durable log, beside a bare echo and Cerbos with its log off."""
+"""Checks over gRPC: single ones and batches with the durable log, beside a bare echo and Cerbos without log."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _ALONE_CALLS = 200
 
 
 class _Measured:
-    """A target with the shape of load that suits it best, and what was seen of it."""
+    """A target, the shape of load that suits it best, and its measurements."""
 
     def __init__(self, target: Target, seconds: float) -> None:
         self.target = target
@@ -39,7 +39,7 @@ class _Measured:
         self.alone_ms = target.alone_ms(_ALONE_CALLS)
 
     def decisions(self) -> float:
-        """Decisions a second in one round."""
+        """Return the decisions a second in one round."""
         own, others = processor_s(self.target.process)
         load = self.target.press(self.shape, self._calls)
         own_after, others_after = processor_s(self.target.process)
@@ -49,17 +49,17 @@ class _Measured:
 
     @property
     def cost(self) -> str:
-        """Processor time of a call: of the server, and of the process that works behind it."""
+        """Return the processor time of a call: in the server, and in the process behind it."""
         own, others = self.medians()
         return figure(own) + (f" + {figure(others)} behind" if others else "")
 
     def cost_against(self, other: "_Measured") -> str:
-        """How many times the other's processor time a decision takes, in the servers alone."""
+        """Return the ratio of the servers' processor times for one decision."""
         mine, theirs = self.medians()[0] / self.target.items, other.medians()[0] / other.target.items
         return f"{figure(mine / theirs)} times"
 
     def medians(self) -> tuple[float, float]:
-        """Processor time of a call, in microseconds: of the server, and of what works behind it."""
+        """Return the processor time of a call, in microseconds: in the server, and in the process behind it."""
         own, others = (Series(tuple(one)).median for one in zip(*self.costs_us, strict=True))
         return own, others
 
@@ -185,5 +185,5 @@ def _notes(binary: Path | None) -> Iterator[str]:
         )
     yield (
         "Ratios are medians of the rounds' ratios. *mean*: of single calls under load; *alone*: the median of "
-        "calls one after the other. *Processor time* is what the server used, whatever else the machine did."
+        "calls one after the other. *Processor time* is that of the server alone."
     )
