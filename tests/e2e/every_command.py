@@ -1,4 +1,4 @@
-"""Runs commands as a user would, each in a process that is forked after the imports: `every_command.py CASES`.
+"""Run commands as a user does, each in a process that is forked after the imports: `every_command.py CASES`.
 
 CASES is a file of JSON: a list of `{"arguments": […], "environment": {…}, "stdout": "file" or "closed"}`. For each case
 one line of JSON goes to stdout: `{"code": …, "out": …, "err": …}`.
