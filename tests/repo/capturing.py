@@ -29,20 +29,20 @@ _SELECTOR = capture_pb2.CaptureSelector(ports=[capture_pb2.PortRange(low=45_072,
 
 
 def made_kinds() -> set[str]:
-    """The kinds that diagnostics make."""
+    """Return the kinds that diagnostics make."""
     made = {value for name, value in vars(kinds).items() if name.isupper() and "." in value and value != kinds.CAPTURE}
     made |= {f"{kinds.CAPTURE}{event}" for event in Event if event is not Event.SUBMITTED}
     return made | {f"{kinds.CAPTURE}requested"}
 
 
 def needs_capture() -> set[str]:
-    """The kinds that only come of a capture that ran."""
+    """Return the kinds that only a finished capture makes."""
     ran = {f"{kinds.CAPTURE}{event}" for event in (Event.SEALED, Event.PAUSED, Event.RESUMED)}
     return {*ran, kinds.CAPTURE_OPENED}
 
 
 class Customer:
-    """Somebody who has all rights in diagnostics."""
+    """A person who has all rights in diagnostics."""
 
     def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
         self._stub = Stubs(channel)
@@ -107,7 +107,7 @@ class Customer:
         self._ask("RunProbe", kind=probe_pb2.PROBE_KIND_REACHABILITY, timeout_ms=200, **where)
 
     def _fail(self) -> None:
-        """An interface that is not there ends a capture before it begins."""
+        """Fail a capture by an interface that does not exist."""
         id = self._request("none0")
         self._ask("ApproveCapture", "berta", capture_id=id)
         try:

@@ -1,4 +1,4 @@
-"""What may not stand in a file of the project."""
+"""Rules for the content of every file of the project."""
 
 import re
 
@@ -29,7 +29,7 @@ def _texts() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("unwanted", [_MACHINE, _REGISTRIES], ids=["paths of a machine", "hosts of package registries"])
 def test_nothing_speaks_of_one_machine(unwanted: "re.Pattern[str]") -> None:
-    """The project is at home on every machine and names no place to fetch from."""
+    """No file names a path of one machine or a private place to fetch from."""
     found = [f"{name}: {match[0]}" for name, text in _texts() for match in unwanted.finditer(text)]
     assert found == []
 
@@ -47,7 +47,7 @@ def test_every_file_is_text_that_ends() -> None:
 
 
 def test_the_example_policies_name_no_real_domain() -> None:
-    """People in examples live under reserved names, so that no mail of a real person stands here."""
+    """People in the example policies have addresses in reserved domains, so that no real mailbox is named."""
     mail = re.compile(r"[\w.+-]+@([\w-]+(?:\.[\w-]+)+)")
     for name, text in _texts():
         if name.endswith((".policy", ".md")):
@@ -56,6 +56,6 @@ def test_the_example_policies_name_no_real_domain() -> None:
 
 
 def test_documents_name_no_address_but_loopback() -> None:
-    """Nobody's address stands in the documents."""
+    """The documents name no address except loopback."""
     found = {match[0] for name, text in _texts() if name.endswith(".md") for match in _ADDRESS.finditer(text)}
     assert {one for one in found if not one.startswith(("127.", "0.0.0.0"))} == set()

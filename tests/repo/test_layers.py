@@ -1,4 +1,4 @@
-"""Who may import whom."""
+"""The permitted imports between packages."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_imports_point_one_way() -> None:
     ],
 )
 def test_a_forbidden_import_is_found(contract: str, module: str, wrong: str, tmp_path: Path) -> None:
-    """The contracts are not empty: an import each of them forbids breaks it, also one within a function."""
+    """Each import contract breaks on an import that it forbids, also inside a function."""
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     package = tmp_path / "linewarden"
     for path in files():
@@ -58,7 +58,7 @@ def test_a_forbidden_import_is_found(contract: str, module: str, wrong: str, tmp
 
 
 def test_what_lies_flat_in_diagnostics_is_shared_by_its_rooms() -> None:
-    """A file at the root of diagnostics is used by two rooms or more; what one room uses lies in that room."""
+    """A file at the root of diagnostics is used by two of its packages or more; others belong into their package."""
     root = ROOT / "diagnostics"
     users: dict[str, set[str]] = {path.stem: set() for path in root.glob("*.py") if path.stem != "__init__"}
     for path in root.rglob("*.py"):
@@ -70,13 +70,13 @@ def test_what_lies_flat_in_diagnostics_is_shared_by_its_rooms() -> None:
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    """A module is named by what it holds."""
+    """No module has an empty name such as utils, helpers or common."""
     named = {path.stem for path in files() if path.suffix == ".py"} | {path.parent.name for path in files()}
     assert named & _FORBIDDEN_NAMES == set()
 
 
 def test_nothing_is_started_at_import() -> None:
-    """No engine, server, thread or logger is made by importing a module: the composition root makes them."""
+    """Importing a module makes no engine, server, thread or logger, because the composition root makes them."""
     made = "create_engine|open_engine|Thread|getLogger|get_logger|server"
     makers = re.compile(rf"^(?:\w+ *(?::[^=]+)?= *)?(?:\w+\.)*({made})\(", re.MULTILINE)
     rooms = ("audit", "authz", "diagnostics", "server")
