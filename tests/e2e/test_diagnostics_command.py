@@ -191,7 +191,7 @@ def test_a_list_of_receipts_and_a_confirmation(customer: Service, tmp_path: Path
 
 
 def test_usage_shows_what_would_be_sent(customer: Service) -> None:
-    """`usage preview` prints the document on stdout, byte for byte, and nothing else."""
+    """`usage show` prints the document on stdout, byte for byte, and nothing else."""
     assert customer.run("usage", "share", "on", subject="admin").code == 0
     done = customer.run("usage", "show", subject="admin")
     assert json.loads(done.out) == {"v": 1, "threshold": 11, "days": []}

@@ -190,7 +190,7 @@ def test_the_header_of_csv_is_always_the_same(service: Service) -> None:
 
 
 def test_times_are_taken_as_they_are_given(service: Service) -> None:
-    """`audit query` accepts times in the form in which JSON prints them."""
+    """The commands accept times in the form in which JSON prints them."""
     row = json.loads(service.run("audit", "query", "--limit", "1", "-o", "jsonl").out)
     done = service.run("audit", "query", "--from", row["time"], "--until", "2999-01-01T00:00:00+02:00", "-o", "jsonl")
     assert done.code == 0

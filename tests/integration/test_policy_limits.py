@@ -108,7 +108,7 @@ async def test_a_change_after_which_no_person_could_change_the_policy_is_refused
 
 
 async def test_a_first_policy_locks_no_tenant_out(site: Site) -> None:
-    """The operator needs a flag for a first policy that no person can change, and never passes a limit."""
+    """The service refuses a first policy beyond a limit, and needs a flag for one that no person can change."""
     log = create_tenant(site.storage.log, "initech", now_us())
     with pytest.raises(PolicyLockout):
         await load_first_policy(site.storage, log, "bind ann role:user", now_us())

@@ -37,7 +37,7 @@ async def branch(sqlite_site: Site) -> AsyncIterator[Branch]:
 
 
 async def test_strangers_do_not_attend(branch: Branch) -> None:
-    """The listener refuses a worker without a certificate, with one of another authority, or with one without a name."""
+    """The listener refuses a worker without certificate, with one of another authority, or with one without a name."""
     folder, now = branch.folder, datetime.now(UTC)
     make_authority(folder / "other.crt", folder / "other.key", now)
     other = issue("branch", (folder / "other.crt").read_bytes(), (folder / "other.key").read_bytes(), now)
