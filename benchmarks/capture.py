@@ -90,7 +90,7 @@ def ticket(profile: Profile, seconds: int) -> StartTicket:
 
 
 def status_line(worker: WorkerProcess, kind: str) -> dict[str, Any]:
-    """The next status line of one kind."""
+    """Return the next status line of one kind."""
     stdout = worker.process.stdout
     while stdout is not None and (line := stdout.readline()):
         message: dict[str, Any] = json.loads(line)

@@ -32,7 +32,7 @@ class Recording:
 
 
 def policy_text() -> str:
-    """The policy that is in force."""
+    """Return the policy that is in force."""
     return f"{pbx_template()}\nbind {PERSON} role:{ROLES[0]}\n"
 
 
@@ -45,7 +45,7 @@ def recordings(now_s: int, owners: int) -> Iterator[Recording]:
 
 
 def single(now_s: int) -> access_pb2.CheckRequest:
-    """A question about one recording."""
+    """Return a question about one recording."""
     one = next(recordings(now_s, 1))
     return access_pb2.CheckRequest(
         header=core_pb2.RequestHeader(
@@ -60,7 +60,7 @@ def single(now_s: int) -> access_pb2.CheckRequest:
 
 
 def batch(now_s: int, owners: int) -> access_pb2.CheckBatchRequest:
-    """A question about a batch of recordings."""
+    """Return a question about a batch of recordings."""
     items = [
         access_pb2.CheckItem(verb=VERB_NUMBERS["play"], resource=_resource(one)) for one in recordings(now_s, owners)
     ]

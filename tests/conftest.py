@@ -42,7 +42,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database."""
+    """Yield the URL of an empty PostgreSQL database."""
     name = f"t{uuid.uuid4().hex}"
     admin = sa.create_engine(
         sa.make_url(postgres_server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
@@ -59,7 +59,7 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """The URL of a SQLite database that does not exist yet."""
+    """Return the URL of a SQLite database that does not exist yet."""
     return f"sqlite:///{tmp_path}/linewarden.db"
 
 

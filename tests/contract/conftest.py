@@ -24,7 +24,7 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def store(engine: sa.Engine) -> Iterator[LogStore]:
-    """Return a store with the system log, and the logs 1 and 2 of two tenants."""
+    """Yield a store with the system log, and the logs 1 and 2 of two tenants."""
     store = LogStore(engine, SEALS)
     for number, tenant in enumerate(("", "acme", "globex")):
         assert store.create(tenant, f"origin-{number}", 1) == number

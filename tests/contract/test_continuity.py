@@ -52,13 +52,13 @@ class Host:
         self.store.admit = self.continuity.admit
 
     def append(self, log: int, count: int = 1, time_us: int = NOW_US) -> list[int | AuditError]:
-        """Append entries to a log, each in a unit of its own."""
+        """Append entries to a log, each in a separate unit."""
         return self.store.append([Unit(log, (encode(HEARTBEAT, time_us + n, {}),)) for n in range(count)])
 
 
 @pytest.fixture
 def host(engine: sa.Engine, tmp_path: Path) -> Iterator[Callable[[str], Host]]:
-    """Return a function that makes processes; those with the same name share their anchors."""
+    """Yield a function that makes processes; those with the same name share their anchors."""
     hosts: list[Host] = []
 
     def make(name: str) -> Host:

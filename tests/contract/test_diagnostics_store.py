@@ -65,7 +65,7 @@ def test_tenants_and_kinds_are_apart(store: LogStore, records: RecordStore) -> N
 
 
 def test_pages_hold_each_record_once_the_newest_first(store: LogStore, records: RecordStore) -> None:
-    """Records of one instant are told apart by their ids, byte for byte."""
+    """Records of one instant are ordered by their ids, byte for byte."""
     for id, at in (("b", 1), ("B", 1), ("a", 2), ("c", 1)):
         append(store, partial(apply_changes, log=1, changes=[put(id, created_us=at)]))
     seen: list[str] = []

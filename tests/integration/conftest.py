@@ -357,14 +357,14 @@ async def processes(site: Site, count: int = 1, **environment: str) -> AsyncIter
 
 @pytest.fixture
 def site(tmp_path: Path, database_url: str) -> Iterator[Site]:
-    """Return a service on each kind of database."""
+    """Yield a service on each kind of database."""
     with make_site(tmp_path / "site", database_url) as made:
         yield made
 
 
 @pytest.fixture
 def sqlite_site(tmp_path: Path, sqlite_url: str) -> Iterator[Site]:
-    """Return a service on SQLite, for tests that do not depend on the database."""
+    """Yield a service on SQLite, for tests that do not depend on the database."""
     with make_site(tmp_path / "site", sqlite_url) as made:
         yield made
 
@@ -378,6 +378,6 @@ async def server(sqlite_site: Site) -> AsyncIterator[Running]:
 
 @pytest.fixture
 async def client(sqlite_site: Site, server: Running) -> AsyncIterator[Client]:
-    """Return a caller with a key for everything in TENANT."""
+    """Yield a caller with a key for everything in TENANT."""
     async with Client(server.addresses[0], sqlite_site.token) as made:
         yield made

@@ -74,7 +74,7 @@ CHANGES: dict[str, Sequence[str]] = {
 
 @contextmanager
 def database(site: Site) -> Iterator[sa.Connection]:
-    """The database as an attacker with write access sees it."""
+    """Yield the database as an attacker with write access sees it."""
     engine = open_engine(site.settings.database_url)
     try:
         with engine.begin() as connection:

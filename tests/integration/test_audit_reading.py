@@ -43,7 +43,7 @@ class CaptureRequest:
 
 @pytest.fixture
 async def asked(site: Site) -> AsyncIterator[CaptureRequest]:
-    """Return eight decisions that differ in everything a filter can name."""
+    """Yield eight decisions that differ in everything a filter can name."""
     _, token = site.key(tenants=(TENANT, OTHER_TENANT))
     async with (
         serving(site) as running,

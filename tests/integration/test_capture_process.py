@@ -106,7 +106,7 @@ class Capture:
 
 @pytest.fixture
 def capture_file(tmp_path: Path) -> Iterator[int]:
-    """Return a small capture file, opened."""
+    """Yield a small capture file, opened."""
     path = tmp_path / "case.pcap"
     sip = b"INFO sip:b@h SIP/2.0\r\nContent-Type: application/dtmf\r\nContent-Length: 6\r\n\r\nSECRET"
     udp = struct.pack("!HHHH", 5060, 5060, 8 + len(sip), 0) + sip
@@ -293,7 +293,7 @@ def test_signal_closes_the_evidence():
 
 @live
 def test_running_worker_has_no_rights():
-    """A running worker has the user nobody and no capability, and cannot gain any."""
+    """A running worker has an unprivileged user and no capability, and cannot gain any."""
     capture = Capture(_live())
     capture.wait_for("running")
     status = Path(f"/proc/{capture.worker.process.pid}/status").read_text(encoding="ascii")

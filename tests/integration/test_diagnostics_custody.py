@@ -52,7 +52,7 @@ def cut(file: bytes) -> Iterator[bytes]:
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
-    """Return a customer that has permitted captures and may import files."""
+    """Yield a customer that has permitted captures and may import files."""
     async with customer(sqlite_site) as (diagnosing, _running):
         await diagnosing.permit()
         yield diagnosing

@@ -27,7 +27,7 @@ northern = ["198.51.100.7"]
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
-    """Return a customer that has permitted nothing yet."""
+    """Yield a customer that has permitted nothing yet."""
     async with customer(sqlite_site) as (diagnosing, _running):
         yield diagnosing
 

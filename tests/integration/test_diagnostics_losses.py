@@ -37,7 +37,7 @@ pytestmark = live
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
-    """Return a customer that has permitted captures."""
+    """Yield a customer that has permitted captures."""
     async with customer(sqlite_site) as (diagnosing, _server):
         await diagnosing.permit()
         yield diagnosing
@@ -201,7 +201,7 @@ async def killed(site: Site) -> str:
 async def found_again(
     site: Site, monkeypatch: pytest.MonkeyPatch, id: str
 ) -> AsyncIterator[tuple[Diagnosing, pb.Capture]]:
-    """Return the next server once it has ended the capture; a second replaces the usual lease and grace."""
+    """Yield the next server once it has ended the capture; a second replaces the usual lease and grace."""
     monkeypatch.setattr("linewarden.diagnostics.captures.sweeper.GRACE_S", 1.0 - LEASE_S)
     monkeypatch.setattr("linewarden.server.diagnostics.assembly.SWEEP_INTERVAL_S", 0.2)
     async with open_again(site) as (acme, _server):

@@ -22,7 +22,7 @@ ABOUT: dict[str, Any] = {"notice_id": "faults", "notice_version": 1}
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
-    """Return a customer that has published a notice."""
+    """Yield a customer that has published a notice."""
     async with customer(sqlite_site) as (diagnosing, _running):
         await diagnosing.enable()
         await diagnosing.publish()
@@ -31,7 +31,7 @@ async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
 
 @asynccontextmanager
 async def posting(site: Site, **more: Any) -> AsyncIterator[tuple[Diagnosing, Postbox]]:
-    """Return a customer with a mail server that has published a notice."""
+    """Yield a customer with a mail server that has published a notice."""
     async with postbox() as (box, mail), customer(site, **mail, **more) as (diagnosing, _running):
         await diagnosing.enable()
         await diagnosing.publish()

@@ -40,7 +40,7 @@ def parameters() -> list[Any]:
 
 @pytest.fixture(scope="module")
 def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Return the folder of the server that most cases share."""
+    """Yield the folder of the server that most cases share."""
     folder = tmp_path_factory.mktemp("shared") / "site"
     with make_site(folder, f"sqlite:///{folder}/linewarden.db") as site:
         yield site
@@ -55,7 +55,7 @@ async def shared(shared_site: Site) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 def own_site(case: dict[str, Any], tmp_path: Path) -> Iterator[Site | None]:
-    """Return the folder of a server for one case alone, if it needs one."""
+    """Yield the folder of a server for one case alone, if it needs one."""
     if "server" not in case:
         yield None
         return

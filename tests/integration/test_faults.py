@@ -121,7 +121,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres_site(postgres: Postgres, tmp_path: Path) -> Iterator[Site]:
-    """Return a service on it."""
+    """Yield a service on it."""
     with make_site(tmp_path / "site", postgres.url) as made:
         yield made
 

@@ -120,7 +120,7 @@ def database(server: Postgres) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> Iterator[LogStore]:
-    """Return a store whose session is already open."""
+    """Yield a store whose session is already open."""
     with opened(database) as made:
         assert made.append([Unit(1, (b"first",))]) == [0]
         yield made

@@ -85,7 +85,7 @@ def test_syncs_that_go_on_failing_acknowledge_nothing(disk: HonestDisk) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[LogStore]:
-    """Return a store with the system log."""
+    """Yield a store with the system log."""
     engine = open_engine(f"sqlite:///{tmp_path}/log.db")
     schema.metadata.create_all(engine)
     store = LogStore(engine, RowMac(bytes(32)))

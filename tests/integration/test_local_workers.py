@@ -153,7 +153,7 @@ async def test_an_end_in_order_is_complete(tmp_path: Path) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a disk of 1 MiB."""
+    """Yield a disk of 1 MiB."""
     with small_disk(tmp_path / "disk") as folder:
         yield folder
 

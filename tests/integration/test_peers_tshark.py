@@ -209,7 +209,7 @@ def _sip(source: str, start: str, cseq: str, port: int = 0) -> bytes:
 
 
 def _speech(chance: random.Random, *, caller: bool, plain: bool) -> Iterator[tuple[int, bytes]]:
-    """Return ten seconds of speech with losses, reordering, and wraps of number and time.
+    """Yield ten seconds of speech with losses, reordering, and wraps of number and time.
 
     Unless `plain`, some of the caller's packets come twice, and some are those of a pressed digit.
     """

@@ -138,7 +138,7 @@ async def talk_nonsense(address: str) -> None:
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Return all files below a folder."""
+    """Yield all files below a folder."""
     for path in folder.rglob("*"):
         if path.is_file():
             yield str(path.relative_to(folder)), path.read_bytes()

@@ -181,7 +181,7 @@ def _ip(words: str) -> bool:
 
 @asynccontextmanager
 async def branch_of(site: Site, host: Host) -> AsyncIterator[Branch]:
-    """Return a customer that has permitted captures, with a listener for workers on the link to another host."""
+    """Yield a customer that has permitted captures, with a listener for workers on the link to another host."""
     settings: dict[str, Any] = prepare(site) | {"capture_listen": f"{host.server}:0"}
     _certify(site, host.server)
     async with customer(site, **settings) as (acme, running):

@@ -21,7 +21,7 @@ from tests.rights import live
 
 @pytest.fixture
 async def branch(sqlite_site: Site) -> AsyncIterator[Branch]:
-    """Return a customer that has permitted captures, with a listener for workers."""
+    """Yield a customer that has permitted captures, with a listener for workers."""
     async with customer(sqlite_site, **prepare(sqlite_site)) as (acme, running):
         await acme.permit()
         yield Branch(sqlite_site, acme, running)

@@ -39,7 +39,7 @@ _PARTS = {
 
 @cache
 def elements() -> tuple[Element, ...]:
-    """Yield all elements of all files of the contract."""
+    """Return all elements of all files of the contract."""
     return tuple(element for file in _compiled() for element in _of_file(file))
 
 

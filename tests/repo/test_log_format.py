@@ -54,7 +54,7 @@ class Written:
     statements: dict[str, str]
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Return every entry of both logs."""
+        """Yield every entry of both logs."""
         for data in (*self.logs[_SYSTEM], *self.logs[_TENANT]):
             yield json.loads(data)
 

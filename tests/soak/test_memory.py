@@ -87,7 +87,7 @@ async def keep_on(attack: Callable[[], Awaitable[object]], until: float) -> int:
 
 @pytest.fixture
 def attacked(tmp_path: Path, sqlite_url: str) -> Iterator[Site]:
-    """Return the service under attack."""
+    """Yield the service under attack."""
     with make_site(tmp_path / "site", sqlite_url) as made:
         yield made
 

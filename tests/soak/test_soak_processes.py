@@ -45,7 +45,7 @@ async def test_killed_processes_lose_no_answer(site: Site, tmp_path: Path, secon
 
 @pytest.fixture
 def shared_site(tmp_path: Path, postgres_url: str) -> Iterator[Site]:
-    """Return a service on PostgreSQL, for several servers."""
+    """Yield a service on PostgreSQL, for several servers."""
     with make_site(tmp_path / "site", postgres_url) as made:
         yield made
 

@@ -169,7 +169,7 @@ def test_empty_log_has_no_files() -> None:
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_bundle_comes_back(entries: list[bytes]) -> None:
-    """Entries are the same after being bundled, whatever their bytes."""
+    """Entries with any bytes are the same after being bundled."""
     assert decode_bundle(encode_bundle(entries), len(entries)) == entries
 
 

@@ -82,7 +82,7 @@ SCOPES = ["any", "any", "id:acme", "id:globex", "own"]
 
 
 def lines() -> st.SearchStrategy[str]:
-    """Yield rules about the policy, and bindings."""
+    """Draw rules about the policy, and bindings."""
     rule = st.builds(
         "{} {} change_policy policy {} {}".format,
         *map(st.sampled_from, (["allow", "deny"], WHO, SCOPES, WHEN)),
