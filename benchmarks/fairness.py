@@ -33,7 +33,7 @@ from linewarden.server.storage import open_storage
 
 QUIET = "quiet"
 _METHOD = "/linewarden.v1.AccessService/Check"
-#: Answers after which the flood is in full flow.
+#: Answers after which the flood has its full rate.
 _WARM_CALLS = 500
 _GAP_S = 0.02
 _FRAME_HEAD = 5

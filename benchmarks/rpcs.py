@@ -13,7 +13,7 @@ from rounds import Series, alternate, figure, ratio
 from section import Goal, Section
 from target import Target
 
-#: What is tried for each server and question; the one with the most answers is used.
+#: Shapes that are tried for each server and question; the one with the most answers is used.
 _SHAPES = {
     1: (Shape(1, 32), Shape(1, 128), Shape(4, 16), Shape(4, 64), Shape(16, 16)),
     50: (Shape(1, 8), Shape(2, 4), Shape(4, 4), Shape(8, 8)),
@@ -32,7 +32,9 @@ class _Measured:
         calls = _SWEEP_CALLS[target.items]
         target.press(_SHAPES[target.items][0], calls // 3)  # warms up
         tried: dict[Shape, float] = {}
-        for shape in _SHAPES[target.items] * 2:  # the better try counts: something else may have run beside the other
+        for shape in (
+            _SHAPES[target.items] * 2
+        ):  # the better try counts, because other programs may have slowed the other
             tried[shape] = max(tried.get(shape, 0), target.press(shape, calls).rate)
         self.shape = max(tried, key=lambda shape: tried[shape])
         self._calls = max(calls, int(tried[self.shape] * seconds))

@@ -49,7 +49,7 @@ PARTS: dict[str, Callable[[Path, Extent], Section]] = {
 
 def main() -> None:
     """Measure the chosen parts, write the results and show them."""
-    parser = argparse.ArgumentParser(description="Measure Linewarden beside what it is held against.")
+    parser = argparse.ArgumentParser(description="Measure Linewarden beside its references.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, fewer rules")
     parser.add_argument(
         "--only", nargs="+", choices=sorted(PARTS), default=list(PARTS), metavar="NAME", help=", ".join(PARTS)

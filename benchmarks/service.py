@@ -53,7 +53,9 @@ class Log:
             effects = [one["effect"] for one in decoded.get("items", ())]
             allowed += decoded["kind"] == "decision" and effects == ["allow"] * items
         if (allowed, self.size - before) != (entries, entries):
-            raise SystemExit(f"{entries} answers, but {self.size - before} entries, {allowed} of them as they must be")
+            raise SystemExit(
+                f"{entries} answers, but {self.size - before} entries, {allowed} of them with the expected decision"
+            )
         self._await_index()
 
     def skip(self) -> None:
@@ -64,7 +66,7 @@ class Log:
         deadline = monotonic() + _PATIENCE_S
         while self._storage.index.indexed(self._log) < self.size:
             if monotonic() > deadline:
-                raise SystemExit("the index does not catch up with the log")
+                raise SystemExit("the index does not catch up with the log; read the messages of the server")
             sleep(0.05)
 
 

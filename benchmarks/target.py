@@ -70,5 +70,5 @@ class Target:
             answer = call(message, metadata=metadata, timeout=_DEADLINE_S)
             spent.append(perf_counter() - began)
         if not self.is_right(answer):
-            raise SystemExit(f"{self.name} does not allow what it should")
+            raise SystemExit(f"{self.name} denies an item that its policy allows")
         return answer, spent

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
-# How long an example takes says how busy the machine is.
+# The time of an example depends on the load of the machine, so it is no error.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 

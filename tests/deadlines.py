@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FACTOR = float(os.environ.get("TEST_TIME_FACTOR", "1"))
-#: An event that has not come by then never comes, seconds. Fifty times the longest wait of an idle machine.
+#: Seconds after which a test gives up waiting for an event. Fifty times the longest wait of an idle machine.
 HANG_S = 300.0 * FACTOR
-#: Processor time for one hostile input, seconds: a hundred times what it takes, and less than a quadratic reader needs.
+#: Processor seconds for one hostile input: a hundred times the usual, and less than a quadratic reader needs.
 WORK_S = 30.0 * FACTOR
 
 

@@ -53,7 +53,7 @@ SUPERVISOR = Person("alice@acme.example", "sales supervisor", purpose="quality")
 IDLE = Person("alice@acme.example", "the same, without a purpose")
 UNKNOWN = Person("mallory@elsewhere.example", "unknown")
 
-#: Who asks, by the heads of the table.
+#: The persons who ask, by the heads of the table.
 PEOPLE = {
     "bob": OWNER,
     "carol": COLLEAGUE,

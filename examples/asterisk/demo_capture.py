@@ -45,7 +45,7 @@ _FILE = "call.pcap"
 
 _Steps = Sequence[tuple[str, Person | None]]
 
-#: What must stand in the log, in this order, and who did it; None is the service itself.
+#: The expected log entries in order, each with its actor; None is the service itself.
 _BEFORE: _Steps = (
     ("diagnostics.refused", PARTNER),
     ("diagnostics.enabled", ADMINISTRATOR),
@@ -237,7 +237,7 @@ def _wish(phones: Phones, public_key: str) -> dict[str, Any]:
         "limits": limits,
         "readers": [capture_pb2.EvidenceReader(name=PARTNER.name, public_key=public_key)],
     }
-    if not may_capture():  # the file holds nothing but the call; filters need libpcap
+    if not may_capture():  # the file holds the call alone, and filters need libpcap
         return {**wish, "selector": capture_pb2.CaptureSelector(), "file": _FILE}
     ports = [capture_pb2.PortRange(low=port, high=port) for port in phones.ports]
     return {**wish, "selector": capture_pb2.CaptureSelector(ports=ports), "interface": "lo"}

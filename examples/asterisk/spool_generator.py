@@ -262,10 +262,10 @@ def _moment(text: str) -> datetime:
 def main(arguments: list[str] | None = None) -> int:
     """Make the tree named on the command line."""
     parser = argparse.ArgumentParser(description="Make the Asterisk tree of a small company.")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write; made if need be")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder to write; made if it is missing")
     parser.add_argument("--seed", type=int, default=7, help="same seed, same bytes; default 7")
     parser.add_argument(
-        "--now", type=_moment, default=DEFAULT_NOW, metavar="TIME", help="when the last call was, ISO 8601"
+        "--now", type=_moment, default=DEFAULT_NOW, metavar="TIME", help="time of the last call, ISO 8601"
     )
     asked = parser.parse_args(arguments)
     generate(asked.folder, seed=asked.seed, now=asked.now)

@@ -115,7 +115,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="List what an Asterisk tree holds.")
+    parser = argparse.ArgumentParser(description="List the items of an Asterisk tree.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="a spool, or the root of a machine or its backup")
     parser.add_argument("--cdr", type=Path, metavar="FILE", help="a Master.csv outside DIR")
     parser.add_argument("--config", type=Path, metavar="DIR", help="a folder with voicemail.conf outside DIR")
@@ -146,7 +146,7 @@ def _ending() -> int:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would complain of what is left once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python reports the unwritten rest again
         return 141
     return code
 

@@ -18,7 +18,7 @@ FOLDER = HERE.parent.parent / ".demo"
 TENANT = "acme"
 DEADLINE_S = 20
 
-#: What a call is authorised with.
+#: The credentials of a call.
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 console = Console(highlight=False)

@@ -99,7 +99,7 @@ def test_unknown_logs_and_entries_are_told(store: LogStore) -> None:
     (result,) = store.append([Unit(99, (b"x",))])
     assert isinstance(result, TenantUnknown)
     with pytest.raises(TenantUnknown):
-        store.head_of("nobody")
+        store.head_of("unknown")
     with pytest.raises(TenantUnknown):
         store.head_of("ACME")
     with pytest.raises(EntryNotFound):

@@ -58,7 +58,7 @@ async def test_a_stuck_database_is_unavailable_in_bounded_time(store: LogStore) 
     slow = SlowStore(store)
     writer = Writer(slow, batch_limit=10, queue_limit=5, timeout_s=0.3)
     waiting = [writer.append(Unit(1, (b"x",)))]
-    await asyncio.sleep(0.05)  # the first is with the database now, and the others wait
+    await asyncio.sleep(0.05)  # the database has the first one now, and the others wait
     waiting += [writer.append(Unit(1, (b"x",))) for _ in range(5)]
     with pytest.raises(LogOverloaded):
         writer.append(Unit(1, (b"too much",)))
@@ -67,7 +67,7 @@ async def test_a_stuck_database_is_unavailable_in_bounded_time(store: LogStore) 
     slow.may_go.set()
     index = await _until_available(writer)
     await writer.close()
-    # The one that was being committed came to be although nothing was answered; those that waited did not.
+    # The append that was being committed is in the log although it got no answer; the waiting ones are not.
     assert list(store.entries(1, 0, store.head(1).size)) == [b"x", b"again"]
     assert index == 1
 

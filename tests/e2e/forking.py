@@ -68,7 +68,7 @@ def main(command: str) -> None:
     """Serve calls until stdin ends."""
     (entry,) = entry_points(group="console_scripts", name=Path(command).name)
     entry.load()
-    gc.freeze()  # what is shared with the children stays shared
+    gc.freeze()  # memory that the children share stays shared
     calls = os.fdopen(os.dup(0), "rb", buffering=0)
     while line := calls.readline():
         folder = Path(tempfile.mkdtemp())

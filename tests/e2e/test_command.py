@@ -41,12 +41,12 @@ def test_a_command_by_itself_does_the_same(service: Service, arguments: tuple[st
     assert len(alone.out.splitlines()) == len(shared.out.splitlines())
 
 
-def test_check_says_unavailable_where_nobody_answers(service: Service) -> None:
+def test_check_says_unavailable_without_an_answer(service: Service) -> None:
     """`check` ends with 3 without an answer, and names a missing or wrong key or certificate."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = service.run(*CHECK, LINEWARDEN_SERVER=f"localhost:{free.getsockname()[1]}")
-    assert (nobody.code, nobody.out) == (3, "")
+        unanswered = service.run(*CHECK, LINEWARDEN_SERVER=f"localhost:{free.getsockname()[1]}")
+    assert (unanswered.code, unanswered.out) == (3, "")
     untrusted = service.run(*CHECK, LINEWARDEN_CA="")
     assert (untrusted.code, untrusted.out) == (4, "")
     assert "--ca" in untrusted.err
@@ -219,9 +219,9 @@ def test_the_server_says_nothing_of_those_who_call(service: Service) -> None:
         with socket.create_connection(("localhost", port)) as connection:
             connection.sendall(nonsense)
     service.run(*CHECK, LINEWARDEN_CA="")
-    service.run(*CHECK, subject="somebody-with-a-name")
+    service.run(*CHECK, subject="person-with-a-name")
     said = service.stderr()
     assert "127.0.0.1" not in said
-    assert "somebody-with-a-name" not in said
+    assert "person-with-a-name" not in said
     assert "lw_" not in said
     assert '"error"' not in said

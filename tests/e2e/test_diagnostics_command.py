@@ -244,7 +244,7 @@ def test_a_file_from_request_to_reading(customer: Service, tmp_path: Path) -> No
         assert b"OPTIONS sip:b@h" in plain.read_bytes()
 
 
-def test_a_file_that_is_none_leaves_the_session_armed(customer: Service, tmp_path: Path) -> None:
+def test_an_invalid_file_leaves_the_capture_armed(customer: Service, tmp_path: Path) -> None:
     """The command refuses an invalid capture file, and the capture stays armed."""
     (capture,) = rows(request(customer, tmp_path, "--file", "notes.txt"))
     customer.run("capture", "approve", capture["id"], subject="berta")

@@ -18,7 +18,7 @@ from linewarden.server.tls import make_development_certificates
 from tests.deadlines import HANG_S
 from tests.e2e.conftest import Done, Service
 
-#: Exit codes of docs/reference.md that a command may end with where something is wrong.
+#: Exit codes of docs/reference.md with which a failing command may end.
 DOCUMENTED = {1, 2, 3, 4, 141}
 
 _RUNNER = Path(__file__).parent / "every_command.py"

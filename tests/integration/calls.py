@@ -23,7 +23,7 @@ needs_sipp = pytest.mark.skipif(
     shutil.which("sipp") is None or not DIGIT.exists(), reason="install sip-tester, for calls of SIPp"
 )
 
-#: Ethernet, IPv4, UDP and RTP without options: what is kept of a packet of media.
+#: Length of Ethernet, IPv4, UDP and RTP without options: the kept part of a media packet.
 HEADERS = 54
 
 _PACKETS, _SAMPLES = 50, 160

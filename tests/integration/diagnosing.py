@@ -31,7 +31,7 @@ CAPTURE_VERBS = (
     "view_metadata",
     "delete",
 )
-#: Who may what: two administrators, so that one can approve what the other asks for, and a partner.
+#: Rights of two administrators, of whom one approves the other's requests, and of a partner.
 RULES = (
     f"allow admin {','.join(TERMS_VERBS)} diagnostics any",
     f"allow admin {','.join(CAPTURE_VERBS)} capture any",
@@ -43,7 +43,7 @@ RULES = (
 )
 
 RESPONSIBILITIES = [number for number in terms_pb2.Responsibility.values() if number]
-#: What is captured; another port in each run, because loopback is everybody's.
+#: The captured port; another one in each run, because all programs share loopback.
 PORT = 40_000 + os.getpid() % 5_000
 CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
 IDENTITY: Any = pyrage.x25519.Identity.generate()

@@ -12,7 +12,7 @@ from linewarden.v1 import access_pb2, access_pb2_grpc
 from tests.deadlines import HANG_S
 from tests.integration.conftest import OTHER_TENANT, check_request, refusal_of
 
-#: What ended a call: a status, and the reason of ours, if there is one.
+#: The outcome of a call: a status, and our reason, if there is one.
 Outcome = tuple[str, str]
 
 OK: Outcome = ("OK", "")

@@ -22,7 +22,7 @@ _UNDO = (
     "UPDATE policy_statement SET removed_in = NULL WHERE log = 1",
 )
 
-#: What somebody does to the policy of log 1 at revision 2; log 2 is the other tenant's, at revision 1.
+#: Attacks on the policy of log 1 at revision 2; log 2 is the other tenant's, at revision 1.
 CHANGES: dict[str, Sequence[str]] = {
     "a statement put beside": (f"INSERT INTO policy_statement VALUES (1, 1, 99, NULL, '{FORGED}')",),
     "a statement put into the newest revision": (f"INSERT INTO policy_statement VALUES (1, 2, 99, NULL, '{FORGED}')",),

@@ -26,7 +26,7 @@ from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, asked, state
 from tests.integration.disks import holding, small_disk
 from tests.integration.sweeps import sweep_until_lost
 
-#: What the messages say that are sent over loopback while something captures there.
+#: The content of messages that are sent over loopback during a capture.
 SECRET = b"0815-unseen-4711"
 SENT = MESSAGE.replace(BODY, SECRET)
 

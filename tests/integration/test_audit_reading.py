@@ -74,7 +74,7 @@ async def asked(site: Site) -> AsyncIterator[CaptureRequest]:
 FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"subject": "bob"}, ["vm/1", "vm/1", "call/7"]),
     ({"subject": "//partner/ines"}, ["cdr/9"]),
-    ({"subject": "nobody the log has met"}, []),
+    ({"subject": "a person the log has not met"}, []),
     ({"data_subject": "bob"}, ["vm/1", "vm/1", "vm/1", "call/7", "cdr/9", "call/7", "vm/3"]),
     ({"data_subject": "+4930123"}, ["cdr/9"]),
     ({"resource_type": TYPE_NUMBERS["recording"]}, ["call/7", "call/7", "call/8"]),
@@ -86,7 +86,7 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"request_id": "eight"}, ["call/8"]),
     ({"request_id": "batch"}, ["vm/2", "vm/3"]),
     ({"caller": "backend", "subject": "alice"}, ["call/7"]),
-    ({"caller": "somebody"}, []),
+    ({"caller": "unknown"}, []),
     ({"subject": "bob", "effect": EFFECT_NUMBERS["allow"], "purpose": PURPOSE_NUMBERS["legal"]}, ["vm/1"]),
 ]
 
@@ -124,7 +124,7 @@ async def test_pages_are_stable_while_the_log_grows(asked: CaptureRequest) -> No
     for oldest_first in (True, False):
         whole = await asked.client.rows(oldest_first=oldest_first)
         page = await asked.client.query(oldest_first=oldest_first, page_size=3)
-        # The read that came between stands in the later answer.
+        # The later answer holds the read between the two.
         wanted = sorted({(row.index, row.item) for row in whole} | {(page.log_size - 1, 0)}, reverse=not oldest_first)
         seen = [(row.index, row.item) for row in page.rows]
         while page.next_page_token:
@@ -146,7 +146,7 @@ async def test_a_query_is_complete_up_to_the_last_answer(asked: CaptureRequest) 
     await asyncio.gather(*map(ask_and_look, range(40)))
 
 
-async def test_reading_is_an_entry_that_names_nobody(asked: CaptureRequest) -> None:
+async def test_reading_is_an_entry_that_names_no_person(asked: CaptureRequest) -> None:
     """A query, an entry, a checkpoint and an export leave records with the question by pseudonym only."""
     before = len(asked.site.entries())
     await asked.client.query(

@@ -32,7 +32,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "auditing": {"methods": ("AuditService", "PolicyService/GetPolicy")},
 }
 
-#: What an error may never hold: traces of exceptions, of our own code, of the caller's address.
+#: Texts that no error may hold: traces of exceptions, of our code, of the caller's address.
 FORBIDDEN = (
     "Traceback",
     "Error:",
@@ -185,7 +185,7 @@ async def refuse(site: Site, case: dict[str, Any]) -> None:
     "access.Check", "access.CheckBatch", "audit.QueryEntries", "audit.GetEntry", "audit.GetCheckpoint",
     "audit.ExportLog", "policy.LoadPolicy", "policy.ChangePolicy", "policy.GetPolicy",
 ])  # fmt: skip
-async def test_every_method_turns_away_whoever_is_not_bound(sqlite_site: Site, server: Running, method: str) -> None:
+async def test_every_method_refuses_a_key_that_is_not_bound(sqlite_site: Site, server: Running, method: str) -> None:
     """Every method refuses a caller without a key, with a key of another tenant, or with a key for other methods."""
     request = good_request(method)
     async with Client(server.addresses[0], None) as client:
@@ -294,7 +294,7 @@ async def test_counts_of_refused_keys_outlive_a_fault(sqlite_site: Site) -> None
     ("bob", {"owner": "carol"}, "NO_MATCHING_RULE"),
     ("bob", {}, "NO_MATCHING_RULE"),
 ])  # fmt: skip
-async def test_whoever_has_no_right_is_denied_with_a_reason_and_a_record(
+async def test_a_person_without_a_right_is_denied_with_a_reason_and_a_record(
     sqlite_site: Site, client: Client, subject: str, resource: dict[str, str], reason: str
 ) -> None:
     """The server denies strangers, persons and items of other tenants, and records each denial."""
@@ -327,7 +327,7 @@ async def test_who_may_not_administer_or_audit_is_refused_and_that_is_an_entry(
     assert sqlite_site.storage.log.head_of(TENANT).revision == 1
 
 
-async def test_a_message_too_large_is_refused_by_the_door(client: Client) -> None:
+async def test_a_message_too_large_is_refused(client: Client) -> None:
     """The server refuses a request beyond the size limit before it is decided."""
     request = good_request("policy.LoadPolicy")
     request.document = "#" * 5_000_000

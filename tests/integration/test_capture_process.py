@@ -119,7 +119,7 @@ def capture_file(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def test_custody(capture_file: int):
+def test_a_file_is_masked_and_chained(capture_file: int):
     """The worker masks a capture file, and its report and chain match the output."""
     capture = Capture(_ticket(), input_fd=capture_file)
     assert capture.end() == 0

@@ -14,7 +14,7 @@ from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, pr
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, statement
 
-#: Another tenant has a trunk of its own on the interface that both share.
+#: Another tenant has a different trunk on the interface that both share.
 SHARED_PLACES = """
 [acme]
 interfaces = ["lo"]
@@ -62,7 +62,7 @@ async def test_the_whole_way_to_an_armed_session_is_in_the_log(acme: Diagnosing,
 
 async def test_no_private_value_stands_in_an_entry(acme: Diagnosing, sqlite_site: Site) -> None:
     """Entries and note hold case, selector, readers, notice and attestor's texts sealed, and names as pseudonyms."""
-    before = len(sqlite_site.entries())  # the policy that tests begin with names its people, and so does its entry
+    before = len(sqlite_site.entries())  # the first policy names its people, and so does its entry
     await acme.enable()
     await acme.publish()
     await acme.attest(dpia_reference="DPIA-77-knef", exception="paragraph 11 for hildegard")
@@ -131,9 +131,7 @@ async def test_every_responsibility_must_be_accepted(acme: Diagnosing) -> None:
     assert not (await acme.ask("GetDiagnostics")).diagnostics.enabled
 
 
-async def test_partner_staff_never_acts_for_the_customer_whatever_the_policy_says(
-    acme: Diagnosing, sqlite_site: Site
-) -> None:
+async def test_partner_staff_never_acts_for_the_customer_under_any_policy(acme: Diagnosing, sqlite_site: Site) -> None:
     """Partner staff neither attests nor approves for the customer, even if the policy lets them."""
     await acme.permit()
     partner = "//partner/ines"
@@ -163,7 +161,7 @@ async def test_a_partner_may_request_and_run_what_the_customer_approves(acme: Di
     assert await acme.refused("RequestCapture", "//partner/ines", **bare) == "SUBJECT_NOT_PERMITTED"
 
 
-async def test_nobody_approves_what_they_asked_for(acme: Diagnosing) -> None:
+async def test_a_requester_cannot_approve(acme: Diagnosing) -> None:
     """The service refuses the approval of the requester and accepts that of another administrator."""
     await acme.permit()
     capture = (await acme.ask("RequestCapture", **asked())).capture
@@ -248,9 +246,7 @@ async def test_bad_requests_for_a_capture(
         ("udp) or (tcp", "FILTER_INVALID", ""),
     ],
 )
-async def test_filters_that_are_none(
-    acme: Diagnosing, sqlite_site: Site, expression: str, reason: str, detail: str
-) -> None:
+async def test_invalid_filters(acme: Diagnosing, sqlite_site: Site, expression: str, reason: str, detail: str) -> None:
     """The service refuses an invalid filter with one reason and one entry, even if the caller may give filters.
 
     Options in disguise and expressions that do not compile are invalid. No request may hold control characters.

@@ -129,9 +129,9 @@ async def test_an_attestation_is_of_one_version_and_its_audience(acme: Diagnosin
     """The service refuses an attestation for another audience than the notice's, or for a missing version."""
     reason = "ATTESTATION_INVALID" if "audience" in change else "NOTICE_NOT_CURRENT"
     assert await acme.refused("MakeAttestation", statement=statement(**change)) == reason
-    nobody = statement()
-    nobody.informed_count = nobody.confirmed_count = 0
-    assert await acme.refused("MakeAttestation", statement=nobody) == "ATTESTATION_INVALID"
+    uninformed = statement()
+    uninformed.informed_count = uninformed.confirmed_count = 0
+    assert await acme.refused("MakeAttestation", statement=uninformed) == "ATTESTATION_INVALID"
     made = await acme.attest()
     assert made.statement.audience == "all staff"
     assert "all staff" not in made.signed_note
@@ -158,7 +158,7 @@ async def test_a_notice_is_sent_by_mail_and_each_result_is_recorded(sqlite_site:
     assert ".example" not in str(sqlite_site.entries())
 
 
-async def test_who_may_not_tell_introduces_nobody(acme: Diagnosing, sqlite_site: Site) -> None:
+async def test_a_refused_list_introduces_no_person(acme: Diagnosing, sqlite_site: Site) -> None:
     """The service introduces no person of a refused receipt list, and records the refusal as one decision."""
     one = pb.Receipt(person="stranger-1", fact=pb.RECEIPT_FACT_INFORMED)
     one.at.FromDatetime(datetime.now(UTC))

@@ -24,7 +24,7 @@ from tests.rights import live
 
 CASES = tomllib.loads((DATA / "refusals.toml").read_text(encoding="utf-8"))["case"]
 
-#: Entries that any request makes, whatever comes of it.
+#: Entries that every request makes, accepted or refused.
 USUAL = {"decision", "person.introduced", "policy.changed", "log.heartbeat"}
 SAID = ("kind", "reason", "stop_reason", "detail", "fields")
 
@@ -102,7 +102,7 @@ async def test_a_refusal_or_fault_has_one_reason_state_and_entry(case: dict[str,
         await reached(stage, later["state"])
         await check(stage, later, before, case["entries"] + later["entries"])
     if runs:
-        stage.clock.ahead_s = 0  # or what was kept for days would be over by a clock that is wrong by more
+        stage.clock.ahead_s = 0  # otherwise a clock that is days ahead would end the time to keep
         await check_evidence(stage)
     assert holding(stage.site.settings.data_dir, SECRET) == []
 

@@ -278,7 +278,7 @@ def test_a_server_frozen_inside_a_transaction_is_let_go(database: Database, stor
             assert holder.stdout is not None
             assert holder.stdout.readline() == "held\n"
             os.kill(holder.pid, signal.SIGSTOP)
-            assert refused(store)  # it is held indeed
+            assert refused(store)  # the lock is held
             until(lambda: not refused(store))
         finally:
             holder.kill()

@@ -148,7 +148,7 @@ def test_threads_that_wait_for_a_held_gate_do_not_pile_up(store: LogStore, tmp_p
         assert told == ["busy"] * 16
         assert threading.active_count() <= before + 1
     other = FileWriteLock(tmp_path / "log.db.lock")
-    for _ in range(20):  # nothing holds on to it for a thread that is gone, once it had it
+    for _ in range(20):  # the gate is free again after the thread that held it has gone
         with other(5):
             pass
         time.sleep(0.01)

@@ -12,7 +12,7 @@ from linewarden.server.operator_actions import create_key, revoke_key
 from tests.integration.conftest import TENANT, Client, Server, Site, serving
 from tests.integration.past_the_service import DENY, database, effect, refused, written
 
-#: What somebody does to the keys. `key` is the id of one that was revoked in the newest revision, `now`.
+#: Attacks on the keys. `key` is the id of one that was revoked in the newest revision, `now`.
 KEYS: dict[str, Sequence[str]] = {
     "a key deleted": ("DELETE FROM api_key WHERE id = '{key}'",),
     "a key bound to every tenant": ("UPDATE api_key SET tenants = '[\"*\"]'",),

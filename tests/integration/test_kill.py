@@ -17,7 +17,7 @@ from tests.integration.conftest import TENANT, Client, Server, Site, check_reque
 ROUNDS = {"sqlite": 12, "postgresql": 4}
 CALLERS = 12
 
-#: What was answered: request id -> decision ids and effects.
+#: The answers: request id -> decision ids and effects.
 Answered = dict[str, list[tuple[str, int]]]
 
 
@@ -25,7 +25,7 @@ async def ask_until_killed(client: Client, name: str, answered: Answered) -> Non
     """Ask without pause, singly and in batches, and note each answer when it arrives."""
     for number in itertools.count():
         request_id = f"{name}-{number}"
-        # A new person now and then: introductions are entries, too, and must not come twice or half.
+        # A new person from time to time, because introductions are entries, too, and must come exactly once.
         owner = random.choice(["bob", "carol", f"{name}-{number // 20}"])
         one = check_request("bob", "play", "voicemail", f"default/101/{number}", owner=owner, request_id=request_id)
         try:

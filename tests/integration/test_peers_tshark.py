@@ -56,7 +56,7 @@ def masked(original: Path, folder: Path) -> Path:
     result = folder / "masked.pcapng"
     with original.open("rb") as opened:
         worker = start_worker(ticket, secrets.token_bytes(KEY_BYTES), input_fd=opened.fileno())
-    # Its status lines fit into the pipe, but nothing says that they always will.
+    # Its status lines fit into the pipe today, without a guarantee.
     said = threading.Thread(target=worker.process.stdout.read if worker.process.stdout else lambda: b"")
     said.start()
     with os.fdopen(worker.evidence_fd, "rb") as evidence:
@@ -255,7 +255,7 @@ def test_a_made_call_has_the_figures_that_tshark_finds(tmp_path: Path):
     check_messages(result)
     assert check_streams(result) == 2
     forth, back = sorted(report_of(result).streams, key=lambda stream: stream.ssrc)
-    # Masking takes the first packet of each stream: nothing proves yet that it is one.
+    # Masking removes the first packet of each stream, because it may not be RTP.
     assert (forth.packets, forth.lost, forth.bursts, forth.duplicates, forth.events) == (494, 7, 4, 2, 1)
     assert (back.packets, back.lost) == (499, 0)
 

@@ -134,7 +134,7 @@ async def test_a_policy_that_others_wrote_is_not_shown(site: Site) -> None:
 
 @pytest.mark.parametrize("value", ["5", "'text'", "1e9", "99999999999999999999", "x'00'"])
 @pytest.mark.parametrize("column", ODD)
-async def test_odd_values_cost_nobody_else_anything(sqlite_site: Site, column: str, value: str) -> None:
+async def test_odd_values_affect_no_other_tenant(sqlite_site: Site, column: str, value: str) -> None:
     """A value of the wrong type in a column costs its tenant the answers, and no other tenant."""
     _, token = sqlite_site.key(tenants=("*",))
     table, _, name = column.partition(".")

@@ -148,7 +148,7 @@ async def test_no_answer_for_a_key_that_is_gone(site: Site) -> None:
                 await client.channel.close()
 
 
-async def test_whoever_lost_the_right_to_change_the_policy_changes_nothing(site: Site) -> None:
+async def test_a_person_who_lost_the_right_to_change_the_policy_changes_nothing(site: Site) -> None:
     """A server with an old policy in memory refuses a change by a person who has lost the right."""
     async with (
         serving(site) as one,
@@ -192,7 +192,7 @@ async def test_a_change_for_another_revision_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "ümlaut", "a/b", "x" * 129, "line\nbreak", "good\n"])
-def test_a_tenant_that_nobody_could_name_is_not_made(sqlite_site: Site, name: str) -> None:
+def test_a_tenant_with_an_invalid_name_is_not_made(sqlite_site: Site, name: str) -> None:
     """The service refuses a tenant name that no request can carry, above all that of the system log."""
     before = sqlite_site.storage.log.heads()
     with pytest.raises(ValueError, match="name"):

@@ -101,7 +101,7 @@ async def test_a_change_after_which_no_person_could_change_the_policy_is_refused
         assert site.storage.log.head_of(TENANT).revision == 1
         decided = [entry for entry in site.entries() if "items" in entry]
         assert len(decided) == 6
-        # Whoever hands the right over is locked out alone, which is no lockout of the tenant.
+        # A person who hands the right over is locked out alone, which is no lockout of the tenant.
         await client.change(remove=[ADMIN], add=["bind //partner/ines role:admin"])
         await client.change("//partner/ines", remove=["bind //partner/ines role:admin"], allow_lockout=True)
         assert site.storage.log.head_of(TENANT).revision == 3

@@ -57,7 +57,7 @@ async def use_everything(client: Client, stranger: Client) -> None:
         await client.change(add=[f"bind {HILDEGARD} rule:user"])
 
 
-#: What only diagnostics are told: texts in people's own words, addresses, extensions, files.
+#: Values that only diagnostics receive: free texts, addresses, extensions, files.
 TOLD = (
     "ask-frau-knef-in-room-12", "those-around-wilhelmine", "hilde.privat@post.example", "nobody@privat.example",
     "officer-zarah", "board-of-leander", "because-of-rosita", "paragraph-of-serrano", "dpia-for-dagover",
@@ -107,14 +107,14 @@ async def use_diagnostics(client: Client) -> str:
     probe: dict[str, Any] = {"kind": probe_pb2.PROBE_KIND_REACHABILITY, "port": 9, "timeout_ms": 200, "context": case}
     await acme.ask("RunProbe", **probe, target="127.0.0.1")
     receipts[0].at.FromDatetime(now + timedelta(days=1))
-    nobody = [capture_pb2.EvidenceReader(name=OWNER, public_key=NUMBER)]
+    reader = [capture_pb2.EvidenceReader(name=OWNER, public_key=NUMBER)]
     refused = (
         ("RecordReceipts", "admin", listed),
         ("SendNotice", "admin", {**about, "recipients": recipients, "capture_id": "none"}),
         ("SendNotice", "admin", {**about, "recipients": [notice_pb2.Recipient(person=OWNER, address=f"{ADDRESS}@x")]}),
         ("GetNotice", f"//partner/{HILDEGARD}", about),
         ("MakeAttestation", "admin", {"statement": statement(**words, notice_version=2, audience=f"{AUDIENCE}?")}),
-        ("RequestCapture", "admin", wanted | {"readers": nobody}),
+        ("RequestCapture", "admin", wanted | {"readers": reader}),
         ("RequestCapture", HILDEGARD, wanted),
         ("RunProbe", "admin", {**probe, "target": HOST}),
     )
@@ -197,13 +197,13 @@ def check_written(folder: Path) -> None:
             continue
         found = [value for value in (*PERSONAL, *TOLD, NUMBER[1:]) if value.encode() in content]
         if "linewarden.db" in name and "index" not in name and "export" not in name:
-            # The policy in force, and what it was, is the administrator's own text.
+            # The present and earlier policies are texts of the administrator.
             found = [value for value in found if value != STRANGER]
         assert not found, name
         assert not re.search(rb"127\.0\.0\.1|\[::1\]|ipv4:|ipv6:", content), name
 
 
-async def test_the_policy_in_the_log_names_nobody(sqlite_site: Site, client: Client) -> None:
+async def test_the_policy_in_the_log_names_no_person(sqlite_site: Site, client: Client) -> None:
     """The log records a change of policy with pseudonyms instead of persons, and without ids of items."""
     await client.change(
         add=[

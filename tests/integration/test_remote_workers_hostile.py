@@ -72,7 +72,7 @@ async def test_a_worker_begins_with_hello(branch: Branch, said: str) -> None:
     assert "worker.attended" not in branch.kinds()
 
 
-async def test_the_workers_door_has_no_other_service(branch: Branch) -> None:
+async def test_the_workers_listener_has_no_other_service(branch: Branch) -> None:
     """The listener for workers serves the worker's service only, and no other listener serves it."""
     async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
         call: Any = channel.unary_unary("/linewarden.v1.AccessService/Check")
@@ -304,7 +304,7 @@ async def test_two_deliveries_of_one_capture_do_not_meet(branch: Branch) -> None
     assert (branch.evidence / f"{id}.pcapng.age").read_bytes() == b"sealed"
 
 
-async def test_evidence_that_comes_after_the_end_is_none(branch: Branch) -> None:
+async def test_evidence_that_comes_after_the_end_is_refused(branch: Branch) -> None:
     """The server refuses evidence after the end of its capture is recorded, and keeps no file."""
     async with puppet(branch) as (made, id):
         made.say(ended=_ended(id, None))

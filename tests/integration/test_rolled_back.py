@@ -163,7 +163,7 @@ async def test_an_older_database_that_has_grown_again_is_refused(site: Site) -> 
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         backup = await used(site, client)
         backup.restore(only=site.log_of(TENANT))
-        # A server that knows neither marks nor anchors lets it grow past what this one has seen.
+        # A server without marks and anchors lets the log grow past the size that this one has seen.
         stranger = site.settings.data_dir / "elsewhere"
         async with (
             serving(site, anchor_dir=strange_anchors(site, stranger)) as other,
@@ -205,7 +205,7 @@ async def test_a_recovered_log_goes_on_and_cannot_hide_it(site: Site, tmp_path: 
         ids = [(await client.check("bob", "play", "voicemail", "x", owner="bob")).decision.id for _ in range(20)]
         assert all(id.startswith("1-") for id in ids)
         assert lost not in ids
-        # Revisions jump, so that no snapshot of the lost part is taken for one of the new part.
+        # Revisions jump, so that no snapshot of the lost part passes for one of the new part.
         assert answer.policy.revision > 1_000_000
         await client.change(add=["bind eve role:user"])
         assert not await reason(client, "eve")

@@ -29,7 +29,7 @@ class Pipe:
     def __init__(self) -> None:
         self.read_end, self.write_end = os.pipe()
         fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, 4096)
-        # A description of its own: that of the server keeps its flags.
+        # A second file description, because the server's must keep its flags.
         own = os.open(f"/proc/self/fd/{self.write_end}", os.O_WRONLY | os.O_NONBLOCK)
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -14,9 +14,9 @@ from tests.contract_calls import Stubs, request_type
 from tests.deadlines import HANG_S
 from tests.rights import may_capture
 
-#: What the policy of the template lacks: a second administrator, and somebody who may read evidence.
+#: Statements that the template lacks: a second administrator, and a reader of evidence.
 STATEMENTS = ("bind berta role:tenant_admin", "allow admin capture_read capture any if case")
-#: Where the tenant may capture and probe.
+#: The interfaces and hosts at which the tenant may capture and probe.
 PLACES = '[example]\ninterfaces = ["lo", "none0"]\nhosts = ["127.0.0.1"]\n'
 
 _CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
@@ -83,7 +83,7 @@ class Customer:
         self._ask("ConfirmNotice", "alice", **about)
         self._ask("GetNotice", "alice", **about)
         recipients = [notice_pb2.Recipient(person="mallory", address="mallory@post.example")]
-        # The mail server of this test is not there; that mails were about to leave is an entry all the same.
+        # The mail server of this test does not exist; the attempt to send is an entry all the same.
         self._refused("SendNotice", grpc.StatusCode.UNAVAILABLE, recipients=recipients, **about)
         self._ask("ListActiveNotices", "alice")
 

@@ -66,7 +66,7 @@ def _below(
         for index, child in enumerate(getattr(parent, name)):
             if part == "message" and child.options.map_entry:
                 continue
-            if part == "oneof" and child.name.startswith("_"):  # what `optional` makes
+            if part == "oneof" and child.name.startswith("_"):  # `optional` makes it
                 continue
             here = (*path, number, index)
             yield Element(part, place, child.name, comments.get(here, ""))

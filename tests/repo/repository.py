@@ -11,7 +11,7 @@ from tests.deadlines import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Folders that hold what was made, not what was written.
+#: Folders of generated files.
 _MADE = frozenset({".git", ".venv", ".links", ".demo", "site", "var", "build", "dist", "htmlcov", "__pycache__"})
 
 

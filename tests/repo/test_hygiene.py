@@ -5,7 +5,7 @@ import re
 import pytest
 from repository import ROOT, files
 
-# Put together here, so that this file does not hold what it looks for.
+# Joined here, so that this file does not contain the forbidden texts.
 _HOMES = ("home", "root", "work", "Users", "workspace")
 _HOSTS = ("py" + r"pi\.org", "python" + "hosted", "npm" + r"js\.", "crates" + r"\.io", "proxy" + r"\.golang")
 _MACHINE = re.compile("|".join(rf"(?<![\w./~-])/{folder}/\w" for folder in _HOMES))
@@ -13,7 +13,7 @@ _REGISTRIES = re.compile("|".join(_HOSTS))
 _RESERVED = re.compile(r"(^|\.)(example|test|invalid)(\.(com|net|org))?$")
 _ADDRESS = re.compile(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b")
 
-#: What stands beside the project's own words: the vendored rules and what is generated from them.
+#: Files with foreign text: the vendored rules, and the code that is generated from them.
 _FOREIGN = ("protos/buf/", "protos/gen/")
 
 

@@ -37,7 +37,7 @@ from tests.rights import may_capture
 
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
-#: The heading over what all entries of diagnostics have.
+#: The heading of the fields that all entries of diagnostics have.
 _DIAGNOSTICS = "diagnostics"
 _AUTHORITY = ("var/linewarden/tls/capture-workers.crt", "var/linewarden/secrets/capture-workers.key")
 _PERSONAL = ("mallory", "zacharias", "+4930555", "default/101/msg1", "T-4711")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from repository import ROOT, run_tool
 
-#: What a browser fetches by itself when it shows a page or applies a style.
+#: References that a browser fetches when it shows a page or applies a style.
 _FETCHED = re.compile(
     r"""<(?:script|img|iframe|source)[^>]+src=["']?([^"' >]+)"""
     r"""|<link[^>]+rel=["']?(?:stylesheet|preload|preconnect|icon|shortcut icon)["']?[^>]+href=["']?([^"' >]+)"""

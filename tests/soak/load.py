@@ -18,7 +18,7 @@ from tests.integration.test_kill import Answered, effects_by_decision
 #: Callers at a time.
 CALLERS = 8
 
-#: How soon the service must answer again after a fault, on a busy machine too, seconds.
+#: Seconds within which the service must answer again after a fault, also on a busy machine.
 BACK_S = 60.0
 
 

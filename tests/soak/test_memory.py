@@ -21,7 +21,7 @@ from tests.integration.conftest import TENANT, Client, Site, make_site, person, 
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 
-#: A server that serves and was asked nothing; what requests under way and the interpreter's own reserves may add.
+#: Memory of an idle server, and the addition that open requests and the interpreter's reserves may make.
 START_BYTES = 160 << 20
 UNDER_WAY_BYTES = 96 << 20
 

@@ -22,7 +22,7 @@ from tests.soak.load import assert_kept, assert_verifies, children, load, until_
 
 pytestmark = pytest.mark.soak
 
-#: What the system calls of a commit may say, for strace.
+#: Errors that the system calls of a commit may return, for strace.
 ERRORS = ("fsync,fdatasync:error=EIO:when=1+3", "pwrite64:error=ENOSPC:when=1+5", "pwrite64:error=EIO:when=1+5")
 
 

@@ -348,7 +348,7 @@ def test_older_checkpoint_must_be_of_this_log(export: Path, tmp_path: Path) -> N
             verify_export(export, _KEY, old_checkpoint=note)
 
 
-def test_key_that_is_none_fails(export: Path) -> None:
+def test_invalid_key_fails(export: Path) -> None:
     """The verifier refuses a mistyped key."""
     with pytest.raises(VerificationFailed, match="key"):
         verify_export(export, _KEY.replace("+", "-"))

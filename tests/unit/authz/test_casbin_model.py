@@ -93,6 +93,6 @@ def test_a_matcher_means_what_it_says() -> None:
         (True, True, Effect.DENY),
     ],
 )
-def test_somebody_must_allow_and_nobody_deny(allowed: bool, denied: bool, effect: Effect) -> None:
+def test_an_allow_without_a_deny_allows(allowed: bool, denied: bool, effect: Effect) -> None:
     """The effect of `model.conf` is default deny, and a deny overrides an allow."""
     assert compiled_model().effect(allowed=allowed, denied=denied) is effect

@@ -15,7 +15,7 @@ from linewarden.authz.statements import parse_document, parse_statement
 ASKED = Request("acme", "admin", 1_790_000_000_000_000)
 ADMIN = "allow admin change_policy policy any"
 
-#: Roles that take all room there is for one person: 250 roles, 1,000 rules.
+#: Roles that reach the limits of one person: 250 roles, 1,000 rules.
 WIDE = [f"bind role:wide role:w{n}" for n in range(5)] + [
     f"bind role:w{n} role:w{n}-{k}" for n in range(5) for k in range(49)
 ]

@@ -12,10 +12,10 @@ ROLES = [f"bind ann role:r{n}" for n in range(MAX_ROLES + 1)]
 MANY = [f"bind ann role:m{n}" for n in range(6)] + [
     f"bind role:m{n} role:n{n}-{k}" for n in range(6) for k in range(50)
 ]
-#: Rules that all can concern one item, in roles that one person has: what 16 roles of 256 rules are.
+#: Rules that can all match one item, in roles that one person has: 16 roles of 256 rules.
 SIXTEEN = [f"allow role:h{n} play recording any if zone=z{k}" for n in range(16) for k in range(256)]
 HEAVY = [*SIXTEEN, *(f"bind eve role:h{n}" for n in range(16))]
-#: A role that is too much by itself, and many that have it: the role alone is named.
+#: A role beyond the limit by itself, and many holders of it: the check names the role alone.
 ALONE = [f"allow role:h play recording queue:q,{scope} if age<{k}d" for scope in ("own", "id:1") for k in range(1, 129)]
 ALONE += [f"allow role:h play recording {scope} if age<{k}d" for scope in ("owner:a", "any") for k in range(1, 257)]
 ALONE += [f"allow role:h play recording label:a=1 if age<{k}d" for k in range(1, 257)]

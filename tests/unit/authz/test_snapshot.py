@@ -48,7 +48,7 @@ def test_readers_beside_swaps_see_whole_policies() -> None:
         *(f"bind p{number} role:user" for number in range(50)),
     )
     turns = [_numbered(f"allow role:{role} play recording any", revision=2)[0] for role in ("user", "all")]
-    # One id for both, as they are never in force together: which one it was is seen from the path.
+    # One id for both, because they are never in force together; the path tells them apart.
     current = [Snapshot.compile(1, HASH, [*fixed, turns[0]])]
     wrong: list[object] = []
     stop = threading.Event()
@@ -80,7 +80,7 @@ def test_readers_beside_swaps_see_whole_policies() -> None:
 
 
 @pytest.mark.usefixtures("quick_switches")
-def test_a_shared_cache_gives_nobody_the_rights_of_others() -> None:
+def test_a_shared_cache_gives_no_person_the_rights_of_others() -> None:
     """Threads that evict each other's values from the caches of one snapshot get each person's right answer."""
     count = 24_000
     rules = _numbered(*(f"allow p{n} {'play' if n % 2 else 'download'} recording any" for n in range(count)))
@@ -101,7 +101,7 @@ def test_a_shared_cache_gives_nobody_the_rights_of_others() -> None:
     assert not wrong
 
 
-def test_names_nobody_knows_are_not_remembered() -> None:
+def test_unknown_names_are_not_remembered() -> None:
     """Unknown names leave nothing behind in a snapshot."""
     snapshot = Snapshot.compile(1, HASH, _numbered("bind ann role:user", "allow role:user play recording any"))
     for number in range(1000):

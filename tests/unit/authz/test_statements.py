@@ -30,7 +30,7 @@ def test_wrong_lines_are_refused(case: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("case", _cases("refused.toml"))
-def test_refusals_name_nobody(case: dict[str, str]) -> None:
+def test_refusals_name_no_person(case: dict[str, str]) -> None:
     """A refusal never quotes the line, which may hold a person."""
     line = case["line"].replace("ann", "zebulon.quartermaine").replace("bob", "zebulon.quartermaine")
     for error in _errors(line):

@@ -222,9 +222,9 @@ def test_a_file_comes_to_its_name_at_its_end(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), becoming(tmp_path / "b"):
         raise KeyboardInterrupt
     with pytest.raises(FileExistsError), becoming(tmp_path / "c"):
-        (tmp_path / "c").write_text("of somebody else")
+        (tmp_path / "c").write_text("of another person")
     assert _names(tmp_path) == {"a", "c"}
-    assert (tmp_path / "c").read_text() == "of somebody else"
+    assert (tmp_path / "c").read_text() == "of another person"
 
 
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen: install openssh-client")

@@ -55,7 +55,7 @@ PROOF = Budget({*_HEAVY, "pyrage"}, {"cli", "v1", "audit"})
 EVIDENCE = Budget(_HEAVY, {"cli", "v1", "audit.errors", "audit.secret_files", "diagnostics"})
 POLICY = Budget({*_HEAVY, "pyrage"}, {"cli", "v1", "audit", "authz"})
 VERIFIER = Budget({*_HEAVY, *_NETWORK, "pyrage"}, {"cli", "audit"})
-#: The analysis itself runs in a process of its own.
+#: The analysis itself runs in a child process.
 ANALYSIS = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli", "diagnostics.analysis.apart"})
 LINT = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli", "audit", "authz"})
 WORKER = Budget(_SERVER, {"cli", "v1", "audit", "diagnostics", "server.log", "server.log_stream"})

@@ -95,7 +95,7 @@ def test_a_notice_is_shown_as_text(server: Server) -> None:
     assert server.asked[0].notice_version == 2
 
 
-def test_whoever_asks_what_runs_can_read_and_confirm_it(server: Server) -> None:
+def test_running_captures_can_be_read_and_confirmed(server: Server) -> None:
     """The list of running captures shows id and version to confirm, the time range, and the text of that version."""
     done = server.run("active")
     shown = " ".join(done.stdout.split())
@@ -171,7 +171,7 @@ def test_a_wrong_list_is_said_to_be_so(server: Server, tmp_path: Path, content: 
         ("person,address\nbob,\n", "line 2: address is empty"),
     ],
 )
-def test_a_wrong_list_is_sent_to_nobody(server: Server, tmp_path: Path, content: str, wrong: str) -> None:
+def test_a_wrong_list_is_not_sent(server: Server, tmp_path: Path, content: str, wrong: str) -> None:
     """The command checks every line for a person and an address before the first mail leaves."""
     file = tmp_path / "x.csv"
     file.write_text(content)
@@ -202,7 +202,7 @@ def test_a_sending_has_a_name_to_repeat_it_by(server: Server, tmp_path: Path) ->
         (b'{"informed_count": "many"}', "informed_count"),
     ],
 )
-def test_a_statement_that_is_none_is_said_to_be_so(server: Server, tmp_path: Path, content: bytes, wrong: str) -> None:
+def test_an_invalid_statement_is_reported(server: Server, tmp_path: Path, content: bytes, wrong: str) -> None:
     """The command names line or field of an invalid JSON statement, and attests nothing."""
     file = tmp_path / "x.json"
     file.write_bytes(content)

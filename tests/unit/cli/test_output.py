@@ -74,7 +74,7 @@ def test_an_id_is_never_cut_and_nothing_is_left_out(
     assert "".join(line.split()[-1] for line in shown.splitlines()[1:]) == "pending_attestation"
 
 
-def test_a_block_is_text_whatever_it_resembles(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_block_is_text_even_if_it_resembles_markup(capsys: pytest.CaptureFixture[str]) -> None:
     """Markup and control characters in foreign text have no effect on the terminal, and begin no new line."""
     write_block([("case", ["[bold]T\x1b[2J\nstate armed"]), ("readers", ["ines", "otto"])])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]

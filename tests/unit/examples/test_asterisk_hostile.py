@@ -214,7 +214,7 @@ def test_two_customers_on_one_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["role:tenant_admin", "//other/a@b", "a b@c", "", "a@b@c", "@", "a@"])
-def test_addresses_that_are_none(tmp_path: Path, address: str) -> None:
+def test_invalid_addresses(tmp_path: Path, address: str) -> None:
     """An address that could pass for a role or a person of another tenant makes no owner."""
     (tmp_path / "voicemail.conf").write_text(f"[default]\n1 => 1,A,{address}\n")
     assert read_directory(tmp_path)[0].owner_of_extension("1") == "ext:1"

@@ -151,7 +151,7 @@ async def test_a_file_is_masked_sealed_and_recorded_like_a_capture(acme: Diagnos
 
 
 @pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.pcap*")), ids=lambda path: path.name)
-async def test_published_files_go_through_custody(acme: Diagnosing, path: Path) -> None:
+async def test_published_files_are_imported(acme: Diagnosing, path: Path) -> None:
     """Each published capture file is imported to its end, with every packet accounted for."""
     file = await asyncio.to_thread(path.read_bytes)
     capture = await upload(acme, await armed(acme), file)
