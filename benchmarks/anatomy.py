@@ -101,7 +101,7 @@ async def _measure(storage: Storage, settings: Settings, token: str, rounds: int
     await _press(check, calls)
     profile.disable()
     await writer.close()
-    return Section("What a Check costs", rows, [_NOTE, *_summary(profile, calls)])
+    return Section("The cost of a Check", rows, [_NOTE, *_summary(profile, calls)])
 
 
 async def _served(storage: Storage, settings: Settings, writer: Writer) -> tuple[_Handlers, Callers]:

@@ -220,8 +220,8 @@ _STOCK = (
     "square of them."
 )
 _WALK = (
-    "Policies are set apart from garbage collection (`gc.freeze`) here; the last column is what one full collection "
-    "adds to the request that it interrupts, where they are not."
+    "Policies are excluded from garbage collection (`gc.freeze`). The last column is the time that one full collection "
+    "adds to a request without that."
 )
 _NOTES = (
     _QUESTIONS,

@@ -11,16 +11,16 @@ _HEAD = """\
 
 Written by `make bench`; {when:%Y-%m-%d %H:%M} UTC, in {minutes:.1f} minutes. Command: `{command}`.
 
-**How to read it.** Ratios count, not single figures: what is compared was measured in turn, round by round, in one run
-on one machine, and the medians stand here. Everything ran on loopback. A goal that is missed is said to be missed.
+**How to read it.** Compare ratios, not single figures. The sides of a comparison were measured in turn, round by round,
+in one run on one machine; the figures are medians. Everything ran on loopback. A missed goal is marked as missed.
 """
 
 #: Processor time that other work may take before the page warns of it.
 _QUIET = 0.1
 
 _WARNING = """\
-**Not to be quoted:** the machine was busy with other work. While nothing was measured, before, between and after the
-parts, {shares} of its processors were in use.
+**Do not quote these figures:** the machine was busy with other work. Before, between and after the measurements,
+{shares} of its processors were in use.
 """
 
 

@@ -179,7 +179,7 @@ def _notes(binary: Path | None) -> Iterator[str]:
     )
     yield "The echo reads the same question and writes one answer of the same size: no key, no decision, no log."
     if binary is None:
-        yield "Cerbos was not measured: npm or its package was not to be had."
+        yield "Cerbos was not measured, because npm or its package is missing. Install npm with access to its registry."
     else:
         yield (
             f"Cerbos {cerbos.version(binary)} uses both cores and runs with its log off; its policy has the same rules "

@@ -254,7 +254,7 @@ def _nameless(branch: Branch) -> tuple[bytes, bytes]:
 
 
 async def test_a_probe_whose_worker_leaves_has_its_end_in_the_log(branch: Branch) -> None:
-    """The log records the end of a probe whose worker left, as a lost result."""
+    """The log records the end of a probe whose worker left as a failure."""
     async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
         made = Puppet(channel)
         await made.hear("welcome")

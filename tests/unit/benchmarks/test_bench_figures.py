@@ -76,12 +76,12 @@ def test_the_page_tells_missed_goals() -> None:
     assert "| check | ≥ 0.85 times | 0.68 times | **missed by 20%** |" in text
     assert "2026-01-31 08:00 UTC" in text
     assert "| cores | 2 |" in text
-    assert "Not to be quoted" not in text
+    assert "Do not quote these figures" not in text
 
 
 def test_the_page_warns_of_a_busy_machine() -> None:
     """The page warns of figures from a machine that did other work at the same time."""
-    assert "Not to be quoted" in _page([], others=[0.01, 0.6])
+    assert "Do not quote these figures" in _page([], others=[0.01, 0.6])
 
 
 def _page(sections: list[Section], *, others: list[float]) -> str:
