@@ -320,7 +320,7 @@ def test_entry_of_another_shape_is_named(tmp_path: Path, entry: bytes) -> None:
 
 
 def test_kinds_are_bounded(tmp_path: Path) -> None:
-    """A log of nothing but new kinds does not fill the verifier's memory."""
+    """The verifier refuses more than a thousand kinds, because a log of new kinds would fill its memory."""
     verify_export(_write(tmp_path / "most", _KINDS[:1_000]), _KEY)
     _fails(_write(tmp_path / "more", _KINDS), "entry 1000 has a kind beyond")
 
@@ -417,7 +417,7 @@ def test_growth_is_proven_between_checkpoints(kept_export: Path) -> None:
     ],
 )
 def test_no_growth_without_proof(old: tuple[int, bytes], new: tuple[int, bytes], proof: list[bytes]) -> None:
-    """The verifier refuses a proof from a longer log, and a non-empty proof from an empty one."""
+    """The verifier refuses a shrunken log, an empty log with another root, and a non-empty proof from an empty log."""
     notes = [sign_checkpoint(Checkpoint(_ORIGIN, *stated), _SIGNER) for stated in (old, new)]
     with pytest.raises(VerificationFailed):
         verify_growth(notes[0], notes[1], proof, _KEY)

@@ -87,7 +87,7 @@ def test_the_vendor_gets_nothing_that_was_said(kind: ResourceType, others: tuple
 
 
 def test_support_never_sees_numbers() -> None:
-    """Support and quality see call records only with the duty to mask numbers."""
+    """Support and quality get their access only with the duty to mask numbers."""
     for role in ("partner_support", "vendor_support"):
         decision = _decide(_snapshot(role), "view_metadata cdr other for=support case")
         assert decision.obligations == (Obligation.MASK_NUMBERS,)

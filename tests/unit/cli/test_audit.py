@@ -157,7 +157,7 @@ def test_a_history_does_not_repeat_its_capture(log: _Log) -> None:
 
 
 def test_a_history_takes_no_other_filter(log: _Log) -> None:
-    """`audit history` refuses filters that leave entries out, and says when there are more than the limit."""
+    """`audit query --capture` refuses filters that leave entries out, and says when there are more than the limit."""
     assert _run(log, "query", "--capture", CAPTURE, "--kind", "decision").exit_code == 2
     assert log.reads == 0
     done = _run(log, "query", "--capture", CAPTURE, "--limit", "2", "-o", "jsonl")
