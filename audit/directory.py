@@ -41,8 +41,8 @@ _MADE = 25
 
 _PERSON_BYTES = 1_100
 
-#: The name of the tenant itself: items without an owner are sealed under a key of the tenant.
-NOBODY = ""
+#: The name under which the tenant's own key is kept, for items that belong to no person.
+TENANT_KEY_HOLDER = ""
 
 
 class UnitAppender(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from linewarden.audit.directory import MAX_NEW_AT_ONCE, NO_PEOPLE, NOBODY, Directory, People
+from linewarden.audit.directory import MAX_NEW_AT_ONCE, NO_PEOPLE, TENANT_KEY_HOLDER, Directory, People
 from linewarden.audit.entry import POLICY_CHANGED, encode
 from linewarden.audit.errors import PersonsTooMany
 from linewarden.audit.keyring import Person
@@ -90,7 +90,9 @@ async def record(
     names = dict.fromkeys(name for statement in change.added for name in persons_of(statement))
     most = MAX_NEW_PERSONS if person else None
     try:
-        people = await directory.meet(log_id, (*names, NOBODY, *([person] if person else ())), now_us, among, most)
+        people = await directory.meet(
+            log_id, (*names, TENANT_KEY_HOLDER, *([person] if person else ())), now_us, among, most
+        )
     except PersonsTooMany as many:
         text = (
             f"the change names more than {many.limit} persons that the log does not know: add them in several changes"
@@ -120,18 +122,18 @@ def _parts(
         id = f"{change.revision + 1}.{ordinal}"
         text, items = pseudonymous(statement, lambda name: f"sid:{persons[name].sid}")
         if added and size + len(text.encode()) + sum(len(one.encode()) for one in items) > _PART_BYTES:
-            yield _part(frame, added, [], sealed, persons[NOBODY], now_us)
+            yield _part(frame, added, [], sealed, persons[TENANT_KEY_HOLDER], now_us)
             added, sealed, size = [], {}, 0
         added.append([id, text])
         sealed |= {f"added.{id}.item.{n}": item for n, item in enumerate(items)}
         size += len(text.encode()) + sum(len(one.encode()) for one in items)
     while len(removed) > 1_000:
-        yield _part(frame, [], removed[:1_000], {}, persons[NOBODY], now_us)
+        yield _part(frame, [], removed[:1_000], {}, persons[TENANT_KEY_HOLDER], now_us)
         removed = removed[1_000:]
     if len(removed) > 200 and added:
-        yield _part(frame, added, [], sealed, persons[NOBODY], now_us)
+        yield _part(frame, added, [], sealed, persons[TENANT_KEY_HOLDER], now_us)
         added, sealed = [], {}
-    yield _part(frame, added, removed, sealed, persons[NOBODY], now_us)
+    yield _part(frame, added, removed, sealed, persons[TENANT_KEY_HOLDER], now_us)
 
 
 def _part(

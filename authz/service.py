@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from linewarden.audit.directory import NO_PEOPLE, NOBODY, Directory, People
+from linewarden.audit.directory import NO_PEOPLE, TENANT_KEY_HOLDER, Directory, People
 from linewarden.audit.entry import DECISION, AccessHeader, AccessItem, encode_decisions
 from linewarden.audit.errors import PersonsMet
 from linewarden.audit.keyring import Person
@@ -138,7 +138,7 @@ class AccessControl:
 def _names(call: Call, accesses: Sequence[Access]) -> list[str]:
     names = [call.subject]
     for access in accesses:
-        names.append(access.resource.owner or NOBODY)
+        names.append(access.resource.owner or TENANT_KEY_HOLDER)
         if access.parties:
             names.extend(access.parties)
     return names
@@ -207,7 +207,7 @@ def _item(access: Access, decision: Decision, persons: Mapping[str, Person]) -> 
     if access.foreign:
         attributes["foreign"] = True
     return AccessItem(
-        access.verb, resource.type, resource.id, persons[resource.owner or NOBODY], bool(resource.owner),
+        access.verb, resource.type, resource.id, persons[resource.owner or TENANT_KEY_HOLDER], bool(resource.owner),
         _recorded(decision.explanation), attributes,
     )  # fmt: skip
 

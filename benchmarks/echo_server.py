@@ -1,7 +1,7 @@
-"""The wall: a server with the same library and the same messages that does nothing.
+"""The lower bound: a server with the same library and messages that does nothing else.
 
-`echo_server.py ADDRESS RESPONSE_FILE`. It reads a CheckRequest and writes one CheckResponse, always the same: no caller
-is authenticated, nothing is decided or logged. What it takes is what any server on grpc.aio pays for a call.
+`echo_server.py ADDRESS RESPONSE_FILE`. It reads a CheckRequest and writes one CheckResponse, always the same. It
+authenticates no caller, decides nothing and logs nothing. Its time is what any server on grpc.aio pays for a call.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
-"""`python benchmarks/fairness.py`: how quick the service is for a quiet tenant beside one that asks without end.
+"""`python benchmarks/fairness.py`: response times of a quiet tenant beside one that calls without pause.
 
-The busy tenant keeps more calls under way than can be answered, and asks again at once whatever it is told. Rounds
-alternate between the quiet tenant alone and beside it; ratios are of one round, so that a slow machine counts twice.
+The busy tenant keeps more calls open than the server can answer, and repeats each refused call at once. Rounds
+alternate between the quiet tenant alone and beside it. Each ratio is of one round, so that a slow machine slows both of
+its sides.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from linewarden.server.storage import open_storage
 
 QUIET = "quiet"
 _METHOD = "/linewarden.v1.AccessService/Check"
-#: Answers after which the flood is in full flow.
+#: Answers after which the flood has its full rate.
 _WARM_CALLS = 500
 _GAP_S = 0.02
 _FRAME_HEAD = 5
@@ -76,7 +77,7 @@ def _measure(folder: Path, chosen: argparse.Namespace) -> None:
 
 @contextmanager
 def _serving(folder: Path) -> Iterator[tuple[str, str]]:
-    """A server with both tenants; its address, and a key of the quiet one. Frames lie in the folder."""
+    """Serve both tenants; yield the address and a key of the quiet one. Frames are in the folder."""
     config = initialize(folder)
     storage = open_storage(load_settings(config))
     try:
@@ -98,7 +99,7 @@ def _serving(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _ask(folder: Path, address: str, token: str, calls: int) -> list[float]:
-    """Ask one question after the other; the sorted times, milliseconds.
+    """Ask one question after the other; return the sorted times in milliseconds.
 
     Raises:
         grpc.RpcError: one of them was refused.
@@ -117,7 +118,7 @@ def _ask(folder: Path, address: str, token: str, calls: int) -> list[float]:
 
 @contextmanager
 def _flooded(folder: Path, address: str, chosen: argparse.Namespace) -> Iterator[dict[str, int]]:
-    """The busy tenant, in a process of its own, until the end of the block; then how often it was told what."""
+    """Run the busy tenant in a process until the end of the block; then count its statuses."""
     outcomes: dict[str, int] = {}
     call = [sys.executable, __file__, "--flood", address, str(folder / f"{TENANT}.frame"), str(folder / "busy")]
     call += ["--connections", str(chosen.connections), "--at-a-time", str(chosen.at_a_time)]
@@ -132,7 +133,7 @@ def _flooded(folder: Path, address: str, chosen: argparse.Namespace) -> Iterator
 
 
 async def _flood(address: str, message: bytes, token: str, connections: int, at_a_time: int) -> None:
-    """Ask without end until SIGTERM comes; print how often it was told what, and how many a second."""
+    """Ask without pause until SIGTERM; print how often each status came, and the rate a second."""
     told: Counter[str] = Counter()
     options = [("grpc.use_local_subchannel_pool", 1)]
 

@@ -1,6 +1,6 @@
-"""Load from outside the servers: the same frame again and again, over so many connections with so many calls at a time.
+"""Load from outside the servers: one frame, repeated over many connections with many calls at a time.
 
-h2load does it when it is there; otherwise processes of our own do, which take more of the machine for the same load.
+h2load makes the load where it is installed. Otherwise Python processes make it, which need more processor time.
 """
 
 import json
@@ -17,7 +17,7 @@ _OWN_PROCESSES = 2
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How many connections, and how many calls each has under way."""
+    """The number of connections, and of open calls on each."""
 
     connections: int
     calls: int
@@ -28,7 +28,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call that is made again and again: `method` is the path of the URL, `frame` the file to send."""
+    """A call that is repeated: `method` is the path of the URL, `frame` the file to send."""
 
     address: str
     method: str
@@ -38,7 +38,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of it. `body_bytes` are those of all answers, frames included; times are of single calls."""
+    """The result of a load. `body_bytes` counts all answers with their frames; times are of single calls."""
 
     calls: int
     seconds: float
@@ -48,12 +48,12 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """The number of answers a second."""
         return self.calls / self.seconds
 
 
 def generator() -> str:
-    """What makes the load, with its version."""
+    """Return the name and version of the program that makes the load."""
     tool = shutil.which("h2load")
     if tool is None:
         return f"{_OWN_PROCESSES} processes of our own (grpc.aio): h2load, of nghttp2, is not installed"
@@ -64,7 +64,7 @@ def press(question: Question, shape: Shape, calls: int) -> Load:
     """Make the calls.
 
     Raises:
-        SystemExit: not every one of them was answered.
+        SystemExit: a call was not answered.
     """
     return _h2load(question, shape, calls) if shutil.which("h2load") else _own(question, shape, calls)
 
@@ -80,10 +80,10 @@ def _h2load(question: Question, shape: Shape, calls: int) -> Load:
 
 
 def parse_h2load(text: str, calls: int) -> Load:
-    """What h2load tells at its end.
+    """Parse the summary that h2load prints.
 
     Raises:
-        SystemExit: a call failed, or the text is not as we know it.
+        SystemExit: a call failed, or the text has an unknown format.
     """
     finished = re.search(r"finished in ([\d.]+)(us|ms|s)", text)
     succeeded = re.search(r"(\d+) succeeded, 0 failed, 0 errored, 0 timeout", text)

@@ -1,4 +1,4 @@
-"""What the figures were measured on: the machine and the versions of everything that takes part."""
+"""The machine of a measurement, and the versions of everything that takes part."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _DISTRIBUTIONS = ("grpcio", "protobuf", "pycasbin", "SQLAlchemy", "psycopg", "cr
 
 
 def machine() -> dict[str, str]:
-    """The processor, its cores, the memory, the system."""
+    """Return the processor, its cores, the memory and the system."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "processor": _processor(),
@@ -26,7 +26,7 @@ def machine() -> dict[str, str]:
 
 
 def busy() -> float:
-    """The part of the processors' time that is used now, 0 to 1, by whatever runs; 0 where nobody tells."""
+    """Return the part of processor time in use, 0 to 1; 0 where the system does not report it."""
     if sys.platform != "linux":
         return 0.0
     idle_before, all_before = _ticks()
@@ -36,7 +36,7 @@ def busy() -> float:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and the libraries that matter for speed."""
+    """Return the versions of Python and of the libraries that matter for speed."""
     found = {"Python": platform.python_version()}
     found |= {name: version(name) for name in _DISTRIBUTIONS}
     return found | {"SQLite": pysqlite3.sqlite_version}

@@ -1,4 +1,4 @@
-"""What a change of a large policy costs, and what policies that one tenant loads do to a quiet tenant.
+"""The cost of changing a large policy, and the effect of one tenant's policy loads on a quiet tenant.
 
     one statement    added through one server: until it is acknowledged, and until each of two servers answers by it
     four at once     the same, four changes sent together
@@ -51,7 +51,7 @@ class Caller:
     metadata: Sequence[tuple[str, str]]
 
     async def allowed(self, tenant: str, person: str, queue: str) -> bool:
-        """Whether a person may play a recording of a queue."""
+        """Return whether a person may play a recording of a queue."""
         request = access_pb2.CheckRequest(
             header=core_pb2.RequestHeader(tenant=tenant, subject=core_pb2.Subject(id=person)),
             verb=VERB_NUMBERS["play"],
@@ -73,7 +73,7 @@ class Caller:
         await self.policy.GetPolicy(request, metadata=self.metadata, timeout=_DEADLINE_S)
 
     async def dry_run(self, document: str) -> str:
-        """Try a policy file of the loud tenant; returns what came of it."""
+        """Try a policy file of the loud tenant; return the outcome."""
         request = policy_pb2.LoadPolicyRequest(
             header=core_pb2.RequestHeader(tenant=LOUD, subject=_ADMIN), document=document, dry_run=True
         )
@@ -88,7 +88,7 @@ _ADMIN = core_pb2.Subject(id="admin")
 
 
 def policy_lines(size: int) -> str:
-    """A company with `size` rules, each for a role and a queue, and two thousand persons."""
+    """Return a company with `size` rules, each for a role and a queue, and two thousand persons."""
     roles = max(1, size // _ROLES)
     lines = ["allow admin read_policy,change_policy policy any"]
     lines += [f"bind person{n} role:r{n % roles}" for n in range(2_000)]
@@ -97,7 +97,7 @@ def policy_lines(size: int) -> str:
 
 
 def prepared(folder: Path, size: int) -> tuple[Settings, str]:
-    """A service with a large tenant, a quiet one and a loud one; returns its settings and a key."""
+    """Make a service with a large, a quiet and a loud tenant; return its settings and a key."""
     settings = initialize(folder, now_us, tenant=QUIET, policy=pbx_template())
     storage = open_storage(settings)
     try:
@@ -110,7 +110,7 @@ def prepared(folder: Path, size: int) -> tuple[Settings, str]:
 
 
 async def spent_ms(what: Callable[[], Awaitable[object]]) -> float:
-    """Milliseconds that something takes."""
+    """Return the milliseconds that an operation takes."""
     began = time.perf_counter()
     await what()
     return (time.perf_counter() - began) * 1e3
@@ -140,7 +140,7 @@ async def changes(callers: Sequence[Caller], rounds: int) -> dict[str, list[floa
 
 
 async def quiet_ms(caller: Caller, seconds: float) -> list[float]:
-    """Times of single questions of the quiet tenant, one after the other."""
+    """Return the times of single questions of the quiet tenant, one after the other."""
     times, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
         times.append(await spent_ms(lambda: caller.allowed(QUIET, "alice", "")))
@@ -148,7 +148,7 @@ async def quiet_ms(caller: Caller, seconds: float) -> list[float]:
 
 
 async def dry_runs(address: str, token: str, chosen: argparse.Namespace) -> str:
-    """Try policy files again and again, so many at a time, for so long; returns what came of it."""
+    """Try policy files repeatedly, several at a time, until the time is over; return the outcomes."""
     results: Counter[str] = Counter()
     document, until = policy_lines(chosen.dry_run_bytes // _LINE_BYTES), time.monotonic() + chosen.seconds
 
@@ -165,7 +165,7 @@ async def dry_runs(address: str, token: str, chosen: argparse.Namespace) -> str:
 
 
 async def beside(caller: Caller, address: str, token: str, chosen: argparse.Namespace) -> tuple[list[float], str]:
-    """The quiet tenant's times while another process tries dry runs; and what came of these."""
+    """Return the quiet tenant's times while another process tries dry runs, and the outcomes of these."""
     call = [sys.executable, __file__, "--loud", address, token]
     call += ["--seconds", str(chosen.seconds), "--dry-runs", str(chosen.dry_runs)]
     call += ["--dry-run-bytes", str(chosen.dry_run_bytes)]
@@ -200,7 +200,7 @@ async def measure(addresses: Sequence[str], token: str, processes: Sequence[int]
 
 
 def show(name: str, times: Sequence[float]) -> None:
-    """Print the median and the ninth tenth of some times."""
+    """Print the median and the ninth decile of some times."""
     ordered = sorted(times)
     print(
         f"{name:58} {median(ordered):8.1f} ms   p90 {ordered[int(len(ordered) * 0.9)]:8.1f} ms   of {len(ordered)}",
@@ -209,7 +209,7 @@ def show(name: str, times: Sequence[float]) -> None:
 
 
 def resident_mb(process: int) -> float:
-    """Memory of a process, megabytes; not a number where the system does not tell."""
+    """Return the memory of a process in megabytes; NaN where the system does not report it."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
     except OSError:

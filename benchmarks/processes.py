@@ -17,7 +17,7 @@ _PATIENCE_S = 30
 def started(
     call: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Path, int]]:
-    """A process that runs until the end of the block; gives the file that its messages go to, and its number."""
+    """Run a process until the end of the block; yield the file of its messages, and its process id."""
     messages = folder / "messages.txt"
     with messages.open("w") as file:
         process = subprocess.Popen(
@@ -34,7 +34,7 @@ def started(
 
 
 def processor_s(process: int) -> tuple[float, float]:
-    """Seconds of processor time that a process has used, and its children that run; not a number where nobody tells."""
+    """Return the processor seconds of a process and its running children; NaN where the system reports none."""
     own, others = float("nan"), 0.0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -51,7 +51,7 @@ def processor_s(process: int) -> tuple[float, float]:
 
 
 def address_in(messages: Path, pattern: str, patience_s: float = _PATIENCE_S) -> str:
-    """The address that a server tells in its messages; the first group of the pattern."""
+    """Return the address in a server's messages: the first group of the pattern."""
     deadline = monotonic() + patience_s
     while monotonic() < deadline:
         if match := re.search(pattern, messages.read_text(encoding="utf-8", errors="replace")):
@@ -61,14 +61,14 @@ def address_in(messages: Path, pattern: str, patience_s: float = _PATIENCE_S) ->
 
 
 def free_address() -> str:
-    """A loopback address that nobody listens on now."""
+    """Return a loopback address on which no process listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def await_listener(address: str) -> None:
-    """Wait until somebody listens there."""
+    """Wait until a process listens on the address."""
     host, _, port = address.rpartition(":")
     deadline = monotonic() + _PATIENCE_S
     while monotonic() < deadline:
@@ -78,4 +78,4 @@ def await_listener(address: str) -> None:
             sleep(0.05)
         else:
             return
-    raise SystemExit(f"nobody listens on {address}")
+    raise SystemExit(f"no process listens on {address}; read the messages of the server")

@@ -11,16 +11,16 @@ _HEAD = """\
 
 Written by `make bench`; {when:%Y-%m-%d %H:%M} UTC, in {minutes:.1f} minutes. Command: `{command}`.
 
-**How to read it.** Ratios count, not single figures: what is compared was measured in turn, round by round, in one run
-on one machine, and the medians stand here. Everything ran on loopback. A goal that is missed is said to be missed.
+**How to read it.** Compare ratios, not single figures. The sides of a comparison were measured in turn, round by round,
+in one run on one machine; the figures are medians. Everything ran on loopback. A missed goal is marked as missed.
 """
 
 #: Processor time that other work may take before the page warns of it.
 _QUIET = 0.1
 
 _WARNING = """\
-**Not to be quoted:** the machine was busy with other work. While nothing was measured, before, between and after the
-parts, {shares} of its processors were in use.
+**Do not quote these figures:** the machine was busy with other work. Before, between and after the measurements,
+{shares} of its processors were in use.
 """
 
 
@@ -32,7 +32,7 @@ def page(
     facts: Mapping[str, Mapping[str, str]],
     sections: Sequence[Section],
 ) -> str:
-    """The whole page; `others` are shares of the processors that other work took, `facts` small tables by title."""
+    """Return the whole page; `others` are processor shares of other work, `facts` small tables by title."""
     parts = [_HEAD.format(when=when, minutes=minutes, command=command)]
     if max(others) > _QUIET:
         parts.append(_WARNING.format(shares=", ".join(f"{share:.0%}" for share in others)))
@@ -45,7 +45,7 @@ def page(
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose first row is its head."""
+    """Return a Markdown table whose first row is its head."""
     head, *body = rows
     lines = [head, ["---"] * len(head), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,4 +1,4 @@
-"""Comparing on a noisy machine: what is compared takes turns, round by round, and medians are kept."""
+"""Comparison on a noisy machine: the sides take turns, round by round, and the medians count."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Series:
 
 
 def alternate(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Series]:
-    """Measure each side once a round; every other round goes backwards, so that no side always comes after the same."""
+    """Measure each side once a round; reverse the order every other round, so that no side always comes second."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds):
         names = list(sides)
@@ -33,12 +33,12 @@ def alternate(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
 
 
 def ratio(one: Series, other: Series) -> Series:
-    """How many times the other, round by round: what slows a whole round down does not count."""
+    """Return the median of the ratios of each round, because a slow round slows both sides."""
     return Series(tuple(a / b for a, b in zip(one.values, other.values, strict=True)))
 
 
 def figure(value: float) -> str:
-    """A number with the three digits that a measurement is good for."""
+    """Return a number with the three significant digits that a measurement supports."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

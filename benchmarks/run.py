@@ -1,7 +1,7 @@
-"""`make bench`: measure the service beside what it is held against, and write RESULTS.md.
+"""`make bench`: measure the service beside its references, and write RESULTS.md.
 
-A full run takes some minutes and writes benchmarks/RESULTS.md. A quick one, or one of some parts only, is for looking
-while one works: it writes benchmarks/.cache/RESULTS.md instead.
+A full run takes some minutes and writes benchmarks/RESULTS.md. A quick or partial run writes
+benchmarks/.cache/RESULTS.md instead.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from time import monotonic
 import anatomy
 import appends
 import decisions
-import doors
+import rpcs
 from machine import busy, machine, versions
 from results import page
 from section import Section
@@ -26,11 +26,11 @@ CACHE = HERE / ".cache"
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is measured."""
+    """The number of rounds, calls and seconds of a run."""
 
     sizes: Sequence[int]
     rounds: int
-    door_rounds: int
+    rpc_rounds: int
     seconds: float
     entries: int
     calls: int
@@ -42,14 +42,14 @@ QUICK = Extent((10, 1_000, 10_000), 3, 3, 0.7, 5_000, 2_000)
 PARTS: dict[str, Callable[[Path, Extent], Section]] = {
     "decisions": lambda _scratch, extent: decisions.measure(extent.sizes, extent.rounds),
     "appends": lambda scratch, extent: appends.measure(scratch, extent.rounds, extent.entries),
-    "grpc": lambda scratch, extent: doors.measure(scratch, CACHE, extent.door_rounds, extent.seconds),
+    "grpc": lambda scratch, extent: rpcs.measure(scratch, CACHE, extent.rpc_rounds, extent.seconds),
     "profile": lambda scratch, extent: anatomy.measure(scratch, extent.rounds, extent.calls),
 }
 
 
 def main() -> None:
-    """Measure what is asked for, write it and show it."""
-    parser = argparse.ArgumentParser(description="Measure Linewarden beside what it is held against.")
+    """Measure the chosen parts, write the results and show them."""
+    parser = argparse.ArgumentParser(description="Measure Linewarden beside its references.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, fewer rules")
     parser.add_argument(
         "--only", nargs="+", choices=sorted(PARTS), default=list(PARTS), metavar="NAME", help=", ".join(PARTS)

@@ -1,4 +1,4 @@
-"""What a measurement hands in: tables, the goals it was held against, and what one must know to read it."""
+"""The result of a measurement: tables, the goals for it, and notes that a reader needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Something the service is meant to reach, and what was measured. Higher is better unless `at_most`."""
+    """A target of the service and the measured value. Higher is better unless `at_most`."""
 
     work: str
     wanted: float
@@ -16,7 +16,7 @@ class Goal:
 
     @property
     def met(self) -> bool:
-        """Whether it was reached."""
+        """True if the goal was reached."""
         return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
 
     @property

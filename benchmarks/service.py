@@ -1,4 +1,4 @@
-"""Linewarden itself under load: the real command, its durable log on SQLite, everything on but TLS."""
+"""Linewarden under load: the real command with its durable log on SQLite, and everything on but TLS."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ _METHOD = "linewarden.v1.AccessService"
 
 
 def initialize(folder: Path) -> Path:
-    """Make a service's folder with the policy of the workload; returns its settings file."""
+    """Make a service's folder with the policy of the workload; return its settings file."""
     policy = folder / "bench.policy"
     policy.write_text(policy_text(), encoding="utf-8")
     home = folder / "service"
@@ -32,7 +32,7 @@ def initialize(folder: Path) -> Path:
 
 
 class Log:
-    """The tenant's log as its own database tells it."""
+    """The tenant's log, read from its database."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -41,7 +41,7 @@ class Log:
         self.entry = b""
 
     def grew(self, entries: int, items: int) -> None:
-        """Wait until all is indexed; every entry that came must be a decision that allows so many items.
+        """Wait until all is indexed; each new entry must be a decision that allows the expected number of items.
 
         Raises:
             SystemExit: other entries came, or more or fewer.
@@ -53,24 +53,26 @@ class Log:
             effects = [one["effect"] for one in decoded.get("items", ())]
             allowed += decoded["kind"] == "decision" and effects == ["allow"] * items
         if (allowed, self.size - before) != (entries, entries):
-            raise SystemExit(f"{entries} answers, but {self.size - before} entries, {allowed} of them as they must be")
+            raise SystemExit(
+                f"{entries} answers, but {self.size - before} entries, {allowed} of them with the expected decision"
+            )
         self._await_index()
 
     def skip(self) -> None:
-        """Take what came so far as given: persons met for the first time are entries too."""
+        """Accept all entries so far, because persons met for the first time are entries too."""
         self.size = self._storage.log.head(self._log).size
 
     def _await_index(self) -> None:
         deadline = monotonic() + _PATIENCE_S
         while self._storage.index.indexed(self._log) < self.size:
             if monotonic() > deadline:
-                raise SystemExit("the index does not catch up with the log")
+                raise SystemExit("the index does not catch up with the log; read the messages of the server")
             sleep(0.05)
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[tuple[dict[str, Target], Log]]:
-    """The server with its targets: `single`, `batch`, `owners` (a batch, each item of an owner of its own)."""
+    """Serve; yield the targets `single`, `batch` and `owners` (a batch with a different owner for each item)."""
     settings_file = initialize(folder)
     token = (settings_file.parent / "secrets/api-key").read_text().strip()
     storage = open_storage(load_settings(settings_file))

@@ -1,4 +1,4 @@
-"""A server under load with one question, and how one knows that what it answers is right."""
+"""A server under load with one question, and the check that its answers are right."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ _SLACK_BYTES = 64
 
 
 def _accept(_calls: int) -> None:
-    """Nothing more to look at."""
+    """Accept without a further check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is pressed.
+    """A server and the call to load it with.
 
     Each call decides `items`, in the server with the number `process`. `is_right` looks at an answer; `settle` waits
     until the server has come to rest after so many calls, and stops the run if it did not do its work.
@@ -35,7 +35,7 @@ class Target:
     settle: Callable[[int], None] = _accept
 
     def press(self, shape: Shape, calls: int) -> Load:
-        """Check one answer, make the load, check that as much came back as belongs to so many right answers.
+        """Check one answer, make the load, and check that the size of all answers is right.
 
         Raises:
             SystemExit: something was not right.
@@ -49,12 +49,12 @@ class Target:
         return load
 
     def ask(self, times: int = 1) -> bytes:
-        """Ask as any client does; returns the last answer."""
+        """Ask as any client does; return the last answer."""
         with grpc.insecure_channel(self.question.address) as channel:
             return self._ask(channel, times)[0]
 
     def alone_ms(self, times: int) -> float:
-        """The time of a call when nothing else happens, the median of so many one after the other, in milliseconds."""
+        """Return the median time of sequential calls on an idle server, in milliseconds."""
         with grpc.insecure_channel(self.question.address) as channel:
             spent = sorted(self._ask(channel, times)[1])
         self.settle(times)
@@ -70,5 +70,5 @@ class Target:
             answer = call(message, metadata=metadata, timeout=_DEADLINE_S)
             spent.append(perf_counter() - began)
         if not self.is_right(answer):
-            raise SystemExit(f"{self.name} does not allow what it should")
+            raise SystemExit(f"{self.name} denies an item that its policy allows")
         return answer, spent

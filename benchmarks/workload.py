@@ -1,7 +1,7 @@
-"""What is asked over the wire: a supervisor who plays recordings of her queue, as gRPC frames ready to be sent.
+"""The requests of the benchmarks: a supervisor plays recordings of her queue, as prepared gRPC frames.
 
-The policy is the template for a PBX that comes with the service, with one more person. The same questions are put to
-the echo and, in its own terms, to Cerbos.
+The policy is the PBX template that comes with the service, with one more person. The echo server gets the same
+requests; Cerbos gets equal ones in its terms.
 """
 
 from collections.abc import Iterator
@@ -32,12 +32,12 @@ class Recording:
 
 
 def policy_text() -> str:
-    """The policy that is in force."""
+    """Return the policy that is in force."""
     return f"{pbx_template()}\nbind {PERSON} role:{ROLES[0]}\n"
 
 
 def recordings(now_s: int, owners: int) -> Iterator[Recording]:
-    """A batch of recordings, one each quarter of an hour, of so many agents in turn."""
+    """Yield a batch of recordings, one each quarter of an hour, of the agents in turn."""
     for n in range(BATCH):
         created_s = now_s - _DAY_S - n * 900
         id = f"2026/11/17/q-{QUEUE}-1555770{n:04}-20261117-134654-{created_s}.{n}.wav"
@@ -45,7 +45,7 @@ def recordings(now_s: int, owners: int) -> Iterator[Recording]:
 
 
 def single(now_s: int) -> access_pb2.CheckRequest:
-    """A question about one recording."""
+    """Return a question about one recording."""
     one = next(recordings(now_s, 1))
     return access_pb2.CheckRequest(
         header=core_pb2.RequestHeader(
@@ -60,7 +60,7 @@ def single(now_s: int) -> access_pb2.CheckRequest:
 
 
 def batch(now_s: int, owners: int) -> access_pb2.CheckBatchRequest:
-    """A question about a batch of recordings."""
+    """Return a question about a batch of recordings."""
     items = [
         access_pb2.CheckItem(verb=VERB_NUMBERS["play"], resource=_resource(one)) for one in recordings(now_s, owners)
     ]
@@ -76,7 +76,7 @@ def batch(now_s: int, owners: int) -> access_pb2.CheckBatchRequest:
 
 
 def framed(message: bytes) -> bytes:
-    """A message as it travels over gRPC: not compressed, its length in four bytes, itself."""
+    """Return a message as gRPC sends it: not compressed, its length in four bytes, then its bytes."""
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 

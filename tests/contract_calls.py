@@ -1,4 +1,4 @@
-"""Every rpc of the contract by its name, for tests that call many of them."""
+"""The rpcs of the contract by name, for tests that call many of them."""
 
 from importlib import import_module
 from typing import Any
@@ -28,5 +28,5 @@ class Stubs:
 
 
 def request_type(method: str) -> Any:
-    """The message that an rpc takes."""
+    """Return the message that an rpc takes."""
     return getattr(import_module(f"linewarden.v1.{_PLACES[method][0]}_pb2"), f"{method}Request")

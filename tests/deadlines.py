@@ -1,4 +1,4 @@
-"""How long the tests wait for an event that must come: one bound, so that a slow machine passes and a hang ends.
+"""One bound on waiting for an event, so that tests pass on a slow machine and a hang ends.
 
 A test waits for the event itself. The bound only ends a test whose event never comes. No test asserts how fast
 something is. TEST_TIME_FACTOR multiplies the bounds, for a machine that is slower still.
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FACTOR = float(os.environ.get("TEST_TIME_FACTOR", "1"))
-#: An event that has not come by then never comes, seconds. Fifty times the longest wait of an idle machine.
+#: Seconds after which a test gives up waiting for an event. Fifty times the longest wait of an idle machine.
 HANG_S = 300.0 * FACTOR
-#: Processor time for one hostile input, seconds: a hundred times what it takes, and less than a quadratic reader needs.
+#: Processor seconds for one hostile input: a hundred times the usual, and less than a quadratic reader needs.
 WORK_S = 30.0 * FACTOR
 
 
 class WorksWithoutEnd(Exception):
-    """The work of a test needs more processor time than any input may cost."""
+    """A test's work needs more processor time than any input may cost."""
 
 
 @contextmanager

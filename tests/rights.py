@@ -1,4 +1,4 @@
-"""What this process may do, for the tests that need a right or a system library to run."""
+"""Rights and system libraries of this process, for the tests that need one."""
 
 import socket
 
@@ -9,7 +9,7 @@ from linewarden.diagnostics.packets.libpcap import load
 
 
 def has_libpcap() -> bool:
-    """Whether filters can be compiled here."""
+    """Return whether filters can be compiled here."""
     try:
         load()
     except FilterRefused:
@@ -18,7 +18,7 @@ def has_libpcap() -> bool:
 
 
 def may_capture() -> bool:
-    """Whether this process can compile a filter, and may open the socket that a live capture needs."""
+    """Return whether this process can compile a filter and open the socket of a live capture."""
     if not has_libpcap():
         return False
     try:

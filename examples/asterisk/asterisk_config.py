@@ -1,4 +1,4 @@
-"""Who is who, from Asterisk's own configuration files.
+"""The people and queues of Asterisk, read from its configuration files.
 
 - voicemail.conf: `<mailbox> => <pin>,<name>,<email>,...`; the section is the voicemail context. The pin is not kept.
 - pjsip.conf, sip.conf, users.conf: `mailboxes=1001@default` (or `mailbox=`) ties an extension to a mailbox.
@@ -44,24 +44,25 @@ class Directory:
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def owner_of_mailbox(self, context: str, number: str) -> str:
-        """The e-mail address of the mailbox's holder, else `ext:<number>`."""
+        """Return the e-mail address of the mailbox's holder, else `ext:<number>`."""
         person = self.people.get((context, number))
         return person.email if person and person.email else plain(f"ext:{number}", OWNER_BYTES)
 
     def owner_of_extension(self, number: str) -> str:
-        """The e-mail address of the extension's user, else `ext:<number>`.
+        """Return the e-mail address of the extension's user, else `ext:<number>`.
 
-        Without a line in pjsip.conf an extension has the mailbox of its number, in the context `default` or in the
-        only one that has it. Where two contexts have it, as with two customers on one machine, nobody is guessed.
+        Without a line in pjsip.conf an extension has the mailbox of its number: the one in the context `default`, else
+        the only one. Where two contexts have that number, as with two customers on one machine, the owner stays
+        `ext:<number>`.
         """
         return self.owner_of_mailbox(*self._mailbox(number))
 
     def knows(self, number: str) -> bool:
-        """Whether some file names this extension."""
+        """Return whether a file names this extension."""
         return number in self.mailboxes or self._mailbox(number) in self.people
 
     def queue_of(self, number: str) -> str:
-        """The name of the queue one reaches by dialling the number, else the number itself."""
+        """Return the name of the queue that the number dials, else the number itself."""
         return plain(self.queues.get(number, number), QUEUE_BYTES)
 
     def _mailbox(self, number: str) -> tuple[str, str]:
@@ -72,9 +73,9 @@ class Directory:
 
 
 def read_directory(folder: Path, *, root: Path | None = None) -> tuple[Directory, list[Problem]]:
-    """The directory a configuration folder describes, with a problem for each file that is there but unreadable.
+    """Return the directory of a configuration folder, and a problem for each file that cannot be read.
 
-    With `root`, a file that is a link to somewhere outside of it is such a file. FreePBX keeps links in /etc/asterisk.
+    With `root`, a file that is a link to somewhere outside of it cannot be read. FreePBX keeps links in /etc/asterisk.
     """
     problems: list[Problem] = []
 
@@ -107,7 +108,7 @@ def _content(path: Path, root: Path | None, problems: list[Problem]) -> bytes:
 
 
 def _parsed(data: bytes) -> Iterator[tuple[str, str, str]]:
-    """Section, key and value of each line."""
+    """Yield section, key and value of each line."""
     section = ""
     for raw in data.splitlines():
         line = re.split(r"(?<!\\);", text_of(raw), maxsplit=1)[0].replace("\\;", ";").strip()
@@ -126,7 +127,7 @@ def _people(entries: Iterator[tuple[str, str, str]]) -> Iterator[tuple[tuple[str
 
 
 def _address(text: str) -> str:
-    """The first of the addresses, which `|` separates; empty when it is none."""
+    """Return the first of the addresses, which `|` separates; empty where it is not an address."""
     first = plain(text.split("|", maxsplit=1)[0], OWNER_BYTES)
     return first if _ADDRESS.fullmatch(first) else ""
 
@@ -157,7 +158,7 @@ def _members(entries: Iterator[tuple[str, str, str]]) -> dict[str, tuple[str, ..
 
 
 def endpoint_of(channel: str) -> str:
-    """The endpoint in a channel's name: `1001` for `PJSIP/1001-0000002a` and `Local/1001@from-queue-0000002a;1`."""
+    """Return the endpoint in a channel's name: `1001` for `PJSIP/1001-0000002a` and `Local/1001@from-queue-2a;1`."""
     _, _, rest = channel.partition("/")
     rest = rest.split(";")[0].split("@")[0].split("/n")[0]
     return re.sub(r"-[0-9a-f]{1,8}$", "", rest)

@@ -1,13 +1,13 @@
 """Call detail records as Asterisk's cdr_csv.c writes them into Master.csv: 16 to 21 columns, no header line.
 
-The first 16 columns are always there. `loguniqueid` and `loguserfield` add one each, `newcdrcolumns` adds three, and
-an installation that changed its settings has lines of several lengths in one file. With one extra column it may be
-either, so its shape decides. Dates are local time unless `usegmtime` is set, hence the time zone argument.
+The first 16 columns are always there. `loguniqueid` and `loguserfield` add one each, `newcdrcolumns` adds three, and an
+installation that changed its settings has lines of several lengths in one file. With one extra column it may be either,
+so its shape decides. Dates are local time unless `usegmtime` is set, hence the time zone argument.
 
-A line is read by itself: a torn line, as a full disk leaves it, must not swallow the lines after it.
+Each line is read separately, because a line that a full disk cut must not spoil the lines after it.
 
-Whose record it is follows the channels, not the caller's number: a channel is an authenticated phone, a number shown
-by a stranger is a claim, and a claim must not make him the owner of anything.
+The owner follows from the channels, not from the caller's number. A channel is an authenticated phone. A caller can
+show any number, so a number makes no owner.
 """
 
 import csv
@@ -46,7 +46,7 @@ _VOICEMAIL_APPS = {"VoiceMail", "VoiceMailMain"}
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A line of the file: its item, and what files named after the same call want to know."""
+    """A line of the file: its item, and the facts that media files of the same call need."""
 
     item: Item
     uniqueid: str
@@ -56,7 +56,7 @@ class CallRecord:
 def read_cdr(
     path: Path, *, root: Path | None = None, directory: Directory | None = None, tz: tzinfo = UTC
 ) -> Iterator[CallRecord | Problem]:
-    """Each line of a Master.csv, in its order. `tz` is the zone of the file's dates."""
+    """Yield each line of a Master.csv, in its order. `tz` is the zone of the file's dates."""
     name = shown(path, root or path.parent)
     unique = UniqueIds()
     for number, line in _lines(path):
@@ -70,7 +70,7 @@ def read_cdr(
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str | None]]:
-    """Number and text of each line that is not blank; None for one too long to be a record, number 0 for no file."""
+    """Yield number and text of each line that is not blank; None for one too long, number 0 for no file."""
     try:
         with os.fdopen(open_regular(path, follow=True), "rb") as file:
             number = 0
@@ -98,7 +98,7 @@ def _fields(line: str) -> Mapping[str, str] | None:
 
 
 def _extra_columns(values: list[str]) -> tuple[str, ...] | None:
-    """The names of the columns after the sixteenth; None when there cannot be that many."""
+    """Return the names of the columns after the sixteenth; None when there cannot be that many."""
     count = len(values) - len(_BASE)
     if not 0 <= count <= 5:
         return None
@@ -125,9 +125,9 @@ def _record(fields: Mapping[str, str], start: int, source: str, directory: Direc
 
 
 def _id(fields: Mapping[str, str]) -> str:
-    """The unique id with the sequence; without a sequence, several lines share the id, so a digest tells them apart.
+    """Return the unique id with the sequence; without a sequence, with a digest of the line.
 
-    A digest rather than a line number: it survives the rotation of the file. Equal lines are then told apart by count.
+    A digest rather than a line number, because it survives the rotation of the file. Equal lines get a count.
     """
     uniqueid, sequence = fields.get("uniqueid", ""), fields.get("sequence", "")
     if uniqueid and sequence:

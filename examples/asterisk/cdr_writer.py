@@ -1,4 +1,4 @@
-"""Lines of a Master.csv as cdr_csv.c prints them: text in quotes, numbers bare, an unset time as nothing at all."""
+"""Lines of a Master.csv as cdr_csv.c prints them: text in quotes, numbers bare, an unset time left empty."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call as the billing sees it. Times are seconds since 1970 UTC; `answer` is None when nobody answered."""
+    """One call as the billing sees it. Times are seconds since 1970 UTC; `answer` is None for a missed call."""
 
     start: int
     end: int
@@ -28,7 +28,7 @@ class Call:
 
 
 def line(call: Call, *, uniqueid: bool = True, userfield: bool = True, new: bool = True) -> str:
-    """The line of a call under the three settings of cdr.conf: 16 to 21 columns."""
+    """Return the line of a call under the three settings of cdr.conf: 16 to 21 columns."""
     billed = call.end - call.answer if call.answer is not None else 0
     cells = [
         *map(_quoted, ("", call.src, call.dst, call.context, call.clid, call.channel, call.dstchannel)),
@@ -45,7 +45,7 @@ def line(call: Call, *, uniqueid: bool = True, userfield: bool = True, new: bool
 
 
 def file(calls: Iterable[Call], eras: Iterable[tuple[bool, bool, bool]]) -> bytes:
-    """A whole file: the first calls under the settings of each era in turn, all others with 21 columns."""
+    """Return a whole file: the first calls under each combination of settings in turn, all others with 21 columns."""
     rest = iter(calls)
     old = [line(call, uniqueid=u, userfield=f, new=n) for (u, f, n), call in zip(eras, rest, strict=False)]
     return "".join([*old, *map(line, rest)]).encode("utf-8", "surrogateescape")

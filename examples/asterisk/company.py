@@ -27,7 +27,7 @@ FAX_EXTENSION = "1006"
 
 
 def configuration() -> dict[str, str]:
-    """The text of each configuration file by name."""
+    """Return the text of each configuration file by name."""
     return {
         "voicemail.conf": _voicemail(),
         "pjsip.conf": "".join(_endpoint(person) for person in PEOPLE),

@@ -1,8 +1,8 @@
-"""The main job, from beginning to end, on an Asterisk tree: `make demo`.
+"""The demonstration on an Asterisk tree, from the first check to the verified log: `make demo`.
 
-It makes the calls of a small company, starts the real server, asks for several people, and shows who was allowed and
-why. Then it reads the log as the auditor, captures a call in which a fault is looked for, exports the log, verifies the
-export without the server, changes one byte, and verifies again. Exit code 0 only if everything came out as it must.
+It generates the calls of a small company, starts the real server, asks it for several people, and shows who was allowed
+and why. It reads the log as the auditor and captures a call with a fault. It exports the log, verifies the export
+without the server, changes one byte, and verifies again. The exit code is 0 only if every expected result came.
 """
 
 import os
@@ -53,7 +53,7 @@ SUPERVISOR = Person("alice@acme.example", "sales supervisor", purpose="quality")
 IDLE = Person("alice@acme.example", "the same, without a purpose")
 UNKNOWN = Person("mallory@elsewhere.example", "unknown")
 
-#: Who asks, by the heads of the table.
+#: The persons who ask, by the heads of the table.
 PEOPLE = {
     "bob": OWNER,
     "carol": COLLEAGUE,
@@ -72,14 +72,14 @@ ASKED = (
     ("fax", "download"),
     ("cdr", "view_metadata"),
 )
-#: Words for those who see this for the first time.
+#: Words for readers who see the demonstration for the first time.
 WISHES = {"view_metadata": "see"}
 ITEMS = {"cdr": "call record"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One decision with what it was about."""
+    """One decision and the question that it answers."""
 
     person: Person
     verb: str
@@ -90,7 +90,7 @@ class Answer:
 
 
 def main() -> int:
-    """Run the demonstration; returns the exit code."""
+    """Run the demonstration; return the exit code."""
     findings = Findings()
     shutil.rmtree(FOLDER, ignore_errors=True)
     items = make_company(FOLDER / "asterisk")
@@ -103,30 +103,30 @@ def main() -> int:
         read_log(site, answers, findings)
         capture_a_fault(site, findings)
         export_and_verify(site, findings)
-    console.rule("[bold]done" if not findings.failed else "[bold red]not everything held")
-    console.print(f"The service's folder is {os.path.relpath(service)}; `make run` makes one that stays.")
+    console.rule("[bold]done" if not findings.failed else "[bold red]some expectations failed")
+    console.print(f"The service's folder is {os.path.relpath(service)}. `make run` makes a service that you can keep.")
     return 1 if findings.failed else 0
 
 
 def make_company(folder: Path) -> Sequence[Item]:
     """Make the calls of a small company and read them as any Asterisk tree is read."""
-    console.rule("[bold]A company's calls, on an Asterisk tree")
+    console.rule("[bold]The calls of a small company")
     now = datetime.now(UTC).replace(microsecond=0)
     generate(folder, seed=SEED, now=now)
     items, problems = split(read_tree(folder))
     counts = Counter(ITEMS.get(item.type, item.type) for item in items)
-    console.print("  A small company has called for 120 days. What its Asterisk keeps of that:")
+    console.print("  After 120 days of calls, the company's Asterisk server holds these files and records:")
     console.print(
         "  " + ", ".join(f"{count} {type}s" for type, count in sorted(counts.items())).replace("faxs", "faxes")
     )
     for problem in problems:
-        console.print(f"  [yellow]passed over:[/] {problem.text}")
+        console.print(f"  [yellow]skipped:[/] {problem.text}")
     return items
 
 
 @contextmanager
 def running_server(service: Path) -> Iterator[str]:
-    """The real server, with TLS, on a free port; ended by SIGTERM, as an operator would."""
+    """Run the real server with TLS on a free port; end it by SIGTERM, as an operator does."""
     environment = os.environ | {"LINEWARDEN_LISTEN": "localhost:0", "LINEWARDEN_CAPTURE_MIN_DISK_FREE": "0"}
     environment["LINEWARDEN_PLACES_FILE"] = str(state_places(FOLDER))
     call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", str(service / "linewarden.toml")]
@@ -141,11 +141,11 @@ def running_server(service: Path) -> Iterator[str]:
 
 
 def wait_for_address(server: "subprocess.Popen[str]", log: TextIO) -> str:
-    """Read the server's messages up to the one that tells its address."""
+    """Read the server's messages up to the one with its address; return the address."""
     for line in server.stderr or ():
         log.write(line)
         if match := re.search(r"serving on (\S+:\d+)", line):
-            console.print(f"  Linewarden serves beside it: TLS on {match[1]}, SQLite, process {server.pid}\n")
+            console.print(f"  Linewarden runs beside it: TLS on {match[1]}, SQLite, process {server.pid}\n")
             return match[1]
     raise SystemExit(f"the server did not start; see {FOLDER / 'server.log'}")
 
@@ -175,7 +175,7 @@ def ask(site: Site, items: Sequence[Item]) -> list[Answer]:
 
 
 def resource(item: Item) -> core_pb2.Resource:
-    """An item in the contract's terms."""
+    """Return an item as a resource of the contract."""
     made = core_pb2.Resource(
         type=TYPE_NUMBERS[item.type],
         id=item.id,
@@ -190,20 +190,20 @@ def resource(item: Item) -> core_pb2.Resource:
 
 
 def explanation(decision: access_pb2.Decision) -> str:
-    """Why, in a few words."""
+    """Return the reason of a decision in a few words."""
     parts = [f"rule {rule.rule_id} via {' > '.join(rule.role_path[1:]) or 'itself'}" for rule in decision.matched_rules]
     parts += [f"not met: {failed.condition}" for failed in decision.failed_conditions]
     parts += [f"must {OBLIGATIONS[one].value}" for one in decision.obligations]
-    return "; ".join(dict.fromkeys(parts)) or "no rule speaks of it"
+    return "; ".join(dict.fromkeys(parts)) or "no rule applies"
 
 
 def wish(verb: str, type: str) -> str:
-    """What somebody wants to do, in words."""
+    """Return the action that a person asks for, in words."""
     return f"{WISHES.get(verb, verb)} a {ITEMS.get(type, type)}"
 
 
 def table_of(*titles: str) -> Table:
-    """A table that keeps to the width of a terminal."""
+    """Return a table that keeps to the width of a terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
         table.add_column(title, overflow="fold")
@@ -211,12 +211,12 @@ def table_of(*titles: str) -> Table:
 
 
 def show_answers(answers: Sequence[Answer]) -> None:
-    """Who was allowed what, in numbers, and examples with their reasons."""
-    console.rule("[bold]Who may")
-    console.print("  A backend asks for each of these people, about every item:\n")
+    """Show the number of items that each person may use, and examples with their reasons."""
+    console.rule("[bold]Decisions: who may do what")
+    console.print("  A backend asks Linewarden about every item, on behalf of each of these people:\n")
     for name, person in PEOPLE.items():
         console.print(f"    {name:8} {person.what}")
-    console.print("\n  How many of the items each may …\n")
+    console.print("\n  The number of items that each person may …\n")
     counts = table_of("", "all", *PEOPLE)
     for column in counts.columns[1:]:
         column.justify = "right"
@@ -226,7 +226,7 @@ def show_answers(answers: Sequence[Answer]) -> None:
         cells = [f"[{'green' if count else 'red'}]{count}[/]" for count in allowed]
         counts.add_row(f"  {wish(verb, type)}", str(len(asked) // len(PEOPLE)), *cells)
     console.print(counts)
-    console.print("\n  Each answer says why; one of each kind:\n")
+    console.print("\n  Each answer states its reason. One example of each kind:\n")
     examples = table_of("  person", "asks to", "answer", "why")
     names = {person: name for name, person in PEOPLE.items()}
     for answer in one_of_each(answers):
@@ -238,7 +238,7 @@ def show_answers(answers: Sequence[Answer]) -> None:
 
 
 def one_of_each(answers: Sequence[Answer]) -> Iterator[Answer]:
-    """One example for each person, verb and reason that is worth a line."""
+    """Yield one example for each person, effect and reason."""
     seen = set()
     for answer in answers:
         kind = (answer.person.what, answer.effect, answer.reason)
@@ -248,7 +248,7 @@ def one_of_each(answers: Sequence[Answer]) -> Iterator[Answer]:
 
 
 def check_answers(answers: Sequence[Answer], findings: Findings) -> None:
-    """What must come out of this policy for this company."""
+    """Check the answers that the policy must give for this company."""
 
     def effects(person: Person, verb: str, type: str, **wanted: str) -> set[str]:
         return {
@@ -261,11 +261,11 @@ def check_answers(answers: Sequence[Answer], findings: Findings) -> None:
 
     mine, sales = {"owner": OWNER.name}, {"queue": "sales"}
     findings.expect(
-        effects(OWNER, "play", "voicemail", **mine) == {"allow"}, "the owner plays every message of his own"
+        effects(OWNER, "play", "voicemail", **mine) == {"allow"}, "bob may play every message in his mailbox"
     )
-    findings.expect(effects(COLLEAGUE, "play", "voicemail", **mine) == {"deny"}, "his colleague plays none of them")
+    findings.expect(effects(COLLEAGUE, "play", "voicemail", **mine) == {"deny"}, "his colleague may play none of them")
     findings.expect(
-        "allow" in effects(SUPERVISOR, "play", "recording", **sales), "the supervisor hears her queue's calls"
+        "allow" in effects(SUPERVISOR, "play", "recording", **sales), "the supervisor may play recordings of her queue"
     )
     findings.expect(
         not any(
@@ -273,19 +273,22 @@ def check_answers(answers: Sequence[Answer], findings: Findings) -> None:
             for a in answers
             if a.person is IDLE and (a.verb, a.item.type) == ("play", "recording")
         ),
-        "without a purpose she hears none of them",
+        "without a stated purpose she may play none of them",
     )
-    findings.expect(effects(PARTNER, "view_metadata", "cdr") == {"allow"}, "partner support sees call records, masked")
-    findings.expect(effects(PARTNER, "play", "recording") == {"deny"}, "partner support hears nobody")
-    findings.expect(effects(AUDITOR, "play", "recording") == {"deny"}, "the auditor hears nobody")
+    findings.expect(
+        effects(PARTNER, "view_metadata", "cdr") == {"allow"},
+        "partner support may see call records, with numbers masked",
+    )
+    findings.expect(effects(PARTNER, "play", "recording") == {"deny"}, "partner support may play no recording")
+    findings.expect(effects(AUDITOR, "play", "recording") == {"deny"}, "the auditor may play no recording")
     unknown = {a.effect for a in answers if a.person is UNKNOWN}
-    findings.expect(unknown == {"deny"}, "somebody unknown may do nothing at all")
+    findings.expect(unknown == {"deny"}, "a person whom the policy does not name may do nothing")
 
 
 def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
-    """Read the log as the auditor: every answer is in it."""
+    """Read the log as the auditor, and check that it holds every answer."""
     stub, metadata = AuditServiceStub(site.channel), site.metadata
-    console.rule("[bold]Who did")
+    console.rule("[bold]The audit log: who did what")
     rows: list[audit_pb2.EntryRow] = []
     request = audit_pb2.QueryEntriesRequest(
         header=core_pb2.RequestHeader(tenant=TENANT, subject=AUDITOR.subject()),
@@ -303,16 +306,16 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
     for row in rows[:: max(1, len(rows) // 8)]:
         verb = next(word for word, number in VERB_NUMBERS.items() if number == row.verb)
         wanted = wish(verb, next(word for word, number in TYPE_NUMBERS.items() if number == row.resource_type))
-        who, owner = row.subject.partition("@")[0], row.owner.partition("@")[0] or "nobody known"
+        who, owner = row.subject.partition("@")[0], row.owner.partition("@")[0] or "no known owner"
         time = row.time.ToDatetime().strftime("%H:%M:%S")
         table.add_row(f"  {row.index}.{row.item}", time, who, wanted, owner, EFFECTS[row.effect].value)
-    console.print("  Every answer was in the log before it was given. The auditor reads them there:\n")
+    console.print("  Linewarden records each answer before it sends it. The auditor reads some of them:\n")
     console.print(table)
     console.print(f"  … {len(rows)} decisions in all\n")
     logged = Counter((row.subject, row.resource_id, EFFECTS[row.effect].value) for row in rows)
     given = Counter((a.person.full, a.item.id, a.effect) for a in answers)
     findings.expect(
-        logged == given, f"the log holds exactly the {len(answers)} answers that were given, by name and item"
+        logged == given, f"the log holds exactly the {len(answers)} answers that Linewarden gave, by person and item"
     )
     stranger = audit_pb2.QueryEntriesRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=COLLEAGUE.subject()))
     try:
@@ -329,25 +332,27 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
         timeout=DEADLINE_S,
     )
     denied = [row for row in page.rows if EFFECTS[row.effect].value == "deny"]
-    findings.expect(len(denied) == 1 and len(page.rows) > 1, "and that he tried stands in the log, as do all reads")
+    findings.expect(
+        len(denied) == 1 and len(page.rows) > 1, "the log records the refused attempt and every successful read"
+    )
 
 
 def export_and_verify(site: Site, findings: Findings) -> None:
     """Export the log, verify it offline, change one byte, and see the verification fail."""
-    console.rule("[bold]And the proof")
+    console.rule("[bold]Verification without the server")
     export = FOLDER / "export"
     key = command("audit", "export", str(export), *site.options(AUDITOR)).stdout.strip()
-    console.print(f"  The auditor exports the log to {os.path.relpath(export)}. Whoever has these files and the")
-    console.print("  public key can check them, without the server and without trusting it.\n")
+    console.print(f"  The auditor exports the log to {os.path.relpath(export)}. Anyone with these files and the")
+    console.print("  public key can verify the log, without the server and without trusting it.\n")
     verified = command("audit", "verify", str(export), "--verifier-key", key, check=False)
-    findings.expect(verified.returncode == 0, "the exported log verifies offline, with the public key alone")
+    findings.expect(verified.returncode == 0, "the exported log verifies offline with the public key")
     bundle = min(path for path in (export / "tile/entries").rglob("*") if path.is_file())
     content = bytearray(bundle.read_bytes())
     content[len(content) // 2] ^= 1
     bundle.write_bytes(bytes(content))
     changed = command("audit", "verify", str(export), "--verifier-key", key, check=False)
     found = changed.stderr.strip().rpartition("linewarden: ")[2] or "not found!"
-    findings.expect(changed.returncode == 1, f"one flipped byte: {found}")
+    findings.expect(changed.returncode == 1, f"after one changed byte verification fails: {found}")
 
 
 if __name__ == "__main__":

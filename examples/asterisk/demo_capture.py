@@ -1,7 +1,8 @@
-"""A part of the demonstration: a fault is looked for in a call, from the customer's permission to the last deletion.
+"""The part of the demonstration in which support captures a call to find a fault.
 
-The server captures on loopback where it may: as root or with CAP_NET_RAW, with libpcap. Elsewhere the demonstration
-brings the same call as a capture file, which the service takes into custody: the same gates, the same mask.
+It goes from the customer's permission to the deletion of the evidence. The server captures live on loopback where it
+may: as root or with CAP_NET_RAW, with libpcap. Elsewhere the demonstration imports the same call as a capture file. A
+file passes the same checks and the same masking as a live capture.
 """
 
 import ctypes.util
@@ -44,7 +45,7 @@ _FILE = "call.pcap"
 
 _Steps = Sequence[tuple[str, Person | None]]
 
-#: What must stand in the log, in this order, and who did it; None is the service itself.
+#: The expected log entries in order, each with its actor; None is the service itself.
 _BEFORE: _Steps = (
     ("diagnostics.refused", PARTNER),
     ("diagnostics.enabled", ADMINISTRATOR),
@@ -64,36 +65,36 @@ _BROUGHT = (*_BEFORE, ("capture.stopped", None), *_AFTER)
 
 
 def state_places(folder: Path) -> Path:
-    """Write where the tenant may capture, as an operator does; returns the file."""
+    """Write the interfaces and files that the operator permits for the tenant; return the file."""
     file = folder / "places.toml"
     file.write_text(f'[{TENANT}]\ninterfaces = ["lo"]\nfiles = true\n')
     return file
 
 
 def capture_a_fault(site: Site, findings: Findings) -> None:
-    """The whole part."""
-    console.rule("[bold]A fault, and a capture of it")
+    """Run this part: permission, request, approval, capture, evidence, deletion, log."""
+    console.rule("[bold]A packet capture to find a fault")
     if pyrage is None:
-        console.print("  [yellow]passed over:[/] it needs the extra `capture`\n")
+        console.print("  [yellow]skipped:[/] install the extra `capture` to run this part\n")
         return
-    console.print("  Support looks for a fault in a call. It needs the packets, not the voices.\n")
-    folder, desk = FOLDER / "capture", _Desk(site)
+    console.print("  Partner support looks for a fault in a call. It needs the signalling, not the speech.\n")
+    folder, diagnostics = FOLDER / "capture", _Diagnostics(site)
     folder.mkdir()
     with Phones() as phones:
-        _permit(desk, phones, findings)
-        capture = _agree(desk, phones, folder / "identity", findings)
+        _permit(diagnostics, phones, findings)
+        capture = _agree(diagnostics, phones, folder / "identity", findings)
         if may_capture():
-            _capture(desk, capture, phones, findings)
+            _capture(diagnostics, capture, phones, findings)
         else:
-            _bring(desk, capture, phones, findings)
-        opened = _read(desk, capture, folder, findings)
+            _import_file(diagnostics, capture, phones, findings)
+        opened = _read(diagnostics, capture, folder, findings)
         _look_for_secrets(opened, phones, findings)
-    _delete(desk, capture, findings)
+    _delete(diagnostics, capture, findings)
     _show_log(site, live=may_capture(), findings=findings)
 
 
 def may_capture() -> bool:
-    """Whether a capture can run on this machine, for whoever runs this."""
+    """Return whether this process may capture packets on this machine."""
     try:
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
     except (AttributeError, OSError):
@@ -109,14 +110,14 @@ _SERVICES: tuple[tuple[Any, Any], ...] = (
 )
 
 
-class _Desk:
-    """Calls of the services of diagnostics, by the name of the rpc."""
+class _Diagnostics:
+    """A caller of the diagnostics services, by the name of the rpc."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
 
     def ask(self, method: str, person: Person, **fields: Any) -> Any:
-        """Ask for somebody; a stream is answered as the list of what came."""
+        """Call an rpc as a person; return a stream as the list of its messages."""
         header = core_pb2.RequestHeader(tenant=TENANT, subject=person.subject())
         if not method.startswith(("ListActive", "Publish", "Enable", "Make")):
             header.context.CopyFrom(person.context())
@@ -126,7 +127,7 @@ class _Desk:
         return list(answer) if method in {"WatchCapture", "ReadEvidence"} else answer
 
     def refused(self, method: str, person: Person, **fields: Any) -> str:
-        """Ask, and give the reason of the refusal; empty where there was none."""
+        """Call an rpc; return the reason of the refusal, or an empty text if it was accepted."""
         try:
             self.ask(method, person, **fields)
         except grpc.RpcError as error:
@@ -134,7 +135,7 @@ class _Desk:
         return ""
 
     def wait_for(self, capture: str, packets: int) -> None:
-        """Watch a capture until so many packets are written: the last are still on their way to the worker."""
+        """Wait until so many packets are written, because the last ones reach the worker late."""
         request = capture_pb2.WatchCaptureRequest(
             header=core_pb2.RequestHeader(tenant=TENANT, subject=PARTNER.subject()), capture_id=capture
         )
@@ -143,7 +144,7 @@ class _Desk:
         looks.cancel()
 
     def _rpc(self, method: str) -> tuple[Any, Any]:
-        """The file of the contract that an rpc stands in, and the rpc itself."""
+        """Return the module of an rpc's messages, and the rpc itself."""
         for messages, stub in _SERVICES:
             if hasattr(messages, f"{method}Request"):
                 return messages, getattr(stub(self.site.channel), method)
@@ -159,20 +160,24 @@ def _reason(error: grpc.RpcError) -> str:
     return "unknown"
 
 
-def _permit(desk: _Desk, phones: Phones, findings: Findings) -> None:
-    """The customer permits captures, tells its people, and attests that it did."""
-    reason = desk.refused("RequestCapture", PARTNER, **_wish(phones, "age1" + 58 * "q"))
-    findings.expect(reason == "DIAGNOSTICS_NOT_ENABLED", "before the customer permits it, nobody captures anything")
+def _permit(diagnostics: _Diagnostics, phones: Phones, findings: Findings) -> None:
+    """Permit captures, publish the notice, and attest that the staff received it."""
+    reason = diagnostics.refused("RequestCapture", PARTNER, **_wish(phones, "age1" + 58 * "q"))
+    findings.expect(
+        reason == "DIAGNOSTICS_NOT_ENABLED", "Linewarden refuses a capture that the customer has not permitted"
+    )
     duties = [number for number in terms_pb2.Responsibility.values() if number]
-    desk.ask("EnableDiagnostics", ADMINISTRATOR, accepted=duties, retention_days=7)
+    diagnostics.ask("EnableDiagnostics", ADMINISTRATOR, accepted=duties, retention_days=7)
     text = notice_pb2.NoticeText(
         language="en", text="To find a fault, the signalling of calls may be captured; no speech is."
     )
     channels = [notice_pb2.NOTICE_CHANNEL_EMAIL]
-    desk.ask("PublishNotice", ADMINISTRATOR, notice_id=_NOTICE, texts=[text], audience="all staff", channels=channels)
-    console.print(f"  · {ADMINISTRATOR.short} permits it, and publishes a notice for all staff")
-    desk.ask("MakeAttestation", PRIVACY_OFFICER, statement=_statement())
-    console.print(f"  · {PRIVACY_OFFICER.short} attests that all staff were told")
+    diagnostics.ask(
+        "PublishNotice", ADMINISTRATOR, notice_id=_NOTICE, texts=[text], audience="all staff", channels=channels
+    )
+    console.print(f"  · {ADMINISTRATOR.short}, an administrator, permits captures and publishes a notice for all staff")
+    diagnostics.ask("MakeAttestation", PRIVACY_OFFICER, statement=_statement())
+    console.print(f"  · {PRIVACY_OFFICER.short}, the privacy officer, attests that all staff received the notice")
 
 
 def _statement() -> attestation_pb2.AttestationStatement:
@@ -200,22 +205,24 @@ def _statement() -> attestation_pb2.AttestationStatement:
     return made
 
 
-def _agree(desk: _Desk, phones: Phones, identity: Path, findings: Findings) -> str:
-    """Support asks for a capture, somebody of the customer agrees; returns the capture."""
+def _agree(diagnostics: _Diagnostics, phones: Phones, identity: Path, findings: Findings) -> str:
+    """Request a capture as support and approve it as the customer; return the capture."""
     key: Any = pyrage.x25519.Identity.generate()
     identity.touch(mode=0o600)
     identity.write_text(f"{key}\n")
-    capture = desk.ask("RequestCapture", PARTNER, **_wish(phones, str(key.to_public()))).capture
+    capture = diagnostics.ask("RequestCapture", PARTNER, **_wish(phones, str(key.to_public()))).capture
     findings.expect(
-        capture.state == capture_pb2.CAPTURE_STATE_PENDING_APPROVAL, "what support asks for waits for a second person"
+        capture.state == capture_pb2.CAPTURE_STATE_PENDING_APPROVAL,
+        "the request of support waits for the approval of a second person",
     )
-    reason = desk.refused("ApproveCapture", PARTNER, capture_id=capture.id)
-    findings.expect(reason == "SUBJECT_NOT_PERMITTED", "support does not approve it itself")
-    reason = desk.refused("StartCapture", PARTNER, capture_id=capture.id)
-    findings.expect(reason != "", "and does not start it before somebody did")
-    approved = desk.ask("ApproveCapture", PRIVACY_OFFICER, capture_id=capture.id).capture
+    reason = diagnostics.refused("ApproveCapture", PARTNER, capture_id=capture.id)
+    findings.expect(reason == "SUBJECT_NOT_PERMITTED", "support may not approve its own request")
+    reason = diagnostics.refused("StartCapture", PARTNER, capture_id=capture.id)
+    findings.expect(reason != "", "support cannot start the capture before it is approved")
+    approved = diagnostics.ask("ApproveCapture", PRIVACY_OFFICER, capture_id=capture.id).capture
     findings.expect(
-        approved.state == capture_pb2.CAPTURE_STATE_ARMED, f"{PRIVACY_OFFICER.short} approves it for the customer"
+        approved.state == capture_pb2.CAPTURE_STATE_ARMED,
+        f"{PRIVACY_OFFICER.short} approves the capture for the customer",
     )
     id: str = capture.id
     return id
@@ -230,58 +237,62 @@ def _wish(phones: Phones, public_key: str) -> dict[str, Any]:
         "limits": limits,
         "readers": [capture_pb2.EvidenceReader(name=PARTNER.name, public_key=public_key)],
     }
-    if not may_capture():  # the file holds nothing but the call; filters need libpcap
+    if not may_capture():  # the file holds the call alone, and filters need libpcap
         return {**wish, "selector": capture_pb2.CaptureSelector(), "file": _FILE}
     ports = [capture_pb2.PortRange(low=port, high=port) for port in phones.ports]
     return {**wish, "selector": capture_pb2.CaptureSelector(ports=ports), "interface": "lo"}
 
 
-def _capture(desk: _Desk, capture: str, phones: Phones, findings: Findings) -> None:
-    """The server captures while the two phones talk."""
-    started = desk.ask("StartCapture", PARTNER, capture_id=capture).capture
-    findings.expect(started.state == capture_pb2.CAPTURE_STATE_RUNNING, "the server captures on loopback, live")
-    told = desk.ask("ListActiveNotices", OWNER).notices
-    findings.expect([one.capture_id for one in told] == [capture], f"{OWNER.short}, as any user, can see that it runs")
+def _capture(diagnostics: _Diagnostics, capture: str, phones: Phones, findings: Findings) -> None:
+    """Capture live on loopback while the two phones talk."""
+    started = diagnostics.ask("StartCapture", PARTNER, capture_id=capture).capture
+    findings.expect(started.state == capture_pb2.CAPTURE_STATE_RUNNING, "the server captures live on loopback")
+    told = diagnostics.ask("ListActiveNotices", OWNER).notices
+    findings.expect(
+        [one.capture_id for one in told] == [capture], f"{OWNER.short}, like every user, can see that a capture runs"
+    )
     phones.call()
-    desk.wait_for(capture, len(phones.sent))
-    desk.ask("StopCapture", PARTNER, capture_id=capture)
-    desk.ask("WatchCapture", PARTNER, capture_id=capture)
-    _check_counts(desk, capture, phones, findings)
+    diagnostics.wait_for(capture, len(phones.sent))
+    diagnostics.ask("StopCapture", PARTNER, capture_id=capture)
+    diagnostics.ask("WatchCapture", PARTNER, capture_id=capture)
+    _check_counts(diagnostics, capture, phones, findings)
 
 
-def _bring(desk: _Desk, capture: str, phones: Phones, findings: Findings) -> None:
-    """The same call as a file, made by somebody else's tool with all that is secret in it."""
-    console.print("  [yellow]not live:[/] that needs root or CAP_NET_RAW, libpcap, and the extra `capture`")
+def _import_file(diagnostics: _Diagnostics, capture: str, phones: Phones, findings: Findings) -> None:
+    """Import the same call as a file that another tool recorded unmasked."""
+    console.print("  [yellow]no live capture:[/] it needs root or CAP_NET_RAW, libpcap, and the extra `capture`")
     phones.call()
     file = FOLDER / "capture" / _FILE
     file.write_bytes(capture_file(phones.sent))
-    done = command("capture", "import", capture, str(file), *_CASE, *desk.site.options(PARTNER), check=False)
-    findings.expect(done.returncode == 0, "the service takes a capture file into custody")
-    _check_counts(desk, capture, phones, findings)
+    done = command("capture", "import", capture, str(file), *_CASE, *diagnostics.site.options(PARTNER), check=False)
+    findings.expect(done.returncode == 0, "the service imports a capture file")
+    _check_counts(diagnostics, capture, phones, findings)
 
 
-def _check_counts(desk: _Desk, capture: str, phones: Phones, findings: Findings) -> None:
-    found = desk.ask("GetCapture", PARTNER, capture_id=capture).capture
+def _check_counts(diagnostics: _Diagnostics, capture: str, phones: Phones, findings: Findings) -> None:
+    found = diagnostics.ask("GetCapture", PARTNER, capture_id=capture).capture
     counters, sent = found.counters, len(phones.sent)
     findings.expect(
         found.state == capture_pb2.CAPTURE_STATE_SEALED and counters.written == sent and not counters.dropped,
-        f"all {sent} packets of one call are in the evidence, which is sealed",
+        f"the sealed evidence holds all {sent} packets of one call",
     )
 
 
-def _read(desk: _Desk, capture: str, folder: Path, findings: Findings) -> bytes:
-    """Fetch the evidence, open it, and say what is in it; returns the opened file."""
-    reach = desk.site.options(PARTNER)
+def _read(diagnostics: _Diagnostics, capture: str, folder: Path, findings: Findings) -> bytes:
+    """Fetch, verify and open the evidence, and analyse it; return the opened file."""
+    reach = diagnostics.site.options(PARTNER)
     sealed, opened, identity = folder / "evidence.age", folder / "evidence.pcapng", str(folder / "identity")
     command("capture", "fetch", capture, str(sealed), *_CASE, *reach)
-    findings.expect(CALL_ID.encode() not in sealed.read_bytes(), "what the server keeps it cannot read itself")
-    checked = command("capture", "verify", capture, str(sealed), *_CASE, *desk.site.options(PARTNER), check=False)
-    findings.expect(checked.returncode == 0, "without a key, the sealed file is shown to be the one that was recorded")
+    findings.expect(CALL_ID.encode() not in sealed.read_bytes(), "the server cannot read the evidence that it stores")
+    checked = command(
+        "capture", "verify", capture, str(sealed), *_CASE, *diagnostics.site.options(PARTNER), check=False
+    )
+    findings.expect(checked.returncode == 0, "the sealed file is the recorded one, verified without a key")
     done = command("capture", "open", capture, str(opened), *_CASE, "--identity", identity, *reach, check=False)
-    findings.expect(done.returncode == 0, "its reader opens it, and it is what the log recorded")
+    findings.expect(done.returncode == 0, "the reader opens the evidence, and it matches the record in the log")
     report = json.loads(command("capture", "analyse", str(opened), "-o", "json").stdout)
     console.print()
-    # What the messages offered stands in lines that are too long for some terminals, and is more than a fault needs.
+    # The session descriptions are left out, because their lines are too long for some terminals.
     ladder = command("capture", "analyse", str(opened), "--ladder", CALL_ID).stdout.split("\n\n")
     for line in "\n\n".join(part for part in ladder if not part.startswith("Sessions")).splitlines():
         console.print(f"  {line}", markup=False)
@@ -290,34 +301,34 @@ def _read(desk: _Desk, capture: str, folder: Path, findings: Findings) -> bytes:
     findings.expect(ends == [("completed", "caller")], "the analysis finds one call, which the caller ended")
     streams = [one for one in report["streams"] if one["codec"] == "PCMA"]
     findings.expect(
-        len(streams) == 2 and not any(one["lost"] for one in streams), "speech went both ways, and nothing was lost"
+        len(streams) == 2 and not any(one["lost"] for one in streams), "media flowed both ways without loss"
     )
     return opened.read_bytes()
 
 
 def _look_for_secrets(opened: bytes, phones: Phones, findings: Findings) -> None:
-    """Everything that was sent and may not be kept, searched for in what was kept."""
+    """Search the opened file for every secret of the call."""
     secrets, sent = phones.secrets(), b"".join(one.payload for one in phones.sent)
-    # What was never sent would prove nothing by its absence.
+    # Without this check, the absence of a secret that was never sent would prove nothing.
     assert all(piece in sent for pieces in secrets.values() for piece in pieces)
     for what, pieces in secrets.items():
         count = sum(piece in opened for piece in pieces)
-        findings.expect(bool(pieces) and not count, f"no {what} in the opened file")
-    findings.expect(b"INVITE sip:1003@" in opened, "but the signalling, in which faults are found")
+        findings.expect(bool(pieces) and not count, f"the opened file holds no {what}")
+    findings.expect(b"INVITE sip:1003@" in opened, "the opened file holds the signalling, which shows the fault")
 
 
-def _delete(desk: _Desk, capture: str, findings: Findings) -> None:
-    deleted = desk.ask("DeleteCapture", PRIVACY_OFFICER, capture_id=capture).capture
-    gone = not any((desk.site.service / "evidence").glob(f"{capture}*"))
-    reason = desk.refused("ReadEvidence", PARTNER, capture_id=capture)
+def _delete(diagnostics: _Diagnostics, capture: str, findings: Findings) -> None:
+    deleted = diagnostics.ask("DeleteCapture", PRIVACY_OFFICER, capture_id=capture).capture
+    gone = not any((diagnostics.site.service / "evidence").glob(f"{capture}*"))
+    reason = diagnostics.refused("ReadEvidence", PARTNER, capture_id=capture)
     findings.expect(
         deleted.state == capture_pb2.CAPTURE_STATE_DELETED and gone and reason == "STATE_CONFLICT",
-        f"{PRIVACY_OFFICER.short} deletes the evidence, and nobody fetches it any more",
+        f"{PRIVACY_OFFICER.short} deletes the evidence, and the reader can no longer fetch it",
     )
 
 
 def _show_log(site: Site, *, live: bool, findings: Findings) -> None:
-    """Each step is in the log, in its order, with who did it."""
+    """Show the log entries of all steps, with their actors, and check them."""
     steps = _LIVE if live else _BROUGHT
     request = audit_pb2.QueryEntriesRequest(
         header=core_pb2.RequestHeader(tenant=TENANT, subject=AUDITOR.subject()),
@@ -331,16 +342,16 @@ def _show_log(site: Site, *, live: bool, findings: Findings) -> None:
     for row in rows:
         time_of_day = row.time.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
         table.add_row(f"  {row.index}", time_of_day, row.kind, row.subject or "the service itself")
-    console.print("\n  What the log says of it:\n")
+    console.print("\n  The log entries of this capture:\n")
     console.print(table)
     console.print()
     _check_log([(row.kind, row.subject) for row in rows], steps, findings)
 
 
 def _check_log(found: list[tuple[str, str]], steps: _Steps, findings: Findings) -> None:
-    # There are more entries: the other refusals, and that the evidence was opened twice.
+    # The log has more entries: other refusals, and a second opening of the evidence.
     rest = iter(found)
     complete = all(
         any(kind == step and (subject == (who.full if who else "")) for kind, subject in rest) for step, who in steps
     )
-    findings.expect(complete, f"all {len(steps)} steps stand in the log, in their order, with who took them")
+    findings.expect(complete, f"all {len(steps)} steps are in the log, in their order, with their actors")

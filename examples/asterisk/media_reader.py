@@ -1,4 +1,4 @@
-"""Call recordings and faxes of a spool, which are files and nothing beside them: all that is known is the name.
+"""Call recordings and faxes of a spool. They are plain files, so that only the name describes them.
 
 FreePBX names a recording `<kind>-<called>-<caller>-<YYYYMMDD>-<HHMMSS>-<uniqueid>.wav` (`sub-record-check` of its
 callrecording module) and a fax `<uniqueid>.tif`. The kinds: `external` and `internal` are calls to an extension,
@@ -36,19 +36,19 @@ class Media:
 
 
 def read_recordings(root: Path, folder: Path, directory: Directory, tz: tzinfo) -> Iterator[Media | Problem]:
-    """Each audio file below `folder`. `tz` is the zone of the dates in the names."""
+    """Yield each audio file below `folder`. `tz` is the zone of the dates in the names."""
     for path in _files(root, folder, _AUDIO):
         yield path if isinstance(path, Problem) else _recording(root, folder, path, directory, tz)
 
 
 def read_faxes(root: Path, folder: Path) -> Iterator[Media | Problem]:
-    """Each TIFF below `folder`."""
+    """Yield each TIFF below `folder`."""
     for path in _files(root, folder, _TIFF):
         yield path if isinstance(path, Problem) else _fax(root, folder, path)
 
 
 def with_call(media: Media, calls: Mapping[str, Item]) -> Item:
-    """The file's item, completed by the record of its call. What the name says wins."""
+    """Complete the file's item from the record of its call. Facts in the name take precedence."""
     item, call = media.item, calls.get(media.uniqueid)
     if call is None:
         return item

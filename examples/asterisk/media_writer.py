@@ -13,7 +13,7 @@ _EOL, _WHITE_ROW = "000000000001", "01001101100110101"
 
 
 def speech(pitch: int, milliseconds: int) -> bytes:
-    """A tone of `pitch` hertz as a WAV file: one channel, 8 kHz, 16 bit."""
+    """Return a tone of `pitch` hertz as a WAV file: one channel, 8 kHz, 16 bit."""
     samples = (int(6000 * math.sin(2 * math.pi * pitch * i / _RATE)) for i in range(_RATE * milliseconds // 1000))
     data = b"".join(struct.pack("<h", sample) for sample in samples)
     buffer = io.BytesIO()
@@ -26,7 +26,7 @@ def speech(pitch: int, milliseconds: int) -> bytes:
 
 
 def fax_page(rows: int = _ROWS) -> bytes:
-    """A blank page as TIFF-F (RFC 2306): little-endian, one strip, T.4 one-dimensional, fine resolution."""
+    """Return a blank page as TIFF-F (RFC 2306): little-endian, one strip, T.4 one-dimensional."""
     strip = _packed((_EOL + _WHITE_ROW) * rows)
     count = 16
     resolution = 8 + 2 + 12 * count + 4
@@ -41,6 +41,6 @@ def fax_page(rows: int = _ROWS) -> bytes:
 
 
 def _packed(bits: str) -> bytes:
-    """Bits filled from the least significant one, which is what FillOrder 2 says."""
+    """Return bits filled from the least significant one, as FillOrder 2 requires."""
     padded = bits + "0" * (-len(bits) % 8)
     return bytes(int(padded[i : i + 8][::-1], 2) for i in range(0, len(padded), 8))

@@ -1,4 +1,4 @@
-"""A call between two phones on loopback, over UDP, with everything in it that a capture must not keep."""
+"""A call between two phones on loopback, over UDP, with every kind of data that a capture must not keep."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ _NO_BODY = "Content-Length: 0\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A datagram that was sent: when, in ns since 1970, between which ports, and what."""
+    """A datagram that was sent: the time in ns since 1970, the ports, and the payload."""
 
     time_ns: int
     source: int
@@ -56,7 +56,7 @@ class Phones:
         return sorted(map(_port, sockets))
 
     def call(self) -> None:
-        """The caller calls, is challenged, is answered; both speak, a digit is pressed twice; the caller hangs up."""
+        """Make the call: challenge, answer, speech both ways, a digit pressed twice, hang-up by the caller."""
         self._say(self._request("INVITE", 1, self._offer(self._caller_media, _KEYS[0])))
         challenge = f'WWW-Authenticate: Digest realm="{_REALM}", nonce="{_NONCE}"\r\n'
         self._answer("401 Unauthorized", 1, "INVITE", fields=challenge)
@@ -73,7 +73,7 @@ class Phones:
         self._answer("200 OK", 4, "BYE")
 
     def secrets(self) -> dict[str, list[bytes]]:
-        """What of this call must never be stored, by what it is."""
+        """Return the parts of this call that must never be stored, by their kind."""
         rtp = [one.payload for one in self.sent if one.payload[:1] == b"\x80"]
         audio = [one[12:] for one in rtp if one[1] & 0x7F == 8]
         return {
@@ -100,7 +100,7 @@ class Phones:
         self.sent.append(Sent(time.time_ns(), _port(source), _port(destination), payload))
         source.sendto(payload, (HOST, _port(destination)))
         if destination.recv(65_535) != payload:
-            raise OSError("somebody else sends to this port")
+            raise OSError("another process sends to this port; run the demonstration again")
 
     def _request(self, method: str, number: int, body: str = _NO_BODY, fields: str = "") -> str:
         start = f"{method} sip:1003@{HOST}:{_port(self._callee)} SIP/2.0\r\n"
@@ -134,12 +134,12 @@ class Phones:
 
     @staticmethod
     def _response() -> str:
-        """The answer to the challenge (RFC 2617), from which a weak password can be guessed."""
+        """Return the answer to the challenge (RFC 2617), from which a weak password can be guessed."""
         who, what = _md5(f"{_USER}:{_REALM}:{_PASSWORD}"), _md5("INVITE:sip:acme.example")
         return _md5(f"{who}:{_NONCE}:{what}")
 
     def _speak(self) -> None:
-        """Speech both ways, and at its end the digit of RFC 4733."""
+        """Send speech both ways, and at its end the digit of RFC 4733."""
         for number in range(PACKETS):
             for ssrc, source, destination in self._directions():
                 self._send(source, destination, _rtp(8, number, ssrc, os.urandom(160)))
@@ -154,7 +154,7 @@ class Phones:
 
 
 def capture_file(sent: Sequence[Sent]) -> bytes:
-    """The datagrams as a capture file, as another tool would have made it: pcap with raw IP packets."""
+    """Return the datagrams as another tool would record them: pcap with raw IP packets."""
     head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 101)
     return head + b"".join(map(_record, sent))
 

@@ -1,7 +1,7 @@
-"""Reading files of a tree one does not trust: no link is followed below the top, nothing is read without a bound.
+"""Reading of untrusted trees: no link is followed below the top, and every read has a bound.
 
-A recording folder is written by many hands: a link may point at /etc/shadow, a name may be a pipe on which opening
-waits for ever, a file may have no end. What is refused is reported, so that nothing disappears in silence.
+Many programs write into a recording folder. A link may point at /etc/shadow, a name may be a pipe that blocks on
+opening, and a file may have no end. Each refused file is reported as a problem.
 """
 
 import os
@@ -16,7 +16,7 @@ _SOURCE_BYTES = 1024
 
 
 def first_inside(root: Path, *candidates: str) -> Path | None:
-    """The first candidate that exists and lies in the tree even when links are resolved; None if there is none."""
+    """Return the first candidate that exists and, with links resolved, lies in the tree; None if all fail."""
     real = root.resolve()
     paths = (root / candidate for candidate in candidates)
     return next((path for path in paths if _exists(path) and path.resolve().is_relative_to(real)), None)
@@ -30,7 +30,7 @@ def _exists(path: Path) -> bool:
 
 
 def shown(path: Path, root: Path) -> str:
-    """The path relative to the root, fit to print."""
+    """Return the path relative to the root, fit to print."""
     try:
         path = path.relative_to(root)
     except ValueError:
@@ -39,7 +39,7 @@ def shown(path: Path, root: Path) -> str:
 
 
 def walk(root: Path, top: Path, depth: int = _DEPTH) -> Iterator[Path | Problem]:
-    """Every regular file below `top` in a fixed order, and a problem for each entry that is passed over."""
+    """Yield every regular file below `top` in a fixed order, and a problem for each skipped entry."""
     try:
         entries = sorted(os.scandir(top), key=lambda entry: os.fsencode(entry.name))
     except OSError:
@@ -56,7 +56,7 @@ def walk(root: Path, top: Path, depth: int = _DEPTH) -> Iterator[Path | Problem]
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """`folder`, `file`, or why it is passed over."""
+    """Return `folder`, `file`, or the reason for skipping the entry."""
     try:
         if entry.is_symlink():
             return "link not followed"
@@ -68,12 +68,12 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 
 def open_regular(path: Path, *, follow: bool = False) -> int:
-    """A descriptor for reading a regular file.
+    """Return a descriptor for reading a regular file.
 
     Raises:
         OSError: it cannot be opened, is a link (unless `follow`), or is no regular file.
     """
-    # Without O_NONBLOCK, opening a pipe waits for somebody to write into it.
+    # Without O_NONBLOCK, opening a pipe waits for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
@@ -82,7 +82,7 @@ def open_regular(path: Path, *, follow: bool = False) -> int:
 
 
 def read_head(path: Path, limit: int, *, follow: bool = False) -> bytes:
-    """The first `limit` bytes of a regular file.
+    """Return the first `limit` bytes of a regular file.
 
     Raises:
         OSError: as `open_regular`, or reading failed.

@@ -2,9 +2,9 @@
 
     python examples/asterisk/spool_generator.py DIR [--seed 7] [--now 2026-11-24T12:00:00+00:00]
 
-Four months of calls end at `--now`: calls to and from extensions, queue calls, voicemail, faxes. Each leaves what it
-leaves on a real machine, tied together by the unique id of the call. Among them are the lines that break readers:
-quotes and commas in the caller's name, names in UTF-8 and in Latin-1, no caller at all, calls nobody answered.
+Four months of calls end at `--now`: calls to and from extensions, queue calls, voicemail, faxes. Each leaves the files
+of a real machine, linked by the unique id of the call. Some lines are hard to read: quotes and commas in the caller's
+name, names in UTF-8 and in Latin-1, no caller at all, missed calls.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class _Texts(TypedDict, total=False):
 
 @dataclass(slots=True)
 class _Spool:
-    """What has been made so far. Paths are relative to the tree."""
+    """The tree so far. Paths are relative to its root."""
 
     chance: random.Random
     files: dict[str, bytes] = field(default_factory=dict)
@@ -85,9 +85,9 @@ class _Spool:
 
 
 def generate(root: Path, *, seed: int, now: datetime = DEFAULT_NOW) -> None:
-    """Write the tree below `root`, which is made if need be. Files of the same names are replaced.
+    """Write the tree below `root`, which is made if it is missing. Files of the same names are replaced.
 
-    In the end the second new message of mailbox 1002 is deleted, so that those behind it have moved up.
+    At the end the second new message of mailbox 1002 is deleted, so that those behind it have moved up.
     """
     for name, data in sorted(tree(seed, now).items()):
         path = root / name
@@ -97,7 +97,7 @@ def generate(root: Path, *, seed: int, now: datetime = DEFAULT_NOW) -> None:
 
 
 def tree(seed: int, now: datetime = DEFAULT_NOW) -> dict[str, bytes]:
-    """Path and content of each file, before any message is deleted."""
+    """Return path and content of each file, before any message is deleted."""
     spool = _Spool(random.Random(seed))
     kinds = (_to_extension, _to_queue, _outward, _voicemail, _between, _by_route, _voicemail_of_bob, _fax)
     for number, start in enumerate(_starts(spool.chance, int(now.timestamp()))):
@@ -126,7 +126,7 @@ def _answered(spool: _Spool, start: int, uniqueid: str, texts: _Texts) -> Call:
 
 
 def _from_outside(texts: _Texts) -> _Texts:
-    """The texts of a call that came in by the trunk, unless they say otherwise."""
+    """Return the texts of a call that came in by the trunk; `texts` replaces some of them."""
     return {"channel": _TRUNK, "dst": company.DID, **texts}
 
 
@@ -157,7 +157,7 @@ def _to_extension(spool: _Spool, start: int, uniqueid: str) -> None:
 
 
 def _to_queue(spool: _Spool, start: int, uniqueid: str) -> None:
-    """All agents ring and each ringing is a line; one of them answers."""
+    """Let all agents ring, a line each, and one of them answer."""
     number, (name, members) = spool.chance.choice(sorted(company.QUEUES.items()))
     answering = spool.chance.choice(members)
     shared: _Texts = {**_caller(spool), "dst": number, "lastapp": "Queue", "lastdata": f"{name},t,,,60"}
@@ -196,7 +196,7 @@ def _voicemail(spool: _Spool, start: int, uniqueid: str) -> None:
 
 
 def _voicemail_of_bob(spool: _Spool, start: int, uniqueid: str) -> None:
-    """Whatever the seed, one mailbox is long enough for a message to be deleted from its middle."""
+    """Leave enough messages in one mailbox, under any seed, to delete one from its middle."""
     _leave_message(spool, start, uniqueid, "1002", "INBOX")
 
 
@@ -214,7 +214,7 @@ def _fax(spool: _Spool, start: int, uniqueid: str) -> None:
 
 
 def _edge_calls(start: int) -> Iterator[Call]:
-    """Lines that are right and that careless readers get wrong."""
+    """Add valid lines that careless readers misread."""
     rows: tuple[_Texts, ...] = (
         {"clid": '"Smith, "Bob" Jr." <15557700143>', "src": "15557700143", "dst": "1001"},
         {"clid": '"Zoë, Ørsted & Søn" <4533555012>', "src": "4533555012", "dst": "1004"},
@@ -262,10 +262,10 @@ def _moment(text: str) -> datetime:
 def main(arguments: list[str] | None = None) -> int:
     """Make the tree named on the command line."""
     parser = argparse.ArgumentParser(description="Make the Asterisk tree of a small company.")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write; made if need be")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder to write; made if it is missing")
     parser.add_argument("--seed", type=int, default=7, help="same seed, same bytes; default 7")
     parser.add_argument(
-        "--now", type=_moment, default=DEFAULT_NOW, metavar="TIME", help="when the last call was, ISO 8601"
+        "--now", type=_moment, default=DEFAULT_NOW, metavar="TIME", help="time of the last call, ISO 8601"
     )
     asked = parser.parse_args(arguments)
     generate(asked.folder, seed=asked.seed, now=asked.now)

@@ -1,7 +1,7 @@
-"""What a spool holds, as values: an item somebody may want to hear or see, or a problem met on the way.
+"""Values that a spool reader returns: an item to ask about, or a problem met on the way.
 
-Ids, owners and labels come from files anybody may have written, so they pass through `stable_id` and `plain`
-before they become part of an item. The limits are those of the contract (linewarden/v1/core.proto).
+Ids, owners and labels come from untrusted files, so they pass through `stable_id` and `plain` before they become part
+of an item. The limits are those of the contract (linewarden/v1/core.proto).
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _CUT = 400
 
 
 class ItemType(StrEnum):
-    """The kind of thing found; the words are Linewarden's resource types."""
+    """The kind of an item, named as Linewarden's resource types."""
 
     RECORDING = "recording"
     VOICEMAIL = "voicemail"
@@ -31,9 +31,9 @@ class ItemType(StrEnum):
 class Item:
     """One thing that can be asked about.
 
-    `owner` is an e-mail address, or `ext:<n>` for an extension nobody is known for, or empty. `parties` are phone
-    numbers. `created_us` is microseconds since 1970-01-01 UTC, None when the file does not say. `source` is where it
-    was found: a path relative to the tree, for a call record with the line number. It is for people, not a key.
+    `owner` is an e-mail address, or `ext:<n>` for an extension without a known user, or empty. `parties` are phone
+    numbers. `created_us` is microseconds since 1970-01-01 UTC, None when the file does not say. `source` is the path
+    relative to the tree, for a call record with the line number. It is for people, not a key.
     """
 
     type: ItemType
@@ -48,14 +48,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that could not be read as it should be. `text` never quotes what the file says."""
+    """A file or line that could not be read as expected. `text` never quotes the file."""
 
     source: str
     text: str
 
 
 def text_of(data: bytes) -> str:
-    """The bytes as text: UTF-8, else Latin-1, which older phones and gateways still send and which never fails."""
+    """Return the bytes as text: UTF-8, else Latin-1, which older phones and gateways send and which never fails."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -63,16 +63,16 @@ def text_of(data: bytes) -> str:
 
 
 def plain(text: str, limit: int) -> str:
-    """The text without control characters, trimmed, and cut to `limit` bytes of UTF-8."""
+    """Return the text without control characters, trimmed, and cut to `limit` bytes of UTF-8."""
     kept = "".join(character for character in text if character.isprintable()).strip()
     return kept.encode("utf-8", "ignore")[:limit].decode("utf-8", "ignore").rstrip()
 
 
 def stable_id(raw: str) -> str:
-    """An id that fits the contract, different for different input.
+    """Return an id that fits the contract, different for different input.
 
-    Bytes that are not UTF-8, characters that do not print, and the percent sign become `%XX`. What is then longer
-    than 496 bytes keeps its beginning and gets a SHA-256 after `%~`, which no escaped text contains.
+    Bytes that are not UTF-8, characters that do not print, and the percent sign become `%XX`. A result longer than 496
+    bytes keeps its beginning and gets a SHA-256 after `%~`, which no escaped text contains.
     """
     escaped = "".join(map(_escaped, raw))
     data = escaped.encode()
@@ -88,13 +88,13 @@ def _escaped(character: str) -> str:
 
 
 def microseconds(seconds: float) -> int | None:
-    """Seconds since 1970 as microseconds; None outside the years 1970 to 9999."""
+    """Return seconds since 1970 as microseconds; None outside the years 1970 to 9999."""
     us = int(seconds) * 1_000_000
     return us if 0 <= us < _END_OF_TIME_US else None
 
 
 def phone_numbers(*texts: str) -> tuple[str, ...]:
-    """The phone numbers among the texts, each once, without blanks, dots, brackets and hyphens."""
+    """Return the phone numbers among the texts, each once, without blanks, dots, brackets and hyphens."""
     shrunk = (text.translate(_PUNCTUATION) for text in texts)
     numbers = (text for text in shrunk if text.isascii() and text.removeprefix("+").isdigit() and len(text) <= 64)
     return tuple(dict.fromkeys(numbers))[:PARTIES]
@@ -104,12 +104,12 @@ _PUNCTUATION = str.maketrans("", "", " .()-")
 
 
 class UniqueIds:
-    """Makes the ids of one type unique within one reading. Holds every id it has seen."""
+    """Ids of one type, made unique within one reading. It holds every id it has seen."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
     def take(self, id: str) -> tuple[str, bool]:
-        """The id, or for the second and later of the same name the id with `%#2`, `%#3`; and whether it is new."""
+        """Return the id, with `%#2`, `%#3` for repeated ones, and whether it is new."""
         count = self._seen[id] = self._seen.get(id, 0) + 1
         return (id, True) if count == 1 else (f"{id}%#{count}", False)

@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def read_tree(
     root: Path, *, cdr: Path | None = None, config: Path | None = None, tz: tzinfo = UTC
 ) -> Iterator[Item | Problem]:
-    """Everything a tree holds, and a problem for each thing that could not be read; never an exception.
+    """Yield all items of a tree, and a problem for each thing that could not be read; raise nothing.
 
     `cdr` and `config` name a file and a folder outside the tree. `tz` is the zone Asterisk wrote its dates in.
     Voicemail comes first, then call records, recordings and faxes, each in the order of paths and lines.
@@ -59,7 +59,7 @@ def _media(root: Path, directory: Directory, tz: tzinfo) -> tuple[list[Media], l
 
 
 def _joined(media: list[Media], records: Iterator[CallRecord | Problem]) -> Iterator[Item | Problem]:
-    """The call records as they come, then the files with what the answered record of their call knows."""
+    """Yield the call records in order, then the files, completed from the answered record of their call."""
     wanted = {one.uniqueid for one in media if one.uniqueid}
     calls: dict[str, Item] = {}
     for record in records:
@@ -73,13 +73,13 @@ def _joined(media: list[Media], records: Iterator[CallRecord | Problem]) -> Iter
 
 
 def read_cdr_file(path: Path, *, directory: Directory | None = None, tz: tzinfo = UTC) -> Iterator[Item | Problem]:
-    """The call records of one file, and a problem for each line that is none."""
+    """Yield the call records of one file, and a problem for each line that does not parse."""
     for record in read_cdr(path, directory=directory, tz=tz):
         yield record if isinstance(record, Problem) else record.item
 
 
 def split(found: Iterable[Item | Problem]) -> tuple[list[Item], list[Problem]]:
-    """Items and problems apart."""
+    """Return items and problems separately."""
     items: list[Item] = []
     problems: list[Problem] = []
     for one in found:
@@ -115,7 +115,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="List what an Asterisk tree holds.")
+    parser = argparse.ArgumentParser(description="List the items of an Asterisk tree.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="a spool, or the root of a machine or its backup")
     parser.add_argument("--cdr", type=Path, metavar="FILE", help="a Master.csv outside DIR")
     parser.add_argument("--config", type=Path, metavar="DIR", help="a folder with voicemail.conf outside DIR")
@@ -125,7 +125,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the items to standard output and the problems to standard error; 0, or 2 when DIR is no folder."""
+    """Print items to standard output and problems to standard error; return 0, or 2 when DIR is not a folder."""
     asked = _arguments().parse_args(arguments)
     if not asked.folder.is_dir():
         print("not a folder", file=sys.stderr)
@@ -141,12 +141,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _ending() -> int:
-    """The exit code of the program; 141 if whoever reads its output went away, as a shell says it."""
+    """Return the exit code of the program; 141, as in a shell, if the reader of its output went away."""
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would complain of what is left once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # otherwise Python reports the unwritten rest again
         return 141
     return code
 

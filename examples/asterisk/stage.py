@@ -1,4 +1,4 @@
-"""What the parts of the demonstration share: who appears, what had to hold, and the command as a user runs it."""
+"""Shared parts of the demonstration: the persons, the findings, the running service, and the command."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ FOLDER = HERE.parent.parent / ".demo"
 TENANT = "acme"
 DEADLINE_S = 20
 
-#: What a call is authorised with.
+#: The credentials of a call.
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 console = Console(highlight=False)
@@ -28,7 +28,7 @@ if not console.is_terminal:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who asks: how we introduce them, and in which circumstances they ask."""
+    """A person who asks: name, description, and the circumstances of the request."""
 
     name: str
     what: str
@@ -44,15 +44,15 @@ class Person:
 
     @property
     def full(self) -> str:
-        """The name by which the tenant's log knows the person."""
+        """The name of the person in the tenant's log."""
         return f"//{self.tenant}/{self.name}" if self.tenant else self.name
 
     def subject(self) -> core_pb2.Subject:
-        """The person in the contract's terms."""
+        """Return the person as a subject of the contract."""
         return core_pb2.Subject(id=self.name, tenant=self.tenant)
 
     def context(self) -> core_pb2.Context:
-        """The circumstances in the contract's terms."""
+        """Return the circumstances as a context of the contract."""
         purpose = PURPOSE_NUMBERS.get(self.purpose, 0)
         return core_pb2.Context(purpose=purpose, case_reference=self.case, network_zone=self.zone)
 
@@ -63,20 +63,20 @@ AUDITOR = Person("erik@acme.example", "auditor")
 
 
 class Findings:
-    """What had to hold, and whether it did."""
+    """The expectations of the demonstration, with a count of the failed ones."""
 
     def __init__(self) -> None:
         self.failed = 0
 
     def expect(self, holds: bool, promise: str) -> None:
-        """Show a promise and whether it holds."""
+        """Show an expectation, and count it if it failed."""
         self.failed += not holds
         console.print(f"  [{'green]✓' if holds else 'bold red]✗'}[/] {promise}")
 
 
 @dataclass(frozen=True)
 class Site:
-    """A running service: its folder, its address, and a connection with what authorises calls on it."""
+    """A running service: its folder, its address, a connection, and the credentials for calls."""
 
     service: Path
     address: str
@@ -84,14 +84,14 @@ class Site:
     metadata: Metadata
 
     def options(self, person: Person) -> tuple[str, ...]:
-        """The options by which a command reaches the service for somebody."""
+        """Return the options with which a command reaches the service on behalf of a person."""
         secrets = ("--ca", str(self.service / "tls/ca.crt"), "--key-file", str(self.service / "secrets/api-key"))
         return ("--server", self.address, *secrets, "--tenant", TENANT, "--as", person.full)
 
 
 @contextmanager
 def connected(service: Path, address: str) -> Iterator[Site]:
-    """The service at an address, with a connection that ends with the block."""
+    """Connect to the service at an address; the connection ends with the block."""
     roots = grpc.ssl_channel_credentials((service / "tls/ca.crt").read_bytes())
     key = (service / "secrets/api-key").read_text().strip()
     with grpc.secure_channel(address, roots) as channel:
@@ -99,7 +99,7 @@ def connected(service: Path, address: str) -> Iterator[Site]:
 
 
 def command(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run the command `linewarden` as a user would."""
+    """Run the command `linewarden` as a user does."""
     call = [sys.executable, "-m", "linewarden.cli", *arguments]
     done = subprocess.run(call, check=False, capture_output=True, text=True, timeout=60)
     if check and done.returncode:

@@ -1,4 +1,4 @@
-"""Deleting a message the way app_voicemail does: the files go, and the messages behind it move up by one number."""
+"""Deletion of a message as app_voicemail does it: later messages move up by one number."""
 
 import re
 from pathlib import Path

@@ -43,7 +43,7 @@ class _Files:
 
 
 def read_voicemail(root: Path, spool: Path, directory: Directory) -> Iterator[Item | Problem]:
-    """Each message below `spool`, in the order of the paths. `root` is what sources are relative to."""
+    """Yield each message below `spool`, in the order of the paths. `root` is what sources are relative to."""
     unique = UniqueIds()
     for found in _messages(root, spool):
         if isinstance(found, Problem):
@@ -95,7 +95,7 @@ def _read(root: Path, spool: Path, files: _Files, directory: Directory, unique: 
 
 
 def _description(path: Path | None) -> Mapping[str, str]:
-    """The `key=value` lines; empty when there is no description or it cannot be read."""
+    """Return the `key=value` lines; empty when there is no description or it cannot be read."""
     try:
         data = read_head(path, _TEXT_BYTES) if path else b""
     except OSError:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from linewarden.audit.directory import NO_PEOPLE, NOBODY, Directory, People
+from linewarden.audit.directory import NO_PEOPLE, TENANT_KEY_HOLDER, Directory, People
 from linewarden.authz.authority import Authority, Draft, Refused
 from linewarden.authz.model import Context, Purpose, Resource, ResourceType, Verb
 from linewarden.authz.policies import Policies
@@ -108,7 +108,7 @@ class Recorder:
     async def _actor_context(self, admitted: AdmittedRequest, among: People) -> tuple[ActorContext, People]:
         """Return the actor context, and the persons so far."""
         call, context = admitted.call, admitted.call.context
-        people = await self._directory.meet(call.log, [call.subject, NOBODY], context.now_us, among)
+        people = await self._directory.meet(call.log, [call.subject, TENANT_KEY_HOLDER], context.now_us, among)
         ctx = ActorContext(
             log=call.log,
             tenant=admitted.tenant,
@@ -117,7 +117,7 @@ class Recorder:
             now_us=context.now_us,
             name=call.subject,
             actor=people[call.subject],
-            key_holder=people[NOBODY],
+            key_holder=people[TENANT_KEY_HOLDER],
             purpose=context.purpose or "",
             case=context.case,
             zone=context.zone,

@@ -1,4 +1,4 @@
-"""One suite for every database."""
+"""Stores on every database, so that one suite tests them all."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ SEALS = RowMac(bytes(32))
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
-    """An engine whose database has the log's tables."""
+    """Yield an engine whose database has the log's tables."""
     engine = open_engine(database_url)
     schema.metadata.create_all(engine)
     yield engine
@@ -24,7 +24,7 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def store(engine: sa.Engine) -> Iterator[LogStore]:
-    """A store with the system log, and the logs 1 and 2 of two tenants."""
+    """Yield a store with the system log, and the logs 1 and 2 of two tenants."""
     store = LogStore(engine, SEALS)
     for number, tenant in enumerate(("", "acme", "globex")):
         assert store.create(tenant, f"origin-{number}", 1) == number

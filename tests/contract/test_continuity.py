@@ -1,4 +1,4 @@
-"""Logs that continue what was seen of them, and logs that do not, on every database."""
+"""Comparison of logs with their last known state: continued, set back, or new, on every database."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,11 +31,11 @@ class Leaves:
         self._log = log
 
     def node(self, log: int, level: int, number: int) -> bytes:
-        """The hash of a complete subtree."""
+        """Return the hash of a complete subtree."""
         return self.node_from_leaves(log, level, number)
 
     def node_from_leaves(self, log: int, level: int, number: int) -> bytes:
-        """The same."""
+        """Return the hash of a complete subtree."""
         hashes = list(self._log.leaf_hashes(log, number << level, (number + 1) << level))
         while len(hashes) > 1:
             hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
@@ -52,13 +52,13 @@ class Host:
         self.store.admit = self.continuity.admit
 
     def append(self, log: int, count: int = 1, time_us: int = NOW_US) -> list[int | AuditError]:
-        """Append entries to a log, each in a unit of its own."""
+        """Append entries to a log, each in a separate unit."""
         return self.store.append([Unit(log, (encode(HEARTBEAT, time_us + n, {}),)) for n in range(count)])
 
 
 @pytest.fixture
 def host(engine: sa.Engine, tmp_path: Path) -> Iterator[Callable[[str], Host]]:
-    """Makes processes; those with the same name share their anchors."""
+    """Yield a function that makes processes; those with the same name share their anchors."""
     hosts: list[Host] = []
 
     def make(name: str) -> Host:
@@ -71,7 +71,7 @@ def host(engine: sa.Engine, tmp_path: Path) -> Iterator[Callable[[str], Host]]:
 
 
 def rows(engine: sa.Engine) -> dict[str, list[dict[str, object]]]:
-    """All rows of the log's tables."""
+    """Return all rows of the log's tables."""
     with engine.connect() as connection:
         return {
             table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
@@ -89,7 +89,7 @@ def restore(engine: sa.Engine, kept: dict[str, list[dict[str, object]]]) -> None
 
 
 def test_a_longer_log_of_another_history_is_refused(host: Callable[[str], Host], engine: sa.Engine) -> None:
-    """A log that was set back and has grown past what was seen is told from one that only grew."""
+    """The store refuses a log that was set back and has since grown past its last known size."""
     here = host("here")
     here.store.create("", "system", NOW_US)
     here.append(0, 3)
@@ -105,7 +105,7 @@ def test_a_longer_log_of_another_history_is_refused(host: Callable[[str], Host],
 
 
 def test_growth_by_others_is_accepted(host: Callable[[str], Host]) -> None:
-    """What another process appends continues the log, however much it is."""
+    """The store accepts any number of entries that another process appended."""
     one, other = host("one"), host("one")
     one.store.create("", "system", NOW_US)
     one.append(0, 3)
@@ -123,7 +123,7 @@ def test_an_empty_log_is_new_and_one_with_entries_is_not(host: Callable[[str], H
 
 
 def test_a_lost_anchor_of_a_middle_log_is_noticed(host: Callable[[str], Host], tmp_path: Path) -> None:
-    """A log without mark and anchor, beside newer ones that have them, is not new."""
+    """The store notices that a log among newer ones has lost both mark and anchor, and does not take it for new."""
     here = host("here")
     for tenant in ("", "acme", "globex"):
         here.store.create(tenant, f"o{tenant}", NOW_US)
@@ -140,7 +140,7 @@ def test_a_lost_anchor_of_a_middle_log_is_noticed(host: Callable[[str], Host], t
 
 
 def test_newer_logs_are_met_in_any_order(host: Callable[[str], Host]) -> None:
-    """Logs that were made elsewhere are new here, whichever is asked for first."""
+    """The store accepts logs that were made elsewhere as new, in any order of requests."""
     here, elsewhere = host("here"), host("elsewhere")
     here.store.create("", "system", NOW_US)
     here.append(0)
@@ -155,7 +155,7 @@ def test_newer_logs_are_met_in_any_order(host: Callable[[str], Host]) -> None:
 def test_the_state_before_a_recovery_does_not_come_back_as_new(
     host: Callable[[str], Host], engine: sa.Engine, tmp_path: Path
 ) -> None:
-    """The anchor of the former origin is set aside: without marks too, the newest tenant's lost state is refused."""
+    """After a recovery the store refuses the lost state of the newest tenant, even without marks."""
     here = host("here")
     for tenant in ("", "acme"):
         here.store.create(tenant, f"o{tenant}", NOW_US)
@@ -178,13 +178,13 @@ def test_the_state_before_a_recovery_does_not_come_back_as_new(
 
 
 def _indexer(store: LogStore) -> Indexer:
-    """Checkpoints of short logs need the tree only from leaves."""
+    """Return an indexer without an index, because short logs need the tree only from leaves."""
     tree: Indexer = Leaves(store)  # type: ignore[assignment]
     return tree
 
 
 def test_an_entry_of_an_earlier_time_is_refused_under_the_lock(host: Callable[[str], Host]) -> None:
-    """A unit may be five seconds behind the log's latest time, as clocks differ, and no more."""
+    """The store refuses a unit more than five seconds behind the log's latest time, because clocks differ less."""
     here = host("here")
     here.store.create("", "system", NOW_US)
     here.append(0, time_us=NOW_US)
@@ -197,7 +197,7 @@ def test_an_entry_of_an_earlier_time_is_refused_under_the_lock(host: Callable[[s
 
 
 def test_leaves_of_the_test_are_those_of_the_log(host: Callable[[str], Host]) -> None:
-    """The tree that these tests verify by is the one that is signed."""
+    """The tree with which these tests verify is the one that the store signs."""
     here = host("here")
     here.store.create("", "system", NOW_US)
     here.append(0, 4)

@@ -1,4 +1,4 @@
-"""What the stores of diagnostics promise on every database."""
+"""Promises of the diagnostics stores on every database."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,23 +20,23 @@ DAY = 20_000
 
 @pytest.fixture
 def records(store: LogStore, engine: sa.Engine) -> RecordStore:
-    """Records of the tenants of the logs 1 and 2."""
+    """Return records of the tenants of the logs 1 and 2."""
     schema.metadata.create_all(engine)
     return RecordStore(store)
 
 
 def append(store: LogStore, effect: Callable[[Any], None], log: int = 1) -> object:
-    """Append an entry with an effect; the index, or why not."""
+    """Append an entry with an effect; return its index, or the reason of the refusal."""
     return store.append([Unit(log, (b"x",), effect=effect)])[0]
 
 
 def put(id: str, replaces: int = 0, state: str = "new", created_us: int = 1) -> RecordChange:
-    """A change of a record of the kind `thing`."""
+    """Return a change of a record of the kind `thing`."""
     return RecordChange("thing", id, replaces, created_us, state, state.encode())
 
 
 def test_a_record_is_changed_only_from_the_version_it_was_read_at(store: LogStore, records: RecordStore) -> None:
-    """Of two changes of one version the second is refused, with its entry, and changes nothing."""
+    """Of two changes of one version the store refuses the second, drops its entry, and changes nothing."""
     assert append(store, lambda c: apply_changes(c, 1, [put("a")])) == 0
     assert append(store, lambda c: apply_changes(c, 1, [put("a", 1, "one")])) == 1
     assert isinstance(append(store, lambda c: apply_changes(c, 1, [put("a", 1, "two")])), EffectRefused)
@@ -48,14 +48,14 @@ def test_a_record_is_changed_only_from_the_version_it_was_read_at(store: LogStor
 
 
 def test_changes_of_one_append_hold_all_or_none(store: LogStore, records: RecordStore) -> None:
-    """A refused change takes those beside it with it."""
+    """A refused change makes the store refuse the other changes of the same append."""
     append(store, lambda c: apply_changes(c, 1, [put("a")]))
     append(store, lambda c: apply_changes(c, 1, [put("b"), put("a")]))
     assert records.get(1, "thing", "b") is None
 
 
 def test_tenants_and_kinds_are_apart(store: LogStore, records: RecordStore) -> None:
-    """The same id means another record in another log."""
+    """The store keeps records with the same id in different logs apart."""
     append(store, lambda c: apply_changes(c, 1, [put("a")]))
     append(store, lambda c: apply_changes(c, 2, [put("a", state="other")]), 2)
     assert [one.state for one in records.page(2, "thing", None, 10)] == ["other"]
@@ -65,7 +65,7 @@ def test_tenants_and_kinds_are_apart(store: LogStore, records: RecordStore) -> N
 
 
 def test_pages_hold_each_record_once_the_newest_first(store: LogStore, records: RecordStore) -> None:
-    """Records of one instant are told apart by their ids, byte for byte."""
+    """Records of one instant are ordered by their ids, byte for byte."""
     for id, at in (("b", 1), ("B", 1), ("a", 2), ("c", 1)):
         append(store, partial(apply_changes, log_id=1, changes=[put(id, created_us=at)]))
     seen: list[str] = []
@@ -77,7 +77,7 @@ def test_pages_hold_each_record_once_the_newest_first(store: LogStore, records: 
 
 
 def test_receipts_count_persons_and_each_fact_apart(store: LogStore, records: RecordStore) -> None:
-    """A person who was informed twice, of the notice and of one capture, is one person."""
+    """The store counts a person once that was informed of both the notice and a capture."""
     facts = [("p1", ReceiptFact.INFORMED, ""), ("p1", ReceiptFact.INFORMED, "s1"), ("p1", ReceiptFact.CONFIRMED, ""),
              ("p2", ReceiptFact.INFORMED, ""), ("p3", ReceiptFact.FAILED, "")]  # fmt: skip
     receipts = [Receipt(sid, fact, 5, NoticeChannel.PAPER, capture) for sid, fact, capture in facts]
@@ -89,7 +89,7 @@ def test_receipts_count_persons_and_each_fact_apart(store: LogStore, records: Re
 
 
 def test_a_lease_is_the_last_one_written(records: RecordStore) -> None:
-    """Renewing replaces; a capture that never ran has none."""
+    """Renewing replaces a lease; a capture that never ran has no lease."""
     assert records.lease(1, "s") is None
     records.renew(1, "s", Lease("one", 5, b"{}"))
     records.renew(1, "s", Lease("two", 9, b"[]"))
@@ -103,7 +103,7 @@ def count(store: LogStore, name: str, log: int, day: int = DAY) -> None:
 
 @pytest.mark.usefixtures("records")
 def test_only_days_that_are_over_are_closed(store: LogStore) -> None:
-    """Today's counts are not published, and a name below the threshold never."""
+    """The store does not publish counts of today, nor names below the threshold."""
     usage = UsageStore(store)
     for log in (1, 2, 2):
         count(store, "often", log)
@@ -116,7 +116,7 @@ def test_only_days_that_are_over_are_closed(store: LogStore) -> None:
 
 @pytest.mark.usefixtures("records")
 def test_a_closed_day_is_never_counted_again(store: LogStore) -> None:
-    """What comes late, by a clock set back, changes nothing that may have been published; contributors are gone."""
+    """A late count, after a clock was set back, changes no published figure, and the store deletes the contributors."""
     usage = UsageStore(store)
     for log in (1, 2):
         count(store, "often", log)

@@ -1,4 +1,4 @@
-"""What the index and the checkpoints promise on every database."""
+"""Promises of the index and the checkpoints on every database."""
 
 import asyncio
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ FINDING = {"effect": "allow", "reason": "allowed_by_rule"}
 
 @pytest.fixture
 def index(engine: sa.Engine, tmp_path: Path) -> Iterator[IndexStore]:
-    """An index in a database of its own where the main one is a file."""
+    """Yield an index; it is in a separate file where the main database is a file."""
     own = open_engine(f"sqlite:///{tmp_path}/index.db", durable=False) if engine.dialect.name == "sqlite" else engine
     index = IndexStore(own)
     index.prepare()
@@ -45,7 +45,7 @@ def index(engine: sa.Engine, tmp_path: Path) -> Iterator[IndexStore]:
 
 @pytest.fixture
 def directory(store: LogStore) -> Directory:
-    """Persons of the store, introduced without a writer's loop."""
+    """Return the persons of the store, introduced without a writer's loop."""
 
     class Direct:
         def append(self, unit: Unit) -> "asyncio.Future[int]":
@@ -62,7 +62,7 @@ def directory(store: LogStore) -> Directory:
 
 @pytest.fixture
 def indexer(store: LogStore, index: IndexStore, directory: Directory) -> Indexer:
-    """What fills the index."""
+    """Return the indexer that fills the index."""
     return Indexer(store, index, directory, KEYRING)
 
 
@@ -71,7 +71,7 @@ def _beats(count: int) -> tuple[bytes, ...]:
 
 
 def _root(leaves: list[bytes]) -> bytes:
-    """RFC 6962, 2.1, as it is written."""
+    """Return the root by the definition of RFC 6962, 2.1."""
     if len(leaves) == 1:
         return leaves[0]
     split = 1 << (len(leaves) - 1).bit_length() - 1
@@ -94,7 +94,7 @@ def test_proofs_hold_wherever_the_index_ends(store: LogStore, indexer: Indexer, 
 
 
 def test_a_checkpoint_is_of_the_whole_log_and_of_its_key(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
-    """What is signed is the root over every entry; what is signed next has it as a prefix."""
+    """Each signed checkpoint has the root over every entry, and each later one has it as a prefix."""
     checkpoints = Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32)))
     entries = _beats(20)
     for start in range(0, 20, 5):
@@ -108,7 +108,7 @@ def test_a_checkpoint_is_of_the_whole_log_and_of_its_key(store: LogStore, indexe
 
 
 def test_another_process_goes_on_from_the_anchor(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
-    """The last checkpoint is checked by whoever signs next, not only by who signed it."""
+    """The next signer checks the last checkpoint, also in another process."""
     store.append([Unit(1, _beats(5))])
     Checkpoints(store, indexer, Anchors(tmp_path / "anchors", "test", bytes(32))).sign(1)
     store.append([Unit(1, _beats(7))])
@@ -119,7 +119,7 @@ def test_another_process_goes_on_from_the_anchor(store: LogStore, indexer: Index
 def test_a_changed_entry_is_not_signed_for(
     store: LogStore, indexer: Indexer, engine: sa.Engine, tmp_path: Path
 ) -> None:
-    """An entry that was changed in the table before it was signed for is noticed, whatever its stored hash says."""
+    """The indexer notices an entry that was changed in the table before its checkpoint, with any stored hash."""
     store.append([Unit(1, _beats(5))])
     with engine.begin() as connection:
         connection.execute(sa.update(log_entry).where(log_entry.c.position == (1 << 40) + 3).values(entry=b"{}"))
@@ -130,7 +130,7 @@ def test_a_changed_entry_is_not_signed_for(
 def test_a_log_shorter_than_its_anchor_is_not_signed_for(
     store: LogStore, indexer: Indexer, engine: sa.Engine, tmp_path: Path
 ) -> None:
-    """A restored old database is refused, by the process that signed before and by a fresh one."""
+    """Both the process that signed and a fresh one refuse an older, restored database."""
     store.append([Unit(1, _beats(5))])
     row = sa.select(log_head).where(log_head.c.log == 1)
     with engine.connect() as connection:
@@ -162,7 +162,7 @@ async def _accesses(store: LogStore, directory: Directory, count: int) -> None:
 async def test_pages_are_stable_while_the_log_grows(
     store: LogStore, index: IndexStore, indexer: Indexer, directory: Directory
 ) -> None:
-    """Pages of a query tell each row once, and nothing that came after its first page."""
+    """Pages of a query hold each row once, and nothing that was appended after the first page."""
     await _accesses(store, directory, 20)
     reading = AuditQueries(store, index, indexer, directory, KEYRING)
     size = store.head(1).size
@@ -198,7 +198,7 @@ async def test_a_token_of_another_query_is_refused(
 async def test_an_index_of_another_version_is_made_again(
     store: LogStore, index: IndexStore, indexer: Indexer, directory: Directory
 ) -> None:
-    """What is derived can be thrown away: the next query fills it again from the entries."""
+    """The next query fills an index of another version again from the entries."""
     await _accesses(store, directory, 5)
     reading = AuditQueries(store, index, indexer, directory, KEYRING)
     size = store.head(1).size
@@ -213,7 +213,7 @@ async def test_an_index_of_another_version_is_made_again(
 
 @pytest.mark.slow
 def test_a_large_log_is_proved_from_kept_nodes(store: LogStore, indexer: Indexer, tmp_path: Path) -> None:
-    """Beyond 65,536 entries nodes of two kept levels and the leaves behind them make one tree."""
+    """Beyond 65,536 entries, nodes of two kept levels and the leaves behind them make one tree."""
     size = 66_000
     entries = _beats(size)
     store.append([Unit(1, entries[start : start + 5_000]) for start in range(0, size, 5_000)])
@@ -235,14 +235,14 @@ class Thrown:
         self.stores: list[tuple[sa.Engine, IndexStore]] = []
 
     def open(self) -> IndexStore:
-        """The index as another process opens it."""
+        """Open the index as another process does."""
         engine = open_engine(f"sqlite:///{self.path}", durable=False)
         store = IndexStore(engine, lambda event, _error: self.events.append(event))
         self.stores.append((engine, store))
         return store
 
     def close(self) -> None:
-        """Let go of all."""
+        """Close all open indexes and engines."""
         for engine, store in self.stores:
             store.close()
             engine.dispose()
@@ -250,7 +250,7 @@ class Thrown:
 
 @pytest.fixture
 def thrown(tmp_path: Path) -> Iterator[Thrown]:
-    """An index whose file can be damaged."""
+    """Yield an index whose file can be damaged."""
     made = Thrown(tmp_path / "index.db")
     yield made
     made.close()
@@ -266,7 +266,7 @@ def _found(index: IndexStore) -> list[int]:
 
 
 def test_a_search_is_refused_until_the_index_is_complete(thrown: Thrown) -> None:
-    """After damage was thrown away, every process is told that the index is not complete, and nothing is missing."""
+    """After damage the index refuses searches in every process until it is complete again, and then misses no entry."""
     first, second = thrown.open(), thrown.open()
     _filled(first)
     assert _found(first) == _found(second) == [0]
@@ -284,7 +284,7 @@ def test_a_search_is_refused_until_the_index_is_complete(thrown: Thrown) -> None
 
 
 def test_damage_that_another_process_mended_is_left_alone(thrown: Thrown) -> None:
-    """A process that finds damage in a file that is no longer the index does not delete the new one."""
+    """A process with a damaged file that is no longer the index leaves the new index alone."""
     first, second = thrown.open(), thrown.open()
     _filled(first)
     with suppress(LogUnavailable), first._guarded():
@@ -297,7 +297,7 @@ def test_damage_that_another_process_mended_is_left_alone(thrown: Thrown) -> Non
 
 
 def test_rows_without_their_mark_are_indexed_anew(store: LogStore, directory: Directory, thrown: Thrown) -> None:
-    """A log whose mark is lost does not stop the indexing: what is left of it is thrown away."""
+    """The indexer discards the rows of a log whose mark is lost, and indexes that log again."""
     index = thrown.open()
     indexer = Indexer(store, index, directory, KEYRING)
     store.append([Unit(1, _beats(20))])
@@ -314,7 +314,7 @@ def test_rows_without_their_mark_are_indexed_anew(store: LogStore, directory: Di
 def test_what_was_never_written_there_is_damage(
     store: LogStore, directory: Directory, thrown: Thrown, statement: str
 ) -> None:
-    """Tables that are missing and columns that hold something else are mended, too."""
+    """The indexer repairs missing tables and columns with wrong content."""
     index = thrown.open()
     indexer = Indexer(store, index, directory, KEYRING)
     store.append([Unit(1, _beats(300))])

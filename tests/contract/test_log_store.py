@@ -1,4 +1,4 @@
-"""What the log's store promises on every database."""
+"""Promises of the log store on every database."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ from tests.contract.conftest import SEALS
 
 
 def test_entries_are_numbered_without_gaps_and_read_back_as_hashed(store: LogStore) -> None:
-    """Indexes are dense, and the bytes read are the bytes appended."""
+    """The store numbers entries without gaps, and returns the bytes that were appended."""
     entries = [os.urandom(200) for _ in range(30)]
     results = store.append([Unit(1, tuple(entries[n : n + 3])) for n in range(0, 30, 3)])
     assert results == list(range(0, 30, 3))
@@ -26,7 +26,7 @@ def test_entries_are_numbered_without_gaps_and_read_back_as_hashed(store: LogSto
 
 
 def test_the_head_holds_the_frontier_over_exactly_its_entries(store: LogStore) -> None:
-    """After any number of appends the stored frontier is the one a fresh tree would have."""
+    """After any number of appends the stored frontier equals that of a fresh tree."""
     fresh = Frontier()
     for count in (1, 2, 5, 8):
         entries = tuple(os.urandom(20) for _ in range(count))
@@ -38,7 +38,7 @@ def test_the_head_holds_the_frontier_over_exactly_its_entries(store: LogStore) -
 
 
 def test_logs_of_tenants_are_apart(store: LogStore) -> None:
-    """One batch may hold entries of several logs; each log numbers its own."""
+    """One batch may hold entries of several logs, and each log numbers its entries separately."""
     results = store.append([Unit(1, (b"a",)), Unit(2, (b"b",)), Unit(1, (b"c",)), Unit(SYSTEM_LOG, (b"d",))])
     assert results == [0, 0, 1, 0]
     assert list(store.entries(1, 0, 2)) == [b"a", b"c"]
@@ -46,7 +46,7 @@ def test_logs_of_tenants_are_apart(store: LogStore) -> None:
 
 
 def test_a_guard_refuses_what_was_decided_under_another_revision(store: LogStore) -> None:
-    """A unit whose guard does not hold leaves no trace; those beside it are appended."""
+    """A unit whose guard does not hold leaves no trace, and the other units of its batch are appended."""
     results = store.append(
         [
             Unit(1, (b"old",), (Guard(1, 0),)),
@@ -62,7 +62,7 @@ def test_a_guard_refuses_what_was_decided_under_another_revision(store: LogStore
 
 
 def test_a_guard_on_another_log_is_read_as_committed(store: LogStore, engine: sa.Engine) -> None:
-    """A change of keys that another process committed refuses what was begun under the old keys."""
+    """The store refuses a unit that began under keys that another process has changed."""
     assert store.append([Unit(1, (b"a",), (Guard(SYSTEM_LOG, 0),))]) == [0]
     other = LogStore(engine, SEALS)
     other.append([Unit(SYSTEM_LOG, (b"key revoked",), moves_revision=True)])
@@ -72,7 +72,7 @@ def test_a_guard_on_another_log_is_read_as_committed(store: LogStore, engine: sa
 
 
 def test_a_refused_effect_takes_nothing_with_it(store: LogStore) -> None:
-    """An effect that refuses half way leaves neither its first half nor its entries."""
+    """An effect that is refused half way leaves neither its first half nor its entries."""
 
     def half(connection: Any) -> None:
         connection.execute(sa.update(log_head).where(log_head.c.log == 2).values(tenant="changed"))
@@ -85,7 +85,7 @@ def test_a_refused_effect_takes_nothing_with_it(store: LogStore) -> None:
 
 
 def test_an_effect_commits_with_its_entry(store: LogStore) -> None:
-    """What an effect writes is there exactly when its entry is."""
+    """The writes of an effect exist exactly when its entry does."""
 
     def rename(connection: Any) -> None:
         connection.execute(sa.update(log_head).where(log_head.c.log == 2).values(tenant="renamed"))
@@ -95,11 +95,11 @@ def test_an_effect_commits_with_its_entry(store: LogStore) -> None:
 
 
 def test_unknown_logs_and_entries_are_told(store: LogStore) -> None:
-    """Nothing is made up for a log or an entry that does not exist."""
+    """The store raises an error for a log or an entry that does not exist."""
     (result,) = store.append([Unit(99, (b"x",))])
     assert isinstance(result, TenantUnknown)
     with pytest.raises(TenantUnknown):
-        store.head_of("nobody")
+        store.head_of("unknown")
     with pytest.raises(TenantUnknown):
         store.head_of("ACME")
     with pytest.raises(EntryNotFound):
@@ -107,7 +107,7 @@ def test_unknown_logs_and_entries_are_told(store: LogStore) -> None:
 
 
 def test_two_stores_share_one_log_without_gaps_or_overlaps(store: LogStore, database_url: str) -> None:
-    """Writers of several processes see the head of each other; the log stays one dense order."""
+    """Writers of several processes see each other's head, so that the log stays one dense order."""
     count = 60
 
     def write(name: bytes) -> None:
@@ -132,7 +132,7 @@ def test_two_stores_share_one_log_without_gaps_or_overlaps(store: LogStore, data
 
 
 def test_a_lost_connection_is_unavailable_and_mends_itself(store: LogStore) -> None:
-    """An append on a dead connection raises LogUnavailable; the next one works."""
+    """An append on a dead connection raises LogUnavailable, and the next append succeeds."""
     assert store.append([Unit(1, (b"before",))]) == [0]
     assert store._session.writer is not None
     store._session.writer.connection.driver_connection.close()  # type: ignore[union-attr]
@@ -142,7 +142,7 @@ def test_a_lost_connection_is_unavailable_and_mends_itself(store: LogStore) -> N
 
 
 def test_missing_entries_are_told_rather_than_skipped(store: LogStore, engine: sa.Engine) -> None:
-    """A hole in the table is an error of the database, not a shorter log."""
+    """The store reports a hole in the table as a database error instead of a shorter log."""
     store.append([Unit(1, (b"a", b"b", b"c"))])
     with engine.begin() as connection:
         connection.execute(sa.delete(log_entry).where(log_entry.c.entry == b"b"))
@@ -151,7 +151,7 @@ def test_missing_entries_are_told_rather_than_skipped(store: LogStore, engine: s
 
 
 def test_the_promises_of_a_fresh_database_hold(engine: sa.Engine) -> None:
-    """What the tests run on is a database that the server would serve from."""
+    """The database of these tests is one that the server accepts."""
     check_promises(engine)
 
 
@@ -159,7 +159,7 @@ def test_the_promises_of_a_fresh_database_hold(engine: sa.Engine) -> None:
     "values", [{"revision": 7}, {"size": 1}, {"tenant": "initech"}, {"origin_id": "other"}, {"seal": None}], ids=str
 )
 def test_a_head_that_others_wrote_is_not_appended_to(store: LogStore, engine: sa.Engine, values: Any) -> None:
-    """A head changed past the service costs its log all appends, and those that are guarded by it; no other's."""
+    """The store appends nothing to a log whose head was changed past the service, and serves the other logs."""
     with engine.begin() as connection:
         connection.execute(sa.update(log_head).where(log_head.c.log == 2).values(**values))
     results = store.append([Unit(2, (b"a",)), Unit(1, (b"b",)), Unit(1, (b"c",), (Guard(2, 0),))])
@@ -170,7 +170,7 @@ def test_a_head_that_others_wrote_is_not_appended_to(store: LogStore, engine: sa
 
 
 def test_a_store_without_the_key_appends_to_no_log_of_another(store: LogStore, engine: sa.Engine) -> None:
-    """Heads are sealed under the key of the service: whoever comes with another makes no entry."""
+    """A store with another key appends nothing, because heads are sealed under the key of the service."""
     other = LogStore(engine)
     (result,) = other.append([Unit(1, (b"x",))])
     other.close_writer()
@@ -179,7 +179,7 @@ def test_a_store_without_the_key_appends_to_no_log_of_another(store: LogStore, e
 
 
 def test_a_log_that_cannot_be_appended_to_costs_no_other_its_place(store: LogStore, engine: sa.Engine) -> None:
-    """A row in the way of one log refuses that log's units; those of other logs in the same batch are appended once."""
+    """A row in the way of one log refuses that log's units, and units of other logs in the batch are appended once."""
     with engine.begin() as connection:
         in_the_way = {"position": position_of(1, 0), "leaf_hash": b"", "entry": b""}
         connection.execute(sa.insert(log_entry), in_the_way)
@@ -191,7 +191,7 @@ def test_a_log_that_cannot_be_appended_to_costs_no_other_its_place(store: LogSto
 
 
 def test_an_effect_that_breaks_costs_no_other_its_place(store: LogStore) -> None:
-    """A statement of an effect that the database refuses is the matter of its own log."""
+    """A statement of an effect that the database refuses fails only the unit of its log."""
 
     def twice(connection: Any) -> None:
         row = {"log": 2, "tenant": "globex", "origin_id": "x", "size": 0, "frontier": b"", "revision": 0}

@@ -1,4 +1,4 @@
-"""New persons: in the log with the unit that names them first, or not at all; so many at once, and in time."""
+"""Introductions of new persons: with the unit that names them first, bounded in number and rate."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,17 +19,17 @@ KEYRING = Keyring(bytes(32))
 
 
 class Clock:
-    """A monotonic clock that stands still until it is told otherwise."""
+    """A monotonic clock that stands still until a test sets it."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         return self.now
 
 
 class Direct:
-    """Appends without a writer's loop."""
+    """An appender without a writer's loop."""
 
     def __init__(self, store: LogStore) -> None:
         self._store = store
@@ -47,30 +47,30 @@ class Direct:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of the process."""
+    """Return the clock of the process."""
     return Clock()
 
 
 @pytest.fixture
 def directories(store: LogStore, clock: Clock) -> Callable[[], Directory]:
-    """Makes the directory of another process."""
+    """Return a function that makes the directory of another process."""
     return lambda: Directory(PersonStore(store), KEYRING, Direct(store), clock)
 
 
 @pytest.fixture
 def directory(directories: Callable[[], Directory]) -> Directory:
-    """The directory of a process."""
+    """Return the directory of a process."""
     return directories()
 
 
 def persons_in(store: LogStore) -> int:
-    """How many persons have rows."""
+    """Return the number of persons with rows."""
     with store.reading() as connection:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(person)) or 0)
 
 
 async def test_persons_stand_right_before_what_names_them(store: LogStore, directory: Directory) -> None:
-    """A unit with new persons has their introduction in front, and its own index; a later one has none."""
+    """A unit with new persons has their introduction in front of it, and a later unit has none."""
     people = await directory.meet(1, [f"p{n}" for n in range(30)], 1)
     assert persons_in(store) == 0
     assert await directory.append(Unit(1, (b"{}", b"{}")), people) == 2
@@ -83,7 +83,7 @@ async def test_persons_stand_right_before_what_names_them(store: LogStore, direc
 
 
 async def test_a_unit_that_is_refused_leaves_no_persons(store: LogStore, directory: Directory) -> None:
-    """Neither a policy that moved nor an effect that is refused leaves persons behind, in the database or in memory."""
+    """A refused policy or effect leaves no persons behind, in the database or in memory."""
 
     def refuse(_connection: object) -> None:
         raise EffectRefused("no")
@@ -101,7 +101,7 @@ async def test_a_unit_that_is_refused_leaves_no_persons(store: LogStore, directo
 async def test_two_processes_that_meet_a_person_at_once_give_it_one_pseudonym(
     store: LogStore, directories: Callable[[], Directory]
 ) -> None:
-    """The process that introduces a person second is told so, and finds the pseudonym of the first."""
+    """The process that introduces a person second is refused, and finds the pseudonym of the first."""
     one, two = directories(), directories()
     first, second = await one.meet(1, ["zoe"], 1), await two.meet(1, ["zoe", "ida"], 1)
     assert await one.append(Unit(1, (b"{}",)), first) == 1
@@ -115,7 +115,7 @@ async def test_two_processes_that_meet_a_person_at_once_give_it_one_pseudonym(
 
 
 async def test_persons_met_for_one_unit_are_one_group(store: LogStore, directory: Directory) -> None:
-    """What is met later for the same unit keeps the pseudonyms of what was met before, and is introduced with it."""
+    """Persons that are named later for the same unit join its introduction and keep earlier pseudonyms."""
     first = await directory.meet(1, ["ann", "ben"], 1)
     both = await directory.meet(1, ["ben", "cem"], 1, first)
     assert both["ben"] is first["ben"]
@@ -125,7 +125,7 @@ async def test_persons_met_for_one_unit_are_one_group(store: LogStore, directory
 
 
 async def test_one_unit_introduces_so_many_persons(store: LogStore, directory: Directory) -> None:
-    """A request with too many new names is refused; known ones count nothing, and an operator's are not counted."""
+    """The directory refuses a request with too many new names; known names and an operator's do not count."""
     names = [f"p{n}" for n in range(MAX_NEW + 1)]
     with pytest.raises(PersonsTooMany) as refused:
         await directory.meet(1, names, 1)
@@ -140,7 +140,7 @@ async def test_one_unit_introduces_so_many_persons(store: LogStore, directory: D
 
 
 async def test_a_tenant_introduces_persons_at_a_bounded_rate(directory: Directory, clock: Clock) -> None:
-    """Beyond its allowance a tenant is told when to come again; another tenant has its own."""
+    """A tenant beyond its allowance learns when to try again, and another tenant is not affected."""
     for part in range(MAX_NEW_AT_ONCE // MAX_NEW):
         await directory.meet(1, [f"p{part}.{n}" for n in range(MAX_NEW)], 1)
     with pytest.raises(PersonsTooFast) as refused:

@@ -1,4 +1,4 @@
-"""What the store of policies promises on every database."""
+"""Promises of the policy store on every database."""
 
 import random
 
@@ -33,7 +33,7 @@ def change(store: LogStore, log: int, now: PolicyDelta, added: list[str], remove
 
 
 def test_changes_lead_to_the_same_policy_as_a_whole_look(store: LogStore, engine: sa.Engine) -> None:
-    """Whatever is added and removed, the changes since any revision are verified and lead to what is in force."""
+    """After any additions and removals, the changes since each revision are verified and give the policy in force."""
     policy.metadata.create_all(engine)
     policies, chosen = PolicyStore(store), random.Random(7)
     seen = [policies.since(1, 0)]
@@ -52,7 +52,7 @@ def test_changes_lead_to_the_same_policy_as_a_whole_look(store: LogStore, engine
 
 
 def test_changes_are_verified_from_what_is_known(store: LogStore, engine: sa.Engine) -> None:
-    """Whoever knows another policy than was in force at a revision is not led to the newest one."""
+    """The store does not lead a reader with a different earlier policy to the newest one."""
     policy.metadata.create_all(engine)
     policies = PolicyStore(store)
     for turn in range(2):
@@ -62,7 +62,7 @@ def test_changes_are_verified_from_what_is_known(store: LogStore, engine: sa.Eng
 
 
 def test_a_change_does_not_begin_with_a_version_that_others_wrote(store: LogStore, engine: sa.Engine) -> None:
-    """What the service did not seal is not sealed together with its next change; nothing is recorded."""
+    """The store refuses a change on top of rows that the service did not seal, and records nothing."""
     policy.metadata.create_all(engine)
     policies = PolicyStore(store)
     change(store, 1, policies.since(1, 0), ["a", "b"], [])
@@ -74,7 +74,7 @@ def test_a_change_does_not_begin_with_a_version_that_others_wrote(store: LogStor
 
 
 def test_what_changed_is_found_by_an_index(sqlite_url: str) -> None:
-    """SQLite reads what a change added and removed, by indexes over both, and not the policy that it left as it was."""
+    """SQLite finds the statements that a change touched through indexes, and reads no unchanged statement."""
     engine = open_engine(sqlite_url)
     for metadata in (schema.metadata, policy.metadata):
         metadata.create_all(engine)
@@ -104,7 +104,7 @@ def test_what_changed_is_found_by_an_index(sqlite_url: str) -> None:
 
 
 def test_seals_of_logs_are_apart(store: LogStore, engine: sa.Engine) -> None:
-    """The same statements at the same revision of two tenants have seals that cannot be exchanged."""
+    """Equal statements at equal revisions of two tenants have seals that cannot be exchanged."""
     policy.metadata.create_all(engine)
     policies = PolicyStore(store)
     for log in (1, 2):

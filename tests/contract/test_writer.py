@@ -1,4 +1,4 @@
-"""What group commit promises on every database."""
+"""Promises of group commit on every database."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from tests.deadlines import HANG_S
 
 
 class SlowStore:
-    """A store in front of another that waits until it may go on."""
+    """A store that delays each append until a test lets it go on."""
 
     def __init__(self, store: LogStore) -> None:
         self.store = store
@@ -28,12 +28,12 @@ class SlowStore:
         return self.store.try_append(units, wait=wait)
 
     def close_writer(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self.store.close_writer()
 
 
 async def test_every_answer_has_its_own_place_in_the_log(store: LogStore) -> None:
-    """Concurrent appends get distinct indexes, and the log holds exactly their entries at these."""
+    """Concurrent appends get distinct indexes, and the log holds their entries at exactly these."""
     writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=HANG_S)
     indexes = await asyncio.gather(*(writer.append(Unit(1, (str(n).encode(),))) for n in range(500)))
     await writer.close()
@@ -43,7 +43,7 @@ async def test_every_answer_has_its_own_place_in_the_log(store: LogStore) -> Non
 
 
 async def test_what_waits_during_a_commit_goes_into_the_next(store: LogStore) -> None:
-    """One commit runs at a time; what comes meanwhile is committed together, up to the limit."""
+    """One commit runs at a time, and the writer commits all units that arrive meanwhile together, up to the limit."""
     slow = SlowStore(store)
     writer = Writer(slow, batch_limit=10, queue_limit=1_000, timeout_s=HANG_S)
     waiting = [asyncio.ensure_future(writer.append(Unit(1, (b"x",)))) for _ in range(26)]
@@ -54,11 +54,11 @@ async def test_what_waits_during_a_commit_goes_into_the_next(store: LogStore) ->
 
 
 async def test_a_stuck_database_is_unavailable_in_bounded_time(store: LogStore) -> None:
-    """Whatever the database does, an append ends; and service resumes by itself."""
+    """An append to a stuck database ends in bounded time, and the writer resumes when the database does."""
     slow = SlowStore(store)
     writer = Writer(slow, batch_limit=10, queue_limit=5, timeout_s=0.3)
     waiting = [writer.append(Unit(1, (b"x",)))]
-    await asyncio.sleep(0.05)  # the first is with the database now, and the others wait
+    await asyncio.sleep(0.05)  # the database has the first one now, and the others wait
     waiting += [writer.append(Unit(1, (b"x",))) for _ in range(5)]
     with pytest.raises(LogOverloaded):
         writer.append(Unit(1, (b"too much",)))
@@ -67,13 +67,13 @@ async def test_a_stuck_database_is_unavailable_in_bounded_time(store: LogStore) 
     slow.may_go.set()
     index = await _until_available(writer)
     await writer.close()
-    # The one that was being committed came to be although nothing was answered; those that waited did not.
+    # The append that was being committed is in the log although it got no answer; the waiting ones are not.
     assert list(store.entries(1, 0, store.head(1).size)) == [b"x", b"again"]
     assert index == 1
 
 
 async def test_a_refused_unit_tells_only_its_own_caller(store: LogStore) -> None:
-    """RevisionMoved reaches the one whose guard failed; others in the batch are appended."""
+    """The writer raises RevisionMoved only for the unit whose guard failed, and appends the others of the batch."""
     writer = Writer(store, batch_limit=64, queue_limit=1_000, timeout_s=HANG_S)
     kept, stale = writer.append(Unit(1, (b"a",), (Guard(1, 0),))), writer.append(Unit(1, (b"b",), (Guard(1, 7),)))
     assert await kept == 0
@@ -83,7 +83,7 @@ async def test_a_refused_unit_tells_only_its_own_caller(store: LogStore) -> None
 
 
 async def test_closing_commits_what_waits_and_refuses_what_comes(store: LogStore) -> None:
-    """A drain loses nothing that was taken and takes nothing more."""
+    """A draining writer commits each accepted unit and accepts no more."""
     writer = Writer(store, batch_limit=4, queue_limit=1_000, timeout_s=HANG_S)
     waiting = [writer.append(Unit(1, (b"x",))) for _ in range(20)]
     await writer.close()

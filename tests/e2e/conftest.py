@@ -22,7 +22,7 @@ POLICY = Path(__file__).parent.parent / "testdata" / "integration" / "company.po
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ def _forking() -> Forking:
 
 
 def linewarden(*arguments: str, **environment: str) -> Done:
-    """Run the installed command as a user would, off a terminal; its imports are shared with other runs."""
+    """Run the installed command as a user does, off a terminal; its imports are shared with other runs."""
     done = Done(**_forking().run(arguments, _clean() | environment, HANG_S))
     assert "Traceback" not in done.err, done.err
     return done
@@ -54,13 +54,13 @@ def linewarden_by_itself(*arguments: str, **environment: str) -> Done:
 
 
 def _clean() -> dict[str, str]:
-    """The environment without settings that are made on this machine for something else."""
+    """Return the environment without settings for other tests on this machine."""
     return {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service with the tenant `acme`, as the environment of a client knows it."""
+    """A running service with the tenant `acme`, and the environment of its clients."""
 
     folder: Path
     address: str
@@ -76,7 +76,7 @@ class Service:
         return linewarden(*arguments, **(self.client(subject) | environment))
 
     def client(self, subject: str = "erik") -> dict[str, str]:
-        """The environment of a client of the service."""
+        """Return the environment of a client of the service."""
         return {
             "LINEWARDEN_SERVER": self.address,
             "LINEWARDEN_CA": str(self.folder / "tls/ca.crt"),
@@ -90,13 +90,13 @@ class Service:
         return linewarden(*arguments, "--config", self.config)
 
     def stderr(self) -> str:
-        """What the server said so far."""
+        """Return everything that the server has written to stderr."""
         return (self.folder / "stderr").read_text()
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service of its own, from `init` to SIGTERM."""
+    """Yield a new service, from `init` to SIGTERM."""
     folder = tmp_path_factory.mktemp("e2e") / "service"
     made = linewarden_by_itself("init", str(folder), "--tenant", "acme", "--policy", str(POLICY))
     assert (made.code, made.out) == (0, "")
@@ -113,7 +113,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def address_of(stderr: Path) -> str:
-    """The address that a server tells."""
+    """Return the address in the server's messages."""
     end = time.monotonic() + HANG_S
     while time.monotonic() < end:
         if match := re.search(r"serving on (\S+:\d+)", stderr.read_text()):

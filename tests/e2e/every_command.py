@@ -1,4 +1,4 @@
-"""Runs commands as a user would, each in a process that is forked after the imports: `every_command.py CASES`.
+"""Run commands as a user does, each in a process that is forked after the imports: `every_command.py CASES`.
 
 CASES is a file of JSON: a list of `{"arguments": […], "environment": {…}, "stdout": "file" or "closed"}`. For each case
 one line of JSON goes to stdout: `{"code": …, "out": …, "err": …}`.
@@ -24,7 +24,7 @@ def main() -> None:
     """Run all cases."""
     _import_all(linewarden.cli.main)
     gc.disable()
-    gc.freeze()  # what is shared with the children stays shared
+    gc.freeze()  # memory that the children share stays shared
     for case in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
         folder = Path(tempfile.mkdtemp())
         child = os.fork()
@@ -55,7 +55,7 @@ def _run(case: dict[str, Any], folder: Path) -> None:
         files[1] = write_end
     for number, file in (files | {0: os.open(os.devnull, os.O_RDONLY)}).items():
         os.dup2(file, number)
-    if case["stdout"] == "closed":  # what Python itself may say at its end belongs to the case
+    if case["stdout"] == "closed":  # Python's messages at its end belong to the case
         linewarden.cli.main(case["arguments"], prog_name="linewarden")
     try:
         linewarden.cli.main(case["arguments"], prog_name="linewarden")

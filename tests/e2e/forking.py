@@ -1,8 +1,8 @@
-"""Run the installed command many times with one import: `Forking` keeps a process that forks a child for each call.
+"""A forking process that runs the installed command many times with one import.
 
-The child runs the installed script itself, with an environment, standard files and an end of its own. Only the imports
-are shared, which take most of the time that a short command takes. As a script, this file is that process: it reads a
-call in JSON a line from stdin and writes `{"code": …, "out": …, "err": …}` a line to stdout.
+Each child runs the installed script with its environment, standard files and exit. Only the imports are shared, which
+take most of the time of a short command. As a script, this file is that process: it reads calls as JSON lines from
+stdin and writes `{"code": …, "out": …, "err": …}` lines to stdout.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from typing import Any
 
 
 class Forking:
-    """The process that forks; made at the first call, and made again after a call that did not end."""
+    """The process that forks; made at the first call, and again after a call that did not end."""
 
     def __init__(self, command: str) -> None:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str], within_s: float) -> dict[str, Any]:
-        """Run the command; returns its exit code and what it wrote.
+        """Run the command; return its exit code and its output.
 
         Raises:
             TimeoutError: it did not end in time. It is ended.

@@ -25,7 +25,7 @@ CHECK = ("check", "play", "voicemail", "default/101/1", "--owner", "bob")
     ((*CHECK, "--tenant", "globex"), "bob", 4),
 ])  # fmt: skip
 def test_check_ends_with_the_answer(service: Service, arguments: tuple[str, ...], subject: str, code: int) -> None:
-    """0 is allow, 1 deny, 2 a question that is none, 4 a caller without rights; data is on stdout for 0 and 1 only."""
+    """`check` ends with 0 for allow, 1 for deny, 2 for an invalid question and 4 for a missing right."""
     done = service.run(*arguments, subject=subject)
     assert done.code == code, done
     assert bool(done.out) == (code < 2)
@@ -34,19 +34,19 @@ def test_check_ends_with_the_answer(service: Service, arguments: tuple[str, ...]
 
 @pytest.mark.parametrize("arguments", [CHECK, (*CHECK, "--label", "novalue"), ("--help",)])
 def test_a_command_by_itself_does_the_same(service: Service, arguments: tuple[str, ...]) -> None:
-    """A process that shares no import with another ends and writes as those of the other tests do."""
+    """A command in a fresh process ends and writes as the commands of the other tests do."""
     alone = linewarden_by_itself(*arguments, **service.client("carol"))
     assert alone.code == (shared := service.run(*arguments, subject="carol")).code
     assert alone.err == shared.err
     assert len(alone.out.splitlines()) == len(shared.out.splitlines())
 
 
-def test_check_says_unavailable_where_nobody_answers(service: Service) -> None:
-    """3 is no answer: nothing was allowed. A key or certificate that is missing or wrong is told as such."""
+def test_check_says_unavailable_without_an_answer(service: Service) -> None:
+    """`check` ends with 3 without an answer, and names a missing or wrong key or certificate."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = service.run(*CHECK, LINEWARDEN_SERVER=f"localhost:{free.getsockname()[1]}")
-    assert (nobody.code, nobody.out) == (3, "")
+        unanswered = service.run(*CHECK, LINEWARDEN_SERVER=f"localhost:{free.getsockname()[1]}")
+    assert (unanswered.code, unanswered.out) == (3, "")
     untrusted = service.run(*CHECK, LINEWARDEN_CA="")
     assert (untrusted.code, untrusted.out) == (4, "")
     assert "--ca" in untrusted.err
@@ -56,7 +56,7 @@ def test_check_says_unavailable_where_nobody_answers(service: Service) -> None:
 
 
 def test_the_same_data_in_every_form(service: Service) -> None:
-    """Table, JSON, JSON lines and CSV say the same; markup in an id is text."""
+    """Table, JSON, JSON lines and CSV hold the same data, and markup in an id stays text."""
     id = '[bold]a[/b] :smile: , " ; é'
     assert (
         service.run("check", "play", "voicemail", id, "--owner", "bob", "--request-id", "forms", subject="bob").code
@@ -76,7 +76,7 @@ def test_the_same_data_in_every_form(service: Service) -> None:
 
 
 def test_policy_lint_names_file_and_line(tmp_path: Path) -> None:
-    """A good file is silent with 0; each wrong line is file:line on stderr with 1; no file is 2."""
+    """`policy lint` is silent for a good file, prints file:line for each wrong line, and ends with 0, 1 or 2."""
     good = linewarden("policy", "lint", str(POLICY))
     assert (good.code, good.out) == (0, "")
     bad = tmp_path / "bad.policy"
@@ -90,7 +90,7 @@ def test_policy_lint_names_file_and_line(tmp_path: Path) -> None:
 
 
 def test_policy_load_and_show(service: Service, tmp_path: Path) -> None:
-    """A policy is shown as statements, replaced whole, refused whole, and by those whom it lets."""
+    """`policy load` replaces or refuses a policy whole, for permitted persons, and `policy show` prints it."""
     shown = service.run("policy", "show", "-o", "jsonl", subject="admin")
     statements = [json.loads(line)["statement"] for line in shown.out.splitlines()]
     assert "bind bob role:user" in statements
@@ -111,7 +111,7 @@ def test_policy_load_and_show(service: Service, tmp_path: Path) -> None:
 
 
 def test_audit_export_and_verify(service: Service, tmp_path: Path) -> None:
-    """An export goes into an empty folder, verifies with the key it printed, and a changed byte is found: 0 and 1."""
+    """`audit verify` accepts an export with the printed key with 0, and finds a changed byte with 1."""
     folder, old = tmp_path / "export", tmp_path / "old"
     early = service.run("audit", "checkpoint")
     assert (early.code, early.out.count("\n\n")) == (0, 1)
@@ -138,7 +138,7 @@ def test_audit_export_and_verify(service: Service, tmp_path: Path) -> None:
 
 
 def test_audit_entry_writes_a_proof(service: Service, tmp_path: Path) -> None:
-    """One entry is shown with its proof, which goes into files for a third party; no such entry is 2."""
+    """`audit entry` shows an entry and writes its proof for a third party, and ends with 2 for a missing entry."""
     proof, entry = tmp_path / "proof", tmp_path / "entry"
     done = service.run("audit", "entry", "0", "--proof-file", str(proof), "--entry-file", str(entry), "-o", "json")
     (row,) = json.loads(done.out)
@@ -150,7 +150,7 @@ def test_audit_entry_writes_a_proof(service: Service, tmp_path: Path) -> None:
 
 
 def test_audit_query_says_when_there_is_more(service: Service) -> None:
-    """A limit never cuts silently."""
+    """`audit query` says when its limit left entries out."""
     for number in range(3):
         service.run("check", "play", "voicemail", str(number), "--owner", "bob", subject="bob")
     few = service.run("audit", "query", "--limit", "2", "-o", "jsonl")
@@ -159,7 +159,7 @@ def test_audit_query_says_when_there_is_more(service: Service) -> None:
 
 
 def test_keys_are_made_listed_and_revoked(service: Service) -> None:
-    """A key is printed once, listed without its secret, works at once, and ends with its revocation."""
+    """The commands print a key once, list it without its secret, accept it at once, and revoke it at once."""
     made = service.operate("key", "create", "pbx", "--tenant", "acme", "--method", "AccessService", "--days", "1")
     token = made.out.strip()
     assert (made.code, made.out.count("\n")) == (0, 1)
@@ -176,7 +176,7 @@ def test_keys_are_made_listed_and_revoked(service: Service) -> None:
 
 
 def test_tenants_are_made_and_listed(service: Service) -> None:
-    """A new tenant is served at once; making it again, or giving it a first policy twice, changes nothing."""
+    """The server serves a new tenant at once, and making the tenant or its first policy again changes nothing."""
     assert service.operate("tenant", "create", "no such name").code == 2
     assert service.operate("tenant", "create", "initech", "--policy", str(POLICY)).code == 0
     rows = json.loads(service.operate("tenant", "list", "-o", "json").out)
@@ -190,7 +190,7 @@ def test_tenants_are_made_and_listed(service: Service) -> None:
 
 
 def test_init_overwrites_nothing(service: Service) -> None:
-    """A folder that is a service already stays as it is; `--keep` takes that for done."""
+    """`init` leaves a folder with a service as it is, and `--keep` makes that a success."""
     key = (service.folder / "secrets/api-key").read_text()
     assert linewarden("init", str(service.folder)).code == 2
     assert linewarden("init", str(service.folder), "--keep").code == 0
@@ -200,7 +200,7 @@ def test_init_overwrites_nothing(service: Service) -> None:
 
 
 def test_a_wrong_setting_is_told_and_nothing_is_served(service: Service, tmp_path: Path) -> None:
-    """Unknown settings, plain text beyond loopback and missing keys end with 2 and one clear line."""
+    """`serve` ends with 2 and one clear line for unknown settings, plain text beyond loopback and missing keys."""
     text = (service.folder / "linewarden.toml").read_text()
     for line, word in (("colour = 'red'\n", "colour"), ("plaintext = true\nlisten = '0.0.0.0:0'\n", "loopback")):
         wrong = tmp_path / "wrong.toml"
@@ -213,15 +213,15 @@ def test_a_wrong_setting_is_told_and_nothing_is_served(service: Service, tmp_pat
 
 
 def test_the_server_says_nothing_of_those_who_call(service: Service) -> None:
-    """Its messages hold neither names nor addresses nor keys, whatever came in, not even from who speaks no TLS."""
+    """The server's messages hold no names, addresses or keys of callers, even of those that do not speak TLS."""
     port = int(service.address.rpartition(":")[2])
     for nonsense in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01\x00\xff" * 9, b"GET / HTTP/1.1\r\n\r\n"):
         with socket.create_connection(("localhost", port)) as connection:
             connection.sendall(nonsense)
     service.run(*CHECK, LINEWARDEN_CA="")
-    service.run(*CHECK, subject="somebody-with-a-name")
+    service.run(*CHECK, subject="person-with-a-name")
     said = service.stderr()
     assert "127.0.0.1" not in said
-    assert "somebody-with-a-name" not in said
+    assert "person-with-a-name" not in said
     assert "lw_" not in said
     assert '"error"' not in said

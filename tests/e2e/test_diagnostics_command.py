@@ -1,4 +1,4 @@
-"""A capture from enabling to reading, with the installed command alone."""
+"""Captures from enabling to reading, with the installed command alone."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ PARTNER = "//partner/ines"
 
 @pytest.fixture(scope="module")
 def customer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose customer has permitted captures on loopback."""
+    """Yield a service whose customer has permitted captures on loopback."""
     folder = tmp_path_factory.mktemp("diagnostics") / "service"
     assert linewarden("init", str(folder), "--tenant", "acme", "--policy", str(POLICY)).code == 0
     (folder / "places.toml").write_text(
@@ -89,14 +89,14 @@ def _statement() -> dict[str, Any]:
 
 
 def rows(done: Done) -> list[dict[str, Any]]:
-    """The rows that a command wrote as JSON."""
+    """Return the rows that a command wrote as JSON."""
     assert done.code == 0, done.err
     found: list[dict[str, Any]] = json.loads(done.out)
     return found
 
 
 def test_an_interface_of_others_is_refused(customer: Service, tmp_path: Path) -> None:
-    """The refusal has its own exit code and one line that says no more than it must."""
+    """The command refuses an interface of other tenants with a distinct exit code and one short line."""
     done = request(customer, tmp_path, "--interface", "eth7")
     assert (done.code, done.out) == (4, "")
     assert done.err == "linewarden: that is not the tenant's to look at (field: interface)\n"
@@ -105,7 +105,7 @@ def test_an_interface_of_others_is_refused(customer: Service, tmp_path: Path) ->
 
 
 def test_a_limit_that_is_too_high_is_named(customer: Service, tmp_path: Path) -> None:
-    """Who asks for too much is told of which limit, and nothing else."""
+    """The command names the limit that a request exceeds, and nothing else."""
     done = request(customer, tmp_path, "--interface", "lo", "--seconds", "604800")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("linewarden: a limit passes its maximum")
@@ -113,7 +113,7 @@ def test_a_limit_that_is_too_high_is_named(customer: Service, tmp_path: Path) ->
 
 
 def test_an_approver_sees_what_is_asked_for_at_another_host(customer: Service, tmp_path: Path) -> None:
-    """What was asked for a worker is shown with it, as a block for people and whole for programs."""
+    """The command shows an approver the worker of a requested capture, as a block for people and whole for programs."""
     (capture,) = rows(request(customer, tmp_path, "--interface", "eth0", "--worker", "berlin"))
     assert capture["worker"] == "berlin"
     shown = customer.run("capture", "show", capture["id"], subject="admin")
@@ -127,7 +127,7 @@ def test_an_approver_sees_what_is_asked_for_at_another_host(customer: Service, t
 
 
 def test_sessions_in_different_states_are_one_csv(customer: Service, tmp_path: Path) -> None:
-    """A list whose captures have come to different points has all their fields as columns."""
+    """The command lists captures in different states with all their fields as CSV columns."""
     (first,) = rows(request(customer, tmp_path))
     rows(request(customer, tmp_path))
     customer.run("capture", "approve", first["id"], subject="berta")
@@ -140,7 +140,7 @@ def test_sessions_in_different_states_are_one_csv(customer: Service, tmp_path: P
 
 
 def test_a_partner_looks_for_its_case(customer: Service, tmp_path: Path) -> None:
-    """Whose right needs a case lists, shows and watches with it, and is refused without."""
+    """A partner whose right needs a case lists, shows and watches with it, and is refused without."""
     (capture,) = rows(request(customer, tmp_path))
     customer.run("capture", "reject", capture["id"], subject="berta")
     for command in (("list",), ("show", capture["id"]), ("watch", capture["id"])):
@@ -152,7 +152,7 @@ def test_a_partner_looks_for_its_case(customer: Service, tmp_path: Path) -> None
 
 
 def test_the_log_says_what_became_of_sessions(customer: Service, tmp_path: Path) -> None:
-    """Rows of a query name capture, state, worker and what was wrong with a request, and hold no names."""
+    """`audit query` shows capture, state, worker and the fault of a request, and no names."""
     (capture,) = rows(request(customer, tmp_path, "--interface", "eth0", "--worker", "berlin"))
     customer.run("capture", "reject", capture["id"], subject="berta")
     request(customer, tmp_path, "--interface", "lo", "--seconds", "604800")
@@ -170,12 +170,12 @@ def test_the_log_says_what_became_of_sessions(customer: Service, tmp_path: Path)
 
 
 def test_an_incomplete_enabling_is_a_wrong_request(customer: Service) -> None:
-    """Accepting one responsibility is not accepting all."""
+    """The command refuses an enabling that does not accept every responsibility."""
     assert customer.run("diagnostics", "enable", "--accept", "lawful_basis", subject="admin").code == 2
 
 
 def test_a_list_of_receipts_and_a_confirmation(customer: Service, tmp_path: Path) -> None:
-    """A CSV file with times is recorded; the counts come back; users read a notice and confirm for themselves."""
+    """`notice` records a CSV of receipts with times and prints the counts, and users read and confirm a notice."""
     file, now = tmp_path / "receipts.csv", datetime.now(UTC).isoformat()
     file.write_text(f"person,fact,at\nbob,informed,{now}\ncarol,failed,{now}\ncarol,reported,{now}\n")
     (listed,) = rows(customer.run("diagnostics", "notices", "-o", "json", subject="bob"))
@@ -191,14 +191,14 @@ def test_a_list_of_receipts_and_a_confirmation(customer: Service, tmp_path: Path
 
 
 def test_usage_shows_what_would_be_sent(customer: Service) -> None:
-    """The document is on stdout, byte for byte, and nothing else."""
+    """`usage show` prints the document on stdout, byte for byte, and nothing else."""
     assert customer.run("usage", "share", "on", subject="admin").code == 0
     done = customer.run("usage", "show", subject="admin")
     assert json.loads(done.out) == {"v": 1, "threshold": 11, "days": []}
 
 
 def request(customer: Service, folder: Path, *source: str) -> Done:
-    """Ask for a capture, on loopback unless told otherwise; the reader's key goes into the folder."""
+    """Ask for a capture, on loopback by default; the reader's key goes into the folder."""
     identity: Any = pyrage.x25519.Identity.generate()
     (folder / "identity").touch(mode=0o600)
     (folder / "identity").write_text(f"# a comment\n{identity}\n")
@@ -209,7 +209,7 @@ def request(customer: Service, folder: Path, *source: str) -> Done:
 
 
 def send(packets: int) -> None:
-    """Send messages over loopback, and wait until a capture has had time to see them."""
+    """Send messages over loopback, and wait until a capture had time to see them."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(packets):
             sender.sendto(OPTIONS, ("127.0.0.1", int(PORT)))
@@ -217,7 +217,7 @@ def send(packets: int) -> None:
 
 
 def capture_file(packets: int) -> bytes:
-    """A pcap file of SIP messages over UDP, IPv4 and Ethernet."""
+    """Return a pcap file of SIP messages over UDP, IPv4 and Ethernet."""
     udp = struct.pack(">HHHH", int(PORT), int(PORT), 8 + len(OPTIONS), 0) + OPTIONS
     ip = struct.pack(">BBHIBBH8x", 0x45, 0, 20 + len(udp), 0, 64, 17, 0) + udp
     frame = bytes(12) + b"\x08\x00" + ip
@@ -226,7 +226,7 @@ def capture_file(packets: int) -> bytes:
 
 
 def test_a_file_from_request_to_reading(customer: Service, tmp_path: Path) -> None:
-    """A capture file is requested, approved, imported and opened; one that is cut short exits with 1, sealed."""
+    """A capture file is requested, approved, imported and opened, and a truncated one exits with 1, sealed."""
     for packets, missing, code, reason in ((900, 0, 0, "requested"), (5, 1, 1, "error")):
         folder = tmp_path / reason
         folder.mkdir()
@@ -244,8 +244,8 @@ def test_a_file_from_request_to_reading(customer: Service, tmp_path: Path) -> No
         assert b"OPTIONS sip:b@h" in plain.read_bytes()
 
 
-def test_a_file_that_is_none_leaves_the_session_armed(customer: Service, tmp_path: Path) -> None:
-    """Importing what is no capture file is a wrong request."""
+def test_an_invalid_file_leaves_the_capture_armed(customer: Service, tmp_path: Path) -> None:
+    """The command refuses an invalid capture file, and the capture stays armed."""
     (capture,) = rows(request(customer, tmp_path, "--file", "notes.txt"))
     customer.run("capture", "approve", capture["id"], subject="berta")
     for content in (b"", b"notes"):
@@ -258,7 +258,7 @@ def test_a_file_that_is_none_leaves_the_session_armed(customer: Service, tmp_pat
 
 @live
 def test_a_capture_from_request_to_reading(customer: Service, tmp_path: Path) -> None:
-    """Requested, approved, started, stopped, fetched, verified, opened: each by its own command, and in the log."""
+    """The commands take a capture from request to opened evidence, and each step is in the log."""
     (capture,) = rows(request(customer, tmp_path))
     id = capture["id"]
     refused = customer.run("capture", "approve", id, subject="admin")

@@ -1,4 +1,4 @@
-"""Every command of the command line, found through click, against what an operator meets."""
+"""Every command of the command line, found through click, in the situations that an operator meets."""
 
 import json
 import os
@@ -18,14 +18,14 @@ from linewarden.server.tls import make_development_certificates
 from tests.deadlines import HANG_S
 from tests.e2e.conftest import Done, Service
 
-#: Exit codes of docs/reference.md that a command may end with where something is wrong.
+#: Exit codes of docs/reference.md with which a failing command may end.
 DOCUMENTED = {1, 2, 3, 4, 141}
 
 _RUNNER = Path(__file__).parent / "every_command.py"
 
 
 def commands() -> dict[tuple[str, ...], click.Command]:
-    """All commands that are no groups, hidden ones too, by their words."""
+    """Return all commands that are no groups, hidden ones too, by their words."""
     found: dict[tuple[str, ...], click.Command] = {}
 
     def walk(command: click.Command, words: tuple[str, ...]) -> None:
@@ -40,12 +40,12 @@ def commands() -> dict[tuple[str, ...], click.Command]:
 
 
 def has_option(command: click.Command, name: str) -> bool:
-    """Whether a command has that option."""
+    """Return whether a command has that option."""
     return any(name in parameter.opts for parameter in command.params)
 
 
 def arguments_of(command: click.Command, folder: Path) -> list[str]:
-    """The fewest words that a command takes."""
+    """Return the fewest words that a command takes."""
     words: list[str] = []
     for parameter in command.params:
         is_stated = isinstance(parameter, click.Option) and (
@@ -58,7 +58,7 @@ def arguments_of(command: click.Command, folder: Path) -> list[str]:
 
 
 def value_of(parameter: click.Parameter, folder: Path) -> str:
-    """A value that fits the type of a parameter."""
+    """Return a value that fits the type of a parameter."""
     kind = parameter.type
     if isinstance(kind, click.Choice):
         return str(kind.choices[0])
@@ -74,7 +74,7 @@ def value_of(parameter: click.Parameter, folder: Path) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with what arguments may name."""
+    """Return a folder with the files that arguments name."""
     (tmp_path / "there").mkdir()
     (tmp_path / "there.txt").write_text("\n")
     (tmp_path / "there.txt").chmod(0o600)
@@ -82,7 +82,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(cases: list[dict[str, Any]], folder: Path) -> Iterator[Done]:
-    """How each case ended."""
+    """Run the cases; return the result of each."""
     (folder / "cases.json").write_text(json.dumps(cases))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
     call = [sys.executable, str(_RUNNER), str(folder / "cases.json")]
@@ -92,7 +92,7 @@ def run(cases: list[dict[str, Any]], folder: Path) -> Iterator[Done]:
 
 
 def check_all(option: str, environment: dict[str, str], folder: Path, **more: Any) -> dict[tuple[str, ...], Done]:
-    """Run every command that has an option, and check how each ended."""
+    """Run every command that has an option, and check the end of each."""
     chosen = {words: command for words, command in commands().items() if has_option(command, option)}
     assert len(chosen) > 5
     cases = [
@@ -109,7 +109,7 @@ def check_all(option: str, environment: dict[str, str], folder: Path, **more: An
 
 
 def client_of(service: Service) -> dict[str, str]:
-    """The environment of a client that may do everything, as a person whom the policy does not let."""
+    """Return the environment of a client with a full key, for a person without rights."""
     return {
         "LINEWARDEN_SERVER": service.address,
         "LINEWARDEN_CA": str(service.folder / "tls/ca.crt"),
@@ -118,12 +118,12 @@ def client_of(service: Service) -> dict[str, str]:
 
 
 def codes(found: dict[tuple[str, ...], Done], code: int) -> set[tuple[str, ...]]:
-    """The commands that ended otherwise than with that code, but for those whose made-up input was already wrong."""
+    """Return the commands with another exit code, except those whose made-up input was already wrong."""
     return {words for words, done in found.items() if done.code not in {code, 2}}
 
 
 def test_without_a_server_every_command_says_so(folder: Path) -> None:
-    """3 and one sentence with the address."""
+    """Every command ends with 3 and one sentence with the address where no server listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -138,7 +138,7 @@ def test_without_a_server_every_command_says_so(folder: Path) -> None:
 
 
 def test_a_wrong_key_is_refused_by_every_command(service: Service, folder: Path) -> None:
-    """4 and one sentence."""
+    """Every command ends with 4 and one sentence if the key is wrong."""
     environment = client_of(service) | {"LINEWARDEN_KEY_FILE": "", "LINEWARDEN_KEY": "lw_0_0"}
     found = check_all("--server", environment, folder)
     del found["worker", "enrol"]
@@ -147,7 +147,7 @@ def test_a_wrong_key_is_refused_by_every_command(service: Service, folder: Path)
 
 
 def test_a_wrong_authority_is_told_by_every_command(service: Service, folder: Path) -> None:
-    """4, and the hint at --ca."""
+    """Every command ends with 4 and names --ca if the server's certificate is not trusted."""
     make_development_certificates(folder / "other", datetime.now(UTC))
     found = check_all("--server", client_of(service) | {"LINEWARDEN_CA": str(folder / "other/ca.crt")}, folder)
     del found["worker", "enrol"]
@@ -160,7 +160,7 @@ def test_a_wrong_authority_is_told_by_every_command(service: Service, folder: Pa
     "oracle://x/y", "none",
 ])  # fmt: skip
 def test_a_database_that_cannot_be_used_is_told_by_every_command(service: Service, folder: Path, url: str) -> None:
-    """2 or 3, and one sentence that says which database, without its password."""
+    """Every command ends with 2 or 3 and names an unusable database, without its password."""
     environment = {
         "LINEWARDEN_CONFIG": service.config,
         "LINEWARDEN_DATABASE_URL": url,
@@ -173,14 +173,14 @@ def test_a_database_that_cannot_be_used_is_told_by_every_command(service: Servic
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"listen = ", b"colour = 'red'", b"workers = 0"])
 def test_settings_that_cannot_be_read_are_told_by_every_command(folder: Path, content: bytes) -> None:
-    """2 and one sentence."""
+    """Every command ends with 2 and one sentence if the settings cannot be read."""
     (folder / "wrong.toml").write_bytes(content)
     found = check_all("--config", {"LINEWARDEN_CONFIG": str(folder / "wrong.toml")}, folder)
     assert {done.code for done in found.values()} == {2}
 
 
 def test_secrets_that_others_can_read_are_refused_by_every_command(service: Service, folder: Path) -> None:
-    """4, the path, and chmod."""
+    """Every command ends with 4 and names path and chmod if others can read a secret."""
     (folder / "kek").write_bytes((service.folder / "secrets/kek").read_bytes())
     (folder / "kek").chmod(0o644)
     environment = {"LINEWARDEN_CONFIG": service.config, "LINEWARDEN_KEK_FILE": str(folder / "kek")}
@@ -194,14 +194,14 @@ def test_secrets_that_others_can_read_are_refused_by_every_command(service: Serv
 
 
 def test_output_that_is_not_read_ends_every_command_quietly(folder: Path) -> None:
-    """A closed pipe as stdout costs no word on stderr."""
+    """Every command stays silent on stderr if its stdout is a closed pipe."""
     cases = [{"arguments": [*words, "--help"], "environment": {}, "stdout": "closed"} for words in commands()]
     for done in run(cases, folder):
         assert (done.code, done.out, done.err) == (141, "", "")
 
 
 def test_data_that_is_not_read_ends_a_command_quietly(service: Service, folder: Path) -> None:
-    """The same for those that write data, with a server that answers."""
+    """Commands that write data stay silent on stderr if their reader went away."""
     client = client_of(service) | {"LINEWARDEN_TENANT": "acme", "LINEWARDEN_SUBJECT": "erik"}
     operator = {"LINEWARDEN_CONFIG": service.config}
     asked = ("check", "play", "voicemail", "1", "--owner", "erik")

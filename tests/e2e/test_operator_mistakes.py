@@ -1,4 +1,4 @@
-"""What an operator gets wrong is told in one sentence, and nothing half-made is left."""
+"""Mistakes of an operator: each gets one sentence, and leaves nothing half-made."""
 
 import json
 import os
@@ -17,7 +17,7 @@ CHECK = ("check", "play", "voicemail", "default/101/1", "--owner", "bob")
 
 
 def sentence(err: str) -> str:
-    """The one line that a command said."""
+    """Return the one line that a command wrote."""
     (line,) = err.splitlines()
     assert line.startswith("linewarden: ")
     return line
@@ -25,7 +25,7 @@ def sentence(err: str) -> str:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_port_that_is_taken_is_told_with_its_holder(service: Service, workers: str) -> None:
-    """`serve` ends with 3 and names the address and the process there, also where a port could be shared."""
+    """`serve` ends with 3 and names the taken address and its process, also where a port could be shared."""
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = linewarden("serve", "--config", service.config, LINEWARDEN_LISTEN=address, LINEWARDEN_WORKERS=workers)
@@ -44,7 +44,7 @@ def test_an_address_of_another_host_is_told(service: Service) -> None:
 
 @pytest.mark.parametrize("tenant", ["acmee", "al pha\n", "", "ACME", "acme "])
 def test_a_key_is_for_tenants_that_exist(service: Service, tenant: str) -> None:
-    """`key create` refuses an unknown tenant, and makes no key."""
+    """`key create` refuses an unknown tenant and makes no key."""
     before = service.operate("key", "list", "-o", "json").out
     done = service.operate("key", "create", "pbx", "--tenant", tenant, "--method", "*")
     assert (done.code, done.out) == (2, "")
@@ -63,7 +63,7 @@ def test_a_caller_has_a_name_that_can_be_shown(service: Service, caller: str) ->
     "policy", ["bind bob role:user\nallow role:user sing fax own\n", "bind //newone/bob role:user\n"]
 )
 def test_a_tenant_is_not_made_without_its_policy(service: Service, tmp_path: Path, policy: str) -> None:
-    """A policy that is wrong, whatever is wrong with it, leaves no tenant behind."""
+    """A policy with any error leaves no tenant behind."""
     file = tmp_path / "bad.policy"
     file.write_text(policy)
     done = service.operate("tenant", "create", "newone", "--policy", str(file))
@@ -72,7 +72,7 @@ def test_a_tenant_is_not_made_without_its_policy(service: Service, tmp_path: Pat
 
 
 def test_errors_of_a_policy_have_one_form(service: Service, tmp_path: Path) -> None:
-    """Every command that takes a policy file says FILE:LINE: error, and ends with 1."""
+    """Every command that takes a policy file prints FILE:LINE: error, and ends with 1."""
     file = tmp_path / "bad.policy"
     file.write_text("allow any play fax own\nbind bob role:user extra\n")
     calls = (
@@ -97,7 +97,7 @@ def test_errors_of_a_policy_have_one_form(service: Service, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("words", [("--tenant", "a b"), ("--tenant", ""), ("--policy", "/dev/null/none")])
 def test_a_wrong_init_leaves_nothing(tmp_path: Path, words: tuple[str, str]) -> None:
-    """The folder is not there afterwards, nor are those above it that were made; a second attempt succeeds."""
+    """A failed `init` removes the folders that it made, and a second attempt succeeds."""
     folder = tmp_path / "deep" / "service"
     assert linewarden("init", str(folder), *words).code == 2
     assert list(tmp_path.iterdir()) == []
@@ -106,7 +106,7 @@ def test_a_wrong_init_leaves_nothing(tmp_path: Path, words: tuple[str, str]) -> 
 
 @pytest.mark.parametrize("name", ["secrets", "first.policy", "linewarden.db"])
 def test_init_follows_and_overwrites_nothing(tmp_path: Path, name: str) -> None:
-    """What is there already, a link above all, is named and left as it is, and no secret goes where others write."""
+    """`init` names what exists, leaves it as it is, follows no link, and puts no secret where others can write."""
     folder, elsewhere = tmp_path / "service", tmp_path / "elsewhere"
     folder.mkdir(mode=0o700)
     elsewhere.mkdir(mode=0o777)
@@ -119,7 +119,7 @@ def test_init_follows_and_overwrites_nothing(tmp_path: Path, name: str) -> None:
 
 
 def test_init_does_not_put_secrets_where_others_can_write(tmp_path: Path) -> None:
-    """A folder that others may change is refused with the command that mends it."""
+    """`init` refuses a folder that others may change, with the command that repairs it."""
     tmp_path.chmod(0o777)
     done = linewarden("init", str(tmp_path))
     assert done.code == 2
@@ -128,7 +128,7 @@ def test_init_does_not_put_secrets_where_others_can_write(tmp_path: Path) -> Non
 
 
 def test_init_makes_files_that_only_their_owner_can_read(tmp_path: Path) -> None:
-    """Whatever the umask, secrets, keys and the database are their owner's."""
+    """`init` makes secrets, keys and the database readable by their owner only, under any umask."""
     call = ["bash", "-c", 'umask 0; exec "$@"', "bash", COMMAND, "init", str(tmp_path / "service")]
     subprocess.run(call, check=True, capture_output=True, timeout=HANG_S)
     found = [*(tmp_path / "service/secrets").iterdir(), tmp_path / "service/tls/server.key"]
@@ -139,7 +139,7 @@ def test_init_makes_files_that_only_their_owner_can_read(tmp_path: Path) -> None
 
 
 def test_an_empty_database_beside_the_old_one_is_refused(service: Service, tmp_path: Path) -> None:
-    """`database_url` set on a service whose logs are in `data_dir` does not begin anew without a word."""
+    """`serve` refuses an empty `database_url` on a service whose logs are in `data_dir`."""
     url = f"sqlite:///{tmp_path}/other.db"
     for command in (("serve",), ("tenant", "list")):
         done = linewarden(*command, "--config", service.config, LINEWARDEN_DATABASE_URL=url)
@@ -148,7 +148,7 @@ def test_an_empty_database_beside_the_old_one_is_refused(service: Service, tmp_p
 
 
 def test_a_server_without_a_port_is_dialled_where_servers_are(service: Service) -> None:
-    """`--server HOST` is the port 8443, and not that of HTTPS."""
+    """`--server HOST` dials port 8443 instead of that of HTTPS."""
     done = service.run(*CHECK, LINEWARDEN_SERVER="localhost", LINEWARDEN_CLIENT_PLAINTEXT="1")
     assert "localhost:8443" in done.err or done.code in {0, 1}
     assert service.run(*CHECK, LINEWARDEN_SERVER="https://localhost").code == 2
@@ -162,7 +162,7 @@ def test_tls_where_there_is_none_is_told(service: Service) -> None:
 
 
 def test_a_wrong_verb_is_told_in_two_lines(service: Service) -> None:
-    """The words that resemble it are named, not all forty."""
+    """A command with a wrong verb names the verbs that resemble it, not all forty."""
     done = service.run("check", "plya", "voicemail", "1")
     assert done.code == 2
     assert "did you mean play" in done.err
@@ -173,7 +173,7 @@ def test_a_wrong_verb_is_told_in_two_lines(service: Service) -> None:
 
 
 def test_queries_say_what_cannot_be_found(service: Service) -> None:
-    """An unknown kind is refused with those that resemble it; of an unknown person an empty answer says so."""
+    """`audit query` refuses an unknown kind with similar ones, and says that an unknown person has no entries."""
     wrong = service.run("audit", "query", "--kind", "decisions")
     assert (wrong.code, wrong.out) == (2, "")
     assert "did you mean decision?" in wrong.err
@@ -183,14 +183,14 @@ def test_queries_say_what_cannot_be_found(service: Service) -> None:
 
 
 def test_the_header_of_csv_is_always_the_same(service: Service) -> None:
-    """An empty answer has the columns of one with rows."""
+    """The CSV of an empty answer has the columns of one with rows."""
     full = service.run("audit", "query", "-o", "csv").out.splitlines()[0]
     empty = service.run("audit", "query", "--request-id", "none-has-this", "-o", "csv").out.splitlines()[0]
     assert full == empty
 
 
 def test_times_are_taken_as_they_are_given(service: Service) -> None:
-    """What JSON prints as a time can be asked with."""
+    """The commands accept times in the form in which JSON prints them."""
     row = json.loads(service.run("audit", "query", "--limit", "1", "-o", "jsonl").out)
     done = service.run("audit", "query", "--from", row["time"], "--until", "2999-01-01T00:00:00+02:00", "-o", "jsonl")
     assert done.code == 0
@@ -200,7 +200,7 @@ def test_times_are_taken_as_they_are_given(service: Service) -> None:
 
 
 def test_the_operator_has_a_way_back_into_a_policy(service: Service, tmp_path: Path) -> None:
-    """A tenant whose policy nobody may change gets another from the operator; it is in force at once, and recorded."""
+    """The operator replaces a policy that no person may change; it is in force at once, and recorded."""
     shown = service.run("policy", "show", "-o", "jsonl", subject="admin").out.splitlines()
     statements = [json.loads(line)["statement"] for line in shown]
     file = tmp_path / "locked.policy"
@@ -228,7 +228,7 @@ def test_the_operator_has_a_way_back_into_a_policy(service: Service, tmp_path: P
 
 
 def test_a_full_disk_as_output_is_told(service: Service) -> None:
-    """What cannot be written to stdout is no success, and no traceback."""
+    """A command whose stdout is a full disk reports the failure without a traceback."""
     for words in (("tenant", "list", "--config", service.config), ("--version",)):
         with Path("/dev/full").open("wb") as full:
             done = subprocess.run(

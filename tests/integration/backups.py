@@ -1,4 +1,4 @@
-"""Backups of a database, and what is restored of them: as an operator, an accident or an attacker does it."""
+"""Backups of a database and their restoration, as an operator, an accident or an attacker does it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +25,7 @@ class Backup:
             self._rows = {table.name: _rows(connection, table) for table in _tables()}
 
     def restore(self, only: int | None = None) -> None:
-        """Set the database back; `only` is the number of the one log of which rows are set back."""
+        """Set the database back; with `only`, set back the rows of that one log."""
         with database(self._site) as connection:
             for table in _tables():
                 rows = self._rows[table.name]

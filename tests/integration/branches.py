@@ -1,4 +1,4 @@
-"""A customer with a second host, as the integration tests of capture workers need one."""
+"""A customer with a second host, for the integration tests of capture workers."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ branch = ["lo", "eth7"]
 
 
 class Branch:
-    """A customer whose second host has a capture worker, and the server it dials in to."""
+    """A customer whose second host has a capture worker, and the server to which it connects."""
 
     def __init__(self, site: Site, acme: Diagnosing, running: Running) -> None:
         self.site = site
@@ -46,7 +46,7 @@ class Branch:
         return self.folder / "evidence"
 
     def files(self) -> list[str]:
-        """What lies there beside the id of the folder."""
+        """Return the names in that folder, except for the file with its id."""
         return sorted(one.name for one in self.evidence.glob("*") if one.name != "folder-id")
 
     def enrol(self, name: str = "branch", **more: Any) -> Enrolment:
@@ -59,12 +59,12 @@ class Branch:
 
     @property
     def port(self) -> int:
-        """Where workers dial in."""
+        """The port for workers."""
         return int(self.running.worker_address.rpartition(":")[2])
 
     @asynccontextmanager
     async def attending(self, enrolment: Enrolment | None = None) -> AsyncIterator[asyncio.Event]:
-        """The worker in this process; the event ends it in order, cancelling its task ends it at once."""
+        """Run the worker in this process; the event ends it in order, cancelling its task ends it at once."""
         stop = asyncio.Event()
         self.welcomed.clear()
         task = asyncio.create_task(
@@ -79,26 +79,26 @@ class Branch:
             await task
 
     async def armed(self, **more: Any) -> str:
-        """A capture for the worker that may be started."""
+        """Return a capture for the worker that may be started."""
         return await self.acme.armed(**{"worker": "branch"} | more)
 
     async def started(self, **more: Any) -> str:
-        """A capture that runs at the worker's host."""
+        """Return a capture that runs at the worker's host."""
         id = await self.armed(**more)
         assert (await self.acme.ask("StartCapture", capture_id=id)).capture.state == capture_pb2.CAPTURE_STATE_RUNNING
         return id
 
     async def attended(self, count: int) -> None:
-        """Wait until the worker was there so many times."""
+        """Wait until the worker has connected so many times."""
         await until(lambda: self.kinds().count("worker.attended") >= count)
 
     def kinds(self) -> list[str]:
-        """The kinds of the system log's entries."""
+        """Return the kinds of the system log's entries."""
         return [entry["kind"] for entry in self.site.entries("")]
 
 
 def prepare(site: Site) -> dict[str, Any]:
-    """Certificates for the door of the workers, and the settings for it."""
+    """Make certificates for the workers' listener, and return the settings for it."""
     folder = Path(site.settings.data_dir)
     make_development_certificates(folder / "tls", datetime.now(UTC))
     make_authority(site.settings.capture_worker_ca, site.settings.capture_worker_ca_key, datetime.now(UTC))
@@ -107,20 +107,20 @@ def prepare(site: Site) -> dict[str, Any]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(HANG_S):
         while not holds():  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.05)
 
 
 def worker_process(enrolment: Enrolment) -> "subprocess.Popen[bytes]":
-    """A worker in a process of its own."""
+    """Run a worker in a child process."""
     command = [sys.executable, "-m", "linewarden.cli", "worker", "run", str(enrolment.spool.parent)]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
 def capture_processes(capture: str) -> list[str]:
-    """The sealers of a capture, which live as long as its worker does."""
+    """Return the sealers of a capture, which live as long as its worker does."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -130,5 +130,5 @@ def capture_processes(capture: str) -> list[str]:
 
 
 def client_of(address: str, site: Site) -> Client:
-    """A caller of a server."""
+    """Return a caller of a server."""
     return Client(address, site.token)

@@ -1,4 +1,4 @@
-"""A call that SIPp makes, with everything in it that a capture of signalling must not keep."""
+"""A call that SIPp makes, with all data that a capture of signalling must not keep."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ needs_sipp = pytest.mark.skipif(
     shutil.which("sipp") is None or not DIGIT.exists(), reason="install sip-tester, for calls of SIPp"
 )
 
-#: Ethernet, IPv4, UDP and RTP without options: what is kept of a packet of media.
+#: Length of Ethernet, IPv4, UDP and RTP without options: the kept part of a media packet.
 HEADERS = 54
 
 _PACKETS, _SAMPLES = 50, 160
@@ -33,7 +33,7 @@ _FILE_HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the two sides have their signalling and their media."""
+    """The signalling and media ports of both sides."""
 
     callee: int
     caller: int
@@ -42,13 +42,13 @@ class Ports:
 
     @property
     def all(self) -> tuple[int, ...]:
-        """All four."""
+        """The four ports."""
         return (self.callee, self.caller, self.callee_media, self.caller_media)
 
 
 @dataclass(frozen=True)
 class Call:
-    """What was in a call, as the side that made it has it."""
+    """The content of a call, as the calling side knows it."""
 
     messages: str
     speech: tuple[bytes, ...]
@@ -56,7 +56,7 @@ class Call:
 
     @property
     def credentials(self) -> tuple[bytes, ...]:
-        """Nonces, responses and keys of SRTP."""
+        """Return nonces, responses and keys of SRTP."""
         found = re.findall(r'\b(?:nonce|response)="([^"]+)"|inline:(\S+)', self.messages)
         return tuple((one or other).encode() for one, other in found)
 
@@ -86,7 +86,7 @@ async def make_call(folder: Path, ports: Ports, prefix: Sequence[str] = ()) -> C
 
 
 def windows(data: bytes) -> set[bytes]:
-    """All that stands in some bytes, six at a time."""
+    """Return all windows of six bytes."""
     return {data[at : at + _WINDOW] for at in range(len(data) - _WINDOW + 1)}
 
 
@@ -102,7 +102,7 @@ async def _sipp(
 
 
 def _in_mu_law(scenario: str, folder: Path) -> str:
-    """The scenario with speech of our own, of which every byte is known."""
+    """Write the scenario with generated speech, of which every byte is known."""
     changes = {
         "RTP/AVP 8 101": "RTP/AVP 0 101",
         "a=rtpmap:8 PCMA/8000": "a=rtpmap:0 PCMU/8000",
@@ -114,13 +114,13 @@ def _in_mu_law(scenario: str, folder: Path) -> str:
 
 
 def _noise(number: int) -> bytes:
-    """Speech of one packet, which occurs nowhere else."""
+    """Return the speech of one packet, which occurs nowhere else."""
     blocks = [hashlib.sha256(f"speech {number} {part}".encode()).digest() for part in range(_SAMPLES // 32)]
     return b"".join(blocks)
 
 
 def _recorded(number: int, speech: bytes) -> bytes:
-    """A record of a pcap file: a packet of RTP that carries G.711 mu-law."""
+    """Return a pcap record of an RTP packet that carries G.711 mu-law."""
     rtp = struct.pack("!BBHII", 0x80, 0, number, _SAMPLES * number, 0x4711) + speech
     udp = struct.pack("!HHHH", 6_000, 6_000, 8 + len(rtp), 0) + rtp
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), number, 0, 64, 17, 0, bytes(4), bytes(4)) + udp
@@ -129,5 +129,5 @@ def _recorded(number: int, speech: bytes) -> bytes:
 
 
 def _digits(file: bytes) -> tuple[bytes, ...]:
-    """The events of RFC 4733 in a capture file, each with the end of the RTP header before it: six bytes."""
+    """Return the RFC 4733 events of a capture file, each with the end of the RTP header before it: six bytes."""
     return tuple(frame.data[52:] for frame in open_capture(io.BytesIO(file)))

@@ -1,4 +1,4 @@
-"""Captures on loopback, as the integration tests need them, and a look at their processes, files and entries."""
+"""Captures on loopback for the integration tests, and inspection of their processes, files and entries."""
 
 import asyncio
 import io
@@ -29,7 +29,7 @@ def send(count: int = 20) -> None:
 
 
 async def started(acme: Diagnosing, **more: Any) -> str:
-    """A capture that runs."""
+    """Return a capture that runs."""
     id = await acme.armed(**more)
     capture = (await acme.ask("StartCapture", capture_id=id)).capture
     assert capture.state == pb.CAPTURE_STATE_RUNNING
@@ -47,7 +47,7 @@ async def ended(acme: Diagnosing, id: str) -> pb.Capture:
 
 
 async def evidence(acme: Diagnosing, id: str) -> bytes:
-    """The evidence of a capture, opened by its reader and compared with what is recorded of it."""
+    """Return the evidence of a capture, opened by its reader and compared with its record."""
     recorded = (await acme.capture(id)).evidence
     request = pb.ReadEvidenceRequest(
         header=core_pb2.RequestHeader(
@@ -67,7 +67,7 @@ async def evidence(acme: Diagnosing, id: str) -> bytes:
 
 
 async def watch(acme: Diagnosing, id: str) -> list[pb.WatchCaptureResponse]:
-    """All that the stream of a capture says."""
+    """Return all messages of a capture's stream."""
     request = pb.WatchCaptureRequest(
         header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), capture_id=id
     )
@@ -87,7 +87,7 @@ async def written(acme: Diagnosing, id: str, count: int) -> None:
 
 
 def ends(site: Site) -> list[dict[str, Any]]:
-    """The entries by which the latest capture ended: that it stopped, and what came of it."""
+    """Return the entries by which the latest capture stopped and was sealed or failed."""
     kinds = {"capture.stopped", "capture.sealed", "capture.failed"}
     found = [entry for entry in site.entries() if entry["kind"] in kinds][-2:]
     assert found[0]["kind"] == "capture.stopped"
@@ -95,7 +95,7 @@ def ends(site: Site) -> list[dict[str, Any]]:
 
 
 def files_of(site: Site, capture: str) -> list[str]:
-    """What lies in the folder of evidence of a capture."""
+    """Return the files of a capture in the evidence folder."""
     return sorted(one.name for one in (Path(site.settings.data_dir) / "evidence").glob(f"{capture}*"))
 
 
@@ -107,12 +107,12 @@ async def gone(*processes: int) -> None:
 
 
 def alive(process: int) -> bool:
-    """Whether a process is still there."""
+    """Return whether a process still exists."""
     return Path(f"/proc/{process}").exists()
 
 
 def ours(parent: int | None = None) -> dict[int, str]:
-    """The processes that this one, or another, has started, with their arguments."""
+    """Return the children of a process, by default of this one, with their arguments."""
     lines: dict[int, str] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -126,7 +126,7 @@ def ours(parent: int | None = None) -> dict[int, str]:
 
 
 def worker_of(capture: str, parent: int | None = None) -> int:
-    """The process id of a capture's worker: the one whose evidence our sealer of that capture reads."""
+    """Return the process id of a capture's worker: the one whose output the capture's sealer reads."""
     lines = ours(parent)
     assert any(capture in line for line in lines.values())
     (worker,) = [one for one, line in lines.items() if "linewarden.diagnostics.packets" in line]
@@ -134,6 +134,6 @@ def worker_of(capture: str, parent: int | None = None) -> int:
 
 
 def sealer_of(capture: str, parent: int | None = None) -> int:
-    """The process id of a capture's sealer."""
+    """Return the process id of a capture's sealer."""
     (sealer,) = [one for one, line in ours(parent).items() if f"{capture}.pcapng.age" in line]
     return sealer

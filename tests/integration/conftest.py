@@ -45,7 +45,7 @@ POLICY = (DATA / "company.policy").read_text(encoding="utf-8")
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a caller was told instead of an answer."""
+    """The error that a caller received."""
 
     code: grpc.StatusCode
     reason: str
@@ -57,7 +57,7 @@ class Refusal:
 
 
 def refusal_of(error: grpc.RpcError) -> Refusal:
-    """Take an error apart; everything that was told is in `raw`."""
+    """Take an error apart; `raw` holds everything that the caller received."""
     assert isinstance(error, grpc.aio.AioRpcError)
     status: status_pb2.Status | None = rpc_status.from_call(error)
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -69,7 +69,7 @@ def refusal_of(error: grpc.RpcError) -> Refusal:
 
 
 class Client:
-    """A caller with a key, and short words for what tests ask often."""
+    """A caller with a key, and short methods for frequent requests."""
 
     def __init__(self, address: str, token: str | None) -> None:
         options = [("grpc.max_receive_message_length", -1), ("grpc.initial_reconnect_backoff_ms", 50),
@@ -106,13 +106,13 @@ class Client:
         return answer
 
     async def query(self, reader: str = "erik", **more: Any) -> audit_pb2.QueryEntriesResponse:
-        """A page of the log."""
+        """Return a page of the log."""
         request = query_request(reader, **more)
         answer: audit_pb2.QueryEntriesResponse = await self.call(self.audit.QueryEntries, request)
         return answer
 
     async def rows(self, reader: str = "erik", **more: Any) -> list[audit_pb2.EntryRow]:
-        """All pages of a query."""
+        """Return all pages of a query."""
         rows: list[audit_pb2.EntryRow] = []
         token = ""
         while True:
@@ -123,7 +123,7 @@ class Client:
                 return rows
 
     async def entry(self, index: int, subject: str = "erik") -> audit_pb2.GetEntryResponse:
-        """One entry with its proof."""
+        """Return one entry with its proof."""
         request = audit_pb2.GetEntryRequest(
             header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject)), index=index
         )
@@ -131,7 +131,7 @@ class Client:
         return answer
 
     async def checkpoint(self, old_size: int = 0, subject: str = "erik") -> audit_pb2.GetCheckpointResponse:
-        """A signed checkpoint."""
+        """Return a signed checkpoint."""
         request = audit_pb2.GetCheckpointRequest(
             header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject)), old_size=old_size
         )
@@ -139,7 +139,7 @@ class Client:
         return answer
 
     async def export(self, folder: Path, subject: str = "erik") -> str:
-        """Write the log into a folder; returns the verifier key."""
+        """Write the log into a folder; return the verifier key."""
         request = audit_pb2.ExportLogRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person(subject)))
         key = ""
         async for file in self.audit.ExportLog(request, metadata=self.metadata, timeout=HANG_S):
@@ -151,14 +151,14 @@ class Client:
         return key
 
     async def refused(self, stub: Any, request: Any, within_s: float = HANG_S) -> Refusal:
-        """Call, and expect to be refused."""
+        """Call, and expect a refusal."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.call(stub, request, within_s)
         return refusal_of(caught.value)
 
 
 def person(name: str) -> core_pb2.Subject:
-    """A subject; `//tenant/id` is one of another tenant."""
+    """Return a subject; `//tenant/id` is one of another tenant."""
     if name.startswith("//"):
         tenant, _, id = name[2:].partition("/")
         return core_pb2.Subject(id=id, tenant=tenant)
@@ -166,7 +166,7 @@ def person(name: str) -> core_pb2.Subject:
 
 
 def check_request(subject: str, verb: str, type: str, id: str, **more: Any) -> access_pb2.CheckRequest:
-    """The question; what is not a field of the context or of the request is one of the resource, `home` its tenant."""
+    """Return the question; a field of neither context nor request is one of the resource, `home` its tenant."""
     context = core_pb2.Context(
         purpose=PURPOSE_NUMBERS.get(more.pop("purpose", ""), 0), case_reference=more.pop("case", "")
     )
@@ -181,7 +181,7 @@ def check_request(subject: str, verb: str, type: str, id: str, **more: Any) -> a
 
 
 def query_request(reader: str = "erik", **more: Any) -> audit_pb2.QueryEntriesRequest:
-    """The query; what is not a field of the request is one of the filter."""
+    """Return the query; a field that is not one of the request is one of the filter."""
     header = core_pb2.RequestHeader(tenant=more.pop("tenant", TENANT), subject=person(reader))
     own: dict[str, Any] = {name: more.pop(name) for name in ("page_size", "page_token", "oldest_first") if name in more}
     return audit_pb2.QueryEntriesRequest(header=header, filter=audit_pb2.EntryFilter(**more), **own)
@@ -189,7 +189,7 @@ def query_request(reader: str = "erik", **more: Any) -> audit_pb2.QueryEntriesRe
 
 @dataclass(frozen=True)
 class Site:
-    """The folder of a service: settings, the database as its operator sees it, a key for everything in TENANT."""
+    """The folder of a service: settings, the database as its operator sees it, a key with all scopes in TENANT."""
 
     settings: Settings
     storage: Storage
@@ -198,23 +198,23 @@ class Site:
     def key(
         self, *, tenants: Sequence[str] = (TENANT,), methods: Sequence[str] = ("*",), **more: Any
     ) -> tuple[str, str]:
-        """Another key: its id and its token."""
+        """Make another key; return its id and its token."""
         key, token = create_key(self.storage.log, "backend", tenants, methods, now_us(), **more)
         return key.id, token
 
     def log_of(self, tenant: str) -> int:
-        """The number of a tenant's log; the empty name is the system log."""
+        """Return the number of a tenant's log; the empty name is the system log."""
         return self.storage.log.head_of(tenant).log
 
     def entries(self, tenant: str = TENANT) -> list[dict[str, Any]]:
-        """All entries of a log as they are stored, without anybody reading them."""
+        """Return all entries of a log as they are stored, without an entry for reading them."""
         head = self.storage.log.head_of(tenant)
         return [orjson.loads(entry) for entry in self.storage.log.entries(head.log, 0, head.size)]
 
 
 @contextmanager
 def make_site(folder: Path, database_url: str) -> Iterator[Site]:
-    """Make the folder of a service with two tenants; with SQLite as a copy of one that this process made before."""
+    """Make the folder of a service with two tenants; with SQLite, copy one that this process made before."""
     if database_url.startswith("sqlite:///"):
         token = _copy_site(_first_site(), folder, Path(database_url.removeprefix("sqlite:///")))
         settings = _settings(folder, database_url)
@@ -245,7 +245,7 @@ def _first_site() -> Path:
 
 
 def _copy_site(first: Path, folder: Path, database: Path) -> str:
-    """Copy a service on SQLite; returns the token of its key."""
+    """Copy a service on SQLite; return the token of its key."""
     shutil.copytree(first / "site", folder, dirs_exist_ok=True)
     for file in first.glob("linewarden.db*"):
         shutil.copyfile(file, f"{database}{file.name.removeprefix('linewarden.db')}")
@@ -268,7 +268,7 @@ def _settings(folder: Path, database_url: str) -> Settings:
 
 
 def _fill(storage: Storage) -> str:
-    """Make two tenants with a policy, and a key for the first; returns its token."""
+    """Make two tenants with a policy, and a key for the first; return its token."""
     for tenant in (TENANT, OTHER_TENANT):
         log = create_tenant(storage.log, tenant, now_us())
         asyncio.run(load_first_policy(storage, log, POLICY, now_us()))
@@ -278,7 +278,7 @@ def _fill(storage: Storage) -> str:
 
 @asynccontextmanager
 async def serving(site: Site, *, clock: Callable[[], int] = now_us, **settings: Any) -> AsyncIterator[Running]:
-    """A server in this process, with that wall clock; drained at the end."""
+    """Serve in this process with the given wall clock; drain at the end."""
     running = await start(site.settings.model_copy(update=settings), clock=clock)
     try:
         yield running
@@ -287,7 +287,7 @@ async def serving(site: Site, *, clock: Callable[[], int] = now_us, **settings: 
 
 
 class Server:
-    """A server in processes of its own."""
+    """A server in child processes."""
 
     def __init__(self, site: Site, **environment: str) -> None:
         call = [
@@ -316,32 +316,32 @@ class Server:
         pytest.fail(f"the server did not start: {self.stderr()}")
 
     async def says(self, word: str) -> None:
-        """Wait until a word stands in what it says."""
+        """Wait until a word occurs in its messages."""
         async with asyncio.timeout(HANG_S):
             while word not in self.stderr():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.05)
 
     def stderr(self) -> str:
-        """What it said so far."""
+        """Return its messages so far."""
         return self._text.read_text()
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the server as a power cut would."""
         self.process.kill()
         self.process.wait(HANG_S)
 
     def terminate(self) -> None:
-        """Tell it to stop."""
+        """Tell the server to stop."""
         self.process.send_signal(signal.SIGTERM)
 
     async def ended(self) -> int:
-        """Wait for its end; returns the exit code."""
+        """Wait for its end; return the exit code."""
         return await asyncio.to_thread(self.process.wait, HANG_S)
 
 
 @asynccontextmanager
 async def processes(site: Site, count: int = 1, **environment: str) -> AsyncIterator[list[Server]]:
-    """Several servers on one database."""
+    """Yield a function that starts several servers on one database."""
     servers: list[Server] = []
     try:
         for _ in range(count):
@@ -357,27 +357,27 @@ async def processes(site: Site, count: int = 1, **environment: str) -> AsyncIter
 
 @pytest.fixture
 def site(tmp_path: Path, database_url: str) -> Iterator[Site]:
-    """A service on each kind of database."""
+    """Yield a service on each kind of database."""
     with make_site(tmp_path / "site", database_url) as made:
         yield made
 
 
 @pytest.fixture
 def sqlite_site(tmp_path: Path, sqlite_url: str) -> Iterator[Site]:
-    """A service on SQLite, for what does not depend on the database."""
+    """Yield a service on SQLite, for tests that do not depend on the database."""
     with make_site(tmp_path / "site", sqlite_url) as made:
         yield made
 
 
 @pytest.fixture
 async def server(sqlite_site: Site) -> AsyncIterator[Running]:
-    """A server on SQLite in this process."""
+    """Run a server on SQLite in this process."""
     async with serving(sqlite_site) as running:
         yield running
 
 
 @pytest.fixture
 async def client(sqlite_site: Site, server: Running) -> AsyncIterator[Client]:
-    """A caller of it, with a key for everything in TENANT."""
+    """Yield a caller with a key for everything in TENANT."""
     async with Client(server.addresses[0], sqlite_site.token) as made:
         yield made

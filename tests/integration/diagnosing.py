@@ -1,4 +1,4 @@
-"""A customer with diagnostics, as the integration tests of it need one."""
+"""A customer that uses diagnostics, for the integration tests."""
 
 import os
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ CAPTURE_VERBS = (
     "view_metadata",
     "delete",
 )
-#: Who may what: two administrators, so that one can approve what the other asks for, and a partner.
+#: Rights of two administrators, of whom one approves the other's requests, and of a partner.
 RULES = (
     f"allow admin {','.join(TERMS_VERBS)} diagnostics any",
     f"allow admin {','.join(CAPTURE_VERBS)} capture any",
@@ -43,7 +43,7 @@ RULES = (
 )
 
 RESPONSIBILITIES = [number for number in terms_pb2.Responsibility.values() if number]
-#: What is captured; another port in each run, because loopback is everybody's.
+#: The captured port; another one in each run, because all programs share loopback.
 PORT = 40_000 + os.getpid() % 5_000
 CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
 IDENTITY: Any = pyrage.x25519.Identity.generate()
@@ -54,7 +54,7 @@ LIMITS = capture_pb2.CaptureLimits(
 
 
 class Diagnosing:
-    """A caller of the services of diagnostics."""
+    """A caller of the diagnostics services."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -65,13 +65,13 @@ class Diagnosing:
         return await self.client.call(getattr(self.stub, method), self.request(method, subject, **fields))
 
     async def refused(self, method: str, subject: str = "admin", /, **fields: Any) -> str:
-        """Call a method, expect to be refused, and say for which reason."""
+        """Call a method, expect a refusal, and return its reason."""
         found = await self.client.refused(getattr(self.stub, method), self.request(method, subject, **fields))
         return found.reason
 
     @staticmethod
     def request(method: str, subject: str, **fields: Any) -> Any:
-        """The request of a method, for a case unless it says otherwise."""
+        """Return the request of a method, for a case by default."""
         stated: dict[str, Any] = {name: fields.pop(name) for name in ("request_id", "context") if name in fields}
         header = core_pb2.RequestHeader(tenant=TENANT, subject=person(subject), **{"context": CONTEXT} | stated)
         return request_type(method)(header=header, **fields)
@@ -96,33 +96,33 @@ class Diagnosing:
         return notice
 
     async def attest(self, subject: str = "admin", **more: Any) -> attestation_pb2.Attestation:
-        """Attest that everybody was told."""
+        """Attest that the whole audience was informed."""
         answer = await self.ask("MakeAttestation", subject, statement=statement(**more))
         attestation: attestation_pb2.Attestation = answer.attestation
         return attestation
 
     async def permit(self, **terms: Any) -> attestation_pb2.Attestation:
-        """Everything a capture needs before somebody asks for one."""
+        """Take every step that must precede the request for a capture."""
         await self.enable(**terms)
         await self.publish()
         return await self.attest()
 
     async def armed(self, **more: Any) -> str:
-        """A capture that may be started: asked for by admin, approved by berta."""
+        """Return a capture that may be started: requested by admin, approved by berta."""
         capture = (await self.ask("RequestCapture", **asked(**more))).capture
         await self.ask("ApproveCapture", "berta", capture_id=capture.id)
         id: str = capture.id
         return id
 
     async def capture(self, id: str) -> capture_pb2.Capture:
-        """A capture as it stands."""
+        """Return a capture in its present state."""
         answer = await self.ask("GetCapture", capture_id=id)
         capture: capture_pb2.Capture = answer.capture
         return capture
 
 
 def asked(**more: Any) -> dict[str, Any]:
-    """What a request for a capture says."""
+    """Return the fields of a request for a capture."""
     usual = {
         "profile": capture_pb2.CAPTURE_PROFILE_SIGNALLING,
         "selector": capture_pb2.CaptureSelector(ports=[capture_pb2.PortRange(low=PORT, high=PORT)]),
@@ -134,7 +134,7 @@ def asked(**more: Any) -> dict[str, Any]:
 
 
 def statement(**more: Any) -> attestation_pb2.AttestationStatement:
-    """What is attested, as of now."""
+    """Return a statement for an attestation, as of now."""
     now = datetime.now(UTC)
     made = attestation_pb2.AttestationStatement(
         notice_id="faults",
@@ -163,7 +163,7 @@ def statement(**more: Any) -> attestation_pb2.AttestationStatement:
 
 @asynccontextmanager
 async def customer(site: Site, **settings: Any) -> AsyncIterator[tuple[Diagnosing, Running]]:
-    """A server with a customer whose people have the rights of RULES."""
+    """Run a server with a customer whose people have the rights of RULES."""
     async with open_again(site, **settings) as (diagnosing, running):
         await diagnosing.client.change(add=RULES)
         yield diagnosing, running
@@ -171,7 +171,7 @@ async def customer(site: Site, **settings: Any) -> AsyncIterator[tuple[Diagnosin
 
 @asynccontextmanager
 async def open_again(site: Site, **settings: Any) -> AsyncIterator[tuple[Diagnosing, Running]]:
-    """A server whose customer has its rules already."""
+    """Run a server whose customer already has its rules."""
     data = Path(site.settings.data_dir)
     places = data / "places.toml"
     places.write_text('[acme]\ninterfaces = ["lo"]\nhosts = ["127.0.0.1", "localhost"]\nfiles = true\n')

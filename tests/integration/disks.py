@@ -1,4 +1,4 @@
-"""A disk that is soon full, for tests that may mount one, and a look at what lies on disks."""
+"""A small disk for tests that may mount one, and a search of files."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
-    """A disk of 1 MiB, or as large as said, at a folder; the test is skipped where none can be mounted."""
+    """Mount a disk of 1 MiB, or of the given size, at a folder; skip the test where this is not possible."""
     folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
@@ -23,7 +23,7 @@ def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
 
 
 def holding(folder: Path, secret: bytes) -> list[str]:
-    """The files below a folder that hold a secret."""
+    """Return the files below a folder that hold a secret."""
     found = []
     for file in folder.rglob("*"):
         try:

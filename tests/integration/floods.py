@@ -1,4 +1,4 @@
-"""Floods against a real server: many calls at a time, by whoever may or may not make them."""
+"""Floods against a real server: many concurrent calls of callers with and without a right."""
 
 import asyncio
 from collections import Counter
@@ -12,27 +12,27 @@ from linewarden.v1 import access_pb2, access_pb2_grpc
 from tests.deadlines import HANG_S
 from tests.integration.conftest import OTHER_TENANT, check_request, refusal_of
 
-#: What ended a call: a status, and the reason of ours, if there is one.
+#: The outcome of a call: a status, and our reason, if there is one.
 Outcome = tuple[str, str]
 
 OK: Outcome = ("OK", "")
 
 
 def question(tenant: str, **more: Any) -> access_pb2.CheckRequest:
-    """Ask whether bob may hear his own voicemail."""
+    """Return the question whether bob may hear his voicemail."""
     request = check_request("bob", "play", "voicemail", "1", owner="bob", **more)
     request.header.tenant = tenant
     return request
 
 
 def bearer(token: str | None) -> tuple[tuple[str, str], ...]:
-    """The metadata of a key."""
+    """Return the metadata of a key."""
     return () if token is None else (("authorization", f"Bearer {token}"),)
 
 
 @asynccontextmanager
 async def channels(address: str, count: int) -> AsyncIterator[list[grpc.aio.Channel]]:
-    """So many connections."""
+    """Open so many connections."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]
     async with AsyncExitStack() as stack:
         made = [grpc.aio.insecure_channel(address, options) for _ in range(count)]
@@ -40,7 +40,7 @@ async def channels(address: str, count: int) -> AsyncIterator[list[grpc.aio.Chan
 
 
 async def outcome_of(call: Any) -> Outcome:
-    """Wait for a call; how it ended."""
+    """Wait for a call; return its outcome."""
     try:
         await call
     except grpc.aio.AioRpcError as error:
@@ -49,13 +49,13 @@ async def outcome_of(call: Any) -> Outcome:
 
 
 class Flood:
-    """What callers were told that ask again at once, whatever they are told."""
+    """The outcomes of callers that repeat their calls at once after every answer."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[Outcome] = Counter()
 
     async def ask(self, channel: grpc.aio.Channel, token: str | None, tenant: str) -> None:
-        """Ask again and again."""
+        """Ask without pause."""
         stub = access_pb2_grpc.AccessServiceStub(channel)
         while True:
             call = stub.Check(question(tenant), metadata=bearer(token), timeout=HANG_S)
@@ -83,7 +83,7 @@ async def flooding(
 
 
 async def quiet_calls(channel: grpc.aio.Channel, token: str, count: int, tenant: str = OTHER_TENANT) -> list[Outcome]:
-    """Calls one after the other; how each ended."""
+    """Call one after the other; return the outcome of each call."""
     stub = access_pb2_grpc.AccessServiceStub(channel)
     return [
         await outcome_of(stub.Check(question(tenant), metadata=bearer(token), timeout=HANG_S)) for _ in range(count)

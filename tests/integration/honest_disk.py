@@ -1,4 +1,4 @@
-"""A disk that keeps only what was synced, and whose syncs fail when told to: a library loaded into a process."""
+"""A disk that keeps only synced data, and whose syncs fail on demand: a library loaded into a process."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from tests.integration.conftest import DATA
 
 
 class HonestDisk:
-    """Two folders: files as processes see them, and what a power cut would leave of them."""
+    """Two folders: the files as processes see them, and as a power cut would leave them."""
 
     def __init__(self, folder: Path) -> None:
         compiler = shutil.which("cc")
@@ -33,7 +33,7 @@ class HonestDisk:
         }
 
     def run(self, *call: str) -> str:
-        """Run a program on this disk to its end; returns what it printed."""
+        """Run a program on this disk to its end; return its output."""
         done = subprocess.run(
             [sys.executable, *call],
             check=False,

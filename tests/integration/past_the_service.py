@@ -1,4 +1,4 @@
-"""Whoever can write the database, and has not the key-encryption key: what they do to it, and what is told then."""
+"""An attacker that can write the database and lacks the key-encryption key, and the answers afterwards."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ _UNDO = (
     "UPDATE policy_statement SET removed_in = NULL WHERE log = 1",
 )
 
-#: What somebody does to the policy of log 1 at revision 2; log 2 is the other tenant's, at revision 1.
+#: Attacks on the policy of log 1 at revision 2; log 2 is the other tenant's, at revision 1.
 CHANGES: dict[str, Sequence[str]] = {
     "a statement put beside": (f"INSERT INTO policy_statement VALUES (1, 1, 99, NULL, '{FORGED}')",),
     "a statement put into the newest revision": (f"INSERT INTO policy_statement VALUES (1, 2, 99, NULL, '{FORGED}')",),
@@ -74,7 +74,7 @@ CHANGES: dict[str, Sequence[str]] = {
 
 @contextmanager
 def database(site: Site) -> Iterator[sa.Connection]:
-    """The database in the hands of somebody who can write it."""
+    """Yield the database as an attacker with write access sees it."""
     engine = open_engine(site.settings.database_url)
     try:
         with engine.begin() as connection:
@@ -84,19 +84,19 @@ def database(site: Site) -> Iterator[sa.Connection]:
 
 
 def written(site: Site, statements: Sequence[str]) -> None:
-    """Write past the service; each statement must find something."""
+    """Write past the service; each statement must change a row."""
     with database(site) as connection:
         for statement in statements:
             assert connection.exec_driver_sql(statement).rowcount > 0, statement
 
 
 async def effect(client: Client, subject: str) -> int:
-    """The answer to whether that person may play a recording of nobody."""
+    """Ask whether the person may play a recording without owner."""
     return (await client.check(subject, "play", "recording", "1")).decision.effect
 
 
 def told(answer: object) -> str:
-    """What came of a request: the status of an error, or the effect."""
+    """Return the outcome of a request: the status of an error, or the effect."""
     if isinstance(answer, grpc.aio.AioRpcError):
         return answer.code().name
     assert isinstance(answer, access_pb2.CheckResponse)
@@ -104,7 +104,7 @@ def told(answer: object) -> str:
 
 
 async def refused(client: Client, tenant: str = TENANT) -> Refusal:
-    """What is told instead of an answer."""
+    """Return the errors that take the place of an answer."""
     request = check_request("carol", "play", "voicemail", "1", owner="carol")
     request.header.tenant = tenant
     refusal = await client.refused(client.access.Check, request)

@@ -1,6 +1,6 @@
-"""A customer on its way to a capture, and what can happen to it: the stage on which cases of refusals and faults play.
+"""A customer on its way to a capture, and the events that can disturb it, for the cases of refusals and faults.
 
-Each step has a word, and so has each thing that happens, so that a case can be written as data.
+Each step and each event has a word, so that a case can be written as data.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, asked, state
 from tests.integration.disks import holding, small_disk
 from tests.integration.sweeps import sweep_until_lost
 
-#: What the messages say that are sent over loopback while something captures there.
+#: The content of messages that are sent over loopback during a capture.
 SECRET = b"0815-unseen-4711"
 SENT = MESSAGE.replace(BODY, SECRET)
 
@@ -65,7 +65,7 @@ _DISK_FREE = 1
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a port on which no process listens now."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -74,18 +74,18 @@ def free_port() -> int:
 
 @dataclass
 class Clock:
-    """The wall clock, and by how much it is wrong."""
+    """The wall clock with an adjustable error."""
 
     ahead_s: int = 0
 
     def __call__(self) -> int:
-        """The time, microseconds."""
+        """Return the time in microseconds."""
         return now_us() + self.ahead_s * 1_000_000
 
 
 @dataclass
 class Scene:
-    """A customer, its server, and how far it has come. `server` is the server's process, if it has one of its own."""
+    """A customer, its server, and its progress. `server` is the process of the server, if it is a child."""
 
     site: Site
     acme: Diagnosing
@@ -100,7 +100,7 @@ class Scene:
 
     @property
     def steps(self) -> dict[str, Callable[[], Awaitable[Any]]]:
-        """What a customer can do on its way."""
+        """The steps that a customer can take."""
         much = {"bytes": 64 << 20, "packets": 1_000_000}
         return {
             "enable": self.acme.enable,
@@ -118,7 +118,7 @@ class Scene:
 
     @property
     def events(self) -> dict[str, Callable[[], Awaitable[Any]]]:
-        """What can happen to a customer."""
+        """The events that can happen to a customer."""
         return {
             "two looks at the gates": lambda: asyncio.sleep(2.5 * FACTOR),
             "the approver leaves": lambda: self._change([RULES[2]], []),
@@ -130,7 +130,7 @@ class Scene:
         }
 
     async def begin_anew(self) -> None:
-        """Permit nothing, as at the beginning: nothing waits, nothing runs, nothing is attested."""
+        """Reset the customer: no capture waits or runs, nothing is permitted or attested."""
         self.capture = self.attestation = ""
         if (await self.acme.ask("GetDiagnostics")).diagnostics.enabled:
             await self.acme.ask("DisableDiagnostics")
@@ -139,7 +139,7 @@ class Scene:
                 await self.acme.ask("WithdrawAttestation", attestation_id=one.id)
 
     async def call(self, method: str, subject: str, changes: dict[str, Any]) -> Any:
-        """Call a method with good fields, but for some that are changed."""
+        """Call a method with valid fields, of which some are changed."""
         request = Diagnosing.request(method, subject, **self._good(method))
         ParseDict(_written_out(changes), request)
         return await self.acme.client.call(getattr(self.acme.stub, method), request)
@@ -192,7 +192,7 @@ class Scene:
         self.capture = (await self.acme.ask("RequestCapture", **self._wanted(**limits))).capture.id
 
     async def _start(self) -> None:
-        """Start, and see that it takes packets."""
+        """Start, and check that the capture takes packets."""
         await self.acme.ask("StartCapture", capture_id=self.capture)
         self.send(5)
         await self.captured(5)
@@ -215,7 +215,7 @@ class Scene:
                 assert holding(self.site.settings.data_dir, SECRET) == []
 
     async def _kill_server(self) -> None:
-        """Kill the server's process; then another server begins, and finds out what was lost."""
+        """Kill the server's process; then start another server, which finds the losses."""
         assert self.server is not None
         parent = self.server.process.pid
         left = worker_of(self.capture, parent), sealer_of(self.capture, parent)
@@ -227,7 +227,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(site: Site, kind: str = "") -> AsyncIterator[Scene]:
-    """A customer on a server: with a clock that can be set, or narrow places, a small disk, a process of its own."""
+    """Yield a customer on a server: with an adjustable clock, a small disk or a child process where a case needs it."""
     clock = Clock()
     if kind == "process":
         async with _process(site) as (acme, server):
@@ -246,7 +246,7 @@ async def scene(site: Site, kind: str = "") -> AsyncIterator[Scene]:
 
 @asynccontextmanager
 async def _serving(site: Site, clock: Clock, places: str) -> AsyncIterator[tuple[Diagnosing, Running]]:
-    """A server in this process."""
+    """Serve in this process."""
     file = site.settings.data_dir / "places.toml"
     file.write_text(places + _OTHERS)
     running = await start(
@@ -261,7 +261,7 @@ async def _serving(site: Site, clock: Clock, places: str) -> AsyncIterator[tuple
 
 @asynccontextmanager
 async def _process(site: Site) -> AsyncIterator[tuple[Diagnosing, Server]]:
-    """A server in a process of its own."""
+    """Serve in a child process."""
     (site.settings.data_dir / "places.toml").write_text(_WIDE + _OTHERS)
     stated = {"LINEWARDEN_PLACES_FILE": "places.toml", "LINEWARDEN_CAPTURE_MIN_DISK_FREE": str(_DISK_FREE)}
     async with processes(site, 1, **stated) as (server,), Client(server.address, site.token) as client:
@@ -270,7 +270,7 @@ async def _process(site: Site) -> AsyncIterator[tuple[Diagnosing, Server]]:
 
 
 def _written_out(value: Any) -> Any:
-    """A value with repetitions written out."""
+    """Return a value with its repetitions expanded."""
     if not isinstance(value, dict):
         return value
     if "times" in value:

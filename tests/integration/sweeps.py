@@ -1,4 +1,4 @@
-"""What a server finds out of captures that nobody watches any more, without the minute that it lets pass before."""
+"""The sweeper of a server on an adjustable clock, so that tests need not wait a minute for it."""
 
 from dataclasses import dataclass
 
@@ -9,27 +9,27 @@ from linewarden.server.bootstrap import Running
 
 @dataclass
 class Clock:
-    """A monotonic clock that moves when it is told to."""
+    """A monotonic clock that moves only on request."""
 
     seconds: float = 0.0
 
     def __call__(self) -> float:
-        """The time."""
+        """Return the time."""
         return self.seconds
 
 
 async def sweep_until_lost(running: Running) -> None:
-    """Two rounds of a server's sweeper, between which a lease that nobody renews is lost."""
+    """Run two rounds of a server's sweeper, between which a lease without renewal is lost."""
     await _sweep(running, LEASE_S + GRACE_S)
 
 
 async def sweep_until_believed(running: Running) -> None:
-    """Two rounds of a server's sweeper, between which it comes to believe that something is due."""
+    """Run two rounds of a server's sweeper, after which it considers an event as due."""
     await _sweep(running, HOLD_S)
 
 
 async def _sweep(running: Running, seconds: float) -> None:
-    """Two rounds on a clock of our own."""
+    """Run two rounds on the adjustable clock."""
     own, clock = running._diagnostics.sweeper, Clock()
     sweeper = Sweeper(own._repository, own._workers, own._recorder, own._watched, own._now_us, clock)
     await sweeper.sweep()

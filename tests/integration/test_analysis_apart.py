@@ -1,4 +1,4 @@
-"""An analysis in a process of its own: what it gives, and that nothing which happens to it reaches its starter."""
+"""Analysis in a child process: its results, and that no fault in it reaches its parent."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def _message(start: str, call_id: str) -> bytes:
 
 @pytest.fixture
 def capture(tmp_path: Path) -> Path:
-    """A capture of one call that was refused."""
+    """Return a capture of one refused call."""
     path = tmp_path / "call.pcap"
     path.write_bytes(HEAD + _message("INVITE sip:b@h SIP/2.0", "c-1") + _message("SIP/2.0 486 Busy Here", "c-1"))
     return path
@@ -42,7 +42,7 @@ def _analyse(path: Path, form: Form, call_id: str = "", bounds: Bounds | None = 
 
 
 def test_every_form(capture: Path):
-    """Report and ladder come out as text and as JSON, the ladder as a drawing too."""
+    """The analysis returns report and ladder as text and as JSON, and the ladder as a drawing too."""
     assert b"rejected" in _analyse(capture, Form.TEXT)
     assert json.loads(_analyse(capture, Form.JSON))["calls"][0]["final_status"] == 486
     assert b"486 Busy Here" in _analyse(capture, Form.TEXT, "c-1")
@@ -51,7 +51,7 @@ def test_every_form(capture: Path):
 
 
 def test_what_is_refused(capture: Path, tmp_path: Path):
-    """No capture and no such call are told apart from a crash."""
+    """The analysis reports an invalid capture and an unknown call as errors, not as a crash."""
     with pytest.raises(AnalysisRefused, match="no call with this Call-ID"):
         _analyse(capture, Form.TEXT, "--call-id=c-1")
     nothing = tmp_path / "nothing"
@@ -62,7 +62,7 @@ def test_what_is_refused(capture: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("bounds", [Bounds(memory=32 << 20), Bounds(output=100)], ids=["memory", "output"])
 def test_a_bound_that_is_reached_gives_nothing(tmp_path: Path, bounds: Bounds):
-    """A process that wants more than it may have ends, and no half of an analysis is taken for a whole one."""
+    """A process that exceeds its bounds ends, and its parent takes no partial result for a whole one."""
     path = tmp_path / "many.pcap"
     path.write_bytes(HEAD + b"".join(_message("INVITE sip:b@h SIP/2.0", f"c-{at}") for at in range(10_000)))
     assert _analyse(path, Form.TEXT).startswith(b"!")
@@ -71,7 +71,7 @@ def test_a_bound_that_is_reached_gives_nothing(tmp_path: Path, bounds: Bounds):
 
 
 def test_a_capture_that_does_not_end_is_given_up_by_the_clock():
-    """A process that waits is ended when its time is over."""
+    """The parent ends a waiting process when its time is over."""
     reader, writer = os.pipe()
     os.write(writer, HEAD)
     with os.fdopen(reader, "rb") as endless, pytest.raises(AnalysisFailed):
@@ -80,7 +80,7 @@ def test_a_capture_that_does_not_end_is_given_up_by_the_clock():
 
 
 def test_a_capture_that_keeps_the_processor_busy_is_given_up(tmp_path: Path):
-    """A process that works without end is ended by the kernel, long before the clock."""
+    """The kernel ends a process that works without end, long before the clock does."""
     (tmp_path / "head").write_bytes(HEAD)
     (tmp_path / "packets").write_bytes(1_000 * _packet("x\n"))
     feed = ["sh", "-c", "cat head; while cat packets; do :; done"]
@@ -97,7 +97,7 @@ def _command(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_command(capture: Path, tmp_path: Path):
-    """The command needs no server; exit code 0 with data on stdout, 2 with one line on stderr for a wrong request."""
+    """The command needs no server; it ends with 0 and data, or with 2 and one line for a wrong request."""
     report = _command(str(capture), "-o", "json")
     assert (report.returncode, json.loads(report.stdout)["calls"][0]["state"]) == (0, "rejected")
     assert "INVITE" in _command(str(capture), "--ladder", "c-1").stdout

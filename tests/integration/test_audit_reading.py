@@ -1,4 +1,4 @@
-"""The auditor's questions: filters, pages, proofs, and what is noticed when the database was changed."""
+"""Queries of an auditor: filters, pages, proofs, and the detection of changes in the database."""
 
 import asyncio
 import base64
@@ -43,7 +43,7 @@ class CaptureRequest:
 
 @pytest.fixture
 async def asked(site: Site) -> AsyncIterator[CaptureRequest]:
-    """Eight decisions that differ in everything a filter can name."""
+    """Yield eight decisions that differ in everything a filter can name."""
     _, token = site.key(tenants=(TENANT, OTHER_TENANT))
     async with (
         serving(site) as running,
@@ -74,7 +74,7 @@ async def asked(site: Site) -> AsyncIterator[CaptureRequest]:
 FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"subject": "bob"}, ["vm/1", "vm/1", "call/7"]),
     ({"subject": "//partner/ines"}, ["cdr/9"]),
-    ({"subject": "nobody the log has met"}, []),
+    ({"subject": "a person the log has not met"}, []),
     ({"data_subject": "bob"}, ["vm/1", "vm/1", "vm/1", "call/7", "cdr/9", "call/7", "vm/3"]),
     ({"data_subject": "+4930123"}, ["cdr/9"]),
     ({"resource_type": TYPE_NUMBERS["recording"]}, ["call/7", "call/7", "call/8"]),
@@ -86,7 +86,7 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"request_id": "eight"}, ["call/8"]),
     ({"request_id": "batch"}, ["vm/2", "vm/3"]),
     ({"caller": "backend", "subject": "alice"}, ["call/7"]),
-    ({"caller": "somebody"}, []),
+    ({"caller": "unknown"}, []),
     ({"subject": "bob", "effect": EFFECT_NUMBERS["allow"], "purpose": PURPOSE_NUMBERS["legal"]}, ["vm/1"]),
 ]
 
@@ -101,7 +101,7 @@ async def test_each_filter_finds_what_it_names_and_nothing_else(asked: CaptureRe
 
 
 async def test_a_time_range_is_half_open(asked: CaptureRequest) -> None:
-    """`from` is included, `until` is not."""
+    """A time range includes `from` and excludes `until`."""
     rows = await asked.client.rows(kinds=["decision"], oldest_first=True)
     between: dict[str, Any] = {"from": rows[1].time, "until": rows[4].time}
     found = await asked.client.rows(kinds=["decision"], oldest_first=True, **between)
@@ -120,11 +120,11 @@ async def test_a_row_says_who_did_what_and_why(asked: CaptureRequest) -> None:
 
 
 async def test_pages_are_stable_while_the_log_grows(asked: CaptureRequest) -> None:
-    """Pages join to exactly the answer of the moment of the first one, in both orders, whatever is appended between."""
+    """Pages in both orders join to the answer at the moment of the first page, while the log grows."""
     for oldest_first in (True, False):
         whole = await asked.client.rows(oldest_first=oldest_first)
         page = await asked.client.query(oldest_first=oldest_first, page_size=3)
-        # The read that came between stands in the later answer.
+        # The later answer holds the read between the two.
         wanted = sorted({(row.index, row.item) for row in whole} | {(page.log_size - 1, 0)}, reverse=not oldest_first)
         seen = [(row.index, row.item) for row in page.rows]
         while page.next_page_token:
@@ -135,7 +135,7 @@ async def test_pages_are_stable_while_the_log_grows(asked: CaptureRequest) -> No
 
 
 async def test_a_query_is_complete_up_to_the_last_answer(asked: CaptureRequest) -> None:
-    """What was answered before the query was sent is in its answer, while many ask and nobody indexes ahead."""
+    """A query sees every answer that was sent before it, also while many ask and no process indexes ahead."""
 
     async def ask_and_look(number: int) -> None:
         client = asked.client if number % 2 else asked.second
@@ -146,8 +146,8 @@ async def test_a_query_is_complete_up_to_the_last_answer(asked: CaptureRequest) 
     await asyncio.gather(*map(ask_and_look, range(40)))
 
 
-async def test_reading_is_an_entry_that_names_nobody(asked: CaptureRequest) -> None:
-    """A query, an entry, a checkpoint and an export leave records, which hold the question by pseudonym only."""
+async def test_reading_is_an_entry_that_names_no_person(asked: CaptureRequest) -> None:
+    """A query, an entry, a checkpoint and an export leave records with the question by pseudonym only."""
     before = len(asked.site.entries())
     await asked.client.query(
         subject="carol", data_subject="bob", resource_type=TYPE_NUMBERS["voicemail"], resource_id="vm/1"
@@ -165,7 +165,7 @@ async def test_reading_is_an_entry_that_names_nobody(asked: CaptureRequest) -> N
 
 
 async def test_a_duty_to_mask_hides_names_and_items(asked: CaptureRequest) -> None:
-    """A reader under MASK_NUMBERS sees pseudonyms, never names, numbers or ids; nor in a single entry."""
+    """A reader under MASK_NUMBERS sees pseudonyms, and never names, numbers or ids, also in a single entry."""
     rows = await asked.client.rows("mia")
     assert {row.subject + row.owner + row.resource_id for row in rows} == {""}
     assert {row.subject_sid for row in rows if row.kind == "decision"} > {""} or rows[-1].subject_sid == ""
@@ -174,7 +174,7 @@ async def test_a_duty_to_mask_hides_names_and_items(asked: CaptureRequest) -> No
 
 
 def forged(token: str, **change: Any) -> str:
-    """A page token with something else in it."""
+    """Return a page token with altered content."""
     parts = orjson.loads(base64.urlsafe_b64decode(token))
     for place, value in change.items():
         parts[int(place[1:])] = value
@@ -182,7 +182,7 @@ def forged(token: str, **change: Any) -> str:
 
 
 async def test_a_token_that_is_not_of_this_query_is_refused(asked: CaptureRequest) -> None:
-    """Tokens made up, of another query, or of another tenant are refused; none makes a page silently incomplete."""
+    """The server refuses tokens that are forged, of another query, or of another tenant."""
     await asked.second.call(asked.second.policy.ChangePolicy, change_of(OTHER_TENANT))
     for number in range(5):
         request = check_request("bob", "play", "voicemail", f"g/{number}", owner="bob")
@@ -208,14 +208,14 @@ async def test_a_token_that_is_not_of_this_query_is_refused(asked: CaptureReques
 
 
 def change_of(tenant: str) -> Any:
-    """A change of policy in another tenant."""
+    """Return a change of policy in another tenant."""
     return policy_pb2.ChangePolicyRequest(
         header=core_pb2.RequestHeader(tenant=tenant, subject=person("admin")), add=["bind zoe role:user"]
     )
 
 
 async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: CaptureRequest) -> None:
-    """The proof of every entry verifies with the key alone, and not for other bytes or another place."""
+    """The proof of every entry verifies with the key alone, and not for other bytes or another index."""
     answers = [await asked.client.entry(index) for index in range(len(asked.site.entries()))]
     for index, answer in enumerate(answers):
         proven = verify_entry(answer.entry, answer.proof, answer.verifier_key)
@@ -231,7 +231,7 @@ async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: Captu
 
 
 async def test_checkpoints_grow_into_each_other(asked: CaptureRequest) -> None:
-    """Every checkpoint contains every earlier one, by a proof that verifies offline and fails for another log."""
+    """Every checkpoint extends every earlier one, with a proof that verifies offline and fails for another log."""
     first = await asked.client.checkpoint()
     for number in range(9):
         await asked.client.check("bob", "play", "voicemail", f"more/{number}", owner="bob")
@@ -247,7 +247,7 @@ async def test_checkpoints_grow_into_each_other(asked: CaptureRequest) -> None:
 
 
 async def test_many_who_sign_at_once_never_complain(site: Site) -> None:
-    """Servers that sign for one growing log side by side never take each other for a rolled-back database."""
+    """Servers that sign for one growing log at once do not mistake each other for a rolled-back database."""
     async with (
         serving(site) as one,
         serving(site) as two,
@@ -267,7 +267,7 @@ async def test_many_who_sign_at_once_never_complain(site: Site) -> None:
 
 
 async def test_many_who_index_at_once_all_get_their_answer(site: Site) -> None:
-    """The first queries of a fresh log, through several servers at once, are all answered."""
+    """Several servers answer the first queries of a fresh log at the same time."""
     async with (
         serving(site) as one,
         serving(site) as two,
@@ -281,7 +281,7 @@ async def test_many_who_index_at_once_all_get_their_answer(site: Site) -> None:
 
 
 def copy_database(site: Site, folder: Path) -> None:
-    """Copy the database as a backup would, and forget what the connections remember."""
+    """Copy the database as a backup does, and drop the connections."""
     with sqlite3.connect(site.settings.database_url.removeprefix("sqlite:///")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -294,7 +294,7 @@ def copy_database(site: Site, folder: Path) -> None:
 
 @pytest.mark.parametrize("index_too", [True, False])
 async def test_a_rolled_back_database_is_refused(sqlite_site: Site, tmp_path: Path, index_too: bool) -> None:
-    """A database older than its last checkpoint is neither signed for nor asked: LOG_ROLLED_BACK, however often."""
+    """The server neither signs for nor reads a database older than its last checkpoint: LOG_ROLLED_BACK."""
     site = sqlite_site
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.check("bob", "play", "voicemail", "1", owner="bob")
@@ -331,7 +331,7 @@ async def test_a_rolled_back_database_is_refused(sqlite_site: Site, tmp_path: Pa
 
 
 def tamper(site: Site, index: int) -> None:
-    """Turn a denial into a permission, as somebody with the database's password could."""
+    """Turn a denial into a permission, as an attacker with the database's password can."""
     position = position_of(site.log_of(TENANT), index)
     with site.storage.log.writing() as connection:
         query = "UPDATE log_entry SET entry = {} WHERE position = {}"
@@ -344,7 +344,7 @@ def tamper(site: Site, index: int) -> None:
 
 @pytest.mark.parametrize("signed_before", [True, False])
 async def test_a_changed_entry_is_noticed(site: Site, tmp_path: Path, signed_before: bool) -> None:
-    """An entry changed in the database is neither signed for, nor proven, nor exported, whenever it was changed."""
+    """The server neither signs for, proves nor exports an entry that was changed in the database at any time."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         denied = int((await client.check("carol", "play", "voicemail", "1", owner="bob")).decision.id)
         if signed_before:
@@ -361,7 +361,7 @@ async def test_a_changed_entry_is_noticed(site: Site, tmp_path: Path, signed_bef
 
 
 async def test_an_export_verifies_and_one_changed_byte_does_not(asked: CaptureRequest, tmp_path: Path) -> None:
-    """The export of a log verifies offline with the key alone; a byte changed in any file is found."""
+    """An export verifies offline with the key alone, and a changed byte in any file is found."""
     folder = tmp_path / "export"
     key = await asked.client.export(folder)
     assert verify_export(folder, key).size == len(asked.site.entries())

@@ -1,4 +1,4 @@
-"""Bad input: the status and reason it gets, what it is never told, and the log that holds it."""
+"""Bad input: its status and reason, the content of the error, and its record in the log."""
 
 import functools
 import tomllib
@@ -32,7 +32,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "auditing": {"methods": ("AuditService", "PolicyService/GetPolicy")},
 }
 
-#: What an error may never hold: traces of exceptions, of our own code, of the caller's address.
+#: Texts that no error may hold: traces of exceptions, of our code, of the caller's address.
 FORBIDDEN = (
     "Traceback",
     "Error:",
@@ -46,7 +46,7 @@ FORBIDDEN = (
 
 
 def good_request(method: str) -> Any:
-    """A request that would be answered, for a method such as `access.Check`."""
+    """Return a request that would be answered, for a method such as `access.Check`."""
     check = check_request("bob", "play", "voicemail", "default/101/1", owner="bob")
     items = [access_pb2.CheckItem(verb=check.verb, resource=check.resource)]
     subject = person("erik")
@@ -74,7 +74,7 @@ def good_request(method: str) -> Any:
 
 
 def spoilt(case: dict[str, Any]) -> Any:
-    """The request of a case."""
+    """Return the request of a case."""
     request = good_request(case.get("method", "access.Check"))
     for path in case.get("clear", ()):
         *way, last = path.split(".")
@@ -92,7 +92,7 @@ def spoilt(case: dict[str, Any]) -> Any:
 
 
 def expanded(value: Any) -> Any:
-    """A value with repetitions written out."""
+    """Return a value with its repetitions expanded."""
     if isinstance(value, dict) and "times" in value:
         return [value["of"]] * value["times"] if value.get("list") else value["of"] * value["times"]
     return value
@@ -116,13 +116,13 @@ def set_field(message: Any, path: list[str], value: Any) -> None:
 
 
 def stub_of(client: Client, method: str) -> Any:
-    """The stub's method."""
+    """Return the stub's method."""
     service, name = method.split(".")
     return getattr(getattr(client, service), name)
 
 
 def values_of(case: dict[str, Any]) -> list[str]:
-    """The texts of a case that no error may repeat."""
+    """Return the texts of a case that no error may repeat."""
     texts: list[str] = []
     for value in map(expanded, case.get("set", {}).values()):
         parts = value if isinstance(value, list) else [*value, *value.values()] if isinstance(value, dict) else [value]
@@ -131,13 +131,13 @@ def values_of(case: dict[str, Any]) -> list[str]:
 
 
 def assert_poor(refusal: Refusal) -> None:
-    """An error has our domain, a reason, and tells nothing of the inside."""
+    """Check that an error has our domain and a reason, and reveals no internals."""
     assert refusal.domain == "linewarden"
     assert not [word for word in FORBIDDEN if word in refusal.raw]
 
 
 def refusals_in(site: Site, tenant: str) -> list[dict[str, Any]]:
-    """The records of refused requests in a log."""
+    """Return the records of refused requests in a log."""
     return [entry for entry in site.entries(tenant) if entry["kind"] == "request.refused"]
 
 
@@ -152,13 +152,13 @@ async def sent(client: Client, method: str, request: Any) -> Refusal:
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in CASES])
 async def test_bad_input_is_refused_for_its_reason_and_recorded(sqlite_site: Site, case: dict[str, Any]) -> None:
-    """Every bad request gets its status and reason, is told no value and no exception, and is in a log."""
+    """The server refuses each bad request with its status and reason, repeats no value or exception, and records it."""
     await refuse(sqlite_site, case)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_postgresql_refuses_the_same(site: Site) -> None:
-    """The same requests get the same answers on PostgreSQL, whatever its text columns cannot hold."""
+    """The server on PostgreSQL refuses the same requests in the same way, also texts that its columns cannot hold."""
     for case in CASES:
         await refuse(site, case)
 
@@ -185,8 +185,8 @@ async def refuse(site: Site, case: dict[str, Any]) -> None:
     "access.Check", "access.CheckBatch", "audit.QueryEntries", "audit.GetEntry", "audit.GetCheckpoint",
     "audit.ExportLog", "policy.LoadPolicy", "policy.ChangePolicy", "policy.GetPolicy",
 ])  # fmt: skip
-async def test_every_method_turns_away_whoever_is_not_bound(sqlite_site: Site, server: Running, method: str) -> None:
-    """No method answers without a key, for a tenant the key is not bound to, or if the key is for other methods."""
+async def test_every_method_refuses_a_key_that_is_not_bound(sqlite_site: Site, server: Running, method: str) -> None:
+    """Every method refuses a caller without a key, with a key of another tenant, or with a key for other methods."""
     request = good_request(method)
     async with Client(server.addresses[0], None) as client:
         assert (await sent(client, method, request)).reason == "CREDENTIALS_INVALID"
@@ -202,7 +202,7 @@ async def test_every_method_turns_away_whoever_is_not_bound(sqlite_site: Site, s
 
 @pytest.mark.parametrize("method", ["access.Check", "access.CheckBatch", "audit.GetEntry", "policy.LoadPolicy"])
 async def test_bytes_that_are_no_message_are_bad_input_too(sqlite_site: Site, client: Client, method: str) -> None:
-    """Invalid UTF-8 and bytes that are no protobuf get INVALID_ARGUMENT, no exception text, and a record."""
+    """The server refuses invalid UTF-8 and invalid protobuf with INVALID_ARGUMENT, no exception text, and a record."""
     service, name = method.split(".")
     path = f"/linewarden.v1.{service.capitalize()}Service/{name}"
     raw: Any = client.channel.unary_unary(path, request_serializer=None, response_deserializer=None)
@@ -214,7 +214,7 @@ async def test_bytes_that_are_no_message_are_bad_input_too(sqlite_site: Site, cl
 
 
 async def test_bytes_that_are_no_message_do_not_hang_a_stream(sqlite_site: Site, client: Client) -> None:
-    """A stream with a message that cannot be read goes on, or ends with a status; it never hangs."""
+    """A stream with an unreadable message goes on or ends with a status, and never hangs."""
     raw: Any = client.channel.stream_stream(
         "/linewarden.v1.AccessService/CheckStream",
         request_serializer=None,
@@ -232,7 +232,7 @@ async def test_bytes_that_are_no_message_do_not_hang_a_stream(sqlite_site: Site,
     "lw_" + "a" * 10_000,
 ])  # fmt: skip
 async def test_a_wrong_key_is_unauthenticated_and_counted(sqlite_site: Site, token: str | None) -> None:
-    """A missing or wrong key gets UNAUTHENTICATED, whatever it resembles, and the system log counts it."""
+    """The server refuses any missing or wrong key with UNAUTHENTICATED, and counts it in the system log."""
     id, good = sqlite_site.key()
     shown = None if token is None else token.replace("{id}", id).replace("{token}", good)
     async with serving(sqlite_site) as running, Client(running.addresses[0], shown) as client:
@@ -244,7 +244,7 @@ async def test_a_wrong_key_is_unauthenticated_and_counted(sqlite_site: Site, tok
 
 
 async def test_a_revoked_or_expired_key_is_unauthenticated(sqlite_site: Site, server: Running) -> None:
-    """A key ends at its time and by revocation, without a restart of the server."""
+    """A key ends at its expiry and by revocation, without a restart of the server."""
     id, token = sqlite_site.key()
     async with Client(server.addresses[0], token) as client:
         await client.check("bob", "play", "voicemail", "1", owner="bob")
@@ -258,7 +258,7 @@ async def test_a_revoked_or_expired_key_is_unauthenticated(sqlite_site: Site, se
 
 
 async def test_a_new_key_is_good_at_once(sqlite_site: Site, server: Running) -> None:
-    """A key works from the moment its creation returns, also right after somebody tried a wrong one."""
+    """A key works from the moment its creation returns, also right after an attempt with a wrong one."""
     for _ in range(3):
         async with Client(server.addresses[0], "lw_00000000_wrong") as client:
             await client.refused(client.access.Check, good_request("access.Check"))
@@ -267,13 +267,13 @@ async def test_a_new_key_is_good_at_once(sqlite_site: Site, server: Running) -> 
 
 
 async def test_counts_of_refused_keys_outlive_a_fault(sqlite_site: Site) -> None:
-    """Failed authentications that could not be entered in the system log are entered later, none forgotten."""
+    """The server records failed authentications later if it could not record them at once."""
 
     class Failing:
-        """A log that is not there."""
+        """A log that is not available."""
 
         def append(self, unit: object) -> Any:
-            """Refuse."""
+            """Refuse the append."""
             raise LogUnavailable(str(unit)[:0])
 
     async with serving(sqlite_site) as running:
@@ -294,10 +294,10 @@ async def test_counts_of_refused_keys_outlive_a_fault(sqlite_site: Site) -> None
     ("bob", {"owner": "carol"}, "NO_MATCHING_RULE"),
     ("bob", {}, "NO_MATCHING_RULE"),
 ])  # fmt: skip
-async def test_whoever_has_no_right_is_denied_with_a_reason_and_a_record(
+async def test_a_person_without_a_right_is_denied_with_a_reason_and_a_record(
     sqlite_site: Site, client: Client, subject: str, resource: dict[str, str], reason: str
 ) -> None:
-    """Strangers, persons and items of other tenants get an answer that denies, and it is in the log."""
+    """The server denies strangers, persons and items of other tenants, and records each denial."""
     answer = await client.check(subject, "play", "voicemail", "default/101/1", **resource)
     assert access_pb2.Effect.Name(answer.decision.effect) == "EFFECT_DENY"
     assert access_pb2.DecisionReason.Name(answer.decision.reason) == f"DECISION_REASON_{reason}"
@@ -317,7 +317,7 @@ async def test_whoever_has_no_right_is_denied_with_a_reason_and_a_record(
 async def test_who_may_not_administer_or_audit_is_refused_and_that_is_an_entry(
     sqlite_site: Site, client: Client, method: str, subject: str
 ) -> None:
-    """SUBJECT_NOT_PERMITTED names the decision in the log that denied it; nothing else is told or changed."""
+    """The server refuses with SUBJECT_NOT_PERMITTED and the denied decision's id, and reveals and changes nothing."""
     request = good_request(method)
     request.header.subject.id = subject
     refusal = await sent(client, method, request)
@@ -327,8 +327,8 @@ async def test_who_may_not_administer_or_audit_is_refused_and_that_is_an_entry(
     assert sqlite_site.storage.log.head_of(TENANT).revision == 1
 
 
-async def test_a_message_too_large_is_refused_by_the_door(client: Client) -> None:
-    """A request beyond the limit costs no memory and no decision."""
+async def test_a_message_too_large_is_refused(client: Client) -> None:
+    """The server refuses a request beyond the size limit before it is decided."""
     request = good_request("policy.LoadPolicy")
     request.document = "#" * 5_000_000
     refusal = await client.refused(client.policy.LoadPolicy, request)
@@ -336,7 +336,7 @@ async def test_a_message_too_large_is_refused_by_the_door(client: Client) -> Non
 
 
 async def test_the_entry_beyond_the_end_is_not_found(sqlite_site: Site, client: Client) -> None:
-    """An index at or beyond the end of the log is NOT_FOUND, and the attempt is an entry."""
+    """The server answers NOT_FOUND for an index at or beyond the end of the log, and records the attempt."""
     for index in (10_000, 2**40, 2**64 - 1):
         request = audit_pb2.GetEntryRequest(
             header=core_pb2.RequestHeader(tenant=TENANT, subject=person("erik")), index=index
@@ -347,7 +347,7 @@ async def test_the_entry_beyond_the_end_is_not_found(sqlite_site: Site, client: 
 
 
 async def test_a_policy_file_with_one_bad_line_changes_nothing(sqlite_site: Site, client: Client) -> None:
-    """A policy is refused whole, with the lines; the text of a line is not repeated."""
+    """The server refuses a policy as a whole, names the wrong lines, and repeats no text of them."""
     request = good_request("policy.LoadPolicy")
     request.document = "bind bob role:user\nbind hildegard rule:user\nallow\n"
     refusal = await client.refused(client.policy.LoadPolicy, request)

@@ -18,7 +18,7 @@ ALLOW, DENY = access_pb2.EFFECT_ALLOW, access_pb2.EFFECT_DENY
 
 
 def items_of(count: int, *, id: str = "{}", owner: str = "bob") -> list[access_pb2.CheckItem]:
-    """Items of a batch, of which every third is somebody else's."""
+    """Return items of a batch, of which every third belongs to another person."""
     items = []
     for number in range(count):
         whose = owner.format(number) if number % 3 else "carol"
@@ -44,7 +44,7 @@ async def batch(
 async def test_decision_ids_point_at_entry_and_item(
     sqlite_site: Site, client: Client, count: int, length: int, full: bool
 ) -> None:
-    """Whatever the size of a batch, each id leads to the entry and item of its answer; no entry is too large."""
+    """Each decision id leads to the entry and item of its answer, at any size of the batch."""
     answer = await batch(client, items_of(count, id="{:0" + str(length) + "}"))
     assert [one.effect for one in answer.decisions] == [ALLOW if n % 3 else DENY for n in range(count)]
     rows = {(row.index, row.item): row for row in await client.rows(kinds=["decision"], page_size=1000)}
@@ -62,7 +62,7 @@ async def test_decision_ids_point_at_entry_and_item(
 
 
 async def test_a_batch_of_strangers_with_long_names_is_answered(client: Client) -> None:
-    """500 items of owners nobody has met, each with the longest name, are introduced and answered."""
+    """The server introduces and answers 500 items of unknown owners with the longest names."""
     answer = await batch(client, items_of(500, owner='"' * 250 + "{:06}"))
     assert len(answer.decisions) == 500
     rows = await client.rows(kinds=["decision"], page_size=1000, oldest_first=True)
@@ -70,7 +70,7 @@ async def test_a_batch_of_strangers_with_long_names_is_answered(client: Client) 
 
 
 async def test_an_answer_with_very_many_rules_is_still_an_answer(client: Client) -> None:
-    """A policy in which almost a thousand rules meet one item does not stop the answers about that item."""
+    """The server answers about an item that almost a thousand rules match."""
     roles = [f"bind bob role:many{n}" for n in range(4)]
     await client.change(add=roles + [f"allow role:many{n % 4} play voicemail any if age<{n + 1}d" for n in range(996)])
     created = Timestamp(seconds=now_us() // 1_000_000)
@@ -81,7 +81,7 @@ async def test_an_answer_with_very_many_rules_is_still_an_answer(client: Client)
 
 
 async def gather_into(answers: list[access_pb2.CheckStreamResponse], call: Any) -> None:
-    """Read a stream to its end, keeping what came before a status that is an error."""
+    """Read a stream to its end, and keep the answers before an error."""
     async for answer in call:
         answers.append(answer)  # noqa: PERF401 - what came must be kept when the next is an error
 
@@ -94,7 +94,7 @@ async def stream(client: Client, requests: list[access_pb2.CheckRequest]) -> lis
 
 
 async def test_a_stream_answers_in_order_and_goes_on_after_a_refusal(sqlite_site: Site, client: Client) -> None:
-    """Answers come in the order of the questions; a bad question is refused in its place, and both are logged."""
+    """A stream answers in order, refuses a bad question in its place and goes on, and the log has both."""
     requests = [
         check_request("bob", "play" if n % 10 else "listen_live", "voicemail", str(n), owner="bob", request_id=f"s{n}")
         for n in range(300)
@@ -115,7 +115,7 @@ async def test_a_stream_answers_in_order_and_goes_on_after_a_refusal(sqlite_site
 
 
 async def test_a_stream_ends_at_its_limits(sqlite_site: Site) -> None:
-    """A stream with too many messages or too much time ends with RESOURCE_EXHAUSTED after what was answered."""
+    """A stream with too many messages or too much time ends with RESOURCE_EXHAUSTED after its answers."""
     request = access_pb2.CheckStreamRequest(check=check_request("bob", "play", "voicemail", "1", owner="bob"))
 
     async def slowly() -> AsyncIterator[access_pb2.CheckStreamRequest]:
@@ -138,7 +138,7 @@ async def test_a_stream_ends_at_its_limits(sqlite_site: Site) -> None:
 
 
 async def test_a_stream_does_not_outlive_its_key(sqlite_site: Site, client: Client) -> None:
-    """A key revoked while its stream is open answers nothing more."""
+    """A stream whose key is revoked answers nothing more."""
     id, token = sqlite_site.key()
     request = access_pb2.CheckStreamRequest(check=check_request("bob", "play", "voicemail", "1", owner="bob"))
     metadata = (("authorization", f"Bearer {token}"),)
@@ -152,7 +152,7 @@ async def test_a_stream_does_not_outlive_its_key(sqlite_site: Site, client: Clie
 
 
 async def test_a_caller_that_goes_away_leaves_nothing_behind(sqlite_site: Site, client: Client) -> None:
-    """Streams and calls that are broken off do not disturb those of others, and what was recorded stays consistent."""
+    """Cancelled streams and calls do not disturb other callers, and their records stay consistent."""
     request = access_pb2.CheckStreamRequest(check=check_request("bob", "play", "voicemail", "1", owner="bob"))
     for _ in range(10):
         call = client.access.CheckStream(iter([request] * 500), metadata=client.metadata)

@@ -32,13 +32,13 @@ _FILTER = f"udp port {_PORT}"
 
 @dataclass(slots=True)
 class WorkerConnection:
-    """An interface whose far end is held by the test: what is written to `fd` arrives on it."""
+    """An interface whose far end the test holds: bytes written to `fd` arrive on it."""
 
     name: str
     fd: int
 
     def set(self, *, up: bool) -> None:
-        """Turns the interface on or off."""
+        """Turn the interface on or off."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
             request = struct.pack("16sH14x", self.name.encode(), 0)
             flags = struct.unpack("16sH14x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
@@ -64,13 +64,13 @@ def _connection(kind: int) -> Iterator[WorkerConnection]:
 
 @pytest.fixture
 def ethernet() -> Iterator[WorkerConnection]:
-    """An interface with Ethernet frames."""
+    """Yield an interface with Ethernet frames."""
     yield from _connection(_IFF_TAP)
 
 
 @pytest.fixture
 def bare() -> Iterator[WorkerConnection]:
-    """An interface with IP packets and no link header."""
+    """Yield an interface with IP packets and no link header."""
     yield from _connection(_IFF_TUN)
 
 
@@ -98,7 +98,7 @@ _ADDRESSES = b"\x02\0\0\0\0\x01" + b"\x02\0\0\0\0\x02"
 
 
 def test_tags_are_put_back(ethernet: WorkerConnection):
-    """A VLAN tag that the kernel took out is put back, also in front of another, and filters find both."""
+    """The source restores a VLAN tag that the kernel removed, also before another tag, and filters match both."""
     plain = _ADDRESSES + b"\x08\x00" + _packet()
     tagged = _ADDRESSES + b"\x81\x00\x20\x05\x08\x00" + _packet()
     twice = _ADDRESSES + b"\x88\xa8\x00\x07\x81\x00\x20\x05\x08\x00" + _packet()
@@ -114,7 +114,7 @@ def test_tags_are_put_back(ethernet: WorkerConnection):
 
 
 def test_cooked(bare: WorkerConnection):
-    """A link without a header is captured with a Linux cooked one, filtered and masked like any other."""
+    """The source captures a link without header with a Linux cooked header, filtered and masked like any other."""
     found, source = _captured(bare, [_packet(), _packet(port=9)])
     assert source.interfaces[0].link_type == LINKTYPE_SLL2
     assert [frame.data[20:] for frame in found] == [_packet()]
@@ -126,7 +126,7 @@ def test_cooked(bare: WorkerConnection):
 
 
 def test_interface_that_goes_away(ethernet: WorkerConnection):
-    """When the interface is turned off the source says so, instead of waiting or spinning."""
+    """The source reports an interface that is turned off, instead of waiting or spinning."""
     source = LiveSource(ethernet.name, "")
     ethernet.set(up=False)
     with pytest.raises(SourceUnusable, match="no longer"):
@@ -141,7 +141,7 @@ def _read_for(source: Any, seconds: float) -> None:
 
 
 def test_nothing_before_the_filter(ethernet: WorkerConnection):
-    """Under load no packet slips in between the opening of the socket and its filter."""
+    """Under load no packet passes between the opening of the socket and its filter."""
     foreign = _ADDRESSES + b"\x08\x00" + _packet(port=9)
     for _ in range(10):
         for _ in range(50):

@@ -1,4 +1,4 @@
-"""The worker as a process of its own: custody of a file, leases, refusals, and live captures where they are allowed."""
+"""The worker as a child process: capture files, leases, refusals, and live captures where they are permitted."""
 
 import io
 import json
@@ -70,14 +70,14 @@ class Capture:
             self.lines.append(json.loads(line))
 
     def wait_for(self, state: str) -> None:
-        """Waits until the worker says that it is in a state."""
+        """Wait until the worker reports a state."""
         until = time.monotonic() + HANG_S
         while not any(line.get("state") == state for line in self.lines):
             assert time.monotonic() < until, self.lines
             time.sleep(0.01)
 
     def end(self) -> int:
-        """Waits for the end, and closes what is open. The exit status."""
+        """Wait for the end, and close what is open; return the exit status."""
         status = self.worker.process.wait(HANG_S)
         for reader in self._readers:
             reader.join()
@@ -87,7 +87,7 @@ class Capture:
         return status
 
     def stop(self, reason: StopReason = StopReason.REQUESTED) -> int:
-        """Orders the end and waits for it."""
+        """Order the end and wait for it."""
         self.worker.stop(reason)
         return self.end()
 
@@ -97,7 +97,7 @@ class Capture:
         return next(line for line in self.lines if line["type"] == "report")
 
     def frames(self) -> list[Frame]:
-        """What was stored, after a look at the chain."""
+        """Return the stored frames after checking the chain."""
         chain = Chain(digest(self.ticket))
         chain.add(self.evidence)
         assert self.report["manifest"]["chain"] == chain.manifest().chain
@@ -106,7 +106,7 @@ class Capture:
 
 @pytest.fixture
 def capture_file(tmp_path: Path) -> Iterator[int]:
-    """A small capture file, opened."""
+    """Yield a small capture file, opened."""
     path = tmp_path / "case.pcap"
     sip = b"INFO sip:b@h SIP/2.0\r\nContent-Type: application/dtmf\r\nContent-Length: 6\r\n\r\nSECRET"
     udp = struct.pack("!HHHH", 5060, 5060, 8 + len(sip), 0) + sip
@@ -119,8 +119,8 @@ def capture_file(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
-def test_custody(capture_file: int):
-    """A capture file goes through the worker masked, with its report and a chain that matches."""
+def test_a_file_is_masked_and_chained(capture_file: int):
+    """The worker masks a capture file, and its report and chain match the output."""
     capture = Capture(_ticket(), input_fd=capture_file)
     assert capture.end() == 0
     frames = capture.frames()
@@ -140,7 +140,7 @@ def test_custody(capture_file: int):
     ],
 )
 def test_refusals(capture_file: int, change: dict[str, Any], said: str):
-    """A worker that may not or cannot start says why, writes no evidence, and has its own exit status."""
+    """A worker that may not or cannot start says why, writes no evidence, and exits with a distinct status."""
     capture = Capture(_ticket(**change), input_fd=capture_file)
     assert capture.end() == 2
     assert [line["state"] for line in capture.lines] == ["refused"]
@@ -170,7 +170,7 @@ def test_no_start_without_the_right_key():
 
 
 def test_sender_that_stalls_ends_by_lease():
-    """When a file stops coming in and nobody renews the lease, the worker closes the evidence by itself."""
+    """Without a renewed lease the worker closes the evidence of a file that has stopped coming in."""
     reader, writer = os.pipe()
     os.write(writer, struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1))
     capture = Capture(_ticket(limits=replace(LIMITS, lease_seconds=1)), input_fd=reader)
@@ -201,7 +201,7 @@ def _free_port() -> int:
 
 
 def test_a_server_with_many_descriptors_captures_all_the_same():
-    """A worker whose pipes have numbers above 1,023, as those of a busy server have, takes a file in."""
+    """A worker whose pipes have numbers above 1,023, as in a busy server, imports a file."""
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2_000:
         pytest.skip("needs 2,000 open files: raise the limit (ulimit -n)")
     spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
@@ -222,7 +222,7 @@ def test_a_server_with_many_descriptors_captures_all_the_same():
 @live
 @pytest.mark.parametrize("interface", ["lo", "any"])
 def test_loopback_without_doubles(interface: str):
-    """Each packet of loopback is stored once, filtered and masked, and the counters agree with the kernel's."""
+    """The worker stores each loopback packet once, filtered and masked, and its counters agree with the kernel's."""
     pytest.importorskip("scapy", reason="install linewarden[capture] and libpcap0.8")
     port = _free_port()
     capture = Capture(_ticket(file="", interface=interface, selector=Selector(ports=((port, port),))))
@@ -242,7 +242,7 @@ def test_loopback_without_doubles(interface: str):
 
 @live
 def test_both_families():
-    """IPv6 on loopback is captured like IPv4."""
+    """The worker captures IPv6 on loopback like IPv4."""
     port = _free_port()
     capture = Capture(_live(selector=Selector(ports=((port, port),), transport=Transport.UDP)))
     capture.wait_for("running")
@@ -259,7 +259,7 @@ def test_both_families():
 
 @live
 def test_lease_lost():
-    """Without heartbeats, or with its starter gone, the worker stops and closes the evidence by itself."""
+    """Without heartbeats or without its parent, the worker stops and closes the evidence."""
     capture = Capture(_live(limits=replace(LIMITS, lease_seconds=1)))
     capture.wait_for("running")
     capture.worker.heartbeat()
@@ -276,7 +276,7 @@ def test_lease_lost():
 
 @live
 def test_signal_closes_the_evidence():
-    """A worker that is asked to end by a signal closes its evidence; one that is killed leaves what it had written."""
+    """A worker that gets SIGTERM closes its evidence, and a killed one leaves the part that it had written."""
     capture = Capture(_live())
     capture.wait_for("running")
     capture.worker.process.send_signal(signal.SIGTERM)
@@ -293,7 +293,7 @@ def test_signal_closes_the_evidence():
 
 @live
 def test_running_worker_has_no_rights():
-    """Once it runs, the worker is nobody, has no capability, and cannot gain any."""
+    """A running worker has an unprivileged user and no capability, and cannot gain any."""
     capture = Capture(_live())
     capture.wait_for("running")
     status = Path(f"/proc/{capture.worker.process.pid}/status").read_text(encoding="ascii")
@@ -313,7 +313,7 @@ def test_running_worker_has_no_rights():
     shutil.which("sipp") is None or not (SIPP_MEDIA / "g711a.pcap").exists(), reason="install sip-tester"
 )
 def test_real_call(tmp_path: Path):
-    """Of a real call with speech, digits, digest and SRTP keys, signalling and RTP headers are stored and no secret."""
+    """The worker stores signalling and RTP headers of a real call, and none of its secrets."""
     callee, caller, callee_media, caller_media = (_free_port() for _ in range(4))
     ports = tuple((port, port) for port in sorted({callee, caller, callee_media, caller_media}))
     capture = Capture(_live(selector=Selector(ports=ports, transport=Transport.UDP)))

@@ -1,4 +1,4 @@
-"""A wall clock that is set: what has expired stays expired, times in the log do not fall, the step is an entry."""
+"""Wall clocks that are set: expired things stay expired, log times do not fall, and each step is an entry."""
 
 import asyncio
 import itertools
@@ -19,18 +19,18 @@ DAY_US = 24 * HOUR_US
 
 
 class Wall:
-    """A wall clock that can be set."""
+    """A wall clock that a test can set."""
 
     def __init__(self) -> None:
         self.ahead_us = 0
 
     def __call__(self) -> int:
-        """The time it shows."""
+        """Return the time that it shows."""
         return now_us() + self.ahead_us
 
 
 async def test_an_expired_key_stays_expired(site: Site) -> None:
-    """A key that expired is refused after the clock was set back, while the server runs and after a restart."""
+    """The server refuses an expired key after the clock was set back, while it runs and after a restart."""
     wall = Wall()
     _, token = site.key(expires_us=now_us() + HOUR_US)
     question = check_request("bob", "play", "voicemail", "1", owner="bob")
@@ -47,7 +47,7 @@ async def test_an_expired_key_stays_expired(site: Site) -> None:
 
 
 async def test_an_expired_rule_stays_expired(site: Site) -> None:
-    """A rule whose time ran out allows nothing after the clock was set back by thirty days."""
+    """An expired rule allows nothing after the clock was set back by thirty days."""
     wall = Wall()
     async with serving(site, clock=wall) as running, Client(running.addresses[0], site.token) as client:
         await client.change(add=["allow dora play voicemail any if until=2100-01-01T00:00:00Z"])
@@ -63,7 +63,7 @@ async def test_an_expired_rule_stays_expired(site: Site) -> None:
 
 
 async def test_a_process_whose_clock_is_behind_decides_by_the_time_of_the_log(site: Site) -> None:
-    """Two servers, one an hour behind: it goes on from the latest time of the log, and no entry is refused for it."""
+    """A server whose clock is an hour behind another's continues from the log's latest time, without a refusal."""
     ahead, behind = Wall(), Wall()
     ahead.ahead_us = HOUR_US
     async with (
@@ -80,7 +80,7 @@ async def test_a_process_whose_clock_is_behind_decides_by_the_time_of_the_log(si
 
 
 async def test_a_step_of_the_clock_is_an_entry_of_every_log(site: Site) -> None:
-    """The house-keeping process enters the step, with the time that was expected and the one that the clock showed."""
+    """The housekeeper records the step of a clock, with the expected time and the shown one."""
     wall = Wall()
     storage = site.storage
     clock = Clock(wall, now_us, lambda: storage.log.marks.latest_us)
@@ -103,7 +103,7 @@ async def test_a_step_of_the_clock_is_an_entry_of_every_log(site: Site) -> None:
 
 
 async def test_the_operator_takes_a_clock_back_that_was_ahead(site: Site) -> None:
-    """After a clock was years ahead by accident, `recover --clock` takes the time of the logs back, by an entry."""
+    """`recover --clock` sets the time of the logs back by an entry, after a clock was years ahead by accident."""
     wall = Wall()
     wall.ahead_us = 400 * DAY_US
     async with serving(site, clock=wall) as running, Client(running.addresses[0], site.token) as client:
@@ -120,5 +120,5 @@ async def test_the_operator_takes_a_clock_back_that_was_ahead(site: Site) -> Non
 
 class _Silent:
     def append(self, unit: object) -> "asyncio.Future[int]":
-        """Keeping house introduces no person."""
+        """Fail, because housekeeping introduces no person."""
         raise AssertionError(unit)

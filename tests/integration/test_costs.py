@@ -1,4 +1,4 @@
-"""What one request, one policy and one tenant may cost: memory, time of others, answers, rows of persons."""
+"""Bounds on the cost of one request, policy and tenant: memory, delays of others, answers, rows of persons."""
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ PARTIES = 16
 
 
 def batch(name: str, items: int) -> access_pb2.CheckBatchRequest:
-    """A batch that names so many persons an item: an owner and its parties, all of them new."""
+    """Return a batch that names so many new persons an item: an owner and its parties."""
     resources = [
         core_pb2.Resource(
             type=TYPE_NUMBERS["recording"],
@@ -36,14 +36,14 @@ def batch(name: str, items: int) -> access_pb2.CheckBatchRequest:
 
 
 def persons_of(site: Site) -> int:
-    """How many persons have rows in the log of TENANT."""
+    """Return the number of persons with rows in the log of TENANT."""
     rows = sa.select(sa.func.count()).where(person.c.log == site.log_of(TENANT))
     with site.storage.log.reading() as connection:
         return int(connection.scalar(rows) or 0)
 
 
 async def test_a_batch_names_so_many_new_persons_and_no_more(site: Site) -> None:
-    """A batch with too many new names is refused with its field, recorded as refused, and leaves no person behind."""
+    """The server refuses a batch with too many new names with its field, records that, and stores no person."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.check("admin", "play", "recording", "1")
         before = persons_of(site)
@@ -64,7 +64,7 @@ async def test_a_batch_names_so_many_new_persons_and_no_more(site: Site) -> None
 async def test_a_tenant_that_names_new_persons_too_fast_is_told_when_to_come_again(
     sqlite_site: Site, server: Running, client: Client
 ) -> None:
-    """Batches of new names end in OVERLOADED with a RetryInfo; known names go on, and the rows have a bound."""
+    """Batches with too many new names a minute end in OVERLOADED with a RetryInfo, and known names are still served."""
     size = MAX_NEW // (PARTIES + 1)
     refusals = []
     for number in range(MAX_NEW_AT_ONCE // MAX_NEW + 8):
@@ -90,7 +90,7 @@ async def test_a_tenant_that_names_new_persons_too_fast_is_told_when_to_come_aga
 async def test_an_explanation_is_bounded_and_says_what_it_leaves_out(
     sqlite_site: Site, client: Client, effect: str
 ) -> None:
-    """With 250 rules for one item, answer and record list the first of them and count the others, in the same way."""
+    """With 250 rules for one item, answer and record list the same first rules and count the others."""
     rules = [f"{effect} fred play recording any if zone=z{n},office" for n in range(125)]
     rules += [f"{effect} fred play recording any if zone!=z{n}" for n in range(125)]
     await client.change(add=rules)

@@ -1,4 +1,4 @@
-"""Captures that really run, on loopback: each reason to stop, the sealed evidence, and who is told meanwhile."""
+"""Captures that run on loopback: each reason to stop, the sealed evidence, and the notices meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ pytestmark = live
 
 @pytest.fixture
 async def running(sqlite_site: Site) -> AsyncIterator[tuple[Diagnosing, Running]]:
-    """A customer that has permitted captures, and its server."""
+    """Yield a customer that has permitted captures, and its server."""
     async with customer(sqlite_site) as (diagnosing, server):
         await diagnosing.permit()
         yield diagnosing, server
@@ -29,12 +29,12 @@ async def running(sqlite_site: Site) -> AsyncIterator[tuple[Diagnosing, Running]
 
 @pytest.fixture
 def acme(running: tuple[Diagnosing, Running]) -> Diagnosing:
-    """A customer that has permitted captures."""
+    """Return a customer that has permitted captures."""
     return running[0]
 
 
 async def test_a_capture_from_start_to_deletion(acme: Diagnosing, sqlite_site: Site) -> None:
-    """Live counters, a listed notice, masked and sealed evidence with the numbers of the log, and its deletion."""
+    """A capture has live counters, a listed notice, masked sealed evidence with the log's figures, and a deletion."""
     id = await started(acme)
     watching = asyncio.create_task(watch(acme, id))
     send(20)
@@ -70,7 +70,7 @@ async def test_a_capture_from_start_to_deletion(acme: Diagnosing, sqlite_site: S
 
 
 async def test_a_paused_capture_takes_nothing(acme: Diagnosing, sqlite_site: Site) -> None:
-    """What is sent during a pause is not in the evidence; users are told of the capture all the while."""
+    """A paused capture stores no packets, and users still see it listed."""
     id = await started(acme)
     send(3)
     assert (await acme.ask("PauseCapture", capture_id=id)).capture.state == capture_pb2.CAPTURE_STATE_PAUSED
@@ -96,7 +96,7 @@ async def test_a_paused_capture_takes_nothing(acme: Diagnosing, sqlite_site: Sit
 
 
 async def test_a_paused_capture_can_be_stopped(acme: Diagnosing) -> None:
-    """A pause needs no end before the end."""
+    """A paused capture can be stopped without resuming it."""
     id = await started(acme)
     await acme.ask("PauseCapture", capture_id=id)
     await acme.ask("StopCapture", capture_id=id)
@@ -104,7 +104,7 @@ async def test_a_paused_capture_can_be_stopped(acme: Diagnosing) -> None:
 
 
 async def test_no_unmasked_byte_touches_the_disk(acme: Diagnosing, sqlite_site: Site) -> None:
-    """While a capture runs and after it, the folder of the service holds the secret nowhere."""
+    """The folder of the service holds no unmasked secret while a capture runs and after it."""
     id = await started(acme)
     send()
     await written(acme, id, 1)
@@ -114,7 +114,7 @@ async def test_no_unmasked_byte_touches_the_disk(acme: Diagnosing, sqlite_site: 
 
 
 async def test_a_limit_of_packets_ends_the_capture(acme: Diagnosing) -> None:
-    """The first limit reached is the reason."""
+    """The first limit that a capture reaches is its stop reason."""
     limits = capture_pb2.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.packets = 5
@@ -125,7 +125,7 @@ async def test_a_limit_of_packets_ends_the_capture(acme: Diagnosing) -> None:
 
 
 async def test_a_limit_of_time_ends_the_capture(acme: Diagnosing) -> None:
-    """A capture of one second lasts one second."""
+    """A capture with a limit of one second ends after one second."""
     limits = capture_pb2.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.seconds = 1
@@ -137,7 +137,7 @@ async def test_a_limit_of_time_ends_the_capture(acme: Diagnosing) -> None:
 
 
 async def test_withdrawal_stops_a_running_capture(acme: Diagnosing) -> None:
-    """A withdrawn attestation ends what rests on it, with that reason."""
+    """The server stops a capture with that reason when its attestation is withdrawn."""
     id = await started(acme)
     attestation = (await acme.capture(id)).attestation_id
     assert (await acme.ask("WithdrawAttestation", attestation_id=attestation)).captures_ended == 1
@@ -149,7 +149,7 @@ async def test_withdrawal_stops_a_running_capture(acme: Diagnosing) -> None:
 
 
 async def test_expiry_stops_a_running_capture(sqlite_site: Site) -> None:
-    """An attestation that ends in mid-capture ends the capture."""
+    """The server stops a capture when its attestation expires."""
     async with customer(sqlite_site) as (acme, _server):
         await acme.enable()
         await acme.publish()
@@ -161,7 +161,7 @@ async def test_expiry_stops_a_running_capture(sqlite_site: Site) -> None:
 
 
 async def test_disabling_stops_a_running_capture(acme: Diagnosing) -> None:
-    """The customer can end everything at once."""
+    """The server stops all captures when the customer disables diagnostics."""
     id = await started(acme)
     assert (await acme.ask("DisableDiagnostics")).captures_ended == 1
     capture = await ended(acme, id)
@@ -169,7 +169,7 @@ async def test_disabling_stops_a_running_capture(acme: Diagnosing) -> None:
 
 
 async def test_a_starter_without_right_and_an_approver_without_right(acme: Diagnosing) -> None:
-    """A change of policy in mid-capture ends it: by its own name where the approver is concerned."""
+    """The server stops a capture when its starter or its approver loses the right, with a reason for each."""
     id = await started(acme)
     await acme.client.change(remove=[RULES[2]])
     assert (await ended(acme, id)).stop_reason == capture_pb2.CAPTURE_STOP_REASON_APPROVER_LEFT
@@ -182,7 +182,7 @@ async def test_a_starter_without_right_and_an_approver_without_right(acme: Diagn
 
 
 async def test_a_server_that_stops_lets_go_of_its_captures(sqlite_site: Site) -> None:
-    """A drained server ends its captures in order; the next one finds them sealed."""
+    """A drained server ends its captures in order, and the next server finds them sealed."""
     async with customer(sqlite_site) as (acme, _server):
         await acme.permit()
         id = await started(acme)
@@ -196,7 +196,7 @@ async def test_a_server_that_stops_lets_go_of_its_captures(sqlite_site: Site) ->
 
 
 async def test_a_filter_that_does_not_compile(acme: Diagnosing, sqlite_site: Site) -> None:
-    """Nobody is asked to approve it: the request is refused, and that is recorded."""
+    """The server refuses and records a request whose filter does not compile, before any approval."""
     await acme.client.change(add=["allow admin capture_raw_filter capture any"])
     wrong = asked(selector=capture_pb2.CaptureSelector(raw_filter="udp) or (tcp and"))
     assert await acme.refused("RequestCapture", **wrong) == "FILTER_INVALID"
@@ -208,7 +208,7 @@ async def test_a_filter_that_does_not_compile(acme: Diagnosing, sqlite_site: Sit
 
 
 async def test_an_extension_passes_the_same_gates(acme: Diagnosing) -> None:
-    """Going on from a capture is another capture: it waits for its own approval."""
+    """The extension of a capture is a new capture, which waits for a separate approval."""
     id = await started(acme)
     capture = (await acme.ask("RequestCapture", **asked(extends_capture=id))).capture
     assert (capture.state, capture.extends_capture) == (capture_pb2.CAPTURE_STATE_PENDING_APPROVAL, id)

@@ -1,4 +1,4 @@
-"""What must hold before a capture may run, over real gRPC: each gate refuses with its reason, and that is an entry."""
+"""Conditions for a capture over real gRPC: each one refuses with its reason, and records that."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, pr
 from tests.integration.conftest import Site
 from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, statement
 
-#: Another tenant has a trunk of its own on the interface that both share.
+#: Another tenant has a different trunk on the interface that both share.
 SHARED_PLACES = """
 [acme]
 interfaces = ["lo"]
@@ -27,18 +27,18 @@ northern = ["198.51.100.7"]
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
-    """A customer that has permitted nothing yet."""
+    """Yield a customer that has permitted nothing yet."""
     async with customer(sqlite_site) as (diagnosing, _running):
         yield diagnosing
 
 
 def kinds(site: Site) -> list[str]:
-    """The kinds of all entries, in order."""
+    """Return the kinds of all entries, in order."""
     return [entry["kind"] for entry in site.entries()]
 
 
 def refusals(site: Site, since: int) -> list[tuple[str, str]]:
-    """The reasons of all refusals recorded since then, each with the field that it names."""
+    """Return the reasons of all later refusals, each with the field that it names."""
     found = [entry for entry in site.entries()[since:] if entry["kind"].endswith(".refused")]
     return [(entry["reason"], entry.get("detail") or ",".join(entry.get("fields", ()))) for entry in found]
 
@@ -61,8 +61,8 @@ async def test_the_whole_way_to_an_armed_session_is_in_the_log(acme: Diagnosing,
 
 
 async def test_no_private_value_stands_in_an_entry(acme: Diagnosing, sqlite_site: Site) -> None:
-    """Case, selector, readers, notice and the attestor's texts are sealed, in the note too; names are pseudonyms."""
-    before = len(sqlite_site.entries())  # the policy that tests begin with names its people, and so does its entry
+    """Entries and note hold case, selector, readers, notice and attestor's texts sealed, and names as pseudonyms."""
+    before = len(sqlite_site.entries())  # the first policy names its people, and so does its entry
     await acme.enable()
     await acme.publish()
     await acme.attest(dpia_reference="DPIA-77-knef", exception="paragraph 11 for hildegard")
@@ -80,7 +80,7 @@ async def test_no_private_value_stands_in_an_entry(acme: Diagnosing, sqlite_site
 
 
 async def test_an_attestation_is_signed_and_verifies_without_the_service(acme: Diagnosing) -> None:
-    """The note opens under the service's key and holds the notice's hash, but no text in the attestor's words."""
+    """The note of an attestation verifies with the key, and holds the notice's hash but no text of the attestor."""
     attestation = await acme.permit()
     text = open_note(attestation.signed_note, Verifier.parse(attestation.verifier_key))
     assert attestation.notice_hash.hex() in text
@@ -92,7 +92,7 @@ async def test_an_attestation_is_signed_and_verifies_without_the_service(acme: D
 
 
 async def test_a_session_without_attestation_waits_and_goes_on_when_one_is_made(acme: Diagnosing) -> None:
-    """PENDING_ATTESTATION cannot be approved or started; an attestation that covers it moves it on by itself."""
+    """A capture without attestation cannot be approved or started, and goes on when a covering one is made."""
     await acme.enable()
     await acme.publish()
     capture = (await acme.ask("RequestCapture", **asked())).capture
@@ -105,7 +105,7 @@ async def test_a_session_without_attestation_waits_and_goes_on_when_one_is_made(
 
 
 async def test_nothing_starts_before_it_is_enabled(acme: Diagnosing, sqlite_site: Site) -> None:
-    """Without enablement nothing can be published, attested, requested, started or probed; each try is an entry."""
+    """Before diagnostics are enabled the service refuses and records every step towards a capture or a probe."""
     tries: dict[str, tuple[str, dict[str, Any]]] = {
         "PublishNotice": ("publish_notice", {"notice_id": "x", "channels": [1], "audience": "x",
                                              "texts": [notice_pb2.NoticeText(language="en", text="x")]}),
@@ -124,17 +124,15 @@ async def test_nothing_starts_before_it_is_enabled(acme: Diagnosing, sqlite_site
 
 
 async def test_every_responsibility_must_be_accepted(acme: Diagnosing) -> None:
-    """Accepting all but one enables nothing."""
+    """The service refuses an enabling that does not accept every responsibility."""
     accepted = [terms_pb2.RESPONSIBILITY_INFORM_USERS, terms_pb2.RESPONSIBILITY_LAWFUL_BASIS]
     refused = await acme.refused("EnableDiagnostics", accepted=accepted, retention_days=7)
     assert refused == "RESPONSIBILITIES_NOT_ACCEPTED"
     assert not (await acme.ask("GetDiagnostics")).diagnostics.enabled
 
 
-async def test_partner_staff_never_acts_for_the_customer_whatever_the_policy_says(
-    acme: Diagnosing, sqlite_site: Site
-) -> None:
-    """The policy of this test lets the partner attest and approve; the service does not."""
+async def test_partner_staff_never_acts_for_the_customer_under_any_policy(acme: Diagnosing, sqlite_site: Site) -> None:
+    """Partner staff neither attests nor approves for the customer, even if the policy lets them."""
     await acme.permit()
     partner = "//partner/ines"
     capture = (await acme.ask("RequestCapture", **asked())).capture
@@ -155,7 +153,7 @@ async def test_partner_staff_never_acts_for_the_customer_whatever_the_policy_say
 
 
 async def test_a_partner_may_request_and_run_what_the_customer_approves(acme: Diagnosing) -> None:
-    """A capture may be asked for by partner staff with a case; without one the policy denies it."""
+    """Partner staff may request a capture with a case, and the policy denies it without one."""
     await acme.permit()
     capture = (await acme.ask("RequestCapture", "//partner/ines", **asked())).capture
     assert capture.requested_by == "//partner/ines"
@@ -163,8 +161,8 @@ async def test_a_partner_may_request_and_run_what_the_customer_approves(acme: Di
     assert await acme.refused("RequestCapture", "//partner/ines", **bare) == "SUBJECT_NOT_PERMITTED"
 
 
-async def test_nobody_approves_what_they_asked_for(acme: Diagnosing) -> None:
-    """The requester's approval is refused, another administrator's counts."""
+async def test_a_requester_cannot_approve(acme: Diagnosing) -> None:
+    """The service refuses the approval of the requester and accepts that of another administrator."""
     await acme.permit()
     capture = (await acme.ask("RequestCapture", **asked())).capture
     assert await acme.refused("ApproveCapture", "admin", capture_id=capture.id) == "SELF_APPROVAL"
@@ -174,7 +172,7 @@ async def test_nobody_approves_what_they_asked_for(acme: Diagnosing) -> None:
 
 
 async def test_a_waived_approval_arms_at_once_but_never_for_media(acme: Diagnosing) -> None:
-    """Where the customer waives the second person, signalling is armed by request; media needs right and DPIA too."""
+    """A waived approval arms a capture of signalling at once; media still needs a right and a DPIA."""
     await acme.permit(approval_waived=True)
     capture = (await acme.ask("RequestCapture", **asked())).capture
     assert capture.state == capture_pb2.CAPTURE_STATE_ARMED
@@ -214,7 +212,7 @@ async def test_a_waived_approval_arms_at_once_but_never_for_media(acme: Diagnosi
 async def test_bad_requests_for_a_capture(
     sqlite_site: Site, change: dict[str, Any], reason: str, detail: str | None
 ) -> None:
-    """What is too much, another's or nothing at all: one reason and one entry each, which names the field; no capture.
+    """The service refuses each bad request with one reason and one entry that names its field.
 
     `detail` is the field in the entry; None where the decision of the policy is the entry.
     """
@@ -248,12 +246,10 @@ async def test_bad_requests_for_a_capture(
         ("udp) or (tcp", "FILTER_INVALID", ""),
     ],
 )
-async def test_filters_that_are_none(
-    acme: Diagnosing, sqlite_site: Site, expression: str, reason: str, detail: str
-) -> None:
-    """With the right to give a filter, what is no filter is refused, with one reason and one entry.
+async def test_invalid_filters(acme: Diagnosing, sqlite_site: Site, expression: str, reason: str, detail: str) -> None:
+    """The service refuses an invalid filter with one reason and one entry, even if the caller may give filters.
 
-    Options in disguise and what does not compile are filters that are none; control characters are in no request.
+    Options in disguise and expressions that do not compile are invalid. No request may hold control characters.
     """
     await acme.permit()
     await acme.client.change(add=["allow admin capture_raw_filter capture any"])
@@ -265,7 +261,7 @@ async def test_filters_that_are_none(
 
 
 async def test_a_withdrawn_attestation_takes_the_approval_with_it(acme: Diagnosing) -> None:
-    """What was armed waits for another attestation, and must then be approved again."""
+    """An armed capture whose attestation is withdrawn needs a new attestation and a new approval."""
     attestation = await acme.permit()
     id = await acme.armed()
     answer = await acme.ask("WithdrawAttestation", attestation_id=attestation.id)
@@ -279,7 +275,7 @@ async def test_a_withdrawn_attestation_takes_the_approval_with_it(acme: Diagnosi
 
 
 async def test_a_new_version_of_the_notice_needs_a_new_attestation(acme: Diagnosing) -> None:
-    """Once users were told another text, the attestation of the old one no longer covers a start."""
+    """An attestation of an old notice covers no start after a new version is published."""
     await acme.permit()
     id = await acme.armed()
     await acme.publish("All calls are captured, with what was said.")
@@ -288,7 +284,7 @@ async def test_a_new_version_of_the_notice_needs_a_new_attestation(acme: Diagnos
 
 
 async def test_disabling_rejects_what_waits(acme: Diagnosing) -> None:
-    """An armed capture is gone for good when the customer disables diagnostics."""
+    """The service rejects an armed capture for good when the customer disables diagnostics."""
     await acme.permit()
     id = await acme.armed()
     assert (await acme.ask("DisableDiagnostics")).captures_ended == 1
@@ -298,7 +294,7 @@ async def test_disabling_rejects_what_waits(acme: Diagnosing) -> None:
 
 
 async def test_informed_and_confirmed_are_counted_apart(acme: Diagnosing) -> None:
-    """A list of receipts counts each person once; a user's own confirmation is another fact."""
+    """The service counts each person of a receipt list once, and counts confirmations separately."""
     await acme.permit()
     receipts = [
         notice_pb2.Receipt(person=name, fact=notice_pb2.RECEIPT_FACT_INFORMED) for name in ("bob", "carol", "bob")
@@ -322,7 +318,7 @@ async def test_informed_and_confirmed_are_counted_apart(acme: Diagnosing) -> Non
 
 
 async def test_lists_are_read_page_by_page(acme: Diagnosing) -> None:
-    """Captures come the newest first, each once; a forged token is refused."""
+    """The service lists captures the newest first, each once, and refuses a forged token."""
     await acme.permit()
     made = [(await acme.ask("RequestCapture", **asked())).capture.id for _ in range(5)]
     seen: list[str] = []
@@ -339,7 +335,7 @@ async def test_lists_are_read_page_by_page(acme: Diagnosing) -> None:
 
 
 async def test_a_probe_passes_the_gates_and_its_result_is_an_entry(acme: Diagnosing, sqlite_site: Site) -> None:
-    """A probe of the tenant's own host is run between two entries; of any other host it is refused."""
+    """The service runs a probe of the tenant's host between two entries, and refuses one of any other host."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         probe: dict[str, Any] = {
@@ -363,7 +359,7 @@ async def test_a_probe_passes_the_gates_and_its_result_is_an_entry(acme: Diagnos
 
 
 async def test_usage_is_counted_only_for_those_who_opted_in(acme: Diagnosing, sqlite_site: Site) -> None:
-    """Before the opt-in nothing is counted, after it each request once; opting out takes what is open along."""
+    """The service counts requests only after the tenant's opt-in, and an opt-out deletes the open counts."""
 
     def counted() -> list[tuple[str, int]]:
         with sqlite_site.storage.log.reading() as connection:

@@ -1,4 +1,4 @@
-"""Captures of which something is lost: worker, sealer, disk or server. One state, reason and entry each."""
+"""Captures with losses of worker, sealer, disk or server: one state, reason and entry for each."""
 
 import asyncio
 import os
@@ -37,14 +37,14 @@ pytestmark = live
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
-    """A customer that has permitted captures."""
+    """Yield a customer that has permitted captures."""
     async with customer(sqlite_site) as (diagnosing, _server):
         await diagnosing.permit()
         yield diagnosing
 
 
 async def test_a_killed_worker(acme: Diagnosing, sqlite_site: Site) -> None:
-    """What a worker masked before it was killed is sealed; that it was lost is the reason, and the counters say so."""
+    """The service seals the packets that a killed worker had masked, and records the loss."""
     id = await started(acme)
     send(10)
     await written(acme, id, 10)
@@ -61,7 +61,7 @@ async def test_a_killed_worker(acme: Diagnosing, sqlite_site: Site) -> None:
 
 
 async def test_a_killed_sealer(acme: Diagnosing, sqlite_site: Site) -> None:
-    """Without its sealer a worker stops at once, whether packets come or not, and no part of a file stays."""
+    """A worker without its sealer stops at once, and no partial file stays."""
     id = await started(acme)
     worker = worker_of(id)
     send(10)
@@ -76,7 +76,7 @@ async def test_a_killed_sealer(acme: Diagnosing, sqlite_site: Site) -> None:
 
 
 async def test_a_full_disk(sqlite_site: Site) -> None:
-    """A disk that becomes full is the reason why a capture failed; nothing of it stays, and nothing was unmasked."""
+    """A disk that becomes full is the recorded reason of the failure, and no data stays on it."""
     limits = pb.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.bytes, limits.packets = 64 << 20, 1_000_000
@@ -99,7 +99,7 @@ async def test_a_full_disk(sqlite_site: Site) -> None:
 
 
 async def test_why_a_worker_did_not_begin_is_told(sqlite_site: Site) -> None:
-    """An interface that is gone is named as the cause in the log, without its name."""
+    """The log records a missing interface as the cause of a failed start, without its name."""
     places = sqlite_site.settings.data_dir / "gone.toml"
     places.write_text('[acme]\ninterfaces = ["lwnone0"]\n')
     async with customer(sqlite_site, places_file=places) as (acme, _server):
@@ -113,7 +113,7 @@ async def test_why_a_worker_did_not_begin_is_told(sqlite_site: Site) -> None:
 
 
 async def test_evidence_is_read_and_deleted_where_it_lies(acme: Diagnosing, sqlite_site: Site) -> None:
-    """A server with another folder neither hands out nor deletes; one that shares the folder does both."""
+    """Only a server that shares the evidence folder hands evidence out and deletes it."""
     id = await started(acme)
     await acme.ask("StopCapture", capture_id=id)
     await ended(acme, id)
@@ -129,7 +129,7 @@ async def test_evidence_is_read_and_deleted_where_it_lies(acme: Diagnosing, sqli
 
 
 async def test_evidence_elsewhere_is_not_handed_out(acme: Diagnosing, sqlite_site: Site) -> None:
-    """A server that does not have the file says so; it is there for one that has."""
+    """A server that does not have the file says so, and a server that has it hands it out."""
     id = await started(acme)
     await acme.ask("StopCapture", capture_id=id)
     await ended(acme, id)
@@ -142,7 +142,7 @@ async def test_evidence_elsewhere_is_not_handed_out(acme: Diagnosing, sqlite_sit
 
 
 async def test_evidence_of_a_server_that_is_killed(sqlite_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker stops, its sealer closes the file, and the next server finds it: sealed, lossy, open to its reader."""
+    """After a kill of the server its sealer closes the file, and the next server records it as sealed and lossy."""
     data = Path(sqlite_site.settings.data_dir)
     id = await killed(sqlite_site)
     assert files_of(sqlite_site, id) == [f"{id}.pcapng.age", f"{id}.seal"]
@@ -164,7 +164,7 @@ async def test_evidence_of_a_server_that_is_killed(sqlite_site: Site, monkeypatc
 async def test_evidence_that_is_not_whole_after_a_kill(
     sqlite_site: Site, monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
-    """What does not agree with its seal, or has none, is no evidence: the capture has failed, and nothing stays."""
+    """The next server fails a capture whose file lacks its seal or differs from it, and deletes the file."""
     id = await killed(sqlite_site)
     folder = Path(sqlite_site.settings.data_dir) / "evidence"
     if loss == "no seal":
@@ -179,7 +179,7 @@ async def test_evidence_that_is_not_whole_after_a_kill(
 
 
 async def killed(site: Site) -> str:
-    """A capture whose server was killed in the middle of it, and whose worker has ended since."""
+    """Return a capture whose server was killed in the middle of it, and whose worker has since ended."""
     data = Path(site.settings.data_dir)
     (data / "places.toml").write_text('[acme]\ninterfaces = ["lo"]\n')
     stated = {"LINEWARDEN_PLACES_FILE": "places.toml", "LINEWARDEN_CAPTURE_MIN_DISK_FREE": "0"}
@@ -201,7 +201,7 @@ async def killed(site: Site) -> str:
 async def found_again(
     site: Site, monkeypatch: pytest.MonkeyPatch, id: str
 ) -> AsyncIterator[tuple[Diagnosing, pb.Capture]]:
-    """The next server, once it has ended the capture; it waits for a second where others wait for lease and grace."""
+    """Yield the next server once it has ended the capture; a second replaces the usual lease and grace."""
     monkeypatch.setattr("linewarden.diagnostics.captures.sweeper.GRACE_S", 1.0 - LEASE_S)
     monkeypatch.setattr("linewarden.server.diagnostics.assembly.SWEEP_INTERVAL_S", 0.2)
     async with open_again(site) as (acme, _server):

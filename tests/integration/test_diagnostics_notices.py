@@ -1,4 +1,4 @@
-"""Notices over real gRPC: who may read which version, and mail that neither holds up others nor leaves twice."""
+"""Notices over real gRPC: rights to read each version, and mail that never blocks other requests or leaves twice."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ ABOUT: dict[str, Any] = {"notice_id": "faults", "notice_version": 1}
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
-    """A customer that has published a notice."""
+    """Yield a customer that has published a notice."""
     async with customer(sqlite_site) as (diagnosing, _running):
         await diagnosing.enable()
         await diagnosing.publish()
@@ -31,7 +31,7 @@ async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
 
 @asynccontextmanager
 async def posting(site: Site, **more: Any) -> AsyncIterator[tuple[Diagnosing, Postbox]]:
-    """A customer with a mail server, that has published a notice."""
+    """Yield a customer with a mail server that has published a notice."""
     async with postbox() as (box, mail), customer(site, **mail, **more) as (diagnosing, _running):
         await diagnosing.enable()
         await diagnosing.publish()
@@ -40,7 +40,7 @@ async def posting(site: Site, **more: Any) -> AsyncIterator[tuple[Diagnosing, Po
 
 @asynccontextmanager
 async def postbox() -> AsyncIterator[tuple[Postbox, dict[str, Any]]]:
-    """A mail server, and the settings to use it."""
+    """Yield a mail server, and the settings to use it."""
     box = Postbox()
     server = await asyncio.start_server(box.talk, "127.0.0.1", 0)
     box.port = server.sockets[0].getsockname()[1]
@@ -52,24 +52,24 @@ async def postbox() -> AsyncIterator[tuple[Postbox, dict[str, Any]]]:
 
 
 def to(*people: str, **more: Any) -> dict[str, Any]:
-    """What a request to send the notice says."""
+    """Return the fields of a request to send the notice."""
     recipients = [pb.Recipient(person=one, address=f"{one}@post.example") for one in people]
     return {**ABOUT, "recipients": recipients, **more}
 
 
 def outcomes(answer: pb.SendNoticeResponse) -> list[tuple[str, str, int]]:
-    """What became of each mail."""
+    """Return the outcome of each mail."""
     name = pb.DeliveryOutcome.Name
     return [(one.person, name(one.outcome).removeprefix("DELIVERY_OUTCOME_"), one.reply_code) for one in answer.results]
 
 
 def receipts(site: Site) -> list[list[Any]]:
-    """All receipts that entries report."""
+    """Return all receipts in the entries."""
     return [one for entry in site.entries() if entry["kind"] == "notice.received" for one in entry["receipts"]]
 
 
 async def test_users_read_every_version_and_partners_need_a_right(acme: Diagnosing, sqlite_site: Site) -> None:
-    """Any user of the tenant lists notices and reads what was replaced; a stranger only where the policy says so."""
+    """Any user of the tenant lists notices and reads replaced versions; a stranger needs a rule of the policy."""
     first = await acme.publish("Another text.")
     assert first.version == 2
     (listed,) = (await acme.ask("ListNotices", "bob")).notices
@@ -89,7 +89,7 @@ async def test_users_read_every_version_and_partners_need_a_right(acme: Diagnosi
 
 
 async def test_notices_come_page_by_page(acme: Diagnosing) -> None:
-    """Each notice once, the newest first; a forged token is refused."""
+    """The service lists each notice once, the newest first, and refuses a forged token."""
     text = [pb.NoticeText(language="en", text="x")]
     for id in ("b", "a", "c"):
         await acme.ask("PublishNotice", notice_id=id, texts=text, channels=[1], audience="x")
@@ -105,7 +105,7 @@ async def test_notices_come_page_by_page(acme: Diagnosing) -> None:
 
 
 async def test_receipts_out_of_time_and_confirmations_of_others_are_refused(acme: Diagnosing) -> None:
-    """The field of the wrong line is named; only ConfirmNotice makes a confirmation."""
+    """The service names the field of a wrong receipt, and accepts confirmations by ConfirmNotice only."""
     now = datetime.now(UTC)
     for fact, at, field in (
         (pb.RECEIPT_FACT_INFORMED, now - timedelta(hours=1), "receipts[0].at"),
@@ -126,19 +126,19 @@ async def test_receipts_out_of_time_and_confirmations_of_others_are_refused(acme
 
 @pytest.mark.parametrize("change", [{"audience": "all"}, {"notice_version": 2}])
 async def test_an_attestation_is_of_one_version_and_its_audience(acme: Diagnosing, change: dict[str, Any]) -> None:
-    """Another audience than the notice's, or a version that is not there, is not attested."""
+    """The service refuses an attestation for another audience than the notice's, or for a missing version."""
     reason = "ATTESTATION_INVALID" if "audience" in change else "NOTICE_NOT_CURRENT"
     assert await acme.refused("MakeAttestation", statement=statement(**change)) == reason
-    nobody = statement()
-    nobody.informed_count = nobody.confirmed_count = 0
-    assert await acme.refused("MakeAttestation", statement=nobody) == "ATTESTATION_INVALID"
+    uninformed = statement()
+    uninformed.informed_count = uninformed.confirmed_count = 0
+    assert await acme.refused("MakeAttestation", statement=uninformed) == "ATTESTATION_INVALID"
     made = await acme.attest()
     assert made.statement.audience == "all staff"
     assert "all staff" not in made.signed_note
 
 
 async def test_a_notice_is_sent_by_mail_and_each_result_is_recorded(sqlite_site: Site) -> None:
-    """Whom the mail server takes mail for is informed, the others failed; addresses stand nowhere."""
+    """The service counts a person as informed if the mail server took the mail, and stores no address."""
     async with posting(sqlite_site, smtp_domains=("post.example",)) as (acme, box):
         missing = to("bob", capture_id="none")
         assert await acme.refused("SendNotice", **missing) == "DIAGNOSTICS_RECORD_NOT_FOUND"
@@ -158,8 +158,8 @@ async def test_a_notice_is_sent_by_mail_and_each_result_is_recorded(sqlite_site:
     assert ".example" not in str(sqlite_site.entries())
 
 
-async def test_who_may_not_tell_introduces_nobody(acme: Diagnosing, sqlite_site: Site) -> None:
-    """The persons of a list that is refused are not made known to the log; the refusal is one decision."""
+async def test_a_refused_list_introduces_no_person(acme: Diagnosing, sqlite_site: Site) -> None:
+    """The service introduces no person of a refused receipt list, and records the refusal as one decision."""
     one = pb.Receipt(person="stranger-1", fact=pb.RECEIPT_FACT_INFORMED)
     one.at.FromDatetime(datetime.now(UTC))
     await acme.refused("ListCaptures", "bob")  # bob himself is known from here on
@@ -171,13 +171,13 @@ async def test_who_may_not_tell_introduces_nobody(acme: Diagnosing, sqlite_site:
 
 
 async def test_without_a_mail_server_nothing_is_sent(acme: Diagnosing, sqlite_site: Site) -> None:
-    """The sender hears that it cannot be done now, and nothing says that mails left."""
+    """Without a mail server the service refuses to send, and records no mail as sent."""
     assert await acme.refused("SendNotice", **to("bob")) == "DIAGNOSIS_UNAVAILABLE"
     assert "notice.dispatched" not in [entry["kind"] for entry in sqlite_site.entries()]
 
 
 async def test_a_mail_server_that_cannot_be_reached_can_be_tried_again(sqlite_site: Site) -> None:
-    """Nothing left, so the same request sends once the server is there."""
+    """A request that no mail server took can be repeated once the server is reachable."""
     async with posting(sqlite_site) as (acme, box):
         box.closed = True
         assert await acme.refused("SendNotice", **to("bob", request_id="r-1")) == "DIAGNOSIS_UNAVAILABLE"
@@ -187,7 +187,7 @@ async def test_a_mail_server_that_cannot_be_reached_can_be_tried_again(sqlite_si
 
 
 async def test_mail_that_hangs_holds_up_nothing_else(sqlite_site: Site) -> None:
-    """While more lists than may wait hang at a silent mail server, other requests are answered at once."""
+    """The service answers other requests at once while more mail lists than may wait hang at a silent mail server."""
     async with posting(sqlite_site) as (acme, box):
         box.held = asyncio.Event()
         most = THREADS + WAITING
@@ -204,7 +204,7 @@ async def test_mail_that_hangs_holds_up_nothing_else(sqlite_site: Site) -> None:
 
 
 async def test_a_caller_that_goes_away_leaves_no_mail_unrecorded(sqlite_site: Site) -> None:
-    """The mail leaves and is recorded; asked again by the same id, it does not leave again and has the same result."""
+    """A mail leaves and is recorded after its caller went away, and the repeated request returns the same result."""
     async with posting(sqlite_site) as (acme, box):
         box.held = asyncio.Event()
         request = acme.request("SendNotice", "admin", **to("bob", request_id="r-1"))
@@ -223,7 +223,7 @@ async def test_a_caller_that_goes_away_leaves_no_mail_unrecorded(sqlite_site: Si
 
 
 async def test_a_service_that_stops_says_how_far_its_mails_came(sqlite_site: Site) -> None:
-    """What is on its way is broken off and recorded as unanswered; the next service sends it to nobody again."""
+    """A stopping service records mails on their way as unanswered, and the next service does not send them again."""
     async with postbox() as (box, mail):
         box.held = asyncio.Event()
         async with customer(sqlite_site, **mail) as (acme, _running):

@@ -1,6 +1,6 @@
-"""Bad input and faults around captures: for each what a caller is told, and one state, one reason, one set of entries.
+"""Bad input and faults around captures: for each the caller's error, and one state, one reason and one set of entries.
 
-The cases are data: see refusals.toml. Whatever the fault, no byte that should be masked is on the disk or in evidence.
+The cases are data: see refusals.toml. No fault leaves an unmasked byte on the disk or in evidence.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.rights import live
 
 CASES = tomllib.loads((DATA / "refusals.toml").read_text(encoding="utf-8"))["case"]
 
-#: Entries that any request makes, whatever comes of it.
+#: Entries that every request makes, accepted or refused.
 USUAL = {"decision", "person.introduced", "policy.changed", "log.heartbeat"}
 SAID = ("kind", "reason", "stop_reason", "detail", "fields")
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def parameters() -> list[Any]:
-    """The cases; those with a capture need the right to make one."""
+    """Return the cases; those with a capture need the right to make one."""
     return [
         pytest.param(case, id=case["name"], marks=[live] if "start" in case.get("given", ()) else []) for case in CASES
     ]
@@ -40,7 +40,7 @@ def parameters() -> list[Any]:
 
 @pytest.fixture(scope="module")
 def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The folder of the server that all cases share which need none of their own."""
+    """Yield the folder of the server that most cases share."""
     folder = tmp_path_factory.mktemp("shared") / "site"
     with make_site(folder, f"sqlite:///{folder}/linewarden.db") as site:
         yield site
@@ -48,14 +48,14 @@ def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(shared_site: Site) -> AsyncIterator[Scene]:
-    """A customer on that server."""
+    """Yield a customer on the shared server."""
     async with scene(shared_site) as made:
         yield made
 
 
 @pytest.fixture
 def own_site(case: dict[str, Any], tmp_path: Path) -> Iterator[Site | None]:
-    """The folder of a server for a case alone, if it needs one."""
+    """Yield the folder of a server for one case alone, if it needs one."""
     if "server" not in case:
         yield None
         return
@@ -66,7 +66,7 @@ def own_site(case: dict[str, Any], tmp_path: Path) -> Iterator[Site | None]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def stage(case: dict[str, Any], own_site: Site | None, shared: Scene) -> AsyncIterator[Scene]:
-    """The stage of a case, come as far as the case begins."""
+    """Yield the customer in the situation in which the case begins."""
     if own_site is not None:
         async with scene(own_site, case["server"]) as made:
             yield await prepared(made, case)
@@ -85,7 +85,7 @@ async def prepared(made: Scene, case: dict[str, Any]) -> Scene:
 
 @pytest.mark.parametrize("case", parameters())
 async def test_a_refusal_or_fault_has_one_reason_state_and_entry(case: dict[str, Any], stage: Scene) -> None:
-    """What the case says, exactly: reason of the call, state and stop reason of the capture, entries of the log."""
+    """Each case gets exactly its reason, its state and stop reason of the capture, and its log entries."""
     before, captures = len(stage.site.entries()), await ids(stage)
     runs = "start" in case.get("given", ())
     stage.clock.ahead_s += case.get("clock_s", 0)
@@ -102,18 +102,18 @@ async def test_a_refusal_or_fault_has_one_reason_state_and_entry(case: dict[str,
         await reached(stage, later["state"])
         await check(stage, later, before, case["entries"] + later["entries"])
     if runs:
-        stage.clock.ahead_s = 0  # or what was kept for days would be over by a clock that is wrong by more
+        stage.clock.ahead_s = 0  # otherwise a clock that is days ahead would end the time to keep
         await check_evidence(stage)
     assert holding(stage.site.settings.data_dir, SECRET) == []
 
 
 async def ids(stage: Scene) -> list[str]:
-    """All captures there are."""
+    """Return the ids of all captures."""
     return [one.id for one in (await stage.acme.ask("ListCaptures", page_size=100)).captures]
 
 
 async def told(stage: Scene, case: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """The reason why the call of a case is refused, and what the error names; nothing where it is answered."""
+    """Return the reason of the refusal and the details of the error; nothing if the call is answered."""
     try:
         await stage.call(case["call"], case.get("by", "admin"), case.get("set", {}))
     except grpc.aio.AioRpcError as error:
@@ -123,7 +123,7 @@ async def told(stage: Scene, case: dict[str, Any]) -> tuple[str, dict[str, str]]
 
 
 async def check(stage: Scene, case: dict[str, Any], before: int, entries: list[dict[str, Any]]) -> None:
-    """Compare state, stop reason and entries with what a case says, and see that the entries are about its capture."""
+    """Compare state, stop reason and entries with the case, and check that the entries name its capture."""
     if "state" in case:
         capture = await stage.acme.capture(stage.capture)
         state = pb.CaptureState.Name(capture.state).removeprefix("CAPTURE_STATE_").lower()
@@ -135,7 +135,7 @@ async def check(stage: Scene, case: dict[str, Any], before: int, entries: list[d
 
 
 async def check_evidence(stage: Scene) -> None:
-    """What was sealed opens and is masked; where nothing was sealed, nothing stays."""
+    """Check that sealed evidence opens and is masked, and that without a seal no file stays."""
     capture = await stage.acme.capture(stage.capture)
     if capture.state != pb.CAPTURE_STATE_SEALED:
         assert not capture.HasField("evidence")

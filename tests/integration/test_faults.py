@@ -1,4 +1,4 @@
-"""The database is gone, locked, full, or silent; the server is told to stop: what callers get, and what is kept."""
+"""Faults of the database and stops of the server: the answers to callers, and the entries that remain."""
 
 import asyncio
 import fcntl
@@ -37,11 +37,11 @@ class Postgres:
         self.url: str = self._server.get_uri()
 
     def stop(self) -> None:
-        """Stop it at once, as a crash would."""
+        """Stop the server at once, as a crash would."""
         self._server._stop()
 
     def start(self) -> None:
-        """Start it again."""
+        """Start the server again."""
         self._server.ensure_postgres_running()
 
     def signal(self, number: signal.Signals) -> None:
@@ -52,12 +52,12 @@ class Postgres:
             os.kill(one, number)
 
     def cleanup(self) -> None:
-        """Stop it for good."""
+        """Stop the server for good."""
         self._server.cleanup()
 
 
 async def told(client: Client, **more: Any) -> Refusal | None:
-    """Ask; the server must answer, or end the call by itself with UNAVAILABLE and one of our reasons."""
+    """Ask; the server must answer, or end the call with UNAVAILABLE and one of our reasons."""
     refusal = None
     try:
         await client.check("bob", "play", "voicemail", "1", **({"owner": "bob"} | more))
@@ -71,7 +71,7 @@ async def told(client: Client, **more: Any) -> Refusal | None:
 
 
 async def until_served(client: Client) -> None:
-    """Wait until the service is back by itself."""
+    """Wait until the service has recovered."""
     async with asyncio.timeout(HANG_S):
         while await told(client) is not None:  # noqa: ASYNC110 - another process serves
             await asyncio.sleep(0.05)
@@ -80,7 +80,7 @@ async def until_served(client: Client) -> None:
 async def assert_fault_is_survived(
     site: Site, client: Client, begin: Callable[[], Awaitable[object]], end: Callable[[], Awaitable[object]], tmp: Path
 ) -> None:
-    """Answers before, UNAVAILABLE in bounded time during, answers after, all of them in a log that verifies."""
+    """Check for answers before and after the fault, and UNAVAILABLE during it; the log must verify."""
     answered = [(await client.check("bob", "play", "voicemail", "before", owner="bob")).decision.id]
     await client.rows()
     await begin()
@@ -101,7 +101,7 @@ async def assert_fault_is_survived(
 
 
 async def assert_other_calls_end(client: Client) -> None:
-    """Queries and changes of policy end, too."""
+    """Check that queries and changes of policy end, too."""
     calls = (client.query(), client.change(add=["bind zoe role:user"]))
     for result in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(result, grpc.aio.AioRpcError)
@@ -110,7 +110,7 @@ async def assert_other_calls_end(client: Client) -> None:
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of this test's own."""
+    """Yield a PostgreSQL server for this test alone."""
     with tempfile.TemporaryDirectory(prefix="lwpg") as folder:
         server = Postgres(folder)
         try:
@@ -121,7 +121,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres_site(postgres: Postgres, tmp_path: Path) -> Iterator[Site]:
-    """A service on it."""
+    """Yield a service on it."""
     with make_site(tmp_path / "site", postgres.url) as made:
         yield made
 
@@ -130,7 +130,7 @@ def postgres_site(postgres: Postgres, tmp_path: Path) -> Iterator[Site]:
 async def test_a_database_that_is_stopped_is_unavailable(
     postgres: Postgres, postgres_site: Site, tmp_path: Path
 ) -> None:
-    """PostgreSQL stopped: UNAVAILABLE in bounded time; started again: service by itself, and nothing lost."""
+    """Calls end with UNAVAILABLE in bounded time while PostgreSQL is stopped, and the service recovers without loss."""
     async with serving(postgres_site) as running, Client(running.addresses[0], postgres_site.token) as client:
         await assert_fault_is_survived(
             postgres_site,
@@ -145,7 +145,7 @@ async def test_a_database_that_is_stopped_is_unavailable(
 async def test_a_database_that_is_silent_is_unavailable(
     postgres: Postgres, postgres_site: Site, tmp_path: Path
 ) -> None:
-    """PostgreSQL that takes connections and says nothing is UNAVAILABLE in bounded time, for reads and for writes."""
+    """Reads and writes end with UNAVAILABLE in bounded time while PostgreSQL accepts connections and stays silent."""
     async with serving(postgres_site) as running, Client(running.addresses[0], postgres_site.token) as client:
         await assert_fault_is_survived(
             postgres_site,
@@ -158,7 +158,7 @@ async def test_a_database_that_is_silent_is_unavailable(
 
 @contextmanager
 def locked_by_sqlite(site: Site) -> Iterator[None]:
-    """Another program holds SQLite's write lock."""
+    """Hold SQLite's write lock as another program."""
     connection = sqlite3.connect(database_of(site), isolation_level=None, check_same_thread=False)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -170,20 +170,20 @@ def locked_by_sqlite(site: Site) -> Iterator[None]:
 
 @contextmanager
 def locked_by_gate(site: Site) -> Iterator[None]:
-    """Another server holds the gate in front of the lock, and does not move."""
+    """Hold the gate before the lock as another, stuck server."""
     with Path(f"{database_of(site)}.lock").open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def database_of(site: Site) -> str:
-    """The file of a SQLite database."""
+    """Return the file of a SQLite database."""
     return site.settings.database_url.removeprefix("sqlite:///")
 
 
 @pytest.mark.parametrize("locked", [locked_by_sqlite, locked_by_gate])
 async def test_a_lock_held_too_long_is_unavailable(sqlite_site: Site, tmp_path: Path, locked: Any) -> None:
-    """A write lock that somebody holds for long: UNAVAILABLE in bounded time, and service when it is free."""
+    """Calls end with UNAVAILABLE in bounded time while a program holds the write lock, and are served afterwards."""
     lock = locked(sqlite_site)
 
     async def begin() -> None:
@@ -198,7 +198,7 @@ async def test_a_lock_held_too_long_is_unavailable(sqlite_site: Site, tmp_path: 
 
 @pytest.mark.slow
 async def test_a_full_disk_is_unavailable(sqlite_site: Site, tmp_path: Path) -> None:
-    """No room for another byte: UNAVAILABLE in bounded time, and service when there is room again."""
+    """Calls end with UNAVAILABLE in bounded time on a full disk, and are served when there is room again."""
     async with processes(sqlite_site) as (server,), Client(server.address, sqlite_site.token) as client:
         pid = server.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -215,7 +215,7 @@ async def test_a_full_disk_is_unavailable(sqlite_site: Site, tmp_path: Path) -> 
 
 @pytest.mark.slow
 async def test_a_server_told_to_stop_loses_nothing(site: Site) -> None:
-    """SIGTERM under load: each request gets an answer or a clean UNAVAILABLE, and each answer is in the log."""
+    """On SIGTERM under load each request gets an answer or UNAVAILABLE, and each answer is in the log."""
     answered: list[tuple[str, str]] = []
     async with processes(site) as (server,):
         clients = [Client(server.address, site.token) for _ in range(4)]
@@ -235,7 +235,7 @@ async def test_a_server_told_to_stop_loses_nothing(site: Site) -> None:
 
 
 async def ask_until_unavailable(client: Client, name: str, answered: list[tuple[str, str]]) -> grpc.StatusCode:
-    """Ask until there is no answer; returns the status instead."""
+    """Ask until a call fails; return its status."""
     number = 0
     while True:
         request_id = f"{name}-{number}"
@@ -253,7 +253,7 @@ async def ask_until_unavailable(client: Client, name: str, answered: list[tuple[
 def test_processes_that_open_an_empty_database_at_once_all_do(
     sqlite_site: Site, tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """Several replicas may be the first: one makes the tables, all go on, and each makes its tenant."""
+    """Several servers open an empty database at once: one makes the tables, and each makes its tenant."""
     empty = f"sqlite:///{tmp_path}/empty.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     environment = os.environ | {"LINEWARDEN_DATABASE_URL": empty, "LINEWARDEN_ANCHOR_DIR": str(tmp_path / "anchors")}
     settings, moment = str(sqlite_site.settings.data_dir / "linewarden.toml"), str(time.time() + 2.5)
@@ -264,7 +264,7 @@ def test_processes_that_open_an_empty_database_at_once_all_do(
 
 
 async def test_too_many_that_wait_are_told_at_once(sqlite_site: Site) -> None:
-    """Beyond the limit of the queue a request is told OVERLOADED at once, and nothing of it is recorded."""
+    """The server refuses a request beyond the queue's limit with OVERLOADED at once, and records none of it."""
     async with (
         serving(sqlite_site, queue_limit=4) as running,
         Client(running.addresses[0], sqlite_site.token) as client,

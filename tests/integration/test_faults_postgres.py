@@ -1,4 +1,4 @@
-"""PostgreSQL under a log: settings that change while it runs, locks that are held, servers that stop moving."""
+"""Faults of PostgreSQL under a log: changed settings, held locks, and servers that stop moving."""
 
 import asyncio
 import os
@@ -43,14 +43,14 @@ class Database:
         )
 
     def run(self, *statements: str) -> Any:
-        """Run statements as the operator; returns the value of the last."""
+        """Run statements as the operator; return the value of the last."""
         with self._admin.connect() as connection:
             for statement in statements:
                 result = connection.exec_driver_sql(statement)
             return result.scalar() if result.returns_rows else None
 
     def set(self, **settings: str) -> None:
-        """Change settings of the running server, and wait until it has them."""
+        """Change settings of the running server, and wait until they apply."""
         for name, value in settings.items():
             self.run(f"ALTER SYSTEM SET {name} = {value}")
         self.run("SELECT pg_reload_conf()")
@@ -59,12 +59,12 @@ class Database:
                 time.sleep(0.02)
 
     def reset(self) -> None:
-        """Take all such changes back."""
+        """Reset all such changes."""
         self.run("ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()")
         until(lambda: self.run("SELECT count(*) FROM pg_settings WHERE sourcefile LIKE '%%auto.conf'") == 0)
 
     def crash(self) -> None:
-        """End the server without a word to its disk, and start it again."""
+        """End the server without a flush to its disk, and start it again."""
         pid = self.server._server.get_pid()
         os.kill(pid, signal.SIGQUIT)
         until(lambda: not Path(f"/proc/{pid}/exe").exists())
@@ -72,7 +72,7 @@ class Database:
 
     @contextmanager
     def holding(self, log: int) -> Iterator[None]:
-        """Hold the head of a log, as a session of psql would."""
+        """Hold the head of a log, as a session of psql does."""
         with self._admin.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             connection.exec_driver_sql(f"SELECT 1 FROM log_head WHERE log = {log} FOR UPDATE")
@@ -92,7 +92,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
-    """A PostgreSQL server of these tests' own, because they change its settings."""
+    """Yield a PostgreSQL server for these tests alone, because they change its settings."""
     with tempfile.TemporaryDirectory(prefix="lwpg") as folder:
         server = Postgres(folder)
         try:
@@ -103,7 +103,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture
 def database(server: Postgres) -> Iterator[Database]:
-    """The server with empty logs of three tenants, and its settings as they were."""
+    """Yield the server with empty logs of three tenants; reset its settings afterwards."""
     made = Database(server)
     made.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
     engine = open_engine(made.url)
@@ -120,7 +120,7 @@ def database(server: Postgres) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> Iterator[LogStore]:
-    """A store whose session is open already."""
+    """Yield a store whose session is already open."""
     with opened(database) as made:
         assert made.append([Unit(1, (b"first",))]) == [0]
         yield made
@@ -128,7 +128,7 @@ def store(database: Database) -> Iterator[LogStore]:
 
 @contextmanager
 def opened(database: Database) -> Iterator[LogStore]:
-    """A store on a database."""
+    """Open a store on a database."""
     engine = open_engine(database.url)
     store = LogStore(engine, SEALS)
     try:
@@ -139,13 +139,13 @@ def opened(database: Database) -> Iterator[LogStore]:
 
 
 def shown(store: LogStore, setting: str) -> str:
-    """A setting as the session has it that appends."""
+    """Return a setting of the session that appends."""
     assert store._session.writer is not None
     return str(store._session.writer.exec_driver_sql(f"SHOW {setting}").scalar_one())
 
 
 def appended_until_refused(store: LogStore, count: int) -> int:
-    """Append entries one by one; returns how many were acknowledged."""
+    """Append entries one by one; return the number of acknowledged ones."""
     for number in range(count):
         (result,) = store.append([Unit(1, (str(number).encode(),))])
         assert isinstance(result, int)
@@ -153,7 +153,7 @@ def appended_until_refused(store: LogStore, count: int) -> int:
 
 
 def test_asynchronous_commit_loses_no_answer(database: Database, store: LogStore) -> None:
-    """A server told not to wait for the disk keeps over a crash what was acknowledged, in old sessions and new ones."""
+    """A server with asynchronous commit loses no acknowledged entry in a crash, in old sessions and new ones."""
     database.set(synchronous_commit="off", wal_writer_delay="'10s'")
     acknowledged = 1 + appended_until_refused(store, 50)
     with opened(database) as other:
@@ -169,7 +169,7 @@ def test_asynchronous_commit_loses_no_answer(database: Database, store: LogStore
     ids=["database", "role"],
 )
 def test_a_setting_of_the_role_or_the_database_does_not_reach_the_log(database: Database, statement: str) -> None:
-    """Durability and isolation of a session are the service's own, whatever the operator set for database or role."""
+    """The service sets durability and isolation of its session, in spite of settings of the role or the database."""
     url = sa.make_url(database.url)
     names = {"database": url.database, "role": url.username}
     settings = {"synchronous_commit": "off", "default_transaction_isolation": "serializable"}
@@ -184,7 +184,7 @@ def test_a_setting_of_the_role_or_the_database_does_not_reach_the_log(database: 
 
 
 def test_a_stronger_commit_that_is_configured_is_kept(database: Database, store: LogStore) -> None:
-    """The operator's choice of what standbys must have is followed, at the start of a session and while it runs."""
+    """The service keeps a stronger commit that the operator configures for standbys, before and during a session."""
     database.set(synchronous_commit="remote_apply")
     with opened(database) as other:
         appended_until_refused(other, 1)
@@ -196,7 +196,7 @@ def test_a_stronger_commit_that_is_configured_is_kept(database: Database, store:
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
 def test_a_server_that_does_not_sync_acknowledges_nothing(database: Database, store: LogStore, setting: str) -> None:
-    """Without fsync or full pages nothing is acknowledged in old or new sessions; with them the log goes on."""
+    """The store acknowledges nothing without fsync or full pages, and goes on when they are set."""
     database.set(**{setting: "off"})
     with pytest.raises(LogUnavailable) as caught:
         store.append([Unit(1, (b"not durable",))])
@@ -212,7 +212,7 @@ def test_a_server_that_does_not_sync_acknowledges_nothing(database: Database, st
 
 
 def test_an_unlogged_table_acknowledges_nothing(database: Database, store: LogStore) -> None:
-    """A crash empties an unlogged table: a log in one takes nothing."""
+    """The store acknowledges nothing in an unlogged table, because a crash empties it."""
     database.run("ALTER TABLE log_entry SET UNLOGGED")
     store._session._checked = 0.0
     with pytest.raises(LogUnavailable) as caught:
@@ -223,7 +223,7 @@ def test_an_unlogged_table_acknowledges_nothing(database: Database, store: LogSt
 
 
 def test_a_standby_that_does_not_answer_is_not_forgotten(database: Database, store: LogStore) -> None:
-    """Where a commit waits for a standby in vain, PostgreSQL ends the wait with a warning: nothing is acknowledged."""
+    """The store acknowledges nothing if a wait for a standby ended with PostgreSQL's warning."""
     database.set(synchronous_standby_names="'absent'")
     until(lambda: refused(store))
     database.set(synchronous_standby_names="''")
@@ -231,7 +231,7 @@ def test_a_standby_that_does_not_answer_is_not_forgotten(database: Database, sto
 
 
 def test_a_statement_without_an_answer_ends(database: Database, store: LogStore) -> None:
-    """A server that is frozen keeps no thread: the statement is given up, and a later one goes its own way."""
+    """The store gives up a statement to a frozen server and frees its thread, and later statements succeed."""
     assert store._session.writer is not None
     driver: Any = store._session.writer.connection.driver_connection
     driver.wait_s = 0.1
@@ -245,7 +245,7 @@ def test_a_statement_without_an_answer_ends(database: Database, store: LogStore)
 
 
 def refused(store: LogStore) -> bool:
-    """Append; was it refused."""
+    """Append; return whether it was refused."""
     try:
         store.append([Unit(1, (b"x",))])
     except LogUnavailable:
@@ -254,7 +254,7 @@ def refused(store: LogStore) -> bool:
 
 
 def test_serializable_by_default_refuses_nothing(database: Database) -> None:
-    """Appends of several servers do not fail each other when the server's default isolation is another."""
+    """Appends of several servers succeed when the server's default isolation is serializable."""
     database.set(default_transaction_isolation="serializable")
     counts: list[int] = []
 
@@ -271,21 +271,21 @@ def test_serializable_by_default_refuses_nothing(database: Database) -> None:
 
 
 def test_a_server_frozen_inside_a_transaction_is_let_go(database: Database, store: LogStore) -> None:
-    """A server that stops moving while it holds a head does not stop the others: its session ends, and they go on."""
+    """A server that freezes while it holds a head loses its session, and the others go on."""
     call = [sys.executable, str(DATA / "hold_a_head.py"), database.url, "1"]
     with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "held\n"
             os.kill(holder.pid, signal.SIGSTOP)
-            assert refused(store)  # it is held indeed
+            assert refused(store)  # the lock is held
             until(lambda: not refused(store))
         finally:
             holder.kill()
 
 
 async def test_a_locked_tenant_holds_up_no_other(database: Database, store: LogStore) -> None:
-    """While one tenant's head is locked, all others append; its own are refused, and not recorded afterwards."""
+    """While one tenant's head is locked all others append; its own appends are refused and never recorded."""
     writer = Writer(store, batch_limit=64, queue_limit=1_000, timeout_s=2)
     with database.holding(1):
         pairs = [(writer.append(Unit(1, (b"locked",))), writer.append(Unit(2, (b"free",)))) for _ in range(20)]
@@ -300,7 +300,7 @@ async def test_a_locked_tenant_holds_up_no_other(database: Database, store: LogS
 
 
 async def test_a_tenant_locked_for_a_moment_is_served(database: Database, store: LogStore) -> None:
-    """A head that is let go in time costs its tenant no refusal."""
+    """A head that is released in time causes no refusal for its tenant."""
     writer = Writer(store, batch_limit=64, queue_limit=1_000, timeout_s=HANG_S)
     with database.holding(1):
         waiting = [writer.append(Unit(log, (b"x",))) for log in (1, 2) * 10]
@@ -310,7 +310,7 @@ async def test_a_tenant_locked_for_a_moment_is_served(database: Database, store:
 
 
 async def test_many_locked_tenants_leave_room_in_the_queue(database: Database, store: LogStore) -> None:
-    """What waits for a locked tenant fills a part of the queue, and others are still taken."""
+    """Units that wait for a locked tenant fill a part of the queue only, and others are accepted."""
     writer = Writer(store, batch_limit=8, queue_limit=40, timeout_s=2)
     with database.holding(1):
         first = writer.append(Unit(1, (b"x",)))
@@ -324,7 +324,7 @@ async def test_many_locked_tenants_leave_room_in_the_queue(database: Database, s
 
 
 def attempt(writer: Writer, log: int) -> "asyncio.Future[int] | None":
-    """Append, or None where it is refused at once."""
+    """Append; return None where the append is refused at once."""
     try:
         return writer.append(Unit(log, (b"x",)))
     except LogUnavailable:

@@ -1,4 +1,4 @@
-"""SQLite under a log: a disk whose syncs fail, and a gate that is held."""
+"""Faults of SQLite under a log: a disk whose syncs fail, and a held gate."""
 
 import fcntl
 import threading
@@ -24,24 +24,24 @@ from tests.integration.honest_disk import HonestDisk
 
 @pytest.fixture
 def disk(tmp_path: Path) -> HonestDisk:
-    """A disk that keeps only what was synced."""
+    """Return a disk that keeps only synced data."""
     return HonestDisk(tmp_path / "disk")
 
 
 def run(disk: HonestDisk, *steps: str) -> list[str]:
-    """Run one process that appends, until the power is cut; returns what it printed."""
+    """Run one process that appends until the power is cut; return its output."""
     call = (str(DATA / "append_on_a_disk.py"), str(disk.files / "log.db"), str(disk.switch), *steps)
     return disk.run(*call).splitlines()
 
 
 def append(disk: HonestDisk, *steps: str) -> dict[int, bytes]:
-    """Run one process that appends; returns what it acknowledged, by index."""
+    """Run one process that appends; return its acknowledged entries by index."""
     lines = [line.split() for line in run(disk, *steps) if line[0].isdigit()]
     return {int(index): entry.encode() for index, entry in lines}
 
 
 def assert_kept(disk: HonestDisk, acknowledged: dict[int, bytes]) -> None:
-    """After the power cut every acknowledged entry is on the disk, at its place."""
+    """Check that after the power cut every acknowledged entry is on the disk, at its index."""
     engine = open_engine(f"sqlite:///{disk.left}/log.db")
     store = LogStore(engine, RowMac(bytes(32)))
     kept = dict(enumerate(store.entries(0, 0, store.head(0).size)))
@@ -54,20 +54,20 @@ def assert_kept(disk: HonestDisk, acknowledged: dict[int, bytes]) -> None:
 @pytest.mark.parametrize("between", [(), ("read",)], ids=["alone", "read"])
 @pytest.mark.parametrize("file", ["-wal", "log.db"])
 def test_nothing_is_acknowledged_on_top_of_a_failed_sync(disk: HonestDisk, between: tuple[str, ...], file: str) -> None:
-    """After a sync that failed, all that is acknowledged is on the disk, although the kernel calls its pages clean."""
+    """After a failed sync every acknowledged entry is on the disk, although the kernel calls its pages clean."""
     acknowledged = append(disk, "10", f"fail:{file}", "2", *between, "heal", "20")
     assert len(acknowledged) >= 30
     assert_kept(disk, acknowledged)
 
 
 def test_readers_do_not_see_what_could_not_be_synced(disk: HonestDisk) -> None:
-    """The log is as long as what was acknowledged, although the transaction of a failed sync lies in the file."""
+    """Readers see only acknowledged entries, although the transaction of a failed sync lies in the file."""
     printed = run(disk, "10", "fail:-wal", "1", "read", "heal", "read", "1", "read")
     assert [line for line in printed if not line[0].isdigit()] == ["refused", "head 10", "head 10", "head 11"]
 
 
 def test_a_process_that_comes_after_a_failed_sync_does_not_build_on_it(disk: HonestDisk) -> None:
-    """A process that finds what another could not sync writes it again before it acknowledges anything."""
+    """A process writes the unsynced data of another again before it acknowledges anything."""
     acknowledged = append(disk, "10", "fail:-wal", "1")
     assert len(acknowledged) == 10
     disk.switch.unlink()
@@ -77,7 +77,7 @@ def test_a_process_that_comes_after_a_failed_sync_does_not_build_on_it(disk: Hon
 
 
 def test_syncs_that_go_on_failing_acknowledge_nothing(disk: HonestDisk) -> None:
-    """While syncs fail nothing is acknowledged; as soon as they do not, the log goes on."""
+    """The store acknowledges nothing while syncs fail, and goes on as soon as they succeed."""
     acknowledged = append(disk, "3", *("fail:", "2", "heal", "1") * 5)
     assert len(acknowledged) == 8
     assert_kept(disk, acknowledged)
@@ -85,7 +85,7 @@ def test_syncs_that_go_on_failing_acknowledge_nothing(disk: HonestDisk) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[LogStore]:
-    """A store with the system log."""
+    """Yield a store with the system log."""
     engine = open_engine(f"sqlite:///{tmp_path}/log.db")
     schema.metadata.create_all(engine)
     store = LogStore(engine, RowMac(bytes(32)))
@@ -97,7 +97,7 @@ def store(tmp_path: Path) -> Iterator[LogStore]:
 
 @contextmanager
 def gate_held(tmp_path: Path) -> Iterator[None]:
-    """The gate is held by an open file that is not the store's, as a process that was stopped would hold it."""
+    """Hold the gate by another open file, as a stopped process does."""
     with (tmp_path / "log.db.lock").open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -105,7 +105,7 @@ def gate_held(tmp_path: Path) -> Iterator[None]:
 
 @contextmanager
 def lock_held(tmp_path: Path) -> Iterator[None]:
-    """Another program holds SQLite's own write lock."""
+    """Hold SQLite's write lock as another program."""
     connection = sqlite3.connect(str(tmp_path / "log.db"), isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -117,7 +117,7 @@ def lock_held(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("held", [gate_held, lock_held])
 def test_a_lock_that_stays_held_is_busy_and_nothing_is_recorded(store: LogStore, tmp_path: Path, held: Any) -> None:
-    """Waiting for the write lock ends, says that nothing was recorded, and that is so, also later."""
+    """A wait for the write lock ends with a refusal, and its entry is never recorded."""
     with held(tmp_path):
         for _ in range(2):
             with pytest.raises(LogBusy):
@@ -127,7 +127,7 @@ def test_a_lock_that_stays_held_is_busy_and_nothing_is_recorded(store: LogStore,
 
 
 def test_threads_that_wait_for_a_held_gate_do_not_pile_up(store: LogStore, tmp_path: Path) -> None:
-    """Each thread that waits for the gate is told so in the end; one thread stays, however many came."""
+    """Each thread that waits for a held gate is refused in the end, and only one of them stays."""
     told: list[str] = []
 
     def work() -> None:
@@ -148,7 +148,7 @@ def test_threads_that_wait_for_a_held_gate_do_not_pile_up(store: LogStore, tmp_p
         assert told == ["busy"] * 16
         assert threading.active_count() <= before + 1
     other = FileWriteLock(tmp_path / "log.db.lock")
-    for _ in range(20):  # nothing holds on to it for a thread that is gone, once it had it
+    for _ in range(20):  # the gate is free again after the thread that held it has gone
         with other(5):
             pass
         time.sleep(0.01)
@@ -158,7 +158,7 @@ def test_threads_that_wait_for_a_held_gate_do_not_pile_up(store: LogStore, tmp_p
 
 
 def test_a_gate_orders_threads_and_processes(tmp_path: Path) -> None:
-    """Of all that hold the gate, by one object or several, at most one holds it at a time, and all get it."""
+    """At most one thread or process holds the gate at a time, through one object or several, and all get it."""
     gates = [FileWriteLock(tmp_path / "lock") for _ in range(2)]
     inside: list[int] = []
     most: list[int] = []

@@ -1,4 +1,4 @@
-"""Floods: what strangers and busy tenants can do to everybody else, which is little."""
+"""Floods: strangers and busy tenants can do little harm to other callers."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ OVERLOADED = ("UNAVAILABLE", "OVERLOADED")
 
 
 async def first_of(call: Any) -> Any:
-    """The first answer of a stream, or what it was refused with: status and reason."""
+    """Return the first answer of a stream, or status and reason of its refusal."""
     try:
         return await call.read()
     except grpc.aio.AioRpcError as error:
@@ -30,7 +30,7 @@ async def first_of(call: Any) -> Any:
 
 
 async def test_watchers_without_a_key_take_no_place(sqlite_site: Site) -> None:
-    """Watch streams of strangers are bounded by themselves: checks and health are answered beside them."""
+    """The server bounds Watch streams of strangers separately, and answers checks and health beside them."""
     async with (
         serving(sqlite_site, max_concurrent_requests=20) as running,
         channels(running.addresses[0], 4) as strangers,
@@ -47,7 +47,7 @@ async def test_watchers_without_a_key_take_no_place(sqlite_site: Site) -> None:
 
 
 async def test_reflection_without_a_key_takes_no_place(sqlite_site: Site) -> None:
-    """Streams of reflection are bounded by themselves, too."""
+    """The server bounds reflection streams of strangers separately, too."""
 
     async def silence() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
         yield reflection_pb2.ServerReflectionRequest(list_services="")
@@ -66,7 +66,7 @@ async def test_reflection_without_a_key_takes_no_place(sqlite_site: Site) -> Non
 
 
 async def test_a_watcher_that_does_not_read_holds_up_nothing(sqlite_site: Site) -> None:
-    """Health changes, and the server stops, while a watcher takes nothing of what it is sent."""
+    """Health changes and the server stops although a watcher reads nothing of its stream."""
     async with serving(sqlite_site) as running, channels(running.addresses[0], 1) as (stranger,):
         stub = health_pb2_grpc.HealthStub(stranger)
         call = stub.Watch(health_pb2.HealthCheckRequest(), timeout=HANG_S)
@@ -78,7 +78,7 @@ async def test_a_watcher_that_does_not_read_holds_up_nothing(sqlite_site: Site) 
 
 
 async def test_silent_streams_hold_no_place_and_have_a_bound(sqlite_site: Site) -> None:
-    """Streams of one tenant that ask once and are silent leave all places to others, and are bounded in number."""
+    """The server bounds the streams of a tenant, and silent ones leave all places to other callers."""
     _, token = sqlite_site.key(tenants=(OTHER_TENANT,))
     async with (
         serving(sqlite_site, max_concurrent_requests=20, max_streams=50) as running,
@@ -99,7 +99,7 @@ async def test_silent_streams_hold_no_place_and_have_a_bound(sqlite_site: Site) 
 
 
 async def test_a_silent_stream_ends(sqlite_site: Site) -> None:
-    """A stream that asks goes on; one that is silent for the time of the settings ends with a status that says so."""
+    """The server ends a stream that is silent for the configured time with a status that says so."""
     async with (
         serving(sqlite_site, max_stream_idle_seconds=2) as running,
         Client(running.addresses[0], sqlite_site.token) as client,
@@ -117,7 +117,7 @@ async def test_a_silent_stream_ends(sqlite_site: Site) -> None:
 
 @pytest.mark.slow
 async def test_beside_a_flood_a_quiet_tenant_is_refused_nothing(site: Site) -> None:
-    """Calls of one tenant beyond its room are OVERLOADED; each of another's is answered, and none is CANCELLED."""
+    """The server refuses calls of one tenant beyond its share with OVERLOADED, and answers each of another's."""
     _, token = site.key(tenants=(OTHER_TENANT,))
     async with processes(site, LINEWARDEN_MAX_CONCURRENT_REQUESTS="40") as (server,):
         async with (
@@ -132,7 +132,7 @@ async def test_beside_a_flood_a_quiet_tenant_is_refused_nothing(site: Site) -> N
 
 @pytest.mark.slow
 async def test_beside_wrong_keys_a_caller_is_refused_nothing(sqlite_site: Site) -> None:
-    """A flood of keys that do not exist is told so, and costs those with a key no call."""
+    """The server refuses a flood of unknown keys, and answers every call with a valid key."""
     async with processes(sqlite_site) as (server,):
         async with (
             channels(server.address, 4) as many,
@@ -147,7 +147,7 @@ async def test_beside_wrong_keys_a_caller_is_refused_nothing(sqlite_site: Site) 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_stop_ends_no_call_as_cancelled(site: Site, workers: str) -> None:
-    """SIGTERM beside callers that go on asking: each call is answered or UNAVAILABLE, in every process."""
+    """On SIGTERM each process answers each call or ends it with UNAVAILABLE."""
     async with processes(site, LINEWARDEN_WORKERS=workers) as (server,):
         async with channels(server.address, 8) as made, flooding(made, 24, site.token, TENANT) as flood:
             await flood.heard(200)
@@ -158,7 +158,7 @@ async def test_a_stop_ends_no_call_as_cancelled(site: Site, workers: str) -> Non
 
 
 async def test_a_stop_ends_open_streams_with_its_reason(sqlite_site: Site) -> None:
-    """A stream that is open when the server stops is told that it stops."""
+    """A stopping server ends an open stream with the reason that it stops."""
     running = await start(sqlite_site.settings)
     async with Client(running.addresses[0], sqlite_site.token) as client:
         call: Any = client.access.CheckStream(metadata=client.metadata, timeout=HANG_S)
@@ -169,7 +169,7 @@ async def test_a_stop_ends_open_streams_with_its_reason(sqlite_site: Site) -> No
 
 
 async def test_silent_connections_leave_room(sqlite_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections are bounded below the limit of files, and those that say nothing end, so that others get in."""
+    """The server bounds connections below the limit of files and ends silent ones, so that others can connect."""
     monkeypatch.setattr("linewarden.server.connections.HANDSHAKE_S", 1)
     async with serving(sqlite_site, max_connections=30) as running:
         host, port = running.addresses[0].rsplit(":", 1)
@@ -186,7 +186,7 @@ async def test_silent_connections_leave_room(sqlite_site: Site, monkeypatch: pyt
 
 
 def _ends(one: socket.socket) -> bool:
-    """Read to the end of what the server sends."""
+    """Read to the end of the server's output."""
     try:
         while one.recv(4096):
             pass
@@ -196,12 +196,12 @@ def _ends(one: socket.socket) -> bool:
 
 
 def test_the_bound_of_connections_leaves_files_for_the_databases() -> None:
-    """However low the limit of files is, at least one connection fits, and what is reserved is not given to them."""
+    """At any limit of files at least one connection fits, and the files reserved for databases stay free."""
     assert [connection_limit(4_000, files) for files in (64, 1_024, 4_256, 1_048_576)] == [1, 768, 4_000, 4_000]
 
 
 async def test_an_answer_does_not_outlive_its_key(sqlite_site: Site) -> None:
-    """`expires_at` is never later than the end of the key that asked, in each kind of answer."""
+    """In each kind of answer `expires_at` is never later than the end of the caller's key."""
     end_us = now_us() + 20_000_000
     _, token = sqlite_site.key(expires_us=end_us)
     async with serving(sqlite_site) as running, Client(running.addresses[0], token) as client:

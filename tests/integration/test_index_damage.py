@@ -1,4 +1,4 @@
-"""The index may be damaged in any way and at any time: it is made anew, and costs neither answers nor the log."""
+"""Damage to the index in any way and at any time: the index is rebuilt, without harm to answers or the log."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.integration.conftest import Client, Site, processes, serving
 
 
 def index_of(site: Site) -> Path:
-    """The file of the index."""
+    """Return the file of the index."""
     return Path(site.settings.database_url.removeprefix("sqlite:///") + ".index")
 
 
@@ -86,7 +86,7 @@ async def fill(client: Client, count: int = 40) -> None:
 
 
 async def rows_again(client: Client) -> int:
-    """The number of decisions that a query finds, once there is an answer; until then it must be UNAVAILABLE."""
+    """Return the number of decisions that a query finds; until it succeeds it must be UNAVAILABLE."""
     async with asyncio.timeout(HANG_S):
         while True:
             found = await query(client)
@@ -97,7 +97,7 @@ async def rows_again(client: Client) -> int:
 
 
 async def query(client: Client) -> int | grpc.StatusCode:
-    """The number of decisions that a query finds, or why there is no answer."""
+    """Return the number of decisions that a query finds, or the reason of its refusal."""
     try:
         return len(await client.rows(kinds=["decision"]))
     except grpc.aio.AioRpcError as error:
@@ -105,7 +105,7 @@ async def query(client: Client) -> int | grpc.StatusCode:
 
 
 def prepare_damage(site: Site, damage: Callable[[Path], None]) -> None:
-    """Damage the index as it lies on disk when no process has it open; what stands in its WAL goes with it."""
+    """Damage the index on disk while no process has it open, and remove its WAL."""
     file = index_of(site)
     for part in ("-wal", "-shm"):
         file.with_name(file.name + part).unlink(missing_ok=True)
@@ -114,7 +114,7 @@ def prepare_damage(site: Site, damage: Callable[[Path], None]) -> None:
 
 @every_damage
 async def test_a_damaged_index_prevents_no_start(sqlite_site: Site, damage: Callable[[Path], None]) -> None:
-    """Whatever is where the index was, the server starts, answers, and soon finds every entry again."""
+    """With any damage to the index the server starts, answers, and soon finds every entry again."""
     async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
         await fill(client)
     prepare_damage(sqlite_site, damage)
@@ -128,7 +128,7 @@ async def test_a_damaged_index_prevents_no_start(sqlite_site: Site, damage: Call
 
 
 async def test_damage_is_mended_while_the_server_runs(sqlite_site: Site) -> None:
-    """Damage that queries or the housekeeper meet is mended by them; no answer is wrong, incomplete or missing."""
+    """Queries and the housekeeper repair damage that they meet, and no answer is wrong, incomplete or missing."""
     async with processes(sqlite_site, LINEWARDEN_WORKERS="2") as (server,):
         async with Client(server.address, sqlite_site.token) as client:
             await fill(client)
@@ -144,7 +144,7 @@ async def test_damage_is_mended_while_the_server_runs(sqlite_site: Site) -> None
 
 
 async def test_damage_is_told_once_and_nothing_of_the_log_is_touched(sqlite_site: Site) -> None:
-    """The text log says that the index was damaged; the database is the same to the byte."""
+    """The text log reports the damage, and the database stays the same to the byte."""
     async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
         await fill(client)
     prepare_damage(sqlite_site, _garbage)
@@ -156,7 +156,7 @@ async def test_damage_is_told_once_and_nothing_of_the_log_is_touched(sqlite_site
 
 
 async def test_an_index_that_cannot_be_opened_refuses_queries_only(sqlite_site: Site) -> None:
-    """Where the index cannot be opened the server starts, answers and signs; queries are UNAVAILABLE until it can."""
+    """With an unusable index the server starts, answers and signs, and queries are UNAVAILABLE until it opens."""
     async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
         await fill(client, 300)
     file = index_of(sqlite_site)
@@ -173,7 +173,7 @@ async def test_an_index_that_cannot_be_opened_refuses_queries_only(sqlite_site: 
 
 
 async def test_a_wrong_index_is_not_held_against_the_log(sqlite_site: Site) -> None:
-    """Nodes of the tree that were changed in the index are noticed, and the log is signed for by its own leaves."""
+    """The indexer notices changed tree nodes in the index, and signs for the log by its leaves."""
     import pysqlite3.dbapi2 as sqlite3  # noqa: PLC0415 - the SQLite of the service
 
     async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:

@@ -1,4 +1,4 @@
-"""API keys that somebody wrote past the service: nobody is authenticated by them."""
+"""API keys that an attacker wrote past the service: they authenticate no caller."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from linewarden.server.operator_actions import create_key, revoke_key
 from tests.integration.conftest import TENANT, Client, Server, Site, serving
 from tests.integration.past_the_service import DENY, database, effect, refused, written
 
-#: What somebody does to the keys. `key` is the id of one that was revoked in the newest revision, `now`.
+#: Attacks on the keys. `key` is the id of one that was revoked in the newest revision, `now`.
 KEYS: dict[str, Sequence[str]] = {
     "a key deleted": ("DELETE FROM api_key WHERE id = '{key}'",),
     "a key bound to every tenant": ("UPDATE api_key SET tenants = '[\"*\"]'",),
@@ -34,7 +34,7 @@ KEYS: dict[str, Sequence[str]] = {
 
 
 def forged_key(site: Site) -> str:
-    """Put a key of one's own beside the others; returns its token."""
+    """Insert a forged key beside the others; return its token."""
     key, token = new_key("mallory", ("*",), ("*",), now_us())
     row = {"id": key.id, "hash": key.secret_hash, "at": key.created_us}
     with database(site) as connection:
@@ -44,7 +44,7 @@ def forged_key(site: Site) -> str:
 
 
 async def test_a_key_that_others_put_beside_opens_nothing(site: Site) -> None:
-    """Whoever comes with it is told UNAVAILABLE, not that it is wrong, and from then on everybody is."""
+    """After a use of a forged key the server answers UNAVAILABLE to all callers."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         assert await effect(client, "mallory") == DENY
         async with Client(running.addresses[0], forged_key(site)) as mallory:
@@ -58,7 +58,7 @@ async def test_a_key_that_others_put_beside_opens_nothing(site: Site) -> None:
 
 @pytest.mark.parametrize("change", KEYS)
 async def test_keys_that_others_changed_open_nothing(site: Site, change: str) -> None:
-    """Whatever was done to the keys, nobody is authenticated by them, and no key is made or revoked beside them."""
+    """After any change of the keys past the service, it authenticates no caller and makes or revokes no key."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         id, token = site.key()
         revoke_key(site.storage.log, id, now_us())
@@ -75,7 +75,7 @@ async def test_keys_that_others_changed_open_nothing(site: Site, change: str) ->
 
 
 def test_the_operator_changes_no_keys_that_others_changed(site: Site) -> None:
-    """A key that somebody put beside is not sealed together with the operator's next one."""
+    """The operator's next key does not seal a forged key together with it."""
     forged_key(site)
     before = site.storage.log.head_of("")
     with pytest.raises(KeysNotOurs):
@@ -84,7 +84,7 @@ def test_the_operator_changes_no_keys_that_others_changed(site: Site) -> None:
 
 
 async def test_a_server_does_not_start_on_keys_that_others_changed(sqlite_site: Site) -> None:
-    """It says what is wrong, and ends."""
+    """A server with keys that were changed past the service says what is wrong, and ends."""
     forged_key(sqlite_site)
     server = Server(sqlite_site)
     try:

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what was answered is in the log, and the log verifies."""
+"""kill -9 at any moment: every sent answer is in the log, and the log verifies."""
 
 import asyncio
 import itertools
@@ -17,15 +17,15 @@ from tests.integration.conftest import TENANT, Client, Server, Site, check_reque
 ROUNDS = {"sqlite": 12, "postgresql": 4}
 CALLERS = 12
 
-#: What was answered: request id -> decision ids and effects.
+#: The answers: request id -> decision ids and effects.
 Answered = dict[str, list[tuple[str, int]]]
 
 
 async def ask_until_killed(client: Client, name: str, answered: Answered) -> None:
-    """Ask again and again, singly and in batches, and note each answer at the moment it is there."""
+    """Ask without pause, singly and in batches, and note each answer when it arrives."""
     for number in itertools.count():
         request_id = f"{name}-{number}"
-        # A new person now and then: introductions are entries, too, and must not come twice or half.
+        # A new person from time to time, because introductions are entries, too, and must come exactly once.
         owner = random.choice(["bob", "carol", f"{name}-{number // 20}"])
         one = check_request("bob", "play", "voicemail", f"default/101/{number}", owner=owner, request_id=request_id)
         try:
@@ -45,7 +45,7 @@ async def ask_until_killed(client: Client, name: str, answered: Answered) -> Non
 
 
 async def one_round(site: Site, server: Server, number: int, answered: Answered) -> str:
-    """Load a server and kill it; returns a checkpoint from the time before the load."""
+    """Load a server and kill it; return a checkpoint from the time before the load."""
     address = await server.ready()
     async with Client(address, site.token) as client:
         checkpoint = (await client.checkpoint()).checkpoint
@@ -63,7 +63,7 @@ async def one_round(site: Site, server: Server, number: int, answered: Answered)
 
 @pytest.mark.slow
 async def test_what_was_answered_survives_kill_9(site: Site, tmp_path: Path) -> None:
-    """Every answer given before a kill is in the log with its effect; the log is dense and extends each checkpoint."""
+    """Every answer before a kill is in the log with its effect, and the dense log extends each checkpoint."""
     answered: Answered = {}
     checkpoints: list[str] = []
     stderr = ""
@@ -91,7 +91,7 @@ async def test_what_was_answered_survives_kill_9(site: Site, tmp_path: Path) -> 
 
 
 def effects_by_decision(site: Site) -> dict[tuple[str, str], int]:
-    """The effects in the log, by request id and decision id."""
+    """Return the effects in the log, by request id and decision id."""
     effects: dict[tuple[str, str], int] = {}
     for index, entry in enumerate(site.entries()):
         items = entry.get("items", ())

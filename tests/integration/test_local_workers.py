@@ -1,4 +1,4 @@
-"""Workers of this host with their sealers: what becomes of evidence when one of them is lost, or the disk is full."""
+"""Workers of this host with their sealers: the evidence after the loss of one of them, or on a full disk."""
 
 import asyncio
 import os
@@ -61,7 +61,7 @@ def _order(capture: str = "s1", reader: Reader = READER, **changes: Any) -> Orde
 
 
 def _send(count: int) -> None:
-    """SIP messages whose bodies are secret; of each some hundred bytes are kept, masked."""
+    """Send SIP messages with secret bodies; some hundred masked bytes of each are kept."""
     head = b"MESSAGE sip:bob@example SIP/2.0\r\nCall-ID: c1\r\nCSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\n"
     message = head + b"Content-Length: 1024\r\n\r\n" + SECRET * 64
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -70,7 +70,7 @@ def _send(count: int) -> None:
 
 
 def _sealer_of(path: Path) -> tuple[int, list[str]]:
-    """The process that seals into a file, and its arguments."""
+    """Return the process that seals into a file, and its arguments."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (folder / "cmdline").read_bytes().decode().split("\0")
@@ -96,7 +96,7 @@ async def _watched(worker: LocalWorker) -> Any:
 
 @asynccontextmanager
 async def _running(workers: LocalWorkers, order: Order) -> AsyncIterator[LocalWorker]:
-    """A worker that captures; ended whatever becomes of the test."""
+    """Run a worker that captures; end it when the test ends."""
     worker = await workers.launch(order)
     try:
         yield worker
@@ -106,7 +106,7 @@ async def _running(workers: LocalWorkers, order: Order) -> AsyncIterator[LocalWo
 
 
 async def test_a_sealer_that_is_killed_stops_its_worker_at_once(tmp_path: Path) -> None:
-    """On an interface where nothing happens, too: nobody goes on capturing for nobody, and no part of a file stays."""
+    """A worker whose sealer is killed stops at once, also on a silent interface, and leaves no partial file."""
     workers = LocalWorkers(tmp_path)
     async with _running(workers, _order()) as worker:
         process = worker._capture.process
@@ -123,7 +123,7 @@ async def test_a_sealer_that_is_killed_stops_its_worker_at_once(tmp_path: Path) 
 
 
 async def test_a_worker_that_is_killed_leaves_evidence(tmp_path: Path) -> None:
-    """What it had masked is sealed; that more may have happened than it said is told."""
+    """The packets that a killed worker had masked are sealed, and the result is marked as lossy."""
     workers = LocalWorkers(tmp_path)
     async with _running(workers, _order()) as worker:
         _send(20)
@@ -140,7 +140,7 @@ async def test_a_worker_that_is_killed_leaves_evidence(tmp_path: Path) -> None:
 
 
 async def test_an_end_in_order_is_complete(tmp_path: Path) -> None:
-    """A worker that says its last word has said everything."""
+    """A worker that ends in order reports complete counters."""
     async with _running(LocalWorkers(tmp_path), _order()) as worker:
         _send(5)
         await asyncio.sleep(0.3 * FACTOR)
@@ -153,13 +153,13 @@ async def test_an_end_in_order_is_complete(tmp_path: Path) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MiB."""
+    """Yield a disk of 1 MiB."""
     with small_disk(tmp_path / "disk") as folder:
         yield folder
 
 
 async def test_a_disk_that_becomes_full(disk: Path) -> None:
-    """The capture ends for that reason, and nothing of it stays; before that nothing unmasked was there."""
+    """A capture on a disk that becomes full ends for that reason, and leaves no data."""
     workers = LocalWorkers(disk)
     async with _running(workers, _order()) as worker:
         ended = asyncio.ensure_future(_watched(worker))
@@ -175,7 +175,7 @@ async def test_a_disk_that_becomes_full(disk: Path) -> None:
 
 
 async def test_a_disk_that_is_full_before(disk: Path) -> None:
-    """Where there is no room from the beginning, and that is found out at the end, that is the reason."""
+    """A capture on a disk that is full from the beginning fails for that reason."""
     with suppress(OSError), (disk / "filling").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4_096))
@@ -189,7 +189,7 @@ async def test_a_disk_that_is_full_before(disk: Path) -> None:
 
 
 async def test_a_readers_name_is_no_argument(tmp_path: Path) -> None:
-    """Every user of the host sees arguments: the comment of an SSH key is none of them."""
+    """The comment of an SSH key is no process argument, because every user of the host sees arguments."""
     workers = LocalWorkers(tmp_path)
     reader = Reader("erik", f"{SSH_KEY} erik.example@mail.example")
     workers.check_readers((reader,))
@@ -210,7 +210,7 @@ async def test_a_readers_name_is_no_argument(tmp_path: Path) -> None:
     ids=["interface", "filter", "stale", "both"],
 )
 async def test_why_a_worker_did_not_begin(tmp_path: Path, change: dict[str, Any], cause: CaptureFailure) -> None:
-    """A worker that refuses is asked why; nothing of it stays."""
+    """A worker that refuses to start names its reason, and leaves no file."""
     with pytest.raises(DiagnosisUnavailable) as caught:
         await LocalWorkers(tmp_path).launch(_order(**change))
     assert caught.value.detail == cause
@@ -240,7 +240,7 @@ async def test_evidence_is_never_made_twice(tmp_path: Path) -> None:
     ],
 )
 def test_counters_are_numbers(said: dict[str, Any]) -> None:
-    """Nothing that a worker says goes into the log but numbers, and of rules the names that are known."""
+    """Only numbers and known rule names of a worker's report go into the log."""
     assert _tally({"received": 3, "rules": {"sip_body": 2}}) == Tally(received=3, rules={"sip_body": 2})
     with pytest.raises((ValueError, TypeError, AttributeError)):
         _tally(said)

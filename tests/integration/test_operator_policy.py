@@ -1,4 +1,4 @@
-"""What the operator does to a tenant's policy past those whom it lets."""
+"""Changes of a tenant's policy by the operator, without a right in that policy."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,23 +17,23 @@ LOCKED = "allow erik read_access_log audit_log any"
 
 
 def replacing(text: str) -> Callable[[Request, Loaded], Change]:
-    """The plan that makes a policy that text."""
+    """Return the plan that replaces the policy by a text."""
     return lambda request, now: plan_file(request, now.snapshot, text)
 
 
 def asked(*, allow_lockout: bool = True) -> Request:
-    """The operator's request."""
+    """Return the operator's request."""
     return Request(TENANT, "", now_us(), allow_lockout)
 
 
 async def allowed(client: Client) -> bool:
-    """Whether bob may play his voicemail."""
+    """Return whether bob may play his voicemail."""
     answer = await client.check("bob", "play", "voicemail", "1", owner="bob")
     return bool(answer.decision.matched_rules)
 
 
 async def test_a_change_by_the_operator_is_in_force_at_once_and_recorded(site: Site) -> None:
-    """The next answer of a running server rests on it; its entry has operator, revision and the sealed reason."""
+    """A running server answers by the operator's change at once; its entry has operator, revision and sealed reason."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         assert await allowed(client)
         await change_policy(site.storage, asked(), replacing(LOCKED), "an attack on alice")
@@ -49,7 +49,7 @@ async def test_a_change_by_the_operator_is_in_force_at_once_and_recorded(site: S
 
 
 async def test_the_operator_and_administrators_do_not_undo_each_other(site: Site) -> None:
-    """Changes that meet are made one after the other, whoever makes them."""
+    """Concurrent changes of the operator and of administrators are applied one after the other."""
     names = [f"person{n}" for n in range(8)]
 
     async def by_operator(name: str) -> None:
@@ -66,7 +66,7 @@ async def test_the_operator_and_administrators_do_not_undo_each_other(site: Site
 
 
 async def test_a_change_of_nothing_makes_no_revision(site: Site) -> None:
-    """The policy that is in force already stays at its revision, and no entry is made."""
+    """A change to the policy in force keeps its revision and makes no entry."""
     before = len(site.entries())
     change = await change_policy(site.storage, asked(), replacing(POLICY), "to be sure")
     assert (change.added, change.removed) == ((), ())
@@ -74,6 +74,6 @@ async def test_a_change_of_nothing_makes_no_revision(site: Site) -> None:
 
 
 async def test_the_operator_locks_a_tenant_out_only_where_that_is_meant(site: Site) -> None:
-    """A policy after which no person may change it is refused of the operator as well, unless a flag says so."""
+    """The operator needs a flag for a policy after which no person may change it."""
     with pytest.raises(PolicyLockout):
         await change_policy(site.storage, asked(allow_lockout=False), replacing(LOCKED), "a mistake")

@@ -1,8 +1,8 @@
-"""Masked captures as sngrep reads them: the dialogs and messages that it keeps are ours.
+"""Comparison with sngrep: it finds the same dialogs and messages in masked captures.
 
-Sngrep reads pcapng through libpcap, and needs no terminal where it shows nothing (`-N`). It takes a frame whose payload
-was cut away for the last message that stood in its buffer, and does so with any capture that is cut. Hence the filter,
-which leaves it the ports of SIP and fragments.
+Sngrep reads pcapng through libpcap, and needs no terminal where it shows nothing (`-N`). It takes a frame without
+payload for the last message in its buffer, in any truncated capture. A filter therefore leaves it only the ports of SIP
+and fragments.
 """
 
 import re
@@ -45,11 +45,11 @@ def _check(file: Path, folder: Path) -> None:
 @needs_sngrep
 @each_capture
 def test_sngrep_finds_our_dialogs(path: Path, tmp_path: Path):
-    """Of every published capture, masked, sngrep counts as many dialogs as we and keeps the same messages."""
+    """Sngrep counts the same dialogs and messages as our analysis in every published capture, masked."""
     _check(masked(path, tmp_path), tmp_path)
 
 
 @needs_sngrep
 def test_sngrep_finds_a_made_call(tmp_path: Path):
-    """Of a call with a repeated BYE, masked, sngrep keeps one dialog and every message."""
+    """Sngrep keeps one dialog and every message of a masked call with a repeated BYE."""
     _check(masked(made_call(tmp_path / "made.pcap", plain=True), tmp_path), tmp_path)

@@ -1,4 +1,4 @@
-"""Masked captures as tshark and capinfos read them: their figures are those of our analysis.
+"""Comparison with tshark and capinfos: their figures for masked captures are those of our analysis.
 
 A capture goes through the worker, as evidence does, and both sides read what comes out. Tolerances: counts are equal;
 jitter and pauses agree to 0.002 ms, because tshark rounds arrival times to microseconds and prints three decimals.
@@ -41,7 +41,7 @@ each_capture = pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.
 
 
 def masked(original: Path, folder: Path) -> Path:
-    """The capture as the worker stores it: its evidence before it is sealed."""
+    """Return the capture as the worker stores it: its evidence before sealing."""
     until_ns = time.time_ns() + 30 * 10**9
     ticket = StartTicket(
         id="cap-1",
@@ -56,7 +56,7 @@ def masked(original: Path, folder: Path) -> Path:
     result = folder / "masked.pcapng"
     with original.open("rb") as opened:
         worker = start_worker(ticket, secrets.token_bytes(KEY_BYTES), input_fd=opened.fileno())
-    # Its status lines fit into the pipe, but nothing says that they always will.
+    # Its status lines fit into the pipe today, without a guarantee.
     said = threading.Thread(target=worker.process.stdout.read if worker.process.stdout else lambda: b"")
     said.start()
     with os.fdopen(worker.evidence_fd, "rb") as evidence:
@@ -71,25 +71,25 @@ def masked(original: Path, folder: Path) -> Path:
 
 
 def report_of(path: Path) -> Report:
-    """Our analysis of a file."""
+    """Return our analysis of a file."""
     with path.open("rb") as file:
         return analyse(EvidenceFile(file))
 
 
 def said_by(*command: str) -> str:
-    """What a tool prints. It must not call the file broken."""
+    """Return the output of a tool, which must not call the file broken."""
     return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=True).stdout
 
 
 def fields(path: Path, wanted: str, *names: str) -> list[list[str]]:
-    """The values of fields in the frames that a display filter shows."""
+    """Return the values of fields in the frames that a display filter shows."""
     options = [option for name in names for option in ("-e", name)]
     out = said_by("tshark", "-n", "-r", str(path), "-Y", wanted, "-T", "fields", "-E", "occurrence=f", *options)
     return [line.split("\t") for line in out.splitlines()]
 
 
 class Stream(NamedTuple):
-    """What tshark says of one RTP stream; times in ms."""
+    """One RTP stream by tshark; times in ms."""
 
     packets: int
     lost: int
@@ -99,7 +99,7 @@ class Stream(NamedTuple):
 
 
 def streams(path: Path) -> dict[tuple[str, str, int], list[Stream]]:
-    """Tshark's streams by source, destination and SSRC. It also looks where no description led it."""
+    """Return tshark's streams by source, destination and SSRC, also where no session description led to them."""
     found: dict[tuple[str, str, int], list[Stream]] = {}
     out = said_by("tshark", "-n", "-r", str(path), "-q", "--enable-heuristic", "rtp_udp", "-z", "rtp,streams")
     for line in out.splitlines():
@@ -116,7 +116,7 @@ def streams(path: Path) -> dict[tuple[str, str, int], list[Stream]]:
 
 
 def check_messages(path: Path) -> None:
-    """Messages, methods, statuses and Call-IDs of SIP are the same on both sides."""
+    """Check that messages, methods, statuses and Call-IDs of SIP are the same on both sides."""
     report = report_of(path)
     theirs = fields(path, "sip", "sip.Method", "sip.Status-Code", "sip.Call-ID")
     assert dict(report.sip_requests) == Counter(method for method, _, _ in theirs if method)
@@ -128,7 +128,7 @@ def check_messages(path: Path) -> None:
 
 
 def check_streams(path: Path) -> int:
-    """Packets, losses, jitter and pauses of RTP are the same on both sides. How many streams there were."""
+    """Check that packets, losses, jitter and pauses of RTP agree; return the number of streams."""
     ours = {(str(s.source), str(s.destination), s.ssrc): s for s in report_of(path).streams}
     theirs = streams(path)
     assert ours.keys() == theirs.keys()
@@ -148,7 +148,7 @@ def check_streams(path: Path) -> int:
 @needs_tshark
 @each_capture
 def test_a_masked_capture_has_the_messages_that_tshark_finds(path: Path, tmp_path: Path):
-    """In every published capture, masked, tshark and we count the same SIP by method, status and Call-ID."""
+    """Tshark and our analysis count the same SIP by method, status and Call-ID in every published, masked capture."""
     check_messages(masked(path, tmp_path))
 
 
@@ -156,7 +156,7 @@ def test_a_masked_capture_has_the_messages_that_tshark_finds(path: Path, tmp_pat
 @needs_tshark
 @each_capture
 def test_a_masked_capture_has_the_streams_that_tshark_finds(path: Path, tmp_path: Path):
-    """In every published capture, masked, tshark and we find the same RTP with the same loss and jitter."""
+    """Tshark and our analysis find the same RTP, loss and jitter in every published, masked capture."""
     check_streams(masked(path, tmp_path))
 
 
@@ -176,7 +176,7 @@ def test_masking_moves_no_frame(path: Path, tmp_path: Path):
 @needs_capinfos
 @each_capture
 def test_capinfos_finds_a_whole_capture(path: Path, tmp_path: Path):
-    """Capinfos reads the masked file to its end, with as many packets, bytes and seconds as the original."""
+    """Capinfos reads the masked file to its end, with the packets, bytes and seconds of the original."""
     asked = ("capinfos", "-T", "-r", "-M", "-c", "-d", "-u", "-S", "-a", "-e")
     before, after = (said_by(*asked, str(file)).split("\t")[1:] for file in (path, masked(path, tmp_path)))
     assert len(before) == 5
@@ -209,9 +209,9 @@ def _sip(source: str, start: str, cseq: str, port: int = 0) -> bytes:
 
 
 def _speech(chance: random.Random, *, caller: bool, plain: bool) -> Iterator[tuple[int, bytes]]:
-    """Ten seconds in which packets are lost alone and in a row, overtaken, and wrap in number and time.
+    """Yield ten seconds of speech with losses, reordering, and wraps of number and time.
 
-    Unless `plain`, some of the caller's come twice, and some are a digit that is pressed.
+    Unless `plain`, some of the caller's packets come twice, and some are those of a pressed digit.
     """
     ports = (CALLER_PORT, CALLEE_PORT) if caller else (CALLEE_PORT, CALLER_PORT)
     for number in range(500):
@@ -228,7 +228,7 @@ def _speech(chance: random.Random, *, caller: bool, plain: bool) -> Iterator[tup
 
 
 def made_call(path: Path, *, plain: bool) -> Path:
-    """One call of ten seconds, as a capture of raw IP packets."""
+    """Return one call of ten seconds, as a capture of raw IP packets."""
     frames = [
         (0, _sip(CALLER, "INVITE sip:b@h SIP/2.0", "1 INVITE", CALLER_PORT)),
         (50_000, _sip(CALLEE, "SIP/2.0 180 Ringing", "1 INVITE")),
@@ -250,19 +250,19 @@ def made_call(path: Path, *, plain: bool) -> Path:
 
 @needs_tshark
 def test_a_made_call_has_the_figures_that_tshark_finds(tmp_path: Path):
-    """Of a call with every trouble of a stream tshark finds in the masked file what we find."""
+    """Tshark finds our figures in the masked file of a call with every fault of a stream."""
     result = masked(made_call(tmp_path / "made.pcap", plain=False), tmp_path)
     check_messages(result)
     assert check_streams(result) == 2
     forth, back = sorted(report_of(result).streams, key=lambda stream: stream.ssrc)
-    # Masking takes the first packet of each stream: nothing proves yet that it is one.
+    # Masking removes the first packet of each stream, because it may not be RTP.
     assert (forth.packets, forth.lost, forth.bursts, forth.duplicates, forth.events) == (494, 7, 4, 2, 1)
     assert (back.packets, back.lost) == (499, 0)
 
 
 @needs_tshark
 def test_digits_and_copies_are_no_jitter(tmp_path: Path):
-    """A digit repeats its timestamp and a copy its packet: our jitter is what tshark finds where neither is."""
+    """Our jitter with digits and copied packets is what tshark finds without them."""
     whole, plain = (made_call(tmp_path / f"{plain}.pcap", plain=plain) for plain in (False, True))
     (ours,) = (stream for stream in report_of(masked(whole, tmp_path)).streams if stream.ssrc == 7)
     ((their,),) = (found for key, found in streams(masked(plain, tmp_path)).items() if key[2] == 7)

@@ -1,4 +1,4 @@
-"""A policy that somebody wrote past the service: nobody gets an answer by it."""
+"""Policies that an attacker wrote past the service: no answer follows from them."""
 
 import asyncio
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ _OF_BOTH = {"a statement moved to another tenant", "the policy of another tenant
 
 
 async def answered(client: Client, tenant: str) -> None:
-    """Ask for another tenant; there is an answer."""
+    """Ask for another tenant and expect an answer."""
     request = check_request("carol", "play", "voicemail", "1", owner="carol")
     request.header.tenant = tenant
     answer = await client.call(client.access.Check, request)
@@ -56,7 +56,7 @@ async def answered(client: Client, tenant: str) -> None:
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_policy_that_others_wrote_is_refused_at_the_start(site: Site, change: str) -> None:
-    """Whatever was done to the rows while no server ran, the tenant gets no answer; the other tenant gets its own."""
+    """After any change of the rows while no server runs, their tenant gets no answer, and the other tenant does."""
     _, token = site.key(tenants=("*",))
     async with serving(site) as running, Client(running.addresses[0], token) as client:
         await client.change(add=[ADDED], remove=[REMOVED])
@@ -71,7 +71,7 @@ async def test_a_policy_that_others_wrote_is_refused_at_the_start(site: Site, ch
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_policy_that_others_write_is_not_believed_by_a_running_server(site: Site, change: str) -> None:
-    """A server goes by what it has verified, or does not answer; its next change seals nothing that others wrote."""
+    """A running server answers only by rows that it has verified, and its next change seals no foreign row."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.change(add=[ADDED], remove=[REMOVED])
         assert await effect(client, "mallory") == DENY
@@ -90,7 +90,7 @@ async def test_a_policy_that_others_write_is_not_believed_by_a_running_server(si
 
 @pytest.mark.slow
 async def test_what_others_put_into_the_next_revision_is_not_believed(site: Site) -> None:
-    """A row that waits for the next change is noticed when that change is read, by every server; and its end, too."""
+    """Each server notices a foreign row when it reads the next change, and also its removal."""
     async with (
         serving(site) as one,
         serving(site) as two,
@@ -108,7 +108,7 @@ async def test_what_others_put_into_the_next_revision_is_not_believed(site: Site
 
 
 async def test_the_text_log_says_so_without_values(sqlite_site: Site) -> None:
-    """Whoever runs the server reads that a policy is not ours and of which log, and nothing that stands in it."""
+    """The text log reports a foreign policy with its log, and none of its content."""
     written(sqlite_site, CHANGES["a statement put beside"])
     server = Server(sqlite_site)
     try:
@@ -122,7 +122,7 @@ async def test_the_text_log_says_so_without_values(sqlite_site: Site) -> None:
 
 
 async def test_a_policy_that_others_wrote_is_not_shown(site: Site) -> None:
-    """GetPolicy shows the policy that answers are given by, and nothing that the service did not write."""
+    """GetPolicy shows only statements that the service wrote."""
     request = policy_pb2.GetPolicyRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")))
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         before = await client.call(client.policy.GetPolicy, request)
@@ -134,8 +134,8 @@ async def test_a_policy_that_others_wrote_is_not_shown(site: Site) -> None:
 
 @pytest.mark.parametrize("value", ["5", "'text'", "1e9", "99999999999999999999", "x'00'"])
 @pytest.mark.parametrize("column", ODD)
-async def test_odd_values_cost_nobody_else_anything(sqlite_site: Site, column: str, value: str) -> None:
-    """SQLite keeps any value in any column; an odd one costs the tenant its answers, and no other."""
+async def test_odd_values_affect_no_other_tenant(sqlite_site: Site, column: str, value: str) -> None:
+    """A value of the wrong type in a column costs its tenant the answers, and no other tenant."""
     _, token = sqlite_site.key(tenants=("*",))
     table, _, name = column.partition(".")
     more = " AND ordinal = 5" if table == "policy_statement" else ""
@@ -150,7 +150,7 @@ async def test_odd_values_cost_nobody_else_anything(sqlite_site: Site, column: s
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """The SQL statements that all engines of this process execute meanwhile."""
+    """Yield the SQL statements that all engines of this process execute in the block."""
     found: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
@@ -164,7 +164,7 @@ def statements() -> Iterator[list[str]]:
 
 
 async def effect_once_answered(client: Client, subject: str) -> int:
-    """The effect of a check, once the server believes the policy again."""
+    """Return the effect of a check, once the server accepts the policy again."""
     async with asyncio.timeout(HANG_S):
         while True:
             try:
@@ -174,7 +174,7 @@ async def effect_once_answered(client: Client, subject: str) -> int:
 
 
 async def test_a_refused_policy_is_not_read_for_every_request(sqlite_site: Site) -> None:
-    """Requests of a tenant whose policy is not ours are refused at once, and cost others nothing."""
+    """The server refuses requests of a tenant with a foreign policy at once, without reading it each time."""
     written(sqlite_site, CHANGES["a statement put beside"])
     async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
         await refused(client)
@@ -185,7 +185,7 @@ async def test_a_refused_policy_is_not_read_for_every_request(sqlite_site: Site)
 
 
 def test_a_log_with_the_number_of_one_that_is_gone_does_not_take_over_its_policy(sqlite_site: Site) -> None:
-    """Where a log was deleted and another got its number, the earlier one's sealed rows are nothing to it."""
+    """A log with the number of a deleted one does not take over the sealed rows of that one."""
     assert sqlite_site.storage.log.admitted_head(2).size  # so this process has seen the earlier log
     with database(sqlite_site) as connection:
         connection.exec_driver_sql("DELETE FROM log_head WHERE log = 2")

@@ -1,4 +1,4 @@
-"""Policy and keys change while several processes answer: no answer rests on what was acknowledged to be gone."""
+"""Changes of policy and keys under several processes: no answer follows from a rule or key that is gone."""
 
 import asyncio
 import itertools
@@ -23,7 +23,7 @@ ALLOW = access_pb2.EFFECT_ALLOW
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the policy: whether it allows dora, when it was sent, when acknowledged, and the revision it made."""
+    """A change of the policy: its effect for dora, the times of sending and acknowledgement, and its revision."""
 
     allows: bool
     sent: float
@@ -43,7 +43,7 @@ class Answer:
 
 
 async def change_again_and_again(clients: list[Client], changes: list[Change], until: float) -> None:
-    """Add the rule and remove it, each time through another server."""
+    """Add the rule and remove it repeatedly, each time through another server."""
     for number in itertools.count():
         if time.monotonic() > until:
             return
@@ -55,7 +55,7 @@ async def change_again_and_again(clients: list[Client], changes: list[Change], u
 
 
 async def ask_again_and_again(client: Client, answers: list[Answer], until: float) -> None:
-    """Ask about dora."""
+    """Ask about dora without pause."""
     while time.monotonic() < until:
         sent = time.monotonic()
         answer = await client.check("dora", "play", "voicemail", "default/102/1", owner="dora")
@@ -64,7 +64,7 @@ async def ask_again_and_again(client: Client, answers: list[Answer], until: floa
 
 
 def stale(answers: list[Answer], changes: list[Change]) -> list[Answer]:
-    """Answers that fit neither the last change acknowledged before the question nor one sent before the answer."""
+    """Return the answers that contradict both the last acknowledged change before and the last sent one after."""
     acknowledged = [change.acknowledged for change in changes]
     wrong = []
     for answer in answers:
@@ -77,7 +77,7 @@ def stale(answers: list[Answer], changes: list[Change]) -> list[Answer]:
 
 
 def replay(site: Site) -> dict[str, bool]:
-    """Go through the log: each decision is of the revision in force at its place; whether dora was allowed, by id."""
+    """Replay the log; check the revision of each decision, and return by id whether dora was allowed."""
     revision, dora, decided = 0, False, {}
     for index, entry in enumerate(site.entries()):
         if entry["kind"] == "policy.changed":
@@ -95,7 +95,7 @@ def replay(site: Site) -> dict[str, bool]:
 
 @pytest.mark.slow
 async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
-    """While two processes change and decide, no answer contradicts what was acknowledged, and log order agrees."""
+    """No answer contradicts an acknowledged change while two processes change and decide, and the log order agrees."""
     changes: list[Change] = []
     answers: list[Answer] = []
     async with processes(site, 2) as servers:
@@ -118,7 +118,7 @@ async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
 
 @pytest.mark.slow
 async def test_no_answer_for_a_key_that_is_gone(site: Site) -> None:
-    """Once a revocation is acknowledged, no process answers a request for that key that is sent afterwards."""
+    """After a revocation is acknowledged, no process answers a later request with that key."""
     async with processes(site, 2) as servers:
         for _ in range(4):
             id, token = site.key()
@@ -148,8 +148,8 @@ async def test_no_answer_for_a_key_that_is_gone(site: Site) -> None:
                 await client.channel.close()
 
 
-async def test_whoever_lost_the_right_to_change_the_policy_changes_nothing(site: Site) -> None:
-    """A server with an old policy in memory does not let somebody change it who no longer may."""
+async def test_a_person_who_lost_the_right_to_change_the_policy_changes_nothing(site: Site) -> None:
+    """A server with an old policy in memory refuses a change by a person who has lost the right."""
     async with (
         serving(site) as one,
         serving(site) as two,
@@ -166,7 +166,7 @@ async def test_whoever_lost_the_right_to_change_the_policy_changes_nothing(site:
 
 
 async def test_a_statement_that_was_removed_is_gone(site: Site) -> None:
-    """However a statement was added, once its removal is acknowledged it allows nothing."""
+    """A removed statement allows nothing after the acknowledgement, in whichever way it was added."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.change(add=[RULE, "bind  dora   role:user # again"])
@@ -181,7 +181,7 @@ async def test_a_statement_that_was_removed_is_gone(site: Site) -> None:
 
 
 async def test_a_change_for_another_revision_is_refused(site: Site) -> None:
-    """Two administrators do not overwrite each other: `expected_revision` refuses the second, with the one in force."""
+    """The server refuses the second of two changes with one `expected_revision`, and names the revision in force."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.change(add=[RULE], expected_revision=1)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -192,8 +192,8 @@ async def test_a_change_for_another_revision_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "ümlaut", "a/b", "x" * 129, "line\nbreak", "good\n"])
-def test_a_tenant_that_nobody_could_name_is_not_made(sqlite_site: Site, name: str) -> None:
-    """A tenant's name is one that a request may carry; above all, nobody gets the system's own log."""
+def test_a_tenant_with_an_invalid_name_is_not_made(sqlite_site: Site, name: str) -> None:
+    """The service refuses a tenant name that no request can carry, above all that of the system log."""
     before = sqlite_site.storage.log.heads()
     with pytest.raises(ValueError, match="name"):
         create_tenant(sqlite_site.storage.log, name, now_us())

@@ -1,4 +1,4 @@
-"""What every change of a policy must keep: limits, and that a person can change it again."""
+"""Conditions on every change of a policy: its limits, and that a person can still change it."""
 
 import asyncio
 from typing import Any
@@ -23,14 +23,14 @@ CHANGED = "allow role:admin      read_policy,change_policy policy any"
 
 
 def load(document: str, *, dry_run: bool = False) -> pb.LoadPolicyRequest:
-    """A request to load that policy."""
+    """Return a request to load that policy."""
     return pb.LoadPolicyRequest(
         header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), document=document, dry_run=dry_run
     )
 
 
 async def shown(client: Client, page_size: int = 7) -> list[str]:
-    """The policy in force, page by page."""
+    """Return the policy in force, page by page."""
     request = pb.GetPolicyRequest(
         header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), page_size=page_size
     )
@@ -44,7 +44,7 @@ async def shown(client: Client, page_size: int = 7) -> list[str]:
 
 
 async def test_links_between_roles_are_limited_for_persons_who_have_them(site: Site) -> None:
-    """Roles come to a person by no sequence of changes beyond the limit; what is shown can be loaded again."""
+    """No sequence of changes gives a person roles beyond the limit, and a shown policy can be loaded again."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.change(add=ROLES)
         change = pb.ChangePolicyRequest(
@@ -75,7 +75,7 @@ async def test_pages_are_the_policy_in_force(site: Site) -> None:
 
 
 async def test_a_page_of_an_earlier_revision_is_refused(site: Site) -> None:
-    """Pages are of one revision: once the policy has changed, the rest of the earlier one is not to be had."""
+    """The server refuses a page of an earlier revision once the policy has changed."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         request = pb.GetPolicyRequest(
             header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")), page_size=3
@@ -86,7 +86,7 @@ async def test_a_page_of_an_earlier_revision_is_refused(site: Site) -> None:
 
 
 async def test_a_change_after_which_no_person_could_change_the_policy_is_refused(site: Site) -> None:
-    """No request locks a tenant out, by a file, a dry run or a change, unless it says so; the attempt is recorded."""
+    """The server refuses and records a change that locks the tenant out, unless the request permits it."""
     file = "allow role:admin read_policy,change_policy policy any"
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         for request in (load(""), load(file), load(file, dry_run=True), load(f"{file} if case\n{ADMIN}")):
@@ -101,14 +101,14 @@ async def test_a_change_after_which_no_person_could_change_the_policy_is_refused
         assert site.storage.log.head_of(TENANT).revision == 1
         decided = [entry for entry in site.entries() if "items" in entry]
         assert len(decided) == 6
-        # Whoever hands the right over is locked out alone, which is no lockout of the tenant.
+        # A person who hands the right over is locked out alone, which is no lockout of the tenant.
         await client.change(remove=[ADMIN], add=["bind //partner/ines role:admin"])
         await client.change("//partner/ines", remove=["bind //partner/ines role:admin"], allow_lockout=True)
         assert site.storage.log.head_of(TENANT).revision == 3
 
 
 async def test_a_first_policy_locks_no_tenant_out(site: Site) -> None:
-    """The operator gives no first policy that lets no person change it, or that passes a limit, unless it is meant."""
+    """The service refuses a first policy beyond a limit, and needs a flag for one that no person can change."""
     log = create_tenant(site.storage.log, "initech", now_us())
     with pytest.raises(PolicyLockout):
         await load_first_policy(site.storage, log, "bind ann role:user", now_us())
@@ -119,7 +119,7 @@ async def test_a_first_policy_locks_no_tenant_out(site: Site) -> None:
 
 
 async def test_the_first_answer_needs_no_load(site: Site) -> None:
-    """A server that serves has its policies in memory: the first question of each tenant is not kept by a load."""
+    """A server has its policies in memory before it serves, so that the first question waits for no load."""
     _, token = site.key(tenants=("*",))
     async with serving(site) as running, Client(running.addresses[0], token) as client:
         written(site, ["DELETE FROM policy_statement"])
@@ -127,7 +127,7 @@ async def test_the_first_answer_needs_no_load(site: Site) -> None:
 
 
 async def test_a_tenant_with_too_much_in_work_is_told_so(site: Site) -> None:
-    """Beyond a tenant's share its policies are refused before anything is recorded; those of others are served."""
+    """The server refuses policies of a tenant beyond its share before recording them, and serves other tenants."""
     _, token = site.key(tenants=("*",))
     async with serving(site) as running, Client(running.addresses[0], token) as client:
         await client.check("bob", "play", "voicemail", "1", owner="bob")
@@ -145,7 +145,7 @@ async def test_a_tenant_with_too_much_in_work_is_told_so(site: Site) -> None:
 
 
 async def test_changes_at_once_all_come_to_be(site: Site) -> None:
-    """Changes that two processes make at the same time are made one after the other, and none is lost."""
+    """Changes that two processes make at the same time are applied one after the other, without loss."""
     async with (
         serving(site) as one,
         serving(site) as two,
@@ -159,7 +159,7 @@ async def test_changes_at_once_all_come_to_be(site: Site) -> None:
 
 
 async def test_large_requests_are_read_only_in_a_place(sqlite_site: Site) -> None:
-    """A key holds few places for large requests before they are read; beyond them it is refused, and others are not."""
+    """The server bounds unread large requests of a key, refuses further ones, and serves other keys."""
     _, other_token = sqlite_site.key()
     async with (
         serving(sqlite_site) as running,
@@ -180,6 +180,6 @@ async def test_large_requests_are_read_only_in_a_place(sqlite_site: Site) -> Non
 
 
 async def outcome(client: Client, request: pb.LoadPolicyRequest) -> str:
-    """The reason of the refusal; empty if there was none."""
+    """Return the reason of the refusal; empty if there was none."""
     answers: Any = await asyncio.gather(client.call(client.policy.LoadPolicy, request), return_exceptions=True)
     return refusal_of(answers[0]).reason if isinstance(answers[0], grpc.aio.AioRpcError) else ""

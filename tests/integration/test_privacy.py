@@ -1,4 +1,4 @@
-"""What must not be written: personal values and addresses, in any file and any message."""
+"""Personal values and addresses: no file and no message holds them."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ HILDEGARD, OWNER, NUMBER, OTHER_NUMBER, ITEM, CASE, STRANGER, BELL, CALLER = PER
 
 
 async def use_everything(client: Client, stranger: Client) -> None:
-    """Good and bad requests of all kinds, with personal values in every field that takes them."""
+    """Send good and bad requests of all kinds, with personal values in every field that takes them."""
     await client.check(HILDEGARD, "play", "voicemail", ITEM, owner=OWNER, parties=[NUMBER, OTHER_NUMBER], case=CASE)
     await client.check(f"//partner/{HILDEGARD}", "play", "recording", f"{NUMBER}/{ITEM}", owner=NUMBER)
     one = check_request(OWNER, "download", "voicemail", ITEM, owner=OWNER)
@@ -57,7 +57,7 @@ async def use_everything(client: Client, stranger: Client) -> None:
         await client.change(add=[f"bind {HILDEGARD} rule:user"])
 
 
-#: What only diagnostics are told: texts in people's own words, addresses, extensions, files.
+#: Values that only diagnostics receive: free texts, addresses, extensions, files.
 TOLD = (
     "ask-frau-knef-in-room-12", "those-around-wilhelmine", "hilde.privat@post.example", "nobody@privat.example",
     "officer-zarah", "board-of-leander", "because-of-rosita", "paragraph-of-serrano", "dpia-for-dagover",
@@ -67,7 +67,7 @@ TOLD = (
 
 
 async def use_diagnostics(client: Client) -> str:
-    """Everything around a capture, done and refused, with personal values in every field; returns what was told."""
+    """Take and fail every step around a capture, with personal values in every field; return the answers."""
     acme = Diagnosing(client)
     await client.change(add=RULES)
     await acme.enable()
@@ -107,14 +107,14 @@ async def use_diagnostics(client: Client) -> str:
     probe: dict[str, Any] = {"kind": probe_pb2.PROBE_KIND_REACHABILITY, "port": 9, "timeout_ms": 200, "context": case}
     await acme.ask("RunProbe", **probe, target="127.0.0.1")
     receipts[0].at.FromDatetime(now + timedelta(days=1))
-    nobody = [capture_pb2.EvidenceReader(name=OWNER, public_key=NUMBER)]
+    reader = [capture_pb2.EvidenceReader(name=OWNER, public_key=NUMBER)]
     refused = (
         ("RecordReceipts", "admin", listed),
         ("SendNotice", "admin", {**about, "recipients": recipients, "capture_id": "none"}),
         ("SendNotice", "admin", {**about, "recipients": [notice_pb2.Recipient(person=OWNER, address=f"{ADDRESS}@x")]}),
         ("GetNotice", f"//partner/{HILDEGARD}", about),
         ("MakeAttestation", "admin", {"statement": statement(**words, notice_version=2, audience=f"{AUDIENCE}?")}),
-        ("RequestCapture", "admin", wanted | {"readers": nobody}),
+        ("RequestCapture", "admin", wanted | {"readers": reader}),
         ("RequestCapture", HILDEGARD, wanted),
         ("RunProbe", "admin", {**probe, "target": HOST}),
     )
@@ -126,7 +126,7 @@ async def use_diagnostics(client: Client) -> str:
 
 
 async def talk_nonsense(address: str) -> None:
-    """Bytes that are not even HTTP/2, as a port scanner sends them."""
+    """Send bytes that are not HTTP/2, as a port scanner does."""
     host, _, port = address.rpartition(":")
     for data in (b"GET /?q=" + HILDEGARD.encode() + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" + b"\xff" * 200):
         _, writer = await asyncio.open_connection(host, int(port))
@@ -138,14 +138,14 @@ async def talk_nonsense(address: str) -> None:
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """All files below a folder."""
+    """Yield all files below a folder."""
     for path in folder.rglob("*"):
         if path.is_file():
             yield str(path.relative_to(folder)), path.read_bytes()
 
 
 async def test_no_personal_value_and_no_address_is_written_anywhere(sqlite_site: Site, tmp_path: Path) -> None:
-    """No name, number, item, case or address stands in database, index, anchors, export or messages of the server."""
+    """Database, index, anchors, export and messages hold no name, number, item, case or address in clear."""
     site = sqlite_site
     async with processes(site) as (server,):
         async with Client(server.address, site.token) as client, Client(server.address, "lw_0_0") as stranger:
@@ -161,7 +161,7 @@ async def test_no_personal_value_and_no_address_is_written_anywhere(sqlite_site:
 
 
 async def test_diagnostics_write_no_personal_value_and_no_address_anywhere(sqlite_site: Site, tmp_path: Path) -> None:
-    """Of notices, mails, receipts, attestations, requests and probes nothing stands in clear, refused or not."""
+    """Diagnostics store no personal value and no address in clear, in accepted or refused requests."""
     site, box = sqlite_site, Postbox()
     places = site.settings.data_dir / "places.toml"
     places.write_text('[acme]\ninterfaces = ["lo"]\nhosts = ["127.0.0.1"]\nfiles = true\n')
@@ -189,7 +189,7 @@ async def test_diagnostics_write_no_personal_value_and_no_address_anywhere(sqlit
 
 
 def check_written(folder: Path) -> None:
-    """Make sure that nothing personal stands in the files below a folder; settings and places are the operator's."""
+    """Check that files below a folder hold no personal value, except settings and places of the operator."""
     written = {name: _GREETING.sub(b"", content) for name, content in files_of(folder)}
     assert b'"kind":"decision"' in b"".join(written.values())
     for name, content in written.items():
@@ -197,14 +197,14 @@ def check_written(folder: Path) -> None:
             continue
         found = [value for value in (*PERSONAL, *TOLD, NUMBER[1:]) if value.encode() in content]
         if "linewarden.db" in name and "index" not in name and "export" not in name:
-            # The policy in force, and what it was, is the administrator's own text.
+            # The present and earlier policies are texts of the administrator.
             found = [value for value in found if value != STRANGER]
         assert not found, name
         assert not re.search(rb"127\.0\.0\.1|\[::1\]|ipv4:|ipv6:", content), name
 
 
-async def test_the_policy_in_the_log_names_nobody(sqlite_site: Site, client: Client) -> None:
-    """A change of policy stands in the log with pseudonyms in place of persons, and without ids of items."""
+async def test_the_policy_in_the_log_names_no_person(sqlite_site: Site, client: Client) -> None:
+    """The log records a change of policy with pseudonyms instead of persons, and without ids of items."""
     await client.change(
         add=[
             f"bind {HILDEGARD} role:user",

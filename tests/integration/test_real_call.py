@@ -1,4 +1,4 @@
-"""A real call of SIPp, captured by a real server: what its evidence shows, and all that is not in it."""
+"""A real call of SIPp, captured by a real server: the content of its evidence, and the absence of its secrets."""
 
 import io
 import os
@@ -43,7 +43,7 @@ pytestmark = [
 
 
 async def test_a_call_on_loopback(sqlite_site: Site, tmp_path: Path) -> None:
-    """The evidence shows the call and its media, and has neither speech, digits, digest nor keys of it."""
+    """The evidence shows the call and its media, and holds no speech, digits, digest response or keys."""
     ports = Ports(*(free_port() for _ in range(4)))
     async with customer(sqlite_site) as (acme, _running):
         await acme.permit()
@@ -56,7 +56,7 @@ async def test_a_call_on_loopback(sqlite_site: Site, tmp_path: Path) -> None:
 
 
 async def test_a_call_at_another_host(sqlite_site: Site, tmp_path: Path) -> None:
-    """The same, seen by a capture worker in a network of its own, which brings what it sealed to the server."""
+    """A worker in another network captures the same evidence, seals it there and delivers it to the server."""
     ports = Ports(5_060, 5_070, 6_000, 6_010)
     with another_host() as host:
         async with branch_of(sqlite_site, host) as branch:
@@ -76,12 +76,12 @@ async def test_a_call_at_another_host(sqlite_site: Site, tmp_path: Path) -> None
 
 
 def of_ports(ports: Ports) -> pb.CaptureSelector:
-    """The packets of a call."""
+    """Return the packets of a call."""
     return pb.CaptureSelector(ports=[pb.PortRange(low=port, high=port) for port in ports.all])
 
 
 async def stopped(acme: Diagnosing, id: str) -> bytes:
-    """The evidence of a capture that is told to stop, and lost nothing."""
+    """Stop a capture that lost nothing; return its evidence."""
     await acme.ask("StopCapture", capture_id=id)
     capture = await ended(acme, id)
     assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
@@ -92,12 +92,12 @@ async def stopped(acme: Diagnosing, id: str) -> bytes:
 
 
 def report_of(plain: bytes) -> Report:
-    """What the analysis says of evidence."""
+    """Return the analysis of the evidence."""
     return analyse(EvidenceFile(io.BytesIO(plain)))
 
 
 def check_shown(plain: bytes, ports: Ports) -> None:
-    """The ladder in order, and all media but the first packet of a source, which nothing proves to be RTP."""
+    """Check the ladder, and all media except the first packet of each source, which may not be RTP."""
     report = report_of(plain)
     (ladder,) = report.ladders
     assert [arrow.label for arrow in ladder.arrows if not arrow.resent] == LADDER
@@ -113,7 +113,7 @@ def check_shown(plain: bytes, ports: Ports) -> None:
 
 
 def check_masked(plain: bytes, call: Call) -> None:
-    """Of six bytes of what is secret, nothing is in the evidence; of media there are headers alone."""
+    """Check that the evidence holds no six bytes of a secret, and only headers of media."""
     kept = windows(plain)
     for text in (b"INVITE sip:bob", b"SIP/2.0 401", b"BYE sip:bob", b"a=rtpmap:101", b"PCMU/8000", b"Call-ID: "):
         assert text in plain
@@ -129,27 +129,27 @@ def check_masked(plain: bytes, call: Call) -> None:
 
 
 def check_disk(site: Site, call: Call) -> None:
-    """Nor does the folder of the service have any of it, sealed, recorded or left behind."""
+    """Check that no file of the service holds a secret."""
     for secret in (call.speech[0][:16], call.speech[-1][:16], *call.credentials):
         assert holding(site.settings.data_dir, secret) == []
 
 
 @dataclass(frozen=True)
 class Host:
-    """A network of its own: the words that run a command there, and the server's address as it is seen from there."""
+    """A separate network: the words that run a command in it, and the server's address as seen from it."""
 
     prefix: tuple[str, ...]
     server: str
 
     def worker(self, enrolment: Enrolment) -> "subprocess.Popen[bytes]":
-        """A capture worker there."""
+        """Run a capture worker in the other network."""
         command = [sys.executable, "-m", "linewarden.cli", "worker", "run", str(enrolment.spool.parent)]
         return subprocess.Popen([*self.prefix, *command], stderr=subprocess.DEVNULL)
 
 
 @contextmanager
 def another_host() -> Iterator[Host]:
-    """A network namespace with a loopback of its own and one link to here; the test is skipped where none can be."""
+    """Make a network namespace with one link to here; skip the test where this is not possible."""
     name = f"lw{os.urandom(3).hex()}"
     here, there = f"{name}a", f"{name}b"
     subnet = f"10.{os.urandom(1)[0]}.{os.urandom(1)[0]}"
@@ -172,7 +172,7 @@ def another_host() -> Iterator[Host]:
 
 
 def _ip(words: str) -> bool:
-    """Whether a command of iproute2 does what it is told."""
+    """Run a command of iproute2; return whether it succeeded."""
     try:
         return subprocess.run(["ip", *words.split()], check=False, capture_output=True).returncode == 0
     except FileNotFoundError:
@@ -181,7 +181,7 @@ def _ip(words: str) -> bool:
 
 @asynccontextmanager
 async def branch_of(site: Site, host: Host) -> AsyncIterator[Branch]:
-    """A customer that has permitted captures, with a door for workers at the link to another host."""
+    """Yield a customer that has permitted captures, with a listener for workers on the link to another host."""
     settings: dict[str, Any] = prepare(site) | {"capture_listen": f"{host.server}:0"}
     _certify(site, host.server)
     async with customer(site, **settings) as (acme, running):
@@ -190,7 +190,7 @@ async def branch_of(site: Site, host: Host) -> AsyncIterator[Branch]:
 
 
 def _certify(site: Site, address: str) -> None:
-    """A certificate for that address in the place of the one for localhost, as an operator would put it there."""
+    """Put a certificate for that address in the place of the one for localhost, as an operator does."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (

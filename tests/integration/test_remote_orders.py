@@ -1,4 +1,4 @@
-"""What a worker at another host does not do for whoever says that it is the server."""
+"""Orders to a worker at another host that its server did not give."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ from tests.integration.diagnosing import IDENTITY, customer
 
 @pytest.fixture
 async def branch(sqlite_site: Site) -> AsyncIterator[Branch]:
-    """A customer that has permitted captures, with a door for workers."""
+    """Yield a customer that has permitted captures, with a listener for workers."""
     async with customer(sqlite_site, **prepare(sqlite_site)) as (acme, running):
         await acme.permit()
         yield Branch(sqlite_site, acme, running)
@@ -48,7 +48,7 @@ def _ticket(**more: Any) -> StartTicket:
 
 @pytest.mark.parametrize("fault", ["another key", "another worker", "stale", "another interface", "no note", "a path"])
 async def test_a_worker_refuses_what_its_server_has_not_ordered(branch: Branch, fault: str) -> None:
-    """An order that is not signed by the server, or is for another worker, time or interface, starts nothing."""
+    """A worker refuses an order with another signature, worker, time or interface."""
     enrolment = branch.enrol()
     seed = bytes(32) if fault == "another key" else None
     signer = Signer("test.example/log/orders", seed) if seed else _signer(branch)
@@ -69,7 +69,7 @@ async def test_a_worker_refuses_what_its_server_has_not_ordered(branch: Branch, 
 
 
 async def test_a_worker_refuses_probes_that_are_not_ordered(branch: Branch) -> None:
-    """An order to probe must be signed as well."""
+    """A worker refuses an order to probe that its server has not signed."""
     order = worker_pb2.ConnectResponse(probe=worker_pb2.SignedOrder(note="alice", id="p1"))
     said = await _answer_of(branch, branch.enrol(), order)
     assert (said.probed.probe_id, said.probed.succeeded) == ("p1", False)
@@ -82,7 +82,7 @@ def _signer(branch: Branch) -> Signer:
 async def _answer_of(
     branch: Branch, enrolment: Enrolment, order: worker_pb2.ConnectResponse
 ) -> worker_pb2.ConnectRequest:
-    """What a real worker says to an order of a server that a test plays."""
+    """Return the answer of a real worker to an order of a fake server."""
     (answer,) = await _answers_of(branch, enrolment, [order], 1)
     return answer
 
@@ -90,7 +90,7 @@ async def _answer_of(
 async def _answers_of(
     branch: Branch, enrolment: Enrolment, orders: list[worker_pb2.ConnectResponse], count: int
 ) -> list[worker_pb2.ConnectRequest]:
-    """So many things that a real worker says to orders of a server that a test plays."""
+    """Return so many answers of a real worker to orders of a fake server."""
     answers: asyncio.Queue[worker_pb2.ConnectRequest] = asyncio.Queue()
 
     class Server(CaptureWorkerServiceServicer):
@@ -129,7 +129,7 @@ async def _answers_of(
 
 
 async def test_an_order_is_taken_once(branch: Branch) -> None:
-    """The same signed order begins nothing a second time, over whichever link it comes."""
+    """A worker executes a signed order once, over any number of connections."""
     enrolment = branch.enrol()
     note = worker_pb2.SignedOrder(note=sign_probe("p1", _probe(), time.time_ns(), _signer(branch)), id="p1")
     order = worker_pb2.ConnectResponse(probe=note)

@@ -1,4 +1,4 @@
-"""Captures and probes at another host: a worker that dials in, with certificates, signed orders and sealed evidence."""
+"""Captures and probes at another host: a worker that connects to the server with certificates and signed orders."""
 
 import asyncio
 import hashlib
@@ -21,7 +21,7 @@ from tests.rights import live
 
 @pytest.fixture
 async def branch(sqlite_site: Site) -> AsyncIterator[Branch]:
-    """A customer that has permitted captures, with a door for workers."""
+    """Yield a customer that has permitted captures, with a listener for workers."""
     async with customer(sqlite_site, **prepare(sqlite_site)) as (acme, running):
         await acme.permit()
         yield Branch(sqlite_site, acme, running)
@@ -29,7 +29,7 @@ async def branch(sqlite_site: Site) -> AsyncIterator[Branch]:
 
 @live
 async def test_a_capture_at_another_host(branch: Branch) -> None:
-    """Counters come in live, the evidence is masked, sealed there, delivered whole, and opened by its reader."""
+    """A worker reports live counters, masks and seals the evidence at its host, and delivers it whole."""
     enrolment = branch.enrol()
     async with branch.attending(enrolment):
         id = await branch.started()
@@ -63,7 +63,7 @@ async def test_a_capture_at_another_host(branch: Branch) -> None:
 
 @live
 async def test_a_pause_reaches_another_host(branch: Branch) -> None:
-    """A paused capture takes nothing there either."""
+    """A paused capture at another host stores no packets."""
     async with branch.attending():
         id = await branch.started()
         send(2)
@@ -81,7 +81,7 @@ async def test_a_pause_reaches_another_host(branch: Branch) -> None:
 
 @live
 async def test_a_withdrawal_stops_a_capture_at_another_host(branch: Branch) -> None:
-    """The gates are those of the server, wherever the packets are."""
+    """The server stops a capture at another host when its attestation is withdrawn."""
     attestations = (await branch.acme.ask("ListAttestations")).attestations
     async with branch.attending():
         id = await branch.started()
@@ -93,7 +93,7 @@ async def test_a_withdrawal_stops_a_capture_at_another_host(branch: Branch) -> N
 
 @live
 async def test_a_limit_ends_a_capture_at_another_host(branch: Branch) -> None:
-    """The worker stops by itself at the first limit, and says which."""
+    """The worker stops at the first limit, and names it."""
     limits = capture_pb2.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.packets = 4
@@ -105,7 +105,7 @@ async def test_a_limit_ends_a_capture_at_another_host(branch: Branch) -> None:
 
 
 async def test_without_its_worker_a_session_stays_armed(branch: Branch) -> None:
-    """Where nobody attends, nothing starts, and nothing is lost."""
+    """A capture whose worker is not connected cannot start, and stays armed."""
     id = await branch.armed()
     assert await branch.acme.refused("StartCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
     assert (await branch.acme.capture(id)).state == capture_pb2.CAPTURE_STATE_ARMED
@@ -119,14 +119,14 @@ async def test_without_its_worker_a_session_stays_armed(branch: Branch) -> None:
     ids=["worker", "interface"],
 )
 async def test_other_workers_and_interfaces_are_refused(branch: Branch, fields: dict[str, Any], detail: str) -> None:
-    """A tenant captures at hosts and on interfaces that the operator has stated to be its own."""
+    """The server refuses hosts and interfaces that the operator has not permitted to the tenant."""
     assert await branch.acme.refused("RequestCapture", **asked(**fields)) == "SELECTOR_NOT_PERMITTED"
     refused = [entry for entry in branch.site.entries() if entry["kind"] == "diagnostics.refused"]
     assert refused[-1]["detail"] == detail
 
 
 async def test_the_worker_has_the_last_word_on_its_interfaces(branch: Branch) -> None:
-    """What the worker's own configuration does not allow is refused there, and the capture has failed."""
+    """The worker refuses an interface that its configuration does not permit, and the capture fails."""
     async with branch.attending():
         id = await branch.armed(interface="eth7")
         assert await branch.acme.refused("StartCapture", capture_id=id) == "DIAGNOSIS_UNAVAILABLE"
@@ -138,7 +138,7 @@ async def test_the_worker_has_the_last_word_on_its_interfaces(branch: Branch) ->
 
 
 async def test_a_probe_from_another_host(branch: Branch) -> None:
-    """A probe asks from the worker's host; what it found is recorded as evidence."""
+    """A worker runs a probe from its host, and the server records the result as evidence."""
     async with branch.attending():
         where = {
             "target": "127.0.0.1",
@@ -155,7 +155,7 @@ async def test_a_probe_from_another_host(branch: Branch) -> None:
 
 @live
 async def test_a_worker_that_is_lost_fails_its_session(branch: Branch) -> None:
-    """When the worker's process is killed, the capture fails for that reason, and no evidence is called such."""
+    """A capture whose worker is killed fails for that reason, and has no evidence."""
     enrolment = branch.enrol()
     worker = worker_process(enrolment)
     await branch.attended(1)
@@ -179,7 +179,7 @@ async def test_a_worker_that_is_lost_fails_its_session(branch: Branch) -> None:
 
 @live
 async def test_a_worker_that_is_told_to_stop_delivers_first(branch: Branch) -> None:
-    """On SIGTERM the worker ends its captures and brings what they made."""
+    """A worker ends its captures on SIGTERM and delivers their evidence."""
     worker = worker_process(branch.enrol())
     await branch.attended(1)
     id = await branch.started()
@@ -197,7 +197,7 @@ async def test_a_worker_that_is_told_to_stop_delivers_first(branch: Branch) -> N
 
 @live
 async def test_a_server_that_is_gone_ends_the_capture_at_the_worker(sqlite_site: Site) -> None:
-    """When the server is killed, the worker stops capturing and keeps nothing; the next server records the loss.
+    """A worker whose server is killed stops capturing and keeps nothing, and the next server records the loss.
 
     The next server takes the capture for lost after more than a minute; here that time passes on the sweeper's clock.
     """

@@ -1,4 +1,4 @@
-"""Workers that are not what they should be: strangers, liars, and those that never end."""
+"""Hostile and faulty workers: strangers, false reports, and workers that never end."""
 
 import asyncio
 import hashlib
@@ -30,14 +30,14 @@ from tests.integration.diagnosing import customer
 
 @pytest.fixture
 async def branch(sqlite_site: Site) -> AsyncIterator[Branch]:
-    """A customer that has permitted captures, with a door for workers."""
+    """Yield a customer that has permitted captures, with a listener for workers."""
     async with customer(sqlite_site, **prepare(sqlite_site)) as (acme, running):
         await acme.permit()
         yield Branch(sqlite_site, acme, running)
 
 
 async def test_strangers_do_not_attend(branch: Branch) -> None:
-    """Without a certificate, with one of another authority, or with one that names no worker, nobody comes in."""
+    """The listener refuses a worker without certificate, with one of another authority, or with one without a name."""
     folder, now = branch.folder, datetime.now(UTC)
     make_authority(folder / "other.crt", folder / "other.key", now)
     other = issue("branch", (folder / "other.crt").read_bytes(), (folder / "other.key").read_bytes(), now)
@@ -50,7 +50,7 @@ async def test_strangers_do_not_attend(branch: Branch) -> None:
 
 
 async def test_a_callers_certificate_names_no_worker(branch: Branch) -> None:
-    """A certificate of the right authority without a worker's name is refused."""
+    """The listener refuses a certificate of the right authority without a worker's name."""
     trust = (branch.folder / "tls/ca.crt").read_bytes()
     credentials = grpc.ssl_channel_credentials(trust, *_nameless(branch))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -60,7 +60,7 @@ async def test_a_callers_certificate_names_no_worker(branch: Branch) -> None:
 
 @pytest.mark.parametrize("said", ["nothing", "no hello", "another protocol"])
 async def test_a_worker_begins_with_hello(branch: Branch, said: str) -> None:
-    """Who does not begin as the contract says is refused, and not recorded as attending."""
+    """The server refuses a worker whose first message is not a hello, and does not record it as connected."""
     first = {
         "nothing": worker_pb2.ConnectRequest(),
         "no hello": worker_pb2.ConnectRequest(begun=worker_pb2.CaptureBegun(capture_id="x")),
@@ -72,8 +72,8 @@ async def test_a_worker_begins_with_hello(branch: Branch, said: str) -> None:
     assert "worker.attended" not in branch.kinds()
 
 
-async def test_the_workers_door_has_no_other_service(branch: Branch) -> None:
-    """A worker's certificate opens nothing but the worker's own service, and that service is nowhere else."""
+async def test_the_workers_listener_has_no_other_service(branch: Branch) -> None:
+    """The listener for workers serves the worker's service only, and no other listener serves it."""
     async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
         call: Any = channel.unary_unary("/linewarden.v1.AccessService/Check")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -87,7 +87,7 @@ async def test_the_workers_door_has_no_other_service(branch: Branch) -> None:
 
 
 class Puppet:
-    """A worker that says what a test wants it to say."""
+    """A worker whose messages a test chooses."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.stub: Any = CaptureWorkerServiceStub(channel)
@@ -97,7 +97,7 @@ class Puppet:
         self.say(hello=worker_pb2.WorkerHello(protocol=PROTOCOL))
 
     def say(self, **said: Any) -> None:
-        """Say something."""
+        """Send a message."""
         self.queue.put_nowait(worker_pb2.ConnectRequest(**said))
 
     async def hear(self, kind: str) -> Any:
@@ -120,7 +120,7 @@ class Puppet:
 
 @asynccontextmanager
 async def puppet(branch: Branch) -> AsyncIterator[tuple[Puppet, str]]:
-    """A worker under a test's control, with a capture that it has said to have begun."""
+    """Yield a worker under a test's control, whose capture it has reported as begun."""
     async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
         made = Puppet(channel)
         await made.hear("welcome")
@@ -149,7 +149,7 @@ def _ended(id: str, evidence: capture_pb2.Evidence | None) -> worker_pb2.Capture
 
 @pytest.mark.parametrize("lie", ["not delivered", "another hash", "another size"])
 async def test_evidence_is_what_was_delivered(branch: Branch, lie: str) -> None:
-    """Where what a worker says of its evidence is not what came, there is none, and no file stays."""
+    """The server discards evidence that differs from the worker's report, and keeps no file."""
     async with puppet(branch) as (made, id):
         if lie != "not delivered":
             await made.deliver(id, b"sealed")
@@ -168,7 +168,7 @@ async def test_evidence_is_what_was_delivered(branch: Branch, lie: str) -> None:
 
 
 async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(branch: Branch) -> None:
-    """A second file, one that is too long, and one for another capture are refused; the first stays as it came."""
+    """The server refuses a second file, a file that is too long, and one of another capture; the first stays."""
     async with puppet(branch) as (made, id):
         for other in ("another", "../../x"):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -209,7 +209,7 @@ async def test_evidence_is_delivered_once_within_the_limit_for_a_known_session(b
     ids=["rule", "number", "hash", "reason", "hello", "nothing"],
 )
 async def test_a_worker_that_talks_nonsense_is_lost(branch: Branch, said: dict[str, Any]) -> None:
-    """Nothing of what makes no sense reaches a record; the link ends, and the capture with it."""
+    """The server records nothing of a malformed message, ends the connection, and fails the capture."""
     async with puppet(branch) as (made, id):
         for message in said.values():
             if hasattr(message, "capture_id"):
@@ -224,7 +224,7 @@ async def test_a_worker_that_talks_nonsense_is_lost(branch: Branch, said: dict[s
 
 
 async def test_a_worker_that_dials_in_again_takes_its_place(branch: Branch) -> None:
-    """The earlier stream ends, and what ran on it is lost; the new one gets the orders."""
+    """A worker that connects again ends its earlier stream with the captures on it, and gets the new orders."""
     async with puppet(branch) as (_made, id), branch.attending():
         assert (await ended(branch.acme, id)).stop_reason == capture_pb2.CAPTURE_STOP_REASON_WORKER_LOST
         where = {"target": "127.0.0.1", "port": branch.port, "timeout_ms": 2_000, "worker": "branch"}
@@ -242,7 +242,7 @@ async def _attend_once(
 
 
 def _nameless(branch: Branch) -> tuple[bytes, bytes]:
-    """A key and a certificate of the workers' authority that names no worker."""
+    """Return a key and a certificate of the workers' authority that names no worker."""
     settings, key = branch.site.settings, ec.generate_private_key(ec.SECP256R1())
     issuer = x509.load_pem_x509_certificate(settings.capture_worker_ca.read_bytes())
     signing = serialization.load_pem_private_key(settings.capture_worker_ca_key.read_bytes(), None)
@@ -254,7 +254,7 @@ def _nameless(branch: Branch) -> tuple[bytes, bytes]:
 
 
 async def test_a_probe_whose_worker_leaves_has_its_end_in_the_log(branch: Branch) -> None:
-    """Of a probe that was begun the log tells the end, also where nobody knows what was found."""
+    """The log records the end of a probe whose worker left as a failure."""
     async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
         made = Puppet(channel)
         await made.hear("welcome")
@@ -269,7 +269,7 @@ async def test_a_probe_whose_worker_leaves_has_its_end_in_the_log(branch: Branch
 
 
 async def test_a_probe_whose_caller_leaves_has_its_end_in_the_log(branch: Branch) -> None:
-    """What was found is recorded, whoever waits for it."""
+    """The log records the result of a probe whose caller left."""
     async with grpc.aio.secure_channel(f"localhost:{branch.port}", branch.enrol().credentials) as channel:
         made = Puppet(channel)
         await made.hear("welcome")
@@ -283,7 +283,7 @@ async def test_a_probe_whose_caller_leaves_has_its_end_in_the_log(branch: Branch
 
 
 async def test_two_deliveries_of_one_capture_do_not_meet(branch: Branch) -> None:
-    """While evidence comes in, no other comes for the same capture."""
+    """The server refuses a second delivery for a capture while the first one runs."""
     async with puppet(branch) as (made, id):
         more: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -304,8 +304,8 @@ async def test_two_deliveries_of_one_capture_do_not_meet(branch: Branch) -> None
     assert (branch.evidence / f"{id}.pcapng.age").read_bytes() == b"sealed"
 
 
-async def test_evidence_that_comes_after_the_end_is_none(branch: Branch) -> None:
-    """When a capture is recorded as ended, nothing is taken for its evidence any more, and no file stays."""
+async def test_evidence_that_comes_after_the_end_is_refused(branch: Branch) -> None:
+    """The server refuses evidence after the end of its capture is recorded, and keeps no file."""
     async with puppet(branch) as (made, id):
         made.say(ended=_ended(id, None))
         assert (await ended(branch.acme, id)).state == capture_pb2.CAPTURE_STATE_FAILED
@@ -315,7 +315,7 @@ async def test_evidence_that_comes_after_the_end_is_none(branch: Branch) -> None
 
 
 async def test_a_worker_that_talks_and_never_ends_is_stopped_and_lost(branch: Branch) -> None:
-    """A capture ends when its time is over, and is lost a while after it was told to stop, whatever its worker says."""
+    """The server stops a capture at its time limit, and fails it if its worker does not end."""
     link = branch.running._diagnostics.remote_workers
     async with puppet(branch) as (made, id):
         (worker,) = link._connections["branch"].captures.values()
@@ -335,7 +335,7 @@ async def test_a_worker_that_talks_and_never_ends_is_stopped_and_lost(branch: Br
 
 
 async def test_a_worker_that_comes_again_and_again_is_refused(branch: Branch) -> None:
-    """Each link is two entries that stay: a worker cannot fill the system log with them."""
+    """The server refuses a worker that reconnects too often, because each connection makes two entries."""
     enrolment = branch.enrol()
     for _ in range(10):
         await _attend_once(branch.port, enrolment.credentials)

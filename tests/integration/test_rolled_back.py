@@ -1,4 +1,4 @@
-"""A log that was rolled back gives no answers, at start as while running, until its operator accepts it."""
+"""Logs that were rolled back: they give no answers, at start or later, until their operator accepts them."""
 
 import asyncio
 import shutil
@@ -40,7 +40,7 @@ RULE = "bind dora role:user"
 
 
 async def reason(client: Client, subject: str = "bob", **more: object) -> str:
-    """What a check is refused for; empty if it is answered."""
+    """Return the reason for the refusal of a check; empty if it is answered."""
     try:
         await client.check(subject, "play", "voicemail", "1", owner=subject, **more)
     except grpc.aio.AioRpcError as error:
@@ -50,7 +50,7 @@ async def reason(client: Client, subject: str = "bob", **more: object) -> str:
 
 
 async def health_of(client: Client) -> int:
-    """What health says of the server as a whole."""
+    """Return the health status of the server as a whole."""
     stub = health_pb2_grpc.HealthStub(client.channel)
     answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HANG_S)
     return int(answer.status)
@@ -64,7 +64,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def used(site: Site, client: Client) -> Backup:
-    """Make a rule, back up, then take the rule away and use the service."""
+    """Make a rule, back up, then remove the rule and use the service."""
     await client.change(add=[RULE])
     assert (await client.check("dora", "play", "voicemail", "1", owner="dora")).decision.effect == ALLOW
     backup = Backup(site)
@@ -83,7 +83,7 @@ def recovered(site: Site, *options: str) -> str:
 
 
 async def test_a_log_set_back_under_a_server_gives_no_answers(site: Site) -> None:
-    """Rows of an earlier time put back while the server runs: no answer at once, and none later."""
+    """The server refuses all answers, at once and later, after older rows were put back while it runs."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         backup = await used(site, client)
         backup.restore(only=site.log_of(TENANT))
@@ -99,7 +99,7 @@ async def test_a_log_set_back_under_a_server_gives_no_answers(site: Site) -> Non
 
 
 async def test_another_tenant_is_served_beside_a_log_that_was_set_back(site: Site) -> None:
-    """Only the log that was set back is refused, and health says that the server serves."""
+    """The server refuses only the log that was set back, and its health stays SERVING."""
     _, token = site.key(tenants=(TENANT, OTHER_TENANT))
     async with serving(site) as running, Client(running.addresses[0], token) as client:
         backup = await used(site, client)
@@ -112,7 +112,7 @@ async def test_another_tenant_is_served_beside_a_log_that_was_set_back(site: Sit
 
 
 async def test_revoked_keys_do_not_come_back(site: Site) -> None:
-    """With the system log set back no key is believed, on any tenant, and health says so within a second."""
+    """The server accepts no key after the system log was set back, and its health says so within a second."""
     id, token = site.key()
     async with serving(site) as running, Client(running.addresses[0], token) as client:
         assert not await reason(client)
@@ -132,7 +132,7 @@ async def test_revoked_keys_do_not_come_back(site: Site) -> None:
 
 @pytest.mark.parametrize("lost", ["nothing", "marks", "anchors", "both"])
 async def test_a_database_restored_before_a_start_gives_no_answers(site: Site, lost: str) -> None:
-    """A server that starts on an older database refuses it by its marks or its anchors, and without both as well."""
+    """A starting server refuses an older database by its marks, by its anchors, and without both."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         backup = await used(site, client)
         await client.checkpoint()
@@ -147,7 +147,7 @@ async def test_a_database_restored_before_a_start_gives_no_answers(site: Site, l
 
 
 async def test_what_was_answered_a_moment_before_a_kill_is_remembered(site: Site) -> None:
-    """No checkpoint was signed since the last answers: the marks alone tell that a restored database lacks them."""
+    """The marks alone reveal a restored database that lacks the answers since the last checkpoint."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.checkpoint()
         backup = Backup(site)
@@ -159,11 +159,11 @@ async def test_what_was_answered_a_moment_before_a_kill_is_remembered(site: Site
 
 
 async def test_an_older_database_that_has_grown_again_is_refused(site: Site) -> None:
-    """A log of another history is not believed because it is longer than the one that was seen."""
+    """The server refuses a log of another history that is longer than the last known one."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         backup = await used(site, client)
         backup.restore(only=site.log_of(TENANT))
-        # A server that knows neither marks nor anchors lets it grow past what this one has seen.
+        # A server without marks and anchors lets the log grow past the size that this one has seen.
         stranger = site.settings.data_dir / "elsewhere"
         async with (
             serving(site, anchor_dir=strange_anchors(site, stranger)) as other,
@@ -176,7 +176,7 @@ async def test_an_older_database_that_has_grown_again_is_refused(site: Site) -> 
 
 
 def strange_anchors(site: Site, folder: Path) -> Path:
-    """The anchors of a server that has never seen the log of the tenant."""
+    """Return the anchors of a server that has never seen the tenant's log."""
     shutil.copytree(site.settings.anchor_dir, folder)
     log = site.log_of(TENANT)
     origin = site.storage.log.head(log).origin_id
@@ -187,7 +187,7 @@ def strange_anchors(site: Site, folder: Path) -> Path:
 
 
 async def test_a_recovered_log_goes_on_and_cannot_hide_it(site: Site, tmp_path: Path) -> None:
-    """After `recover` the service answers as of the backup; ids do not repeat, and the verifier shows what was lost."""
+    """After `recover` the service answers from the backup, repeats no id, and the verifier shows the loss."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         backup = await used(site, client)
         lost = (await client.check("bob", "play", "voicemail", "last", owner="bob")).decision.id
@@ -205,7 +205,7 @@ async def test_a_recovered_log_goes_on_and_cannot_hide_it(site: Site, tmp_path: 
         ids = [(await client.check("bob", "play", "voicemail", "x", owner="bob")).decision.id for _ in range(20)]
         assert all(id.startswith("1-") for id in ids)
         assert lost not in ids
-        # Revisions jump, so that no snapshot of the lost part is taken for one of the new part.
+        # Revisions jump, so that no snapshot of the lost part passes for one of the new part.
         assert answer.policy.revision > 1_000_000
         await client.change(add=["bind eve role:user"])
         assert not await reason(client, "eve")
@@ -223,7 +223,7 @@ async def test_a_recovered_log_goes_on_and_cannot_hide_it(site: Site, tmp_path: 
 
 
 async def test_the_old_part_of_a_recovered_log_stays_verifiable(site: Site, tmp_path: Path) -> None:
-    """A checkpoint of the former origin still holds for what it covers, if that was not lost."""
+    """A checkpoint of the former origin still verifies the entries that survived."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         early = (await client.checkpoint()).checkpoint
         backup = await used(site, client)
@@ -237,7 +237,7 @@ async def test_the_old_part_of_a_recovered_log_stays_verifiable(site: Site, tmp_
 
 
 async def test_a_database_from_before_its_recovery_is_refused(site: Site) -> None:
-    """The lost state does not come back once another was accepted, whether the server ran meanwhile or not."""
+    """The server refuses the lost state after a recovery, in a running process and in a new one."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         backup = await used(site, client)
         newest = Backup(site)
@@ -261,7 +261,7 @@ async def test_a_database_from_before_its_recovery_is_refused(site: Site) -> Non
 
 
 async def test_a_second_server_follows_a_recovery(site: Site) -> None:
-    """A server with anchors of its own accepts what the operator accepted elsewhere, and drops what it kept."""
+    """A second server with separate anchors accepts the recovery, and drops what it had in memory."""
     anchors = site.settings.data_dir / "second-anchors"
     shutil.copytree(site.settings.anchor_dir, anchors)
     async with (
@@ -287,7 +287,7 @@ async def test_a_second_server_follows_a_recovery(site: Site) -> None:
 
 
 async def test_a_log_that_was_not_set_back_cannot_be_recovered(site: Site) -> None:
-    """`recover` is no way to start a log anew: one that is as it was seen is refused."""
+    """`recover` refuses a log that was not set back."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         assert not await reason(client)
     config = str(site.settings.data_dir / "linewarden.toml")
@@ -297,7 +297,7 @@ async def test_a_log_that_was_not_set_back_cannot_be_recovered(site: Site) -> No
 
 
 async def test_a_tenant_made_at_another_host_is_met_as_new(site: Site) -> None:
-    """A log without an anchor is new where this host knows no log that is as new."""
+    """The server accepts a log without an anchor as new if it knows no newer log."""
     anchors = site.settings.data_dir / "second-anchors"
     shutil.copytree(site.settings.anchor_dir, anchors)
     _, token = site.key(tenants=("*",))
@@ -312,7 +312,7 @@ async def test_a_tenant_made_at_another_host_is_met_as_new(site: Site) -> None:
 
 
 def replace_by_a_copy(site: Site) -> None:
-    """Put a copy of the database in the place of the files that the server has open."""
+    """Replace the files that the server has open by a copy of the database."""
     database = Path(site.settings.database_url.removeprefix("sqlite:///"))
     site.storage.close()
     files = [file for file in (database, Path(f"{database}-wal")) if file.exists()]
@@ -322,7 +322,7 @@ def replace_by_a_copy(site: Site) -> None:
 
 
 async def test_a_replaced_database_file_gets_no_answers(sqlite_site: Site) -> None:
-    """Each answer that left is in the file that bears the name, however the file is exchanged under the server."""
+    """Each sent answer is in the file under the database's name, however that file was exchanged."""
     site = sqlite_site
     async with processes(site) as (server,), Client(server.address, site.token) as client:
         answered = [(await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.id]
@@ -340,7 +340,7 @@ async def test_a_replaced_database_file_gets_no_answers(sqlite_site: Site) -> No
 
 
 def test_a_wal_removed_under_a_process_acknowledges_nothing(sqlite_site: Site) -> None:
-    """What would go into a WAL that has no name any more is refused, also on a database that was just opened."""
+    """A process acknowledges nothing after its WAL file was removed, also on a database that was just opened."""
     log = sqlite_site.storage.log
     beat = Unit(SYSTEM_LOG, (encode(HEARTBEAT, now_us(), {}),))
     assert isinstance(log.append([beat])[0], int)

@@ -1,4 +1,4 @@
-"""Databases from before there were seals: sealed as they are, once."""
+"""Databases from versions without seals: sealed once, as they are."""
 
 import pytest
 
@@ -20,7 +20,7 @@ _UNSEALED = (
 
 
 def unsealed(site: Site) -> None:
-    """Make the database one from before there were seals."""
+    """Remove the seals, as in a database of an older version."""
     site.storage.log.close_writer()
     with database(site) as connection:
         for statement in _UNSEALED:
@@ -28,7 +28,7 @@ def unsealed(site: Site) -> None:
 
 
 async def test_a_database_from_before_is_sealed_once(site: Site) -> None:
-    """An upgrade seals what is there, and serves; what is changed afterwards is noticed."""
+    """An upgrade seals the present rows and serves, and later changes past the service are noticed."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         await client.change(add=[ADDED], remove=[REMOVED])
     unsealed(site)
@@ -45,7 +45,7 @@ async def test_a_database_from_before_is_sealed_once(site: Site) -> None:
 
 
 def test_a_database_whose_seals_were_taken_away_is_not_sealed_again(site: Site) -> None:
-    """Whoever takes the seals away to have other rows sealed stops the service instead."""
+    """The service stops on a database whose seals were removed, and does not seal it again."""
     unsealed(site)
     written(site, CHANGES["a statement put beside"])
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What those can do who have no key, and those who have more than they should."""
+"""Callers without a key, and callers with more rights than they should have."""
 
 import asyncio
 import sqlite3
@@ -28,7 +28,7 @@ async def _silence() -> AsyncIterator[access_pb2.CheckStreamRequest]:
 
 
 async def test_a_stream_without_a_key_ends_before_anything_is_read(sqlite_site: Site) -> None:
-    """Whoever has no key holds no place: the stream ends at once, and others are answered meanwhile."""
+    """The server ends a stream without a key at once, so that it takes no place from other callers."""
     async with (
         serving(sqlite_site, max_concurrent_requests=4) as running,
         Client(running.addresses[0], sqlite_site.token) as client,
@@ -44,7 +44,7 @@ async def test_a_stream_without_a_key_ends_before_anything_is_read(sqlite_site: 
 
 
 async def test_own_people_written_as_strangers_are_refused(client: Client) -> None:
-    """A deny for `//tenant/name` of the tenant itself would never match, so it is no policy."""
+    """The service refuses a policy with `//tenant/name` of the tenant itself, because that never matches."""
     request = policy_pb2.ChangePolicyRequest(
         header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")),
         add=[f"deny //{TENANT}/bob play voicemail any"],
@@ -53,7 +53,7 @@ async def test_own_people_written_as_strangers_are_refused(client: Client) -> No
 
 
 async def test_a_change_that_changes_nothing_makes_no_revision(client: Client) -> None:
-    """Loading the policy that is in force is recorded, and makes no process look for another."""
+    """A load of the policy in force is recorded, and makes no process read the policy again."""
     before = await client.change(add=["bind dora role:user"])
     request = policy_pb2.ChangePolicyRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("admin")))
     again = await client.call(client.policy.ChangePolicy, request)
@@ -61,7 +61,7 @@ async def test_a_change_that_changes_nothing_makes_no_revision(client: Client) -
 
 
 async def test_readers_without_names_cannot_try_names_out(client: Client) -> None:
-    """Whoever reads the log masked gets rows without names, and no answer to a question that holds one."""
+    """A reader of the masked log gets rows without names, and no answer to a query with a name."""
     await client.change(add=["allow dora read_access_log audit_log any then mask_numbers"])
     plain = audit_pb2.QueryEntriesRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("dora")))
     page: audit_pb2.QueryEntriesResponse = await client.call(client.audit.QueryEntries, plain)
@@ -71,7 +71,7 @@ async def test_readers_without_names_cannot_try_names_out(client: Client) -> Non
 
 
 async def test_an_index_newer_than_its_log_is_made_again(sqlite_site: Site) -> None:
-    """A database restored beside an index that knows more answers queries from itself, not from what was undone."""
+    """A database that was restored beside a newer index answers queries from its present rows."""
     async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
         await client.check("bob", "play", "voicemail", "1", owner="bob")
         await client.rows()

@@ -1,4 +1,4 @@
-"""The text log loses lines where it must, and never stops, delays or prevents an answer."""
+"""The text log: it drops lines under pressure, and never stops, delays or prevents an answer."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ class Pipe:
     def __init__(self) -> None:
         self.read_end, self.write_end = os.pipe()
         fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, 4096)
-        # A description of its own: that of the server keeps its flags.
+        # A second file description, because the server's must keep its flags.
         own = os.open(f"/proc/self/fd/{self.write_end}", os.O_WRONLY | os.O_NONBLOCK)
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -45,7 +45,7 @@ class Pipe:
 
 @pytest.fixture
 def full_pipe() -> Iterator[Pipe]:
-    """A pipe that is full."""
+    """Yield a full pipe."""
     pipe = Pipe()
     yield pipe
     pipe.close()
@@ -54,7 +54,7 @@ def full_pipe() -> Iterator[Pipe]:
 def started(
     site: Site, stderr: int | IO[bytes] | None, workers: int, *, closed: bool
 ) -> tuple[str, "subprocess.Popen[bytes]"]:
-    """The address of a server that is being started, and its process."""
+    """Start a server; return its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -76,7 +76,7 @@ def started(
 async def served(
     site: Site, stderr: int | IO[bytes] | None, workers: int = 1, *, closed: bool = False
 ) -> AsyncIterator[tuple[Client, "subprocess.Popen[bytes]"]]:
-    """A server in processes of its own with that stderr, and a caller of it that was answered once."""
+    """Run a server in child processes with that stderr; yield it and a caller after its first answer."""
     address, process = started(site, stderr, workers, closed=closed)
     try:
         async with Client(address, site.token) as client:
@@ -100,14 +100,14 @@ async def answered(client: Client, process: "subprocess.Popen[bytes]") -> None:
 
 
 async def stopped(process: "subprocess.Popen[bytes]") -> int:
-    """Tell the server to stop, and wait for its end."""
+    """Stop a server, and wait for its end."""
     process.send_signal(signal.SIGTERM)
     return await asyncio.to_thread(process.wait, HANG_S)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_text_log_that_is_not_read_stops_no_answer(sqlite_site: Site, full_pipe: Pipe, workers: int) -> None:
-    """With a full pipe as stderr the server starts, answers before and after a fault of the database, and stops."""
+    """With a full pipe as stderr the server starts, answers before and after a database fault, and stops."""
     async with served(sqlite_site, full_pipe.write_end, workers) as (client, process):
         with contextlib.closing(sqlite3.connect(sqlite_site.settings.database_url.removeprefix("sqlite:///"))) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -121,7 +121,7 @@ async def test_a_text_log_that_is_not_read_stops_no_answer(sqlite_site: Site, fu
 
 
 async def test_a_text_log_that_is_read_again_has_all_lines_in_order(sqlite_site: Site, full_pipe: Pipe) -> None:
-    """What waited for a reader comes when there is one: the address first, then the faults."""
+    """A reader that returns to the text log gets all waiting lines in order: the address first, then the faults."""
     async with served(sqlite_site, full_pipe.write_end) as (client, process):
         with contextlib.closing(sqlite3.connect(sqlite_site.settings.database_url.removeprefix("sqlite:///"))) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -142,7 +142,7 @@ async def test_a_text_log_that_is_read_again_has_all_lines_in_order(sqlite_site:
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("kind", ["full disk", "broken pipe", "closed"])
 async def test_a_stderr_that_takes_nothing_does_not_prevent_a_start(sqlite_site: Site, kind: str, workers: int) -> None:
-    """With a full disk, a broken pipe or nothing at all as stderr the server starts, answers and stops."""
+    """With a full disk, a broken pipe or a closed stderr the server starts, answers and stops."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123 - a device that never blocks

@@ -14,9 +14,9 @@ from tests.contract_calls import Stubs, request_type
 from tests.deadlines import HANG_S
 from tests.rights import may_capture
 
-#: What the policy of the template lacks: a second administrator, and somebody who may read evidence.
+#: Statements that the template lacks: a second administrator, and a reader of evidence.
 STATEMENTS = ("bind berta role:tenant_admin", "allow admin capture_read capture any if case")
-#: Where the tenant may capture and probe.
+#: The interfaces and hosts at which the tenant may capture and probe.
 PLACES = '[example]\ninterfaces = ["lo", "none0"]\nhosts = ["127.0.0.1"]\n'
 
 _CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
@@ -29,20 +29,20 @@ _SELECTOR = capture_pb2.CaptureSelector(ports=[capture_pb2.PortRange(low=45_072,
 
 
 def made_kinds() -> set[str]:
-    """The kinds that diagnostics make."""
+    """Return the kinds that diagnostics make."""
     made = {value for name, value in vars(kinds).items() if name.isupper() and "." in value and value != kinds.CAPTURE}
     made |= {f"{kinds.CAPTURE}{event}" for event in Event if event is not Event.SUBMITTED}
     return made | {f"{kinds.CAPTURE}requested"}
 
 
 def needs_capture() -> set[str]:
-    """The kinds that only come of a capture that ran."""
+    """Return the kinds that only a finished capture makes."""
     ran = {f"{kinds.CAPTURE}{event}" for event in (Event.SEALED, Event.PAUSED, Event.RESUMED)}
     return {*ran, kinds.CAPTURE_OPENED}
 
 
 class Customer:
-    """Somebody who has all rights in diagnostics."""
+    """A person who has all rights in diagnostics."""
 
     def __init__(self, channel: grpc.Channel, metadata: tuple[tuple[str, str], ...]) -> None:
         self._stub = Stubs(channel)
@@ -83,7 +83,7 @@ class Customer:
         self._ask("ConfirmNotice", "alice", **about)
         self._ask("GetNotice", "alice", **about)
         recipients = [notice_pb2.Recipient(person="mallory", address="mallory@post.example")]
-        # The mail server of this test is not there; that mails were about to leave is an entry all the same.
+        # The mail server of this test does not exist; the attempt to send is an entry all the same.
         self._refused("SendNotice", grpc.StatusCode.UNAVAILABLE, recipients=recipients, **about)
         self._ask("ListActiveNotices", "alice")
 
@@ -107,7 +107,7 @@ class Customer:
         self._ask("RunProbe", kind=probe_pb2.PROBE_KIND_REACHABILITY, timeout_ms=200, **where)
 
     def _fail(self) -> None:
-        """An interface that is not there ends a capture before it begins."""
+        """Fail a capture by an interface that does not exist."""
         id = self._request("none0")
         self._ask("ApproveCapture", "berta", capture_id=id)
         try:

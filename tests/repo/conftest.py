@@ -1,4 +1,4 @@
-"""The tests of the repository itself use tools of their own, which stand beside them."""
+"""Shared parts of the tests of the repository; their tools are modules of this folder."""
 
 import sys
 from collections.abc import Iterator
@@ -13,6 +13,6 @@ from running import Service, serving
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One server for all tests that follow the documents."""
+    """Run one server for all tests that follow the documents."""
     with serving(tmp_path_factory.mktemp("readme")) as running:
         yield running

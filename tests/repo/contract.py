@@ -1,4 +1,4 @@
-"""The contract as a reader sees it: every element of the protos with the comment above it."""
+"""The elements of the protos, each with the comment above it."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -39,7 +39,7 @@ _PARTS = {
 
 @cache
 def elements() -> tuple[Element, ...]:
-    """All elements of all files of the contract."""
+    """Return all elements of all files of the contract."""
     return tuple(element for file in _compiled() for element in _of_file(file))
 
 
@@ -66,7 +66,7 @@ def _below(
         for index, child in enumerate(getattr(parent, name)):
             if part == "message" and child.options.map_entry:
                 continue
-            if part == "oneof" and child.name.startswith("_"):  # what `optional` makes
+            if part == "oneof" and child.name.startswith("_"):  # `optional` makes it
                 continue
             here = (*path, number, index)
             yield Element(part, place, child.name, comments.get(here, ""))

@@ -1,4 +1,4 @@
-"""The parts of docs/ that are made from the code. `make docs` writes them; the tests compare them."""
+"""The generated parts of docs/. `make docs` writes them; the tests compare them."""
 
 import inspect
 import re
@@ -20,7 +20,7 @@ _REASON = re.compile(r"ERROR_REASON_(\w+) is ([A-Z_]+): (.+?)(?: \{ \"reason\".*
 
 
 def commands() -> Iterator[tuple[click.Context, click.Command]]:
-    """All commands that a user sees, in the order of their names, each with the context its help is made in."""
+    """Yield all visible commands in the order of their names, each with the context of its help."""
     settings = linewarden.context_settings
     yield from _commands(
         linewarden, click.Context(linewarden, info_name="linewarden", max_content_width=_WIDTH, **settings)
@@ -28,7 +28,7 @@ def commands() -> Iterator[tuple[click.Context, click.Command]]:
 
 
 def commands_page() -> str:
-    """docs/commands.md: what `--help` says, command by command."""
+    """Return docs/commands.md: the output of `--help`, command by command."""
     parts = ["# The command `linewarden`\n\nWhat `--help` says, command by command. `make docs` writes this page.\n"]
     for context, command in commands():
         context.terminal_width = _WIDTH
@@ -38,7 +38,7 @@ def commands_page() -> str:
 
 
 def commands_table() -> str:
-    """Every command with its subcommands and what it does."""
+    """Return every command with its subcommands and purpose."""
     rows = ["| command | does |", "|---|---|"]
     for name, command in sorted(linewarden.commands.items()):
         if not command.hidden:
@@ -49,7 +49,7 @@ def commands_table() -> str:
 
 
 def reasons() -> dict[str, tuple[str, str]]:
-    """Status and meaning of every error reason, as the contract states them."""
+    """Return status and meaning of every error reason, as the contract states them."""
     stated = {}
     for element in elements():
         if element.name.startswith("ERROR_REASON_") and (match := _REASON.fullmatch(element.comment)):
@@ -58,14 +58,14 @@ def reasons() -> dict[str, tuple[str, str]]:
 
 
 def reasons_table() -> str:
-    """Every error reason with its status."""
+    """Return every error reason with its status."""
     rows = ["| reason | status | meaning |", "|---|---|---|"]
     rows += [f"| `{name}` | `{status}` | {meaning} |" for name, (status, meaning) in reasons().items()]
     return "\n".join(rows) + "\n"
 
 
 def with_made_parts(text: str) -> str:
-    """The reference with its made parts written anew: each stands between `<!-- name -->` and `<!-- /name -->`."""
+    """Return the reference with fresh generated parts, each between `<!-- name -->` and `<!-- /name -->`."""
     for name, made in (("settings", settings_table()), ("commands", commands_table()), ("reasons", reasons_table())):
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, found, rest = text.partition(start)

@@ -1,4 +1,4 @@
-"""Where the repository is, which files it holds, and what its pyproject.toml says."""
+"""The root of the repository, its files, and its pyproject.toml."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ from tests.deadlines import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: Folders that hold what was made, not what was written.
+#: Folders of generated files.
 _MADE = frozenset({".git", ".venv", ".links", ".demo", "site", "var", "build", "dist", "htmlcov", "__pycache__"})
 
 
 @cache
 def files() -> tuple[Path, ...]:
-    """All files that are part of the project: those git tracks or would track; without git, those in no made folder."""
+    """Return all files of the project: those that git tracks or would track; without git, those in no build folder."""
     call = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(call, cwd=ROOT, capture_output=True, check=True, text=True).stdout
@@ -29,12 +29,12 @@ def files() -> tuple[Path, ...]:
 
 @cache
 def project() -> dict[str, Any]:
-    """What pyproject.toml says."""
+    """Return the content of pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def run_tool(name: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    """Run a program of this environment, for a minute at most; output and errors come together."""
+    """Run a program of this environment for at most a minute; output and errors come together."""
     call = [str(Path(sys.executable).parent / name), *arguments]
     return subprocess.run(
         call, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=HANG_S

@@ -14,7 +14,7 @@ from tests.deadlines import HANG_S
 
 @dataclass(frozen=True)
 class Service:
-    """A server that runs; `home` is where its commands are given, `said` what it says of capture workers."""
+    """A running server; `home` is the folder of its commands, `said` its messages about capture workers."""
 
     home: Path
     address: str
@@ -41,7 +41,7 @@ def initialize(home: Path, folder: str = "var/linewarden") -> None:
 
 @contextmanager
 def serving(home: Path, folder: str = "var/linewarden", **settings: str) -> Iterator[Service]:
-    """Make a service and serve, as `make run` does; ends it by SIGTERM. `settings` are variables of its environment."""
+    """Make a service and serve, as `make run` does; end it by SIGTERM. `settings` are environment variables."""
     initialize(home, folder)
     environment = _environment() | {"LINEWARDEN_LISTEN": "localhost:0"} | settings
     call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", f"{folder}/linewarden.toml"]
@@ -57,7 +57,7 @@ def serving(home: Path, folder: str = "var/linewarden", **settings: str) -> Iter
 
 @contextmanager
 def attending(folder: Path) -> Iterator[None]:
-    """Run the capture worker of a folder; ends it by SIGTERM."""
+    """Run the capture worker of a folder; end it by SIGTERM."""
     call = [sys.executable, "-m", "linewarden.cli", "worker", "run", str(folder)]
     with subprocess.Popen(call, env=_environment(), stderr=subprocess.PIPE, text=True) as worker:
         try:

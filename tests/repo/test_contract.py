@@ -1,4 +1,4 @@
-"""The contract is the specification: it reads as prose, and the generated code is that of the protos."""
+"""The contract as specification: it reads as prose, and the generated code is that of the protos."""
 
 import os
 import re
@@ -20,20 +20,20 @@ _WORD = re.compile(r"\b[A-Z]{2,}(?:_[A-Z]+)*\b")
 
 
 def test_every_element_has_a_comment_that_begins_with_its_name() -> None:
-    """Whoever reads only the protos knows the product."""
+    """A reader of the protos finds a comment that begins with the name of each element."""
     assert len(elements()) > 200
     wrong = [one for one in elements() if not re.match(rf"{re.escape(one.name)}\b", one.comment)]
     assert wrong == []
 
 
 def test_every_comment_is_a_sentence() -> None:
-    """A comment says something beyond the name, and ends."""
+    """Each comment is a sentence that says more than the name."""
     wrong = [one for one in elements() if len(one.comment.split()) < 2 or one.comment[-1] not in ".}"]
     assert wrong == []
 
 
 def test_every_rpc_lists_its_error_reasons() -> None:
-    """Callers learn from the contract what can go wrong with each call, in words that exist."""
+    """Each rpc lists the error reasons that its caller may get, by names that exist."""
     for rpc in (one for one in elements() if one.kind == "rpc"):
         _text, found, listed = rpc.comment.partition("Error reasons: ")
         assert found, rpc.name
@@ -58,7 +58,7 @@ def test_every_error_reason_shows_the_error_info_it_comes_in() -> None:
 
 
 def test_the_contract_names_the_status_that_the_server_sends() -> None:
-    """Status and reason in error_reason.proto are those of the server's table of errors."""
+    """error_reason.proto and the server's table of errors state the same status for each reason."""
     sent = {told.reason: told.code for told in TABLE.values()}
     for one in elements():
         name = one.name.removeprefix("ERROR_REASON_")
@@ -67,7 +67,7 @@ def test_the_contract_names_the_status_that_the_server_sends() -> None:
 
 
 def test_the_generated_code_is_fresh(tmp_path: Path) -> None:
-    """protos/gen is what the protos make, file by file."""
+    """protos/gen is what the protos generate, file by file."""
     environment = os.environ | {"PYTHON": sys.executable}
     subprocess.run(["sh", str(PROTOS / "generate.sh"), str(tmp_path)], env=environment, check=True, timeout=HANG_S)
     assert _contents(PROTOS / "gen") == _contents(tmp_path)

@@ -15,7 +15,7 @@ _COLUMNS = 6
 
 
 def _rows(heading: str) -> list[list[str]]:
-    """The rows of the first table after a heading."""
+    """Return the rows of the first table after a heading."""
     text = _PAGE.read_text(encoding="utf-8").partition(f"{heading}\n")[2]
     table = re.search(r"^\|.*\|\n\|[-|]+\|\n((?:\|.*\|\n)+)", text, re.MULTILINE)
     assert table is not None
@@ -29,7 +29,7 @@ def _tests(path: Path) -> set[str]:
 
 
 def _named(rows: list[list[str]]) -> list[str]:
-    """The tests in the last column; one row may name several."""
+    """Return the tests in the last column; one row may name several."""
     return [name for row in rows for name in re.findall(r"`(tests/[^`]+)`", row[-1])]
 
 

@@ -1,11 +1,11 @@
-"""What may not stand in a file of the project."""
+"""Rules for the content of every file of the project."""
 
 import re
 
 import pytest
 from repository import ROOT, files
 
-# Put together here, so that this file does not hold what it looks for.
+# Joined here, so that this file does not contain the forbidden texts.
 _HOMES = ("home", "root", "work", "Users", "workspace")
 _HOSTS = ("py" + r"pi\.org", "python" + "hosted", "npm" + r"js\.", "crates" + r"\.io", "proxy" + r"\.golang")
 _MACHINE = re.compile("|".join(rf"(?<![\w./~-])/{folder}/\w" for folder in _HOMES))
@@ -13,7 +13,7 @@ _REGISTRIES = re.compile("|".join(_HOSTS))
 _RESERVED = re.compile(r"(^|\.)(example|test|invalid)(\.(com|net|org))?$")
 _ADDRESS = re.compile(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b")
 
-#: What stands beside the project's own words: the vendored rules and what is generated from them.
+#: Files with foreign text: the vendored rules, and the code that is generated from them.
 _FOREIGN = ("protos/buf/", "protos/gen/")
 
 
@@ -29,7 +29,7 @@ def _texts() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("unwanted", [_MACHINE, _REGISTRIES], ids=["paths of a machine", "hosts of package registries"])
 def test_nothing_speaks_of_one_machine(unwanted: "re.Pattern[str]") -> None:
-    """The project is at home on every machine and names no place to fetch from."""
+    """No file names a path of one machine or a private place to fetch from."""
     found = [f"{name}: {match[0]}" for name, text in _texts() for match in unwanted.finditer(text)]
     assert found == []
 
@@ -47,7 +47,7 @@ def test_every_file_is_text_that_ends() -> None:
 
 
 def test_the_example_policies_name_no_real_domain() -> None:
-    """People in examples live under reserved names, so that no mail of a real person stands here."""
+    """People in the example policies have addresses in reserved domains, so that no real mailbox is named."""
     mail = re.compile(r"[\w.+-]+@([\w-]+(?:\.[\w-]+)+)")
     for name, text in _texts():
         if name.endswith((".policy", ".md")):
@@ -56,6 +56,6 @@ def test_the_example_policies_name_no_real_domain() -> None:
 
 
 def test_documents_name_no_address_but_loopback() -> None:
-    """Nobody's address stands in the documents."""
+    """The documents name no address except loopback."""
     found = {match[0] for name, text in _texts() if name.endswith(".md") for match in _ADDRESS.finditer(text)}
     assert {one for one in found if not one.startswith(("127.", "0.0.0.0"))} == set()

@@ -1,4 +1,4 @@
-"""Who may import whom."""
+"""The permitted imports between packages."""
 
 import re
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_imports_point_one_way() -> None:
     ],
 )
 def test_a_forbidden_import_is_found(contract: str, module: str, wrong: str, tmp_path: Path) -> None:
-    """The contracts are not empty: an import each of them forbids breaks it, also one within a function."""
+    """Each import contract breaks on an import that it forbids, also inside a function."""
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     package = tmp_path / "linewarden"
     for path in files():
@@ -60,28 +60,28 @@ def test_a_forbidden_import_is_found(contract: str, module: str, wrong: str, tmp
     assert "0 kept, 1 broken" in done.stdout
 
 
-def test_what_lies_flat_in_diagnostics_is_shared_by_its_rooms() -> None:
-    """A file at the root of diagnostics is used by two rooms or more; what one room uses lies in that room."""
+def test_files_at_the_root_of_diagnostics_are_shared_by_its_packages() -> None:
+    """A file at the root of diagnostics is used by two of its packages or more; others belong into their package."""
     root = ROOT / "diagnostics"
     users: dict[str, set[str]] = {path.stem: set() for path in root.glob("*.py") if path.stem != "__init__"}
     for path in root.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        for name, rooms in users.items():
+        for name, packages in users.items():
             if re.search(rf"linewarden\.diagnostics(\.{name}\b| import .*\b{name}\b)", text) and path.parent != root:
-                rooms.add(path.relative_to(root).parts[0])
-    assert {name: rooms for name, rooms in users.items() if len(rooms) < 2} == {}
+                packages.add(path.relative_to(root).parts[0])
+    assert {name: packages for name, packages in users.items() if len(packages) < 2} == {}
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    """A module is named by what it holds."""
+    """No module has an empty name such as utils, helpers or common."""
     named = {path.stem for path in files() if path.suffix == ".py"} | {path.parent.name for path in files()}
     assert named & _FORBIDDEN_NAMES == set()
 
 
 def test_nothing_is_started_at_import() -> None:
-    """No engine, server, thread or logger is made by importing a module: the composition root makes them."""
+    """Importing a module makes no engine, server, thread or logger, because the composition root makes them."""
     made = "create_engine|open_engine|Thread|getLogger|get_logger|server"
     makers = re.compile(rf"^(?:\w+ *(?::[^=]+)?= *)?(?:\w+\.)*({made})\(", re.MULTILINE)
-    rooms = ("audit", "authz", "diagnostics", "server")
-    ours = [path for path in files() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in rooms]
+    packages = ("audit", "authz", "diagnostics", "server")
+    ours = [path for path in files() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in packages]
     assert [str(path) for path in ours if makers.search(path.read_text(encoding="utf-8"))] == []

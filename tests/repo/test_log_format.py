@@ -1,4 +1,4 @@
-"""docs/log-format.md is true of the logs that a real server writes."""
+"""The agreement of docs/log-format.md with the logs that a real server writes."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ from tests.rights import may_capture
 
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
-#: The heading over what all entries of diagnostics have.
+#: The heading of the fields that all entries of diagnostics have.
 _DIAGNOSTICS = "diagnostics"
 _AUTHORITY = ("var/linewarden/tls/capture-workers.crt", "var/linewarden/secrets/capture-workers.key")
 _PERSONAL = ("mallory", "zacharias", "+4930555", "default/101/msg1", "T-4711")
@@ -45,7 +45,7 @@ _PERSONAL = ("mallory", "zacharias", "+4930555", "default/101/msg1", "T-4711")
 
 @dataclass(frozen=True)
 class Written:
-    """What a server left behind: all entries, an export of the tenant's log, and what it said of the policy."""
+    """The output of a server: all entries, an export of the tenant's log, and the policy."""
 
     home: Path
     logs: dict[int, list[bytes]]
@@ -54,14 +54,14 @@ class Written:
     statements: dict[str, str]
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Every entry of both logs."""
+        """Yield every entry of both logs."""
         for data in (*self.logs[_SYSTEM], *self.logs[_TENANT]):
             yield json.loads(data)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """Logs with at least one entry of every kind."""
+    """Return logs with at least one entry of every kind."""
     home = tmp_path_factory.mktemp("format")
     (home / "places.toml").write_text(PLACES)
     stated = {"HEARTBEAT_S": "1", "PLACES_FILE": str(home / "places.toml"), "CAPTURE_MIN_DISK_FREE": "0",
@@ -91,7 +91,7 @@ def test_every_kind_is_documented_and_written(written: Written) -> None:
 
 
 def test_every_field_is_documented(written: Written) -> None:
-    """An entry has the fields that the document says always stand, and no field that the document does not know."""
+    """Each entry has all required fields of the document, and no undocumented field."""
     documented = _documented()
     for entry in written.entries():
         tables = documented[entry["kind"]]
@@ -103,7 +103,7 @@ def test_every_field_is_documented(written: Written) -> None:
 
 
 def test_every_optional_field_occurs(written: Written) -> None:
-    """The logs this is tested with leave no documented field out."""
+    """The logs of this test have each documented optional field at least once."""
     documented, seen = _documented(), set()
     for entry in written.entries():
         kind = entry["kind"]
@@ -130,7 +130,7 @@ def test_entries_are_spelled_in_one_way(written: Written) -> None:
 
 
 def test_sealed_values_have_the_parts_that_are_stated(written: Written) -> None:
-    """Each sealed value has pseudonym, ciphertext with nonce, opening and tag, and a commitment of 32 bytes."""
+    """Each sealed value has a pseudonym, a ciphertext with nonce, opening and tag, and a commitment of 32 bytes."""
     sealed = [one for entry in written.entries() for one in entry.get("enc", ())]
     for one in sealed:
         assert set(one) == {"sid", "ct", "commit"}
@@ -141,7 +141,7 @@ def test_sealed_values_have_the_parts_that_are_stated(written: Written) -> None:
 
 
 def test_nothing_personal_stands_in_clear(written: Written) -> None:
-    """Names, numbers, item ids and case references are nowhere in the bytes of the logs."""
+    """The bytes of the logs hold no name, number, item id or case reference in clear."""
     for data in (*written.logs[_SYSTEM], *written.logs[_TENANT]):
         assert [word for word in _PERSONAL if word.encode() in data] == []
 
@@ -171,7 +171,7 @@ def test_the_policy_is_made_from_the_log_alone(written: Written) -> None:
 
 
 def test_the_verifier_of_the_document_verifies(written: Written) -> None:
-    """A page of code that is not ours accepts a real export and refuses it with any of these bytes changed."""
+    """The verifier in the document accepts a real export and refuses it with any of these bytes changed."""
     service = Service(written.home, "")
     call = ("python", "-c", shown("log-format.verifier"), "exported", written.verifier_key)
     assert service.run(*call).stderr == ""
@@ -192,7 +192,7 @@ def _check(found: dict[str, Any], table: dict[str, bool]) -> None:
 
 
 def _parts(entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects inside an entry that have tables of their own."""
+    """Yield the objects inside an entry that have separate tables."""
     for item in entry.get("items", ()):
         yield "items", item
         yield "resource", item["resource"]
@@ -200,12 +200,12 @@ def _parts(entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _frame(documented: dict[str, dict[str, dict[str, bool]]], kind: str) -> dict[str, bool]:
-    """What entries of a kind have in common with others."""
+    """Return the fields that entries of a kind share with others."""
     return documented["*"][""] | (documented[_DIAGNOSTICS][""] if kind in made_kinds() else {})
 
 
 def _documented() -> dict[str, dict[str, dict[str, bool]]]:
-    """By kind, and `*` for all: the tables of fields, by what they are of, and whether each field is always present."""
+    """Return the tables of fields by kind, `*` for all, with the required ones marked."""
     documented: dict[str, dict[str, dict[str, bool]]] = {}
     kinds, label = ["*"], ""
     table: dict[str, bool] = {}
@@ -299,7 +299,7 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
 
 
 def _use_recovery(home: Path) -> None:
-    """What an operator does after accidents: a clock that was set, and a database older than its mark."""
+    """Set a clock back and restore an older database, then recover from both as an operator."""
     settings = load_settings(home / "var/linewarden/linewarden.toml")
     for accident in (_step_the_clock, _set_the_clock_ahead, _mark_ahead):
         storage = open_storage(settings)
@@ -339,10 +339,10 @@ def _raise(_log: int, fault: Exception) -> None:
 
 
 class Unused:
-    """Keeping house introduces no person."""
+    """An appender for housekeeping, which introduces no person."""
 
     def append(self, unit: Unit) -> "asyncio.Future[int]":
-        """Never called."""
+        """Fail, because it must not be called."""
         raise AssertionError(unit)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from repository import ROOT, files, project
 
 #: Folders at the top that become packages, with their import names.
-_ROOMS = project()["tool"]["setuptools"]["package-dir"]
+_PACKAGES = project()["tool"]["setuptools"]["package-dir"]
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -18,14 +18,14 @@ def test_the_package_map_names_every_folder_that_is_a_package() -> None:
     assert set(project()["tool"]["setuptools"]["packages"]) == set(_packages())
 
 
-def test_every_room_is_marked_as_typed() -> None:
-    """Type checkers of those who import Linewarden see its types."""
-    rooms = [folder for name, folder in _ROOMS.items() if name.startswith("linewarden.")]
-    assert [room for room in rooms if not (ROOT / room / "py.typed").is_file()] == []
+def test_every_package_is_marked_as_typed() -> None:
+    """Each package is marked as typed, so that type checkers of importing code see its types."""
+    folders = [folder for name, folder in _PACKAGES.items() if name.startswith("linewarden.")]
+    assert [folder for folder in folders if not (ROOT / folder / "py.typed").is_file()] == []
 
 
 def test_every_package_is_imported_from_its_folder() -> None:
-    """`linewarden.authz` is the folder `authz`, whatever else is installed."""
+    """`linewarden.authz` is the folder `authz`, whichever other package is installed."""
     for name in project()["tool"]["setuptools"]["packages"]:
         if name != "linewarden.server.migrations.versions":
             found = importlib.import_module(name).__file__
@@ -34,7 +34,7 @@ def test_every_package_is_imported_from_its_folder() -> None:
 
 
 def test_every_dependency_is_pinned() -> None:
-    """constraints.txt has one version of whatever pyproject.toml asks for, so that a later build is that of today."""
+    """constraints.txt pins each dependency of pyproject.toml, so that a later build equals that of today."""
     pinned = [line for line in _constraints() if "==" in line]
     assert len(pinned) == len(_constraints())
     asked = project()["project"]
@@ -44,7 +44,7 @@ def test_every_dependency_is_pinned() -> None:
 
 
 def test_only_the_capture_extra_brings_the_gpl() -> None:
-    """Nobody who installs Linewarden without the extra `capture` gets code under the GPL."""
+    """An installation without the extra `capture` holds no code under the GPL."""
     asked = project()["project"]
     assert [one for one in asked["dependencies"] if "scapy" in one] == []
     assert [name for name, extra in asked["optional-dependencies"].items() if "scapy" in str(extra)] == ["capture"]
@@ -54,7 +54,7 @@ def test_only_the_capture_extra_brings_the_gpl() -> None:
 
 
 def _packages() -> Iterator[str]:
-    for name, folder in _ROOMS.items():
+    for name, folder in _PACKAGES.items():
         for path in files():
             if path.name == "__init__.py" and path.is_relative_to(ROOT / folder):
                 inner = path.parent.relative_to(ROOT / folder).parts

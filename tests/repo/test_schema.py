@@ -1,4 +1,4 @@
-"""The migrations make the schema that the code speaks of."""
+"""The agreement of the migrations with the tables of the code."""
 
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata

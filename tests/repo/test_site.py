@@ -1,4 +1,4 @@
-"""The site is built from the same pages, and a reader's browser asks no other host for anything."""
+"""The site is built from the same pages, and a reader's browser fetches nothing from another host."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from repository import ROOT, run_tool
 
-#: What a browser fetches by itself when it shows a page or applies a style.
+#: References that a browser fetches when it shows a page or applies a style.
 _FETCHED = re.compile(
     r"""<(?:script|img|iframe|source)[^>]+src=["']?([^"' >]+)"""
     r"""|<link[^>]+rel=["']?(?:stylesheet|preload|preconnect|icon|shortcut icon)["']?[^>]+href=["']?([^"' >]+)"""
@@ -16,7 +16,7 @@ _FETCHED = re.compile(
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site as `make site` builds it; a broken link or anchor, or a page outside the navigation, ends the build."""
+    """Return the site as `make site` builds it, which fails on broken links and pages outside the navigation."""
     folder = tmp_path_factory.mktemp("site")
     config = str(ROOT / "properdocs.yml")
     done = run_tool("properdocs", "build", "--strict", "--config-file", config, "--site-dir", str(folder))

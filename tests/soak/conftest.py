@@ -1,6 +1,6 @@
-"""The long forms of tests of faults: `make soak`. Each takes its share of SOAK_MINUTES, eight by default.
+"""Long forms of the tests of faults: `make soak`. Each takes its share of SOAK_MINUTES, eight by default.
 
-A file for each kind of fault: processes that are killed or stopped, disks. Clock steps and floods come beside them.
+There is a file for each kind of fault: processes that are killed or stopped, and disks; also clock steps and floods.
 """
 
 import os
@@ -15,5 +15,5 @@ MINUTES = float(os.environ.get("SOAK_MINUTES", "8"))
 
 @pytest.fixture
 def seconds(request: pytest.FixtureRequest) -> float:
-    """How long the test may go on with what it does, seconds; its set-up and its last look come on top."""
+    """Return the duration of a test's load in seconds, without its set-up and its final checks."""
     return 60 * MINUTES / len(request.session.items)

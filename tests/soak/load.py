@@ -1,4 +1,4 @@
-"""Callers that go on whatever happens to the service, and what they were answered."""
+"""Callers that go on through every fault of the service, and their answers."""
 
 import asyncio
 import itertools
@@ -18,12 +18,12 @@ from tests.integration.test_kill import Answered, effects_by_decision
 #: Callers at a time.
 CALLERS = 8
 
-#: How soon the service must answer again after a fault, on a busy machine too, seconds.
+#: Seconds within which the service must answer again after a fault, also on a busy machine.
 BACK_S = 60.0
 
 
 async def ask_on(address: Callable[[], str], token: str, name: str, answered: Answered, stop: asyncio.Event) -> None:
-    """Ask until told to stop, and note each answer as it comes; after an error ask the server that is there then."""
+    """Ask until told to stop, and note each answer as it comes; after an error ask another running server."""
     for number in itertools.count():
         if stop.is_set():
             return
@@ -41,7 +41,7 @@ async def ask_on(address: Callable[[], str], token: str, name: str, answered: An
 
 @asynccontextmanager
 async def load(site: Site, address: Callable[[], str], answered: Answered) -> AsyncIterator[None]:
-    """Callers in the background."""
+    """Run callers in the background."""
     stop = asyncio.Event()
     callers = [asyncio.create_task(ask_on(address, site.token, f"c{n}", answered, stop)) for n in range(CALLERS)]
     try:
@@ -60,21 +60,21 @@ async def until_answered(answered: Answered) -> None:
 
 
 def assert_kept(site: Site, answered: Answered) -> None:
-    """Every answer is in the log with its effect."""
+    """Check that every answer is in the log with its effect."""
     logged = effects_by_decision(site)
     lost = [id for id, decisions in answered.items() if any(logged.get((id, d)) != effect for d, effect in decisions)]
     assert not lost, f"{len(lost)} of {len(answered)} answers are not in the log"
 
 
 async def assert_verifies(site: Site, folder: Path, **environment: str) -> None:
-    """A server that starts now exports a log that verifies."""
+    """Check that a newly started server exports a log that verifies."""
     async with processes(site, 1, **environment) as (server,), Client(server.address, site.token) as client:
         key = await client.export(folder)
         assert verify_export(folder, key).size > 0
 
 
 def children(server: Server) -> dict[int, str]:
-    """The processes below a server, with their command lines."""
+    """Return the child processes of a server, with their command lines."""
     pid = server.process.pid
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return {int(one): Path(f"/proc/{one}/cmdline").read_text().replace("\0", " ") for one in found}

@@ -19,7 +19,7 @@ OVERLOADED = ("UNAVAILABLE", "OVERLOADED")
 
 
 async def times_of(channel: grpc.aio.Channel, token: str, count: int) -> list[float]:
-    """The times of calls of the quiet tenant, one after the other, each of which is answered, milliseconds."""
+    """Return the times of the quiet tenant's sequential calls, all answered, in milliseconds."""
     times = []
     for _ in range(count):
         began = time.perf_counter()
@@ -32,7 +32,7 @@ async def times_of(channel: grpc.aio.Channel, token: str, count: int) -> list[fl
 async def test_beside_any_flood_a_quiet_tenant_is_refused_nothing(
     site: Site, callers: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With thousands of calls of one tenant at a time, another's are all answered; the ratios are printed."""
+    """The server answers all calls of a tenant beside thousands of another's; the test prints the ratios."""
     _, token = site.key(tenants=(OTHER_TENANT,))
     async with (
         processes(site) as (server,),
@@ -50,7 +50,7 @@ async def test_beside_any_flood_a_quiet_tenant_is_refused_nothing(
 
 
 async def test_thousands_of_wrong_keys_cost_callers_no_call(sqlite_site: Site) -> None:
-    """5,400 wrong keys at a time are told so, and each call with a key is answered."""
+    """The server refuses 5,400 wrong keys at a time and answers each call with a key."""
     async with (
         processes(sqlite_site) as (server,),
         channels(server.address, 54) as many,
@@ -63,7 +63,7 @@ async def test_thousands_of_wrong_keys_cost_callers_no_call(sqlite_site: Site) -
 
 
 async def test_thousands_of_watchers_without_a_key_cost_callers_no_call(sqlite_site: Site) -> None:
-    """4,000 Watch streams of strangers over five connections, and health and checks are answered beside them."""
+    """The server answers health and checks beside 4,000 Watch streams of strangers over five connections."""
     async with (
         processes(sqlite_site) as (server,),
         channels(server.address, 5) as strangers,
@@ -79,7 +79,7 @@ async def test_thousands_of_watchers_without_a_key_cost_callers_no_call(sqlite_s
 
 
 async def test_thousands_of_silent_streams_cost_others_no_call(sqlite_site: Site) -> None:
-    """4,200 CheckStreams of one tenant that ask once and are silent, and another tenant is answered."""
+    """The server answers another tenant beside 4,200 silent CheckStreams of one tenant."""
     _, token = sqlite_site.key(tenants=(OTHER_TENANT,))
     async with processes(sqlite_site) as (server,), channels(server.address, 42) as made:
         stubs = [access_pb2_grpc.AccessServiceStub(one) for one in made]
@@ -98,7 +98,7 @@ async def test_thousands_of_silent_streams_cost_others_no_call(sqlite_site: Site
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", range(5))
 async def test_no_stop_ends_a_call_as_cancelled(site: Site, workers: str, number: int) -> None:
-    """Stop after stop beside 24 callers, each call is answered or UNAVAILABLE."""
+    """The server answers each call of 24 callers or ends it with UNAVAILABLE, stop after stop."""
     async with processes(site, LINEWARDEN_WORKERS=workers) as (server,):
         async with channels(server.address, 24) as made, flooding(made, 24, site.token, TENANT) as flood:
             await flood.heard(200 + 50 * number)

@@ -1,4 +1,4 @@
-"""The memory that a server reaches when a tenant attacks it in every known way at once, for a minute."""
+"""The peak memory of a server under every known attack of one tenant at once, for a minute."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ from tests.integration.conftest import TENANT, Client, Site, make_site, person, 
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 
-#: A server that serves and was asked nothing; what requests under way and the interpreter's own reserves may add.
+#: Memory of an idle server, and the addition that open requests and the interpreter's reserves may make.
 START_BYTES = 160 << 20
 UNDER_WAY_BYTES = 96 << 20
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.soak
 
 
 def statements() -> list[list[str]]:
-    """Policies within the limits: many rules for all items, many persons with many roles, many single items."""
+    """Return policies within the limits: many rules for all items, many roles of many persons, many single items."""
     zones = [f"allow role:z{r} play recording any if zone=z{n}" for r in range(ROLES) for n in range(ZONES)]
     bindings = [f"bind p{n} role:z{r}" for n in range(PERSONS) for r in range(ROLES)]
     items = [f"allow role:z0 play recording id:i{n}" for n in range(2_000)]
@@ -43,7 +43,7 @@ def statements() -> list[list[str]]:
 
 
 def memory_of(pid: int, field: str = "VmHWM") -> int:
-    """A figure of a process, bytes: VmHWM is the most memory it ever had."""
+    """Return a figure of a process in bytes; VmHWM is its peak memory."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
@@ -51,7 +51,7 @@ def memory_of(pid: int, field: str = "VmHWM") -> int:
 
 
 def check(subject: str, id: str, zone: str) -> access_pb2.CheckRequest:
-    """A question about a recording."""
+    """Return a question about a recording."""
     return access_pb2.CheckRequest(
         header=core_pb2.RequestHeader(
             tenant=TENANT, subject=person(subject), context=core_pb2.Context(network_zone=zone)
@@ -62,7 +62,7 @@ def check(subject: str, id: str, zone: str) -> access_pb2.CheckRequest:
 
 
 def batch(names: list[str]) -> access_pb2.CheckBatchRequest:
-    """A batch that names 17 persons an item."""
+    """Return a batch that names 17 persons an item."""
     items = []
     for start in range(0, len(names), 17):
         owner, *parties = names[start : start + 17]
@@ -74,7 +74,7 @@ def batch(names: list[str]) -> access_pb2.CheckBatchRequest:
 
 
 async def keep_on(attack: Callable[[], Awaitable[object]], until: float) -> int:
-    """Attack until then, whatever comes back; returns how often."""
+    """Attack until then, ignoring the answers; return the number of calls."""
     count = 0
     while time.monotonic() < until:
         try:
@@ -87,13 +87,13 @@ async def keep_on(attack: Callable[[], Awaitable[object]], until: float) -> int:
 
 @pytest.fixture
 def attacked(tmp_path: Path, sqlite_url: str) -> Iterator[Site]:
-    """The service that is attacked."""
+    """Yield the service under attack."""
     with make_site(tmp_path / "site", sqlite_url) as made:
         yield made
 
 
 async def test_memory_under_every_attack_at_once(attacked: Site) -> None:
-    """Explanations, zones, persons, items and batches that nobody asked before leave a server within its bound."""
+    """A server stays within its memory bound under new explanations, zones, persons, items and batches."""
     rng, numbers = random.Random(7), itertools.count()
     async with processes(attacked) as (server,), Client(server.address, attacked.token) as client:
         parts = statements()

@@ -24,7 +24,7 @@ _HOUR_US = 3_600_000_000
 
 
 def faked(file: Path) -> dict[str, str]:
-    """The environment of a server whose wall clock follows a file."""
+    """Return the environment of a server whose wall clock follows a file."""
     library = next((path for path in _LIBRARIES if os.path.exists(path)), "")  # noqa: PTH110 - names, not paths of ours
     return {
         "LD_PRELOAD": library,
@@ -37,7 +37,7 @@ def faked(file: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("back", ["-1h", "-30d"])
 async def test_what_expired_stays_expired(sqlite_site: Site, tmp_path: Path, back: str) -> None:
-    """A clock set seven hours ahead and then back: the key that expired gets no answer, and times do not fall."""
+    """A key that expired stays refused after the clock was set ahead and back, and log times do not fall."""
     site, file = sqlite_site, tmp_path / "time"
     file.write_text("+0")
     _, token = site.key(expires_us=now_us() + _HOUR_US)

@@ -1,4 +1,4 @@
-"""Disks that fail and disks that are full, under load, again and again."""
+"""Failing and full disks, under load, again and again."""
 
 import asyncio
 import os
@@ -22,19 +22,19 @@ from tests.soak.load import assert_kept, assert_verifies, children, load, until_
 
 pytestmark = pytest.mark.soak
 
-#: What the system calls of a commit may say, for strace.
+#: Errors that the system calls of a commit may return, for strace.
 ERRORS = ("fsync,fdatasync:error=EIO:when=1+3", "pwrite64:error=ENOSPC:when=1+5", "pwrite64:error=EIO:when=1+5")
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> HonestDisk:
-    """A disk that keeps only what was synced."""
+    """Return a disk that keeps only synced data."""
     return HonestDisk(tmp_path / "disk")
 
 
 @pytest.fixture
 def disk_site(disk: HonestDisk, tmp_path: Path) -> Site:
-    """A service that was made on that disk, shut down cleanly; its storage is closed."""
+    """Return a service that was made on that disk and shut down cleanly."""
     with make_site(tmp_path / "site", f"sqlite:///{disk.files}/linewarden.db") as site:
         pass
     for file in disk.files.iterdir():
@@ -45,7 +45,7 @@ def disk_site(disk: HonestDisk, tmp_path: Path) -> Site:
 async def test_syncs_that_fail_lose_no_answer(
     disk: HonestDisk, disk_site: Site, tmp_path: Path, seconds: float
 ) -> None:
-    """Syncs fail, all processes die, the next ones begin: what a power cut leaves has every answer, and verifies."""
+    """After failed syncs and kills, the data on the disk has every answer and verifies."""
     answered: Answered = {}
     site = disk_site
     end = time.monotonic() + seconds
@@ -62,7 +62,7 @@ async def test_syncs_that_fail_lose_no_answer(
 
 
 async def one_life(site: Site, disk: HonestDisk, answered: Answered) -> None:
-    """Serve with two workers while syncs fail now and then; then kill all of it, perhaps while they fail."""
+    """Serve with two workers under occasional sync failures, then kill all processes."""
     server = Server(site, LINEWARDEN_WORKERS="2", **disk.environment)
     try:
         await server.ready()
@@ -86,7 +86,7 @@ async def one_life(site: Site, disk: HonestDisk, answered: Answered) -> None:
 async def assert_survived(
     site: Site, fault: Callable[[Server], AbstractAsyncContextManager[None]], tmp: Path, seconds: float
 ) -> None:
-    """Begin and end a fault under load, again and again; after each end there are answers."""
+    """Begin and end a fault under load, repeatedly; check for answers after each end."""
     answered: Answered = {}
     async with processes(site) as (server,), load(site, lambda: server.address, answered):
         end = time.monotonic() + seconds
@@ -103,7 +103,7 @@ async def assert_survived(
 
 @pytest.fixture
 def full_site(tmp_path: Path) -> Iterator[Site]:
-    """A service whose database is on a small disk."""
+    """Yield a service whose database is on a small disk."""
     with (
         small_disk(tmp_path / "small", "300m") as folder,
         make_site(tmp_path / "site", f"sqlite:///{folder}/linewarden.db") as made,
@@ -112,14 +112,14 @@ def full_site(tmp_path: Path) -> Iterator[Site]:
 
 
 async def test_a_disk_that_fills_up_loses_no_answer(full_site: Site, tmp_path: Path, seconds: float) -> None:
-    """The disk is full, has room again, and is full again: the service is back at once, with every answer."""
+    """The service recovers each time a full disk gets room again, without losing an answer."""
     filler = tmp_path / "small/filler"
     await assert_survived(full_site, lambda _server: fill(filler), tmp_path, seconds)
 
 
 @asynccontextmanager
 async def fill(filler: Path) -> AsyncIterator[None]:
-    """Leave no byte of the disk."""
+    """Fill the disk to its last byte."""
     try:
         with filler.open("wb", buffering=0) as file:
             for piece in (1 << 20, 4096, 1):
@@ -137,7 +137,7 @@ async def fill(filler: Path) -> AsyncIterator[None]:
 async def test_system_calls_that_fail_lose_no_answer(
     sqlite_site: Site, tmp_path: Path, seconds: float, errors: str
 ) -> None:
-    """The kernel refuses some calls of a commit: UNAVAILABLE, service as soon as it does not, and every answer kept."""
+    """Calls end with UNAVAILABLE while the kernel refuses a system call of a commit, and no answer is lost."""
     if shutil.which("strace") is None:
         pytest.skip("install strace to let system calls fail")
     await assert_survived(sqlite_site, lambda server: traced(errors, server.process.pid), tmp_path, seconds)
@@ -145,7 +145,7 @@ async def test_system_calls_that_fail_lose_no_answer(
 
 @asynccontextmanager
 async def traced(errors: str, pid: int) -> AsyncIterator[None]:
-    """Let calls of the server's own process fail."""
+    """Make system calls of the server's process fail."""
     call = [
         "strace",
         "-f",

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.soak
 
 
 async def test_killed_processes_lose_no_answer(site: Site, tmp_path: Path, seconds: float) -> None:
-    """Kill -9 of server, worker or housekeeper, in any order: every answer is in the log, and the log verifies."""
+    """Every answer is in a log that verifies after any order of kills of server, worker and housekeeper."""
     answered: Answered = {}
     server = Server(site, LINEWARDEN_WORKERS="2")
     await server.ready()
@@ -45,13 +45,13 @@ async def test_killed_processes_lose_no_answer(site: Site, tmp_path: Path, secon
 
 @pytest.fixture
 def shared_site(tmp_path: Path, postgres_url: str) -> Iterator[Site]:
-    """A service on PostgreSQL, for several servers."""
+    """Yield a service on PostgreSQL, for several servers."""
     with make_site(tmp_path / "site", postgres_url) as made:
         yield made
 
 
 async def test_a_server_that_freezes_stops_no_other(shared_site: Site, tmp_path: Path, seconds: float) -> None:
-    """One of two servers is stopped for seconds at a time, inside a transaction or not: the other goes on."""
+    """A server goes on while another is stopped for seconds at a time, inside a transaction or not."""
     answered: Answered = {}
     everywhere: Answered = {}
     async with (

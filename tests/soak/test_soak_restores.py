@@ -20,7 +20,7 @@ RULE = "bind dora role:user"
 
 
 async def load(client: Client, seconds: float) -> int:
-    """Ask for some seconds; returns how many answers came."""
+    """Ask for some seconds; return the number of answers."""
     count, until = 0, asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < until:
         await client.check("bob", "play", "voicemail", f"{count}", owner="bob")
@@ -29,7 +29,7 @@ async def load(client: Client, seconds: float) -> int:
 
 
 async def reasons(client: Client, count: int = 10) -> set[str]:
-    """What checks of the one whose rule is gone come to: reasons of refusals, or `answered`."""
+    """Return the outcomes of checks of the removed rule: reasons of refusals, or `answered`."""
     found = set()
     for _ in range(count):
         try:
@@ -50,7 +50,7 @@ def copy_files(site: Site, target: Path) -> None:
 
 
 def kill(servers: list[Server]) -> None:
-    """End all processes as a power cut would, those that a server started too."""
+    """Kill all processes as a power cut would, also the children of a server."""
     for server in servers:
         pid = server.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -61,7 +61,7 @@ def kill(servers: list[Server]) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_an_older_file_gives_no_answers(sqlite_site: Site, tmp_path: Path, workers: str) -> None:
-    """A file copied at night and put back after a day of work: every process refuses, from the first call on."""
+    """Every process refuses each call after the file of the last night replaced that of the day."""
     site = sqlite_site
     async with processes(site, LINEWARDEN_WORKERS=workers) as servers, Client(servers[0].address, site.token) as client:
         await client.change(add=[RULE])
@@ -86,7 +86,7 @@ async def test_an_older_file_gives_no_answers(sqlite_site: Site, tmp_path: Path,
 
 @pytest.mark.parametrize("load_s", [0.2, 3.0])
 async def test_a_lost_wal_gives_no_answers(sqlite_site: Site, load_s: float) -> None:
-    """Everything killed and the WAL deleted: what was answered is gone, and no answer is built on that."""
+    """The server gives no answer after its processes were killed and the WAL was deleted."""
     site = sqlite_site
     site.storage.close()
     async with processes(site) as servers, Client(servers[0].address, site.token) as client:
@@ -99,7 +99,7 @@ async def test_a_lost_wal_gives_no_answers(sqlite_site: Site, load_s: float) -> 
 
 
 def test_an_older_base_backup_gives_no_answers(tmp_path: Path) -> None:
-    """PostgreSQL restored from an older base backup, as after a failover with a lost tail."""
+    """The server gives no answer after PostgreSQL was restored from an older base backup."""
     with tempfile.TemporaryDirectory(prefix="lwpg") as folder:
         postgres = Postgres(folder)
         try:
@@ -133,20 +133,20 @@ async def _restored(site: Site, postgres: Postgres, folder: str, tmp_path: Path)
 
 
 async def copied(source: Path, target: Path) -> None:
-    """Copy a folder with its owners: the server runs under an account of its own."""
+    """Copy a folder with its owners, because the server has a separate account."""
     copying = await asyncio.create_subprocess_exec("cp", "-a", str(source), str(target))
     assert await copying.wait() == 0
 
 
 async def until_answered(client: Client) -> None:
-    """Wait until the service is back by itself."""
+    """Wait until the service has recovered."""
     async with asyncio.timeout(HANG_S):
         while await reasons(client, 1) != {"answered"}:  # noqa: ASYNC110 - another process makes it so
             await asyncio.sleep(0.1)
 
 
 async def until_reachable(client: Client) -> None:
-    """Wait until the database can be reached, whatever is said then; no answer may come."""
+    """Wait until the database can be reached; no answer may come."""
     async with asyncio.timeout(HANG_S):
         while (found := await reasons(client, 1)) != {"LOG_ROLLED_BACK"}:
             assert "answered" not in found

@@ -1,4 +1,4 @@
-"""The clock of the logs never goes back, and tells of steps."""
+"""The clock of the logs: it never goes back, and reports steps."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ _SECOND = 1_000_000
 
 
 class Hands:
-    """A wall clock, a monotonic clock and the latest time of all logs, each set by hand."""
+    """A wall clock, a monotonic clock and the latest time of all logs, each set by a test."""
 
     def __init__(self) -> None:
         self.wall = 1_000 * _SECOND
@@ -17,17 +17,17 @@ class Hands:
         self.latest = 0
 
     def clock(self) -> Clock:
-        """A clock with these hands."""
+        """Return a clock with these hands."""
         return Clock(lambda: self.wall, lambda: self.monotonic, lambda: self.latest)
 
     def pass_us(self, us: int) -> None:
-        """Let time go on."""
+        """Let time pass."""
         self.wall += us
         self.monotonic += us
 
 
 def test_time_goes_on_when_the_wall_clock_is_set_back() -> None:
-    """An hour set back: the time goes on at the pace of the monotonic clock, and the step is told once."""
+    """Time goes on at the pace of the monotonic clock after an hour set back, and the step is reported once."""
     hands = Hands()
     clock = hands.clock()
     before = clock()
@@ -41,7 +41,7 @@ def test_time_goes_on_when_the_wall_clock_is_set_back() -> None:
 
 
 def test_a_step_ahead_is_told() -> None:
-    """A wall clock set ahead is followed, and the step is told."""
+    """The clock follows a wall clock that is set ahead, and reports the step."""
     hands = Hands()
     clock = hands.clock()
     before = clock()
@@ -54,7 +54,7 @@ def test_a_step_ahead_is_told() -> None:
 
 
 def test_a_clock_behind_the_logs_begins_at_their_latest_time() -> None:
-    """After a restart with the wall clock set back, time goes on from the latest that any log states."""
+    """After a restart with the wall clock set back, time continues from the latest time of all logs."""
     hands = Hands()
     hands.latest = hands.wall + 30 * 86_400 * _SECOND
     clock = hands.clock()
@@ -64,7 +64,7 @@ def test_a_clock_behind_the_logs_begins_at_their_latest_time() -> None:
 
 @given(st.lists(st.tuples(st.integers(-(10**12), 10**12), st.integers(0, 10**10), st.integers(0, 10**16))))
 def test_time_never_falls(moves: list[tuple[int, int, int]]) -> None:
-    """However wall clock and logs move, no time is earlier than one that was told, or than the latest of the logs."""
+    """No time is earlier than a previous one or than the latest of the logs, however wall clock and logs move."""
     hands = Hands()
     clock = hands.clock()
     told = clock()
@@ -79,7 +79,7 @@ def test_time_never_falls(moves: list[tuple[int, int, int]]) -> None:
 
 
 def test_small_corrections_are_no_steps() -> None:
-    """What a clock is corrected by in the ordinary way is not entered into the logs."""
+    """The clock does not report ordinary corrections as steps."""
     hands = Hands()
     clock = hands.clock()
     clock()

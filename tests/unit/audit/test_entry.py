@@ -1,4 +1,4 @@
-"""What entries promise about their bytes."""
+"""Promises about the bytes of entries."""
 
 import orjson
 import pytest
@@ -25,7 +25,7 @@ def _item(id: str, keeper: Person = BEN) -> AccessItem:
 
 
 def test_an_entry_has_sorted_keys_and_no_personal_value_in_clear() -> None:
-    """Ids and case references are sealed under their persons; what stands in clear says who only by pseudonym."""
+    """An entry has sorted keys, seals ids and case references under their persons, and names persons by pseudonym."""
     ((data, count),) = encode_decisions(HEADER, [_item("out-15550100-1001.wav")])
     entry = decode(data)
     assert count == 1
@@ -41,7 +41,7 @@ def test_an_entry_has_sorted_keys_and_no_personal_value_in_clear() -> None:
 
 
 def test_a_batch_seals_once_for_each_person() -> None:
-    """Fifty items of two owners cost two encryptions, not fifty."""
+    """Fifty items of two owners cost two encryptions."""
     items = [_item(str(n), ANN if n % 2 else BEN) for n in range(50)]
     ((data, count),) = encode_decisions(HEADER._replace(case=""), items)
     assert count == 50
@@ -66,7 +66,7 @@ def test_a_batch_that_passes_the_limit_becomes_several_entries_in_order() -> Non
 
 
 def test_what_cannot_be_an_entry_is_refused() -> None:
-    """A single thing too large for an entry is an error, never cut."""
+    """A single thing that is too large for an entry raises an error and is never cut."""
     with pytest.raises(EntryTooLarge):
         encode("x.y", 1, {"text": "x" * MAX_ENTRY_BYTES})
     with pytest.raises(EntryTooLarge):

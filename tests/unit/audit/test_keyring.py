@@ -1,4 +1,4 @@
-"""What the keys of persons promise."""
+"""Promises about the keys of persons."""
 
 import hmac
 import os
@@ -30,7 +30,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 @given(st.dictionaries(texts, texts, max_size=5), st.binary(min_size=28, max_size=28))
 def test_what_is_sealed_opens_again_for_its_person_alone(values: dict[str, str], randomness: bytes) -> None:
-    """Sealed values come back as they were, and no other person's key opens them."""
+    """A sealed value opens unchanged for its person, and under no other person's key."""
     sealed = ANN.seal(values, randomness)
     assert ANN.open(sealed.ciphertext, sealed.commitment) == values
     with pytest.raises(VerificationFailed):
@@ -39,7 +39,7 @@ def test_what_is_sealed_opens_again_for_its_person_alone(values: dict[str, str],
 
 @given(st.integers(min_value=0), st.integers(0, 7))
 def test_one_changed_bit_of_a_sealed_value_is_noticed(place: int, bit: int) -> None:
-    """Neither ciphertext nor commitment can be changed."""
+    """A changed bit of ciphertext or commitment makes opening fail."""
     sealed = ANN.seal({"items.0.id": "2026/01/31/out-15550100-1001.wav"}, RANDOM)
     for name in ("ciphertext", "commitment"):
         raw = bytearray(a2b_base64(getattr(sealed, name)))
@@ -51,12 +51,12 @@ def test_one_changed_bit_of_a_sealed_value_is_noticed(place: int, bit: int) -> N
 
 @given(st.binary(max_size=64), st.binary(max_size=300))
 def test_the_commitment_is_hmac_sha256(key: bytes, message: bytes) -> None:
-    """A stranger checks commitments with any library's HMAC."""
+    """A stranger can check commitments with any library's HMAC."""
     assert _hmac(key, message) == hmac.digest(key, message, "sha256")
 
 
 def test_a_reference_tells_items_apart_and_persons_too() -> None:
-    """The same item of the same person has one reference; another type, id or person another."""
+    """Equal items of one person have one reference, and another type, id or person has another."""
     reference = ANN.reference("recording", "1")
     assert reference == ANN.reference("recording", "1")
     others = {ANN.reference("voicemail", "1"), ANN.reference("recording", "2"), BEN.reference("recording", "1")}
@@ -65,7 +65,7 @@ def test_a_reference_tells_items_apart_and_persons_too() -> None:
 
 
 def test_keys_open_only_under_the_key_and_for_the_person_they_were_wrapped_for() -> None:
-    """A person's keys are of no use with another key-encryption key, in another log or under another pseudonym."""
+    """A person's keys do not open under another key-encryption key, in another log or under another pseudonym."""
     keyring, other = Keyring(os.urandom(32)), Keyring(os.urandom(32))
     sid, keys = new_person_keys()
     wrapped = keyring.wrap(1, sid, keys)
@@ -77,7 +77,7 @@ def test_keys_open_only_under_the_key_and_for_the_person_they_were_wrapped_for()
 
 
 def test_look_up_tokens_differ_between_logs_and_rings() -> None:
-    """What finds a person in one tenant's log finds nobody in another's."""
+    """A look-up token of a person in one tenant's log finds no person in another's."""
     keyring, other = Keyring(bytes(32)), Keyring(bytes(31) + b"\1")
     tokens = {keyring.name_token(1, "ann"), keyring.name_token(2, "ann"), other.name_token(1, "ann")}
     assert len(tokens) == 3
@@ -86,7 +86,7 @@ def test_look_up_tokens_differ_between_logs_and_rings() -> None:
 
 @given(st.lists(texts), st.randoms(use_true_random=False))
 def test_the_sum_of_rows_is_that_of_their_set(rows: list[str], chosen: random.Random) -> None:
-    """In whatever order rows come, their sum is one, and it follows from the sums of the parts."""
+    """The sum of rows does not depend on their order, and follows from the sums of the parts."""
     seals, shuffled = RowMac(bytes(32)), chosen.sample(rows, len(rows))
     total = seals.sum(b"rows", rows)
     assert seals.sum(b"rows", shuffled) == total
@@ -97,7 +97,7 @@ def test_the_sum_of_rows_is_that_of_their_set(rows: list[str], chosen: random.Ra
 
 @given(st.integers(0, SUMS - 1), st.binary(min_size=16, max_size=16))
 def test_a_masked_sum_comes_back_under_its_nonce_alone(total: int, nonce: bytes) -> None:
-    """What is stored of a sum says nothing without the key and its nonce, and is the sum with them."""
+    """A stored sum reveals nothing without key and nonce, and opens with them."""
     seals = RowMac(bytes(32))
     stored = seals.masked(b"rows", total, nonce)
     assert seals.unmasked(b"rows", stored, nonce) == total
@@ -106,7 +106,7 @@ def test_a_masked_sum_comes_back_under_its_nonce_alone(total: int, nonce: bytes)
 
 
 def test_seals_differ_by_key_purpose_fields_and_data() -> None:
-    """No seal stands for another row, however their fields are cut, and each ring makes its own."""
+    """A seal fits no other row, however the fields are split, and each ring makes different ones."""
     seals = Keyring(bytes(32)).row_mac
     made = [
         seals.mac(b"head", (1, "ab", "c")),
@@ -121,7 +121,7 @@ def test_seals_differ_by_key_purpose_fields_and_data() -> None:
 
 
 def test_a_key_file_round_trips_and_a_short_one_is_refused(tmp_path: Path) -> None:
-    """The key-encryption key is 32 bytes as base64, and nothing else is taken for one."""
+    """The key file holds 32 bytes as base64, and the reader refuses any other length."""
     file = tmp_path / "kek"
     file.write_bytes(new_key_encryption_key())
     load_key_encryption_key(file)

@@ -14,7 +14,7 @@ GROWN = replace(HEAD, size=6, frontier=b"\1" * 64)
 
 
 def test_marks_outlive_their_process(tmp_path: Path) -> None:
-    """What one process has seen, another one reads from the file."""
+    """A process reads from the file the marks of another one."""
     marks = Marks(tmp_path / "anchors/marks")
     marks.note(HEAD, new=True)
     marks.close()
@@ -29,7 +29,7 @@ def test_marks_outlive_their_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("byte", [0, 40, 100, 111])
 def test_a_torn_slot_counts_as_empty(tmp_path: Path, byte: int) -> None:
-    """A slot of which not all reached the disk is no mark."""
+    """A partially written slot counts as empty."""
     marks = Marks(tmp_path / "marks")
     marks.note(HEAD)
     marks.close()
@@ -55,7 +55,7 @@ def test_a_torn_slot_counts_as_empty(tmp_path: Path, byte: int) -> None:
     ids=str,
 )
 def test_a_head_that_is_not_a_later_one_is_refused(older: Head) -> None:
-    """Fewer entries, another root, an earlier revision or another origin: none of these is the log that was seen."""
+    """Marks refuse a head with fewer entries, another root, an earlier revision or another origin."""
     marks = Marks()
     marks.note(GROWN)
     with pytest.raises(RolledBack):
@@ -63,7 +63,7 @@ def test_a_head_that_is_not_a_later_one_is_refused(older: Head) -> None:
 
 
 def test_a_log_that_was_recovered_is_dropped_from_memory_before_it_is_believed() -> None:
-    """A later generation is accepted, once what the process kept of the log is gone; an earlier one never."""
+    """Marks accept a later generation once the process has dropped the log from memory, and never an earlier one."""
     heard: list[int] = []
     marks = Marks(on_recovered=heard.append)
     marks.note(GROWN)
@@ -82,14 +82,14 @@ def test_a_mark_does_not_fall_behind_what_another_thread_saw() -> None:
 
 
 def test_ids_of_generations_are_apart() -> None:
-    """The text of an id is its index until a log is recovered, and never repeats afterwards."""
+    """An id is its index until the log is recovered, and never repeats afterwards."""
     assert id_text(17) == "17"
     assert id_text(2 << 40 | 17) == "2-17"
     assert index_in("2-17") == index_of(2 << 40 | 17) == index_in("17") == 17
 
 
 def test_a_disk_of_the_anchors_that_is_full_stops_no_later_mark(tmp_path: Path) -> None:
-    """The first mark of a log must be written; a later one that cannot be stays in memory, and the fault is told."""
+    """The first mark of a log must be written; a later one that fails stays in memory, and the fault is reported."""
     marks = Marks(tmp_path / "marks")
     marks.note(HEAD, new=True)
     marks.close()

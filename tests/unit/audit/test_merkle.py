@@ -87,14 +87,14 @@ def _holds(check: Any, *args: Any) -> bool:
 
 
 def test_empty_root_and_empty_leaf_are_the_published_ones() -> None:
-    """The two hashes that RFC 6962 fixes without any input."""
+    """The hashes of an empty tree and an empty leaf are those that RFC 6962 fixes."""
     assert EMPTY_ROOT.hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
     assert Frontier().root() == EMPTY_ROOT == tree_root(_read, 0)
 
 
 def test_frontier_has_the_published_roots() -> None:
-    """Each size of the reference tree has the root that everybody else computes."""
+    """Each size of the reference tree has the published root."""
     frontier = Frontier()
     for leaf, root in zip(_REFERENCE["leaves"], _REFERENCE["roots"], strict=True):
         frontier.append(leaf_hash(bytes.fromhex(leaf)))
@@ -117,7 +117,7 @@ def test_consistency_reference(case: dict[str, Any]) -> None:
 
 @pytest.mark.skipif(not _PUBLISHED.is_dir(), reason="the whole published set is not beside the repository")
 def test_all_published_vectors() -> None:
-    """Not one of the published vectors is judged otherwise than its authors say."""
+    """Every published vector is judged as its authors say."""
     wrong, seen = [], 0
     for path in _PUBLISHED.rglob("*.json"):
         case = json.loads(path.read_text())
@@ -137,7 +137,7 @@ def test_all_published_vectors() -> None:
 
 @given(_SIZES)
 def test_root_is_the_naive_one(size: int) -> None:
-    """Appending one by one, and reading subtrees, give the root of the definition."""
+    """Appending one by one and reading subtrees give the root of the definition."""
     frontier = Frontier()
     for leaf in _LEAVES[:size]:
         frontier.append(leaf)
@@ -146,7 +146,7 @@ def test_root_is_the_naive_one(size: int) -> None:
 
 @given(_SIZES, st.integers(0, 40))
 def test_frontier_goes_on_from_its_bytes(size: int, more: int) -> None:
-    """A tree that was put away and taken up again grows as if nothing had happened."""
+    """A tree that is restored from its bytes grows like the original."""
     frontier = Frontier()
     for leaf in _LEAVES[:size]:
         frontier.append(leaf)
@@ -161,7 +161,7 @@ def test_frontier_goes_on_from_its_bytes(size: int, more: int) -> None:
 
 @pytest.mark.parametrize(("size", "length"), [(0, 32), (1, 0), (3, 32), (3, 96), (4, 31), (-1, 32)])
 def test_frontier_of_wrong_length_is_refused(size: int, length: int) -> None:
-    """A head row whose frontier does not fit its size is not built upon."""
+    """The reader refuses a head row whose frontier does not fit its size."""
     with pytest.raises(VerificationFailed):
         Frontier.from_bytes(size, bytes(length))
 
@@ -177,7 +177,7 @@ def test_inclusion_proof_is_the_naive_one(size: int, data: st.DataObject) -> Non
 
 @given(_SIZES, st.data())
 def test_consistency_proof_is_the_naive_one(size: int, data: st.DataObject) -> None:
-    """A proof is the one RFC 6962 defines, and holds."""
+    """A consistency proof is the one that RFC 6962 defines, and holds."""
     old = data.draw(st.integers(1, size))
     proof = consistency_proof(_read, old, size)
     assert proof == _naive_subproof(old, _LEAVES[:size], whole=True)
@@ -186,7 +186,7 @@ def test_consistency_proof_is_the_naive_one(size: int, data: st.DataObject) -> N
 
 @given(_SIZES, st.data())
 def test_inclusion_holds_at_one_place_only(size: int, data: st.DataObject) -> None:
-    """The proof of one index is none for another, nor for another leaf or root."""
+    """The proof of one index fails for another index, leaf or root."""
     index, other = data.draw(st.integers(0, size - 1)), data.draw(st.integers(-1, size + 1))
     proof, root = inclusion_proof(_read, index, size), _naive_root(_LEAVES[:size])
     assert _holds(verify_inclusion, other, size, _LEAVES[index], proof, root) == (other == index)
@@ -196,7 +196,7 @@ def test_inclusion_holds_at_one_place_only(size: int, data: st.DataObject) -> No
 
 @given(st.integers(2, 70), st.data())
 def test_consistency_with_another_past_fails(size: int, data: st.DataObject) -> None:
-    """A changed, dropped, doubled or added hash, or another old root, is never a proof."""
+    """A proof with a changed, dropped, doubled or added hash, or with another old root, fails."""
     old = data.draw(st.integers(1, size - 1))
     proof = consistency_proof(_read, old, size)
     old_root, new_root = _naive_root(_LEAVES[:old]), _naive_root(_LEAVES[:size])
@@ -214,7 +214,7 @@ def test_consistency_with_another_past_fails(size: int, data: st.DataObject) -> 
 
 
 def test_hashes_of_other_lengths_are_refused() -> None:
-    """Moving the cut between two children keeps a node's hash, and must not make a second proof."""
+    """A proof fails if the border between two children is moved, although the node's hash stays."""
     left, right = _LEAVES[:2]
     root = node_hash(left, right)
     verify_inclusion(0, 2, left, [right], root)
@@ -225,7 +225,7 @@ def test_hashes_of_other_lengths_are_refused() -> None:
 
 
 def test_proofs_read_few_nodes() -> None:
-    """A proof from a log of 2**40 entries is a matter of dozens of reads."""
+    """A proof from a log of 2**40 entries reads dozens of nodes."""
     reads: list[tuple[int, int]] = []
 
     def read(level: int, index: int) -> bytes:
@@ -247,7 +247,7 @@ def test_proofs_read_few_nodes() -> None:
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (1, 1), (-1, 4), (4, 4)])
 def test_there_is_no_proof_of_what_is_not_there(index: int, size: int) -> None:
-    """Neither made nor accepted."""
+    """The tree neither makes nor accepts a proof of an index beyond its size."""
     with pytest.raises(ValueError, match="no leaf"):
         inclusion_proof(_read, index, size)
     assert not _holds(verify_inclusion, index, size, _LEAVES[0], [], _LEAVES[0])
@@ -255,6 +255,6 @@ def test_there_is_no_proof_of_what_is_not_there(index: int, size: int) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [(0, 0), (0, 4), (5, 4), (-1, 4)])
 def test_there_is_no_way_back_in_a_log(old: int, new: int) -> None:
-    """From nothing, or from a longer log, no proof is made."""
+    """The tree makes no consistency proof from nothing or from a longer log."""
     with pytest.raises(ValueError, match="no proof leads"):
         consistency_proof(_read, old, new)

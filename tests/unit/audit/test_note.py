@@ -1,4 +1,4 @@
-"""Signed notes, checkpoints and proof texts: what others published, what comes back, and what is refused."""
+"""Signed notes, checkpoints and proof texts: published examples, round trips, and refusals."""
 
 import pytest
 from hypothesis import given
@@ -35,20 +35,20 @@ _NOTE = sign_checkpoint(_CHECKPOINT, _SIGNER)
 
 
 def test_go_note_opens() -> None:
-    """A note that Go's library made opens under the key in Go's form, and our signer makes the same bytes."""
+    """A note of Go's library opens under the key in Go's form, and our signer makes the same bytes."""
     assert open_note(_GO_NOTE, Verifier.parse(_GO_VERIFIER)) == _GO_TEXT
     assert sign_note(_GO_TEXT, Signer.parse(_GO_SIGNER)) == _GO_NOTE
 
 
 def test_keys_come_back_from_their_texts() -> None:
-    """What is printed for a key is what is read, for both halves."""
+    """Both halves of a key are read back from their printed texts."""
     assert str(Verifier.parse(_GO_VERIFIER)) == _GO_VERIFIER
     assert Signer.parse(_GO_SIGNER).secret_text() == _GO_SIGNER
     assert Verifier.parse(str(_SIGNER.verifier)) == _SIGNER.verifier
 
 
 def test_signer_does_not_show_its_key() -> None:
-    """A signer that lands in a text log reveals nothing."""
+    """The representation of a signer reveals nothing of its key."""
     secret = _SIGNER.secret_text().rpartition("+")[2]
     assert secret not in repr(_SIGNER)
     assert secret not in str(_SIGNER)
@@ -73,7 +73,7 @@ def test_signer_does_not_show_its_key() -> None:
     ],
 )
 def test_malformed_key_is_refused(text: str) -> None:
-    """A key with a wrong id, algorithm, length, name or surrounding is no key."""
+    """The reader refuses a key with a wrong id, algorithm, length, name or surrounding."""
     with pytest.raises(VerificationFailed):
         Verifier.parse(text)
     with pytest.raises(VerificationFailed):
@@ -90,13 +90,13 @@ def test_halves_of_a_key_are_not_confused() -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb", "a\u3000b", "a\x00b"])
 def test_key_name_is_checked(name: str) -> None:
-    """A name that could not be told apart in a signature line is refused."""
+    """The reader refuses a name that is ambiguous in a signature line."""
     with pytest.raises(ValueError, match="name of a key"):
         Signer(name, bytes(32))
 
 
 def test_checkpoint_is_what_the_specification_shows() -> None:
-    """Origin, size and root in lines, an empty line, and one signature line."""
+    """A checkpoint has origin, size and root in lines, an empty line, and one signature line."""
     lines = _NOTE.split("\n")
     assert lines[:2] == [_ORIGIN, "20852163"]
     assert lines[3] == ""
@@ -106,7 +106,7 @@ def test_checkpoint_is_what_the_specification_shows() -> None:
 
 
 def test_signatures_of_others_are_ignored() -> None:
-    """Witnesses may sign beside the log, before or after it, up to a hundred."""
+    """The reader ignores up to a hundred signatures of witnesses, before or after that of the log."""
     text, _, own = _NOTE.rpartition("\n\n")
     foreign = _OTHER.sign(text + "\n")
     same_name = Signer(_ORIGIN, bytes(32)).sign(text + "\n")
@@ -116,7 +116,7 @@ def test_signatures_of_others_are_ignored() -> None:
 
 
 def test_wrong_signature_of_a_known_key_rejects() -> None:
-    """One good signature does not make up for a bad one of the same key."""
+    """A good signature does not outweigh a bad one of the same key."""
     text, _, own = _NOTE.rpartition("\n\n")
     bad = sign_note("something else\n", _SIGNER).rpartition("\n\n")[2]
     for signatures in (bad, own + bad, bad + own):
@@ -125,7 +125,7 @@ def test_wrong_signature_of_a_known_key_rejects() -> None:
 
 
 def test_note_without_the_key_rejects() -> None:
-    """A note that others signed is not signed."""
+    """The reader refuses a note that only others have signed."""
     with pytest.raises(VerificationFailed, match="is not signed by"):
         open_note(sign_note(str(_CHECKPOINT), _OTHER), _SIGNER.verifier)
 
@@ -157,14 +157,14 @@ def test_note_without_the_key_rejects() -> None:
     ],
 )
 def test_malformed_note_is_refused(note: str) -> None:
-    """Whatever is not exactly a note does not open."""
+    """The reader refuses a text that deviates from the format of a note."""
     with pytest.raises(VerificationFailed):
         open_note(note, _SIGNER.verifier)
 
 
 @given(st.integers(0, len(_NOTE) - 1), st.characters())
 def test_no_character_of_a_note_can_be_changed(at: int, char: str) -> None:
-    """Text, name, key id and signature: all of them count."""
+    """A change of any character in text, name, key id or signature makes the note fail."""
     changed = _NOTE[:at] + char + _NOTE[at + 1 :]
     if changed == _NOTE:
         return
@@ -196,7 +196,7 @@ def test_no_character_of_a_note_can_be_changed(at: int, char: str) -> None:
     ],
 )
 def test_malformed_checkpoint_is_refused(body: str) -> None:
-    """A good signature does not make a checkpoint of another log, or of another spelling."""
+    """The reader refuses a signed checkpoint of another log or of another spelling."""
     with pytest.raises(VerificationFailed):
         open_checkpoint(sign_note(body, _SIGNER), _SIGNER.verifier)
 
@@ -217,14 +217,14 @@ def test_extension_lines_are_allowed() -> None:
     ],
 )
 def test_what_could_not_be_opened_is_not_signed(checkpoint: Checkpoint) -> None:
-    """A signature stands under sound checkpoints of the key's own log only."""
+    """A signer signs only valid checkpoints of the key's log."""
     with pytest.raises(ValueError, match="of another origin than the key"):
         sign_checkpoint(checkpoint, _SIGNER)
 
 
 @pytest.mark.parametrize("text", ["", "no newline", "tab\t\n", "half \ud800\n"])
 def test_text_that_makes_no_note_is_not_signed(text: str) -> None:
-    """A signer refuses what no verifier would open."""
+    """A signer refuses a text that no verifier would open."""
     with pytest.raises(ValueError, match="text of a note"):
         sign_note(text, _SIGNER)
 
@@ -237,7 +237,7 @@ def test_proof_text_comes_back(index: int, path: list[bytes], extra: bytes) -> N
 
 
 def test_proof_text_is_what_the_specification_shows() -> None:
-    """The lines in their order, and the checkpoint after an empty one, verbatim."""
+    """A proof text has its lines in order, and the checkpoint after an empty line, verbatim."""
     proof = str(EntryProof(73894, (EMPTY_ROOT, EMPTY_ROOT), _NOTE, b"more"))
     root = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
     assert proof == f"c2sp.org/tlog-proof@v1\nextra bW9yZQ==\nindex 73894\n{root}\n{root}\n\n{_NOTE}"
@@ -266,6 +266,6 @@ def test_proof_text_is_what_the_specification_shows() -> None:
     ],
 )
 def test_malformed_proof_text_is_refused(text: str) -> None:
-    """Whatever is not exactly a proof is not read."""
+    """The reader refuses a text that deviates from the format of a proof."""
     with pytest.raises(VerificationFailed):
         EntryProof.parse(text)

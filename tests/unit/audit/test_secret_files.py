@@ -1,4 +1,4 @@
-"""Which files with secrets are read, by who else can read or change them."""
+"""The check of rights on files with secrets, before they are read."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ _ROOT, _OTHER = 0, 12_345
 
 
 def found(mode: int, owner: int, group: int) -> os.stat_result:
-    """What the system says of a file with such rights."""
+    """Return the status of a file with such rights."""
     return os.stat_result((stat.S_IFREG | mode, 1, 1, 1, owner, group, 0, 0, 0, 0))
 
 
@@ -22,7 +22,7 @@ def found(mode: int, owner: int, group: int) -> os.stat_result:
     (0o640, _ROOT, _OWN_GROUP), (0o440, _ROOT, _OWN_GROUP), (0o600, _ROOT, _OTHER),
 ])  # fmt: skip
 def test_what_only_its_owner_or_a_group_that_root_chose_can_read_is_read(mode: int, owner: int, group: int) -> None:
-    """Rights of the owner alone do, and root may let a group of this process read."""
+    """The reader accepts a file that only its owner, or a group that root has chosen, can read."""
     assert exposure(found(mode, owner, group)) == ""
 
 
@@ -32,12 +32,12 @@ def test_what_only_its_owner_or_a_group_that_root_chose_can_read_is_read(mode: i
     (0o610, _OTHER, _OTHER), (0o777, _ROOT, _OWN_GROUP),
 ])  # fmt: skip
 def test_what_others_can_read_or_change_is_refused(mode: int, owner: int, group: int) -> None:
-    """Rights of others, of a group to write, and of a group that root did not choose are one too many."""
+    """The reader refuses a file that others can read, a group can write, or an unchosen group can read."""
     assert exposure(found(mode, owner, group)) != ""
 
 
 def test_the_refusal_names_the_file_and_the_remedy(tmp_path: Path) -> None:
-    """A file is read with its rights mended, and before that refused with the command that mends them."""
+    """The refusal names the command that repairs the file's rights, and the file is read after that command."""
     file = tmp_path / "key"
     file.write_bytes(b"secret")
     file.chmod(0o644)
@@ -50,7 +50,7 @@ def test_the_refusal_names_the_file_and_the_remedy(tmp_path: Path) -> None:
 
 
 def test_a_link_is_judged_by_what_it_leads_to(tmp_path: Path) -> None:
-    """Links, as Kubernetes and ACME clients make them, are followed; the file they lead to must be private."""
+    """The reader follows links, as Kubernetes and ACME clients make them, and checks the rights of the target."""
     (tmp_path / "real").write_bytes(b"secret")
     (tmp_path / "real").chmod(0o604)
     (tmp_path / "link").symlink_to("real")

@@ -1,4 +1,4 @@
-"""Shares of long work: turns between tenants, bounds in bytes, and work that is of no use any more."""
+"""Shares of long work: turns between tenants, bounds in bytes, and abandoned work."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from tests.deadlines import HANG_S
 
 
 async def test_one_tenant_leaves_threads_for_others() -> None:
-    """However much work one tenant has, another's is begun at once."""
+    """Work of a tenant begins at once beside any amount of another's."""
     shares, end = Shares(), threading.Event()
     with shares.admitted(1) as busy, shares.admitted(2) as quiet:
         long = [asyncio.create_task(busy.run(HANG_S, end.wait)) for _ in range(3 * THREADS)]
@@ -23,7 +23,7 @@ async def test_one_tenant_leaves_threads_for_others() -> None:
 
 
 async def test_large_work_is_done_one_at_a_time() -> None:
-    """Texts that take long are worked at one after the other, and small work passes them."""
+    """Long work runs one at a time, and small work passes it."""
     shares, end = Shares(), threading.Event()
     together = [0, 0]
 
@@ -43,7 +43,7 @@ async def test_large_work_is_done_one_at_a_time() -> None:
 
 
 async def test_tenants_take_turns() -> None:
-    """A tenant that comes later does not wait until all the work of an earlier one is done."""
+    """A tenant that comes later does not wait for all the work of an earlier one."""
     shares, gate = Shares(), threading.Event()
     order: list[int] = []
     with shares.admitted(0) as zero, shares.admitted(1) as one, shares.admitted(2) as two, shares.admitted(3) as three:
@@ -59,7 +59,7 @@ async def test_tenants_take_turns() -> None:
 
 
 def test_bytes_in_work_are_bounded() -> None:
-    """A tenant has at most its bytes in work, all tenants together theirs; what ends makes room again."""
+    """Each tenant and all tenants together have a bound in bytes, and finished work makes room again."""
     shares = Shares()
     with shares.admitted(1, TENANT_BYTES):
         with pytest.raises(LogOverloaded), shares.admitted(1):
@@ -75,7 +75,7 @@ def test_bytes_in_work_are_bounded() -> None:
 
 
 def test_one_text_beyond_the_bound_is_admitted() -> None:
-    """The largest policy file can be loaded: alone for its tenant, and one such file at a time."""
+    """The largest policy file is accepted: alone for its tenant, and one such file at a time."""
     shares = Shares()
     with shares.admitted(1, 4 * TENANT_BYTES):
         with pytest.raises(LogOverloaded), shares.admitted(2, 4 * TENANT_BYTES):
@@ -87,7 +87,7 @@ def test_one_text_beyond_the_bound_is_admitted() -> None:
 
 
 def test_empty_requests_count_too() -> None:
-    """Requests without text are bounded by a number, because each counts for some bytes."""
+    """Requests without text are bounded in number, because each counts for some bytes."""
     shares = Shares()
     held = [shares.admitted(1) for _ in range(TENANT_BYTES // LEAST_BYTES)]
     for one in held:
@@ -97,7 +97,7 @@ def test_empty_requests_count_too() -> None:
 
 
 async def test_work_that_waits_in_vain_is_dropped() -> None:
-    """A request that waits no longer is told so; its work is not begun, or ends at its next pause."""
+    """Work of a request that has given up does not begin, or ends at its next pause."""
     shares, end, begun = Shares(), threading.Event(), threading.Event()
     ended = threading.Event()
 
@@ -125,7 +125,7 @@ async def test_work_that_waits_in_vain_is_dropped() -> None:
 
 
 async def test_faults_come_to_the_request() -> None:
-    """What the work raises is raised where it is waited for."""
+    """An exception in the work is raised where the request waits for it."""
 
     def wrong() -> None:
         raise KeyError("wrong")

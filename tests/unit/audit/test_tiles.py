@@ -1,4 +1,4 @@
-"""The log as files: the paths and widths that were published, and tiles that agree with the tree."""
+"""The log as files: the published paths and widths, and tiles that agree with the tree."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ def _files(size: int) -> dict[str, bytes]:
     ],
 )
 def test_paths_are_the_published_ones(number: int, path: str) -> None:
-    """Numbers stand in groups of three digits, all but the last with an x."""
+    """Numbers in paths have groups of three digits, all but the last with an x."""
     assert tile_path(3, number) == f"tile/3/{path}"
     assert tile_path(0, number, 17) == f"tile/0/{path}.p/17"
     assert bundle_path(number, 256) == f"tile/entries/{path}"
@@ -69,7 +69,7 @@ def test_paths_are_the_published_ones(number: int, path: str) -> None:
     ],
 )
 def test_widths_are_the_published_ones(size: int, expected: list[int]) -> None:
-    """The example of the specification: 70,000 entries have 273 full tiles and one of 112, and so on upwards."""
+    """A log of 70,000 entries has the tiles of the specification's example: 273 full ones and one of 112, and so on."""
     for level, hashes in enumerate(expected):
         widths = [tile_width(level, number, size) for number in range(hashes // 256 + 2)]
         assert sum(widths) == hashes
@@ -79,7 +79,7 @@ def test_widths_are_the_published_ones(size: int, expected: list[int]) -> None:
 @given(_SIZES)
 @settings(max_examples=60, deadline=None)
 def test_files_of_a_log_are_those_the_specification_wants(size: int) -> None:
-    """Every tile and bundle is there, full or partial, and nothing else; each hash is that of its subtree."""
+    """A log has exactly the tiles and bundles of the specification, and each hash is that of its subtree."""
     files = _files(size)
     wanted: dict[str, bytes] = {}
     for number in range(-(-size // 256)):
@@ -118,7 +118,7 @@ def test_stack_knows_the_root_of_every_size(size: int, more: int) -> None:
 @settings(max_examples=60, deadline=None)
 @example(65_536, None)
 def test_proofs_can_be_built_from_tiles(size: int, data: st.DataObject | None) -> None:
-    """Whoever has an export can prove any of its entries, reading tiles of the log's size only."""
+    """A holder of an export can prove any of its entries from the tiles of the log's size."""
     index = data.draw(st.integers(0, size - 1)) if data else size - 1
     read = TileReader(_files(size).__getitem__, size)
     assert tree_root(read, size) == _root(size)
@@ -126,7 +126,7 @@ def test_proofs_can_be_built_from_tiles(size: int, data: st.DataObject | None) -
 
 
 def test_reader_refuses_what_is_not_there() -> None:
-    """Neither subtrees beyond the log, nor tiles of a wrong length."""
+    """The reader refuses subtrees beyond the log, and tiles of a wrong length."""
     read = TileReader({"tile/0/000.p/3": bytes(64)}.__getitem__, 3)
     for level, index in ((0, 3), (1, 1), (2, 0), (0, -1), (-1, 0)):
         with pytest.raises(ValueError, match="no subtree"):
@@ -136,7 +136,7 @@ def test_reader_refuses_what_is_not_there() -> None:
 
 
 def test_files_come_as_the_entries_do() -> None:
-    """A long log is written while it is read: nothing is asked for before it is needed."""
+    """The writer reads a long log piece by piece, just before it writes each piece."""
     taken = 0
 
     def entries() -> Iterator[bytes]:
@@ -151,31 +151,31 @@ def test_files_come_as_the_entries_do() -> None:
 
 @pytest.mark.parametrize(("given_size", "stated"), [(299, 300), (301, 300), (300, 301), (0, 1)])
 def test_export_of_other_entries_fails(given_size: int, stated: int) -> None:
-    """A database that lost or won an entry gives no export."""
+    """The writer refuses to export a database that lost or gained an entry."""
     with pytest.raises(VerificationFailed, match="not those of the log"):
         list(tree_files(_ENTRIES[:given_size], stated, _root(stated)))
 
 
 def test_export_of_a_changed_entry_fails() -> None:
-    """A database in which an entry was altered gives no export."""
+    """The writer refuses to export a database in which an entry was changed."""
     with pytest.raises(VerificationFailed, match="not those of the log"):
         list(tree_files([*_ENTRIES[:299], b"altered"], 300, _root(300)))
 
 
 def test_empty_log_has_no_files() -> None:
-    """There is no tile without a hash."""
+    """An empty log has no files."""
     assert list(tree_files([], 0, EMPTY_ROOT)) == []
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_bundle_comes_back(entries: list[bytes]) -> None:
-    """Entries are the same after being bundled, whatever their bytes."""
+    """Entries with any bytes are the same after being bundled."""
     assert decode_bundle(encode_bundle(entries), len(entries)) == entries
 
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=10), st.data())
 def test_bundle_of_another_length_is_refused(entries: list[bytes], data: st.DataObject) -> None:
-    """No byte may be missing or left over, and no entry."""
+    """The reader refuses a bundle with a missing or surplus byte or entry."""
     bundle, count = encode_bundle(entries), len(entries)
     cut = data.draw(st.integers(0, len(bundle) - 1))
     for spoiled, stated in ((bundle[:cut], count), (bundle + b"\0", count), (bundle, count + 1), (bundle, count - 1)):
@@ -184,7 +184,7 @@ def test_bundle_of_another_length_is_refused(entries: list[bytes], data: st.Data
 
 
 def test_largest_entry_fits_and_no_larger() -> None:
-    """65,535 bytes are what two bytes of length can state."""
+    """A bundle holds an entry of 65,535 bytes, the most that two bytes of length can state, and none larger."""
     largest = bytes(65_535)
     assert decode_bundle(encode_bundle([largest]), 1) == [largest]
     with pytest.raises(ValueError, match="65535"):

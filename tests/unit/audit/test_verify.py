@@ -1,4 +1,4 @@
-"""The offline verifier: a sound export is reported on, and no other is."""
+"""The offline verifier: it reports on a valid export, and refuses every other one."""
 
 import json
 import os
@@ -59,19 +59,19 @@ def _write(directory: Path, entries: Sequence[bytes], checkpoint: str | None = N
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
-    """A sound export of 600 entries, to be spoiled."""
+    """Return a valid export of 600 entries, which a test may change."""
     return _write(tmp_path / "export", _ENTRIES)
 
 
 @pytest.fixture(scope="module")
 def kept_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound export of 600 entries, to be left as it was."""
+    """Return a valid export of 600 entries, which no test changes."""
     return _write(tmp_path_factory.mktemp("kept") / "export", _ENTRIES)
 
 
 @pytest.fixture(scope="module")
 def small_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound export of two entries, to be left as it was."""
+    """Return a valid export of two entries, which no test changes."""
     return _write(tmp_path_factory.mktemp("small") / "export", _ENTRIES[:2])
 
 
@@ -81,7 +81,7 @@ def _fails(directory: Path, match: str) -> None:
 
 
 def test_report_of_a_sound_export(export: Path) -> None:
-    """The report says which log, how much of what, and from when to when; progress arrives at the end."""
+    """The report names the log, the entries by kind, and their time range, and the progress reaches the end."""
     heard: list[tuple[int, int]] = []
     report = verify_export(export, _KEY, progress=lambda done, total: heard.append((done, total)))
     assert (report.origin, report.size, report.root) == (_ORIGIN, _SIZE, _checkpoint(_ENTRIES).root)
@@ -92,13 +92,13 @@ def test_report_of_a_sound_export(export: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 512, 65_536, 65_537])
 def test_exports_of_every_shape_hold(tmp_path: Path, size: int) -> None:
-    """Full and partial tiles, of one level or several, or none."""
+    """The verifier accepts exports with full and partial tiles of any number of levels."""
     report = verify_export(_write(tmp_path / "export", [_entry(number) for number in range(size)]), _KEY)
     assert report.size == size == sum(report.kinds.values())
 
 
 def test_times_are_the_earliest_and_the_latest(tmp_path: Path) -> None:
-    """A clock that went back does not hide when something happened."""
+    """The report shows the earliest and the latest time, even if a clock went back."""
     entries = [b'{"kind":"x","time":%d,"v":1}' % time for time in (5, 9, 3, 7)]
     report = verify_export(_write(tmp_path / "export", entries), _KEY)
     assert (report.first_time_us, report.last_time_us) == (3, 9)
@@ -111,7 +111,7 @@ def _paths(directory: Path) -> list[Path]:
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_one_changed_byte_is_found(kept_export: Path, data: st.DataObject) -> None:
-    """Wherever a byte of whichever file is changed, the export fails."""
+    """The verifier refuses an export with one changed byte in any file."""
     path = data.draw(st.sampled_from(_paths(kept_export)))
     sound = path.read_bytes()
     at, flip = data.draw(st.integers(0, len(sound) - 1)), data.draw(st.integers(1, 255))
@@ -123,7 +123,7 @@ def test_one_changed_byte_is_found(kept_export: Path, data: st.DataObject) -> No
 
 
 def test_each_changed_byte_of_a_small_export_is_found(small_export: Path) -> None:
-    """All bytes of all files, one after the other."""
+    """The verifier finds each changed byte of a small export."""
     for path in _paths(small_export):
         sound = path.read_bytes()
         for at, byte in enumerate(sound):
@@ -136,7 +136,7 @@ def test_each_changed_byte_of_a_small_export_is_found(small_export: Path) -> Non
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_missing_and_surplus_bytes_are_found(kept_export: Path, data: st.DataObject) -> None:
-    """A file that was cut or goes on fails, at whatever length; whole signature lines alone may be added."""
+    """The verifier refuses a file that is cut or extended at any length, except by whole signature lines."""
     path = data.draw(st.sampled_from(_paths(kept_export)))
     sound = path.read_bytes()
     cut = data.draw(st.integers(0, len(sound) - 1))
@@ -149,7 +149,7 @@ def test_missing_and_surplus_bytes_are_found(kept_export: Path, data: st.DataObj
 
 
 def test_each_missing_file_is_named(kept_export: Path) -> None:
-    """Whichever file is not there, the text says which."""
+    """The verifier names each missing file."""
     for path in _paths(kept_export):
         sound = path.read_bytes()
         path.unlink()
@@ -173,7 +173,7 @@ def test_each_missing_file_is_named(kept_export: Path) -> None:
     ],
 )
 def test_surplus_file_is_named(export: Path, path: str) -> None:
-    """A file that no signature covers has no place in an export."""
+    """The verifier names a file that no signature covers."""
     (export / path).parent.mkdir(parents=True, exist_ok=True)
     (export / path).write_bytes(b"")
     _fails(export, "does not belong to a log of 600 entries|lies deeper than any file of a log")
@@ -192,14 +192,14 @@ def test_surplus_file_is_named(export: Path, path: str) -> None:
 )
 @pytest.mark.parametrize("name", ["checkpoint", "tile/entries/000", "tile/0/001"])
 def test_only_plain_files_are_read(export: Path, name: str, make: Callable[[Path], Any]) -> None:
-    """Neither links, though they lead to the right bytes, nor pipes nor directories stand for a file; none hangs."""
+    """The verifier refuses links, pipes and directories in the place of a file, and never hangs."""
     (export / name).rename(export.parent / "elsewhere")
     make(export / name)
     _fails(export, f"'?{name}'? (is|cannot)")
 
 
 def test_linked_folder_is_refused(export: Path) -> None:
-    """An export lies in one place."""
+    """The verifier refuses a linked folder."""
     (export / "tile/0").rename(export.parent / "elsewhere")
     (export / "tile/0").symlink_to(export.parent / "elsewhere")
     _fails(export, "'tile/0' is neither a file nor a directory")
@@ -207,14 +207,14 @@ def test_linked_folder_is_refused(export: Path) -> None:
 
 @pytest.mark.parametrize("name", ["checkpoint", "tile/entries/000", "tile/0/000", "tile/0/002.p/88", "tile/1/000.p/2"])
 def test_giant_file_is_not_read(export: Path, name: str) -> None:
-    """A file of a terabyte is refused for its size."""
+    """The verifier refuses a file of a terabyte for its size, without reading it."""
     os.truncate(export / name, 2**40)
     _fails(export, f"{name} has {2**40} bytes where at most")
 
 
 @pytest.mark.parametrize("size", [601, 2**40, 2**62, 2**63 - 1])
 def test_size_beyond_the_files_fails_at_once(tmp_path: Path, size: int) -> None:
-    """A checkpoint that promises more than is there is not believed, however much it promises."""
+    """The verifier refuses a checkpoint with more entries than the files hold, at any size."""
     note = sign_checkpoint(Checkpoint(_ORIGIN, size, bytes(32)), _SIGNER)
     _fails(_write(tmp_path / "export", _ENTRIES, note), "does not belong to a log of")
     (tmp_path / "empty").mkdir()
@@ -223,7 +223,7 @@ def test_size_beyond_the_files_fails_at_once(tmp_path: Path, size: int) -> None:
 
 
 def test_missing_directory_fails(tmp_path: Path) -> None:
-    """Nothing is not an export."""
+    """The verifier refuses a directory that does not exist."""
     _fails(tmp_path / "nowhere", "checkpoint is missing")
 
 
@@ -242,25 +242,25 @@ def test_missing_directory_fails(tmp_path: Path) -> None:
     ids=["another size", "another root", "another origin", "another key", "no note"],
 )
 def test_checkpoint_of_something_else_fails(tmp_path: Path, checkpoint: str, match: str) -> None:
-    """The checkpoint must be one of this very log, signed by this very key."""
+    """The verifier refuses a checkpoint of another log or key."""
     _fails(_write(tmp_path / "export", _ENTRIES, checkpoint), match)
 
 
 def test_checkpoint_that_is_no_text_fails(export: Path) -> None:
-    """Bytes that are not UTF-8 are not a note."""
+    """The verifier refuses a checkpoint that is not UTF-8."""
     (export / "checkpoint").write_bytes(b"\xff\xfe")
     _fails(export, "checkpoint: it is not UTF-8")
 
 
 def test_rewritten_entry_is_named(export: Path) -> None:
-    """Whoever alters an entry and forgets the tile is told which entry."""
+    """The verifier names an entry that was changed without its tile."""
     path = export / "tile/entries/001"
     path.write_bytes(path.read_bytes().replace(_ENTRIES[300], _ENTRIES[300].replace(b"audit.read", b"audit.fake")))
     _fails(export, "^tile/0/001: hash 44 is not that of entry 300$")
 
 
 def test_rewritten_tile_is_named(export: Path) -> None:
-    """Whoever alters the tile too is told which root does not fit."""
+    """The verifier names the root that does not fit if the tile was changed, too."""
     spoiled = [*_ENTRIES[:300], _ENTRIES[300].replace(b"audit.read", b"audit.fake"), *_ENTRIES[301:]]
     stated = _checkpoint(spoiled)
     files = dict(tree_files(spoiled, stated.size, stated.root))
@@ -315,19 +315,19 @@ _KINDS = [b'{"kind":"k%d","time":1,"v":1}' % number for number in range(1_001)]
     ids=lambda entry: entry[:40].decode(errors="replace"),
 )
 def test_entry_of_another_shape_is_named(tmp_path: Path, entry: bytes) -> None:
-    """A log is signed by its owner; what it signed must still be entries."""
+    """The verifier refuses a signed log whose entries have another shape, and names the entry."""
     _fails(_write(tmp_path / "export", [*_ENTRIES[:300], entry]), r"^tile/entries/001\.p/45: entry 300 (is|has) ")
 
 
 def test_kinds_are_bounded(tmp_path: Path) -> None:
-    """A log of nothing but new kinds does not fill the memory."""
+    """The verifier refuses more than a thousand kinds, because a log of new kinds would fill its memory."""
     verify_export(_write(tmp_path / "most", _KINDS[:1_000]), _KEY)
     _fails(_write(tmp_path / "more", _KINDS), "entry 1000 has a kind beyond")
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 511, 512, 513, 599, 600])
 def test_older_checkpoint_is_a_prefix(export: Path, size: int) -> None:
-    """What the log said before, at any size, still holds; anything else does not."""
+    """The verifier accepts an older checkpoint that is a prefix of the log, at any size, and no other."""
     assert verify_export(export, _KEY, old_checkpoint=_signed(_ENTRIES[:size])).size == _SIZE
     other = sign_checkpoint(Checkpoint(_ORIGIN, size, leaf_hash(b"")), _SIGNER)
     with pytest.raises(VerificationFailed, match="older checkpoint"):
@@ -335,7 +335,7 @@ def test_older_checkpoint_is_a_prefix(export: Path, size: int) -> None:
 
 
 def test_older_checkpoint_must_be_of_this_log(export: Path, tmp_path: Path) -> None:
-    """A log that shrank fails, and so do a checkpoint of another log and what is none."""
+    """The verifier refuses a checkpoint of another or a longer log, and a text that is not a checkpoint."""
     old = _write(tmp_path / "old", _ENTRIES[:300])
     verify_export(export, _KEY, old_checkpoint=(old / "checkpoint").read_text())
     with pytest.raises(VerificationFailed, match="the older checkpoint has 600 entries, the export only 300"):
@@ -348,8 +348,8 @@ def test_older_checkpoint_must_be_of_this_log(export: Path, tmp_path: Path) -> N
             verify_export(export, _KEY, old_checkpoint=note)
 
 
-def test_key_that_is_none_fails(export: Path) -> None:
-    """A mistyped key verifies nothing."""
+def test_invalid_key_fails(export: Path) -> None:
+    """The verifier refuses a mistyped key."""
     with pytest.raises(VerificationFailed, match="key"):
         verify_export(export, _KEY.replace("+", "-"))
 
@@ -362,13 +362,13 @@ def _proof(export: Path, index: int) -> str:
 
 @pytest.mark.parametrize("index", [0, 255, 256, 511, 512, 599])
 def test_single_entry_is_proven(kept_export: Path, index: int) -> None:
-    """One record can be handed to somebody who has the key and nothing else."""
+    """A third party verifies a single entry with the key alone."""
     proven = verify_entry(_ENTRIES[index], _proof(kept_export, index), _KEY)
     assert (proven.index, proven.checkpoint) == (index, _checkpoint(_ENTRIES))
 
 
 def test_proof_of_another_entry_fails(kept_export: Path) -> None:
-    """Neither another record, nor another place, nor another log's key."""
+    """A proof fails for another entry, another index, and another log's key."""
     proof = _proof(kept_export, 300)
     for text, entry, key in (
         (proof, _ENTRIES[301], _KEY),
@@ -384,7 +384,7 @@ def test_proof_of_another_entry_fails(kept_export: Path) -> None:
 @given(st.data())
 @settings(deadline=None)
 def test_no_character_of_a_proof_can_be_changed(kept_export: Path, data: st.DataObject) -> None:
-    """The whole text counts: there is one proof of an entry under a checkpoint."""
+    """A change of any character of a proof makes it fail."""
     proof = _proof(kept_export, 300)
     at, char = data.draw(st.integers(0, len(proof) - 1)), data.draw(st.characters())
     changed = proof[:at] + char + proof[at + 1 :]
@@ -394,7 +394,7 @@ def test_no_character_of_a_proof_can_be_changed(kept_export: Path, data: st.Data
 
 
 def test_growth_is_proven_between_checkpoints(kept_export: Path) -> None:
-    """Two checkpoints and a consistency proof show that nothing was taken back."""
+    """Two checkpoints and a consistency proof show that no entry was removed between them."""
     reader = TileReader(lambda path: (kept_export / path).read_bytes(), _SIZE)
     new, empty = _signed(_ENTRIES), _signed([])
     for size in (1, 256, 300, 600):
@@ -417,14 +417,14 @@ def test_growth_is_proven_between_checkpoints(kept_export: Path) -> None:
     ],
 )
 def test_no_growth_without_proof(old: tuple[int, bytes], new: tuple[int, bytes], proof: list[bytes]) -> None:
-    """Shrinking logs, and empty logs with something in them."""
+    """The verifier refuses a shrunken log, an empty log with another root, and a non-empty proof from an empty log."""
     notes = [sign_checkpoint(Checkpoint(_ORIGIN, *stated), _SIGNER) for stated in (old, new)]
     with pytest.raises(VerificationFailed):
         verify_growth(notes[0], notes[1], proof, _KEY)
 
 
 def test_no_growth_between_different_logs() -> None:
-    """Both checkpoints are of the log the key speaks for."""
+    """The verifier refuses checkpoints of another log than that of the key."""
     own, signer = _signed([]), Signer("other.example", bytes(range(32)))
     other = sign_checkpoint(Checkpoint("other.example", 0, EMPTY_ROOT), signer)
     for notes in ((own, other), (other, own)):
@@ -433,7 +433,7 @@ def test_no_growth_between_different_logs() -> None:
 
 
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
-    """An export is read bundle by bundle: 8 MiB of entries are verified in a fraction of that."""
+    """The verifier reads bundle by bundle: 8 MiB of entries need a fraction of that memory."""
     code = (
         "import sys, tracemalloc; from pathlib import Path\n"
         "from linewarden.audit.verify import verify_export\n"
@@ -455,7 +455,7 @@ def _modules_after_import() -> Iterator[str]:
 
 
 def test_verifier_imports_nothing_that_writes() -> None:
-    """Who doubts the log reads six files of ours beside these, and no database, server or policy engine comes too."""
+    """The verifier imports six files of ours, and no database, server or policy engine."""
     allowed = {"canonical_text", "errors", "merkle", "note", "entryproof", "tiles"}
     ours: set[str] = set()
     for module in _modules_after_import():

@@ -1,4 +1,4 @@
-"""The queue in front of the log: order, places, and logs that are set aside."""
+"""The queue before the log: order, places, and logs that are set aside."""
 
 import asyncio
 
@@ -10,12 +10,12 @@ from linewarden.audit.waiting import AGAIN_S, Queue, Waiting
 
 
 def waiting(log: int, entries: int = 1) -> Waiting:
-    """A unit of a log."""
+    """Return a unit of a log."""
     return Waiting(Unit(log, (b"x",) * entries), asyncio.get_running_loop().create_future(), 1e9)
 
 
 async def test_units_go_in_the_order_they_came_in() -> None:
-    """A batch has as many entries as there is room for, the first ones first; one large unit goes alone."""
+    """The queue forms batches in order of arrival, as large as there is room for; a large unit goes alone."""
     queue = Queue(100)
     ones = [waiting(1), waiting(2, 3), waiting(1, 9), waiting(3)]
     for one in ones:
@@ -27,7 +27,7 @@ async def test_units_go_in_the_order_they_came_in() -> None:
 
 
 async def test_a_log_that_is_set_aside_lets_the_others_go_first() -> None:
-    """All that waits for such a log waits apart, in its order, and has every second turn at most."""
+    """Units of a log that is set aside wait apart, in order, and get every second turn at most."""
     queue = Queue(100)
     first, other, second, third = waiting(1), waiting(2), waiting(1), waiting(1)
     for one in (first, other, second):
@@ -55,7 +55,7 @@ async def test_logs_that_are_set_aside_share_a_turn() -> None:
 
 
 async def test_a_log_that_is_set_aside_takes_a_quarter_of_the_queue() -> None:
-    """Beyond that its units are refused, and those of others are not."""
+    """The queue refuses units of a log that is set aside beyond a quarter of its places, and accepts others."""
     queue = Queue(8)
     queue.set_aside([waiting(1), waiting(1)], 0)
     with pytest.raises(LogOverloaded):
@@ -67,7 +67,7 @@ async def test_a_log_that_is_set_aside_takes_a_quarter_of_the_queue() -> None:
 
 
 async def test_units_that_were_answered_meanwhile_are_left_out() -> None:
-    """Nothing is appended for a caller that was told already."""
+    """The queue leaves out units whose callers have already been answered."""
     queue = Queue(8)
     late, timely = waiting(1), waiting(1)
     late.future.cancel()

@@ -1,4 +1,4 @@
-"""Casbin as the judge: the right distribution, its own matcher, its own effect."""
+"""Casbin as decision engine: the right distribution, our matcher, our effect."""
 
 from collections.abc import Mapping
 
@@ -38,14 +38,14 @@ def _model(matcher: str) -> object:
     ids=str,
 )
 def test_other_casbins_are_refused(installed: Mapping[str, str]) -> None:
-    """Without the maintained Casbin, or with the stale one beside it, there are no decisions."""
+    """The check refuses a missing or an old Casbin, so that no decision is made without the maintained one."""
     with pytest.raises(CasbinUnsuitable):
         check_distributions(installed.get)
 
 
 @pytest.mark.parametrize("version", ["2.8.0", "2.10", "3.0.0"])
 def test_newer_casbins_are_taken(version: str) -> None:
-    """Versions are compared as numbers."""
+    """The check compares versions as numbers."""
     check_distributions({"pycasbin": version}.get)
 
 
@@ -65,13 +65,13 @@ def test_newer_casbins_are_taken(version: str) -> None:
     ],
 )
 def test_a_matcher_of_unknown_means_is_refused(matcher: str) -> None:
-    """What is not known to mean the same to Casbin and to Python is not compiled."""
+    """The compiler refuses a matcher whose meaning may differ between Casbin and Python."""
     with pytest.raises(CasbinUnsuitable):
         compile_matcher(_model(matcher))
 
 
 def test_a_matcher_means_what_it_says() -> None:
-    """Operators of Casbin's language come out as they do in Casbin."""
+    """Operators of Casbin's language give the results of Casbin."""
     matches = compile_matcher(_model("!(r.sub == p.sub) && (r.act == p.act || r.act in p.type) && r.dom != p.dom"))
 
     def ask(sub: str, act: str, dom: str) -> bool:
@@ -93,6 +93,6 @@ def test_a_matcher_means_what_it_says() -> None:
         (True, True, Effect.DENY),
     ],
 )
-def test_somebody_must_allow_and_nobody_deny(allowed: bool, denied: bool, effect: Effect) -> None:
-    """The effect of `model.conf`: default deny, and deny overrides."""
+def test_an_allow_without_a_deny_allows(allowed: bool, denied: bool, effect: Effect) -> None:
+    """The effect of `model.conf` is default deny, and a deny overrides an allow."""
     assert compiled_model().effect(allowed=allowed, denied=denied) is effect

@@ -1,4 +1,4 @@
-"""The closed sets of the policy language cover each other, so that a new member is forgotten nowhere."""
+"""The closed sets of the policy language: they cover each other, so that each place knows a new member."""
 
 import tomllib
 from enum import StrEnum
@@ -53,7 +53,7 @@ _OTHER_CONTEXT = Context(10, Purpose.FRAUD, "T-2", "home", Consent.REFUSED)
 
 
 def _names(enum: Any) -> set[str]:
-    """The values of an enum of the contract without the prefix that they share, as the model writes them."""
+    """Return the values of a contract enum without their common prefix, as the model writes them."""
     names = [value.name for value in enum.DESCRIPTOR.values]
     prefix = names[0].removesuffix("UNSPECIFIED")
     return {name.removeprefix(prefix).lower() for name in names[1:]}

@@ -1,7 +1,7 @@
-"""Conditions state what they look at, and the memory of explanations is composed from that.
+"""Conditions state their inputs, and the cache of explanations is composed from them.
 
-Requests are made from what each condition reads: a recorder notes which attributes its input takes, and these are
-varied around its marks. So a condition that is added tomorrow is tested without a change here.
+Requests are made from what each condition reads: a recorder notes which attributes its input takes, and the test varies
+these around its marks. So a condition that is added later is tested without a change here.
 """
 
 import inspect
@@ -34,18 +34,18 @@ _relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, 
 
 
 def written() -> list[Condition]:
-    """The examples of every kind that can be written."""
+    """Return the examples of every kind that can be written."""
     return [parse_conditions((kind + text,))[0] for kind, one in KINDS.items() for text in one.examples]
 
 
 def classes() -> set[type[Condition]]:
-    """Every class of condition of the package."""
+    """Return every class of condition of the package."""
     found = vars(conditions).values()
     return {one for one in found if inspect.isclass(one) and issubclass(one, Condition) and not inspect.isabstract(one)}
 
 
 class _Recorder:
-    """Stands for an object and notes which of its attributes, or items, are read."""
+    """A stand-in for an object that notes which of its attributes, or items, are read."""
 
     def __init__(self, target: Any, noted: set[str], prefix: str) -> None:
         self._target, self._noted, self._prefix = target, noted, prefix
@@ -59,7 +59,7 @@ class _Recorder:
         return self.noting(value) if callable(value) else value
 
     def noting(self, function: Any) -> Any:
-        """The function, which notes the key that it is asked for."""
+        """Return the function, which notes its key."""
 
         def call(key: str, *more: Any) -> Any:
             self._noted.add(f"{self._prefix}{key}")
@@ -73,7 +73,7 @@ class _Recorder:
 
 
 def attributes_read(condition: Condition) -> set[str]:
-    """The attributes of a request that the condition's input reads, such as `resource.labels.kind`."""
+    """Return the attributes of a request that the condition's input reads, such as `resource.labels.kind`."""
     noted: set[str] = set()
     resource = Resource(ResourceType.RECORDING, "1", created_us=START, labels={})
     context = Context(START, Purpose.LEGAL, "T-1", "x", Consent.GIVEN)
@@ -82,7 +82,7 @@ def attributes_read(condition: Condition) -> set[str]:
 
 
 class Requests:
-    """Requests that vary in what some conditions read, around their marks."""
+    """Requests that vary in the inputs of some conditions, around their marks."""
 
     def __init__(self, found: Sequence[Condition], random: Random) -> None:
         self._random = random
@@ -131,7 +131,7 @@ class Requests:
 
 
 def rules_of(found: Sequence[Sequence[Condition]], effects: Sequence[Effect]) -> list[Rule]:
-    """Rules for one person and all recordings, which differ in their conditions only."""
+    """Return rules for one person and all recordings, which differ in their conditions only."""
     return [_rule(effect, *each) for each, effect in zip(found, effects, strict=True)]
 
 
@@ -142,7 +142,7 @@ def _rule(effect: Effect, *found: Condition) -> Rule:
 
 
 def compare(rules: Sequence[Rule], asked: Sequence[tuple[Resource, Context]], later_us: int = 0) -> None:
-    """Ask one snapshot everything, twice, and Casbin as it comes; and both again just before each answer expires."""
+    """Ask one snapshot everything twice, compare with unmodified Casbin, and repeat just before each answer expires."""
     snapshot = Snapshot.compile(1, HASH, [(f"1.{n}", rule) for n, rule in enumerate(rules)])
     enforcer = stock_enforcer(rules)
     for resource, context in [*asked, *reversed(asked)]:
@@ -155,14 +155,14 @@ def compare(rules: Sequence[Rule], asked: Sequence[tuple[Resource, Context]], la
 
 
 def test_every_class_of_condition_has_examples() -> None:
-    """No class of condition stands beside the table that the tests of this file go by."""
+    """Each class of condition is in the table from which these tests take conditions."""
     assert {type(one) for one in written()} == classes()
     for text in (kind + example for kind, one in KINDS.items() for example in one.examples):
         assert parse_conditions((text,))[0].text == text
 
 
 def sets_of(known: Sequence[Condition]) -> st.SearchStrategy[list[list[Condition]]]:
-    """Conditions of several rules, each kind once in a rule."""
+    """Return conditions of several rules, each kind once in a rule."""
     one = st.lists(st.sampled_from(known), min_size=1, max_size=3, unique_by=lambda condition: condition.kind)
     return st.lists(one, min_size=1, max_size=4)
 
@@ -170,7 +170,7 @@ def sets_of(known: Sequence[Condition]) -> st.SearchStrategy[list[list[Condition
 @settings(_relaxed, max_examples=50)
 @given(sets_of(written()), st.randoms(use_true_random=False), st.integers(0, 100 * DAY))
 def test_remembered_answers_are_those_of_casbin(found: list[list[Condition]], random: Any, later_us: int) -> None:
-    """Whatever a condition looks at, a remembered answer is the one that Casbin gives, until it expires."""
+    """A cached answer equals that of Casbin until it expires, for every condition."""
     rules = rules_of(found, [random.choice([Effect.ALLOW, Effect.ALLOW, Effect.DENY]) for _ in found])
     requests = Requests([condition for each in found for condition in each], random)
     compare(rules, list(islice(requests, 20)), later_us)
@@ -179,7 +179,7 @@ def test_remembered_answers_are_those_of_casbin(found: list[list[Condition]], ra
 @pytest.mark.parametrize("condition", written(), ids=lambda one: one.text)
 @pytest.mark.parametrize("effect", list(Effect))
 def test_each_condition_alone_is_remembered_rightly(condition: Condition, effect: Effect) -> None:
-    """A rule with one condition gives the answers of Casbin, first and remembered, allowing and denying."""
+    """A rule with one condition gives the answers of Casbin, computed and cached, allowing and denying."""
     everybody = _rule(Effect.ALLOW)
     rules = rules_of([[condition]], [effect]) + ([everybody] if effect is Effect.DENY else [])
     compare(rules, list(islice(Requests([condition], Random(7)), 100)), later_us=3 * DAY)
@@ -189,11 +189,11 @@ class Weekday(Named):
     """The day of the week, as a word."""
 
     def read(self, resource: Resource, context: Context) -> str:  # noqa: ARG002 - the instant alone matters
-        """The name of the day in UTC; 1970 began on a Thursday."""
+        """Return the name of the day in UTC; 1970 began on a Thursday."""
         return ("thu", "fri", "sat", "sun", "mon", "tue", "wed")[context.now_us // DAY % 7]
 
     def look(self, resource: Resource, context: Context, marks: frozenset[str]) -> Look:
-        """The day, until midnight."""
+        """Return the day, which stands until midnight."""
         return super().look(resource, context, marks)[0], (context.now_us // DAY + 1) * DAY
 
 
@@ -204,7 +204,7 @@ class Label(Named):
         self._key = key
 
     def read(self, resource: Resource, context: Context) -> str | None:  # noqa: ARG002 - the item alone matters
-        """The value of the label; None without one."""
+        """Return the value of the label; None without one."""
         return resource.labels.get(self._key)
 
 
@@ -212,11 +212,11 @@ class SinceMidnight(Elapsed):
     """The time of day."""
 
     def since(self, resource: Resource, context: Context) -> int:  # noqa: ARG002 - the instant alone matters
-        """The midnight before the request."""
+        """Return the midnight before the request."""
         return context.now_us // DAY * DAY
 
     def look(self, resource: Resource, context: Context, marks: tuple[int, ...]) -> Look:
-        """The time of day; after the last mark it begins anew at midnight."""
+        """Return the time of day; after the last mark it begins anew at midnight."""
         value, until = super().look(resource, context, marks)
         return value, until or self.since(resource, context) + DAY
 
@@ -226,7 +226,7 @@ WEEKDAY, KIND, TIME_OF_DAY = Weekday(), Label("kind"), SinceMidnight()
 
 @dataclass(frozen=True)
 class New(Condition):
-    """A condition that was added a moment ago: its value is one of some words, or above a number."""
+    """A newly added condition: its value is one of some words, or above a number."""
 
     kind: str
     of: Input
@@ -234,27 +234,27 @@ class New(Condition):
 
     @property
     def text(self) -> str:
-        """As it would be written."""
+        """The text of the condition in a policy."""
         return self.kind + ",".join(map(str, self.said))
 
     @property
     def input(self) -> Input:
-        """What it is made with."""
+        """The input of the condition."""
         return self.of
 
     @property
     def marks(self) -> tuple[Any, ...]:
-        """All that it tells apart."""
+        """The values at which the verdict changes."""
         return self.said
 
     def is_met(self, value: Any) -> bool:
-        """Whether the value is one of the words, or above the number."""
+        """Return whether the value is one of the words, or above the number."""
         return value >= self.said[0] if isinstance(self.of, Elapsed) else value in self.said
 
 
 @dataclass(frozen=True)
 class Even(Condition):
-    """A condition whose verdicts change at no marks that it could state: the second is an even one."""
+    """A condition without marks that it could state: the second is an even one."""
 
     kind: str = "even"
     text: str = "even"
@@ -262,17 +262,17 @@ class Even(Condition):
     marks: tuple[Any, ...] = ()
 
     def is_met(self, value: Any) -> bool:
-        """Look at the whole request."""
+        """Return the verdict, which depends on the whole request."""
         return bool(value[1].now_us // SECOND % 2 == 0)
 
 
 @dataclass(frozen=True)
 class Forgetful(New):
-    """A condition that does not state what it tells apart."""
+    """A condition that does not state all its marks."""
 
     @property
     def marks(self) -> tuple[Any, ...]:
-        """Less than all."""
+        """The incomplete marks."""
         return self.said[:1]
 
 
@@ -289,14 +289,14 @@ TOYS = [
 def test_a_condition_added_tomorrow_is_remembered_rightly(
     found: list[list[Condition]], random: Any, later_us: int
 ) -> None:
-    """Conditions on the day, the hour or a label need no word in the memory of explanations."""
+    """The cache of explanations handles new conditions on the day, the hour or a label without a change."""
     rules = rules_of(found, [random.choice([Effect.ALLOW, Effect.DENY]) for _ in found])
     requests = Requests([condition for each in found for condition in each], random)
     compare(rules, list(islice(requests, 20)), later_us)
 
 
 def test_what_does_not_compose_is_not_remembered() -> None:
-    """A condition that may say anything at any moment is asked each time, and its answer expires at once."""
+    """A condition that may change at any moment is asked each time, and its answer expires at once."""
     rules = rules_of([[Even()]], [Effect.ALLOW])
     asked = [(Resource(ResourceType.RECORDING, "1"), Context(START + n * SECOND)) for n in range(6)]
     compare(rules, asked)
@@ -306,14 +306,14 @@ def test_what_does_not_compose_is_not_remembered() -> None:
 
 
 def test_a_condition_that_hides_what_it_tells_apart_is_found() -> None:
-    """The comparison fails for a condition that states too few marks, without a word about it in any list."""
+    """The comparison fails for a condition that states too few marks."""
     requests = list(islice(Requests([New("label=", KIND, ("internal", "test"))], Random(1)), 50))
     with pytest.raises(AssertionError):
         compare(rules_of([[Forgetful("label=", KIND, ("internal", "test"))]], [Effect.ALLOW]), requests)
 
 
 def test_an_answer_that_outlives_its_instant_is_found() -> None:
-    """The comparison fails for an input that does not say when time changes it."""
+    """The comparison fails for an input that does not state when time changes it."""
 
     class Still(Weekday):
         look = Named.look

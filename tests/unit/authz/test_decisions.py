@@ -58,7 +58,7 @@ def _explained(decision: Decision) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("policy", "case"), _cases())
 def test_decisions_are_explained(policy: list[str], case: dict[str, Any]) -> None:
-    """The promise of the policy the case stands under."""
+    """The policy of the case gives the expected decision with its whole explanation."""
     statements = [parse_statement(line) for line in policy]
     snapshot = Snapshot.compile(1, bytes(32), [(str(line), one) for line, one in enumerate(statements, 1)])
     access = (

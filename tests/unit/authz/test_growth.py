@@ -1,4 +1,4 @@
-"""Where two verdicts must agree: that on a change, from what it touches, and that on the whole policy."""
+"""Agreement of two checks: that of a change by what it touches, and that of the whole policy."""
 
 import random
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from linewarden.authz.statements import parse_document, parse_statement
 ASKED = Request("acme", "admin", 1_790_000_000_000_000)
 ADMIN = "allow admin change_policy policy any"
 
-#: Roles that take all room there is for one person: 250 roles, 1,000 rules.
+#: Roles that reach the limits of one person: 250 roles, 1,000 rules.
 WIDE = [f"bind role:wide role:w{n}" for n in range(5)] + [
     f"bind role:w{n} role:w{n}-{k}" for n in range(5) for k in range(49)
 ]
@@ -25,14 +25,14 @@ HEAVIEST = [f"bind ann role:heavy{n}" for n in range(4)]
 
 
 def snapshot_of(lines: Sequence[str], revision: int = 1) -> Snapshot:
-    """The compiled policy of these lines."""
+    """Return the compiled policy of these lines."""
     return Snapshot.compile(
         revision, bytes(32), [(f"{revision}.{n}", parse_statement(line)) for n, line in enumerate(lines, 1)]
     )
 
 
 def is_whole_policy(lines: Sequence[str]) -> bool:
-    """Whether the lines can be loaded as a file."""
+    """Return whether the lines can be loaded as a file."""
     try:
         parse_document("\n".join(lines))
     except PolicyInvalid:
@@ -41,7 +41,7 @@ def is_whole_policy(lines: Sequence[str]) -> bool:
 
 
 def amended(lines: Sequence[str], add: Sequence[str], remove: Sequence[str] = ()) -> tuple[LineError, ...]:
-    """The faults of a change; none if it is accepted."""
+    """Return the faults of a change; an empty result if it is accepted."""
     snapshot = snapshot_of([ADMIN, *lines])
     try:
         plan_amendment(ASKED, snapshot, ceiling_of(snapshot.in_force), add, remove)
@@ -58,7 +58,7 @@ class Company:
         self.lines = [ADMIN, *WIDE, *HEAVY, *(f"bind p{n} role:r{n % 4}" for n in range(40))]
 
     def line(self) -> str:
-        """A statement about few persons and roles, so that limits are met often."""
+        """Return a statement about few persons and roles, so that limits are met often."""
         pick = self.chosen.choice
         roles = [*(f"role:r{n}" for n in range(6)), "role:wide", *(f"role:heavy{n}" for n in range(4)), "role:w0-1"]
         if self.chosen.random() < 0.6:
@@ -67,7 +67,7 @@ class Company:
         return f"allow {pick(['p1', *roles])} play recording {scope} if age<{self.chosen.randrange(1, 400)}d"
 
     def change(self) -> tuple[list[str], list[str]]:
-        """Some statements to add that are not there, and some to remove that are."""
+        """Return some new statements to add, and some present ones to remove."""
         held = set(self.lines)
         add = {line for _ in range(self.chosen.choice([1, 1, 2, 40])) if (line := self.line()) not in held}
         removable = self.lines[1:]
@@ -76,7 +76,7 @@ class Company:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_verdict_on_a_change_is_that_on_the_whole_policy(seed: int) -> None:
-    """A change is accepted exactly if the policy that it makes can be loaded as a file, whatever changed before."""
+    """A change is accepted exactly if the resulting policy can be loaded as a file, after any earlier changes."""
     company = Company(seed)
     snapshot = snapshot_of(company.lines)
     ceiling, verdicts = ceiling_of(snapshot.in_force), list[bool]()
@@ -105,7 +105,7 @@ def test_the_verdict_on_a_change_is_that_on_the_whole_policy(seed: int) -> None:
 
 
 def test_what_is_shown_can_be_loaded_again() -> None:
-    """The statements in force after accepted changes, in their order, are a policy file that changes nothing."""
+    """The statements in force, in their order, are a policy file that changes nothing."""
     company = Company(11)
     snapshot = snapshot_of(company.lines)
     ceiling = ceiling_of(snapshot.in_force)
@@ -126,7 +126,7 @@ def test_what_is_shown_can_be_loaded_again() -> None:
 
 
 def test_persons_get_no_roles_by_way_of_their_roles_beyond_the_limit() -> None:
-    """Links between roles count for every person that has them, in one request and over many."""
+    """Links between roles count for every person that has them, within one request and over many."""
     person = [f"bind eve role:a{n}" for n in range(MAX_ROLES)]
     links = [f"bind role:a{n} role:a{n}-{k}" for n in range(MAX_ROLES) for k in range(15)]
     assert amended(person, links)[0].message.startswith("more than 256 roles in all")
@@ -164,14 +164,14 @@ def test_persons_get_no_roles_by_way_of_their_roles_beyond_the_limit() -> None:
     ids=["roles", "alike", "candidates", "loop", "chain below", "chain above"],
 )  # fmt: skip
 def test_the_statement_that_passes_a_limit_is_named(policy: list[str], add: list[str], line: int, message: str) -> None:
-    """A change beyond a limit is refused at the line that passes it, with what the limit is."""
+    """The check refuses a change at the line that passes a limit, and names the limit."""
     faults = amended(policy, add)
     assert faults[0].line == line
     assert message in faults[0].message
 
 
 def test_more_rules_for_a_role_count_for_all_that_have_it() -> None:
-    """A rule for a role is refused where a person with that role and others would meet too many."""
+    """The check refuses a rule for a role where a person with it and other roles would match too many rules."""
     policy = [*HEAVY, *HEAVIEST, "bind ann role:few", "bind bob role:few"]
     more = [f"allow role:few play recording any if age<{n}d" for n in range(1, 30)]
     assert amended(policy, more[:24]) == ()
@@ -179,7 +179,7 @@ def test_more_rules_for_a_role_count_for_all_that_have_it() -> None:
 
 
 def test_a_policy_from_before_a_limit_can_be_made_smaller() -> None:
-    """What passes a limit since before there was one stays, may be taken from, and may not be added to."""
+    """A policy from before a limit keeps statements beyond it; they may be removed, and none added."""
     roles = [f"bind ann role:heavy{n}" for n in range(5)]
     old = [*HEAVY, *HEAVY_MORE, *roles]
     assert not is_whole_policy(old)

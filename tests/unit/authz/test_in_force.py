@@ -1,4 +1,4 @@
-"""The state that changes share: what one change makes of it, and what it leaves as it was."""
+"""The state that changes share: the result of a change, and the parts that it leaves as they were."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ LISTS = [*SCOPES, "id:1,id:2", "own,queue:a", "label:k=1,label:k=2"]
 
 
 def rules(count: int, scope: str = "queue:q{}") -> list[tuple[str, Rule]]:
-    """So many rules of one role, each for a scope of its own."""
+    """Return so many rules of one role, each with a different scope."""
     made = [parse_statement(f"allow role:r play recording {scope.format(n)}") for n in range(count)]
     return [(f"1.{n}", one) for n, one in enumerate(made, 1) if isinstance(one, Rule)]
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 16_384, 16_385, 40_000])
 def test_a_changed_dictionary_is_the_one_a_plain_one_would_be(size: int) -> None:
-    """Whatever its size, it holds what was put and not what was taken away, and the one before stays as it was."""
+    """A changed dictionary equals a changed plain one at any size, and the earlier one stays as it was."""
     before = PersistentMap[str, int]().changed({f"k{n}": n for n in range(size)})
     after = before.changed({"k0": None, "new": 1, "k1": 7, "absent": None})
     plain = {f"k{n}": n for n in range(size)}
@@ -42,7 +42,7 @@ def test_a_changed_dictionary_is_the_one_a_plain_one_would_be(size: int) -> None
 
 
 def test_a_change_copies_a_small_part() -> None:
-    """Of a large dictionary a change copies one part in a thousand, so that it costs what it changes."""
+    """A change of a large dictionary copies one part in a thousand, so that its cost follows its size."""
     before = PersistentMap[str, int]().changed({f"k{n}": n for n in range(100_000)})
     after = before.changed({"new": 1})
     assert sum(one is not two for one, two in zip(before._buckets, after._buckets, strict=True)) == 1
@@ -51,7 +51,7 @@ def test_a_change_copies_a_small_part() -> None:
 @_relaxed
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 700)), max_size=12), st.randoms(use_true_random=False))
 def test_a_statement_list_is_in_the_order_of_ids(steps: list[tuple[int, int]], random: Any) -> None:
-    """After any changes its pages are the statements in force in the order of their ids, none twice, none left out."""
+    """After any changes the pages hold the statements in force once each, in the order of their ids."""
     statement: Statement = parse_statement("bind ann role:user")
     statements, plain = StatementList(), list[str]()
     for revision, (percent, count) in enumerate(steps, 1):
@@ -70,7 +70,7 @@ def test_a_statement_list_is_in_the_order_of_ids(steps: list[tuple[int, int]], r
 
 
 def test_what_is_not_there_cannot_be_removed() -> None:
-    """A change that removes what the state does not hold is refused: it was made for another state."""
+    """The state refuses a change that removes what it does not hold, because it was made for another state."""
     known, other = (parse_statement(line) for line in ("bind ann role:user", "bind bob role:user"))
     state = InForce().changed([("1.1", known)], [])
     for wrong in (("1.2", known), ("1.1", other), ("2.1", other)):
@@ -81,7 +81,7 @@ def test_what_is_not_there_cannot_be_removed() -> None:
 @_relaxed
 @given(st.lists(st.sampled_from(LISTS), max_size=30), st.integers(0, 30))
 def test_a_weight_does_not_depend_on_how_rules_came(scopes: list[str], kept: int) -> None:
-    """A holder's weight is the same on a short held, on a long one and after a change; the quick bound is no less."""
+    """A holder's weight does not depend on the order of changes, and the quick bound is no less."""
     made = [parse_statement(f"allow role:r play recording {scope} if age<{n + 1}d") for n, scope in enumerate(scopes)]
     numbered = [(f"1.{n}", one) for n, one in enumerate(made) if isinstance(one, Rule)]
     extra = [(f"2.{n}", one) for n, one in rules(300)]
@@ -94,7 +94,7 @@ def test_a_weight_does_not_depend_on_how_rules_came(scopes: list[str], kept: int
 
 
 def test_a_weight_is_what_one_item_can_meet() -> None:
-    """Scopes that exclude one another do not add up; those of one item do, of labels at most sixteen."""
+    """Weights of scopes that exclude one another do not add up; those of one item do, at most sixteen of labels."""
     assert weight_of(RulesByScope.of(rules(500))) == 1
     assert weight_of(RulesByScope.of([*rules(500), *rules(500, "id:{}"), *rules(500, "owner:p{}")])) == 3
     assert weight_of(RulesByScope.of(rules(3, "label:k={}"))) == 3

@@ -1,4 +1,4 @@
-"""Whether a policy lets any person change it, told as decisions tell it."""
+"""The check whether a policy lets any person change it, compared with decisions."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -55,19 +55,19 @@ CLOSED = [
 
 
 def policy(lines: list[str]) -> list[Statement]:
-    """The statements of these lines."""
+    """Return the statements of these lines."""
     return [parse_statement(line) for line in lines]
 
 
 @pytest.mark.parametrize("lines", OPEN, ids=" / ".join)
 def test_a_policy_that_lets_a_person_change_it_is_no_lockout(lines: list[str]) -> None:
-    """One person whom the policy lets change it, now or later, is enough; a person of another tenant counts."""
+    """One person who may change the policy, now or later, is enough, also one of another tenant."""
     require_change(compiled(policy(lines)), TENANT, NOW)
 
 
 @pytest.mark.parametrize("lines", CLOSED, ids=" / ".join)
 def test_a_policy_that_lets_no_person_change_it_is_a_lockout(lines: list[str]) -> None:
-    """Rules for roles that no person has, for other items, under conditions a change cannot state, or denied: none."""
+    """Rules for roles without persons, other items or unmet conditions, and denied rules, let no person change it."""
     with pytest.raises(PolicyLockout):
         require_change(compiled(policy(lines)), TENANT, NOW, "admin")
 
@@ -82,7 +82,7 @@ SCOPES = ["any", "any", "id:acme", "id:globex", "own"]
 
 
 def lines() -> st.SearchStrategy[str]:
-    """A rule about the policy, or a binding."""
+    """Draw rules about the policy, and bindings."""
     rule = st.builds(
         "{} {} change_policy policy {} {}".format,
         *map(st.sampled_from, (["allow", "deny"], WHO, SCOPES, WHEN)),
@@ -94,7 +94,7 @@ def lines() -> st.SearchStrategy[str]:
 @_relaxed
 @given(st.lists(lines(), max_size=12, unique=True))
 def test_a_lockout_is_what_decisions_say(drawn: list[str]) -> None:
-    """It is a lockout exactly if a decision about each person at each instant from now on is a denial."""
+    """A policy is a lockout exactly if every decision about each person from now on is a denial."""
     unique = {one.text: one for one in map(parse_statement, drawn)}
     snapshot = compiled(unique.values())
     asked = Resource(ResourceType.POLICY, TENANT)

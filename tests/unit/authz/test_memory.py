@@ -1,4 +1,4 @@
-"""What decisions leave in memory, and how long they hold others up."""
+"""The memory that decisions leave behind, and the time for which they block others."""
 
 import gc
 import itertools
@@ -22,12 +22,12 @@ MEGABYTE = 1 << 20
 
 
 def compiled(lines: Sequence[str], budget: Budget | None = None) -> Snapshot:
-    """The snapshot of these lines."""
+    """Return the snapshot of these lines."""
     return Snapshot.compile(1, HASH, ((f"1.{n}", parse_statement(line)) for n, line in enumerate(lines)), budget)
 
 
 def test_a_cache_keeps_what_is_in_use_and_forgets_the_oldest() -> None:
-    """What a cache holds never passes the budget, and a value that is asked for between others stays."""
+    """A cache never passes its budget, and keeps a value that is in use."""
     budget = Budget(100_000)
     cache: Cache[int, str] = Cache(budget)
     for number in range(2_000):
@@ -39,7 +39,7 @@ def test_a_cache_keeps_what_is_in_use_and_forgets_the_oldest() -> None:
 
 
 def test_a_value_that_grows_is_counted_once() -> None:
-    """Put again with another cost, a value counts with that cost alone."""
+    """A value that is put again counts with its new cost alone."""
     budget = Budget(100_000)
     cache: Cache[str, str] = Cache(budget)
     cache.put("a", "x", 10)
@@ -49,7 +49,7 @@ def test_a_value_that_grows_is_counted_once() -> None:
 
 
 def test_the_largest_cache_forgets_first() -> None:
-    """A cache that fills the budget pays for it: a small one beside it keeps all it has."""
+    """A cache that fills the budget evicts its values, and a small one beside it keeps all."""
     budget = Budget(100_000)
     quiet: Cache[int, str] = Cache(budget)
     loud: Cache[int, str] = Cache(budget)
@@ -62,7 +62,7 @@ def test_the_largest_cache_forgets_first() -> None:
 
 
 def test_a_value_larger_than_the_budget_is_not_kept() -> None:
-    """What alone passes the budget is forgotten at once."""
+    """A value that alone passes the budget is evicted at once."""
     budget = Budget(10_000)
     cache: Cache[int, str] = Cache(budget)
     cache.put(1, "large", 1_000_000)
@@ -70,7 +70,7 @@ def test_a_value_larger_than_the_budget_is_not_kept() -> None:
 
 
 def test_caches_that_are_gone_count_nothing() -> None:
-    """The memory of a snapshot that was replaced is free for others."""
+    """The memory of a replaced snapshot is free for others."""
     budget = Budget(100_000)
     for _ in range(50):
         cache: Cache[int, str] = Cache(budget)
@@ -109,7 +109,7 @@ def _explained() -> tuple[list[str], Callable[[int], tuple[str, Resource, Contex
 def test_estimates_are_honest(
     made: Callable[[], tuple[list[str], Callable[[int], tuple[str, Resource, Context]]]],
 ) -> None:
-    """What caches are said to hold is no less than what the interpreter allocated for them, and not much more."""
+    """The stated size of a cache is no less than its allocated memory, and not much more."""
     lines, question = made()
     budget = Budget(1 << 40)
     snapshot = compiled(lines, budget)
@@ -128,7 +128,7 @@ def test_estimates_are_honest(
 
 
 def test_answers_stay_right_when_memory_is_short() -> None:
-    """With hardly any memory a snapshot forgets, and answers as Casbin does."""
+    """A snapshot with hardly any memory evicts, and answers as Casbin does."""
     lines, question = _roles()
     snapshot, enforcer = compiled(lines[-120:], Budget(20_000)), stock_enforcer(map(parse_statement, lines[-120:]))
     for number in range(200):
@@ -138,7 +138,7 @@ def test_answers_stay_right_when_memory_is_short() -> None:
 
 
 def test_parsing_leaves_little_behind() -> None:
-    """The parser's own caches hold little of what it parsed, however long the lines are."""
+    """The parser's caches keep little of parsed lines, however long these are."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -153,7 +153,7 @@ def test_parsing_leaves_little_behind() -> None:
 
 
 def test_forms_live_as_long_as_their_explanation() -> None:
-    """A rendering is made once for an explanation, and another explanation has its own."""
+    """A rendering is made once for an explanation, and another explanation has a different one."""
     numbers = itertools.count(1)
     kept = MemoizedRendering(lambda _explanation: next(numbers))
     first, second = (compiled([f"allow ann play recording {scope}"]) for scope in ("any", "id:1"))
@@ -162,7 +162,7 @@ def test_forms_live_as_long_as_their_explanation() -> None:
 
 
 def test_a_long_decision_is_made_in_turns() -> None:
-    """A decision on thousands of rules comes in short steps, once; then it is remembered. It is the one of Casbin."""
+    """A decision on thousands of rules runs in short steps, is cached, and equals that of Casbin."""
     count = 20
     lines = [f"bind ann role:r{r}" for r in range(count)]
     lines += [f"allow role:r{r} play recording any if zone=z{n}" for r in range(count) for n in range(256)]

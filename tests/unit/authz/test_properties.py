@@ -1,4 +1,4 @@
-"""Where two things must agree: the index and plain Casbin, a change and a fresh start, a statement and its spelling."""
+"""Properties of pairs that must agree: index and Casbin, change and fresh start, statement and spelling."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,13 +40,13 @@ CONDITIONS = [
 
 
 def lists_of(words_of: Sequence[str]) -> st.SearchStrategy[str]:
-    """A list as it stands in a statement."""
+    """Draw a list as it stands in a statement."""
     return st.lists(st.sampled_from(words_of), min_size=1, max_size=3, unique=True).map(",".join)
 
 
 @st.composite
 def rule_lines(draw: st.DrawFn) -> str:
-    """A rule that fits its types, with some conditions of different kinds."""
+    """Draw a rule that fits its types, with some conditions of different kinds."""
     effect = draw(st.sampled_from(["allow", "allow", "deny"]))
     who = draw(st.sampled_from(PERSONS + ROLES[:4]))
     kinds = draw(st.sampled_from(["recording", "voicemail", "recording,voicemail", "cdr", "*"]))
@@ -60,20 +60,20 @@ def rule_lines(draw: st.DrawFn) -> str:
 
 
 def binding_lines() -> st.SearchStrategy[str]:
-    """Any binding, so that roles form chains longer than are followed, and loops."""
+    """Draw any binding, so that roles form chains beyond the limit, and loops."""
     free = st.tuples(st.sampled_from(PERSONS + ROLES), st.sampled_from(ROLES))
     chain = st.integers(0, len(ROLES) - 2).map(lambda at: (ROLES[at + 1], ROLES[at]))
     return st.one_of(free, chain).map(lambda pair: f"bind {pair[0]} {pair[1]}")
 
 
 def statements(most: int = 24) -> st.SearchStrategy[list[Statement]]:
-    """A policy, each statement once."""
+    """Draw a policy, each statement once."""
     lines = st.one_of(rule_lines(), rule_lines(), binding_lines())
     return st.lists(lines.map(parse_statement), max_size=most, unique_by=lambda one: one.text)
 
 
 def resources() -> st.SearchStrategy[Resource]:
-    """An item with or without each attribute, and with creation times that are none."""
+    """Draw an item with or without each attribute, and with invalid creation times."""
     times: list[Any] = [None, NOW, NOW - 30 * SECOND, NOW - 30 * SECOND + 1, NOW - 60 * SECOND, NOW + 1]
     broken: list[Any] = [float("nan"), "yesterday", True]
     return st.builds(
@@ -88,7 +88,7 @@ def resources() -> st.SearchStrategy[Resource]:
 
 
 def contexts() -> st.SearchStrategy[Context]:
-    """Circumstances, stated or not, at the instants where windows open and close."""
+    """Draw circumstances, stated or not, at the instants where windows open and close."""
     zones: list[Any] = ["", "office", "home", 5]
     return st.builds(
         Context,
@@ -101,7 +101,7 @@ def contexts() -> st.SearchStrategy[Context]:
 
 
 def numbered(policy: Sequence[Statement]) -> list[tuple[str, Statement]]:
-    """The statements with ids."""
+    """Return the statements with ids."""
     return [(f"1.{place}", one) for place, one in enumerate(policy, 1)]
 
 
@@ -121,7 +121,7 @@ def test_index_and_casbin_agree(policy: list[Statement], asked: list[tuple[str, 
 @_relaxed
 @given(statements(), requests)
 def test_all_matching_rules_are_named(policy: list[Statement], asked: tuple[str, Verb, Resource, Context]) -> None:
-    """The explanation names exactly the rules that Casbin's matcher accepts when asked about every one of them."""
+    """The explanation names exactly the rules that Casbin's matcher accepts."""
     subject, verb, resource, context = asked
     has_role = stock_enforcer(policy).get_role_manager().has_link
     request = (has_role, subject, DOMAIN, item_of(resource, subject), verb, context)
@@ -141,7 +141,7 @@ def test_all_matching_rules_are_named(policy: list[Statement], asked: tuple[str,
 @_relaxed
 @given(statements(), requests)
 def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb, Resource, Context]) -> None:
-    """Each role path begins with the person, follows bindings of the policy, and ends at the one the rule names."""
+    """Each role path begins with the person, follows bindings of the policy, and ends at the role of the rule."""
     bound = {(one.member, one.role) for one in policy if isinstance(one, Binding)}
     rules = dict(numbered(policy))
     for match in Snapshot.compile(1, HASH, numbered(policy)).decide(*asked).matched:
@@ -157,7 +157,7 @@ def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb
 def test_change_and_fresh_start_agree(
     before: list[Statement], new: list[Statement], random: Any, asked: list[tuple[str, Verb, Resource, Context]]
 ) -> None:
-    """A snapshot reached by a change answers as one compiled from the statements left, and the old one as before."""
+    """A snapshot after a change answers as a newly compiled one, and the earlier one answers as before."""
     old = numbered(before)
     removed = random.sample(old, len(old) // 2)
     added = [(f"2.{place}", one) for place, one in enumerate(new, 1)]
@@ -174,7 +174,7 @@ def test_change_and_fresh_start_agree(
 def test_answers_stand_until_they_expire(
     policy: list[Statement], asked: tuple[str, Verb, Resource, Context], later_us: int
 ) -> None:
-    """Until `expires_us`, or for ever where there is none, time alone does not change an answer."""
+    """Time alone does not change an answer before `expires_us`, or ever without it."""
     subject, verb, resource, context = asked
     snapshot = Snapshot.compile(1, HASH, numbered(policy))
     decision = snapshot.decide(*asked)
@@ -191,7 +191,7 @@ def test_answers_stand_until_they_expire(
 def test_answers_do_not_depend_on_earlier_ones(
     policy: list[Statement], asked: list[tuple[str, Verb, Resource, Context]]
 ) -> None:
-    """A snapshot that has answered much answers as one that is asked for the first time, with the same explanation."""
+    """A snapshot that has answered much gives the answers and explanations of a fresh one."""
     used = Snapshot.compile(1, HASH, numbered(policy))
     for one in [*asked, *reversed(asked)]:
         fresh = Snapshot.compile(1, HASH, numbered(policy))
@@ -200,7 +200,7 @@ def test_answers_do_not_depend_on_earlier_ones(
 
 @st.composite
 def conditional_rules(draw: st.DrawFn) -> list[Statement]:
-    """Rules for the same person, verb and items, which differ in their conditions only."""
+    """Draw rules for the same person, verb and items, which differ in their conditions only."""
     combined = st.lists(
         st.sampled_from(CONDITIONS), min_size=1, max_size=2, unique_by=lambda text: text.split("=")[0].rstrip("<>")
     )
@@ -212,7 +212,7 @@ def conditional_rules(draw: st.DrawFn) -> list[Statement]:
 @settings(_relaxed, max_examples=200)
 @given(conditional_rules(), st.lists(st.tuples(resources(), contexts()), min_size=20, max_size=40))
 def test_each_circumstance_gets_its_own_answer(policy: list[Statement], asked: list[tuple[Resource, Context]]) -> None:
-    """However alike requests are, what differs in time, age, purpose, case, zone or consent is told apart."""
+    """Requests that differ in time, age, purpose, case, zone or consent get separate answers."""
     used, enforcer = Snapshot.compile(1, HASH, numbered(policy)), stock_enforcer(policy)
     for told, context in asked:
         resource = Resource(ResourceType.RECORDING, "7", created_us=told.created_us)
@@ -251,7 +251,7 @@ def test_a_document_is_its_statements(policy: list[Statement]) -> None:
 @_relaxed
 @given(st.sampled_from(list(ResourceType)))
 def test_all_verbs_are_those_that_fit(kind: ResourceType) -> None:
-    """`*` names every verb that fits a type, and no other."""
+    """`*` stands for every verb that fits a type, and no other."""
     rule = parse_statement(f"allow ann * {kind} any")
     assert isinstance(rule, Rule)
     assert {verb for _, verb in rule.reach.pairs} == VERBS_OF[kind]

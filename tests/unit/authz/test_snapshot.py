@@ -1,4 +1,4 @@
-"""Snapshots as a server uses them: swapped under load, changed step by step, asked about names nobody knows."""
+"""Snapshots as a server uses them: swapped under load, changed step by step, asked about unknown names."""
 
 import sys
 import threading
@@ -29,7 +29,7 @@ def _many(count: int) -> list[tuple[str, Statement]]:
 
 @pytest.fixture
 def quick_switches() -> Iterator[None]:
-    """Threads take turns as often as the interpreter can manage."""
+    """Let threads take turns as often as the interpreter can."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -38,17 +38,17 @@ def quick_switches() -> Iterator[None]:
 
 @pytest.mark.usefixtures("quick_switches")
 def test_readers_beside_swaps_see_whole_policies() -> None:
-    """Readers on several threads never see a policy that was never in force, while it changes all the time.
+    """Readers on several threads never see a policy that was never in force, while it keeps changing.
 
     In every revision exactly one of two rules allows, and one queue is denied: an answer made of two revisions would
-    allow by both, by none, or despite the deny.
+    allow by both rules, by neither, or despite the deny.
     """
     fixed = _numbered(
         *("bind ann role:user", "bind role:user role:all", "deny role:all play recording queue:secret"),
         *(f"bind p{number} role:user" for number in range(50)),
     )
     turns = [_numbered(f"allow role:{role} play recording any", revision=2)[0] for role in ("user", "all")]
-    # One id for both, as they are never in force together: which one it was is seen from the path.
+    # One id for both, because they are never in force together; the path tells them apart.
     current = [Snapshot.compile(1, HASH, [*fixed, turns[0]])]
     wrong: list[object] = []
     stop = threading.Event()
@@ -80,8 +80,8 @@ def test_readers_beside_swaps_see_whole_policies() -> None:
 
 
 @pytest.mark.usefixtures("quick_switches")
-def test_a_shared_cache_gives_nobody_the_rights_of_others() -> None:
-    """Threads that crowd each other out of the caches of one snapshot still get each person's own answer."""
+def test_a_shared_cache_gives_no_person_the_rights_of_others() -> None:
+    """Threads that evict each other's values from the caches of one snapshot get each person's right answer."""
     count = 24_000
     rules = _numbered(*(f"allow p{n} {'play' if n % 2 else 'download'} recording any" for n in range(count)))
     snapshot = Snapshot.compile(1, HASH, rules, Budget(4 * MEGABYTE))
@@ -101,8 +101,8 @@ def test_a_shared_cache_gives_nobody_the_rights_of_others() -> None:
     assert not wrong
 
 
-def test_names_nobody_knows_are_not_remembered() -> None:
-    """Made-up names leave nothing behind in a snapshot."""
+def test_unknown_names_are_not_remembered() -> None:
+    """Unknown names leave nothing behind in a snapshot."""
     snapshot = Snapshot.compile(1, HASH, _numbered("bind ann role:user", "allow role:user play recording any"))
     for number in range(1000):
         for name in (f"x{number}", f"//t/x{number}", f"role:x{number}"):
@@ -112,7 +112,7 @@ def test_names_nobody_knows_are_not_remembered() -> None:
 
 @pytest.mark.parametrize("count", [1, 8, 9, 100])
 def test_rules_come_and_go(count: int) -> None:
-    """A rule that is removed no longer decides, and all others still do, for roles with few and with many rules."""
+    """A removed rule no longer decides, and all others still do, for roles with few and with many rules."""
     rules = _many(count)
     snapshot = Snapshot.compile(1, HASH, [*_numbered("bind ann role:user", revision=9), *rules])
     for left in range(count, 0, -1):
@@ -126,7 +126,7 @@ def test_rules_come_and_go(count: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 8, 9, 100])
 def test_removing_what_is_not_there_is_an_error(count: int) -> None:
-    """A change that does not fit the snapshot is refused: the snapshot is not the one the change was made for."""
+    """A snapshot refuses a change that removes a missing statement, because it was made for another snapshot."""
     snapshot = Snapshot.compile(1, HASH, [*_numbered("bind ann role:user", revision=9), *_many(count)])
     for line in ("allow role:user play recording id:0", "bind ann role:head", "bind bob role:user"):
         with pytest.raises(PolicyDiverged):
@@ -134,7 +134,7 @@ def test_removing_what_is_not_there_is_an_error(count: int) -> None:
 
 
 def test_a_binding_made_twice_stays_until_both_are_gone() -> None:
-    """Bindings are counted, so that removing one of two leaves the role."""
+    """A role with two bindings stays after one of them is removed."""
     twice = [("1.1", parse_statement("bind ann role:user")), ("1.2", parse_statement("bind ann role:user"))]
     snapshot = Snapshot.compile(1, HASH, [*twice, *_numbered("allow role:user play recording any", revision=2)])
     once = snapshot.changed(2, HASH, [], twice[:1])
@@ -144,7 +144,7 @@ def test_a_binding_made_twice_stays_until_both_are_gone() -> None:
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_answers_change_on_the_microsecond(backwards: bool) -> None:
-    """What a snapshot answered a microsecond before an age or a window's end is not its answer at that instant."""
+    """A snapshot's answer changes on the very microsecond of an age or a window's end."""
     ages = Snapshot.compile(1, HASH, _numbered("allow ann play recording any if age>=30s if age<1m"))
     window = "allow ann play recording any if from=2026-09-21T14:13:20Z if until=2026-09-21T14:13:50Z"
     windows = Snapshot.compile(1, HASH, _numbered(window))
@@ -164,7 +164,7 @@ def test_a_snapshot_knows_its_revision() -> None:
 
 
 def test_labels_that_could_be_taken_for_others_are_refused() -> None:
-    """A label whose key holds the sign between key and value is an error, not another label."""
+    """The snapshot refuses a label whose key holds the sign between key and value."""
     snapshot = Snapshot.compile(1, HASH, _numbered("allow ann play recording label:a=b=c"))
     assert snapshot.decide("ann", Verb.PLAY, Resource(ResourceType.RECORDING, "1", labels={"a": "b=c"}), HERE).allowed
     with pytest.raises(ValueError, match="the key of a label has `=` in it"):

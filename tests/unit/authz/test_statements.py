@@ -1,4 +1,4 @@
-"""The policy file: what it says, and what it refuses."""
+"""The policy file: its meaning, and its refusals."""
 
 import tomllib
 from pathlib import Path
@@ -25,13 +25,13 @@ def _errors(text: str) -> tuple[LineError, ...]:
 
 @pytest.mark.parametrize("case", _cases("refused.toml"))
 def test_wrong_lines_are_refused(case: dict[str, str]) -> None:
-    """A wrong line is refused with its number and what is wrong with it."""
+    """The parser refuses a wrong line with its number and its fault."""
     assert _errors(f"# a comment\n\n{case['line']}\n") == (LineError(3, case["says"]),)
 
 
 @pytest.mark.parametrize("case", _cases("refused.toml"))
-def test_refusals_name_nobody(case: dict[str, str]) -> None:
-    """A refusal never quotes what stands in the line, which may be a person."""
+def test_refusals_name_no_person(case: dict[str, str]) -> None:
+    """A refusal never quotes the line, which may hold a person."""
     line = case["line"].replace("ann", "zebulon.quartermaine").replace("bob", "zebulon.quartermaine")
     for error in _errors(line):
         assert "zebulon" not in error.message
@@ -45,7 +45,7 @@ def test_canonical_text(case: dict[str, str]) -> None:
 
 
 def test_ids_are_stable() -> None:
-    """The id of a statement depends on what it says, not on how it is written."""
+    """The id of a statement depends on its meaning, not on its spelling."""
     assert (
         parse_statement("allow  ann play,download fax own").id == parse_statement("allow ann download,play fax own").id
     )
@@ -54,14 +54,14 @@ def test_ids_are_stable() -> None:
 
 @pytest.mark.parametrize("line", ["", "   ", "# only a comment"])
 def test_a_statement_is_needed(line: str) -> None:
-    """A line without a statement is none."""
+    """The parser refuses a line without a statement."""
     with pytest.raises(PolicyInvalid) as caught:
         parse_statement(line)
     assert caught.value.errors == (LineError(1, "the line has no statement: write one"),)
 
 
 def test_all_wrong_lines_are_named() -> None:
-    """Every wrong line is named, in order, whichever check found it."""
+    """The parser names every wrong line in order, whichever check found it."""
     text = "bind role:b role:a\nfoo\nbind role:a role:b\nallow ann play fax own\nallow  ann play fax own\nbar"
     assert [(error.line, error.message) for error in _errors(text)] == [
         (1, "the role inherits itself, directly or through other roles: remove one of these bindings"),
@@ -73,7 +73,7 @@ def test_all_wrong_lines_are_named() -> None:
 
 
 def test_hopeless_files_are_given_up() -> None:
-    """A file of nothing but wrong lines is refused without reading it to the end."""
+    """The parser stops reading a file of nothing but wrong lines before its end."""
     errors = _errors("x\n" * 1_000_000)
     assert len(errors) == MAX_ERRORS + 1
     assert errors[-1].message == "too many invalid lines: the rest of the file was not read"
@@ -98,7 +98,7 @@ def test_hopeless_files_are_given_up() -> None:
     ],
 )
 def test_lengths_are_bounded(line: str, fits: bool) -> None:
-    """Names, values and lines have a length they may not pass, counted in bytes."""
+    """The parser bounds the length of names, values and lines in bytes."""
     try:
         parse_statement(line)
     except PolicyInvalid:
@@ -108,7 +108,7 @@ def test_lengths_are_bounded(line: str, fits: bool) -> None:
 
 
 def test_canonical_text_is_a_line() -> None:
-    """What could not be read back, because its canonical text is longer than a line may be, is refused."""
+    """The parser refuses a statement whose canonical text is longer than a line may be."""
     names = [f'"id:{n}{"ä" * 240}\\u00a0"' for n in range(2)]
     statement = parse_statement(f"allow ann play fax {names[0]}")
     assert parse_statement(statement.text) == statement
@@ -118,7 +118,7 @@ def test_canonical_text_is_a_line() -> None:
 
 
 def test_windows_files_are_read() -> None:
-    """A byte order mark and carriage returns at line ends are no part of the statements."""
+    """The parser ignores a byte order mark and carriage returns at line ends."""
     assert [one.text for one in parse_document("\ufeffbind ann role:user\r\n\r\n")] == ["bind ann role:user"]
 
 
@@ -139,12 +139,12 @@ def test_roles_inherit_up_to_eight_deep() -> None:
     ],
 )
 def test_roles_may_not_inherit_themselves(lines: list[str], wrong: list[int]) -> None:
-    """Of the bindings of a loop each is named, and none that only leads into it or out of it."""
+    """Each binding of a loop is named, and no binding that only leads into it or out of it."""
     assert [error.line for error in _errors("\n".join(lines))] == wrong
 
 
 def test_long_chains_and_wide_graphs_are_refused_with_bounded_work() -> None:
-    """A chain of twenty thousand roles, closed to a loop or not, overflows no stack and costs bounded work."""
+    """The check refuses a chain of twenty thousand roles, or such a loop, with bounded work and stack."""
     count = 20_000
     chain = [f"bind role:r{n} role:r{n + 1}" for n in range(count)]
     with bounded_work():
@@ -196,11 +196,11 @@ _OTHER_MARK = "this is the whole name of a person: write role: in small letters 
     ],
 )
 def test_lint_warns(text: str, expected: list[tuple[int, str]]) -> None:
-    """What is well formed but has no effect is warned about, and nothing else is."""
+    """Lint warns about well-formed statements without effect, and about nothing else."""
     assert lint(text) == tuple(LineWarning(*one) for one in expected)
 
 
 def test_lint_refuses_what_is_wrong() -> None:
-    """A wrong file gets errors, not warnings."""
+    """Lint reports a wrong file with errors, not warnings."""
     with pytest.raises(PolicyInvalid):
         lint("foo")

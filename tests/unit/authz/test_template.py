@@ -60,18 +60,18 @@ def _decide(snapshot: Snapshot, line: str) -> Decision:
 
 @pytest.mark.parametrize(("role", "line"), _cases("may"))
 def test_a_role_may(role: str, line: str) -> None:
-    """Each role may do what it is there for."""
+    """Each role may perform its tasks."""
     assert _decide(_snapshot(role), line).allowed
 
 
 @pytest.mark.parametrize(("role", "line"), _cases("may_not"))
 def test_a_role_may_not(role: str, line: str) -> None:
-    """Each role may do no more than that."""
+    """Each role may do nothing beyond its tasks."""
     assert not _decide(_snapshot(role), line).allowed
 
 
 def test_every_role_has_its_cases() -> None:
-    """The cases speak of every role of the template, and of no other."""
+    """The cases name every role of the template, and no other."""
     named = {one.who for one in _STATEMENTS if isinstance(one, Rule)}
     assert named == {f"role:{role}" for role in _ROLES}
 
@@ -88,7 +88,7 @@ def test_the_cases_use_every_verb_and_resource_type_of_the_template() -> None:
 @pytest.mark.parametrize("others", [("user",), ("supervisor_sales", "quality"), tuple(_ROLES)], ids=len)
 @pytest.mark.parametrize("kind", [ResourceType.RECORDING, ResourceType.VOICEMAIL, ResourceType.FAX, ResourceType.MEDIA])
 def test_the_vendor_gets_nothing_that_was_said(kind: ResourceType, others: tuple[str, ...]) -> None:
-    """No other role lets the vendor's people near what was said, whatever they state."""
+    """No other role lets the vendor's people near the content of calls, in any circumstances that they state."""
     snapshot = _snapshot("vendor_support", *others)
     for verb in VERBS_OF[kind]:
         for purpose in Purpose:
@@ -97,7 +97,7 @@ def test_the_vendor_gets_nothing_that_was_said(kind: ResourceType, others: tuple
 
 
 def test_support_never_sees_numbers() -> None:
-    """What support and quality see comes with the duty to mask numbers."""
+    """Support and quality get their access only with the duty to mask numbers."""
     for role in ("partner_support", "vendor_support"):
         decision = _decide(_snapshot(role), "view_metadata cdr other for=support case")
         assert decision.obligations == (Obligation.MASK_NUMBERS,)
@@ -106,6 +106,6 @@ def test_support_never_sees_numbers() -> None:
 
 
 def test_the_template_is_a_sound_file() -> None:
-    """Nothing in the template is without effect, but for the roles that nobody has been given yet."""
+    """Every statement of the template has an effect, except for roles without persons."""
     assert {warning.message for warning in lint(_TEXT)} <= {"no person has this role, so the rule has no effect"}
     assert all(len(line) <= 140 for line in _TEXT.splitlines())

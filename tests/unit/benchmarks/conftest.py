@@ -1,4 +1,4 @@
-"""The benchmarks are plain scripts: their folder stands on the module path, as it does when they are run."""
+"""Module path of the benchmarks: they are plain scripts, so their folder is on it as when they run."""
 
 import sys
 from pathlib import Path

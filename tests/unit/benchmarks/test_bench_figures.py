@@ -1,4 +1,4 @@
-"""What the benchmarks compute from what they measured."""
+"""Computations of the benchmarks on measured values."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ def test_a_ratio_is_taken_round_by_round() -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (0.846, "0.85"), (12.34, "12.3"), (61234.5, "61,234")])
 def test_figures_have_three_digits(value: float, text: str) -> None:
-    """A figure claims no more than a measurement can give."""
+    """A figure has no more digits than a measurement supports."""
     assert figure(value) == text
 
 
@@ -64,24 +64,24 @@ def test_figures_have_three_digits(value: float, text: str) -> None:
     ],
 )
 def test_a_missed_goal_says_by_how_much(goal: Goal, *, met: bool, missed_by: float) -> None:
-    """What was not reached is told, in whichever direction better is."""
+    """A missed goal is reported with its distance, in both directions of better."""
     assert goal.met == met
     assert goal.missed_by == pytest.approx(missed_by)
 
 
 def test_the_page_tells_missed_goals() -> None:
-    """The page that is written shows a missed goal as missed."""
-    section = Section("Doors", [["a"], ["1"]], ["a note"], [Goal("check", 0.85, 0.68, "times")])
+    """The page shows a missed goal as missed."""
+    section = Section("Rpcs", [["a"], ["1"]], ["a note"], [Goal("check", 0.85, 0.68, "times")])
     text = _page([section], others=[0.01, 0.02])
     assert "| check | ≥ 0.85 times | 0.68 times | **missed by 20%** |" in text
     assert "2026-01-31 08:00 UTC" in text
     assert "| cores | 2 |" in text
-    assert "Not to be quoted" not in text
+    assert "Do not quote these figures" not in text
 
 
 def test_the_page_warns_of_a_busy_machine() -> None:
-    """Figures from a machine that did something else at the same time do not look like good ones."""
-    assert "Not to be quoted" in _page([], others=[0.01, 0.6])
+    """The page warns of figures from a machine that did other work at the same time."""
+    assert "Do not quote these figures" in _page([], others=[0.01, 0.6])
 
 
 def _page(sections: list[Section], *, others: list[float]) -> str:
@@ -90,7 +90,7 @@ def _page(sections: list[Section], *, others: list[float]) -> str:
 
 
 def test_what_h2load_tells_is_understood() -> None:
-    """Rate, bytes and times are read in their units."""
+    """The parser of h2load reads rate, bytes and times in their units."""
     load = parse_h2load(H2LOAD.format(succeeded=2000, failed=0), 2000)
     assert load.rate == pytest.approx(3758.69, rel=1e-4)
     assert (load.body_bytes, load.mean_ms, load.slowest_ms) == (254_000, 0.85, 1050)
@@ -98,13 +98,13 @@ def test_what_h2load_tells_is_understood() -> None:
 
 @pytest.mark.parametrize(("succeeded", "failed", "calls"), [(1999, 1, 2000), (2000, 0, 2001)])
 def test_one_failed_call_spoils_the_measurement(succeeded: int, failed: int, calls: int) -> None:
-    """A rate that counts failures is never reported."""
+    """The parser refuses a measurement with a failed call."""
     with pytest.raises(SystemExit, match="all answers"):
         parse_h2load(H2LOAD.format(succeeded=succeeded, failed=failed), calls)
 
 
 async def test_the_process_of_our_own_makes_every_call(tmp_path: Path) -> None:
-    """Without h2load the load is made all the same: so many calls, with the token, all answers counted."""
+    """Without h2load the Python process makes the same calls, with the token, and counts all answers."""
     seen: list[Any] = []
 
     async def answer(request: bytes, context: Any) -> bytes:

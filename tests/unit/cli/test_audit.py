@@ -1,4 +1,4 @@
-"""Rows of the log as an auditor reads them."""
+"""Output of rows of the log to an auditor."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ WHEN = "2026-11-26T15:48:49.123456Z"
 
 
 def _rows() -> list[pb.EntryRow]:
-    """Two captures with what came before, and a decision about a voicemail."""
+    """Return two captures with the entries before them, and a decision about a voicemail."""
     decision = pb.EntryRow(
         index=7, kind="decision", caller="desk", subject="//partner/ines", verb=core_pb2.VERB_PLAY,
         resource_type=core_pb2.RESOURCE_TYPE_VOICEMAIL, resource_id="vm/1", owner="alice",
@@ -59,14 +59,14 @@ def _rows() -> list[pb.EntryRow]:
 
 
 class _Log(AuditServiceServicer):
-    """A log of these rows, in pages of no more than three."""
+    """A log of these rows, in pages of at most three."""
 
     def __init__(self) -> None:
         self.reads = 0
         self.address = ""
 
     def QueryEntries(self, request: pb.QueryEntriesRequest, context: Any) -> pb.QueryEntriesResponse:  # noqa: N802, ARG002
-        """The rows that fit the filter."""
+        """Return the rows that fit the filter."""
         self.reads += 1
         wanted = request.filter
         rows = [
@@ -80,7 +80,7 @@ class _Log(AuditServiceServicer):
         return pb.QueryEntriesResponse(rows=rows[start : start + size], next_page_token=more, log_size=13)
 
     def GetEntry(self, request: pb.GetEntryRequest, context: Any) -> pb.GetEntryResponse:  # noqa: N802, ARG002
-        """An entry of a log with nothing else, with more than ten items."""
+        """Return an entry of a log with nothing else, with more than ten items."""
         entry = {"v": 1, "kind": "decision", "time": 1_795_711_612_696_777, "caller": "desk", "request_id": "",
                  "items": [{"action": "play"}], "enc": [{"ct": "x" * 90}], "actor": {"sid": "p1"}}  # fmt: skip
         data = json.dumps(entry).encode()
@@ -92,7 +92,7 @@ class _Log(AuditServiceServicer):
 
 @pytest.fixture
 def log() -> Iterator[_Log]:
-    """That log, on loopback."""
+    """Serve that log on loopback."""
     made = _Log()  # type: ignore[abstract]  # it answers what is asked here
     running = grpc.server(ThreadPoolExecutor(1))
     add_AuditServiceServicer_to_server(made, running)
@@ -116,7 +116,7 @@ def _query(log: _Log, form: str, *arguments: str, **environment: str) -> str:
 
 
 def test_a_row_fits_a_terminal(log: _Log) -> None:
-    """In 80 columns what happened is read in one piece: no word and no id is cut in two."""
+    """A table of 80 columns cuts no word and no id in two."""
     shown = click.unstyle(_query(log, "table", FORCE_COLOR="1", COLUMNS="80"))
     assert max(map(len, shown.splitlines())) <= 80
     words = ["decision", "play", "voicemail", "vm/1", "alice", "deny", "no_matching_rule", "desk", "//partner/ines"]
@@ -124,7 +124,7 @@ def test_a_row_fits_a_terminal(log: _Log) -> None:
 
 
 def test_programs_get_each_field(log: _Log) -> None:
-    """The other forms have a column for every field, the details as the server made them."""
+    """The other forms have a column for every field, with the details as the server made them."""
     rows = {int(row["index"]): row for row in csv.DictReader(io.StringIO(_query(log, "csv")))}
     told = [rows[7][name] for name in ("verb", "owner", "caller", "details")]
     assert told == ["play", "alice", "desk", ""]
@@ -135,7 +135,7 @@ def test_programs_get_each_field(log: _Log) -> None:
 
 @pytest.mark.parametrize(("limit", "reads", "more"), [(2, 1, True), (4, 2, True), (12, 4, False), (100, 4, False)])
 def test_no_page_is_read_that_is_not_shown(log: _Log, limit: int, reads: int, more: bool) -> None:
-    """Every read is an entry, so that there is more is known without another one where the page tells it."""
+    """The command reads no page that it does not show, because every read makes an entry."""
     done = _run(log, "query", "--limit", str(limit), "-o", "jsonl")
     assert len(done.stdout.splitlines()) == min(limit, 12)
     assert ("more than" in done.stderr) is more
@@ -143,13 +143,13 @@ def test_no_page_is_read_that_is_not_shown(log: _Log, limit: int, reads: int, mo
 
 
 def test_the_history_of_a_capture_is_all_that_is_about_it(log: _Log) -> None:
-    """Its entries, refusals and decisions, with attestation and notice it rests on, in order; nothing of others."""
+    """The history of a capture has its entries, refusals, decisions, attestation and notice in order, and no others."""
     rows = json.loads(_query(log, "json", "--capture", CAPTURE))
     assert [row["index"] for row in rows] == [2, 4, 5, 6, 8, 10, 12]
 
 
 def test_a_history_does_not_repeat_its_capture(log: _Log) -> None:
-    """Whose history it is has been said: a table leaves the id out, and has room for the rest."""
+    """A table of a history leaves out the id of the capture, which the command already has."""
     shown = click.unstyle(_query(log, "table", "--capture", CAPTURE, FORCE_COLOR="1", COLUMNS="80"))
     assert CAPTURE not in shown
     assert ATTESTATION in shown
@@ -157,7 +157,7 @@ def test_a_history_does_not_repeat_its_capture(log: _Log) -> None:
 
 
 def test_a_history_takes_no_other_filter(log: _Log) -> None:
-    """What would leave entries out of a history is refused, and that there are more than the limit is said."""
+    """`audit query --capture` refuses filters that leave entries out, and says when there are more than the limit."""
     assert _run(log, "query", "--capture", CAPTURE, "--kind", "decision").exit_code == 2
     assert log.reads == 0
     done = _run(log, "query", "--capture", CAPTURE, "--limit", "2", "-o", "jsonl")
@@ -165,7 +165,7 @@ def test_a_history_takes_no_other_filter(log: _Log) -> None:
 
 
 def test_an_entry_is_read_as_a_block(log: _Log) -> None:
-    """First what can be read of persons and items, by their numbers, then a line for each field, sealed ones last."""
+    """The block of an entry shows persons and items by number, then a line for each field, and sealed ones last."""
     done = _run(log, "entry", "0", FORCE_COLOR="1", COLUMNS="80")
     assert (done.exit_code, "the proof holds" in done.stderr) == (0, True), done.output
     lines = click.unstyle(done.stdout).splitlines()
@@ -179,7 +179,7 @@ def test_an_entry_is_read_as_a_block(log: _Log) -> None:
 
 
 def test_a_verified_log_is_told_of_as_a_block(tmp_path: Path) -> None:
-    """That it holds, its size and root, and how many entries of each kind."""
+    """The block of a verified log says that it holds, with its size, its root, and its entries by kind."""
     entries = [
         json.dumps({"kind": kind, "time": 1, "v": 1}).encode() for kind in ("decision", "audit.read", "decision")
     ]

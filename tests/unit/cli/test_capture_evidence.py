@@ -1,4 +1,4 @@
-"""Evidence on its way into a file: whole, checked and private, or not there."""
+"""Evidence on its way into a file: the file is complete, checked and private, or it does not exist."""
 
 import hashlib
 import io
@@ -34,7 +34,7 @@ MEBIBYTE = 1 << 20
 
 @dataclass
 class Server(CaptureServiceServicer):
-    """A server that has one capture, and what it was asked."""
+    """A server that has one capture, and the requests that it received."""
 
     recorded: pb.Evidence
     parts: list[bytes]
@@ -42,7 +42,7 @@ class Server(CaptureServiceServicer):
     address: str = ""
 
     def GetCapture(self, request: pb.GetCaptureRequest, context: Any) -> pb.GetCaptureResponse:  # noqa: N802, ARG002
-        """The capture."""
+        """Return the capture."""
         self.asked.append(request)
         return pb.GetCaptureResponse(capture=pb.Capture(id="s1", evidence=self.recorded))
 
@@ -51,25 +51,25 @@ class Server(CaptureServiceServicer):
         request: pb.ReadEvidenceRequest,
         context: Any,  # noqa: ARG002
     ) -> Iterator[pb.ReadEvidenceResponse]:
-        """The sealed file."""
+        """Yield the sealed file."""
         self.asked.append(request)
         for part in self.parts:
             yield pb.ReadEvidenceResponse(content=part, total_bytes=self.recorded.sealed_bytes)
 
     def run(self, *arguments: str) -> Result:
-        """Give a command on evidence."""
+        """Run a command on evidence."""
         purpose = () if arguments[0] == "verify" else ("--purpose", "support")
         return CliRunner().invoke(main, self.call(*arguments, *purpose), env={"LINEWARDEN_KEY": "lw_1_1"})
 
     def call(self, command: str, *arguments: str) -> list[str]:
-        """The words of such a command, for a case and without a purpose."""
+        """Return the words of such a command, for a case and without a purpose."""
         options = ["--server", self.address, "--plaintext", "--tenant", "acme", "--as", "ines", "--case", "T-1"]
         return ["capture", command, *options, "s1", *arguments]
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server with evidence that the key in `identity` opens; `other` is the key of somebody else."""
+    """Serve evidence that the key in `identity` opens; `other` is the key of another person."""
     identity: Any = pyrage.x25519.Identity.generate()
     (tmp_path / "identity").write_text(str(identity))
     (tmp_path / "other").write_text(str(pyrage.x25519.Identity.generate()))
@@ -97,7 +97,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def test_opened_evidence_is_whole_and_private(server: Server, tmp_path: Path) -> None:
-    """What was opened and checked stands under its name, nobody else may read it, and nothing is left beside it."""
+    """Opened and checked evidence is at its path, readable by its owner only, with no file beside it."""
     before = _names(tmp_path)
     done = server.run("open", str(tmp_path / "a.pcapng"), "--identity", str(tmp_path / "identity"))
     assert (done.exit_code, done.stdout) == (0, "")
@@ -107,7 +107,7 @@ def test_opened_evidence_is_whole_and_private(server: Server, tmp_path: Path) ->
 
 
 def test_a_wrong_key_leaves_nothing_and_the_next_try_works(server: Server, tmp_path: Path) -> None:
-    """After a try with somebody else's key the same command with the right one succeeds."""
+    """The command leaves no file after a try with a wrong key, and succeeds with the right one."""
     before, file = _names(tmp_path), str(tmp_path / "a.pcapng")
     assert server.run("open", file, "--identity", str(tmp_path / "other")).exit_code == 1
     assert _names(tmp_path) == before
@@ -116,7 +116,7 @@ def test_a_wrong_key_leaves_nothing_and_the_next_try_works(server: Server, tmp_p
 
 @pytest.mark.parametrize("cut", ["short", "changed", "recorded"])
 def test_evidence_that_is_not_the_recorded_one_leaves_nothing(server: Server, tmp_path: Path, cut: str) -> None:
-    """A file that was cut or changed, or is another one than the record says, does not stay in parts either."""
+    """Evidence that was cut, changed or replaced leaves no file, not even in parts."""
     before = _names(tmp_path)
     if cut == "short":
         server.parts.pop()
@@ -130,7 +130,7 @@ def test_evidence_that_is_not_the_recorded_one_leaves_nothing(server: Server, tm
 
 
 def test_nothing_is_asked_for_where_a_file_is_already(server: Server, tmp_path: Path) -> None:
-    """A name that is taken is told before the opening is on record, and the file is left alone."""
+    """The command refuses an existing file before it asks the server, and leaves the file alone."""
     (tmp_path / "a.pcapng").write_text("mine")
     for command in ("fetch", "open"):
         key = ("--identity", str(tmp_path / "identity")) if command == "open" else ()
@@ -141,7 +141,7 @@ def test_nothing_is_asked_for_where_a_file_is_already(server: Server, tmp_path: 
 
 
 def test_evidence_is_never_in_memory_as_a_whole(server: Server, tmp_path: Path) -> None:
-    """Fetching, opening and verifying 32 MiB takes a part of that, whatever the disk has room for."""
+    """Fetching, opening and verifying 32 MiB needs a fraction of that memory."""
     file, identity = str(tmp_path / "a.age"), ("--identity", str(tmp_path / "identity"))
     for arguments in (("fetch", file), ("verify", file, *identity), ("open", str(tmp_path / "a.pcapng"), *identity)):
         tracemalloc.start()
@@ -153,7 +153,7 @@ def test_evidence_is_never_in_memory_as_a_whole(server: Server, tmp_path: Path) 
 
 
 def test_an_auditor_verifies_without_a_key(server: Server, tmp_path: Path) -> None:
-    """Size and SHA-256 of the sealed file are compared by whoever has it, and it is said what was not compared."""
+    """Without a key the command compares size and SHA-256 of the sealed file, and names what it did not compare."""
     sealed = tmp_path / "a.age"
     assert server.run("fetch", str(sealed)).exit_code == 0
     done = server.run("verify", str(sealed))
@@ -167,7 +167,7 @@ def test_an_auditor_verifies_without_a_key(server: Server, tmp_path: Path) -> No
 def test_a_file_that_is_not_the_recorded_one_is_found_without_a_key(
     server: Server, tmp_path: Path, differs: str
 ) -> None:
-    """A file that was cut or changed, and a capture of which nothing is recorded, end with 1 and say which."""
+    """The command ends with 1 for a cut or changed file and for a capture without recorded evidence, and says which."""
     sealed, content = tmp_path / "a.age", bytearray(b"".join(server.parts))
     if differs == "size":
         content.pop()
@@ -183,7 +183,7 @@ def test_a_file_that_is_not_the_recorded_one_is_found_without_a_key(
 
 
 def test_a_purpose_is_never_assumed_where_evidence_is_read(server: Server, tmp_path: Path) -> None:
-    """Off a terminal a reading without a purpose is a wrong usage, and nothing is asked of the server."""
+    """Off a terminal the command refuses a reading without a purpose, and asks nothing of the server."""
     for command, key in (("fetch", ()), ("open", ("--identity", str(tmp_path / "identity")))):
         call = server.call(command, str(tmp_path / "a"), *key)
         done = CliRunner().invoke(main, call, env={"LINEWARDEN_KEY": "lw_1_1"})
@@ -192,7 +192,7 @@ def test_a_purpose_is_never_assumed_where_evidence_is_read(server: Server, tmp_p
 
 
 def test_a_terminal_asks_for_the_purpose(server: Server, tmp_path: Path) -> None:
-    """Who sits at a terminal is asked until the purpose is one, and that purpose goes to the server."""
+    """At a terminal the command asks until the purpose is valid, and sends it to the server."""
     terminal, own = pty.openpty()
     os.write(terminal, b"curiosity\nlegal\n")
     call = [sys.executable, "-m", "linewarden.cli", *server.call("fetch", str(tmp_path / "a.age"))]
@@ -206,7 +206,7 @@ def test_a_terminal_asks_for_the_purpose(server: Server, tmp_path: Path) -> None
 
 
 def test_a_look_states_purpose_and_case(server: Server, tmp_path: Path) -> None:
-    """Whoever has a right for a case alone can verify: what was stated goes to the server, support unless said."""
+    """`capture verify` sends the stated case and purpose to the server, by default the purpose of support."""
     server.run("fetch", str(tmp_path / "a.age"))
     server.run("verify", str(tmp_path / "a.age"), "--identity", str(tmp_path / "identity"))
     context = server.asked[-1].header.context
@@ -214,7 +214,7 @@ def test_a_look_states_purpose_and_case(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_file_comes_to_its_name_at_its_end(tmp_path: Path) -> None:
-    """Until all is written there is no file of that name; a failure or an interruption leaves none."""
+    """A file gets its name only after all is written, and a failure or an interruption leaves none."""
     with becoming(tmp_path / "a") as target:
         target.write(b"half")
         assert not (tmp_path / "a").exists()
@@ -222,15 +222,15 @@ def test_a_file_comes_to_its_name_at_its_end(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), becoming(tmp_path / "b"):
         raise KeyboardInterrupt
     with pytest.raises(FileExistsError), becoming(tmp_path / "c"):
-        (tmp_path / "c").write_text("of somebody else")
+        (tmp_path / "c").write_text("of another person")
     assert _names(tmp_path) == {"a", "c"}
-    assert (tmp_path / "c").read_text() == "of somebody else"
+    assert (tmp_path / "c").read_text() == "of another person"
 
 
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen: install openssh-client")
 @pytest.mark.parametrize("kind", [("ed25519",), ("rsa", "-m", "PEM"), ("rsa", "-m", "PKCS8"), ("rsa",)], ids="-".join)
 def test_an_encrypted_key_is_called_that(tmp_path: Path, kind: tuple[str, ...]) -> None:
-    """Not that it is no key, but that it is encrypted, and what to give; a key without a passphrase is taken."""
+    """The command reports an encrypted key as encrypted, with the remedy, and accepts a key without a passphrase."""
     for name, passphrase in (("open", ""), ("closed", "secret")):
         call = ["ssh-keygen", "-q", "-N", passphrase, "-f", str(tmp_path / name), "-t", *kind]
         subprocess.run(call, check=True)
@@ -240,7 +240,7 @@ def test_an_encrypted_key_is_called_that(tmp_path: Path, kind: tuple[str, ...]) 
 
 
 def test_an_encrypted_file_of_age_keys_is_called_that(tmp_path: Path) -> None:
-    """As age encrypts it, with or without armour; what is no key at all is left to age to refuse."""
+    """The command reports a file that age encrypted, with or without armour, and leaves other text to age to refuse."""
     secret = pyrage.passphrase.encrypt(b"AGE-SECRET-KEY-1", "secret")
     for content in (secret, b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n"):
         (tmp_path / "keys").write_bytes(content)

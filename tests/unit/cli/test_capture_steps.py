@@ -1,4 +1,4 @@
-"""The steps of a capture on the command line: what has to be stated for which, and lists of more than a page."""
+"""The steps of a capture on the command line: the required statements of each, and lists of several pages."""
 
 import json
 from collections.abc import Iterator
@@ -24,20 +24,20 @@ NEED_A_CASE = {"start", "resume"}
 
 @dataclass
 class Server(CaptureServiceServicer):
-    """A server that does whatever it is asked, and what that was."""
+    """A server that grants every request, and the requests that it received."""
 
     asked: list[tuple[str, Any]] = field(default_factory=list)
     address: str = ""
 
     def ListCaptures(self, request: pb.ListCapturesRequest, context: Any) -> pb.ListCapturesResponse:  # noqa: N802, ARG002
-        """Three pages with a capture each."""
+        """Return three pages with a capture each."""
         self.asked.append(("ListCaptures", request))
         page = int(request.page_token or 0)
         following = str(page + 1) if page < 2 else ""
         return pb.ListCapturesResponse(captures=[pb.Capture(id=f"s{page}")], next_page_token=following)
 
     def run(self, command: str, *arguments: str) -> Result:
-        """Give a command."""
+        """Run a command."""
         options = ["--server", self.address, "--plaintext", "--tenant", "acme", "--as", "admin"]
         return CliRunner().invoke(main, ["capture", command, *options, *arguments], env={"LINEWARDEN_KEY": "lw_1_1"})
 
@@ -52,7 +52,7 @@ def _answering(server: Server, method: str) -> Any:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """The server, on loopback."""
+    """Serve on loopback."""
     made = Server()  # type: ignore[abstract]  # it answers what is asked here
     for method in METHODS.values():
         setattr(made, method, _answering(made, method))
@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.parametrize("command", METHODS)
 def test_each_step_is_a_command(server: Server, command: str) -> None:
-    """What is stated goes to the method of that name, and the capture is shown as it then stands."""
+    """Each command sends its statements to the method of the same name, and shows the resulting capture."""
     done = server.run(command, "s1", "--case", "T-1", "--purpose", "legal", "-o", "json")
     assert (done.exit_code, json.loads(done.stdout)[0]["state"]) == (0, "armed"), done.output
     ((method, request),) = server.asked
@@ -76,7 +76,7 @@ def test_each_step_is_a_command(server: Server, command: str) -> None:
 
 @pytest.mark.parametrize("command", METHODS)
 def test_what_ends_a_capture_needs_no_case(server: Server, command: str) -> None:
-    """In an emergency an administrator stops, refuses and deletes with the id alone; what begins one needs its case."""
+    """An administrator stops, rejects and deletes with the id alone, and a step that begins a capture needs a case."""
     done = server.run(command, "s1")
     assert done.exit_code == (2 if command in NEED_A_CASE else 0)
     assert len(server.asked) == (0 if command in NEED_A_CASE else 1)
@@ -85,7 +85,7 @@ def test_what_ends_a_capture_needs_no_case(server: Server, command: str) -> None
 
 
 def test_a_list_has_all_pages(server: Server) -> None:
-    """One page is asked for after the other, and each with what was stated."""
+    """The command asks for one page after the other, each with the same statements."""
     done = server.run("list", "--case", "T-1", "-o", "jsonl")
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["s0", "s1", "s2"]
     assert [request.page_token for _method, request in server.asked] == ["", "1", "2"]

@@ -1,4 +1,4 @@
-"""What an approver is shown of a capture."""
+"""The view of a capture for its approver."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ ID = "3f2a" * 8
 
 
 def asked_for(**more: Any) -> pb.Capture:
-    """A capture that waits for its approver."""
+    """Return a capture that waits for its approver."""
     usual: dict[str, Any] = {
         "id": ID,
         "state": pb.CAPTURE_STATE_PENDING_APPROVAL,
@@ -47,7 +47,7 @@ def asked_for(**more: Any) -> pb.Capture:
 
 
 def sealed() -> pb.Capture:
-    """A capture at its end."""
+    """Return a capture at its end."""
     capture = asked_for(
         state=pb.CAPTURE_STATE_SEALED,
         approved_by="admin",
@@ -73,7 +73,7 @@ def _shown(capture: pb.Capture, capsys: pytest.CaptureFixture[str]) -> list[str]
 
 
 def test_an_approver_sees_all_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """Who, why, where, what, how much and who reads it, in words and units that people use."""
+    """An approver sees requester, reason, place, content, amount and readers, in plain words and units."""
     assert _shown(asked_for(), capsys) == [
         f"capture {ID}",
         "state pending approval",
@@ -96,7 +96,7 @@ def test_an_approver_sees_all_that_is_asked_for(capsys: pytest.CaptureFixture[st
 
 
 def test_what_became_of_a_session_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """Who let it run, why it ended, what was counted, and all hashes of the evidence."""
+    """The view shows approver, end, counters, and all hashes of the evidence."""
     lines = _shown(sealed(), capsys)
     for line in (
         f"attestation {'77' * 16}",
@@ -129,12 +129,12 @@ def test_what_became_of_a_session_is_shown(capsys: pytest.CaptureFixture[str]) -
 def test_what_is_not_said_is_not_left_to_guess(
     more: dict[str, Any], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An empty selector takes everything, and an empty worker is the server's own host: that is said."""
+    """The view says that an empty selector takes everything, and that an empty worker is the server's host."""
     assert line in _shown(asked_for(**more), capsys)
 
 
 def test_a_session_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In 80 columns no hash is cut in two and no line is wider."""
+    """A view of 80 columns cuts no hash in two, and no line is wider."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     show_capture(sealed(), "table")
@@ -152,7 +152,7 @@ def test_programs_get_the_session_as_it_is(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_list_is_read_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In 80 columns id and state stand whole, no word is cut in two, and nothing is said of what is not so."""
+    """A list of 80 columns cuts no id, state or word in two, and shows no false statement."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     waits = asked_for(state=pb.CAPTURE_STATE_PENDING_ATTESTATION, worker="")
@@ -169,7 +169,7 @@ def test_a_list_is_read_on_a_terminal(capsys: pytest.CaptureFixture[str], monkey
 
 
 def test_programs_get_every_field_of_a_list(capsys: pytest.CaptureFixture[str]) -> None:
-    """As CSV a list has the fields of the message, the id first, and readers that a program can read."""
+    """As CSV a list has the fields of the message, the id first, and readers in a form that a program can read."""
     write_captures([asked_for(), asked_for(worker="")], "csv")
     first, second = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (first["id"], next(iter(first)), first["worker"], second["worker"]) == (ID, "id", "berlin", "")

@@ -1,4 +1,4 @@
-"""What a person reads when a call was refused."""
+"""Messages of the command line after a refused call."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from linewarden.cli.exit_codes import USAGE, ReportingGroup
 
 @grpc.Call.register
 class _Refused(grpc.RpcError):
-    """A call as it ends when a server sends a rich status."""
+    """A call that ended with a rich status."""
 
     def __init__(self, *details: Any) -> None:
         status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="a limit passes its maximum")
@@ -38,7 +38,7 @@ class _Refused(grpc.RpcError):
 def _told(*details: Any) -> str:
     @click.group(cls=ReportingGroup)
     def main() -> None:
-        """The command."""
+        """Run the command."""
 
     @main.command()
     def ask() -> None:
@@ -50,7 +50,7 @@ def _told(*details: Any) -> str:
 
 
 def test_an_error_says_what_it_is_about() -> None:
-    """The limit, field or state that the server names stands behind the text, and wrong fields below it."""
+    """The limit, field or state that the server names is behind the message, and wrong fields are below it."""
     info = error_details_pb2.ErrorInfo(reason="LIMIT_TOO_HIGH", metadata={"limit": "seconds", "errors": "2"})
     assert _told(info) == "linewarden: a limit passes its maximum (errors: 2, limit: seconds)\n"
     bad = error_details_pb2.BadRequest()
@@ -61,6 +61,6 @@ def test_an_error_says_what_it_is_about() -> None:
 
 @pytest.mark.parametrize("value", ["", "\x1b[2J", "a word and more", "x" * 65])
 def test_only_words_are_told(value: str) -> None:
-    """What is no word of the contract comes from something else than Linewarden: it does not reach the terminal."""
+    """Text that is not from the contract does not reach the terminal, because it does not come from Linewarden."""
     info = error_details_pb2.ErrorInfo(metadata={"limit": value, "field": "hosts"})
     assert _told(info) == "linewarden: a limit passes its maximum (field: hosts)\n"

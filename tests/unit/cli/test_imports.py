@@ -1,4 +1,4 @@
-"""Import budgets: each command is run in a fresh interpreter, and the modules that it has imported are compared."""
+"""Import budgets: each command runs in a fresh interpreter, and the test compares the imported modules."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ _HEAVY = {*_SERVER, "structlog", "orjson", "rich", "pygments"}
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """The libraries that a command may not import, and the rooms and modules of ours that it may."""
+    """The libraries that a command may not import, and the packages and modules of ours that it may."""
 
     forbidden: set[str]
     ours: set[str]
@@ -55,7 +55,7 @@ PROOF = Budget({*_HEAVY, "pyrage"}, {"cli", "v1", "audit"})
 EVIDENCE = Budget(_HEAVY, {"cli", "v1", "audit.errors", "audit.secret_files", "diagnostics"})
 POLICY = Budget({*_HEAVY, "pyrage"}, {"cli", "v1", "audit", "authz"})
 VERIFIER = Budget({*_HEAVY, *_NETWORK, "pyrage"}, {"cli", "audit"})
-#: The analysis itself runs in a process of its own.
+#: The analysis itself runs in a child process.
 ANALYSIS = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli", "diagnostics.analysis.apart"})
 LINT = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli", "audit", "authz"})
 WORKER = Budget(_SERVER, {"cli", "v1", "audit", "diagnostics", "server.log", "server.log_stream"})
@@ -123,7 +123,7 @@ BUDGETS: dict[str, tuple[Budget, str]] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that arguments name."""
+    """Return a folder with the files that arguments name."""
     made = tmp_path_factory.mktemp("imports")
     (made / FOLDER).mkdir()
     (made / FILE).write_text("\n")
@@ -145,7 +145,7 @@ def imported(folder: Path, *commands: list[str]) -> tuple[set[str], str, str]:
 
 
 def over(modules: set[str], budget: Budget) -> set[str]:
-    """The modules that a budget does not permit. A package that holds a permitted module is permitted itself."""
+    """Return the modules that a budget does not permit. A package that holds a permitted module is permitted."""
     ours = {name.removeprefix("linewarden.") for name in modules if name.startswith("linewarden.")}
     packages = {name.rsplit(".", n)[0] for name in budget.ours for n in range(1, name.count(".") + 1)}
     wrong = {one for one in ours if one not in packages and not _within(one, budget.ours)}
@@ -157,7 +157,7 @@ def _within(name: str, permitted: set[str]) -> bool:
 
 
 def commands() -> dict[str, tuple[CommandEntry, click.Command]]:
-    """All commands of the tree that are no groups, by their words, with what the table says of each."""
+    """Return all commands of the tree that are no groups, with their entries in the table."""
     found: dict[str, tuple[CommandEntry, click.Command]] = {}
 
     def walk(group: click.Command, entries: dict[str, Entry], words: str) -> None:
@@ -174,18 +174,18 @@ def commands() -> dict[str, tuple[CommandEntry, click.Command]]:
 
 
 def _client_modules() -> list[str]:
-    """The modules with a command that is not the operator's."""
+    """Return the modules with a command that is not the operator's."""
     named = {entry.module: BUDGETS.get(words, (CLIENT, ""))[0] for words, (entry, _) in commands().items()}
     return sorted(module for module, budget in named.items() if budget is not OPERATOR)
 
 
 def test_every_command_has_a_budget() -> None:
-    """A command that is added to the tree states what it may import."""
+    """Each command of the tree states its permitted imports."""
     assert set(BUDGETS) == set(commands())
 
 
 def test_the_table_says_of_each_command_what_it_says_itself() -> None:
-    """Every entry leads to a command of that name, with that first sentence of its help, hidden or not as it says."""
+    """Each entry of the table leads to a command of that name, help text and visibility."""
     for words, (entry, command) in commands().items():
         stated = (words.split()[-1], entry.help, entry.hidden)
         assert stated == (command.name, command.get_short_help_str(1_000), command.hidden), words
@@ -196,14 +196,14 @@ def test_the_table_says_of_each_command_what_it_says_itself() -> None:
               "policy --help", "tenant --help", "usage --help", "worker --help", "no-such-command"],
 )  # fmt: skip
 def test_help_imports_no_command(folder: Path, words: str) -> None:
-    """Version, help of groups and words that are no command are told by the table alone."""
+    """Version, help of groups and unknown words need the table alone, and import no command."""
     modules, _, _ = imported(folder, words.split())
     assert over(modules, HELP) == set()
 
 
 @pytest.mark.parametrize("module", _client_modules())
 def test_a_module_imports_what_its_commands_need(folder: Path, module: str) -> None:
-    """Up to its first call, and to the report of an error, each command of a module stays within the same budget."""
+    """Each command of a module stays within the same budget up to its first call, and to the report of an error."""
     words = [words for words, (entry, _) in commands().items() if entry.module == module]
     (budget,) = {BUDGETS[one][0] for one in words}
     modules, _, said = imported(folder, *([*one.split(), *BUDGETS[one][1].split()] for one in words))

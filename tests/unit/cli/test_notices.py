@@ -1,4 +1,4 @@
-"""Notices on the command line: files that are wrong are said to be so, and texts of others stay texts."""
+"""Notices on the command line: reports of invalid files, and safe output of foreign texts."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,14 +21,14 @@ AT = "2026-01-02T03:04:05Z"
 
 @dataclass
 class Server(NoticeServiceServicer):
-    """A server that has one notice, and what it was asked."""
+    """A server that has one notice, and the requests that it received."""
 
     asked: list[Any] = field(default_factory=list)
     address: str = ""
     running: tuple[str, ...] = ("5e" * 16, "6f" * 16)
 
     def GetNotice(self, request: Any, context: Any) -> notice_pb2.GetNoticeResponse:  # noqa: N802, ARG002
-        """The notice in its second version of three."""
+        """Return the notice in its second version of three."""
         self.asked.append(request)
         texts = [
             notice_pb2.NoticeText(language="en", text=TEXT),
@@ -39,7 +39,7 @@ class Server(NoticeServiceServicer):
         )
 
     def ListActiveNotices(self, request: Any, context: Any) -> notice_pb2.ListActiveNoticesResponse:  # noqa: N802, ARG002
-        """Two captures with one notice."""
+        """Return two captures with one notice."""
         self.asked.append(request)
         texts = [notice_pb2.NoticeText(language="en", text=TEXT)]
         about: dict[str, Any] = {"notice_id": "n", "notice_version": 2, "texts": texts}
@@ -54,12 +54,12 @@ class Server(NoticeServiceServicer):
         return notice_pb2.ListActiveNoticesResponse(notices=notices)
 
     def RecordReceipts(self, request: Any, context: Any) -> notice_pb2.RecordReceiptsResponse:  # noqa: N802, ARG002
-        """Everything is recorded."""
+        """Accept all receipts."""
         self.asked.append(request)
         return notice_pb2.RecordReceiptsResponse(notice=notice_pb2.Notice(id="n", version=2, reported=1))
 
     def SendNotice(self, request: Any, context: Any) -> notice_pb2.SendNoticeResponse:  # noqa: N802, ARG002
-        """Everything is taken."""
+        """Accept all mails."""
         self.asked.append(request)
         taken = notice_pb2.DELIVERY_OUTCOME_TAKEN
         return notice_pb2.SendNoticeResponse(
@@ -67,7 +67,7 @@ class Server(NoticeServiceServicer):
         )
 
     def run(self, *arguments: str) -> Result:
-        """Give a command."""
+        """Run a command."""
         options = ["--server", self.address, "--plaintext", "--tenant", "acme", "--as", "ines"]
         return CliRunner().invoke(
             main, ["diagnostics", arguments[0], *options, *arguments[1:]], env={"LINEWARDEN_KEY": "lw_1_1"}
@@ -76,7 +76,7 @@ class Server(NoticeServiceServicer):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """The server, on loopback."""
+    """Serve on loopback."""
     made = Server()  # type: ignore[abstract]  # it answers what is asked here
     running = grpc.server(ThreadPoolExecutor(2))
     add_NoticeServiceServicer_to_server(made, running)
@@ -87,7 +87,7 @@ def server() -> Iterator[Server]:
 
 
 def test_a_notice_is_shown_as_text(server: Server) -> None:
-    """The texts are on stdout with nothing in them that a terminal obeys; which version it is goes to stderr."""
+    """A notice is on stdout without terminal controls, and its version is on stderr."""
     done = server.run("notice", "n", "--version", "2")
     assert done.exit_code == 0
     assert done.stdout == ("[en]\nCalls are captured.\n\ufffd[2Jnot cleared\ufffd\n[de]\nEs wird aufgezeichnet.\n")
@@ -95,8 +95,8 @@ def test_a_notice_is_shown_as_text(server: Server) -> None:
     assert server.asked[0].notice_version == 2
 
 
-def test_whoever_asks_what_runs_can_read_and_confirm_it(server: Server) -> None:
-    """Beside each capture stand id and version to confirm, since when and until when, and what that version says."""
+def test_running_captures_can_be_read_and_confirmed(server: Server) -> None:
+    """The list of running captures shows id and version to confirm, the time range, and the text of that version."""
     done = server.run("active")
     shown = " ".join(done.stdout.split())
     words = "2026-01-02 03:04:05 may cover you, signalling, until 2026-01-02 03:14:05, notice n, version 2"
@@ -106,7 +106,7 @@ def test_whoever_asks_what_runs_can_read_and_confirm_it(server: Server) -> None:
 
 
 def test_what_runs_fits_a_terminal(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In 80 columns id and time stand whole, and there are no names of the contract."""
+    """A list of 80 columns cuts no id or time in two, and shows no names of the contract."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     lines = click.unstyle(server.run("active").stdout).splitlines()
@@ -116,7 +116,7 @@ def test_what_runs_fits_a_terminal(server: Server, monkeypatch: pytest.MonkeyPat
 
 
 def test_that_nothing_runs_is_said(server: Server) -> None:
-    """People are told in words, programs get no rows, and no script takes the words for data."""
+    """The command says that nothing runs in words on stderr, and prints no rows for programs."""
     server.running = ()
     done = server.run("active")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "linewarden: no capture runs\n")
@@ -124,7 +124,7 @@ def test_that_nothing_runs_is_said(server: Server) -> None:
 
 
 def test_lists_are_brought_with_their_times(server: Server, tmp_path: Path) -> None:
-    """Times keep their offset, and one without is UTC; a mark of the byte order is no part of a column."""
+    """Times in a list keep their offset or are UTC, and a byte order mark is no part of a column."""
     file = tmp_path / "x.csv"
     file.write_text(f"\ufeffperson,fact,at\nbob,informed,{AT}\neve,reported,2026-01-02T04:04:05+01:00\n"
                     "zoe,failed,2026-01-02T03:04:05\n", encoding="utf-8")  # fmt: skip
@@ -155,7 +155,7 @@ def test_lists_are_brought_with_their_times(server: Server, tmp_path: Path) -> N
     ],
 )
 def test_a_wrong_list_is_said_to_be_so(server: Server, tmp_path: Path, content: str | bytes, wrong: str) -> None:
-    """The column or line that is wrong is named, and nothing of the list is brought."""
+    """The command names the wrong column or line of a list, and sends nothing of it."""
     file = tmp_path / "x.csv"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     done = server.run("receipts", "n", "2", str(file), "--channel", "paper")
@@ -171,8 +171,8 @@ def test_a_wrong_list_is_said_to_be_so(server: Server, tmp_path: Path, content: 
         ("person,address\nbob,\n", "line 2: address is empty"),
     ],
 )
-def test_a_wrong_list_is_sent_to_nobody(server: Server, tmp_path: Path, content: str, wrong: str) -> None:
-    """Before the first mail leaves, every line has a person and an address."""
+def test_a_wrong_list_is_not_sent(server: Server, tmp_path: Path, content: str, wrong: str) -> None:
+    """The command checks every line for a person and an address before the first mail leaves."""
     file = tmp_path / "x.csv"
     file.write_text(content)
     done = server.run("send", "n", "2", str(file))
@@ -180,7 +180,7 @@ def test_a_wrong_list_is_sent_to_nobody(server: Server, tmp_path: Path, content:
 
 
 def test_a_sending_has_a_name_to_repeat_it_by(server: Server, tmp_path: Path) -> None:
-    """Each part of a long list is a request of its own, named the same when the command is repeated by that name."""
+    """Each part of a long list is a separate request, with the same id when the command is repeated by that name."""
     file = tmp_path / "x.csv"
     file.write_text("person,address\n" + "".join(f"p{n},p{n}@x.example\n" for n in range(60)))
     first = server.run("send", "n", "2", str(file))
@@ -202,8 +202,8 @@ def test_a_sending_has_a_name_to_repeat_it_by(server: Server, tmp_path: Path) ->
         (b'{"informed_count": "many"}', "informed_count"),
     ],
 )
-def test_a_statement_that_is_none_is_said_to_be_so(server: Server, tmp_path: Path, content: bytes, wrong: str) -> None:
-    """What is no statement in JSON is named by line or field, and attests nothing."""
+def test_an_invalid_statement_is_reported(server: Server, tmp_path: Path, content: bytes, wrong: str) -> None:
+    """The command names line or field of an invalid JSON statement, and attests nothing."""
     file = tmp_path / "x.json"
     file.write_bytes(content)
     done = server.run("attest", str(file))

@@ -1,4 +1,4 @@
-"""Rows for people and programs."""
+"""Output of rows for people and programs."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def test_rows_of_a_csv_need_not_have_the_same_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    """The header has the fields of all rows, the named ones first, whichever row brings them; nothing is lost."""
+    """The header of a CSV has the fields of all rows, the named ones first, so that no value is lost."""
     write_rows(ROWS, ("state",), "csv")
     header, *lines = csv.reader(io.StringIO(capsys.readouterr().out))
     assert header == ["state", "id", "ended", "counters"]
@@ -25,20 +25,20 @@ def test_rows_of_a_csv_need_not_have_the_same_fields(capsys: pytest.CaptureFixtu
 
 
 def test_a_cell_of_a_csv_is_text_or_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is nested in a list is JSON, that every program reads, and a list of words is a list of words."""
+    """A nested value in a CSV is JSON, and a list of words is a list of words."""
     write_rows([{"readers": [{"name": "ines"}], "names": ["a", "b"], "ports": [[1, 2]]}], (), "csv")
     _header, (readers, names, ports) = csv.reader(io.StringIO(capsys.readouterr().out))
     assert (json.loads(readers), names, json.loads(ports)) == ([{"name": "ines"}], "a, b", [[1, 2]])
 
 
 def test_a_csv_without_rows_has_its_header(capsys: pytest.CaptureFixture[str]) -> None:
-    """A program reads no rows, and not no file."""
+    """A CSV without rows has its header, so that a program can parse it."""
     write_rows([], ("id", "state"), "csv")
     assert capsys.readouterr().out == "id,state\r\n"
 
 
 def test_rows_of_a_table_need_not_have_the_same_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    """A table shows the named fields that some row has, and all there are where none are named."""
+    """A table shows the named fields that some row has, or all fields if none are named."""
     write_rows(ROWS, ("id", "ended", "worker"), "table")
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["id", "ended"], ["1"], ["2", "now"], []]
     write_rows(ROWS, (), "table")
@@ -46,7 +46,7 @@ def test_rows_of_a_table_need_not_have_the_same_fields(capsys: pytest.CaptureFix
 
 
 def test_a_table_is_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """People read yes and no and times to the second; what only looks like a time, and the other forms, stay whole."""
+    """A table shows yes, no and times to the second, and leaves other text and other forms whole."""
     time = "2026-11-26T17:07:50.906871Z"
     row = {"enabled": False, "changed_at": time, "name": time}
     write_rows([row], (), "table")
@@ -56,7 +56,7 @@ def test_a_table_is_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_holds_rows_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is added to a row that has less than others."""
+    """The output adds no field to a row that has fewer than others."""
     write_rows(ROWS, ("id",), "json")
     assert json.loads(capsys.readouterr().out) == ROWS
 
@@ -64,7 +64,7 @@ def test_json_holds_rows_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
 def test_an_id_is_never_cut_and_nothing_is_left_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a narrow terminal other cells are folded; the id stands in one piece, for the next command."""
+    """On a narrow terminal the id stays in one piece, and other cells are folded."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "50")
     write_rows([{"id": "f" * 32, "state": "pending_attestation"}], ("id", "state"), "table")
@@ -74,8 +74,8 @@ def test_an_id_is_never_cut_and_nothing_is_left_out(
     assert "".join(line.split()[-1] for line in shown.splitlines()[1:]) == "pending_attestation"
 
 
-def test_a_block_is_text_whatever_it_resembles(capsys: pytest.CaptureFixture[str]) -> None:
-    """Markup and controls in what others named do nothing to the terminal, and begin no line of their own."""
+def test_a_block_is_text_even_if_it_resembles_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """Markup and control characters in foreign text have no effect on the terminal, and begin no new line."""
     write_block([("case", ["[bold]T\x1b[2J\nstate armed"]), ("readers", ["ines", "otto"])])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines == ["case     [bold]T\ufffd[2J\ufffdstate armed", "readers  ines", "         otto"]
@@ -84,7 +84,7 @@ def test_a_block_is_text_whatever_it_resembles(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 @pytest.mark.parametrize("name", ["\x9b2J", "\u202ealice", "\u200b", "\x7f", "\U000e0001", "\ufeff", 'é "\\" \n\t 😀'])
 def test_json_shows_a_terminal_nothing_that_it_obeys(capsys: pytest.CaptureFixture[str], form: str, name: str) -> None:
-    """Controls, marks of direction and invisible characters are escaped, and mean the same to a program."""
+    """JSON escapes controls, direction marks and invisible characters, with the same meaning to a program."""
     write_rows([{"id": name}], ("id",), form)
     shown = capsys.readouterr().out
     assert all(one == "\n" or one.isprintable() for one in shown)
@@ -97,14 +97,14 @@ def test_json_shows_a_terminal_nothing_that_it_obeys(capsys: pytest.CaptureFixtu
     ["=1+1", " =1+1", "\t=1", "\N{FULLWIDTH EQUALS SIGN}1", "\u3000\N{FULLWIDTH PLUS SIGN}1", "-1", "@a", "\xa0+1"],
 )
 def test_a_csv_holds_no_formula(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """What a spreadsheet may take for a formula is marked as text, whatever blanks or wide signs it begins with."""
+    """A CSV marks a possible formula as text, also behind blanks or wide signs."""
     write_rows([{"id": name}], ("id",), "csv")
     _, (cell,) = csv.reader(io.StringIO(capsys.readouterr().out))
     assert cell.startswith("'")
 
 
 def test_the_header_of_a_csv_is_that_of_all_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    """A command that states its fields has one header, whatever rows there are."""
+    """A command that states its fields has the same header for any rows."""
     for rows in ([], [{"id": "1"}], [{"id": "1", "note": "x", "state": "new"}]):
         write_rows(rows, ("id",), "csv", fields=("id", "state", "note"))
         assert capsys.readouterr().out.splitlines()[0] == "id,state,note"

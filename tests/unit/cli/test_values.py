@@ -1,4 +1,4 @@
-"""What options take for times and kinds of entries."""
+"""Option values: times and kinds of entries."""
 
 import re
 from datetime import UTC, datetime
@@ -27,13 +27,13 @@ def test_times_are_iso_8601(text: str, expected: datetime) -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "31.01.2026", "2026-13-01", "0001-01-01T00:00:00+01:00", "12:00"])
 def test_other_times_are_refused(text: str) -> None:
-    """What is no time is refused with the way to write one."""
+    """The parser refuses an invalid time and shows a valid one."""
     with pytest.raises(click.BadParameter, match="a time is written as"):
         INSTANT.convert(text, None, None)
 
 
 def test_kinds_are_those_of_the_log_format() -> None:
-    """Every kind that the log format documents can be asked for, and no other."""
+    """The option accepts every kind that the log format documents, and no other."""
     headings = re.findall("^### .*$", _LOG_FORMAT.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(KINDS) == {kind for heading in headings for kind in re.findall(r"`([a-z._]+)`", heading)}
     for kind in KINDS:
@@ -41,6 +41,6 @@ def test_kinds_are_those_of_the_log_format() -> None:
 
 
 def test_an_unknown_kind_is_refused_with_those_that_resemble_it() -> None:
-    """A mistyped kind finds nothing, so it is not looked for."""
+    """The option refuses a mistyped kind and names similar ones."""
     with pytest.raises(click.BadParameter, match=r"did you mean policy\.changed"):
         KIND.convert("policy.change", None, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from linewarden.audit.clock import Clock as LogClock
-from linewarden.audit.directory import NOBODY, Directory
+from linewarden.audit.directory import TENANT_KEY_HOLDER, Directory
 from linewarden.audit.keyring import Keyring
 from linewarden.audit.model import Unit
 from linewarden.audit.note import Signer
@@ -258,9 +258,11 @@ class Office:
 
     async def ctx(self, name: str) -> ActorContext:
         """Return the context of a person who acts for a case."""
-        people = await self.directory.meet(LOG, [name, NOBODY], self.time())
+        people = await self.directory.meet(LOG, [name, TENANT_KEY_HOLDER], self.time())
         await self.directory.append(Unit(LOG, ()), people)
-        return ActorContext(LOG, "acme", "test", "", self.time(), name, people[name], people[NOBODY], "support", "T-1")
+        return ActorContext(
+            LOG, "acme", "test", "", self.time(), name, people[name], people[TENANT_KEY_HOLDER], "support", "T-1"
+        )
 
     async def take(self, change: Change[R]) -> R:
         """Append a step."""

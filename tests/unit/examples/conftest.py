@@ -1,4 +1,4 @@
-"""The examples are plain scripts: their folder stands on the module path, as it does when one of them is run."""
+"""Module path of the examples: they are plain scripts, so their folder is on it as when they run."""
 
 import sys
 from pathlib import Path

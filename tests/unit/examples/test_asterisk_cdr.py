@@ -1,4 +1,4 @@
-"""Lines of Master.csv, one by one: right ones become items, wrong ones problems, and neither costs its neighbours."""
+"""Lines of Master.csv: right ones become items, wrong ones problems, and neither spoils its neighbours."""
 
 import tomllib
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ _GOOD = next(case["line"] for case in _CASES if case["name"].startswith("17 colu
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Directory:
-    """The company's people."""
+    """Return the company's people."""
     for name, text in company.configuration().items():
         (tmp_path / name).write_text(text)
     return read_directory(tmp_path)[0]
@@ -33,7 +33,7 @@ def _read(folder: Path, data: bytes, directory: Directory | None = None) -> list
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case["name"])
 def test_line(case: dict[str, Any], tmp_path: Path, directory: Directory) -> None:
-    """Each line is what its case says, and the good line after it is read."""
+    """The reader gives the result of the case for each line, and reads the good line after it."""
     found, after = _read(tmp_path, f"{case['line']}\n{_GOOD}x\n{_GOOD}\n".encode(), directory)[::2]
     assert isinstance(after, Item)
     if "item" not in case:
@@ -58,13 +58,13 @@ def test_same_call_several_lines(tmp_path: Path) -> None:
 
 
 def test_equal_lines(tmp_path: Path) -> None:
-    """A line that stands there three times is three items."""
+    """A line that occurs three times makes three items."""
     found = _read(tmp_path, f"{_GOOD}\n".encode() * 3)
     assert len({item.id for item in found if isinstance(item, Item)}) == 3
 
 
 def test_latin_1_survives(tmp_path: Path) -> None:
-    """A caller's name in Latin-1 does not cost the line."""
+    """The reader accepts a caller's name in Latin-1."""
     line = _GOOD.replace('"c",""', '"c","""J\xf6rg"" <4989555013>"').encode("latin-1")
     (found,) = _read(tmp_path, line + b"\n")
     assert isinstance(found, Item)
@@ -72,7 +72,7 @@ def test_latin_1_survives(tmp_path: Path) -> None:
 
 
 def test_line_without_end(tmp_path: Path) -> None:
-    """A line of ten megabytes is one problem, and the next line is read."""
+    """A line of ten megabytes is one problem, and the reader reads the next line."""
     found = _read(tmp_path, b'"' + b"x" * 10_000_000 + b"\n" + _GOOD.encode() + b"\n")
     assert [type(one) for one in found] == [Problem, Item]
     assert found[1] == _read(tmp_path, b"\n" + _GOOD.encode())[0]
@@ -86,7 +86,7 @@ def test_binary_file(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    """A file that is not there is one problem."""
+    """A missing file is one problem."""
     found = list(spool_reader.read_cdr_file(tmp_path / "Master.csv"))
     assert found == [Problem("Master.csv", "file cannot be read")]
 
@@ -94,7 +94,7 @@ def test_missing_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(not _SHARED.is_dir(), reason="the shared sample files are not beside the repository")
 @pytest.mark.parametrize(("name", "count"), [("asterisk-Master.csv", 2), ("asterisk-good.csv", 5)])
 def test_shared_samples(name: str, count: int) -> None:
-    """Real files of 18 columns are read without a problem, and lines of one call keep apart."""
+    """The reader reads real files of 18 columns without a problem, and gives lines of one call different ids."""
     items, problems = spool_reader.split(spool_reader.read_cdr_file(_SHARED / name))
     assert (len({item.id for item in items}), problems) == (count, [])
     # The unique id of a call begins with the second it started in, so it checks the date beside it.

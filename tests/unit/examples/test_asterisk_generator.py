@@ -30,7 +30,7 @@ def test_other_seed_other_bytes() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_any_seed_renumbers(tmp_path: Path, seed: int) -> None:
-    """Whatever the seed, a mailbox has lost a message and is numbered without a gap."""
+    """With any seed, a mailbox has lost a message and is numbered without a gap."""
     spool_generator.generate(tmp_path, seed=seed)
     inbox = tmp_path / "voicemail/default/1002/INBOX"
     texts = sorted(path.name for path in inbox.glob("*.txt"))
@@ -57,7 +57,7 @@ def test_every_width() -> None:
 
 
 def test_unset_time_is_bare() -> None:
-    """A call nobody answered has nothing between the commas, not an empty pair of quotes."""
+    """A missed call has an empty column instead of an empty pair of quotes."""
     assert b'",,"' in spool_generator.tree(7)["cdr-csv/Master.csv"]
 
 
@@ -104,6 +104,6 @@ def test_deleting_nothing(tmp_path: Path) -> None:
 
 
 def test_command(tmp_path: Path) -> None:
-    """The command writes the tree it is asked for."""
+    """The command writes the requested tree."""
     assert spool_generator.main([str(tmp_path), "--seed", "9", "--now", "2026-01-01"]) == 0
     assert (tmp_path / "cdr-csv" / "Master.csv").is_file()

@@ -1,4 +1,4 @@
-"""A tree somebody prepared: nothing raises, nothing outside is read, and what is passed over is named."""
+"""Hostile trees: the reader raises nothing, reads nothing outside, and names what it skips."""
 
 import os
 from pathlib import Path
@@ -32,12 +32,12 @@ def _texts(problems: list[Problem]) -> list[str]:
 
 
 def test_empty_tree(tmp_path: Path) -> None:
-    """An empty folder holds nothing and is no problem."""
+    """An empty folder has no items and no problems."""
     assert _read(tmp_path) == ([], [])
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    """Links to a file or folder outside, and a link to the folder itself, are named and not followed."""
+    """The reader names and does not follow links to a file or folder outside, or to the folder itself."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "external-1-2-20260101-000000-1.1.wav").write_bytes(_WAV)
@@ -62,7 +62,7 @@ def test_top_folder_may_not_lead_out(tmp_path: Path, name: str) -> None:
 
 
 def test_configuration_link_leads_out(tmp_path: Path) -> None:
-    """A configuration file that is a link out of the tree is not read, unless its folder was named."""
+    """The reader skips a configuration file that is a link out of the tree, unless its folder was named."""
     (tmp_path / "voicemail.conf").write_text("[default]\n1 => 1,A,a@acme.example\n")
     etc = tmp_path / "tree/etc"
     etc.mkdir(parents=True)
@@ -75,7 +75,7 @@ def test_configuration_link_leads_out(tmp_path: Path) -> None:
 
 
 def test_pipes_do_not_hang(tmp_path: Path) -> None:
-    """A named pipe in the place of a description, a recording, a configuration or Master.csv is passed over."""
+    """The reader skips a named pipe in the place of a description, a recording, a configuration or Master.csv."""
     folder = _message(tmp_path, _TEXT.encode())
     (folder / "msg0000.txt").unlink()
     for path in (
@@ -148,7 +148,7 @@ def test_unfinished_message(tmp_path: Path) -> None:
 
 
 def test_same_msg_id_twice(tmp_path: Path) -> None:
-    """Two messages that claim one msg_id are two items, and that is said."""
+    """Two messages with one msg_id are two items, and the reader reports a problem."""
     _message(tmp_path, _TEXT.encode())
     _message(tmp_path, _TEXT.encode(), number=1)
     items, problems = _read(tmp_path)
@@ -157,7 +157,7 @@ def test_same_msg_id_twice(tmp_path: Path) -> None:
 
 
 def test_control_characters_stay_out(tmp_path: Path) -> None:
-    """Escape sequences in a file's content or name reach neither id nor label nor source."""
+    """Escape sequences in a file's content or name reach no id, label or source."""
     _message(tmp_path, _TEXT.replace("-00000001", "-\x1b[31m\x07\u202e").encode(), mailbox="1\n2")
     monitor = tmp_path / "monitor"
     monitor.mkdir()
@@ -171,13 +171,13 @@ def test_control_characters_stay_out(tmp_path: Path) -> None:
 
 
 def test_deep_folders(tmp_path: Path) -> None:
-    """Folders within folders come to an end."""
+    """The reader comes to an end of deeply nested folders."""
     (tmp_path / "monitor" / "/".join("d" * 30)).mkdir(parents=True)
     assert _texts(_read(tmp_path)[1]) == ["folders too deep"]
 
 
 def test_content_that_is_no_audio(tmp_path: Path) -> None:
-    """A recording or fax that is none by its first bytes is a problem and stays an item."""
+    """A recording or fax with wrong first bytes is a problem and stays an item."""
     for name in ("monitor/a.wav", "fax/b.tif"):
         path = tmp_path / name
         path.parent.mkdir()
@@ -206,7 +206,7 @@ def test_called_number_with_hyphens(tmp_path: Path) -> None:
 
 
 def test_two_customers_on_one_machine(tmp_path: Path) -> None:
-    """A mailbox number that two contexts have makes nobody of either the owner of an extension's item."""
+    """An extension's item has no person as owner if two contexts have its mailbox number."""
     (tmp_path / "voicemail.conf").write_text("[one]\n1 => 1,A,a@one.example\n[two]\n1 => 1,B,b@two.example\n")
     directory, _ = read_directory(tmp_path)
     assert directory.owner_of_extension("1") == "ext:1"
@@ -214,14 +214,14 @@ def test_two_customers_on_one_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["role:tenant_admin", "//other/a@b", "a b@c", "", "a@b@c", "@", "a@"])
-def test_addresses_that_are_none(tmp_path: Path, address: str) -> None:
+def test_invalid_addresses(tmp_path: Path, address: str) -> None:
     """An address that could pass for a role or a person of another tenant makes no owner."""
     (tmp_path / "voicemail.conf").write_text(f"[default]\n1 => 1,A,{address}\n")
     assert read_directory(tmp_path)[0].owner_of_extension("1") == "ext:1"
 
 
 def test_configuration_as_people_write_it(tmp_path: Path) -> None:
-    """Comments, an escaped semicolon, both arrows and further addresses are understood; settings are no people."""
+    """The reader understands comments, an escaped semicolon, both arrows and further addresses, and skips settings."""
     lines = "[general]\nformat = wav\n[default](!)\n;1 => 1,X,x@b.example\n1=1,A\\;B,a@b.example|c@d.example ; note\n"
     (tmp_path / "voicemail.conf").write_text(lines)
     people = read_directory(tmp_path)[0].people
@@ -236,13 +236,13 @@ def test_extension_with_another_mailbox(tmp_path: Path) -> None:
 
 
 def test_pins_are_not_kept(tmp_path: Path) -> None:
-    """The pin of a mailbox does not reach the directory."""
+    """The directory holds no pin of a mailbox."""
     (tmp_path / "voicemail.conf").write_text("[default]\n1 => 987654,A,a@acme.example,,x=1 ; note\n")
     assert "987654" not in repr(read_directory(tmp_path))
 
 
 def test_configuration_takes_linear_time(tmp_path: Path) -> None:
-    """Lines made to send a pattern into backtracking are read at once."""
+    """The reader needs linear time for lines that are made to cause backtracking."""
     (tmp_path / "extensions.conf").write_text("a" + " " * 1_000_000 + "b\nexten => 1," + " " * 1_000_000 + "x\n")
     with bounded_work():
         read_directory(tmp_path)
@@ -261,7 +261,7 @@ def test_endpoint(channel: str, endpoint: str) -> None:
 
 
 def test_stable_ids_differ() -> None:
-    """Different input gives different ids, also where it must be escaped or shortened."""
+    """Different input gives different ids, also if it is escaped or shortened."""
     raw = ["a%41", "aA", "a\x01", "a%01", "é", "\udce9", "x" * 600, "x" * 601, "é" * 300, stable_id("x" * 600)]
     ids = {stable_id(one) for one in raw}
     assert len(ids) == len(raw)

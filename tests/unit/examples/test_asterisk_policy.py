@@ -1,4 +1,4 @@
-"""The company's policy speaks of what the company's spool holds, in words the rules know."""
+"""The company's policy fits the generated spool, and uses known words only."""
 
 from pathlib import Path
 
@@ -16,26 +16,26 @@ _RULES = [words for words in _STATEMENTS if words[0] != "bind"]
 
 @pytest.mark.parametrize("rule", _RULES, ids=" ".join)
 def test_verbs_fit(rule: list[str]) -> None:
-    """Each verb of a rule fits each of its types, so that no rule says more than it does."""
+    """Each verb of a rule fits each of its types."""
     verbs, types = rule[2].split(","), rule[3].split(",")
     assert all(Verb(verb) in VERBS_OF[ResourceType(kind)] for verb in verbs for kind in types)
 
 
 def test_duties_are_known() -> None:
-    """Each duty a rule imposes is one the service can impose."""
+    """Each obligation of a rule is one that the service knows."""
     duties = {duty for rule in _RULES if "then" in rule for duty in rule[rule.index("then") + 1].split(",")}
     assert duties
     assert duties <= set(Obligation)
 
 
 def test_roles_are_held() -> None:
-    """Each role with a rule is held by somebody, and each role somebody holds has a rule."""
+    """Each role with a rule has a person, and each role of a person has a rule."""
     held = {words[2] for words in _STATEMENTS if words[0] == "bind"}
     assert held == {rule[1] for rule in _RULES}
 
 
 def test_scopes_name_what_is_there(tmp_path: Path) -> None:
-    """Queues, owners and labels the rules speak of are those of items in the generated spool."""
+    """Queues, owners and labels of the rules occur in items of the generated spool."""
     spool_generator.generate(tmp_path, seed=7)
     items, _ = spool_reader.split(spool_reader.read_tree(tmp_path))
     present = {"any", "own"} | {f"queue:{item.queue}" for item in items} | {f"owner:{item.owner}" for item in items}
@@ -44,6 +44,6 @@ def test_scopes_name_what_is_there(tmp_path: Path) -> None:
 
 
 def test_users_have_mailboxes() -> None:
-    """Everybody with an address in voicemail.conf has a role."""
+    """Each person with an address in voicemail.conf has a role."""
     bound = {words[1] for words in _STATEMENTS if words[0] == "bind"}
     assert {person.email for person in company.PEOPLE if person.email} <= bound

@@ -1,4 +1,4 @@
-"""What the generator wrote, the reader finds again: every item once, with its owner, queue, parties and time."""
+"""Agreement of reader and generator: every item once, with its owner, queue, parties and time."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ _DEFAULT = "voicemail/default"
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generated tree nobody changes."""
+    """Return a generated tree that no test changes."""
     root = tmp_path_factory.mktemp("spool")
     spool_generator.generate(root, seed=7)
     return root
@@ -29,7 +29,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def items(tree: Path) -> list[Item]:
-    """The items of that tree, of which nothing could not be read."""
+    """Return the items of that tree, all of which could be read."""
     found, problems = spool_reader.split(spool_reader.read_tree(tree))
     assert problems == []
     return found
@@ -40,7 +40,7 @@ def _of(items: list[Item], type: ItemType) -> list[Item]:
 
 
 def test_every_file_is_an_item(tree: Path, items: list[Item]) -> None:
-    """Each message, recording, fax and line is one item; greetings are none."""
+    """Each message, recording, fax and line is one item, and a greeting makes no item."""
     assert Counter(item.type for item in items) == {
         ItemType.VOICEMAIL: len(list(tree.glob("voicemail/*/*/*/*.txt"))),
         ItemType.RECORDING: len(list(tree.glob("monitor/*/*/*/*.wav"))),
@@ -63,13 +63,13 @@ def test_owners_are_people(items: list[Item]) -> None:
 
 
 def test_queues_have_names(items: list[Item]) -> None:
-    """The number dialled for a queue stands in the file's name, and the queue's name in the item."""
+    """A queue's file has the dialled number in its name, and its item has the name of the queue."""
     recordings = [item for item in _of(items, ItemType.RECORDING) if item.labels["kind"] == "q"]
     assert {item.queue for item in recordings} == {name for name, _ in company.QUEUES.values()}
 
 
 def test_queue_recording_belongs_to_who_answered(tmp_path: Path) -> None:
-    """A queue's recording is owned by the agent that answered, not by one whose phone rang before."""
+    """The owner of a queue's recording is the agent that answered, not one whose phone rang before."""
     start = 1_782_900_000
     rang = Call(start=start, end=start + 9, uniqueid=f"{start}.1", disposition="NO ANSWER", dstchannel="PJSIP/1002-1")
     spoke = replace(rang, answer=start + 9, disposition="ANSWERED", dstchannel="PJSIP/1003-1", sequence=1)
@@ -105,7 +105,7 @@ def test_times_of_a_call_agree(items: list[Item]) -> None:
 
 
 def test_renumbering_keeps_ids(tmp_path: Path) -> None:
-    """Deleting a message changes the files of those behind it, and no id but the deleted one."""
+    """Deleting a message changes the files of later messages, and no other id."""
     spool_generator.generate(tmp_path, seed=7)
     before = {item.id: item for item in spool_reader.split(spool_reader.read_tree(tmp_path))[0]}
     delete_message(tmp_path / _DEFAULT / "1002/INBOX", 0)
@@ -117,7 +117,7 @@ def test_renumbering_keeps_ids(tmp_path: Path) -> None:
 
 
 def test_moving_keeps_the_id(tmp_path: Path) -> None:
-    """A message that was heard moves to another folder and stays the same item."""
+    """A message that moves to another folder stays the same item."""
     spool_generator.generate(tmp_path, seed=7)
     box = tmp_path / _DEFAULT / "1002"
     before = {item.id for item in spool_reader.split(spool_reader.read_tree(tmp_path))[0]}
@@ -130,7 +130,7 @@ def test_moving_keeps_the_id(tmp_path: Path) -> None:
 
 
 def test_zone(tree: Path, items: list[Item]) -> None:
-    """Dates in names and lines are read in the given zone; `origtime` has none and stays."""
+    """The reader reads dates in names and lines in the given zone, and `origtime` as UTC."""
     berlin = spool_reader.split(spool_reader.read_tree(tree, tz=ZoneInfo("Europe/Berlin")))[0]
     moved = {
         (item.type, other.created_us - item.created_us)
@@ -162,7 +162,7 @@ def test_command_prints_json(tree: Path, items: list[Item], capsys: pytest.Captu
 
 
 def test_command_prints_a_table(tree: Path, items: list[Item], capsys: pytest.CaptureFixture[str]) -> None:
-    """Without it there is a heading and a row for each item, with the time in UTC."""
+    """Without --json the command prints a heading, and a row for each item with the time in UTC."""
     assert spool_reader.main([str(tree)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(items) + 1
@@ -171,6 +171,6 @@ def test_command_prints_a_table(tree: Path, items: list[Item], capsys: pytest.Ca
 
 
 def test_command_without_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder that is not there is a usage error."""
+    """The command reports a missing folder as a usage error."""
     assert spool_reader.main([str(tmp_path / "missing")]) == 2
     assert capsys.readouterr().err == "not a folder\n"

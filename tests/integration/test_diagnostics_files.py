@@ -1,4 +1,4 @@
-"""Capture files that come into custody over real gRPC: the same gates, mask, seal and record as for a live capture."""
+"""Capture files that are imported over real gRPC: the checks, masking, sealing and record of a live capture."""
 
 import asyncio
 import io
@@ -32,7 +32,7 @@ WHOLE_BYTES = 16_384
 
 
 def packet(number: int) -> bytes:
-    """One record of a pcap file: a SIP message over UDP, IPv4 and Ethernet."""
+    """Return one record of a pcap file: a SIP message over UDP, IPv4 and Ethernet."""
     udp = struct.pack(">HHHH", 5_060, 5_060, 8 + len(SIP), 0) + SIP
     ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), number % 65_536, 0, 64, 17, 0, bytes(4), bytes(4)) + udp
     frame = bytes(12) + b"\x08\x00" + ip
@@ -40,31 +40,31 @@ def packet(number: int) -> bytes:
 
 
 def capture_file(packets: int) -> bytes:
-    """A pcap file of so many packets."""
+    """Return a pcap file of so many packets."""
     return HEADER + b"".join(packet(number) for number in range(packets))
 
 
 def cut(file: bytes) -> Iterator[bytes]:
-    """The file in parts as long as a message may be, or shorter."""
+    """Split the file into parts as long as a message may be, or shorter."""
     for at in range(0, len(file), WHOLE_BYTES):
         yield file[at : at + WHOLE_BYTES]
 
 
 @pytest.fixture
 async def acme(sqlite_site: Site) -> AsyncIterator[Diagnosing]:
-    """A customer that has permitted captures and may bring files."""
+    """Yield a customer that has permitted captures and may import files."""
     async with customer(sqlite_site) as (diagnosing, _running):
         await diagnosing.permit()
         yield diagnosing
 
 
 def for_file(**more: Any) -> dict[str, Any]:
-    """What a request for custody says."""
+    """Return the fields of a request to import a file."""
     return asked(**{"interface": "", "file": "fault of monday.pcap", "selector": pb.CaptureSelector()} | more)
 
 
 async def armed(acme: Diagnosing, **more: Any) -> str:
-    """A capture that waits for its file."""
+    """Return a capture that waits for its file."""
     capture = (await acme.ask("RequestCapture", **for_file(**more))).capture
     await acme.ask("ApproveCapture", "berta", capture_id=capture.id)
     id: str = capture.id
@@ -82,7 +82,7 @@ class Upload:
         self.call = acme.stub.UploadCapture(metadata=acme.client.metadata, timeout=HANG_S)
 
     async def send(self, content: bytes, *, last: bool = False) -> None:
-        """Send one message; a call that is over takes no more."""
+        """Send one message; a finished call takes no more."""
         message = pb.UploadCaptureRequest(content=content, last=last)
         if self._first:
             message.start.CopyFrom(self._start)
@@ -90,14 +90,14 @@ class Upload:
         await self.call.write(message)
 
     async def refused(self) -> str:
-        """The reason for which the call failed."""
+        """Return the reason for which the call failed."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.call
         return reason_of(caught.value)
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """The reason in the details of an error."""
+    """Return the reason in the details of an error."""
     status = rpc_status.from_call(error)
     info = error_details_pb2.ErrorInfo()
     assert status is not None
@@ -106,7 +106,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 
 
 async def upload(acme: Diagnosing, id: str, file: bytes) -> pb.Capture:
-    """Bring a whole file in."""
+    """Import a whole file."""
     call = Upload(acme, id)
     parts = list(cut(file))
     for number, part in enumerate(parts, 1):
@@ -120,7 +120,7 @@ async def upload(acme: Diagnosing, id: str, file: bytes) -> pb.Capture:
 
 
 async def evidence(acme: Diagnosing, capture: pb.Capture) -> bytes:
-    """The evidence of a capture, opened by its reader and compared with what is recorded of it."""
+    """Return the evidence of a capture, opened by its reader and compared with its record."""
     request = acme.request("ReadEvidence", "admin", capture_id=capture.id)
     parts = [
         part.content async for part in acme.stub.ReadEvidence(request, metadata=acme.client.metadata, timeout=HANG_S)
@@ -132,7 +132,7 @@ async def evidence(acme: Diagnosing, capture: pb.Capture) -> bytes:
 
 
 async def test_a_file_is_masked_sealed_and_recorded_like_a_capture(acme: Diagnosing, sqlite_site: Site) -> None:
-    """The whole file comes in, its secret is on no disk, and each step has its entry."""
+    """The service imports the whole file, writes its secret to no disk, and records each step."""
     id = await armed(acme)
     capture = await upload(acme, id, capture_file(400))
     assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
@@ -151,8 +151,8 @@ async def test_a_file_is_masked_sealed_and_recorded_like_a_capture(acme: Diagnos
 
 
 @pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.pcap*")), ids=lambda path: path.name)
-async def test_published_files_go_through_custody(acme: Diagnosing, path: Path) -> None:
-    """Each published capture comes to its end, with every packet accounted for."""
+async def test_published_files_are_imported(acme: Diagnosing, path: Path) -> None:
+    """Each published capture file is imported to its end, with every packet accounted for."""
     file = await asyncio.to_thread(path.read_bytes)
     capture = await upload(acme, await armed(acme), file)
     assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_REQUESTED)
@@ -162,7 +162,7 @@ async def test_published_files_go_through_custody(acme: Diagnosing, path: Path) 
 
 
 async def test_a_file_passes_every_gate_of_a_capture(acme: Diagnosing) -> None:
-    """Without approval, or after the attestation is withdrawn, the file is not taken."""
+    """The service refuses a file without an approval, or after its attestation is withdrawn."""
     capture = (await acme.ask("RequestCapture", **for_file())).capture
     waiting = Upload(acme, capture.id)
     await waiting.send(capture_file(1), last=True)
@@ -175,7 +175,7 @@ async def test_a_file_passes_every_gate_of_a_capture(acme: Diagnosing) -> None:
 
 
 async def test_a_session_has_one_source(acme: Diagnosing) -> None:
-    """Interface or file, not both or neither; and each is started in its own way."""
+    """A capture has either an interface or a file, and each is started by a different method."""
     assert await acme.refused("RequestCapture", **for_file(interface="lo")) == "INVALID_REQUEST"
     assert await acme.refused("RequestCapture", **for_file(file="")) == "INVALID_REQUEST"
     assert await acme.refused("StartCapture", capture_id=await armed(acme)) == "STATE_CONFLICT"
@@ -185,7 +185,7 @@ async def test_a_session_has_one_source(acme: Diagnosing) -> None:
 
 
 async def test_files_need_the_leave_of_the_operator(sqlite_site: Site) -> None:
-    """A tenant that may capture on an interface may not therefore bring files."""
+    """The service refuses files of a tenant to which the operator has permitted an interface only."""
     places = sqlite_site.settings.data_dir / "strict.toml"
     places.write_text('[acme]\ninterfaces = ["lo"]\n')
     async with customer(sqlite_site, places_file=places) as (acme, _running):
@@ -195,7 +195,7 @@ async def test_files_need_the_leave_of_the_operator(sqlite_site: Site) -> None:
 
 @pytest.mark.parametrize("content", [b"not a capture", b"", b"\xd4\xc3", b"x" * 65_537])
 async def test_what_is_no_capture_file_starts_nothing(acme: Diagnosing, sqlite_site: Site, content: bytes) -> None:
-    """The capture stays armed for the right file; the refusal is an entry."""
+    """The service refuses an invalid capture file, records that, and leaves the capture armed for the right file."""
     id = await armed(acme)
     call = Upload(acme, id)
     await call.send(content, last=True)
@@ -206,7 +206,7 @@ async def test_what_is_no_capture_file_starts_nothing(acme: Diagnosing, sqlite_s
 
 
 async def test_a_damaged_file_ends_with_what_came_before(acme: Diagnosing) -> None:
-    """The packets before the damage are sealed; the reason says that it was a fault."""
+    """The service seals the packets before a damage in the file, with the stop reason of a fault."""
     file = capture_file(40) + struct.pack("<IIII", 0, 0, 1 << 30, 1 << 30) + bytes(100)
     capture = await upload(acme, await armed(acme), file)
     assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_ERROR)
@@ -214,7 +214,7 @@ async def test_a_damaged_file_ends_with_what_came_before(acme: Diagnosing) -> No
 
 
 async def test_a_file_without_its_end_is_not_called_whole(acme: Diagnosing) -> None:
-    """A stream that closes where a packet ends, and a second start: the capture ends as a fault."""
+    """A file that ends early, or a second start, ends the capture as a fault."""
     for last_message in (None, pb.UploadCaptureRequest(content=packet(9), start=pb.StartCaptureRequest())):
         id = await armed(acme)
         call = Upload(acme, id)
@@ -229,7 +229,7 @@ async def test_a_file_without_its_end_is_not_called_whole(acme: Diagnosing) -> N
 
 
 async def test_a_caller_that_goes_away_leaves_a_sealed_fault(acme: Diagnosing) -> None:
-    """A cancelled upload ends at once, with the reason ERROR, and what came is sealed."""
+    """A cancelled upload ends at once with the reason ERROR, and its packets are sealed."""
     id = await armed(acme)
     call = Upload(acme, id)
     await call.send(capture_file(9))
@@ -240,7 +240,7 @@ async def test_a_caller_that_goes_away_leaves_a_sealed_fault(acme: Diagnosing) -
 
 
 async def test_a_caller_that_stops_sending_loses_its_lease(acme: Diagnosing) -> None:
-    """A file that stops coming ends its capture, though the call is still open."""
+    """An upload that stops sending loses its lease and ends its capture, though the call is still open."""
     id = await armed(acme)
     call = Upload(acme, id)
     await call.send(capture_file(9))
@@ -250,7 +250,7 @@ async def test_a_caller_that_stops_sending_loses_its_lease(acme: Diagnosing) -> 
 
 
 async def test_a_withdrawal_ends_an_upload(acme: Diagnosing) -> None:
-    """The gates are looked at while a file comes in, as they are while a capture runs."""
+    """A withdrawal of the attestation ends an upload, as it ends a live capture."""
     id = await armed(acme)
     call = Upload(acme, id)
     await call.send(capture_file(9))
@@ -267,7 +267,7 @@ async def test_a_withdrawal_ends_an_upload(acme: Diagnosing) -> None:
 
 
 async def test_limits_end_an_upload(acme: Diagnosing) -> None:
-    """The limit of packets is the reason, and the rest of the file is not waited for."""
+    """The limit of packets is the stop reason of an upload, and ends it before the rest of the file."""
     limits = pb.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.packets = 5
@@ -276,7 +276,7 @@ async def test_limits_end_an_upload(acme: Diagnosing) -> None:
 
 
 async def test_a_file_can_be_too_long(sqlite_site: Site) -> None:
-    """Beyond the largest file nothing is taken: the call is refused, and the capture says which limit it was."""
+    """The service refuses a call beyond the largest file size, and the capture names that limit."""
     limits = pb.CaptureLimits()
     limits.CopyFrom(LIMITS)
     limits.bytes = 60_000
@@ -295,7 +295,7 @@ async def test_a_file_can_be_too_long(sqlite_site: Site) -> None:
 
 
 async def test_a_full_disk_fails_the_session(acme: Diagnosing) -> None:
-    """Evidence that can no longer be written is not called evidence, and the record says so.
+    """The capture fails when its evidence can no longer be written, and the record says so.
 
     The sealer may write no byte more from some moment on, as on a disk that is full.
     """
@@ -319,7 +319,7 @@ async def test_a_full_disk_fails_the_session(acme: Diagnosing) -> None:
 
 
 async def test_the_same_request_makes_one_session(acme: Diagnosing) -> None:
-    """Asked again under its request id, a capture is the same; for something else, the id is taken."""
+    """A repeated request id returns the same capture, and a different request under it is refused."""
     first = (await acme.ask("RequestCapture", **for_file(request_id="r-1"))).capture
     again = (await acme.ask("RequestCapture", **for_file(request_id="r-1"))).capture
     assert again == first
@@ -330,7 +330,7 @@ async def test_the_same_request_makes_one_session(acme: Diagnosing) -> None:
 
 
 async def test_evidence_that_cannot_be_deleted_is_not_forgotten(acme: Diagnosing, sqlite_site: Site) -> None:
-    """While its file cannot be deleted, a capture is not called deleted, yet hands nothing out; a later try works."""
+    """A capture whose file cannot be deleted is not called deleted, hands nothing out, and is deleted later."""
     capture = await upload(acme, await armed(acme), capture_file(1))
     file = sqlite_site.settings.data_dir / "evidence" / f"{capture.id}.pcapng.age"
     kept = file.rename(file.with_suffix(".kept"))
@@ -365,7 +365,7 @@ async def ended(acme: Diagnosing, id: str) -> pb.Capture:
 
 
 def sealers_of(capture: str) -> list[int]:
-    """The process ids of our children that seal the evidence of a capture."""
+    """Return the process ids of our children that seal the evidence of a capture."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""Over gRPC: single checks and batches with the durable log, beside a bare echo and Cerbos with its log off."""
+"""Checks over gRPC: single ones and batches with the durable log, beside a bare echo and Cerbos without log."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from rounds import Series, alternate, figure, ratio
 from section import Goal, Section
 from target import Target
 
-#: What is tried for each server and question; the one with the most answers is used.
+#: Shapes that are tried for each server and question; the one with the most answers is used.
 _SHAPES = {
     1: (Shape(1, 32), Shape(1, 128), Shape(4, 16), Shape(4, 64), Shape(16, 16)),
     50: (Shape(1, 8), Shape(2, 4), Shape(4, 4), Shape(8, 8)),
@@ -23,7 +23,7 @@ _ALONE_CALLS = 200
 
 
 class _Measured:
-    """A target with the shape of load that suits it best, and what was seen of it."""
+    """A target, the shape of load that suits it best, and its measurements."""
 
     def __init__(self, target: Target, seconds: float) -> None:
         self.target = target
@@ -32,14 +32,16 @@ class _Measured:
         calls = _SWEEP_CALLS[target.items]
         target.press(_SHAPES[target.items][0], calls // 3)  # warms up
         tried: dict[Shape, float] = {}
-        for shape in _SHAPES[target.items] * 2:  # the better try counts: something else may have run beside the other
+        for shape in (
+            _SHAPES[target.items] * 2
+        ):  # the better try counts, because other programs may have slowed the other
             tried[shape] = max(tried.get(shape, 0), target.press(shape, calls).rate)
         self.shape = max(tried, key=lambda shape: tried[shape])
         self._calls = max(calls, int(tried[self.shape] * seconds))
         self.alone_ms = target.alone_ms(_ALONE_CALLS)
 
     def decisions(self) -> float:
-        """Decisions a second in one round."""
+        """Return the decisions a second in one round."""
         own, others = processor_s(self.target.process)
         load = self.target.press(self.shape, self._calls)
         own_after, others_after = processor_s(self.target.process)
@@ -49,17 +51,17 @@ class _Measured:
 
     @property
     def cost(self) -> str:
-        """Processor time of a call: of the server, and of the process that works behind it."""
+        """Return the processor time of a call: in the server, and in the process behind it."""
         own, others = self.medians()
         return figure(own) + (f" + {figure(others)} behind" if others else "")
 
     def cost_against(self, other: "_Measured") -> str:
-        """How many times the other's processor time a decision takes, in the servers alone."""
+        """Return the ratio of the servers' processor times for one decision."""
         mine, theirs = self.medians()[0] / self.target.items, other.medians()[0] / other.target.items
         return f"{figure(mine / theirs)} times"
 
     def medians(self) -> tuple[float, float]:
-        """Processor time of a call, in microseconds: of the server, and of what works behind it."""
+        """Return the processor time of a call, in microseconds: in the server, and in the process behind it."""
         own, others = (Series(tuple(one)).median for one in zip(*self.costs_us, strict=True))
         return own, others
 
@@ -177,7 +179,7 @@ def _notes(binary: Path | None) -> Iterator[str]:
     )
     yield "The echo reads the same question and writes one answer of the same size: no key, no decision, no log."
     if binary is None:
-        yield "Cerbos was not measured: npm or its package was not to be had."
+        yield "Cerbos was not measured, because npm or its package is missing. Install npm with access to its registry."
     else:
         yield (
             f"Cerbos {cerbos.version(binary)} uses both cores and runs with its log off; its policy has the same rules "
@@ -185,5 +187,5 @@ def _notes(binary: Path | None) -> Iterator[str]:
         )
     yield (
         "Ratios are medians of the rounds' ratios. *mean*: of single calls under load; *alone*: the median of "
-        "calls one after the other. *Processor time* is what the server used, whatever else the machine did."
+        "calls one after the other. *Processor time* is that of the server alone."
     )
