@@ -107,7 +107,7 @@ async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
         )
         for client in clients:
             await client.channel.close()
-    assert len(changes) > 10
+    assert len(changes) > 2
     assert {answer.allowed for answer in answers} == {True, False}
     assert not stale(answers, changes)
     decided = replay(site)
