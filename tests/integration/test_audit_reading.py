@@ -33,7 +33,7 @@ from tests.integration.conftest import (
 
 
 @dataclass(frozen=True)
-class CaptureRequest:
+class FilledSite:
     """A site with some decisions in its log, and a caller."""
 
     site: Site
@@ -42,11 +42,11 @@ class CaptureRequest:
 
 
 @pytest.fixture
-async def asked(site: Site) -> AsyncIterator[CaptureRequest]:
+async def asked(site: Site) -> AsyncIterator[FilledSite]:
     """Yield eight decisions that differ in everything a filter can name."""
     _, token = site.key(tenants=(TENANT, OTHER_TENANT))
     async with (
-        serving(site) as running,
+        serving(site, append_timeout_ms=60_000) as running,  # a slow machine gets its time
         Client(running.addresses[0], site.token) as client,
         Client(running.addresses[0], token) as second,
     ):
@@ -68,7 +68,7 @@ async def asked(site: Site) -> AsyncIterator[CaptureRequest]:
             header=core_pb2.RequestHeader(tenant=TENANT, subject=person("carol"), request_id="batch"), items=items
         )
         await client.call(client.access.CheckBatch, batch)
-        yield CaptureRequest(site, client, second)
+        yield FilledSite(site, client, second)
 
 
 FILTERS: list[tuple[dict[str, Any], list[str]]] = [
@@ -91,7 +91,7 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-async def test_each_filter_finds_what_it_names_and_nothing_else(asked: CaptureRequest) -> None:
+async def test_each_filter_finds_what_it_names_and_nothing_else(asked: FilledSite) -> None:
     """Every field of the filter narrows, alone and together; order is that of the log or its reverse."""
     for fields, wanted in FILTERS:
         rows = await asked.client.rows(kinds=["decision"], oldest_first=True, **fields)
@@ -100,7 +100,7 @@ async def test_each_filter_finds_what_it_names_and_nothing_else(asked: CaptureRe
         assert [row.resource_id for row in back] == wanted[::-1], fields
 
 
-async def test_a_time_range_is_half_open(asked: CaptureRequest) -> None:
+async def test_a_time_range_is_half_open(asked: FilledSite) -> None:
     """A time range includes `from` and excludes `until`."""
     rows = await asked.client.rows(kinds=["decision"], oldest_first=True)
     between: dict[str, Any] = {"from": rows[1].time, "until": rows[4].time}
@@ -110,7 +110,7 @@ async def test_a_time_range_is_half_open(asked: CaptureRequest) -> None:
     assert len(await asked.client.rows(kinds=["decision"], **everything)) == len(rows)
 
 
-async def test_a_row_says_who_did_what_and_why(asked: CaptureRequest) -> None:
+async def test_a_row_says_who_did_what_and_why(asked: FilledSite) -> None:
     """A row holds names, pseudonyms, item, verb, outcome, purpose and revision."""
     (row,) = await asked.client.rows(kinds=["decision"], purpose=PURPOSE_NUMBERS["quality"])
     assert (row.subject, row.owner, row.resource_id, row.reason) == ("alice", "bob", "call/7", "allowed_by_rule")
@@ -119,7 +119,7 @@ async def test_a_row_says_who_did_what_and_why(asked: CaptureRequest) -> None:
     assert row.resource_ref not in {"", "call/7"}
 
 
-async def test_pages_are_stable_while_the_log_grows(asked: CaptureRequest) -> None:
+async def test_pages_are_stable_while_the_log_grows(asked: FilledSite) -> None:
     """Pages in both orders join to the answer at the moment of the first page, while the log grows."""
     for oldest_first in (True, False):
         whole = await asked.client.rows(oldest_first=oldest_first)
@@ -134,7 +134,7 @@ async def test_pages_are_stable_while_the_log_grows(asked: CaptureRequest) -> No
         assert seen == wanted
 
 
-async def test_a_query_is_complete_up_to_the_last_answer(asked: CaptureRequest) -> None:
+async def test_a_query_is_complete_up_to_the_last_answer(asked: FilledSite) -> None:
     """A query sees every answer that was sent before it, also while many ask and no process indexes ahead."""
 
     async def ask_and_look(number: int) -> None:
@@ -146,7 +146,7 @@ async def test_a_query_is_complete_up_to_the_last_answer(asked: CaptureRequest) 
     await asyncio.gather(*map(ask_and_look, range(40)))
 
 
-async def test_reading_is_an_entry_that_names_no_person(asked: CaptureRequest) -> None:
+async def test_reading_is_an_entry_that_names_no_person(asked: FilledSite) -> None:
     """A query, an entry, a checkpoint and an export leave records with the question by pseudonym only."""
     before = len(asked.site.entries())
     await asked.client.query(
@@ -164,7 +164,7 @@ async def test_reading_is_an_entry_that_names_no_person(asked: CaptureRequest) -
     assert b"vm/1" not in orjson.dumps(records)
 
 
-async def test_a_duty_to_mask_hides_names_and_items(asked: CaptureRequest) -> None:
+async def test_a_duty_to_mask_hides_names_and_items(asked: FilledSite) -> None:
     """A reader under MASK_NUMBERS sees pseudonyms, and never names, numbers or ids, also in a single entry."""
     rows = await asked.client.rows("mia")
     assert {row.subject + row.owner + row.resource_id for row in rows} == {""}
@@ -181,7 +181,7 @@ def forged(token: str, **change: Any) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(parts)).decode()
 
 
-async def test_a_token_that_is_not_of_this_query_is_refused(asked: CaptureRequest) -> None:
+async def test_a_token_that_is_not_of_this_query_is_refused(asked: FilledSite) -> None:
     """The server refuses tokens that are forged, of another query, or of another tenant."""
     await asked.second.call(asked.second.policy.ChangePolicy, change_of(OTHER_TENANT))
     for number in range(5):
@@ -214,7 +214,7 @@ def change_of(tenant: str) -> Any:
     )
 
 
-async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: CaptureRequest) -> None:
+async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: FilledSite) -> None:
     """The proof of every entry verifies with the key alone, and not for other bytes or another index."""
     answers = [await asked.client.entry(index) for index in range(len(asked.site.entries()))]
     for index, answer in enumerate(answers):
@@ -230,7 +230,7 @@ async def test_an_entry_comes_with_a_proof_that_strangers_can_check(asked: Captu
     assert "bob" in shown.disclosed.values()
 
 
-async def test_checkpoints_grow_into_each_other(asked: CaptureRequest) -> None:
+async def test_checkpoints_grow_into_each_other(asked: FilledSite) -> None:
     """Every checkpoint extends every earlier one, with a proof that verifies offline and fails for another log."""
     first = await asked.client.checkpoint()
     for number in range(9):
@@ -360,7 +360,7 @@ async def test_a_changed_entry_is_noticed(site: Site, tmp_path: Path, signed_bef
         assert (await client.refused(client.audit.GetEntry, request)).reason == "LOG_DAMAGED"
 
 
-async def test_an_export_verifies_and_one_changed_byte_does_not(asked: CaptureRequest, tmp_path: Path) -> None:
+async def test_an_export_verifies_and_one_changed_byte_does_not(asked: FilledSite, tmp_path: Path) -> None:
     """An export verifies offline with the key alone, and a changed byte in any file is found."""
     folder = tmp_path / "export"
     key = await asked.client.export(folder)
