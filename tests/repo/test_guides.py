@@ -84,7 +84,7 @@ def test_the_first_capture_works_as_written(tmp_path: Path) -> None:
         done = service.run("bash", "-c", f"{_variables()}\n{shown('captures.capture')}\n{shown('captures.audit')}")
     assert "may cover you" in done.stdout, done.stderr
     assert "var/fault.pcapng is the evidence that was recorded" in done.stderr
-    assert "the sealed file was compared, not its inside" in done.stderr
+    assert "the sealed file was compared, not its content" in done.stderr
     assert "OPTIONS" in done.stdout
     assert {"notice.published", "capture.sealed", "capture.opened"} <= set(done.stdout.split())
     assert {path.name for path in tmp_path.iterdir()} == {"var"}
