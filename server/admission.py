@@ -154,13 +154,14 @@ class Admission:
         finally:
             queue.leave(tenant, held)
 
-    def identify(self, token: str | None) -> Identity:
+    async def identify(self, token: str | None) -> Identity:
         """Return the identity of a caller, for a message of a stream. Keys change while a stream lives.
 
         Raises:
             CredentialsInvalid: there is no such key, or it is revoked or expired.
+            KeysNotOurs, LogUnavailable: the keys cannot be read.
         """
-        return self._callers.authenticate(token)
+        return await self._callers.admit(token)
 
     @contextmanager
     def stream(self, identity: Identity) -> Iterator[None]:

@@ -15,7 +15,6 @@ from linewarden.audit.errors import LogOverloaded
 from linewarden.server.callers import Callers, Identity
 from linewarden.server.capacity import Capacity
 from linewarden.server.credentials import ANY, ApiKey
-from linewarden.server.errors import CredentialsInvalid
 from linewarden.server.grpc_status import abort
 
 #: The caller of the call that runs in this task.
@@ -43,19 +42,13 @@ class EarlyAuthentication(grpc.aio.ServerInterceptor):
             await self._capacity.keyless.turn()
             return await continuation(details)
         try:
-            identity = await self._identify(token_of(details.invocation_metadata))
+            identity = await self._callers.admit(token_of(details.invocation_metadata))
             self._check_room(identity.key, details.method[1:])
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status that says so
             await self._capacity.refusals.turn()
             return grpc.stream_stream_rpc_method_handler(_refusing(error))
         IDENTITY.set(identity)
         return await continuation(details)
-
-    async def _identify(self, token: str | None) -> Identity:
-        try:
-            return self._callers.authenticate(token)
-        except CredentialsInvalid:
-            return await self._callers.admit(token)
 
     def _check_room(self, key: ApiKey, method: str) -> None:
         """Refuse a request early that admission would refuse. This needs a key for exactly one tenant.

@@ -103,7 +103,9 @@ class Rpcs:
             case False, True:
                 return grpc.unary_stream_rpc_method_handler(rpc.server_streaming(), read, write)
             case True, False:
-                return grpc.stream_unary_rpc_method_handler(rpc.client_streaming(), read, write)
+                return grpc.stream_unary_rpc_method_handler(
+                    rpc.client_streaming(GetMessageClass(method.input_type)()), read, write
+                )
             case _:
                 refusal = getattr(servicer, f"{name}_refusal", None)
                 if refusal is None:
@@ -163,13 +165,16 @@ class _Rpc:
 
         return behaviour
 
-    def client_streaming(self) -> Callable[[AsyncIterator[Any], ServicerContext], Any]:
-        """Return the behaviour of a client-streaming rpc. The first message is admitted and decided."""
+    def client_streaming(self, empty: Any) -> Callable[[AsyncIterator[Any], ServicerContext], Any]:
+        """Return the behaviour of a client-streaming rpc. The first message is admitted and decided.
+
+        `empty` replaces the first message of a stream without one, so that its refusal is recorded like any other.
+        """
 
         async def behaviour(messages: AsyncIterator[Any], context: ServicerContext) -> Any:
             try:
-                first = await _first_of(messages)
-                arrival = _Message(first, _header_in(first, self._path), self._validate)
+                first = await _first_of(messages, empty)
+                arrival = _Message(first, getattr(first, self._path).header, self._validate)
                 return await self._admission.serve(
                     IDENTITY.get(),
                     arrival,
@@ -189,7 +194,7 @@ class _Rpc:
         async def answer(request: Any, token: str | None) -> Any:
             try:
                 return await self._admission.serve(
-                    self._admission.identify(token),
+                    await self._admission.identify(token),
                     _Message(request, request.header, self._validate),
                     self._method,
                     lambda admitted: self._handle(admitted, request),
@@ -235,16 +240,10 @@ def _one(_request: Any) -> int:
     return 1
 
 
-def _header_in(message: Any, path: str) -> Any:
-    return getattr(message, path).header if path else message.header
-
-
-async def _first_of(messages: AsyncIterator[Any]) -> Any:
+async def _first_of(messages: AsyncIterator[Any], empty: Any) -> Any:
     try:
         async with asyncio.timeout(FIRST_MESSAGE_S):
-            return await anext(messages)
-    except StopAsyncIteration:
-        raise InvalidRequest((Violation("", "first.missing", "a first message is required"),)) from None
+            return await anext(messages, empty)
     except TimeoutError:
         raise StreamLimitExceeded("seconds") from None
 

@@ -193,6 +193,17 @@ async def test_files_need_the_leave_of_the_operator(sqlite_site: Site) -> None:
         assert await acme.refused("RequestCapture", **for_file()) == "SELECTOR_NOT_PERMITTED"
 
 
+async def test_an_upload_without_a_message_is_refused_and_recorded(acme: Diagnosing, sqlite_site: Site) -> None:
+    """A caller that ends an upload before its first message gets INVALID_REQUEST, and the system log says so."""
+    call = acme.stub.UploadCapture(metadata=acme.client.metadata, timeout=HANG_S)
+    await call.done_writing()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert reason_of(caught.value) == "INVALID_REQUEST"
+    refused = [entry["reason"] for entry in sqlite_site.entries("") if entry["kind"] == "request.refused"]
+    assert refused == ["invalid_request"]
+
+
 @pytest.mark.parametrize("content", [b"not a capture", b"", b"\xd4\xc3", b"x" * 65_537])
 async def test_what_is_no_capture_file_starts_nothing(acme: Diagnosing, sqlite_site: Site, content: bytes) -> None:
     """The service refuses an invalid capture file, records that, and leaves the capture armed for the right file."""
