@@ -165,6 +165,11 @@ class Directory:
             people[row.sid] = (person, self._keyring.open_name(person, row.sealed_name))
         return people
 
+    def keys(self, log_id: int, sids: Sequence[str]) -> dict[str, Person]:
+        """Return persons by pseudonym, without their names. Erased persons are left out."""
+        rows = self._store.by_sid(log_id, sids)
+        return {row.sid: self._keyring.unwrap(log_id, row.sid, row.wrapped_key) for row in rows}
+
     def _look_up(self, log_id: int, names: Sequence[str]) -> dict[str, Person]:
         tokens = {self._keyring.name_token(log_id, name): name for name in names}
         persons: dict[str, Person] = {}

@@ -6,6 +6,7 @@ are pseudonyms, and values are sealed in `enc` under the key of the person they 
 
     decision            one access, or several in `items`, with all values needed to decide each again
     person.introduced   a pseudonym and its sealed name
+    person.erased       a pseudonym whose row was deleted
     policy.changed      statements added to and removed from the policy; the revision it makes
     audit.read          a decision about reading the log, with the query
     audit.exported      a decision about exporting the log
@@ -38,6 +39,7 @@ VERSION = 1
 
 DECISION = "decision"
 PERSON_INTRODUCED = "person.introduced"
+PERSON_ERASED = "person.erased"
 POLICY_CHANGED = "policy.changed"
 POLICY_READ = "policy.read"
 AUDIT_READ = "audit.read"

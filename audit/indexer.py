@@ -1,179 +1,245 @@
-"""Filling the index of the logs.
+"""Filling the index of the logs, from entries that were verified.
 
-A caller that needs a complete index calls `catch_up`. Several processes may do so: the watermark decides whose rows
-are stored.
+An entry goes into the index after it was found to be a leaf of the tree: the sealed root of its tile, or the sealed
+head, covers it. An entry that is missing, or is not the one that was hashed, becomes a posting of DAMAGED, so that each
+search over its place shows that it may be incomplete.
+
+Several processes may fill one index: of two runs with the same entries one is stored.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from linewarden.audit import entry as entries
 from linewarden.audit.directory import Directory
-from linewarden.audit.errors import LogUnavailable, VerificationFailed
-from linewarden.audit.keyring import Keyring, Person
-from linewarden.audit.merkle import leaf_hash, node_hash
-from linewarden.audit.store.index import ITEM_BITS, IndexRow, IndexStore
+from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.fields import Collector, ItemTerms
+from linewarden.audit.keyring import Keyring
+from linewarden.audit.model import Head
+from linewarden.audit.postings import (
+    DAMAGED,
+    HIGHEST,
+    LENGTH_BITS,
+    LOWEST,
+    Block,
+    Entries,
+    Postings,
+    Run,
+    decode,
+    slices,
+)
+from linewarden.audit.store.append import CLOCK_TOLERANCE_US
+from linewarden.audit.store.index import IndexDamaged, IndexStore
 from linewarden.audit.store.log import LogStore
+from linewarden.audit.tiles import TILE_WIDTH
+from linewarden.audit.verified import Leaf, VerifiedEntries
 
-#: Entries that go into the index in one transaction.
-STEP = 512
+#: Entries that become one run.
+STEP = 16 * TILE_WIDTH
 
-#: Every so many levels the nodes of a level are stored. Other nodes are computed from at most 128 of these.
-KEPT_LEVELS = 8
+#: Entries that a search reads from the log itself, because writing them to the index takes longer.
+TAIL = 128
+
+#: Entries that a search indexes before it answers for fewer than it was asked for.
+SEARCH_STEPS = 4 * STEP
+
+#: Sizes of runs in items. Runs that are smaller than one of these are merged when together they reach it.
+SIZES = (1 << 18, 1 << 14, 1 << 10, 1 << 6, 1 << 3)
+
+#: The largest run that a search makes by merging. Larger ones are left to the background.
+_SEARCH_MERGES = 1 << 11
+
+#: The smallest run that is compressed.
+_PACKED = SIZES[0]
+
+#: Items that are merged at once. It bounds the memory.
+_SLICE_ITEMS = 1 << 15
+
+
+class View(NamedTuple):
+    """The index of a log for one search: its runs, and the blocks of a last run that is only in memory.
+
+    `size` is the number of entries that the search covers.
+    """
+
+    log: int
+    generation: int
+    runs: tuple[Run, ...]
+    memory: tuple[Block, ...]
+    size: int
 
 
 class Indexer:
-    """The writer of the index: rows for searches, and the nodes of the tree from which proofs are built."""
+    """The writer of the index."""
 
-    def __init__(self, log: LogStore, index: IndexStore, directory: Directory, keyring: Keyring) -> None:
+    def __init__(
+        self, log: LogStore, source: VerifiedEntries, index: IndexStore, directory: Directory, keyring: Keyring
+    ) -> None:
         self._log = log
+        self._source = source
         self._index = index
-        self._directory = directory
-        self._keyring = keyring
+        self._terms = ItemTerms(directory, keyring)
 
-    def catch_up(self, log_id: int, size: int, *, at_most: int | None = None) -> int:
-        """Index the log up to `size` entries, or about `at_most` more. Return the number of indexed entries.
+    def catch_up(
+        self, log_id: int, size: int, *, at_most: int | None = None, largest_merge: int = 2 * SIZES[0]
+    ) -> int:
+        """Index the log up to `size` entries or some more, or about `at_most` more. Return the number of indexed entries.
 
-        Raises:
-            LogUnavailable: a database failed.
-        """
-        start = self._checked_start(log_id)
-        end = size if at_most is None else min(size, start + at_most)
-        while start < end:
-            stop = min(start + STEP - start % STEP, size)
-            stored = list(self._log.entries(log_id, start, stop))
-            decoded = [entries.decode(data) for data in stored]
-            persons = self._persons(log_id, decoded)
-            rows = [row for n, entry in enumerate(decoded, start) for row in self._rows(log_id, n, entry, persons)]
-            added = self._index.add(log_id, start, stop, leaf_hash(stored[-1]), rows, self._nodes(log_id, start, stop))
-            now = self._index.indexed(log_id)
-            if not added and now == start:
-                self._index.forget(log_id)  # rows without their mark
-                now = 0
-            start = now
-        return start
-
-    def _checked_start(self, log_id: int) -> int:
-        """Return the number of indexed entries; 0 if the log is older than its index, or another log."""
-        start = self._index.indexed(log_id)
-        if start:
-            last = list(self._log.leaf_hashes(log_id, start - 1, start))
-            if last != [self._index.last_leaf(log_id)] and self._index.indexed(log_id) == start:
-                self._index.forget(log_id)
-                return 0
-        return start
-
-    def node(self, log_id: int, level: int, number: int) -> bytes:
-        """Return the hash of the complete subtree of 2**level leaves at `number`, from the index or from the leaves.
+        Runs are merged to runs of at most `largest_merge` items.
 
         Raises:
             LogUnavailable: a database failed.
         """
-        kept = level - level % KEPT_LEVELS
-        width = 1 << (level - kept)
-        start, stop = number * width, (number + 1) * width
-        if kept == 0:
-            return self.node_from_leaves(log_id, level, number)
-        hashes = self._stored(log_id, kept, start, stop)
-        hashes += [self._folded(log_id, kept, n) for n in range(start + len(hashes), stop)]
-        return _fold(hashes)
+        head = self._log.verified_head(log_id)
+        runs = self._runs(head)
+        indexed = _stop(runs)
+        end = size if at_most is None else min(size, indexed + at_most)
+        while indexed < end:
+            run, blocks = self._next(head, runs)
+            self._index.put(log_id, head.generation, run, blocks)
+            runs = self._merged(head, self._runs(head), largest_merge)
+            indexed = _stop(runs)
+        return indexed
 
-    def node_from_leaves(self, log_id: int, level: int, number: int) -> bytes:
-        """Return the hash that `node` returns, computed from the leaf hashes of the log alone.
+    def view(self, log_id: int, size: int) -> View:
+        """Return the index for a search over the first `size` entries, or over fewer if it is far behind.
 
         Raises:
             LogUnavailable: a database failed.
         """
-        if level > KEPT_LEVELS:
-            below = level - 1
-            halves = (self.node_from_leaves(log_id, below, 2 * number + half) for half in (0, 1))
-            return node_hash(*halves)
-        return _fold(list(self._log.leaf_hashes(log_id, number << level, (number + 1) << level)))
+        head = self._log.verified_head(log_id)
+        runs = self._runs(head)
+        if size - _stop(runs) > TAIL:
+            self.catch_up(log_id, size, at_most=SEARCH_STEPS, largest_merge=_SEARCH_MERGES)
+            head = self._log.verified_head(log_id)
+            runs = self._runs(head)
+        memory: tuple[Block, ...] = ()
+        if 0 < size - _stop(runs) <= TAIL:
+            run, blocks = self._next(head, runs)
+            runs.append(run)
+            memory = tuple(blocks)
+        return View(log_id, head.generation, tuple(runs), memory, min(size, _stop(runs)))
 
     def forget(self, log_id: int) -> None:
         """Delete the index of a log, because it is wrong.
 
         Raises:
-            LogUnavailable: a database failed.
+            LogUnavailable: the database failed.
         """
         self._index.forget(log_id)
 
-    def _stored(self, log_id: int, level: int, start: int, stop: int) -> list[bytes]:
-        """Return the stored nodes of this range; none if the index cannot be used, because the log has them too."""
+    def _runs(self, head: Head) -> list[Run]:
+        """Return the runs of a log. An index that is damaged, or is of another state of the log, is deleted first."""
         try:
-            return self._index.nodes(log_id, level, start, stop)
-        except LogUnavailable:
-            return []
+            runs = self._index.runs(head.log, head.generation)
+            if _stop(runs) <= head.size:
+                return runs
+            damage = IndexDamaged("the index has more entries than the log")
+        except IndexDamaged as error:
+            damage = error
+        self.renew(head.log, damage)
+        return []
 
-    def _folded(self, log_id: int, level: int, number: int) -> bytes:
-        below = level - 1
-        return node_hash(self.node(log_id, below, 2 * number), self.node(log_id, below, 2 * number + 1))
+    def renew(self, log_id: int, damage: IndexDamaged) -> None:
+        """Report that the index of a log is damaged, and delete it. The next search or round fills it again.
 
-    def _nodes(self, log_id: int, start: int, stop: int) -> dict[tuple[int, int], bytes]:
-        nodes: dict[tuple[int, int], bytes] = {}
-        level, width = KEPT_LEVELS, 1 << KEPT_LEVELS
-        while start // width < stop // width:
-            for number in range(start // width, stop // width):
-                if level == KEPT_LEVELS:
-                    nodes[level, number] = _fold(
-                        list(self._log.leaf_hashes(log_id, number * width, (number + 1) * width))
-                    )
-                else:
-                    below = range(number << KEPT_LEVELS, (number + 1) << KEPT_LEVELS)
-                    stored = self._index.nodes(log_id, level - KEPT_LEVELS, below.start, below.stop)
-                    missing = [(level - KEPT_LEVELS, n) for n in below[len(stored) :]]
-                    if not nodes.keys() >= set(missing):
-                        raise LogUnavailable("another process deleted the index meanwhile: try again")
-                    nodes[level, number] = _fold(stored + [nodes[one] for one in missing])
-            level += KEPT_LEVELS
-            width <<= KEPT_LEVELS
-        return nodes
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        self._index.on_event("index_damaged", damage)
+        self._index.forget(log_id)
 
-    def _persons(self, log_id: int, decoded: list[dict[str, Any]]) -> dict[str, Person]:
-        sids = {sealed["sid"] for entry in decoded if "items" in entry for sealed in entry.get("enc", ())}
-        return {sid: person for sid, (person, _name) in self._directory.people(log_id, list(sids)).items()}
-
-    def _rows(self, log_id: int, index: int, entry: dict[str, Any], persons: dict[str, Person]) -> Iterator[IndexRow]:
-        values = opened(entry, persons)
-        for number, item in enumerate(entry.get("items") or [{}]):
-            resource = item.get("resource", {})
-            id = values.get(f"items.{number}.id")
-            yield IndexRow(
-                place=index << ITEM_BITS | number,
-                time_us=entry["time"],
-                kind=entry["kind"],
-                caller=entry.get("caller"),
-                request_id=entry.get("request_id") or None,
-                actor=entry.get("actor", {}).get("sid"),
-                type=resource.get("type"),
-                token=None if id is None else self._keyring.item_token(log_id, resource["type"], id),
-                action=item.get("action"),
-                effect=item.get("effect"),
-                purpose=entry.get("purpose"),
-                data_subjects=tuple(dict.fromkeys(_data_subjects(resource))),
-            )
-
-
-def opened(entry: dict[str, Any], persons: dict[str, Person]) -> dict[str, str]:
-    """Return the personal values of an entry by field. Values of erased persons are left out."""
-    values: dict[str, str] = {}
-    for sealed in entry.get("enc", ()):
-        person = persons.get(sealed["sid"])
-        if person is not None:
-            try:
-                values |= person.open(sealed["ct"], sealed["commit"])
-            except VerificationFailed:  # sealed by a process that did not know of the erasure and new introduction
+    def _next(self, head: Head, runs: Sequence[Run]) -> tuple[Run, list[Block]]:
+        """Return the run after the last one, and its blocks."""
+        first, start = (runs[-1].end, runs[-1].stop) if runs else (0, 0)
+        stop = min((start + STEP) // TILE_WIDTH * TILE_WIDTH, head.size)
+        leaves = self._source.read(head, start, stop)
+        decoded = [_decoded(leaf) for leaf in leaves]
+        terms = self._terms.of(head.log)
+        terms.prepare([entry for entry in decoded if entry is not None])
+        table, collector, ordinal = Entries(start, first), Collector(), first
+        latest = runs[-1].high_us if runs else 0
+        is_ordered = True
+        for leaf, entry in zip(leaves, decoded, strict=True):
+            if entry is None:
+                collector.ranges[DAMAGED].append(ordinal << LENGTH_BITS)
+                table.add(latest, 1, bytes(len(leaf.digest)))
+                ordinal += 1
                 continue
-    return values
+            count = terms.collect(entry, ordinal, collector)
+            time_us = entry["time"]
+            is_ordered &= time_us >= latest - CLOCK_TOLERANCE_US
+            latest = max(latest, time_us)
+            table.add(time_us, count, leaf.digest)
+            ordinal += count
+        run = Run(first, ordinal, start, stop, min(table.times), max(table.times), is_ordered)
+        return run, collector.postings(terms.group_terms).blocks(LOWEST, HIGHEST, packed=False, entries=table)
+
+    def _merged(self, head: Head, runs: list[Run], largest: int) -> list[Run]:
+        """Merge the runs that are due, and return the runs after it."""
+        while due := _due(runs, largest):
+            run = _joined(due)
+            try:
+                blocks = list(self._merge(head, run, due))
+            except IndexDamaged as damage:
+                self.renew(head.log, damage)
+                return []
+            self._index.put(head.log, head.generation, run, blocks, due)
+            runs = self._runs(head)
+        return runs
+
+    def _merge(self, head: Head, run: Run, due: Sequence[Run]) -> Iterator[Block]:
+        count = 1 << max(run.items // _SLICE_ITEMS, 1).bit_length() - 1
+        for low, high in slices(count):
+            postings, table = Postings(), Entries(run.start, run.first) if low == LOWEST else None
+            for one in due:
+                for block in self._blocks(head, one, low, high):
+                    found = decode(block)
+                    if not isinstance(found, Entries):
+                        postings.add_block(found, low, high)
+                    elif table is not None:
+                        table.extend(found)
+            yield from postings.blocks(low, high, packed=run.items >= _PACKED, entries=table)
+
+    def _blocks(self, head: Head, run: Run, low: bytes, high: bytes) -> Iterator[Block]:
+        """Yield the blocks of a run whose intervals overlap the one from `low` up to `high`."""
+        (first,) = self._index.covering(head.log, head.generation, [(run, low)])
+        others = self._index.blocks(head.log, head.generation, run, low=first.next, high=high)
+        found = [first, *others]
+        if any(one.next != other.key for one, other in pairwise(found)) or found[-1].next < high:
+            raise IndexDamaged("a block of the index is missing")
+        yield from found
 
 
-def _data_subjects(resource: dict[str, Any]) -> Iterator[str]:
-    if "owner" in resource:
-        yield resource["owner"]
-    yield from resource.get("parties", ())
+def _stop(runs: Sequence[Run]) -> int:
+    return runs[-1].stop if runs else 0
 
 
-def _fold(hashes: list[bytes]) -> bytes:
-    while len(hashes) > 1:
-        hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
-    return hashes[0]
+def _decoded(leaf: Leaf) -> dict[str, Any] | None:
+    try:
+        return None if leaf.entry is None else entries.decode(leaf.entry)
+    except VerificationFailed:
+        return None
+
+
+def _due(runs: Sequence[Run], largest: int) -> Sequence[Run]:
+    """Return the last runs that together reach a size that none of them has; the largest such size first."""
+    for size in SIZES:
+        start, items = len(runs), 0
+        while start and runs[start - 1].items < size:
+            start -= 1
+            items += runs[start].items
+        if size <= items <= largest:
+            return runs[start:]
+    return ()
+
+
+def _joined(runs: Sequence[Run]) -> Run:
+    """Return the run that consecutive runs become."""
+    is_ordered, latest = True, 0
+    for run in runs:
+        is_ordered &= run.ordered and run.low_us >= latest - CLOCK_TOLERANCE_US
+        latest = max(latest, run.high_us)
+    low_us = min(run.low_us for run in runs)
+    return Run(runs[0].first, runs[-1].end, runs[0].start, runs[-1].stop, low_us, latest, is_ordered)

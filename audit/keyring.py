@@ -17,7 +17,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.postings import TERM_BYTES
 
 _NONCE = 12
 _OPENING = 16
@@ -81,15 +82,26 @@ class Person:
         Raises:
             VerificationFailed: the ciphertext is not of this person, or the commitment is not to these values.
         """
+        opening, values = self._decrypted(ciphertext)
+        if not hmac.compare_digest(_hmac(opening, values), a2b_base64(commitment)):
+            raise VerificationFailed("a sealed value does not match its commitment")
+        return dict(orjson.loads(values))
+
+    def values(self, ciphertext: str) -> dict[str, str]:
+        """Return the sealed values without comparing them with their commitment.
+
+        Raises:
+            VerificationFailed: the ciphertext is not of this person.
+        """
+        return dict(orjson.loads(self._decrypted(ciphertext)[1]))
+
+    def _decrypted(self, ciphertext: str) -> tuple[bytes, bytes]:
         raw = a2b_base64(ciphertext)
         try:
             plain = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], self.sid.encode())
         except InvalidTag:
             raise VerificationFailed("a sealed value does not open under its person's key") from None
-        opening, values = plain[:_OPENING], plain[_OPENING:]
-        if not hmac.compare_digest(_hmac(opening, values), a2b_base64(commitment)):
-            raise VerificationFailed("a sealed value does not match its commitment")
-        return dict(orjson.loads(values))
+        return plain[:_OPENING], plain[_OPENING:]
 
     def reference(self, type: str, id: str) -> str:
         """Return the pseudonym of an item of this person: 16 characters."""
@@ -138,6 +150,28 @@ class RowMac:
         return int.from_bytes(self.mac(purpose + b" mask", (), nonce))
 
 
+class Terms:
+    """The terms of one log's index: keyed hashes of a field and its value. Only the index may contain them.
+
+    A term has 56 bits. Values that collide by chance are told apart by their entries.
+    """
+
+    def __init__(self, key: bytes, log_id: int) -> None:
+        self._key = key
+        self._salt = log_id.to_bytes(8)
+        self._fields: dict[str, Any] = {}
+
+    def of(self, field: str, value: str) -> bytes:
+        """Return the term of a value. `field` has at most 16 bytes."""
+        keyed = self._fields.get(field)
+        if keyed is None:
+            keyed = blake2b(digest_size=TERM_BYTES, key=self._key, salt=self._salt, person=field.encode())
+            self._fields[field] = keyed
+        term = keyed.copy()
+        term.update(value.encode("utf-8", "surrogatepass"))
+        return bytes(term.digest())
+
+
 class Keyring:
     """The uses of the key-encryption key: wrapping persons' keys, look-up tokens of persons and items, MACs of rows."""
 
@@ -168,9 +202,9 @@ class Keyring:
         """Return the token by which a person's row is looked up. Only mutable tables may contain it."""
         return hmac.digest(self._lookup, f"{log_id}/person\0{name}".encode(), "sha256")
 
-    def item_token(self, log_id: int, type: str, id: str) -> bytes:
-        """Return the token by which the entries of an item are looked up. Only mutable tables may contain it."""
-        return hmac.digest(self._lookup, f"{log_id}/{type}\0{id}".encode(), "sha256")[:16]
+    def terms(self, log_id: int) -> "Terms":
+        """Return the terms of a log's index."""
+        return Terms(self._lookup, log_id)
 
     def seal_name(self, person: Person, name: str) -> bytes:
         """Return a person's name for its row, under the person's own key."""
