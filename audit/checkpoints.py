@@ -8,19 +8,20 @@ another root was changed. Neither is signed.
 from linewarden.audit.anchors import Anchors, Signed
 from linewarden.audit.continuity import complete_subtrees
 from linewarden.audit.errors import LogDamaged, RolledBack
-from linewarden.audit.indexer import Indexer
 from linewarden.audit.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
 from linewarden.audit.model import Head
 from linewarden.audit.note import Checkpoint, Signer, sign_checkpoint
+from linewarden.audit.store.entry_rows import changed_entries
 from linewarden.audit.store.log import LogStore
+from linewarden.audit.tree import Tree
 
 
 class Checkpoints:
     """The signer of checkpoints for all logs of one database. Its methods block, so call them in a thread."""
 
-    def __init__(self, log: LogStore, indexer: Indexer, anchors: Anchors) -> None:
+    def __init__(self, log: LogStore, tree: Tree, anchors: Anchors) -> None:
         self._log = log
-        self._indexer = indexer
+        self._tree = tree
         self._anchors = anchors
         self._grown: dict[int, Frontier] = {}
 
@@ -33,7 +34,7 @@ class Checkpoints:
 
         Raises:
             RolledBack: the log does not have its last checkpoint as a prefix.
-            LogDamaged: a stored entry is not the one that was hashed when it was appended.
+            LogDamaged: a stored entry is missing, or is not the one that was hashed when it was appended.
             LogUnavailable: a database or the anchor's file failed.
         """
         head = self._log.admitted_head(log_id)
@@ -42,11 +43,12 @@ class Checkpoints:
             # Read again under the lock, because another process may have signed for entries appended since.
             head = self._log.verified_head(log_id)
             grown = self._prefix(head, last)
-            for entry in self._log.entries(log_id, grown.size, head.size):
+            known = grown.size
+            for entry in self._log.entries(log_id, known, head.size):
                 grown.append(leaf_hash(entry))
             if grown.to_bytes() != head.frontier:
                 self._grown.pop(log_id, None)
-                raise LogDamaged("the stored entries are not those that were hashed when they were appended")
+                raise changed_entries(self._log.damaged(log_id, known, head.size))
             self._grown[log_id] = grown
             checkpoint = Checkpoint(signer.verifier.name, grown.size, grown.root())
             if last is not None and last.checkpoint == checkpoint:
@@ -55,22 +57,39 @@ class Checkpoints:
             write(note)
             return Signed(checkpoint, note)
 
+    def covering(self, log_id: int, index: int) -> Signed:
+        """Return what `sign` returns; if a later entry is damaged, the last checkpoint that covers entry `index`.
+
+        Raises:
+            LogDamaged: a stored entry is damaged, and no checkpoint covers entry `index`.
+            RolledBack, LogUnavailable: as `sign` does.
+        """
+        try:
+            return self.sign(log_id)
+        except LogDamaged:
+            last = self._anchors.last(self._log.admitted_head(log_id).origin_id)
+            if last is None or last.checkpoint.size <= index:
+                raise
+            return last
+
     def inclusion(self, log_id: int, index: int, size: int) -> list[bytes]:
         """Return the RFC 6962 inclusion proof of an entry in the log of that size.
 
         Raises:
-            LogUnavailable: a database failed.
+            LogDamaged: leaf hashes are missing that the proof needs.
+            LogUnavailable: the database failed.
         """
-        return inclusion_proof(lambda level, number: self._indexer.node(log_id, level, number), index, size)
+        return inclusion_proof(lambda level, number: self._tree.node(log_id, level, number), index, size)
 
     def consistency(self, log_id: int, old: int, size: int) -> list[bytes]:
         """Return the RFC 6962 consistency proof between two sizes of a log.
 
         Raises:
-            LogUnavailable: a database failed.
+            LogDamaged: leaf hashes are missing that the proof needs.
+            LogUnavailable: the database failed.
             ValueError: `old` is 0 or larger than `size`.
         """
-        return consistency_proof(lambda level, number: self._indexer.node(log_id, level, number), old, size)
+        return consistency_proof(lambda level, number: self._tree.node(log_id, level, number), old, size)
 
     def _prefix(self, head: Head, last: Signed | None) -> Frontier:
         """Return the verified frontier of the last checkpoint; an empty frontier if there is none."""
@@ -83,14 +102,14 @@ class Checkpoints:
         if known is not None and known.size == checkpoint.size:
             self._check(known, checkpoint, head)
             return Frontier.from_bytes(known.size, known.to_bytes())
-        nodes = (self._indexer.node(head.log, level, number) for level, number in complete_subtrees(checkpoint.size))
+        nodes = (self._tree.node(head.log, level, number) for level, number in complete_subtrees(checkpoint.size))
         grown = Frontier.from_bytes(checkpoint.size, b"".join(nodes))
         if grown.root() != checkpoint.root:
-            # The index may be wrong although the log is right, so only the leaf hashes of the log count against it.
-            leaves = (self._indexer.node_from_leaves(head.log, *node) for node in complete_subtrees(checkpoint.size))
+            # A stored node may be wrong although the log is right, so only its leaf hashes count against the log.
+            leaves = (self._tree.node_from_leaves(head.log, *node) for node in complete_subtrees(checkpoint.size))
             grown = Frontier.from_bytes(checkpoint.size, b"".join(leaves))
             self._check(grown, checkpoint, head)
-            self._indexer.forget(head.log)
+            self._tree.repair(head.log)
         return grown
 
     @staticmethod

@@ -11,7 +11,6 @@ process remembers the head, and reads the files when it first uses a log, and tw
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Protocol
 
 from linewarden.audit.anchors import Anchors
 from linewarden.audit.errors import AuditError, LogUnavailable, RolledBack
@@ -20,19 +19,10 @@ from linewarden.audit.model import SYSTEM_LOG, Head
 from linewarden.audit.store.append import check_growth
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.marks import Mark, digest, origin_digest
+from linewarden.audit.tree import Tree
 
 #: How often every process verifies all logs, seconds.
 LOOK_S = 0.5
-
-
-class Tree(Protocol):
-    """The hash tree of a log. Each method returns the hash of the complete subtree of 2**level leaves at `number`."""
-
-    def node(self, log_id: int, level: int, number: int) -> bytes:
-        """Return the hash, from the index if that has it."""
-
-    def node_from_leaves(self, log_id: int, level: int, number: int) -> bytes:
-        """Return the hash, computed from the leaf hashes of the log alone."""
 
 
 #: A size that the log had, and a test whether a frontier of that size is the one that it had.
@@ -123,7 +113,7 @@ class Continuity:
                 raise RolledBack("is shorter than its last checkpoint", head.log, expected=size, found=head.size)
             grown = self._frontier(head.log, size, self._tree.node)
             if not fits(grown):
-                # The index may be wrong although the log is right, so only the leaf hashes of the log count against it.
+                # A stored node may be wrong although the log is right, so only its leaf hashes count against the log.
                 grown = self._frontier(head.log, size, self._tree.node_from_leaves)
             if not fits(grown):
                 raise RolledBack("is not that of its last checkpoint", head.log, expected=size, found=head.size)

@@ -5,7 +5,8 @@ AuditError
 │   ├── LogOverloaded   too many entries wait; nothing was recorded
 │   │   └── PersonsTooFast  the tenant introduces persons faster than it may; nothing was recorded
 │   ├── LogBusy         another process or thread holds a lock of the database; nothing was recorded
-│   └── RolledBack      the log is older than, or differs from, the state seen before
+│   ├── RolledBack      the log is older than, or differs from, the state seen before
+│   └── LogDamaged      a stored entry is missing, or is not the one that was hashed when it was appended
 ├── ClockBehind         the log has an entry of a later time; nothing was recorded, decide again by a newer clock
 ├── RevisionMoved       a guard did not hold; nothing was recorded, decide and append again
 │   └── PersonsMet      another unit introduced one of the persons first
@@ -15,10 +16,11 @@ AuditError
 ├── EntryNotFound       the log has no entry at that index
 ├── EntryTooLarge       an entry has MAX_ENTRY_BYTES or more
 ├── PageTokenInvalid    the page token does not belong to the query
-├── LogDamaged          a stored entry is not the one that was hashed when it was appended
 ├── UnsafeDatabase      the database does not guarantee what the log needs
 └── VerificationFailed  a proof, checkpoint, signature or export is invalid
 """
+
+from collections.abc import Iterable
 
 
 class AuditError(Exception):
@@ -48,6 +50,17 @@ class RolledBack(LogUnavailable):
         self.log = log_id
         self.expected = expected
         self.found = found
+
+
+class LogDamaged(LogUnavailable):
+    """A stored entry is missing, or is not the one that was hashed when it was appended.
+
+    `indexes` are the damaged entries in ascending order. They are empty if the damage cannot be attributed to entries.
+    """
+
+    def __init__(self, what: str, indexes: Iterable[int] = ()) -> None:
+        super().__init__(what)
+        self.indexes = tuple(indexes)
 
 
 class ClockBehind(AuditError):
@@ -96,10 +109,6 @@ class EntryTooLarge(AuditError):
 
 class PageTokenInvalid(AuditError):
     """The page token does not belong to this query."""
-
-
-class LogDamaged(AuditError):
-    """A stored entry is not the one that was hashed when it was appended."""
 
 
 class UnsafeDatabase(AuditError):

@@ -6,11 +6,20 @@ passed off as a node. A check that fails raises; no function returns False. Stan
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from typing import Self
+from typing import NamedTuple, Self
 
 from linewarden.audit.errors import VerificationFailed
 
 HASH_BYTES = 32
+
+#: The level of a tile: the complete subtree over 256 leaves. Each TILE_LEVEL-th level of a tree is a kept level.
+TILE_LEVEL = 8
+
+#: Leaves of a tile.
+TILE_LEAVES = 1 << TILE_LEVEL
+
+#: The levels whose nodes are stored. A log has at most 2**40 entries, and its root is computed from 256 of the last.
+KEPT_LEVELS = (8, 16, 24, 32)
 
 #: The root of a log without entries.
 EMPTY_ROOT = sha256().digest()
@@ -27,6 +36,14 @@ def leaf_hash(entry: bytes) -> bytes:
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of two neighbouring subtrees (RFC 6962, 2.1)."""
     return sha256(b"\x01" + left + right).digest()
+
+
+class Node(NamedTuple):
+    """The root of the complete subtree of 2**level leaves that is the `number`-th of its level."""
+
+    level: int
+    number: int
+    hash: bytes
 
 
 class Frontier:
@@ -68,9 +85,29 @@ class Frontier:
         nodes.append(leaf)
         self.size += 1
 
+    def complete_tile(self, leaf: bytes) -> list[Node]:
+        """Add the leaf that completes a tile, as `append` does. Return the nodes of KEPT_LEVELS that it completes."""
+        nodes, level = self._nodes, 0
+        kept: list[Node] = []
+        while self.size >> level & 1:
+            leaf = sha256(b"\x01" + nodes.pop() + leaf).digest()
+            level += 1
+            if level in KEPT_LEVELS:
+                kept.append(Node(level, self.size >> level, leaf))
+        nodes.append(leaf)
+        self.size += 1
+        return kept
+
     def root(self) -> bytes:
         """Return the root of the tree."""
         return _fold(self._nodes)
+
+
+def subtree_root(hashes: Sequence[bytes]) -> bytes:
+    """Return the root over the hashes of neighbouring subtrees of one size. Their number is a power of two."""
+    while len(hashes) > 1:
+        hashes = [sha256(b"\x01" + hashes[n] + hashes[n + 1]).digest() for n in range(0, len(hashes), 2)]
+    return hashes[0]
 
 
 def tree_root(read: NodeReader, size: int) -> bytes:

@@ -256,7 +256,7 @@ def _add_services(
 
     storage.log.marks.on_recovered = forget
     indexer = storage.indexer(directory)
-    checkpoints = storage.checkpoints(indexer)
+    checkpoints = storage.checkpoints()
     admission = Admission(callers, Tenants(storage.log), policies, writer, clock, capacity)
     diagnostics = open_diagnostics(
         settings, storage, directory, policies, authority, checkpoints, writer, admission, clock

@@ -78,7 +78,7 @@ def keep_house(settings: Settings) -> None:
     housekeeper = Housekeeper(
         storage.log,
         indexer,
-        storage.checkpoints(indexer),
+        storage.checkpoints(),
         checkpoint_s=settings.checkpoint_interval_s,
         heartbeat_s=settings.heartbeat_s,
         clock=clock_of(storage, now_us),

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from linewarden.audit.entry import time_of
 from linewarden.audit.errors import AuditError, ClockBehind, LogBusy, LogUnavailable, RolledBack, TenantUnknown
 from linewarden.audit.keyring import RowMac
-from linewarden.audit.merkle import Frontier
+from linewarden.audit.merkle import TILE_LEAVES, Frontier
 from linewarden.audit.model import Head, Unit, entry_id
 from linewarden.audit.store.heads import COLUMNS, LockedHead, Revisions, opened, parameters
 from linewarden.audit.store.marks import Marks
+from linewarden.audit.store.nodes import insert_text, row_of
 from linewarden.audit.store.schema import log_entry, log_head, position_of
 
 #: How far the time of an entry may be behind the log, microseconds: differences of clocks, and the wait of a record.
@@ -51,6 +52,7 @@ class AppendStatements:
         self._lock_head = text(read.with_for_update())
         self._lock_if_free = text(read.with_for_update(skip_locked=True))
         self._insert = text(sa.insert(log_entry))
+        self._insert_node = insert_text(engine)
         self._update = text(
             sa.update(log_head)
             .where(log_head.c.log == sa.bindparam("key"))
@@ -83,6 +85,9 @@ class AppendStatements:
                 results.append(error)
         if rows:
             cursor.executemany(self._insert, rows)
+        nodes = [row_of(self._row_mac, head.found, node) for head in heads.values() for node in head.nodes]
+        if nodes:
+            cursor.executemany(self._insert_node, nodes)
         extended = [head.extended() for head in heads.values()]
         for head in extended:
             cursor.execute(self._update, parameters(self._row_mac, head))
@@ -156,12 +161,18 @@ class AppendStatements:
 
 
 def extend(head: LockedHead, unit: Unit, digests: Sequence[bytes], rows: list[dict[str, object]]) -> int:
-    """Extend a log by the entries of a unit, and `rows` by their rows. Return the id of the first entry."""
+    """Extend a log by the entries of a unit, and `rows` by their rows. Return the id of the first entry.
+
+    The nodes of the tree that become complete are added to the head.
+    """
     first = index = head.frontier.size
     for entry, digest in zip(unit.entries, digests, strict=True):
-        head.frontier.append(digest)
         rows.append({"position": position_of(unit.log, index), "leaf_hash": digest, "entry": entry})
         index += 1
+        if index % TILE_LEAVES:
+            head.frontier.append(digest)
+        else:
+            head.nodes += head.frontier.complete_tile(digest)
     if unit.moves_revision:
         head.revision += 1
     return entry_id(head.found.generation, first)

@@ -10,7 +10,7 @@ Another option says whether a migration may seal rows that have no seal yet.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from operator import attrgetter
 from typing import Any
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from linewarden.audit.errors import LogUnavailable, RevisionMoved
 from linewarden.audit.keyring import RowMac
-from linewarden.audit.merkle import Frontier
+from linewarden.audit.merkle import Frontier, Node
 from linewarden.audit.model import SYSTEM_LOG, Guard, Head
 from linewarden.audit.store.schema import log_head
 
@@ -92,12 +92,13 @@ def create(connection: sa.Connection, tenant: str, origin_id: str, now_us: int) 
 
 @dataclass(slots=True)
 class LockedHead:
-    """A locked head row, and its new values in this transaction."""
+    """A locked head row, and its new values in this transaction. `nodes` are those that this transaction completes."""
 
     found: Head
     frontier: Frontier
     revision: int
     time_us: int
+    nodes: list[Node] = field(default_factory=list)
 
     @classmethod
     def of(cls, head: Head) -> "LockedHead":

@@ -22,20 +22,21 @@ from linewarden.audit.errors import (
     AuditError,
     EntryNotFound,
     LogBusy,
-    LogDamaged,
     LogUnavailable,
     RolledBack,
     TenantUnknown,
 )
 from linewarden.audit.keyring import RowMac
 from linewarden.audit.merkle import leaf_hash
-from linewarden.audit.model import Head, Unit, index_of
+from linewarden.audit.model import Head, Unit
 from linewarden.audit.store.append import AppendStatements, Hashed, Refusals, check_growth, extend
 from linewarden.audit.store.append_session import TRY_S, AppendSession
+from linewarden.audit.store.entry_rows import EntryRows
 from linewarden.audit.store.files import DatabaseFiles
 from linewarden.audit.store.heads import ADOPTS, COLUMNS, ROW_MAC, LockedHead, create, fields_of, opened, seal_of
 from linewarden.audit.store.marks import Marks
-from linewarden.audit.store.schema import log_entry, log_head, position_of
+from linewarden.audit.store.nodes import NodeRows, OnProgress
+from linewarden.audit.store.schema import log_entry, log_head
 from linewarden.audit.store.write_lock import LOCK_WAIT_S, write_lock_for
 
 #: PostgreSQL's codes for a lock that was not free in time, and for a deadlock.
@@ -67,6 +68,8 @@ class LogStore:
         self._write_lock = write_lock_for(engine)
         self._session = AppendSession(engine, self._files, self._options)
         self._statements = AppendStatements(engine, self.row_mac, self.marks, self.opened)
+        self._entries = EntryRows(engine, self.reading)
+        self._nodes = NodeRows(engine, self.row_mac, self.reading, self._entries)
 
     def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
         """Append each unit, or return the error that prevented it. Appended entries are durable on return.
@@ -146,7 +149,8 @@ class LogStore:
         """Change the head of a log in a way that no append can, and record it in an entry. For acts of the operator.
 
         The head is not compared with the state seen before. `amendment` returns the new head and the entry. `effect`
-        runs in the same transaction, and gets the heads before and after.
+        runs in the same transaction, and gets the heads before and after. If the generation changes, the nodes of the
+        tree are sealed again, as far as they lead to the head; see `nodes`.
 
         Raises:
             TenantUnknown: there is no such log.
@@ -164,6 +168,11 @@ class LogStore:
             extend(locked, Unit(log_id, (entry,)), [leaf_hash(entry)], rows)
             after = locked.extended()
             connection.execute(sa.insert(log_entry), rows)
+            if after.generation != before.generation:
+                nodes = self._nodes.verified(before, lambda _done: None) or []
+                self._nodes.delete(connection, log_id)
+                self._nodes.write(connection, after, nodes)
+            self._nodes.write(connection, after, locked.nodes)
             row_of = {**dict(zip(Head.__slots__, fields_of(after), strict=True)), "seal": seal_of(self.row_mac, after)}
             connection.execute(sa.update(log_head).where(log_head.c.log == log_id).values(row_of))
             effect(connection, before, after)
@@ -255,15 +264,36 @@ class LogStore:
         """Return the bytes of one entry.
 
         Raises:
-            EntryNotFound: the log is shorter.
+            EntryNotFound: the log is shorter, or lacks the entry.
         """
-        for entry in self.entries(log_id, index, index + 1):
-            return entry
-        raise EntryNotFound("the log has no entry at that index")
+        found = self.stored(log_id, index, index + 1).get(index)
+        if found is None:
+            raise EntryNotFound("the log has no entry at that index")
+        return found[1]
 
     def entries(self, log_id: int, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes of the entries `start` to `stop - 1`, in order, as they were hashed."""
-        return self._column(log_entry.c.entry, log_id, start, stop)
+        """Yield the bytes of the entries `start` to `stop - 1`, in order, as they were hashed.
+
+        Raises:
+            LogDamaged: an entry is missing. Those before it were yielded, except at most 2,047.
+            LogUnavailable: the database failed.
+        """
+        return self._entries.entries(log_id, start, stop)
+
+    def leaf_hashes(self, log_id: int, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the leaf hashes of the entries `start` to `stop - 1`, in order. Raises as `entries` does."""
+        return self._entries.leaf_hashes(log_id, start, stop)
+
+    def stored(self, log_id: int, start: int, stop: int) -> dict[int, tuple[bytes, bytes]]:
+        """Return the stored leaf hash and bytes of each entry from `start` to `stop - 1`, by index.
+
+        Neither is verified. An entry whose row is missing, or has a value that is not bytes, is left out.
+
+        Raises:
+            ValueError: these are more than 4,096 entries.
+            LogUnavailable: the database failed.
+        """
+        return self._entries.stored(log_id, start, stop)
 
     def entries_at(self, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
         """Return the bytes of single entries by index. Missing entries are left out.
@@ -272,17 +302,59 @@ class LogStore:
             LogDamaged: an entry is not the one that was hashed when it was appended.
             LogUnavailable: the database failed.
         """
-        keys = [position_of(log_id, index) for index in indexes]
-        columns = (log_entry.c.position, log_entry.c.leaf_hash, log_entry.c.entry)
-        with self.reading() as connection:
-            rows = connection.execute(sa.select(*columns).where(log_entry.c.position.in_(keys))).all()
-        if any(leaf_hash(bytes(entry)) != bytes(digest) for _, digest, entry in rows):
-            raise LogDamaged("a stored entry is not the one that was hashed")
-        return {index_of(position): bytes(entry) for position, _, entry in rows}
+        return self._entries.entries_at(log_id, indexes)
 
-    def leaf_hashes(self, log_id: int, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the leaf hashes of the entries `start` to `stop - 1`, in order."""
-        return self._column(log_entry.c.leaf_hash, log_id, start, stop)
+    def damaged(self, log_id: int, start: int, stop: int) -> list[int]:
+        """Return the entries from `start` to `stop - 1` that are missing or do not have their stored leaf hash.
+
+        These are the first 256 at most.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        return self._entries.damaged(log_id, start, stop)
+
+    def nodes(self, log_id: int, level: int, start: int, stop: int) -> list[bytes | None]:
+        """Return the hashes of the stored nodes `start` to `stop - 1` of a level; None where no valid one is stored.
+
+        `level` is one of KEPT_LEVELS.
+
+        Raises:
+            TenantUnknown: there is no such log.
+            LogUnavailable: the service did not write the head, or the database failed.
+        """
+        # The generation comes from a verified head, or an intruder could set it back together with the nodes.
+        head = self.marks.seen(log_id) or self.verified_head(log_id)
+        return self._nodes.stored(log_id, head.generation, level, start, stop)
+
+    def rebuild_nodes(self, log_id: int, on_progress: OnProgress = lambda _done: None) -> bool:
+        """Store all nodes of a log again, if its leaf hashes lead to its head. Return whether they do.
+
+        `on_progress` is called with the number of entries that are done, about every 65,536 entries.
+
+        Raises:
+            TenantUnknown: there is no such log.
+            RolledBack: the log is older than it was seen before.
+            LogUnavailable: the service did not write the head, or the database failed.
+        """
+        head = self.verified_head(log_id)
+        nodes = self._nodes.verified(head, on_progress)
+        if nodes is None:
+            return False
+        with self.writing() as connection:
+            query = sa.select(*COLUMNS).where(log_head.c.log == log_id).with_for_update()
+            if opened(self.row_mac, connection.execute(query).one()).generation != head.generation:
+                raise LogUnavailable("the log was recovered a moment ago: try again")
+            self._nodes.write(connection, head, nodes)
+        return True
+
+    def without_nodes(self) -> list[int]:
+        """Return the logs with at least 256 entries and no stored node of the first of these.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        return self._nodes.missing()
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -369,18 +441,6 @@ class LogStore:
         query = sa.select(*COLUMNS).where(condition).order_by(log_head.c.log)
         with self.reading() as connection:
             return [Head(*row[:-1]) for row in connection.execute(query)]
-
-    def _column(self, column: sa.Column[bytes], log_id: int, start: int, stop: int) -> Iterator[bytes]:
-        step = 2_000
-        for begin in range(start, stop, step):
-            end = min(begin + step, stop)
-            key = log_entry.c.position
-            inside = sa.and_(key >= position_of(log_id, begin), key < position_of(log_id, end))
-            with self.reading() as connection:
-                values = connection.scalars(sa.select(column).where(inside).order_by(key)).all()
-            if len(values) != end - begin and stop - start > 1:
-                raise LogUnavailable("the log's database lacks entries below the size of the log: restore it")
-            yield from map(bytes, values)
 
     def _remember(self, head: Head, seen: Head | None) -> None:
         """Remember a head that another process wrote, after verifying that it continues the one seen before."""

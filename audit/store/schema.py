@@ -37,6 +37,16 @@ log_entry = sa.Table(
     sa.Column("entry", sa.LargeBinary, nullable=False, comment="hashed as stored, never encoded again"),
 )
 
+log_node = sa.Table(
+    "log_node",
+    metadata,
+    sa.Column("log", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("level", BigInt, primary_key=True, autoincrement=False, comment="8, 16, 24 or 32"),
+    sa.Column("number", BigInt, primary_key=True, autoincrement=False, comment="of the subtree within its level"),
+    sa.Column("hash", sa.LargeBinary, nullable=False, comment="root of the complete subtree of 2**level entries"),
+    sa.Column("seal", sa.LargeBinary, nullable=False, comment="see `nodes`; without a valid one the hash is not used"),
+)
+
 person = sa.Table(
     "person",
     metadata,
