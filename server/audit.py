@@ -16,6 +16,7 @@ from linewarden.audit.queries import AuditQueries, Query, Row
 from linewarden.audit.shares import Share, shares
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
+from linewarden.audit.tree import Tree
 from linewarden.authz.authority import Authority
 from linewarden.authz.errors import SubjectNotPermitted
 from linewarden.authz.model import Decision, Resource, ResourceType, Verb
@@ -45,11 +46,14 @@ _PART_BYTES = 1 << 20
 class AuditServicer:
     """Serves QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
 
-    def __init__(self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore) -> None:
+    def __init__(
+        self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore, tree: Tree
+    ) -> None:
         self._authority = authority
         self._reading = reading
         self._checkpoints = checkpoints
         self._log = log
+        self._tree = tree
 
     async def query_entries(
         self, admitted: AdmittedRequest, request: pb.QueryEntriesRequest
@@ -123,13 +127,16 @@ class AuditServicer:
         return {index: details_of(decode(data)) for index, data in found.items()}
 
     def _proved(self, log_id: int, index: int, masked: bool) -> pb.GetEntryResponse:
-        entry = self._log.entry(log_id, index)
-        signed = self._checkpoints.sign(log_id)
-        path = self._checkpoints.inclusion(log_id, index, signed.checkpoint.size)
+        (entry,) = self._tree.verified_entries(log_id, index, index + 1)
+        signed = self._checkpoints.covering(log_id, index)
+        size = signed.checkpoint.size
+        path = self._checkpoints.inclusion(log_id, index, size)
         try:
-            verify_inclusion(index, signed.checkpoint.size, leaf_hash(entry), path, signed.checkpoint.root)
+            verify_inclusion(index, size, leaf_hash(entry), path, signed.checkpoint.root)
         except VerificationFailed as error:
-            raise LogDamaged("the stored entry is not the one that was signed for") from error
+            tile = index - index % TILE_WIDTH
+            damaged = range(tile, min(tile + TILE_WIDTH, size))
+            raise LogDamaged("an entry of the tile is not the one that was signed for", damaged) from error
         return pb.GetEntryResponse(
             entry=entry,
             proof=str(EntryProof(index, tuple(path), signed.note)),
@@ -147,10 +154,9 @@ class AuditServicer:
         return pb.GetCheckpointResponse(checkpoint=signed.note, verifier_key=key, consistency=path)
 
     def _files(self, log_id: int, signed: Signed) -> Iterator[pb.ExportLogResponse]:
-        size = signed.checkpoint.size
-        sent = 0
+        size, sent = signed.checkpoint.size, 0
         try:
-            for path, content in tree_files(self._log.entries(log_id, 0, size), size, signed.checkpoint.root):
+            for path, content in tree_files(self._tree.verified_entries(log_id, 0, size), size, signed.checkpoint.root):
                 if path.startswith("tile/entries/"):
                     sent = min(sent + TILE_WIDTH, size)
                 for start in range(0, len(content), _PART_BYTES):

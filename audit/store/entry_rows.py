@@ -72,8 +72,8 @@ class EntryRows:
         query = sa.select(log_entry.c.position, self._leaf_hash, self._entry).where(log_entry.c.position.in_(keys))
         with self._reading() as connection:
             found = _whole(connection.execute(query).all())
-        if changed := _changed(found):
-            raise changed_entries(changed)
+        if changed := changed_in(found):
+            raise changed_entries(sorted(changed))
         return {index: entry for index, (_, entry) in found.items()}
 
     def damaged(self, log_id: int, start: int, stop: int, *, at_most: int = 256) -> list[int]:
@@ -82,7 +82,7 @@ class EntryRows:
         for begin in range(start, stop, _STEP):
             end = min(begin + _STEP, stop)
             found = self.stored(log_id, begin, end)
-            damaged += sorted({*range(begin, end)} - found.keys() | {*_changed(found)})
+            damaged += sorted({*range(begin, end)} - found.keys() | {*changed_in(found)})
             if len(damaged) >= at_most:
                 break
         return damaged[:at_most]
@@ -109,19 +109,20 @@ def changed_entries(indexes: Sequence[int]) -> LogDamaged:
     return LogDamaged(f"stored entries are not those that were hashed when they were appended{first}", indexes)
 
 
+def changed_in(found: dict[int, tuple[bytes, bytes]]) -> list[int]:
+    """Return the entries of `stored` whose bytes do not have their leaf hash."""
+    return [index for index, (digest, entry) in found.items() if leaf_hash(entry) != digest]
+
+
 def _inside(log_id: int, start: int, stop: int) -> "sa.ColumnElement[bool]":
     key = log_entry.c.position
     return sa.and_(key >= position_of(log_id, start), key < position_of(log_id, stop))
 
 
-def _whole(rows: Iterable["sa.Row[Any]"]) -> dict[int, tuple[bytes, bytes]]:
+def _whole(rows: Iterable[Any]) -> dict[int, tuple[bytes, bytes]]:
     """Return the rows without a NULL, by index."""
     return {
         index_of(position): (bytes(digest), bytes(entry))
-        for position, digest, entry in map(tuple, rows)
+        for position, digest, entry in rows
         if digest is not None and entry is not None
     }
-
-
-def _changed(found: dict[int, tuple[bytes, bytes]]) -> list[int]:
-    return [index for index, (digest, entry) in found.items() if leaf_hash(entry) != digest]
