@@ -20,7 +20,10 @@ AuditError
 └── VerificationFailed  a proof, checkpoint, signature or export is invalid
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+#: The longest text of damaged entries.
+_MAX_ENTRIES_TEXT = 64
 
 
 class AuditError(Exception):
@@ -55,12 +58,26 @@ class RolledBack(LogUnavailable):
 class LogDamaged(LogUnavailable):
     """A stored entry is missing, or is not the one that was hashed when it was appended.
 
-    `indexes` are the damaged entries in ascending order. They are empty if the damage cannot be attributed to entries.
+    `indexes` are the damaged entries in ascending order. They are a whole tile of 256 if it is not known which of these
+    entries is damaged. They are empty if the damage cannot be attributed to entries.
     """
 
     def __init__(self, what: str, indexes: Iterable[int] = ()) -> None:
         super().__init__(what)
         self.indexes = tuple(indexes)
+
+    def entries(self) -> str:
+        """Return the indexes as text: ranges such as `7` and `0-255`, joined by commas, in at most 64 characters.
+
+        Ranges that have no room are left out.
+        """
+        text = ""
+        for first, last in _ranges(self.indexes):
+            one = str(first) if first == last else f"{first}-{last}"
+            if len(text) + len(one) >= _MAX_ENTRIES_TEXT:
+                break
+            text += f",{one}" if text else one
+        return text
 
 
 class ClockBehind(AuditError):
@@ -117,3 +134,16 @@ class UnsafeDatabase(AuditError):
 
 class VerificationFailed(AuditError):
     """A proof, checkpoint, signature or export is invalid. The text says where."""
+
+
+def _ranges(indexes: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last index of each range without a gap."""
+    first = last = -1
+    for index in indexes:
+        if first >= 0 and index > last + 1:
+            yield first, last
+        if first < 0 or index > last + 1:
+            first = index
+        last = index
+    if first >= 0:
+        yield first, last

@@ -81,9 +81,7 @@ class Indexer:
         self._index = index
         self._terms = ItemTerms(directory, keyring)
 
-    def catch_up(
-        self, log_id: int, size: int, *, at_most: int | None = None, largest_merge: int = 2 * SIZES[0]
-    ) -> int:
+    def catch_up(self, log_id: int, size: int, *, at_most: int | None = None, largest_merge: int = 2 * SIZES[0]) -> int:
         """Index the log up to `size` entries or some more, or about `at_most` more. Return the number of indexed entries.
 
         Runs are merged to runs of at most `largest_merge` items.

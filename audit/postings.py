@@ -408,7 +408,9 @@ class _Cutter:
 def _next_chunk(key: bytes) -> bytes:
     """Return the lowest key of the next chunk of the term. The term of the last possible chunk ends there."""
     chunk = (int.from_bytes(key[TERM_BYTES:]) >> _CHUNK_SHIFT) + 1
-    return key[:TERM_BYTES] + (chunk << _CHUNK_SHIFT).to_bytes(7)[-6:] if chunk < 1 << 25 else key[:TERM_BYTES] + HIGHEST
+    return (
+        key[:TERM_BYTES] + (chunk << _CHUNK_SHIFT).to_bytes(7)[-6:] if chunk < 1 << 25 else key[:TERM_BYTES] + HIGHEST
+    )
 
 
 def _code(value: int) -> str:

@@ -154,8 +154,10 @@ class AuditQueries:
         asked = self._asked(log_id, query)
 
         def page(search: Search, covered: int) -> Page:
-            places = [] if asked.unknown else search.find(
-                asked.conditions, after=after, descending=not query.oldest_first, limit=page_size + 1
+            places = (
+                []
+                if asked.unknown
+                else search.find(asked.conditions, after=after, descending=not query.oldest_first, limit=page_size + 1)
             )
             more = len(places) > page_size
             places = places[:page_size]

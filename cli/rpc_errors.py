@@ -10,8 +10,8 @@ from grpc_status import rpc_status
 
 from linewarden.cli.exit_codes import DENIED, REFUSED, UNAVAILABLE, USAGE, Report
 
-#: The form of a detail that is shown: a word of the contract or a number, and nothing that a terminal obeys.
-_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+#: The form of a detail that is shown: a word of the contract or numbers, and nothing that a terminal obeys.
+_WORD = re.compile(r"[A-Za-z0-9_.,-]{1,64}")
 
 _EXIT_CODES = {
     grpc.StatusCode.INVALID_ARGUMENT: USAGE,

@@ -1,13 +1,13 @@
 """AuditService: the policy decides who may read the log, and that decision is the record of the read."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 from linewarden.audit.anchors import Signed
 from linewarden.audit.blocking import LONG_TIMEOUT_S, READ_TIMEOUT_S, in_thread
 from linewarden.audit.checkpoints import Checkpoints
-from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ, decode
+from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import EntryNotFound, LogDamaged, VerificationFailed
 from linewarden.audit.merkle import leaf_hash, verify_inclusion
@@ -16,6 +16,7 @@ from linewarden.audit.queries import AuditQueries, Query, Row
 from linewarden.audit.shares import Share, shares
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
+from linewarden.audit.tree import Tree
 from linewarden.authz.authority import Authority
 from linewarden.authz.errors import SubjectNotPermitted
 from linewarden.authz.model import Decision, Resource, ResourceType, Verb
@@ -45,11 +46,14 @@ _PART_BYTES = 1 << 20
 class AuditServicer:
     """Serves QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
 
-    def __init__(self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore) -> None:
+    def __init__(
+        self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore, tree: Tree
+    ) -> None:
         self._authority = authority
         self._reading = reading
         self._checkpoints = checkpoints
         self._log = log
+        self._tree = tree
 
     async def query_entries(
         self, admitted: AdmittedRequest, request: pb.QueryEntriesRequest
@@ -72,9 +76,8 @@ class AuditServicer:
                 page_size=request.page_size or _DEFAULT_PAGE_SIZE,
                 token=request.page_token,
             )
-        details = await in_thread(READ_TIMEOUT_S, self._details, admitted.log, page.rows)
-        rows = [_row(row, details.get(row.index, ""), masked=masked) for row in page.rows]
-        return pb.QueryEntriesResponse(rows=rows, next_page_token=page.next_token, log_size=page.size)
+        rows = [_row(row, masked=masked) for row in page.rows]
+        return pb.QueryEntriesResponse(rows=rows, next_page_token=page.next_token, log_size=page.lacks.size)
 
     async def get_entry(self, admitted: AdmittedRequest, request: pb.GetEntryRequest) -> pb.GetEntryResponse:
         """Read one entry with its proof."""
@@ -116,20 +119,17 @@ class AuditServicer:
         answers = await self._authority.authorize(admitted.call._replace(kind=kind, extra=extra), access)
         return answers.decisions[0], answers.ids[0]
 
-    def _details(self, log_id: int, rows: Sequence[Row]) -> dict[int, str]:
-        """Return the details of entries, by index. Decisions have no details, and are not read again."""
-        detailed = [row.index for row in rows if has_details(row.kind)]
-        found = self._log.entries_at(log_id, detailed) if detailed else {}
-        return {index: details_of(decode(data)) for index, data in found.items()}
-
     def _proved(self, log_id: int, index: int, masked: bool) -> pb.GetEntryResponse:
-        entry = self._log.entry(log_id, index)
-        signed = self._checkpoints.sign(log_id)
-        path = self._checkpoints.inclusion(log_id, index, signed.checkpoint.size)
+        (entry,) = self._tree.verified_entries(log_id, index, index + 1)
+        signed = self._checkpoints.covering(log_id, index)
+        size = signed.checkpoint.size
+        path = self._checkpoints.inclusion(log_id, index, size)
         try:
-            verify_inclusion(index, signed.checkpoint.size, leaf_hash(entry), path, signed.checkpoint.root)
+            verify_inclusion(index, size, leaf_hash(entry), path, signed.checkpoint.root)
         except VerificationFailed as error:
-            raise LogDamaged("the stored entry is not the one that was signed for") from error
+            tile = index - index % TILE_WIDTH
+            damaged = range(tile, min(tile + TILE_WIDTH, size))
+            raise LogDamaged("an entry of the tile is not the one that was signed for", damaged) from error
         return pb.GetEntryResponse(
             entry=entry,
             proof=str(EntryProof(index, tuple(path), signed.note)),
@@ -147,10 +147,9 @@ class AuditServicer:
         return pb.GetCheckpointResponse(checkpoint=signed.note, verifier_key=key, consistency=path)
 
     def _files(self, log_id: int, signed: Signed) -> Iterator[pb.ExportLogResponse]:
-        size = signed.checkpoint.size
-        sent = 0
+        size, sent = signed.checkpoint.size, 0
         try:
-            for path, content in tree_files(self._log.entries(log_id, 0, size), size, signed.checkpoint.root):
+            for path, content in tree_files(self._tree.verified_entries(log_id, 0, size), size, signed.checkpoint.root):
                 if path.startswith("tile/entries/"):
                     sent = min(sent + TILE_WIDTH, size)
                 for start in range(0, len(content), _PART_BYTES):
@@ -198,7 +197,7 @@ def _us(stated: pb.EntryFilter, name: str) -> int | None:
     return microseconds(getattr(stated, name))
 
 
-def _row(row: Row, details: str, *, masked: bool) -> pb.EntryRow:
+def _row(row: Row, *, masked: bool) -> pb.EntryRow:
     return pb.EntryRow(
         index=row.index,
         item=row.item,
@@ -218,5 +217,5 @@ def _row(row: Row, details: str, *, masked: bool) -> pb.EntryRow:
         reason=row.reason,
         purpose=PURPOSE_NUMBERS.get(row.purpose, 0),
         policy_revision=row.policy_revision,
-        details=details,
+        details=details_of(row.stated) if has_details(row.kind) else "",
     )

@@ -256,14 +256,16 @@ def _add_services(
 
     storage.log.marks.on_recovered = forget
     indexer = storage.indexer(directory)
-    checkpoints = storage.checkpoints(indexer)
+    checkpoints = storage.checkpoints()
     admission = Admission(callers, Tenants(storage.log), policies, writer, clock, capacity)
     diagnostics = open_diagnostics(
         settings, storage, directory, policies, authority, checkpoints, writer, admission, clock
     )
     servicers = {
         "AccessService": AccessServicer(control, settings.decision_ttl_s * 1_000_000),
-        "AuditService": AuditServicer(authority, storage.reading(indexer, directory), checkpoints, storage.log),
+        "AuditService": AuditServicer(
+            authority, storage.reading(indexer, directory), checkpoints, storage.log, storage.tree
+        ),
         "PolicyService": PolicyServicer(authority, PolicyChanges(authority, policies, directory), policies),
         **diagnostics.servicers,
     }

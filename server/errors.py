@@ -140,7 +140,7 @@ TABLE: dict[type[Exception], ErrorStatus] = {
         "the log is older than it was seen before; nothing was allowed",
     ),
     audit.LogDamaged: ErrorStatus(
-        Code.DATA_LOSS, "LOG_DAMAGED", "a stored entry is not the one that was hashed when it was appended"
+        Code.DATA_LOSS, "LOG_DAMAGED", "a stored entry is missing, or is not the one that was hashed"
     ),
     diagnostics.NotEnabled: ErrorStatus(
         Code.FAILED_PRECONDITION, "DIAGNOSTICS_NOT_ENABLED", "the customer has not enabled diagnostics"

@@ -129,17 +129,21 @@ def _fields(error: Exception) -> list[tuple[str, str]]:
 
 
 def _metadata(error: Exception) -> dict[str, str]:
-    if isinstance(error, authz.SubjectNotPermitted):
-        return {"decision": error.decision}
-    if isinstance(error, StreamLimitExceeded):
-        return {"limit": error.limit}
-    if isinstance(error, authz.PolicyRevisionMismatch):
-        return {"revision": str(error.revision)}
-    if isinstance(error, diagnostics.DiagnosticsError) and error.detail and not _fields(error):
-        return {_DETAIL.get(type(error), "field"): error.detail}
-    if isinstance(error, authz.PolicyInvalid):
-        return {"errors": str(len(error.errors))}
-    return {}
+    metadata: dict[str, str] = {}
+    match error:
+        case authz.SubjectNotPermitted():
+            metadata["decision"] = error.decision
+        case StreamLimitExceeded():
+            metadata["limit"] = error.limit
+        case authz.PolicyRevisionMismatch():
+            metadata["revision"] = str(error.revision)
+        case authz.PolicyInvalid():
+            metadata["errors"] = str(len(error.errors))
+        case audit.LogDamaged(indexes=(_, *_)):
+            metadata["entries"] = error.entries()
+        case diagnostics.DiagnosticsError() if error.detail and not _fields(error):
+            metadata[_DETAIL.get(type(error), "field")] = error.detail
+    return metadata
 
 
 def _note(error: Exception) -> None:

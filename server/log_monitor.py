@@ -11,7 +11,7 @@ import structlog
 
 from linewarden.audit.blocking import READ_TIMEOUT_S
 from linewarden.audit.continuity import LOOK_S, Continuity
-from linewarden.audit.errors import LogUnavailable, RolledBack
+from linewarden.audit.errors import LogDamaged, LogUnavailable, RolledBack
 from linewarden.audit.model import SYSTEM_LOG
 from linewarden.server.log import RECOVERY_ADVICE
 
@@ -67,4 +67,5 @@ class LogMonitor:
         elif isinstance(error, RolledBack):
             say.error("log_rolled_back", log=log_id, expected=error.expected, found=error.found, advice=RECOVERY_ADVICE)
         else:
-            say.error("log_not_verified", log=log_id, error=kind)
+            damaged = {"entries": error.entries()} if isinstance(error, LogDamaged) else {}
+            say.error("log_not_verified", log=log_id, error=kind, **damaged)

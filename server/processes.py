@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from linewarden.audit.errors import LogDamaged
 from linewarden.audit.housekeeping import Housekeeper
 from linewarden.server.bootstrap import Running, clock_of, free_port, now_us, start
 from linewarden.server.settings import Settings
@@ -78,7 +79,7 @@ def keep_house(settings: Settings) -> None:
     housekeeper = Housekeeper(
         storage.log,
         indexer,
-        storage.checkpoints(indexer),
+        storage.checkpoints(),
         checkpoint_s=settings.checkpoint_interval_s,
         heartbeat_s=settings.heartbeat_s,
         clock=clock_of(storage, now_us),
@@ -153,4 +154,5 @@ def _when_parent_ends(act: Callable[[], object]) -> None:
 
 
 def _log_fault(log_id: int, fault: Exception) -> None:
-    structlog.get_logger().error("housekeeping_fault", log=log_id, error=type(fault).__name__)
+    damaged = {"entries": fault.entries()} if isinstance(fault, LogDamaged) else {}
+    structlog.get_logger().error("housekeeping_fault", log=log_id, error=type(fault).__name__, **damaged)

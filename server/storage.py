@@ -1,6 +1,5 @@
 """The opened database of a process, with all its readers and writers except the writer of the event loop."""
 
-import asyncio
 import errno
 from base64 import b64decode
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from linewarden.audit.directory import Directory, UnitAppender
 from linewarden.audit.errors import LogUnavailable, UnsafeDatabase
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
-from linewarden.audit.model import Unit
 from linewarden.audit.queries import AuditQueries
 from linewarden.audit.secret_files import check_secret, read_secret
 from linewarden.audit.store.engine import check_promises, open_engine
@@ -26,7 +24,10 @@ from linewarden.audit.store.index import IndexStore
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.persons import PersonStore
+from linewarden.audit.tree import Tree
+from linewarden.audit.verified import VerifiedEntries
 from linewarden.authz.store.policy import PolicyStore
+from linewarden.server.missing_nodes import store_missing_nodes
 from linewarden.server.schema import knows_marks, migrate
 from linewarden.server.settings import DATABASE_FILE, Settings
 from linewarden.server.store.keys import KeyStore
@@ -54,6 +55,7 @@ class Storage:
     keys: KeyStore
     keyring: Keyring
     anchors: Anchors
+    tree: Tree
     continuity: Continuity
     engines: tuple[sa.Engine, ...]
 
@@ -63,11 +65,12 @@ class Storage:
 
     def indexer(self, directory: Directory) -> Indexer:
         """Return the indexer."""
-        return Indexer(self.log, self.index, directory, self.keyring)
+        source = VerifiedEntries(self.log, self.tree)
+        return Indexer(self.log, source, self.index, directory, self.keyring)
 
-    def checkpoints(self, indexer: Indexer) -> Checkpoints:
+    def checkpoints(self) -> Checkpoints:
         """Return the signer of checkpoints."""
-        return Checkpoints(self.log, indexer, self.anchors)
+        return Checkpoints(self.log, self.tree, self.anchors)
 
     def reading(self, indexer: Indexer, directory: Directory) -> AuditQueries:
         """Return the queries on the logs."""
@@ -163,24 +166,17 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     if not sealed.exists():  # not earlier, because an interrupted start must be able to begin again
         sealed.parent.mkdir(parents=True, exist_ok=True)
         sealed.touch()
-    index = IndexStore(searchable, _note_index)
+    index = IndexStore(searchable, keyring.row_mac, _note_index)
     engines = (main,) if searchable is main else (main, searchable)
     persons = PersonStore(log)
     anchors = Anchors(settings.anchor_dir, settings.service_name, read_seed(settings.signing_key_file))
-    indexer = Indexer(log, index, Directory(persons, keyring, _NoAppender()), keyring)
-    continuity = Continuity(log, anchors, indexer, adopts=adopts)
+    tree = Tree(log)
+    store_missing_nodes(log, tree)
+    continuity = Continuity(log, anchors, tree, adopts=adopts)
     log.admit = continuity.admit
     if adopts:
         continuity.look()
-    return Storage(log, index, persons, PolicyStore(log), KeyStore(log), keyring, anchors, continuity, engines)
-
-
-class _NoAppender:
-    """An appender that is never used, because reading the tree introduces no person."""
-
-    def append(self, unit: Unit) -> "asyncio.Future[int]":
-        """Never called."""
-        raise AssertionError(unit)
+    return Storage(log, index, persons, PolicyStore(log), KeyStore(log), keyring, anchors, tree, continuity, engines)
 
 
 def read_seed(path: Path) -> bytes:

@@ -112,7 +112,9 @@ class IndexStore:
             raise IndexDamaged("a run of the index is missing")
         return runs
 
-    def put(self, log_id: int, generation: int, run: Run, blocks: Iterable[Block], replaced: Sequence[Run] = ()) -> bool:
+    def put(
+        self, log_id: int, generation: int, run: Run, blocks: Iterable[Block], replaced: Sequence[Run] = ()
+    ) -> bool:
         """Store a run in the place of the runs that were merged to it, or after the last one.
 
         Return False if another process changed the runs meanwhile.

@@ -296,10 +296,9 @@ class LogStore:
         return self._entries.stored(log_id, start, stop)
 
     def entries_at(self, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
-        """Return the bytes of single entries by index. Missing entries are left out.
+        """Return the bytes of single entries by index, not verified. Missing entries are left out.
 
         Raises:
-            LogDamaged: an entry is not the one that was hashed when it was appended.
             LogUnavailable: the database failed.
         """
         return self._entries.entries_at(log_id, indexes)

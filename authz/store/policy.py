@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from linewarden.audit.errors import LogUnavailable, RolledBack
+from linewarden.audit.errors import LogDamaged, LogUnavailable, RolledBack
 from linewarden.audit.keyring import SUMS, RowMac
 from linewarden.audit.model import Head
 from linewarden.audit.store.heads import COLUMNS, row_mac_of
@@ -124,7 +124,7 @@ class PolicyStore:
             raise PolicyNotOurs("the log of the policy has no head", log_id)
         try:
             head = self._store.opened(row[:-2])
-        except RolledBack:
+        except (RolledBack, LogDamaged):
             raise
         except LogUnavailable as fault:
             raise PolicyNotOurs("the head of the policy's log is not one that the service wrote", log_id) from fault

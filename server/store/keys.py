@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from linewarden.audit.errors import EffectRefused, LogUnavailable, RolledBack
+from linewarden.audit.errors import EffectRefused, LogDamaged, LogUnavailable, RolledBack
 from linewarden.audit.keyring import RowMac
 from linewarden.audit.model import SYSTEM_LOG, Head
 from linewarden.audit.store.heads import COLUMNS, opened, row_mac_of
@@ -151,7 +151,7 @@ def _verified(
     first, ends = found[0], len(COLUMNS)
     try:
         head = open_head(first[:ends])
-    except RolledBack:
+    except (RolledBack, LogDamaged):
         raise
     except LogUnavailable as fault:
         raise KeysNotOurs("the head of the system log is not one that the service wrote") from fault

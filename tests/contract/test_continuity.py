@@ -12,34 +12,15 @@ from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.continuity import Continuity
 from linewarden.audit.entry import HEARTBEAT, encode
 from linewarden.audit.errors import AuditError, ClockBehind, RolledBack
-from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import RowMac
-from linewarden.audit.merkle import leaf_hash, node_hash
 from linewarden.audit.model import Head, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.schema import metadata
+from linewarden.audit.tree import Tree
 
 NOW_US = 1_800_000_000_000_000
 SECOND = 1_000_000
-
-
-class Leaves:
-    """A tree that is computed from the leaves each time."""
-
-    def __init__(self, log: LogStore) -> None:
-        self._log = log
-
-    def node(self, log: int, level: int, number: int) -> bytes:
-        """Return the hash of a complete subtree."""
-        return self.node_from_leaves(log, level, number)
-
-    def node_from_leaves(self, log: int, level: int, number: int) -> bytes:
-        """Return the hash of a complete subtree."""
-        hashes = list(self._log.leaf_hashes(log, number << level, (number + 1) << level))
-        while len(hashes) > 1:
-            hashes = [node_hash(hashes[n], hashes[n + 1]) for n in range(0, len(hashes), 2)]
-        return hashes[0]
 
 
 class Host:
@@ -48,7 +29,7 @@ class Host:
     def __init__(self, engine: sa.Engine, anchors: Path) -> None:
         self.store = LogStore(engine, RowMac(bytes(32)), marks=Marks(anchors / "marks"))
         self.anchors = Anchors(anchors, "test", bytes(32))
-        self.continuity = Continuity(self.store, self.anchors, Leaves(self.store))
+        self.continuity = Continuity(self.store, self.anchors, Tree(self.store))
         self.store.admit = self.continuity.admit
 
     def append(self, log: int, count: int = 1, time_us: int = NOW_US) -> list[int | AuditError]:
@@ -163,7 +144,7 @@ def test_the_state_before_a_recovery_does_not_come_back_as_new(
     here.append(1)
     kept = rows(engine)
     for log in (0, 1):
-        Checkpoints(here.store, _indexer(here.store), here.anchors).sign(log)
+        Checkpoints(here.store, Tree(here.store), here.anchors).sign(log)
 
     def amendment(head: Head) -> tuple[Head, bytes]:
         changed = replace(head, origin_id="new", generation=1, origin_start=head.size, former_origin="oacme")
@@ -177,12 +158,6 @@ def test_the_state_before_a_recovery_does_not_come_back_as_new(
     assert isinstance(host("here").append(1)[0], RolledBack)
 
 
-def _indexer(store: LogStore) -> Indexer:
-    """Return an indexer without an index, because short logs need the tree only from leaves."""
-    tree: Indexer = Leaves(store)  # type: ignore[assignment]
-    return tree
-
-
 def test_an_entry_of_an_earlier_time_is_refused_under_the_lock(host: Callable[[str], Host]) -> None:
     """The store refuses a unit more than five seconds behind the log's latest time, because clocks differ less."""
     here = host("here")
@@ -194,13 +169,3 @@ def test_an_entry_of_an_earlier_time_is_refused_under_the_lock(host: Callable[[s
     assert here.store.marks.latest_us == NOW_US
     assert here.append(0, time_us=NOW_US + 60 * SECOND) == [2]
     assert here.store.head(0).time_us == NOW_US + 60 * SECOND
-
-
-def test_leaves_of_the_test_are_those_of_the_log(host: Callable[[str], Host]) -> None:
-    """The tree with which these tests verify is the one that the store signs."""
-    here = host("here")
-    here.store.create("", "system", NOW_US)
-    here.append(0, 4)
-    leaves = [leaf_hash(entry) for entry in here.store.entries(0, 0, 4)]
-    root = node_hash(node_hash(*leaves[:2]), node_hash(*leaves[2:]))
-    assert Checkpoints(here.store, _indexer(here.store), here.anchors).sign(0).checkpoint.root == root

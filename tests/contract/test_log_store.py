@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from linewarden.audit.errors import EffectRefused, EntryNotFound, LogUnavailable, RevisionMoved, TenantUnknown
+from linewarden.audit.errors import (
+    EffectRefused,
+    EntryNotFound,
+    LogDamaged,
+    LogUnavailable,
+    RevisionMoved,
+    TenantUnknown,
+)
 from linewarden.audit.merkle import Frontier, leaf_hash
 from linewarden.audit.model import SYSTEM_LOG, Guard, Unit
 from linewarden.audit.store.engine import check_promises, open_engine
@@ -142,12 +149,13 @@ def test_a_lost_connection_is_unavailable_and_mends_itself(store: LogStore) -> N
 
 
 def test_missing_entries_are_told_rather_than_skipped(store: LogStore, engine: sa.Engine) -> None:
-    """The store reports a hole in the table as a database error instead of a shorter log."""
+    """The store reports a hole in the table, with the missing entry, instead of a shorter log."""
     store.append([Unit(1, (b"a", b"b", b"c"))])
     with engine.begin() as connection:
         connection.execute(sa.delete(log_entry).where(log_entry.c.entry == b"b"))
-    with pytest.raises(LogUnavailable):
+    with pytest.raises(LogDamaged, match="entry 1") as damaged:
         list(store.entries(1, 0, 3))
+    assert damaged.value.indexes == (1,)
 
 
 def test_the_promises_of_a_fresh_database_hold(engine: sa.Engine) -> None:

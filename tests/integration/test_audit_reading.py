@@ -12,11 +12,16 @@ import grpc
 import orjson
 import pysqlite3.dbapi2 as sqlite3
 import pytest
+import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from linewarden.audit.entry import HEARTBEAT, encode
 from linewarden.audit.errors import VerificationFailed
-from linewarden.audit.store.schema import position_of
+from linewarden.audit.merkle import leaf_hash
+from linewarden.audit.model import Unit
+from linewarden.audit.store.schema import log_entry, position_of
 from linewarden.audit.verify import verify_entry, verify_export, verify_growth
+from linewarden.server.bootstrap import now_us
 from linewarden.server.names import EFFECT_NUMBERS, PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from tests.integration.conftest import (
@@ -358,6 +363,65 @@ async def test_a_changed_entry_is_noticed(site: Site, tmp_path: Path, signed_bef
             header=core_pb2.RequestHeader(tenant=TENANT, subject=person("erik")), index=denied
         )
         assert (await client.refused(client.audit.GetEntry, request)).reason == "LOG_DAMAGED"
+
+
+def _grown(site: Site) -> int:
+    """Append heartbeats, so that the log has three tiles. Return the log."""
+    log = site.log_of(TENANT)
+    beats = tuple(encode(HEARTBEAT, now_us(), {}) for _ in range(600))
+    assert isinstance(site.storage.log.append([Unit(log, beats)])[0], int)
+    return log
+
+
+#: Statements that damage an entry.
+DAMAGES = (
+    "DELETE FROM log_entry WHERE position = {}",
+    "UPDATE log_entry SET entry = leaf_hash WHERE position = {}",
+    "UPDATE log_entry SET leaf_hash = (SELECT leaf_hash FROM log_entry ORDER BY position LIMIT 1) WHERE position = {}",
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_entry_is_named_and_others_stay_readable(site: Site, tmp_path: Path, damage: str) -> None:
+    """GetEntry and ExportLog name the damaged entry; decisions, and proofs of entries of other tiles, go on."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        log = _grown(site)
+        await client.checkpoint()
+        with site.storage.log.writing() as connection:
+            assert connection.exec_driver_sql(damage.format(position_of(log, 100))).rowcount == 1
+        header = core_pb2.RequestHeader(tenant=TENANT, subject=person("erik"))
+        told = await client.refused(client.audit.GetEntry, audit_pb2.GetEntryRequest(header=header, index=100))
+        assert (told.reason, told.metadata) == ("LOG_DAMAGED", {"entries": "100"})
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await client.export(tmp_path / "export")
+        told = refusal_of(failed.value)
+        assert (told.reason, told.metadata) == ("LOG_DAMAGED", {"entries": "100"})
+        assert not (tmp_path / "export/checkpoint").exists()
+        assert (await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.id
+    # Another process has no hashes of the log in memory.
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        for index in (256, 599):
+            shown = await client.entry(index)
+            assert verify_entry(shown.entry, shown.proof, shown.verifier_key).index == index
+
+
+async def test_an_entry_changed_with_its_hash_is_found_in_its_tile(site: Site, tmp_path: Path) -> None:
+    """The tile of an entry that was changed together with its leaf hash is named as a range."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        log = _grown(site)
+        await client.checkpoint()
+        entry = encode(HEARTBEAT, 1, {})
+        with site.storage.log.writing() as connection:
+            row = {"entry": entry, "leaf_hash": leaf_hash(entry)}
+            changed = sa.update(log_entry).where(log_entry.c.position == position_of(log, 300)).values(row)
+            assert connection.execute(changed).rowcount == 1
+        header = core_pb2.RequestHeader(tenant=TENANT, subject=person("erik"))
+        told = await client.refused(client.audit.GetEntry, audit_pb2.GetEntryRequest(header=header, index=300))
+        assert (told.reason, told.metadata) == ("LOG_DAMAGED", {"entries": "256-511"})
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await client.export(tmp_path / "export")
+        assert refusal_of(failed.value).metadata == {"entries": "256-511"}
+        assert (tmp_path / "export/tile/entries/000").exists(), "what precedes the damage is exported"
 
 
 async def test_an_export_verifies_and_one_changed_byte_does_not(asked: FilledSite, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ async def test_a_step_of_the_clock_is_an_entry_of_every_log(site: Site) -> None:
     key_holder = Housekeeper(
         storage.log,
         indexer,
-        storage.checkpoints(indexer),
+        storage.checkpoints(),
         checkpoint_s=1,
         heartbeat_s=600,
         clock=clock,

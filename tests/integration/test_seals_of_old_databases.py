@@ -15,6 +15,7 @@ _UNSEALED = (
     "ALTER TABLE log_head DROP COLUMN former_origin",
     "ALTER TABLE policy_version DROP COLUMN seal",
     "DROP TABLE api_key_seal",
+    "DROP TABLE log_node",
     "UPDATE alembic_version SET version_num = '0003'",
 )
 

@@ -315,7 +315,7 @@ def _step_the_clock(storage: Storage) -> None:
     wall = iter([now_us(), *[now_us() - 3_600_000_000] * 100])
     clock = Clock(lambda: next(wall), now_us, lambda: 0)
     indexer = storage.indexer(storage.directory(Unused()))
-    checkpoints = storage.checkpoints(indexer)
+    checkpoints = storage.checkpoints()
     key_holder = Housekeeper(
         storage.log, indexer, checkpoints, checkpoint_s=1, heartbeat_s=600, clock=clock, on_fault=_raise
     )

@@ -41,14 +41,16 @@ _LAST = ErrorReason.DESCRIPTOR.values[-1].number if _DIAGNOSTICS_SERVED else Err
 
 def _made(kind: type[Exception]) -> Exception:
     """An exception of that class; its text and parts hold what must not come back."""
-    if kind is InvalidRequest:
-        return InvalidRequest((Violation("tenant", "string.min_len", "must have at least 1 character(s)"),))
-    if kind is authz.PolicyInvalid:
-        return authz.PolicyInvalid((authz.LineError(3, "not a verb"),))
-    if kind is authz.PolicyRevisionMismatch:
-        return authz.PolicyRevisionMismatch(42)
-    if kind is audit.PersonsTooFast or kind is audit.PersonsTooMany:
-        return kind(1_000)
+    made: dict[type[Exception], Exception] = {
+        InvalidRequest: InvalidRequest((Violation("tenant", "string.min_len", "must have at least 1 character(s)"),)),
+        authz.PolicyInvalid: authz.PolicyInvalid((authz.LineError(3, "not a verb"),)),
+        authz.PolicyRevisionMismatch: authz.PolicyRevisionMismatch(42),
+        audit.PersonsTooFast: audit.PersonsTooFast(1_000),
+        audit.PersonsTooMany: audit.PersonsTooMany(1_000),
+        audit.LogDamaged: audit.LogDamaged("of alice at 192.0.2.7", (7,)),
+    }
+    if kind in made:
+        return made[kind]
     if hasattr(kind, "detail"):  # one word of the contract, told to anybody
         return kind("seconds")
     return kind("4711") if kind is authz.SubjectNotPermitted else kind("of alice at 192.0.2.7")
@@ -150,6 +152,7 @@ async def test_a_caller_gets_a_rich_status(service: Any, error: Exception) -> No
         (authz.SubjectNotPermitted, {"decision": "4711"}),
         (authz.PolicyRevisionMismatch, {"revision": "42"}),
         (authz.PolicyInvalid, {"errors": "1"}),
+        (audit.LogDamaged, {"entries": "7"}),
         (InvalidRequest, {}),
     ],
 )

@@ -73,7 +73,7 @@ class AuditServiceServicer:
 
     def GetEntry(self, request, context):
         """GetEntry reads one entry with the proof that it is in the log.
-        Needs READ_ACCESS_LOG. Error reasons: ENTRY_NOT_FOUND, and those of QueryEntries.
+        Needs READ_ACCESS_LOG. Error reasons: ENTRY_NOT_FOUND, LOG_DAMAGED, and those of QueryEntries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

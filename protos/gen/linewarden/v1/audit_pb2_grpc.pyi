@@ -41,7 +41,7 @@ class AuditServiceStub:
     """
     GetEntry: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetEntryRequest, _audit_pb2.GetEntryResponse]
     """GetEntry reads one entry with the proof that it is in the log.
-    Needs READ_ACCESS_LOG. Error reasons: ENTRY_NOT_FOUND, and those of QueryEntries.
+    Needs READ_ACCESS_LOG. Error reasons: ENTRY_NOT_FOUND, LOG_DAMAGED, and those of QueryEntries.
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]
     """GetCheckpoint reads a signed statement of the log's size and root.
@@ -65,7 +65,7 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """
     GetEntry: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetEntryRequest, _audit_pb2.GetEntryResponse]  # type: ignore[assignment]
     """GetEntry reads one entry with the proof that it is in the log.
-    Needs READ_ACCESS_LOG. Error reasons: ENTRY_NOT_FOUND, and those of QueryEntries.
+    Needs READ_ACCESS_LOG. Error reasons: ENTRY_NOT_FOUND, LOG_DAMAGED, and those of QueryEntries.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """GetCheckpoint reads a signed statement of the log's size and root.
@@ -98,7 +98,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.GetEntryResponse, _abc.Awaitable[_audit_pb2.GetEntryResponse]]:
         """GetEntry reads one entry with the proof that it is in the log.
-        Needs READ_ACCESS_LOG. Error reasons: ENTRY_NOT_FOUND, and those of QueryEntries.
+        Needs READ_ACCESS_LOG. Error reasons: ENTRY_NOT_FOUND, LOG_DAMAGED, and those of QueryEntries.
         """
 
     @_abc_1.abstractmethod
