@@ -72,8 +72,9 @@ class EntryRows:
         query = sa.select(log_entry.c.position, self._leaf_hash, self._entry).where(log_entry.c.position.in_(keys))
         with self._reading() as connection:
             found = _whole(connection.execute(query).all())
-        if changed := changed_in(found):
-            raise changed_entries(sorted(changed))
+        changed = sorted(index for index, (digest, entry) in found.items() if leaf_hash(entry) != digest)
+        if changed:
+            raise changed_entries(changed)
         return {index: entry for index, (_, entry) in found.items()}
 
     def damaged(self, log_id: int, start: int, stop: int, *, at_most: int = 256) -> list[int]:
@@ -82,7 +83,7 @@ class EntryRows:
         for begin in range(start, stop, _STEP):
             end = min(begin + _STEP, stop)
             found = self.stored(log_id, begin, end)
-            damaged += sorted({*range(begin, end)} - found.keys() | {*changed_in(found)})
+            damaged += damaged_in(found, begin, end)
             if len(damaged) >= at_most:
                 break
         return damaged[:at_most]
@@ -109,9 +110,11 @@ def changed_entries(indexes: Sequence[int]) -> LogDamaged:
     return LogDamaged(f"stored entries are not those that were hashed when they were appended{first}", indexes)
 
 
-def changed_in(found: dict[int, tuple[bytes, bytes]]) -> list[int]:
-    """Return the entries of `stored` whose bytes do not have their leaf hash."""
-    return [index for index, (digest, entry) in found.items() if leaf_hash(entry) != digest]
+def damaged_in(found: dict[int, tuple[bytes, bytes]], start: int, stop: int) -> list[int]:
+    """Return the entries that `stored` did not find, or whose bytes do not have their leaf hash."""
+    missing = () if len(found) == stop - start else {*range(start, stop)} - found.keys()
+    changed = (index for index, (digest, entry) in found.items() if leaf_hash(entry) != digest)
+    return sorted((*missing, *changed))
 
 
 def _inside(log_id: int, start: int, stop: int) -> "sa.ColumnElement[bool]":
