@@ -14,7 +14,8 @@ from linewarden.v1 import access_pb2, core_pb2
 from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Server, Site, check_request, processes
 
-ROUNDS = {"sqlite": 12, "postgresql": 4}
+#: Kills of a server; `tests/soak/test_soak_processes.py` goes on for minutes.
+ROUNDS = {"sqlite": 4, "postgresql": 3}
 CALLERS = 12
 
 #: The answers: request id -> decision ids and effects.
