@@ -36,6 +36,7 @@ from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 from tests.deadlines import HANG_S
+from tests.integration.forked_python import forked_python
 
 TENANT = "acme"
 OTHER_TENANT = "globex"
@@ -287,11 +288,11 @@ async def serving(site: Site, *, clock: Callable[[], int] = now_us, **settings: 
 
 
 class Server:
-    """A server in child processes."""
+    """A server in child processes; `forked` ones share their imports, and other processes stand for them."""
 
-    def __init__(self, site: Site, **environment: str) -> None:
+    def __init__(self, site: Site, *, forked: bool = False, **environment: str) -> None:
         call = [
-            sys.executable,
+            forked_python() if forked else sys.executable,
             "-m",
             "linewarden.cli",
             "serve",
@@ -340,13 +341,15 @@ class Server:
 
 
 @asynccontextmanager
-async def processes(site: Site, count: int = 1, **environment: str) -> AsyncIterator[list[Server]]:
-    """Yield a function that starts several servers on one database."""
+async def processes(
+    site: Site, count: int = 1, *, forked: bool = False, **environment: str
+) -> AsyncIterator[list[Server]]:
+    """Yield several servers on one database, started at once; kill them at the end."""
     servers: list[Server] = []
     try:
-        for _ in range(count):
-            servers.append(Server(site, **environment))
-            await servers[-1].ready()
+        servers.extend(Server(site, forked=forked, **environment) for _ in range(count))
+        for server in servers:
+            await server.ready()
         yield servers
     finally:
         for server in servers:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,7 +216,7 @@ async def test_a_full_disk_is_unavailable(sqlite_site: Site, tmp_path: Path) -> 
 async def test_a_server_told_to_stop_loses_nothing(site: Site) -> None:
     """On SIGTERM under load each request gets an answer or UNAVAILABLE, and each answer is in the log."""
     answered: list[tuple[str, str]] = []
-    async with processes(site) as (server,):
+    async with processes(site, forked=True) as (server,):
         clients = [Client(server.address, site.token) for _ in range(4)]
         asking = [asyncio.create_task(ask_until_unavailable(clients[n % 4], f"d{n}", answered)) for n in range(16)]
         while len(answered) <= 50:  # noqa: ASYNC110 - no event says so

@@ -86,7 +86,7 @@ def test_the_operator_changes_no_keys_that_others_changed(site: Site) -> None:
 async def test_a_server_does_not_start_on_keys_that_others_changed(sqlite_site: Site) -> None:
     """A server with keys that were changed past the service says what is wrong, and ends."""
     forged_key(sqlite_site)
-    server = Server(sqlite_site)
+    server = Server(sqlite_site, forked=True)
     try:
         assert await server.ended() == 3
         assert "the stored keys are not those that the service wrote" in server.stderr()

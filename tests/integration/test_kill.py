@@ -69,7 +69,7 @@ async def test_what_was_answered_survives_kill_9(site: Site, tmp_path: Path) -> 
     checkpoints: list[str] = []
     stderr = ""
     for number in range(ROUNDS[site.storage.log._engine.dialect.name]):
-        server = Server(site)
+        server = Server(site, forked=True)
         checkpoints.append(await one_round(site, server, number, answered))
         stderr += server.stderr()
     assert len(answered) >= len(checkpoints)
@@ -81,7 +81,7 @@ async def test_what_was_answered_survives_kill_9(site: Site, tmp_path: Path) -> 
     }
     assert not wrong
     assert len({id for decisions in answered.values() for id, _ in decisions}) == sum(map(len, answered.values()))
-    async with processes(site) as (server,), Client(server.address, site.token) as client:
+    async with processes(site, forked=True) as (server,), Client(server.address, site.token) as client:
         key = await client.export(tmp_path / "export")
         for checkpoint in checkpoints[:: max(1, len(checkpoints) // 4)]:
             report = verify_export(tmp_path / "export", key, old_checkpoint=checkpoint)

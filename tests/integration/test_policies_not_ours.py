@@ -110,7 +110,7 @@ async def test_what_others_put_into_the_next_revision_is_not_believed(site: Site
 async def test_the_text_log_says_so_without_values(sqlite_site: Site) -> None:
     """The text log reports a foreign policy with its log, and none of its content."""
     written(sqlite_site, CHANGES["a statement put beside"])
-    server = Server(sqlite_site)
+    server = Server(sqlite_site, forked=True)
     try:
         async with Client(await server.ready(), sqlite_site.token) as client:
             await refused(client)

@@ -98,7 +98,7 @@ async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
     """No answer contradicts an acknowledged change while two processes change and decide, and the log order agrees."""
     changes: list[Change] = []
     answers: list[Answer] = []
-    async with processes(site, 2) as servers:
+    async with processes(site, 2, forked=True) as servers:
         clients = [Client(server.address, site.token) for server in servers]
         until = time.monotonic() + SECONDS
         await asyncio.gather(
@@ -119,7 +119,7 @@ async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
 @pytest.mark.slow
 async def test_no_answer_for_a_key_that_is_gone(site: Site) -> None:
     """After a revocation is acknowledged, no process answers a later request with that key."""
-    async with processes(site, 2) as servers:
+    async with processes(site, 2, forked=True) as servers:
         for _ in range(4):
             id, token = site.key()
             clients = [Client(server.address, token) for server in servers]

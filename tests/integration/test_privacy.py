@@ -147,7 +147,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
 async def test_no_personal_value_and_no_address_is_written_anywhere(sqlite_site: Site, tmp_path: Path) -> None:
     """Database, index, anchors, export and messages hold no name, number, item, case or address in clear."""
     site = sqlite_site
-    async with processes(site) as (server,):
+    async with processes(site, forked=True) as (server,):
         async with Client(server.address, site.token) as client, Client(server.address, "lw_0_0") as stranger:
             await use_everything(client, stranger)
             await talk_nonsense(server.address)
@@ -174,7 +174,9 @@ async def test_diagnostics_write_no_personal_value_and_no_address_anywhere(sqlit
         "SMTP_SENDER": "notices@acme.example",
         "SMTP_STARTTLS": "false",
     }
-    async with processes(site, 1, **{f"LINEWARDEN_{name}": value for name, value in stated.items()}) as (server,):
+    async with processes(site, forked=True, **{f"LINEWARDEN_{name}": value for name, value in stated.items()}) as (
+        server,
+    ):
         async with Client(server.address, site.token) as client:
             told = await use_diagnostics(client)
             assert await client.export(tmp_path / "export")
