@@ -36,7 +36,6 @@ from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 from tests.deadlines import HANG_S
-from tests.integration.forked_python import forked_python
 
 TENANT = "acme"
 OTHER_TENANT = "globex"
@@ -288,11 +287,11 @@ async def serving(site: Site, *, clock: Callable[[], int] = now_us, **settings: 
 
 
 class Server:
-    """A server in child processes; `forked` ones share their imports, and other processes stand for them."""
+    """A server in child processes; those of `forked_python()` share their imports, and have other ids."""
 
-    def __init__(self, site: Site, *, forked: bool = False, **environment: str) -> None:
+    def __init__(self, site: Site, *, python: str = sys.executable, **environment: str) -> None:
         call = [
-            forked_python() if forked else sys.executable,
+            python,
             "-m",
             "linewarden.cli",
             "serve",
@@ -342,12 +341,12 @@ class Server:
 
 @asynccontextmanager
 async def processes(
-    site: Site, count: int = 1, *, forked: bool = False, **environment: str
+    site: Site, count: int = 1, *, python: str = sys.executable, **environment: str
 ) -> AsyncIterator[list[Server]]:
     """Yield several servers on one database, started at once; kill them at the end."""
     servers: list[Server] = []
     try:
-        servers.extend(Server(site, forked=forked, **environment) for _ in range(count))
+        servers.extend(Server(site, python=python, **environment) for _ in range(count))
         for server in servers:
             await server.ready()
         yield servers

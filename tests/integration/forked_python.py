@@ -1,11 +1,11 @@
 """An interpreter whose `-m linewarden.cli` begins as a fork of a process that has imported everything.
 
-Most of a short server's processor time are its imports. `forked_python()` returns a program that takes the place of
+Imports take most of a short server's processor time. `forked_python()` returns a program that takes the place of
 `sys.executable`: it asks the forking process for a child with its arguments, environment, folder and standard files,
 forwards SIGTERM and SIGINT, and ends as the child does. The child is killed when the program is. The children that a
 server starts through its `sys.executable` are forks, too. Each other call is passed to the real interpreter.
 
-As a script, this file is that program (`ask`), or the forking process (`serve`).
+As a script, this file is the forking process.
 """
 
 import atexit

@@ -21,6 +21,7 @@ from linewarden.audit.verify import verify_export
 from linewarden.v1 import access_pb2
 from tests.deadlines import HANG_S
 from tests.integration.conftest import DATA, Client, Refusal, Site, make_site, processes, refusal_of, serving
+from tests.integration.forked_python import forked_python
 
 REASONS = {"LOG_UNAVAILABLE", "OVERLOADED", "INTERNAL"}
 
@@ -216,7 +217,7 @@ async def test_a_full_disk_is_unavailable(sqlite_site: Site, tmp_path: Path) -> 
 async def test_a_server_told_to_stop_loses_nothing(site: Site) -> None:
     """On SIGTERM under load each request gets an answer or UNAVAILABLE, and each answer is in the log."""
     answered: list[tuple[str, str]] = []
-    async with processes(site, forked=True) as (server,):
+    async with processes(site, python=forked_python()) as (server,):
         clients = [Client(server.address, site.token) for _ in range(4)]
         asking = [asyncio.create_task(ask_until_unavailable(clients[n % 4], f"d{n}", answered)) for n in range(16)]
         while len(answered) <= 50:  # noqa: ASYNC110 - no event says so

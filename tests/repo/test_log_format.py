@@ -35,6 +35,8 @@ from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 from tests.deadlines import HANG_S
 from tests.rights import may_capture
 
+pytestmark = pytest.mark.slow  # the fixture runs a server, a worker and many commands
+
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
 #: The heading of the fields that all entries of diagnostics have.
