@@ -33,7 +33,10 @@ from linewarden.v1 import access_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 from tests.deadlines import HANG_S
+from tests.integration.forked_python import forked_python
 from tests.rights import may_capture
+
+pytestmark = pytest.mark.slow  # the fixture runs a server, a worker and many commands
 
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
@@ -229,7 +232,9 @@ def _documented() -> dict[str, dict[str, dict[str, bool]]]:
 def _linewarden(service: Service, *arguments: str, code: int = 0) -> str:
     folder = "var/linewarden"
     done = service.run(
-        "linewarden",
+        forked_python(),
+        "-m",
+        "linewarden.cli",
         *arguments,
         LINEWARDEN_CONFIG=f"{folder}/linewarden.toml",
         LINEWARDEN_CA=f"{folder}/tls/ca.crt",
