@@ -3,7 +3,6 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from linewarden.cli import main
 from linewarden.server.settings import (
     CLIENT_ENVIRONMENT,
     ENV_PREFIX,
@@ -150,7 +150,6 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, nam
 
 def test_the_variables_of_the_command_are_known() -> None:
     """Each option of the command that reads the environment is known as no setting."""
-    cli: Any = pytest.importorskip("linewarden.cli")
 
     def names(command: click.Command) -> set[str]:
         found = {p.envvar for p in command.params if isinstance(p.envvar, str)}
@@ -158,7 +157,7 @@ def test_the_variables_of_the_command_are_known() -> None:
         return found.union(*(names(one) for one in inner))
 
     settings = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
-    assert names(cli.main) | {"LINEWARDEN_KEY"} == set(CLIENT_ENVIRONMENT)
+    assert names(main) | {"LINEWARDEN_KEY"} == set(CLIENT_ENVIRONMENT)
     assert not settings & CLIENT_ENVIRONMENT
 
 
