@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from linewarden.cli.exit_codes import DENIED, USAGE, fail
-from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Form, analyse_apart
+from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, analyse_apart
+from linewarden.diagnostics.analysis.outcome import Form
 
 
 @click.command()
