@@ -147,7 +147,8 @@ class _Diagnostics:
     def wait_for(self, capture: str, packets: int) -> None:
         """Wait until so many packets are written, because the last ones reach the worker late."""
         request = capture_pb2.WatchCaptureRequest(
-            header=core_pb2.RequestHeader(tenant=TENANT, subject=INES.subject()), capture_id=capture
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=INES.subject(), context=INES.context()),
+            capture_id=capture,
         )
         looks = self._rpc("WatchCapture")[1](request, metadata=self.site.metadata, timeout=DEADLINE_S)
         next((look for look in looks if look.counters.written >= packets), None)

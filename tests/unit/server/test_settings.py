@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import linewarden.server.settings
 from linewarden.cli import main
 from linewarden.server.settings import (
     CLIENT_ENVIRONMENT,
@@ -177,6 +178,14 @@ def test_every_setting_says_what_it_is_for() -> None:
         assert description.endswith("."), name
         unit = next((units[end] for end in units if name.endswith(end)), "")
         assert description.startswith(unit), name
+
+
+def test_every_setting_is_read() -> None:
+    """The code outside of the settings reads each setting."""
+    packages = (Path(linewarden.server.settings.__file__).parents[1] / name for name in ("cli", "server"))
+    sources = [path for package in packages for path in package.rglob("*.py") if path.name != "settings.py"]
+    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    assert [name for name in Settings.model_fields if not re.search(rf"\.{name}\b", code)] == []
 
 
 def test_the_table_has_every_setting() -> None:
