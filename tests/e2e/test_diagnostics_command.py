@@ -29,6 +29,7 @@ allow admin enable_diagnostics,publish_notice,attest_notice,send_notice diagnost
 allow admin share_usage,view_metadata,run_probe diagnostics any
 allow admin capture_request,capture_start,capture_stop,capture_read,view_metadata,delete capture any
 allow berta capture_approve capture any
+allow role:partner_support view_metadata diagnostics any if case if purpose=support
 """
 PARTNER = INES.full
 
