@@ -40,7 +40,7 @@ from tests.deadlines import HANG_S
 TENANT = "acme"
 OTHER_TENANT = "globex"
 DATA = Path(__file__).parent.parent / "testdata" / "integration"
-POLICY = (DATA / "company.policy").read_text(encoding="utf-8")
+POLICY = (Path(__file__).parents[2] / "examples/asterisk/company.policy").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)

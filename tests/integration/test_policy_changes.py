@@ -164,11 +164,11 @@ async def test_a_person_who_lost_the_right_to_change_the_policy_changes_nothing(
         Client(one.addresses[0], site.token) as first,
         Client(two.addresses[0], site.token) as second,
     ):
-        await first.change(add=["bind root role:admin"])
+        await first.change(add=["bind root role:tenant_admin"])
         await second.check("bob", "play", "voicemail", "1", owner="bob")
-        await first.change("root", remove=["bind admin role:admin"])
+        await first.change("root", remove=["bind admin role:tenant_admin"])
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await second.change("admin", add=["bind mallory role:admin"])
+            await second.change("admin", add=["bind mallory role:tenant_admin"])
         assert refusal_of(caught.value).reason == "SUBJECT_NOT_PERMITTED"
         assert site.storage.log.head_of(TENANT).revision == 3
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import grpc
 import pytest
+from acme import statement
 
 from linewarden.v1 import access_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2
 from tests.deadlines import FACTOR
 from tests.integration.conftest import TENANT, Client, Site, check_request, processes, query_request
-from tests.integration.diagnosing import READER, RULES, Diagnosing, asked, statement
+from tests.integration.diagnosing import READER, RULES, Diagnosing, asked
 from tests.integration.forked_python import forked_python
 from tests.unit.diagnostics.consent.test_smtp import Postbox
 

@@ -251,7 +251,7 @@ def _use_commands(service: Service) -> None:
     _linewarden(service, "check", "--as", "privacy", "view_metadata", "recording", "a.wav", code=1)
     _linewarden(service, "policy", "show", "--as", "auditor")
     _linewarden(service, "policy", "load", "draft.policy", "--dry-run", "--allow-lockout", "--as", "admin")
-    _linewarden(service, "audit", "query", "--as", "auditor", "--data-subject", "alice")
+    _linewarden(service, "audit", "query", "--as", "auditor", "--data-subject", "bob")
     _linewarden(service, "key", "create", "other", "--tenant", "example", "--method", "AccessService")
     id = json.loads(_linewarden(service, "key", "list", "-o", "json"))[-1]["id"]
     _linewarden(service, "key", "revoke", id)
@@ -356,11 +356,11 @@ def _check_request(zone: str = "") -> access_pb2.CheckRequest:
         header=core_pb2.RequestHeader(
             tenant="example",
             request_id="r-1",
-            subject=core_pb2.Subject(id="alice"),
+            subject=core_pb2.Subject(id="bob"),
             context=core_pb2.Context(network_zone=zone),
         ),
         verb=core_pb2.VERB_PLAY,
-        resource=core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_VOICEMAIL, id="default/101/msg1", owner="alice"),
+        resource=core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_VOICEMAIL, id="default/101/msg1", owner="bob"),
     )
 
 
@@ -368,7 +368,7 @@ def _batch() -> access_pb2.CheckBatchRequest:
     item = core_pb2.Resource(
         type=core_pb2.RESOURCE_TYPE_RECORDING,
         id="+4930555.wav",
-        owner="alice",
+        owner="bob",
         queue="sales",
         parties=["+4930555"],
         labels={"kind": "internal"},

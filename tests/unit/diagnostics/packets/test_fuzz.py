@@ -206,7 +206,7 @@ def _planted(frames: list[bytes], tokens: Tokens) -> Iterator[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL, reason="the captures in ../shared/data/pcap are not there")
+@pytest.mark.skipif(not REAL, reason="lay the published captures in ../shared/data/pcap")
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_real_frames_changed_at_random(data: st.DataObject):
