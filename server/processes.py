@@ -18,7 +18,7 @@ import structlog
 from linewarden.audit.housekeeping import Housekeeper
 from linewarden.server.bootstrap import Running, clock_of, free_port, now_us, start
 from linewarden.server.settings import Settings
-from linewarden.server.storage import open_storage
+from linewarden.server.storage import Storage, open_storage
 
 #: The delay before an ended child is replaced, and the time for a child to end after SIGTERM, seconds.
 RESPAWN_S = 1.0
@@ -73,21 +73,25 @@ def keep_house(settings: Settings) -> None:
     # Answers have priority. Indexing may fall behind under load.
     os.nice(15)
     storage = open_storage(settings)
-    directory = storage.directory(_NoWriter())
-    indexer = storage.indexer(directory)
-    housekeeper = Housekeeper(
+    housekeeper = housekeeper_of(storage, settings, _log_fault)
+    try:
+        housekeeper.run(stop)
+    finally:
+        storage.close()
+
+
+def housekeeper_of(storage: Storage, settings: Settings, on_fault: Callable[[int, Exception], None]) -> Housekeeper:
+    """Return the background work on an opened database."""
+    indexer = storage.indexer(storage.directory(_NoWriter()))
+    return Housekeeper(
         storage.log,
         indexer,
         storage.checkpoints(indexer),
         checkpoint_s=settings.checkpoint_interval_s,
         heartbeat_s=settings.heartbeat_s,
         clock=clock_of(storage, now_us),
-        on_fault=_log_fault,
+        on_fault=on_fault,
     )
-    try:
-        housekeeper.run(stop)
-    finally:
-        storage.close()
 
 
 def with_ports(settings: Settings) -> Settings:

