@@ -68,6 +68,7 @@ class LogStore:
         self._write_lock = write_lock_for(engine)
         self._session = AppendSession(engine, self._files, self._options)
         self._statements = AppendStatements(engine, self.row_mac, self.marks, self.opened)
+        self._columns = {one.name: self._range_text(one) for one in (log_entry.c.entry, log_entry.c.leaf_hash)}
         self._watches: list[HeadWatch] = []
 
     def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
@@ -399,13 +400,18 @@ class LogStore:
         step = 2_000
         for begin in range(start, stop, step):
             end = min(begin + step, stop)
-            key = log_entry.c.position
-            inside = sa.and_(key >= position_of(log_id, begin), key < position_of(log_id, end))
+            between = {"a": position_of(log_id, begin), "b": position_of(log_id, end)}
             with self.reading() as connection:
-                values = connection.scalars(sa.select(column).where(inside).order_by(key)).all()
+                values = connection.exec_driver_sql(self._columns[column.name], between).scalars().all()
             if len(values) != end - begin and stop - start > 1:
                 raise LogUnavailable("the log's database lacks entries below the size of the log: restore it")
             yield from map(bytes, values)
+
+    def _range_text(self, column: sa.Column[bytes]) -> str:
+        """Return the statement that reads a column of a range of entries, compiled once because that takes longest."""
+        key = log_entry.c.position
+        inside = sa.and_(key >= sa.bindparam("a"), key < sa.bindparam("b"))
+        return str(sa.select(column).where(inside).order_by(key).compile(dialect=self._engine.dialect))
 
     def _remember(self, head: Head, seen: Head | None) -> None:
         """Remember a head that another process wrote, after verifying that it continues the one seen before."""
