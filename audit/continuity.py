@@ -106,17 +106,16 @@ class Continuity:
         """
         with self._looking:
             self._log.check_files()
-            self._unverified |= self._marks.changed()  # kept, if reading the heads fails
-            heads = {head.log: head for head in self._watch.moved()}
-            marked, self._unverified = self._unverified, set()
-            for log_id in sorted({*heads, *marked, *self._wrong}):
-                self._look_at(log_id, heads.get(log_id))
+            self._unverified |= self._marks.changed()  # which is kept, if reading the heads fails
+            self._unverified |= {head.log for head in self._watch.moved()} | self._wrong.keys()
+            unverified, self._unverified = self._unverified, set()
+            for log_id in sorted(unverified):
+                self._look_at(log_id, self._watch.last(log_id))
             return dict(self._wrong)
 
-    def _look_at(self, log_id: int, moved: Head | None) -> None:
-        before, seen = self._wrong.pop(log_id, None), self._marks.seen(log_id)
-        head = moved or seen
-        if before is None and head is not None and seen == head and self._is_newest(head):
+    def _look_at(self, log_id: int, head: Head | None) -> None:
+        was_wrong = self._wrong.pop(log_id, None)
+        if not was_wrong and head is not None and self._marks.seen(log_id) == head and self._is_newest(head):
             return
         try:
             self.admit(log_id)

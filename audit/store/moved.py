@@ -28,20 +28,21 @@ _Row = tuple[Any, ...]
 class HeadWatch:
     """The heads that changed since the last call of `moved`. Thread-safe.
 
-    It keeps a connection open, because the signs of a change count from one read of a connection to the next.
+    Every head is compared within `all_s` seconds, whether or not there was a sign of a change. A connection stays open,
+    because the signs of a change count from one read of a connection to the next.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, all_s: float = ALL_S) -> None:
         self._engine = engine
+        self._all_s = all_s
         self._failures = (SQLAlchemyError, engine.dialect.dbapi.Error, OSError)  # type: ignore[union-attr]
         self._sign: _Sign = (_SqliteSign if engine.dialect.name == "sqlite" else _PostgresSign)(engine)
-        query = sa.select(*COLUMNS).order_by(log_head.c.log)
-        turn = query.where(log_head.c.log > sa.bindparam("after")).limit(sa.bindparam("most"))
-        self._turn = str(turn.compile(dialect=engine.dialect))
+        inside = sa.and_(log_head.c.log >= sa.bindparam("a"), log_head.c.log < sa.bindparam("b"))
+        self._turn = str(sa.select(*COLUMNS).where(inside).compile(dialect=engine.dialect))
         self._lock = threading.Lock()
         self._connection: sa.Connection | None = None
         self._known: dict[int, _Row] = {}
-        self._turned_at, self._turned_to = 0.0, -1
+        self._turned_at, self._turned_to = 0.0, 0
         self._is_stale = False
         event.listen(engine, "engine_disposed", self._forget)
 
@@ -67,6 +68,11 @@ class HeadWatch:
                 self._close()
                 raise LogUnavailable("the log's database failed") from error
 
+    def last(self, log_id: int) -> Head | None:
+        """Return the head that `moved` returned last for a log; None if there was none."""
+        row = self._known.get(log_id)
+        return None if row is None else Head(*row[:-1])
+
     def close(self) -> None:
         """Close the connection. The next call of `moved` opens another one."""
         with self._lock:
@@ -83,13 +89,14 @@ class HeadWatch:
         return [Head(*row[:-1]) for row in moved.values()]
 
     def _rows_in_turn(self, cursor: Any) -> list[_Row]:
-        now = time.monotonic()
-        most = int(len(self._known) * (now - self._turned_at) / ALL_S)
+        """Return the next heads by their numbers, as many as the time since the last call asks for."""
+        now, count = time.monotonic(), len(self._known)
+        start, most = self._turned_to, min(count, int(count * (now - self._turned_at) / self._all_s))
         if most == 0:
             return []
-        cursor.execute(self._turn, {"after": self._turned_to, "most": most})
+        cursor.execute(self._turn, {"a": start, "b": start + most})
         rows: list[_Row] = cursor.fetchall()
-        self._turned_at, self._turned_to = now, rows[-1][0] if len(rows) == most else -1
+        self._turned_at, self._turned_to = now, start + most if start + most <= max(self._known) else 0
         return rows
 
     def _cursor(self) -> Any:
