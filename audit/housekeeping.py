@@ -102,7 +102,7 @@ class Housekeeper:
     def _note(self, moved: Collection[Head]) -> None:
         """Note which logs grew. After a start the logs that grew last are the first to be signed."""
         now = time.monotonic()
-        for head in sorted(moved, key=lambda head: -head.time_us):
+        for head in sorted(moved, key=_time_us, reverse=True):
             size = head.generation, head.size
             if self._sizes.get(head.log) != size:
                 self._sizes[head.log] = size
@@ -184,7 +184,7 @@ class Housekeeper:
             if time.monotonic() > until:
                 return True
             self._index(log_id)
-        return any(at <= until for at in self._unindexed.values())
+        return bool(_due(self._unindexed))
 
     def _index(self, log_id: int) -> None:
         _generation, size = self._sizes[log_id]
@@ -202,6 +202,11 @@ class Housekeeper:
 def _due(work: dict[int, float]) -> list[int]:
     now = time.monotonic()
     return [log_id for log_id, at in work.items() if at <= now]
+
+
+def _time_us(head: Head) -> int:
+    # The seal is not verified yet, and SQLite does not check types.
+    return head.time_us if type(head.time_us) is int else 0
 
 
 def _parts(logs: Sequence[int], most: int) -> Iterator[Sequence[int]]:

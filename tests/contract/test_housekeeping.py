@@ -170,6 +170,19 @@ def test_a_log_that_was_set_back_does_not_stop_the_others(house: Callable[..., H
     assert set(here.faults) == {3}
 
 
+def test_a_head_of_another_type_does_not_stop_the_others(sqlite_url: str, tmp_path: Path) -> None:
+    """A round signs the other logs when an intruder stored a text where a number belongs."""
+    engine, _statements = _traced(sqlite_url)
+    here = House(engine, tmp_path / "anchors")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE log_head SET time_us = 'late', size = 'long' WHERE log = 3")
+    here.keeper.round()
+    assert here.signed() == [1, 1, 1, 0, 1, 1]
+    assert 3 in here.faults
+    here.store.close()
+    engine.dispose()
+
+
 def test_a_change_of_an_idle_log_is_noticed(house: Callable[..., House], engine: sa.Engine) -> None:
     """Each process notices that a log was set back, although no request uses it and all other logs are idle."""
     here = house()
