@@ -56,7 +56,7 @@ class Checkpoints:
             LogUnavailable: the database or the folder of the anchors failed. Some anchors may have been replaced.
         """
         results: dict[int, Signed | Exception] = {}
-        origins = {head.log: head.origin_id for head in self._admitted(log_ids, results)}
+        origins = {head.log: head.origin_id for head in self._unsigned(log_ids, results)}
         with self._anchors.locked_together(origins.values()) as (locked, write):
             fresh: dict[str, Signed] = {}
             # Read again under the locks, because another process may have signed for entries appended since.
@@ -77,20 +77,21 @@ class Checkpoints:
                 results[numbers[origin_id]] = _unwritten(error)
         return results
 
-    def _admitted(self, log_ids: Sequence[int], results: dict[int, Signed | Exception]) -> Iterator[Head]:
-        """Yield the heads of the logs that can be admitted, and add the errors of the others to `results`."""
-        for log_id in log_ids:
+    def _unsigned(self, log_ids: Sequence[int], results: dict[int, Signed | Exception]) -> Iterator[Head]:
+        """Yield the heads of the logs to be signed, and add the results of the others.
+
+        After a start most logs have their last checkpoint, as the sealed head shows, and need not be admitted.
+        """
+        for log_id, found in self._log.verified_heads(log_ids).items():
             try:
-                if self._log.marks.seen(log_id) is None:
-                    self._log.admit(log_id)
+                head = _sound(found)
+                last = self._anchors.last(head.origin_id)
+                if last is not None and _is_of(last.checkpoint, head):
+                    results[log_id] = last
+                else:
+                    yield head if self._log.marks.seen(log_id) else self._log.admitted_head(log_id)
             except AuditError as error:
                 results[log_id] = error
-        admitted = [log_id for log_id in log_ids if log_id not in results]
-        for log_id, head in self._log.verified_heads(admitted).items():
-            if isinstance(head, AuditError):
-                results[log_id] = head
-            else:
-                yield head
 
     def _signed(self, head: Head, signer: Signer, last: Signed | None) -> Signed:
         """Return the checkpoint of a log, which is `last` if that covers all entries."""
@@ -154,6 +155,10 @@ def _sound(head: Head | AuditError) -> Head:
     if isinstance(head, AuditError):
         raise head
     return head
+
+
+def _is_of(checkpoint: Checkpoint, head: Head) -> bool:
+    return checkpoint.size == head.size and checkpoint.root == Frontier.from_bytes(head.size, head.frontier).root()
 
 
 def _unwritten(error: OSError) -> LogUnavailable:

@@ -23,8 +23,9 @@ from linewarden.audit.store.log import LogStore
 ROUND_S = 0.25
 
 #: How long a round signs, and then how long it indexes, before the next round continues, seconds. So a log that begins
-#: to grow is noticed while thousands of others are behind.
+#: to grow is noticed while thousands of others are behind. While logs wait to be signed, indexing gets little time.
 SIGNING_S = INDEXING_S = 0.5
+INDEXING_BESIDE_S = 0.1
 
 #: Entries of one log that are indexed in one round.
 ENTRIES_PER_ROUND = 1_024
@@ -97,7 +98,7 @@ class Housekeeper:
         except AuditError as fault:
             self._on_fault(-1, fault)
             return False
-        return self._index_due() or unsigned
+        return self._index_due(INDEXING_BESIDE_S if unsigned else INDEXING_S) or unsigned
 
     def _note(self, moved: Collection[Head]) -> None:
         """Note which logs grew. After a start the logs that grew last are the first to be signed."""
@@ -140,16 +141,18 @@ class Housekeeper:
         for logs in _parts(list(self._unsigned) if last else _due(self._unsigned), SIGNED_TOGETHER):
             if time.monotonic() > until:
                 return True
-            self._sign(logs, last=last)
+            try:
+                self._sign(logs, last=last)
+            except AuditError as fault:
+                self._on_fault(-1, fault)
+                if not last:
+                    # All are put off, because what concerns no single log is reported once per interval.
+                    self._unsigned = dict.fromkeys(self._unsigned, time.monotonic() + self._checkpoint_s)
+                    return False
         return False
 
     def _sign(self, logs: Sequence[int], *, last: bool) -> None:
-        try:
-            results = self._checkpoints.sign_together(logs)
-        except AuditError as fault:
-            self._on_fault(-1, fault)
-            self._unsigned |= dict.fromkeys(logs, time.monotonic() + self._checkpoint_s)
-            return
+        results = self._checkpoints.sign_together(logs)
         for log_id in logs:
             result = results.get(log_id) or self._sign_locked(log_id, last=last)
             if result is not None:
@@ -177,9 +180,9 @@ class Housekeeper:
             self._unsigned[log_id] = now + self._checkpoint_s
             self._on_fault(log_id, result)
 
-    def _index_due(self) -> bool:
+    def _index_due(self, within_s: float) -> bool:
         """Index a part of each log that is behind. Return whether entries are left that could be indexed now."""
-        until = time.monotonic() + INDEXING_S
+        until = time.monotonic() + within_s
         for log_id in _due(self._unindexed):
             if time.monotonic() > until:
                 return True

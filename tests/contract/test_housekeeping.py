@@ -257,6 +257,22 @@ def test_an_anchor_that_cannot_be_written_does_not_stop_the_others(house: Callab
     assert here.signed() == [2] * 6
 
 
+def test_a_fault_of_the_folder_is_reported_once(house: Callable[..., House], tmp_path: Path) -> None:
+    """A round reports that the folder of the anchors cannot be used, indexes meanwhile, and signs all logs later."""
+    here = house()
+    here.grow(*LOGS)
+    folder, away = tmp_path / "anchors", tmp_path / "away"
+    folder.rename(away)
+    folder.write_text("a file in the place of the folder")
+    here.keeper.round()
+    assert {log: type(fault) for log, fault in here.faults.items()} == {-1: LogUnavailable}
+    assert sorted(here.index.asked) == [*LOGS]
+    folder.unlink()
+    away.rename(folder)
+    here.keeper.round()
+    assert here.signed() == [2] * 6
+
+
 def test_the_last_round_signs_every_answer(house: Callable[..., House]) -> None:
     """A housekeeper that is stopped signs all logs that grew, also those signed a moment ago."""
     here = house(checkpoint_s=600)
