@@ -29,7 +29,7 @@ def octets(column: "sa.Column[bytes]", engine: sa.Engine) -> "sa.ColumnElement[A
     """Return a column for reading, with NULL in place of values that are not bytes."""
     if engine.dialect.name != "sqlite":
         return column
-    return sa.case((sa.func.typeof(column) == "blob", column))
+    return sa.case((sa.func.typeof(column) == sa.literal_column("'blob'"), column))
 
 
 class EntryRows:

@@ -23,7 +23,8 @@ from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.marks import Marks
 from linewarden.audit.store.schema import log_head
-from tests.contract.test_continuity import NOW_US, Leaves
+from linewarden.audit.tree import Tree
+from tests.contract.test_continuity import NOW_US
 
 LOGS = range(6)
 
@@ -53,7 +54,7 @@ class House:
         self.folder = folder
         self.store = LogStore(engine, RowMac(bytes(32)), marks=Marks(folder / "marks"))
         self.anchors = Anchors(folder, "test", bytes(32))
-        tree: Any = Leaves(self.store)
+        tree = Tree(self.store)
         self.continuity = Continuity(self.store, self.anchors, tree)
         self.store.admit = self.continuity.admit
         for log in LOGS:
