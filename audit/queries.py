@@ -405,7 +405,8 @@ def _read_token(token: str, expected: str) -> tuple[int, int]:
     try:
         version, digest, size, after = orjson.loads(urlsafe_b64decode(token))
         fits = version == _TOKEN_VERSION and digest == expected
-        if fits and isinstance(size, int) and isinstance(after, int) and 0 < size < 1 << 40 and 0 <= after < 1 << 38:
+        are_whole = type(size) is int and type(after) is int  # a Boolean is an int
+        if fits and are_whole and 0 < size < 1 << 40 and 0 <= after < 1 << 38:
             return size, after
     except (Base64Error, ValueError, TypeError):
         pass
