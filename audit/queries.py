@@ -21,7 +21,7 @@ from linewarden.audit.errors import PageTokenInvalid, VerificationFailed
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, Person
 from linewarden.audit.merkle import leaf_hash
-from linewarden.audit.postings import HASH_BYTES
+from linewarden.audit.postings import DAMAGED, HASH_BYTES
 from linewarden.audit.search import Conditions, Place, Search
 from linewarden.audit.store.index import IndexDamaged, IndexStore
 from linewarden.audit.store.log import LogStore
@@ -89,12 +89,14 @@ class Row:
 class Lacks:
     """What an answer may lack.
 
-    The answer covers the first `size` entries of the log. `damaged` are entries among them that are missing or are not
-    those that were hashed: at most MOST_DAMAGED. `persons` are pseudonyms whose row is missing although no erasure is
-    recorded. `unknown` are the filters that name a person whom the log does not know.
+    The answer covers the first `size` entries of the log. It does not cover the `unsearched` ones that follow, because
+    the index is behind. `damaged` are entries that are missing or are not those that were hashed: at most MOST_DAMAGED.
+    `persons` are pseudonyms whose row is missing although no erasure is recorded. `unknown` are the filters that name a
+    person whom the log does not know.
     """
 
     size: int
+    unsearched: int = 0
     damaged: tuple[int, ...] = ()
     persons: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -164,7 +166,7 @@ class AuditQueries:
             rows, damaged, persons = self._rows(log_id, search, asked, places)
             next_token = _write_token(query.digest(log_id), covered, places[-1].ordinal) if more else ""
             damaged |= {place.index for place in search.damaged(asked.conditions, MOST_DAMAGED)}
-            lacks = Lacks(covered, tuple(sorted(damaged)[:MOST_DAMAGED]), persons, asked.unknown)
+            lacks = Lacks(covered, size - covered, tuple(sorted(damaged)[:MOST_DAMAGED]), persons, asked.unknown)
             return Page(tuple(rows), next_token, lacks)
 
         return self._searching(log_id, size, page)
@@ -189,15 +191,15 @@ class AuditQueries:
         def counted(search: Search, covered: int) -> Count:
             conditions = asked.conditions
             damaged = tuple(place.index for place in search.damaged(conditions, MOST_DAMAGED))
-            lacks = Lacks(covered, damaged, unknown=asked.unknown)
+            lacks = Lacks(covered, size - covered, damaged, unknown=asked.unknown)
             if asked.unknown:
                 return Count(0, (), lacks)
             buckets = []
             if (span := search.span(conditions)) is not None:
                 starts = instants(*span)
                 for start, end in zip_longest(starts, starts[1:]):
-                    buckets.append((start, search.count(conditions.narrowed(start, end))))
-            return Count(search.count(conditions), tuple(buckets), lacks)
+                    buckets.append((start, _readable(search, conditions.narrowed(start, end))))
+            return Count(_readable(search, conditions), tuple(buckets), lacks)
 
         return self._searching(log_id, size, counted)
 
@@ -322,6 +324,13 @@ class AuditQueries:
         terms = self._keyring.terms(log_id)
         kind, person = terms.of(fields.KIND, entries.PERSON_ERASED), terms.of(fields.PERSON, sid)
         return search.count(Conditions(((kind,), (person,)))) > 0
+
+
+def _readable(search: Search, conditions: Conditions) -> int:
+    """Return the number of items that fit, without the entries that could not be read when they were indexed."""
+    items = search.count(conditions)
+    # Only a condition without terms includes them, because they have no terms of a field.
+    return items if conditions.groups or not items else items - search.count(conditions._replace(groups=((DAMAGED,),)))
 
 
 def _opened(entry: dict[str, Any], persons: dict[str, Person]) -> dict[str, str]:
