@@ -414,7 +414,7 @@ def _read_token(token: str, expected: str) -> tuple[int, int]:
     try:
         version, digest, size, after = orjson.loads(urlsafe_b64decode(token))
         fits = version == _TOKEN_VERSION and digest == expected
-        if fits and isinstance(size, int) and isinstance(after, int) and 0 < size < 1 << 40 and 0 <= after < 1 << 38:
+        if fits and type(size) is type(after) is int and 0 < size < 1 << 40 and 0 <= after < 1 << 38:
             return size, after
     except (Base64Error, ValueError, TypeError):
         pass

@@ -20,8 +20,11 @@ from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import leaf_hash
 from linewarden.audit.model import Unit
 from linewarden.audit.store.schema import log_entry, position_of
+from linewarden.audit.store.schema import person as persons
 from linewarden.audit.verify import verify_entry, verify_export, verify_growth
 from linewarden.server.bootstrap import now_us
+from linewarden.server.kinds import KINDS
+from linewarden.server.messages import timestamp
 from linewarden.server.names import EFFECT_NUMBERS, PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from tests.integration.conftest import (
@@ -30,6 +33,7 @@ from tests.integration.conftest import (
     Client,
     Site,
     check_request,
+    count_request,
     person,
     query_request,
     refusal_of,
@@ -105,6 +109,77 @@ async def test_each_filter_finds_what_it_names_and_nothing_else(asked: FilledSit
         assert [row.resource_id for row in back] == wanted[::-1], fields
 
 
+async def test_a_count_is_the_number_of_rows(asked: FilledSite) -> None:
+    """The count of every filter is the number of its rows, and the buckets of each interval sum up to it."""
+    for fields, wanted in FILTERS:
+        counted = await asked.client.count(kinds=["decision"], **fields)
+        assert (counted.total, list(counted.buckets)) == (len(wanted), []), fields
+    everything = await asked.client.count()
+    assert everything.total == len(await asked.client.rows()) - 1, "the rows have the read that counted"
+    for interval in filter(None, audit_pb2.Interval.values()):
+        counted = await asked.client.count(kinds=["decision"], effect=EFFECT_NUMBERS["deny"], interval=interval)
+        assert sum(bucket.count for bucket in counted.buckets) == counted.total == 4
+        assert counted.log_size == len(asked.site.entries()) - 1, "all entries before the read that counted"
+        assert counted.completeness == audit_pb2.Completeness()
+
+
+async def test_buckets_are_intervals_of_the_calendar(asked: FilledSite) -> None:
+    """A bucket counts what happened between its start and the next one, also where the filter cuts it."""
+    hour_us = 3_600_000_000
+    start = now_us() // hour_us * hour_us + 24 * hour_us
+    beats = [encode(HEARTBEAT, start + n * hour_us, {}) for n in (0, 0, 2, 30)]
+    log = asked.site.log_of(TENANT)
+    assert isinstance(asked.site.storage.log.append([Unit(log, tuple(beats))])[0], int)
+
+    async def counts(interval: audit_pb2.Interval, **more: Any) -> list[tuple[int, int]]:
+        answer = await asked.client.count(kinds=[HEARTBEAT], interval=interval, **more)
+        return [(bucket.start.ToMicroseconds() - start, bucket.count) for bucket in answer.buckets]
+
+    hours = await counts(audit_pb2.INTERVAL_HOUR)
+    assert hours[:4] == [(0, 2), (hour_us, 0), (2 * hour_us, 1), (3 * hour_us, 0)]
+    assert (hours[-1], len(hours)) == ((30 * hour_us, 1), 31)
+    between: dict[str, Any] = {"from": timestamp(start + 1), "until": timestamp(start + 30 * hour_us)}
+    assert await counts(audit_pb2.INTERVAL_HOUR, **between) == [(2 * hour_us, 1)]
+    days = await counts(audit_pb2.INTERVAL_DAY)
+    assert all((start + at) % (24 * hour_us) == 0 for at, _ in days)
+    assert sum(count for _, count in days) == 4
+
+
+async def test_too_many_buckets_are_refused(asked: FilledSite) -> None:
+    """A count with more than 1,000 buckets is refused, and says what to narrow."""
+    log = asked.site.log_of(TENANT)
+    late = encode(HEARTBEAT, now_us() + 1_001 * 3_600_000_000, {})
+    assert isinstance(asked.site.storage.log.append([Unit(log, (late,))])[0], int)
+    refusal = await asked.client.refused(asked.client.audit.CountEntries, count_request(interval=1))
+    assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("interval",))
+    assert "narrow filter.from and filter.until" in refusal.raw
+    today: dict[str, Any] = {"until": timestamp(now_us() + 3_600_000_000)}
+    assert (await asked.client.count(interval=audit_pb2.INTERVAL_HOUR, **today)).total
+
+
+async def test_an_unknown_kind_is_refused_with_the_known_ones(asked: FilledSite) -> None:
+    """A kind that is never recorded is no empty answer: the refusal lists the kinds."""
+    for stub, request in (
+        (asked.client.audit.QueryEntries, query_request(kinds=["decisions"])),
+        (asked.client.audit.CountEntries, count_request(kinds=["decisions"])),
+    ):
+        refusal = await asked.client.refused(stub, request)
+        assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("filter.kinds",))
+        assert all(kind in refusal.raw for kind in KINDS)
+
+
+async def test_an_unknown_person_is_said_to_be_unknown(asked: FilledSite) -> None:
+    """The empty answer about a person whom the log has not met says so; that about a known person does not."""
+    for name in ("subject", "data_subject"):
+        unknown: dict[str, Any] = {name: "alcie"}
+        assert (await asked.client.query(**unknown)).completeness.unknown_persons == [name]
+        counted = await asked.client.count(interval=audit_pb2.INTERVAL_DAY, **unknown)
+        assert counted.completeness.unknown_persons == [name]
+        assert (counted.total, len(counted.buckets)) == (0, 0)
+    known = await asked.client.query(data_subject="mallory")
+    assert (len(known.rows), known.completeness) == (0, audit_pb2.Completeness())
+
+
 async def test_a_time_range_is_half_open(asked: FilledSite) -> None:
     """A time range includes `from` and excludes `until`."""
     rows = await asked.client.rows(kinds=["decision"], oldest_first=True)
@@ -152,18 +227,22 @@ async def test_a_query_is_complete_up_to_the_last_answer(asked: FilledSite) -> N
 
 
 async def test_reading_is_an_entry_that_names_no_person(asked: FilledSite) -> None:
-    """A query, an entry, a checkpoint and an export leave records with the question by pseudonym only."""
+    """A query, a count, an entry, a checkpoint and an export leave records with the question by pseudonym only."""
     before = len(asked.site.entries())
     await asked.client.query(
         subject="carol", data_subject="bob", resource_type=TYPE_NUMBERS["voicemail"], resource_id="vm/1"
     )
+    await asked.client.count(subject="carol", interval=audit_pb2.INTERVAL_WEEK)
+    await asked.client.count(data_subject="bob")
     await asked.client.entry(2)
     await asked.client.checkpoint()
     await asked.client.export(asked.site.settings.data_dir / "out")
     records = asked.site.entries()[before:]
-    assert [record["kind"] for record in records] == ["audit.read", "audit.read", "audit.read", "audit.exported"]
-    assert {record["items"][0]["action"] for record in records[:3]} == {"read_access_log"}
+    assert [record["kind"] for record in records] == [*["audit.read"] * 5, "audit.exported"]
+    assert {record["items"][0]["action"] for record in records[:5]} == {"read_access_log"}
     assert set(records[0]["query"]) == {"subject", "data_subject", "resource_type", "resource"}
+    assert set(records[1]["query"]) == {"subject", "count"}
+    assert [record["query"]["count"] for record in records[1:3]] == ["week", "total"]
     assert b"bob" not in orjson.dumps(records)
     assert b"carol" not in orjson.dumps(records)
     assert b"vm/1" not in orjson.dumps(records)
@@ -200,7 +279,7 @@ async def test_a_token_that_is_not_of_this_query_is_refused(asked: FilledSite) -
     assert all((foreign, own, other_order, other_filter))
     tokens = [
         foreign, other_order, other_filter, own[:-4], "é", "x", "=" * 8, base64.urlsafe_b64encode(b"[]").decode(),
-        base64.urlsafe_b64encode(b"[" * 700).decode(), forged(own, p0=2), forged(own, p2=-1), forged(own, p3=-1),
+        base64.urlsafe_b64encode(b"[" * 700).decode(), forged(own, p0=1), forged(own, p2=-1), forged(own, p3=-1),
         forged(own, p2=1.5), forged(own, p2=None), forged(own, p2=2**40), forged(own, p3="x"), forged(own, p2=True),
     ]  # fmt: skip
     for token in tokens:
@@ -371,6 +450,49 @@ def _grown(site: Site) -> int:
     beats = tuple(encode(HEARTBEAT, now_us(), {}) for _ in range(600))
     assert isinstance(site.storage.log.append([Unit(log, beats)])[0], int)
     return log
+
+
+async def test_an_answer_says_which_entries_it_lacks(site: Site) -> None:
+    """A damaged entry is left out of rows and count, and is named by every answer that it may belong to."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        checks = [await client.check("carol", "play", "voicemail", str(n), owner="bob") for n in range(4)]
+        places = [int(check.decision.id) for check in checks]
+        assert len(await client.rows(effect=EFFECT_NUMBERS["deny"], kinds=["decision"])) == 4
+        tamper(site, places[1])
+        page = await client.query(effect=EFFECT_NUMBERS["deny"], kinds=["decision"])
+        assert [row.index for row in page.rows] == [places[3], places[2], places[0]]
+        assert page.completeness.damaged_entries == [places[1]]
+        other = await client.query(kinds=[HEARTBEAT])
+        assert len(other.rows) == 0
+        assert other.completeness.damaged_entries == [places[1]], "nothing is known of it, so it may be one of these"
+        counted = await client.count(interval=audit_pb2.INTERVAL_DAY)
+        assert counted.completeness.damaged_entries == [places[1]]
+        assert counted.total == sum(bucket.count for bucket in counted.buckets) == len(await client.rows()) - 1
+
+
+async def test_an_entry_that_was_damaged_after_it_was_indexed_is_named(site: Site) -> None:
+    """A page names an entry that was damaged after it was indexed, and shows the others."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        denied = int((await client.check("carol", "play", "voicemail", "1", owner="bob")).decision.id)
+        _grown(site)
+        assert [row.index for row in await client.rows(effect=EFFECT_NUMBERS["deny"])] == [denied]
+        tamper(site, denied)
+        page = await client.query(effect=EFFECT_NUMBERS["deny"])
+        assert (len(page.rows), page.completeness) == (0, audit_pb2.Completeness(damaged_entries=[denied]))
+        assert (await client.query(kinds=[HEARTBEAT], page_size=9)).completeness == audit_pb2.Completeness()
+
+
+async def test_a_person_who_was_deleted_without_a_record_is_named(site: Site) -> None:
+    """A person whose row is gone although no erasure is recorded is missing, and is not taken for an erased one."""
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        await client.check("carol", "play", "voicemail", "1", owner="bob")
+        (row,) = await client.rows(kinds=["decision"], resource_type=TYPE_NUMBERS["voicemail"])
+        with site.storage.log.writing() as connection:
+            assert connection.execute(sa.delete(persons).where(persons.c.sid == row.owner_sid)).rowcount == 1
+    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
+        page = await client.query(kinds=["decision"], resource_type=TYPE_NUMBERS["voicemail"])
+        assert [(one.subject, one.owner, one.owner_sid) for one in page.rows] == [("carol", "", row.owner_sid)]
+        assert page.completeness.missing_persons == [row.owner_sid]
 
 
 #: Statements that damage an entry.
