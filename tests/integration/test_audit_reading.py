@@ -19,6 +19,7 @@ from linewarden.audit.entry import HEARTBEAT, encode
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import leaf_hash
 from linewarden.audit.model import Unit
+from linewarden.audit.queries import Query
 from linewarden.audit.store.schema import log_entry, position_of
 from linewarden.audit.store.schema import person as persons
 from linewarden.audit.verify import verify_entry, verify_export, verify_growth
@@ -482,6 +483,25 @@ async def test_an_entry_that_was_damaged_after_it_was_indexed_is_named(site: Sit
         assert (await client.query(kinds=[HEARTBEAT], page_size=9)).completeness == audit_pb2.Completeness()
 
 
+def test_an_answer_says_how_many_entries_were_not_searched(site: Site) -> None:
+    """An answer from an index that is far behind says which part of the log it covers, on the first page."""
+    log = site.log_of(TENANT)
+    beats = tuple(encode(HEARTBEAT, now_us(), {}) for _ in range(1_000))
+    for _ in range(20):
+        assert isinstance(site.storage.log.append([Unit(log, beats)])[0], int)
+    size = site.storage.log.head(log).size
+    directory = site.storage.directory(NoAppender())
+    reading = site.storage.reading(site.storage.indexer(directory), directory)
+    asked = Query(kinds=(HEARTBEAT,))
+    page = reading.query(log, asked, size=size, page_size=10, token="")
+    assert page.lacks.unsearched > 0
+    assert page.lacks.size + page.lacks.unsearched == size
+    later = reading.query(log, asked, size=size, page_size=10, token=page.next_token)
+    assert (later.lacks.size, later.lacks.unsearched) == (page.lacks.size, 0)
+    counted = reading.count(log, asked, size=size)
+    assert (counted.items, counted.lacks.unsearched) == (20_000, 0), "the first answer filled a part of the index"
+
+
 async def test_a_person_who_was_deleted_without_a_record_is_named(site: Site) -> None:
     """A person whose row is gone although no erasure is recorded is missing, and is not taken for an erased one."""
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
@@ -493,6 +513,14 @@ async def test_a_person_who_was_deleted_without_a_record_is_named(site: Site) ->
         page = await client.query(kinds=["decision"], resource_type=TYPE_NUMBERS["voicemail"])
         assert [(one.subject, one.owner, one.owner_sid) for one in page.rows] == [("carol", "", row.owner_sid)]
         assert page.completeness.missing_persons == [row.owner_sid]
+
+
+class NoAppender:
+    """An appender for reading, which introduces no person."""
+
+    def append(self, unit: Unit) -> "asyncio.Future[int]":
+        """Fail, because it must not be called."""
+        raise AssertionError(unit)
 
 
 #: Statements that damage an entry.
