@@ -9,7 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -30,8 +30,9 @@ T = TypeVar("T")
 
 _TOKEN_VERSION = 2
 
-#: Damaged entries that an answer names.
+#: Damaged entries that an answer names, and missing persons.
 MOST_DAMAGED = 100
+MOST_MISSING = 100
 
 #: How often a search is made again after the index was found damaged and was replaced.
 _ATTEMPTS = 3
@@ -91,8 +92,8 @@ class Lacks:
 
     The answer covers the first `size` entries of the log. It does not cover the `unsearched` ones that follow, because
     the index is behind. `damaged` are entries that are missing or are not those that were hashed: at most MOST_DAMAGED.
-    `persons` are pseudonyms whose row is missing although no erasure is recorded. `unknown` are the filters that name a
-    person whom the log does not know.
+    `persons` are pseudonyms whose row is missing although no erasure is recorded: at most MOST_MISSING. `unknown` are
+    the filters that name a person whom the log does not know.
     """
 
     size: int
@@ -316,8 +317,8 @@ class AuditQueries:
                 row = _row(place, entry, persons, names)
                 if _fits(row, asked):
                     rows.append(row)
-        missing = [sid for sid in sorted(sids - people.keys()) if not self._is_erased(log_id, search, sid)]
-        return rows, damaged, tuple(missing)
+        missing = (sid for sid in sorted(sids - people.keys()) if not self._is_erased(log_id, search, sid))
+        return rows, damaged, tuple(islice(missing, MOST_MISSING))
 
     def _is_erased(self, log_id: int, search: Search, sid: str) -> bool:
         """Return whether the log has the record of a person's erasure."""

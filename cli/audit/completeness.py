@@ -1,6 +1,6 @@
 """What an answer lacks, for people: what is missing from the rows, and what to do about it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -8,8 +8,8 @@ import click
 from linewarden.cli.exit_codes import FEW, INCOMPLETE, USAGE, Failure
 from linewarden.v1 import audit_pb2 as pb
 
-#: The damaged entries that an answer names at most. If it names as many, there may be more.
-_MOST_DAMAGED = 100
+#: The entries, and the persons, that an answer names at most. If it names as many, there may be more.
+_MOST = 100
 #: The options that state a person, by field of the filter.
 _PERSONS = {"subject": ("--subject", "actor"), "data_subject": ("--data-subject", "data_subject")}
 
@@ -40,15 +40,14 @@ class Completeness:
         """Say on stderr what is missing, and return the exit code."""
         texts = []
         if self._damaged:
-            more = f"; {_MOST_DAMAGED} or more in all" if len(self._damaged) >= _MOST_DAMAGED else ""
             texts.append(
-                f"damaged entries of the log are left out: {_few(sorted(self._damaged))}{more}\n"
+                f"damaged entries of the log are left out: {_few(self._damaged)}\n"
                 "  'linewarden audit entry N' says whether entry N can be proved; 'linewarden audit export' and\n"
                 "  'linewarden audit verify' show the extent; restore the database from a backup"
             )
         if self._persons:
             texts.append(
-                f"persons are missing from the database, and were not erased: {_few(sorted(self._persons))}\n"
+                f"persons are missing from the database, and were not erased: {_few(self._persons)}\n"
                 "  their names and the ids of their items are not shown; restore the database from a backup"
             )
         if self._unsearched:
@@ -58,6 +57,7 @@ class Completeness:
         return INCOMPLETE if texts else 0
 
 
-def _few(things: Iterable[object]) -> str:
-    shown = [str(one) for one in things]
-    return ", ".join(shown[:FEW]) + (", …" if len(shown) > FEW else "")
+def _few(things: set[Any]) -> str:
+    shown = ", ".join(str(one) for one in sorted(things)[:FEW])
+    more = f"; {_MOST} or more in all" if len(things) >= _MOST else ""
+    return f"{shown}, …{more}" if len(things) > FEW else shown

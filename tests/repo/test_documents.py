@@ -15,7 +15,7 @@ from documents import COMMANDS, REFERENCE, commands, commands_page, reasons, wit
 from repository import ROOT, files, project
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
-from linewarden.audit.queries import MOST_DAMAGED
+from linewarden.audit.queries import MOST_DAMAGED, MOST_MISSING
 from linewarden.audit.shares import ALL_BYTES, TENANT_BYTES
 from linewarden.authz import limits
 from linewarden.authz.conditions import KINDS
@@ -220,7 +220,7 @@ def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
         "items of a batch": str(_rules(batch, "items").repeated.max_items),
         "rows of a query's page": f"{_rules(query, 'page_size').uint32.lte:,}",
         "buckets of a count": f"{MOST_BUCKETS:,}",
-        "damaged entries that an answer of the log names": f"{MOST_DAMAGED}",
+        "damaged entries, missing persons that an answer of the log names": f"{MOST_DAMAGED}, {MOST_MISSING}",
         "statements of a policy's page, of one change": f"{_rules(page, 'page_size').uint32.lte:,}, {change:,}",
         "a line of a policy file": f"{MAX_LINE_BYTES:,} bytes",
         "rules of one person, with all its roles, that can concern one item": f"{limits.MAX_CANDIDATES:,}",
