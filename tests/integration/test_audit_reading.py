@@ -19,9 +19,7 @@ from linewarden.audit.entry import HEARTBEAT, encode
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.merkle import leaf_hash
 from linewarden.audit.model import Unit
-from linewarden.audit.queries import Query
 from linewarden.audit.store.schema import log_entry, position_of
-from linewarden.audit.store.schema import person as persons
 from linewarden.audit.verify import verify_entry, verify_export, verify_growth
 from linewarden.server.bootstrap import now_us
 from linewarden.server.kinds import KINDS
@@ -40,6 +38,7 @@ from tests.integration.conftest import (
     refusal_of,
     serving,
 )
+from tests.integration.past_the_service import tamper
 
 
 @dataclass(frozen=True)
@@ -415,18 +414,6 @@ async def test_a_rolled_back_database_is_refused(sqlite_site: Site, tmp_path: Pa
         assert (await client.refused(client.audit.GetEntry, proof)).reason == "LOG_ROLLED_BACK"
 
 
-def tamper(site: Site, index: int) -> None:
-    """Turn a denial into a permission, as an attacker with the database's password can."""
-    position = position_of(site.log_of(TENANT), index)
-    with site.storage.log.writing() as connection:
-        query = "UPDATE log_entry SET entry = {} WHERE position = {}"
-        new = {
-            "sqlite": "CAST(replace(CAST(entry AS TEXT), '\"deny\"', '\"allow\"') AS BLOB)",
-            "postgresql": "convert_to(replace(convert_from(entry, 'UTF8'), '\"deny\"', '\"allow\"'), 'UTF8')",
-        }[connection.dialect.name]
-        assert connection.exec_driver_sql(query.format(new, position)).rowcount == 1
-
-
 @pytest.mark.parametrize("signed_before", [True, False])
 async def test_a_changed_entry_is_noticed(site: Site, tmp_path: Path, signed_before: bool) -> None:
     """The server neither signs for, proves nor exports an entry that was changed in the database at any time."""
@@ -451,76 +438,6 @@ def _grown(site: Site) -> int:
     beats = tuple(encode(HEARTBEAT, now_us(), {}) for _ in range(600))
     assert isinstance(site.storage.log.append([Unit(log, beats)])[0], int)
     return log
-
-
-async def test_an_answer_says_which_entries_it_lacks(site: Site) -> None:
-    """A damaged entry is left out of rows and count, and is named by every answer that it may belong to."""
-    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
-        checks = [await client.check("carol", "play", "voicemail", str(n), owner="bob") for n in range(4)]
-        places = [int(check.decision.id) for check in checks]
-        assert len(await client.rows(effect=EFFECT_NUMBERS["deny"], kinds=["decision"])) == 4
-        tamper(site, places[1])
-        page = await client.query(effect=EFFECT_NUMBERS["deny"], kinds=["decision"])
-        assert [row.index for row in page.rows] == [places[3], places[2], places[0]]
-        assert page.completeness.damaged_entries == [places[1]]
-        other = await client.query(kinds=[HEARTBEAT])
-        assert len(other.rows) == 0
-        assert other.completeness.damaged_entries == [places[1]], "nothing is known of it, so it may be one of these"
-        counted = await client.count(interval=audit_pb2.INTERVAL_DAY)
-        assert counted.completeness.damaged_entries == [places[1]]
-        assert counted.total == sum(bucket.count for bucket in counted.buckets) == len(await client.rows()) - 1
-
-
-async def test_an_entry_that_was_damaged_after_it_was_indexed_is_named(site: Site) -> None:
-    """A page names an entry that was damaged after it was indexed, and shows the others."""
-    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
-        denied = int((await client.check("carol", "play", "voicemail", "1", owner="bob")).decision.id)
-        _grown(site)
-        assert [row.index for row in await client.rows(effect=EFFECT_NUMBERS["deny"])] == [denied]
-        tamper(site, denied)
-        page = await client.query(effect=EFFECT_NUMBERS["deny"])
-        assert (len(page.rows), page.completeness) == (0, audit_pb2.Completeness(damaged_entries=[denied]))
-        assert (await client.query(kinds=[HEARTBEAT], page_size=9)).completeness == audit_pb2.Completeness()
-
-
-def test_an_answer_says_how_many_entries_were_not_searched(site: Site) -> None:
-    """An answer from an index that is far behind says which part of the log it covers, on the first page."""
-    log = site.log_of(TENANT)
-    beats = tuple(encode(HEARTBEAT, now_us(), {}) for _ in range(1_000))
-    for _ in range(20):
-        assert isinstance(site.storage.log.append([Unit(log, beats)])[0], int)
-    size = site.storage.log.head(log).size
-    directory = site.storage.directory(NoAppender())
-    reading = site.storage.reading(site.storage.indexer(directory), directory)
-    asked = Query(kinds=(HEARTBEAT,))
-    page = reading.query(log, asked, size=size, page_size=10, token="")
-    assert page.lacks.unsearched > 0
-    assert page.lacks.size + page.lacks.unsearched == size
-    later = reading.query(log, asked, size=size, page_size=10, token=page.next_token)
-    assert (later.lacks.size, later.lacks.unsearched) == (page.lacks.size, 0)
-    counted = reading.count(log, asked, size=size)
-    assert (counted.items, counted.lacks.unsearched) == (20_000, 0), "the first answer filled a part of the index"
-
-
-async def test_a_person_who_was_deleted_without_a_record_is_named(site: Site) -> None:
-    """A person whose row is gone although no erasure is recorded is missing, and is not taken for an erased one."""
-    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
-        await client.check("carol", "play", "voicemail", "1", owner="bob")
-        (row,) = await client.rows(kinds=["decision"], resource_type=TYPE_NUMBERS["voicemail"])
-        with site.storage.log.writing() as connection:
-            assert connection.execute(sa.delete(persons).where(persons.c.sid == row.owner_sid)).rowcount == 1
-    async with serving(site) as running, Client(running.addresses[0], site.token) as client:
-        page = await client.query(kinds=["decision"], resource_type=TYPE_NUMBERS["voicemail"])
-        assert [(one.subject, one.owner, one.owner_sid) for one in page.rows] == [("carol", "", row.owner_sid)]
-        assert page.completeness.missing_persons == [row.owner_sid]
-
-
-class NoAppender:
-    """An appender for reading, which introduces no person."""
-
-    def append(self, unit: Unit) -> "asyncio.Future[int]":
-        """Fail, because it must not be called."""
-        raise AssertionError(unit)
 
 
 #: Statements that damage an entry.
