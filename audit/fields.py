@@ -159,6 +159,7 @@ class _LogTerms:
 
     def group_terms(self, group: Group) -> Iterator[bytes]:
         """Yield the terms of the values of a group."""
+        stated: tuple[tuple[str, str], ...]
         if group[0] == KIND:
             _, kind, caller, purpose = group
             stated = ((KIND, kind), (CALLER, caller), (PURPOSE, purpose))

@@ -82,7 +82,7 @@ class Indexer:
         self._terms = ItemTerms(directory, keyring)
 
     def catch_up(self, log_id: int, size: int, *, at_most: int | None = None, largest_merge: int = 2 * SIZES[0]) -> int:
-        """Index the log up to `size` entries or some more, or about `at_most` more. Return the number of indexed entries.
+        """Index the log up to `size` entries or more, or about `at_most` more. Return how many are indexed.
 
         Runs are merged to runs of at most `largest_merge` items.
 

@@ -57,6 +57,7 @@ _ENTRIES = 104
 #: The bits of the length of a range: the number of its items minus 1.
 MORE_ITEMS = (1 << LENGTH_BITS) - 1
 _CHUNK_SHIFT = LENGTH_BITS + CHUNK_BITS
+_CHUNK_NUMBER_BITS = 48 - _CHUNK_SHIFT
 
 _KIND_ENTRIES, _KIND_RECORDS, _KIND_PACKED, _KIND_BITS = range(4)
 _ENTRIES_HEAD = struct.Struct("<BBBHQQQ")
@@ -406,11 +407,9 @@ class _Cutter:
 
 
 def _next_chunk(key: bytes) -> bytes:
-    """Return the lowest key of the next chunk of the term. The term of the last possible chunk ends there."""
-    chunk = (int.from_bytes(key[TERM_BYTES:]) >> _CHUNK_SHIFT) + 1
-    return (
-        key[:TERM_BYTES] + (chunk << _CHUNK_SHIFT).to_bytes(7)[-6:] if chunk < 1 << 25 else key[:TERM_BYTES] + HIGHEST
-    )
+    """Return the lowest key of the next chunk of the term, or of what follows the term after its last chunk."""
+    term, chunk = key[:TERM_BYTES], (int.from_bytes(key[TERM_BYTES:]) >> _CHUNK_SHIFT) + 1
+    return term + HIGHEST if chunk >> _CHUNK_NUMBER_BITS else term + (chunk << _CHUNK_SHIFT).to_bytes(6)
 
 
 def _code(value: int) -> str:

@@ -8,7 +8,7 @@ import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from typing import Any, NamedTuple, TypeVar
 
@@ -166,7 +166,7 @@ class AuditQueries:
             places = places[:page_size]
             rows, damaged, persons = self._rows(log_id, search, asked, places)
             next_token = _write_token(query.digest(log_id), covered, places[-1].ordinal) if more else ""
-            damaged |= {place.index for place in search.damaged(asked.conditions, MOST_DAMAGED)}
+            damaged |= {place.entry for place in search.damaged(asked.conditions, MOST_DAMAGED)}
             lacks = Lacks(covered, size - covered, tuple(sorted(damaged)[:MOST_DAMAGED]), persons, asked.unknown)
             return Page(tuple(rows), next_token, lacks)
 
@@ -191,7 +191,7 @@ class AuditQueries:
 
         def counted(search: Search, covered: int) -> Count:
             conditions = asked.conditions
-            damaged = tuple(place.index for place in search.damaged(conditions, MOST_DAMAGED))
+            damaged = tuple(place.entry for place in search.damaged(conditions, MOST_DAMAGED))
             lacks = Lacks(covered, size - covered, damaged, unknown=asked.unknown)
             if asked.unknown:
                 return Count(0, (), lacks)
@@ -259,7 +259,7 @@ class AuditQueries:
 
     def _reference(self, log_id: int, type: str, id: str) -> str:
         place = self._first(log_id, fields.ITEM, fields.item_value(type, id))
-        entry = None if place is None else self._entries(log_id, [place]).get(place.index)
+        entry = None if place is None else self._entries(log_id, [place]).get(place.entry)
         if place is None or entry is None:
             return "unknown"
         return str(entry["items"][place.item]["resource"]["ref"])
@@ -286,7 +286,7 @@ class AuditQueries:
             stated.append((fields.OUTCOME, fields.outcome_value(query.verb, query.effect)))
         else:
             stated += [(fields.ACTION, query.verb), (fields.EFFECT, query.effect)]
-        groups = [(terms.of(field, value),) for field, value in stated if value]
+        groups: list[tuple[bytes, ...]] = [(terms.of(field, value),) for field, value in stated if value]
         if query.kinds:
             groups.append(tuple(terms.of(fields.KIND, kind) for kind in dict.fromkeys(query.kinds)))
         conditions = Conditions(tuple(groups), query.from_us, query.until_us)
@@ -294,7 +294,7 @@ class AuditQueries:
 
     def _entries(self, log_id: int, places: Sequence[Place]) -> dict[int, dict[str, Any]]:
         """Return the entries at places. Those that are not as they were indexed are left out."""
-        leaves = {place.index: place.leaf for place in places}
+        leaves = {place.entry: place.leaf for place in places}
         found: dict[int, dict[str, Any]] = {}
         for index, data in self._log.entries_at(log_id, sorted(leaves)).items():
             if leaf_hash(data)[:HASH_BYTES] == leaves[index]:
@@ -306,14 +306,14 @@ class AuditQueries:
     ) -> tuple[list[Row], set[int], tuple[str, ...]]:
         """Return the rows at places, the damaged entries among them, and the persons whose row is missing."""
         decoded = self._entries(log_id, places)
-        damaged = {place.index for place in places} - decoded.keys()
+        damaged = {place.entry for place in places} - decoded.keys()
         sids = {sid for entry in decoded.values() for sid in _sids(entry)}
         people = self._directory.people(log_id, list(sids))
         persons = {sid: person for sid, (person, _) in people.items()}
         names = {sid: name for sid, (_, name) in people.items()}
         rows = []
         for place in places:
-            if (entry := decoded.get(place.index)) is not None:
+            if (entry := decoded.get(place.entry)) is not None:
                 row = _row(place, entry, persons, names)
                 if _fits(row, asked):
                     rows.append(row)
@@ -331,7 +331,7 @@ def _readable(search: Search, conditions: Conditions) -> int:
     """Return the number of items that fit, without the entries that could not be read when they were indexed."""
     items = search.count(conditions)
     # Only a condition without terms includes them, because they have no terms of a field.
-    return items if conditions.groups or not items else items - search.count(conditions._replace(groups=((DAMAGED,),)))
+    return items if conditions.groups or not items else items - search.count(replace(conditions, groups=((DAMAGED,),)))
 
 
 def _opened(entry: dict[str, Any], persons: dict[str, Person]) -> dict[str, str]:
@@ -354,7 +354,7 @@ def _row(place: Place, entry: dict[str, Any], persons: dict[str, Person], names:
     actor, owner = entry.get("actor", {}).get("sid", ""), resource.get("owner", "")
     keeper = [sealed for sealed in entry.get("enc", ()) if sealed["sid"] == resource.get("keeper")]
     return Row(
-        index=place.index,
+        index=place.entry,
         item=place.item,
         time_us=entry["time"],
         kind=entry["kind"],

@@ -7,6 +7,7 @@ skip the chunks that another one does not have. So the cost is that of the rares
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import count, islice
 from operator import and_
@@ -51,12 +52,13 @@ class Place(NamedTuple):
     """The place of an item: its ordinal, its entry and number in it, and the start of the leaf hash of the entry."""
 
     ordinal: int
-    index: int
+    entry: int
     item: int
     leaf: bytes
 
 
-class Conditions(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Conditions:
     """The conditions of a search. An item must have a term of each group. Times are microseconds, half-open."""
 
     groups: tuple[tuple[bytes, ...], ...] = ()
@@ -69,7 +71,7 @@ class Conditions(NamedTuple):
             from_us = max(from_us, self.from_us)
         if self.until_us is not None:
             until_us = self.until_us if until_us is None else min(until_us, self.until_us)
-        return self._replace(from_us=from_us, until_us=until_us)
+        return replace(self, from_us=from_us, until_us=until_us)
 
 
 class Reader:
@@ -218,15 +220,12 @@ class _TermStream:
     def _next_runs(self) -> Sequence[Run]:
         """Return the runs that are next: one at first, then more and more, because a rare term is in few of them."""
         runs = self._reader.runs
+        count, self._runs = self._runs, min(self._runs * 4, 64)
         if self._descending:
-            start = bisect_right(runs, self._at - 1, key=lambda run: run.first)
-            found = runs[max(start - self._runs, 0) : start][::-1]
-            found = [run for run in found if run.end > self._low]
-        else:
-            start = bisect_right(runs, self._at, key=lambda run: run.end)
-            found = [run for run in runs[start : start + self._runs] if run.first < self._high]
-        self._runs = min(self._runs * 4, 64)
-        return found
+            stop = bisect_right(runs, self._at - 1, key=lambda run: run.first)
+            return [run for run in reversed(runs[max(stop - count, 0) : stop]) if run.end > self._low]
+        start = bisect_right(runs, self._at, key=lambda run: run.end)
+        return [run for run in runs[start : start + count] if run.first < self._high]
 
     def _read_run(self, run: Run, block: Block) -> None:
         """Read the blocks of a run until it is at its end or the chunks are settled."""
@@ -306,10 +305,8 @@ class _Intervals:
             chunk = max(chunk, beyond[0][0] >> CHUNK_BITS)
         start = chunk << CHUNK_BITS
         bits = 0
-        for low, high in intervals:
-            low, high = max(low - start, 0), min(high - start, CHUNK_ITEMS)
-            if low < high:
-                bits |= (1 << high) - (1 << low)
+        for low, high in _clipped(intervals, start, start + CHUNK_ITEMS):
+            bits |= (1 << high - start) - (1 << low - start)
         return chunk, bits
 
 
@@ -493,13 +490,16 @@ class Search:
         if ordinal >= run.end:
             return
         (block,) = self._reader.covering([(run, key_of(ENTRIES, ordinal))])
-        limit, table = 1, self._reader.table(run, block)
-        yield table
-        while table.bounds()[-1] < run.end:
-            for block in self._reader.after(run, block, DAMAGED, limit):
-                table = self._reader.table(run, block)
+        blocks, limit = [block], 1
+        while blocks:
+            for one in blocks:
+                table = self._reader.table(run, one)
                 yield table
+            if table.bounds()[-1] >= run.end:
+                return
+            blocks = self._reader.after(run, blocks[-1], DAMAGED, limit)
             limit = min(limit * 2, _MOST_BLOCKS)
+        raise IndexDamaged("a table of entries is missing")
 
     def _first_table(self, run: Run, ordinal: int, fits: Callable[[Entries], bool]) -> int:
         """Return the first ordinal of the first table, of those from `ordinal` on, that fits; the end if none does.

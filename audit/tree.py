@@ -7,7 +7,7 @@ hashes of a tile may be damaged although its node is valid, so the node comes fi
 from collections.abc import Iterator
 
 from linewarden.audit.merkle import KEPT_LEVELS, TILE_LEAVES, TILE_LEVEL, node_hash, subtree_root
-from linewarden.audit.store.entry_rows import changed_entries, changed_in
+from linewarden.audit.store.entry_rows import changed_entries, damaged_in
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.nodes import OnProgress
 
@@ -100,7 +100,7 @@ class Tree:
 
     def _damaged(self, log_id: int, start: int, stop: int, found: dict[int, tuple[bytes, bytes]]) -> list[int]:
         """Return the damaged ones of these entries, or the entries of the first tile that does not have its root."""
-        if damaged := sorted({*range(start, stop)} - found.keys() | {*changed_in(found)}):
+        if damaged := damaged_in(found, start, stop):
             return damaged
         first, last = -(-start // TILE_LEAVES), stop // TILE_LEAVES
         for number, root in enumerate(self.tiles(log_id, first, last), first):

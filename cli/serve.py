@@ -71,6 +71,6 @@ def _greet(settings: Settings, config: Path | None, running: Running) -> None:
     tenant = next(iter(running.tenants()), "TENANT")
     call = (
         f"linewarden check --server localhost:{port} {trust} --key-file {folder / KEY_FILE}"
-        f" --tenant {tenant} --as alice play voicemail default/101/msg1 --owner alice"
+        f" --tenant {tenant} --as bob play voicemail default/101/msg1 --owner bob"
     )
     click.echo(f"linewarden: the first call:\n  {call}", err=True)

@@ -14,8 +14,10 @@ from contextlib import contextmanager
 FACTOR = float(os.environ.get("TEST_TIME_FACTOR", "1"))
 #: Seconds after which a test gives up waiting for an event. Fifty times the longest wait of an idle machine.
 HANG_S = 300.0 * FACTOR
-#: Processor seconds for one hostile input: a hundred times the usual, and less than a quadratic reader needs.
-WORK_S = 30.0 * FACTOR
+#: Processor seconds for hostile input: ten times the usual or more, and less than half of a quadratic reader's.
+WORK_S = 5.0
+#: The same for one datagram or one segment, whose length is bounded.
+DATAGRAM_WORK_S = 0.5
 
 
 class WorksWithoutEnd(Exception):
@@ -23,18 +25,18 @@ class WorksWithoutEnd(Exception):
 
 
 @contextmanager
-def bounded_work() -> Iterator[None]:
-    """End the work inside once it has used WORK_S of processor time; other processes do not count.
+def bounded_work(limit_s: float = WORK_S) -> Iterator[None]:
+    """End the work inside once it has used so many seconds of processor time; other processes do not count.
 
     Raises:
         WorksWithoutEnd: it has.
     """
 
     def give_up(*_signal: object) -> None:
-        raise WorksWithoutEnd(f"more than {WORK_S} s of processor time; look for work that grows with the square")
+        raise WorksWithoutEnd(f"more than {limit_s} s of processor time; look for work that grows with the square")
 
     before = signal.signal(signal.SIGPROF, give_up)
-    signal.setitimer(signal.ITIMER_PROF, WORK_S)
+    signal.setitimer(signal.ITIMER_PROF, limit_s * FACTOR)
     try:
         yield
     finally:

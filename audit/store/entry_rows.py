@@ -76,7 +76,7 @@ class EntryRows:
         for begin in range(start, stop, _STEP):
             end = min(begin + _STEP, stop)
             found = self.stored(log_id, begin, end)
-            damaged += sorted({*range(begin, end)} - found.keys() | {*changed_in(found)})
+            damaged += damaged_in(found, begin, end)
             if len(damaged) >= at_most:
                 break
         return damaged[:at_most]
@@ -103,9 +103,11 @@ def changed_entries(indexes: Sequence[int]) -> LogDamaged:
     return LogDamaged(f"stored entries are not those that were hashed when they were appended{first}", indexes)
 
 
-def changed_in(found: dict[int, tuple[bytes, bytes]]) -> list[int]:
-    """Return the entries of `stored` whose bytes do not have their leaf hash."""
-    return [index for index, (digest, entry) in found.items() if leaf_hash(entry) != digest]
+def damaged_in(found: dict[int, tuple[bytes, bytes]], start: int, stop: int) -> list[int]:
+    """Return the entries that `stored` did not find, or whose bytes do not have their leaf hash."""
+    missing = () if len(found) == stop - start else {*range(start, stop)} - found.keys()
+    changed = (index for index, (digest, entry) in found.items() if leaf_hash(entry) != digest)
+    return sorted((*missing, *changed))
 
 
 def _inside(log_id: int, start: int, stop: int) -> "sa.ColumnElement[bool]":

@@ -102,8 +102,9 @@ class IndexStore:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         runs: list[Run] = []
-        for *numbers, seal in rows:
-            run = Run(*map(whole, numbers[:-1]), bool(numbers[-1]))
+        for first, end, start, stop, low_us, high_us, ordered, seal in rows:
+            ordinals, numbers = (whole(first), whole(end)), (whole(start), whole(stop))
+            run = Run(*ordinals, *numbers, whole(low_us), whole(high_us), bool(ordered))
             if not compare_digest(self._run_seal(log_id, generation, run), octets(seal)):
                 raise IndexDamaged("a run of the index has no valid seal")
             runs.append(run)

@@ -68,7 +68,11 @@ class NodeRows:
         self._row_mac = row_mac
         self._reading = reading
         self._entries = entries
-        self._columns = log_node.c.number, octets(log_node.c.hash, engine), octets(log_node.c.seal, engine)
+        columns = log_node.c.number, octets(log_node.c.hash, engine), octets(log_node.c.seal, engine)
+        key = log_node.c.log == sa.bindparam("in_log"), log_node.c.level == sa.bindparam("in_level")
+        number = log_node.c.number
+        # Built once, because that takes longer than reading a few rows.
+        self._query = sa.select(*columns).where(*key, number >= sa.bindparam("a"), number < sa.bindparam("b"))
 
     def stored(self, log_id: int, generation: int, level: int, start: int, stop: int) -> list[bytes | None]:
         """Return the hashes of the nodes `start` to `stop - 1` of a level; None where no node has a valid seal."""
@@ -113,10 +117,8 @@ class NodeRows:
             return list(connection.scalars(sa.select(log_head.c.log).where(without).order_by(log_head.c.log)))
 
     def _sealed(self, log_id: int, generation: int, level: int, start: int, stop: int) -> Iterator[Node]:
-        number = log_node.c.number
-        inside = sa.and_(log_node.c.log == log_id, log_node.c.level == level, number >= start, number < stop)
         with self._reading() as connection:
-            rows = connection.execute(sa.select(*self._columns).where(inside)).all()
+            rows = connection.execute(self._query, {"in_log": log_id, "in_level": level, "a": start, "b": stop}).all()
         for place, digest, seal in rows:
             if digest is not None and seal is not None:
                 node = Node(level, place, bytes(digest))

@@ -1,12 +1,14 @@
 """`linewarden capture analyse`: calls, registrations and streams of an opened capture file, without a server."""
 
-import shutil
 from pathlib import Path
 
 import click
 
 from linewarden.cli.exit_codes import DENIED, USAGE, fail
-from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Form, analyse_apart
+from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, analyse_apart
+from linewarden.diagnostics.analysis.outcome import Form
+
+_COLUMNS = 80
 
 
 @click.command()
@@ -38,7 +40,7 @@ def analyse(file: Path, call_id: str, picture: Path | None, output: str) -> None
     form = Form.SVG if picture else Form(output)
     try:
         with file.open("rb") as opened:
-            shown = analyse_apart(opened, form, call_id=call_id, width=shutil.get_terminal_size().columns)
+            shown = analyse_apart(opened, form, call_id=call_id, width=_columns() if call_id else _COLUMNS)
     except AnalysisRefused as error:
         fail(USAGE, str(error))
     except AnalysisFailed as error:
@@ -48,3 +50,9 @@ def analyse(file: Path, call_id: str, picture: Path | None, output: str) -> None
         return
     with picture.open("xb") as target:
         target.write(shown)
+
+
+def _columns() -> int:
+    import shutil  # noqa: PLC0415 - only a ladder has a width
+
+    return shutil.get_terminal_size((_COLUMNS, 24)).columns

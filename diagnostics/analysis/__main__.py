@@ -5,18 +5,19 @@ secrets. It writes nothing to standard error, because an error may quote capture
 
 Exit status: 0 the analysis is on standard output, 2 the input is not a capture, 3 the capture has no such call. Any
 other status is a crash, or a bound that was reached.
+
+A form that is not the usual one is imported where it is made, because the start of this process is most of the time
+of a small analysis.
 """
 
 import argparse
-import json
 import resource
 import sys
 
-from linewarden.diagnostics.analysis.apart import NO_CALL, NO_CAPTURE, Form
 from linewarden.diagnostics.analysis.engine import analyse
 from linewarden.diagnostics.analysis.evidence import EvidenceFile
 from linewarden.diagnostics.analysis.ladder import render_ladder
-from linewarden.diagnostics.analysis.picture import draw_ladder
+from linewarden.diagnostics.analysis.outcome import NO_CALL, NO_CAPTURE, Form
 from linewarden.diagnostics.analysis.report import Report, as_json
 from linewarden.diagnostics.analysis.tables import render_report
 from linewarden.diagnostics.packets.errors import SourceUnusable
@@ -70,11 +71,15 @@ def _shown(report: Report, form: Form, call_id: str, width: int) -> str | None:
     if form is Form.JSON:
         return _json(ladder)
     if form is Form.SVG:
+        from linewarden.diagnostics.analysis.picture import draw_ladder  # noqa: PLC0415 - see the module's docstring
+
         return draw_ladder(ladder, streams, findings)
     return render_ladder(ladder, streams, width, findings)
 
 
 def _json(value: object) -> str:
+    import json  # noqa: PLC0415 - see the module's docstring
+
     # JSON lets one control character pass as it is, and a terminal may show this.
     return json.dumps(as_json(value), indent=2).replace("\x7f", "\\u007f") + "\n"
 

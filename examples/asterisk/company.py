@@ -16,7 +16,7 @@ PEOPLE = (
     Colleague("1001", "Alice Adams", "alice@acme.example"),
     Colleague("1002", "Bob Brown", "bob@acme.example"),
     Colleague("1003", "Carol Chen", "carol@acme.example"),
-    Colleague("1004", "Zoë Müller-Ørsted", "zoe@acme.example"),
+    Colleague("1004", "Chloë Müller-Ørsted", "chloe@acme.example"),
     Colleague("1005", "Dave O'Neil", "dave@acme.example"),
     Colleague("1006", "Priya Nair", "priya@acme.example"),
     Colleague("1099", "Reception", ""),

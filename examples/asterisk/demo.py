@@ -13,32 +13,31 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 import grpc
+from acme import (
+    ALICE,
+    ALICE_WITHOUT_PURPOSE,
+    BOB,
+    CAROL,
+    DOMAIN,
+    ERIK,
+    INES,
+    MALLORY,
+    POLICY,
+    TENANT,
+    Person,
+)
 from demo_capture import capture_a_fault, state_places
 from rich.table import Table
 from spool_generator import generate
 from spool_item import Item
 from spool_reader import read_tree, split
-from stage import (
-    AUDITOR,
-    DEADLINE_S,
-    FOLDER,
-    HERE,
-    OWNER,
-    PARTNER,
-    TENANT,
-    Findings,
-    Person,
-    Site,
-    command,
-    connected,
-    console,
-)
+from stage import DEADLINE_S, FOLDER, Findings, Site, command, connected, console
 
 from linewarden.server.names import EFFECTS, OBLIGATIONS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2
@@ -48,20 +47,15 @@ from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 SEED = 7
 BATCH = 500
 
-COLLEAGUE = Person("carol@acme.example", "his colleague")
-SUPERVISOR = Person("alice@acme.example", "sales supervisor", purpose="quality")
-IDLE = Person("alice@acme.example", "the same, without a purpose")
-UNKNOWN = Person("mallory@elsewhere.example", "unknown")
-
 #: The persons who ask, by the heads of the table.
 PEOPLE = {
-    "bob": OWNER,
-    "carol": COLLEAGUE,
-    "alice": SUPERVISOR,
-    "alice*": IDLE,
-    "ines": PARTNER,
-    "erik": AUDITOR,
-    "mallory": UNKNOWN,
+    "bob": BOB,
+    "carol": CAROL,
+    "alice": ALICE,
+    "alice*": ALICE_WITHOUT_PURPOSE,
+    "ines": INES,
+    "erik": ERIK,
+    "mallory": MALLORY,
 }
 
 ASKED = (
@@ -95,7 +89,7 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     items = make_company(FOLDER / "asterisk")
     service = FOLDER / "service"
-    command("init", str(service), "--tenant", TENANT, "--policy", str(HERE / "company.policy"))
+    command("init", str(service), "--tenant", TENANT, "--policy", str(POLICY))
     with running_server(service) as address, connected(service, address) as site:
         answers = ask(site, items)
         show_answers(answers)
@@ -109,7 +103,10 @@ def main() -> int:
 
 
 def make_company(folder: Path) -> Sequence[Item]:
-    """Make the calls of a small company and read them as any Asterisk tree is read."""
+    """Make the calls of a small company and read them as any Asterisk tree is read.
+
+    The owners are the ids of the persons, which the company takes from their addresses.
+    """
     console.rule("[bold]The calls of a small company")
     now = datetime.now(UTC).replace(microsecond=0)
     generate(folder, seed=SEED, now=now)
@@ -121,7 +118,7 @@ def make_company(folder: Path) -> Sequence[Item]:
     )
     for problem in problems:
         console.print(f"  [yellow]skipped:[/] {problem.text}")
-    return items
+    return [replace(item, owner=item.owner.removesuffix(DOMAIN)) for item in items]
 
 
 @contextmanager
@@ -259,29 +256,27 @@ def check_answers(answers: Sequence[Answer], findings: Findings) -> None:
             and all(getattr(a.item, name) == value for name, value in wanted.items())
         }
 
-    mine, sales = {"owner": OWNER.name}, {"queue": "sales"}
+    mine, sales = {"owner": BOB.name}, {"queue": "sales"}
+    findings.expect(effects(BOB, "play", "voicemail", **mine) == {"allow"}, "bob may play every message in his mailbox")
+    findings.expect(effects(CAROL, "play", "voicemail", **mine) == {"deny"}, "his colleague may play none of them")
     findings.expect(
-        effects(OWNER, "play", "voicemail", **mine) == {"allow"}, "bob may play every message in his mailbox"
-    )
-    findings.expect(effects(COLLEAGUE, "play", "voicemail", **mine) == {"deny"}, "his colleague may play none of them")
-    findings.expect(
-        "allow" in effects(SUPERVISOR, "play", "recording", **sales), "the supervisor may play recordings of her queue"
+        "allow" in effects(ALICE, "play", "recording", **sales), "the supervisor may play recordings of her queue"
     )
     findings.expect(
         not any(
-            a.effect == "allow" and a.item.queue == "sales" and a.item.owner != IDLE.name
+            a.effect == "allow" and a.item.queue == "sales" and a.item.owner != ALICE_WITHOUT_PURPOSE.name
             for a in answers
-            if a.person is IDLE and (a.verb, a.item.type) == ("play", "recording")
+            if a.person is ALICE_WITHOUT_PURPOSE and (a.verb, a.item.type) == ("play", "recording")
         ),
         "without a stated purpose she may play none of them",
     )
     findings.expect(
-        effects(PARTNER, "view_metadata", "cdr") == {"allow"},
+        effects(INES, "view_metadata", "cdr") == {"allow"},
         "partner support may see call records, with numbers masked",
     )
-    findings.expect(effects(PARTNER, "play", "recording") == {"deny"}, "partner support may play no recording")
-    findings.expect(effects(AUDITOR, "play", "recording") == {"deny"}, "the auditor may play no recording")
-    unknown = {a.effect for a in answers if a.person is UNKNOWN}
+    findings.expect(effects(INES, "play", "recording") == {"deny"}, "partner support may play no recording")
+    findings.expect(effects(ERIK, "play", "recording") == {"deny"}, "the auditor may play no recording")
+    unknown = {a.effect for a in answers if a.person is MALLORY}
     findings.expect(unknown == {"deny"}, "a person whom the policy does not name may do nothing")
 
 
@@ -291,7 +286,7 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
     console.rule("[bold]The audit log: who did what")
     rows: list[audit_pb2.EntryRow] = []
     request = audit_pb2.QueryEntriesRequest(
-        header=core_pb2.RequestHeader(tenant=TENANT, subject=AUDITOR.subject()),
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=ERIK.subject()),
         filter=audit_pb2.EntryFilter(kinds=["decision"]),
         page_size=1_000,
         oldest_first=True,
@@ -306,7 +301,7 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
     for row in rows[:: max(1, len(rows) // 8)]:
         verb = next(word for word, number in VERB_NUMBERS.items() if number == row.verb)
         wanted = wish(verb, next(word for word, number in TYPE_NUMBERS.items() if number == row.resource_type))
-        who, owner = row.subject.partition("@")[0], row.owner.partition("@")[0] or "no known owner"
+        who, owner = row.subject, row.owner or "no known owner"
         time = row.time.ToDatetime().strftime("%H:%M:%S")
         table.add_row(f"  {row.index}.{row.item}", time, who, wanted, owner, EFFECTS[row.effect].value)
     console.print("  Linewarden records each answer before it sends it. The auditor reads some of them:\n")
@@ -317,7 +312,7 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
     findings.expect(
         logged == given, f"the log holds exactly the {len(answers)} answers that Linewarden gave, by person and item"
     )
-    stranger = audit_pb2.QueryEntriesRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=COLLEAGUE.subject()))
+    stranger = audit_pb2.QueryEntriesRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=CAROL.subject()))
     try:
         stub.QueryEntries(stranger, metadata=metadata, timeout=DEADLINE_S)
         findings.expect(holds=False, promise="a colleague may not read the log")
@@ -326,7 +321,7 @@ def read_log(site: Site, answers: Sequence[Answer], findings: Findings) -> None:
     reads = audit_pb2.EntryFilter(kinds=["audit.read"])
     page = stub.QueryEntries(
         audit_pb2.QueryEntriesRequest(
-            header=core_pb2.RequestHeader(tenant=TENANT, subject=AUDITOR.subject()), filter=reads
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=ERIK.subject()), filter=reads
         ),
         metadata=metadata,
         timeout=DEADLINE_S,
@@ -341,7 +336,7 @@ def export_and_verify(site: Site, findings: Findings) -> None:
     """Export the log, verify it offline, change one byte, and see the verification fail."""
     console.rule("[bold]Verification without the server")
     export = FOLDER / "export"
-    key = command("audit", "export", str(export), *site.options(AUDITOR)).stdout.strip()
+    key = command("audit", "export", str(export), *site.options(ERIK)).stdout.strip()
     console.print(f"  The auditor exports the log to {os.path.relpath(export)}. Anyone with these files and the")
     console.print("  public key can verify the log, without the server and without trusting it.\n")
     verified = command("audit", "verify", str(export), "--verifier-key", key, check=False)

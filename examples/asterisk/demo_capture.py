@@ -9,17 +9,31 @@ import ctypes.util
 import json
 import socket
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import grpc
+from acme import (
+    ADMIN,
+    AUDIENCE,
+    BOB,
+    ERIK,
+    INES,
+    LIMITS,
+    NOTICE,
+    NOTICE_TEXT,
+    PRIYA,
+    RESPONSIBILITIES,
+    TENANT,
+    Person,
+    statement,
+)
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from rich.table import Table
 from sip_call import CALL_ID, Phones, capture_file
-from stage import AUDITOR, DEADLINE_S, FOLDER, OWNER, PARTNER, TENANT, Findings, Person, Site, command, console
+from stage import DEADLINE_S, FOLDER, Findings, Site, command, console
 
 from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.v1 import (
@@ -36,31 +50,27 @@ from linewarden.v1 import (
 )
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 
-ADMINISTRATOR = Person("adam@acme.example", "administrator")
-PRIVACY_OFFICER = Person("priya@acme.example", "privacy officer", purpose="support", case="T-4711")
-
-_CASE = ("--case", PARTNER.case, "--purpose", PARTNER.purpose)
-_NOTICE = "fault-captures"
+_CASE = ("--case", INES.case, "--purpose", INES.purpose)
 _FILE = "call.pcap"
 
 _Steps = Sequence[tuple[str, Person | None]]
 
 #: The expected log entries in order, each with its actor; None is the service itself.
 _BEFORE: _Steps = (
-    ("diagnostics.refused", PARTNER),
-    ("diagnostics.enabled", ADMINISTRATOR),
-    ("notice.published", ADMINISTRATOR),
-    ("attestation.made", PRIVACY_OFFICER),
-    ("capture.requested", PARTNER),
-    ("capture.approved", PRIVACY_OFFICER),
-    ("capture.started", PARTNER),
+    ("diagnostics.refused", INES),
+    ("diagnostics.enabled", ADMIN),
+    ("notice.published", ADMIN),
+    ("attestation.made", PRIYA),
+    ("capture.requested", INES),
+    ("capture.approved", PRIYA),
+    ("capture.started", INES),
 )
 _AFTER: _Steps = (
     ("capture.sealed", None),
-    ("capture.opened", PARTNER),
-    ("capture.deleted", PRIVACY_OFFICER),
+    ("capture.opened", INES),
+    ("capture.deleted", PRIYA),
 )
-_LIVE = (*_BEFORE, ("notice.listed", OWNER), ("capture.stopped", PARTNER), *_AFTER)
+_LIVE = (*_BEFORE, ("notice.listed", BOB), ("capture.stopped", INES), *_AFTER)
 _BROUGHT = (*_BEFORE, ("capture.stopped", None), *_AFTER)
 
 
@@ -137,7 +147,8 @@ class _Diagnostics:
     def wait_for(self, capture: str, packets: int) -> None:
         """Wait until so many packets are written, because the last ones reach the worker late."""
         request = capture_pb2.WatchCaptureRequest(
-            header=core_pb2.RequestHeader(tenant=TENANT, subject=PARTNER.subject()), capture_id=capture
+            header=core_pb2.RequestHeader(tenant=TENANT, subject=INES.subject(), context=INES.context()),
+            capture_id=capture,
         )
         looks = self._rpc("WatchCapture")[1](request, metadata=self.site.metadata, timeout=DEADLINE_S)
         next((look for look in looks if look.counters.written >= packets), None)
@@ -162,47 +173,17 @@ def _reason(error: grpc.RpcError) -> str:
 
 def _permit(diagnostics: _Diagnostics, phones: Phones, findings: Findings) -> None:
     """Permit captures, publish the notice, and attest that the staff received it."""
-    reason = diagnostics.refused("RequestCapture", PARTNER, **_wish(phones, "age1" + 58 * "q"))
+    reason = diagnostics.refused("RequestCapture", INES, **_wish(phones, "age1" + 58 * "q"))
     findings.expect(
         reason == "DIAGNOSTICS_NOT_ENABLED", "Linewarden refuses a capture that the customer has not permitted"
     )
-    duties = [number for number in terms_pb2.Responsibility.values() if number]
-    diagnostics.ask("EnableDiagnostics", ADMINISTRATOR, accepted=duties, retention_days=7)
-    text = notice_pb2.NoticeText(
-        language="en", text="To find a fault, the signalling of calls may be captured; no speech is."
-    )
+    diagnostics.ask("EnableDiagnostics", ADMIN, accepted=RESPONSIBILITIES, retention_days=7)
+    text = notice_pb2.NoticeText(language="en", text=NOTICE_TEXT)
     channels = [notice_pb2.NOTICE_CHANNEL_EMAIL]
-    diagnostics.ask(
-        "PublishNotice", ADMINISTRATOR, notice_id=_NOTICE, texts=[text], audience="all staff", channels=channels
-    )
-    console.print(f"  · {ADMINISTRATOR.short}, an administrator, permits captures and publishes a notice for all staff")
-    diagnostics.ask("MakeAttestation", PRIVACY_OFFICER, statement=_statement())
-    console.print(f"  · {PRIVACY_OFFICER.short}, the privacy officer, attests that all staff received the notice")
-
-
-def _statement() -> attestation_pb2.AttestationStatement:
-    now = datetime.now(UTC)
-    made = attestation_pb2.AttestationStatement(
-        notice_id=_NOTICE,
-        notice_version=1,
-        role="privacy officer",
-        authority="appointed by the management",
-        channels=[attestation_pb2.ChannelEvidence(channel=notice_pb2.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
-        audience="all staff",
-        informed_count=7,
-        purpose=core_pb2.PURPOSE_SUPPORT,
-        legal_basis=attestation_pb2.LEGAL_BASIS_LEGITIMATE_INTERESTS,
-        jurisdictions=["DE"],
-        consent_mode=attestation_pb2.CONSENT_MODE_NONE,
-        necessity="the fault does not show without signalling",
-        promised=attestation_pb2.PromisedLimits(
-            profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=7
-        ),
-    )
-    made.notified_from.FromDatetime(now)
-    made.notified_until.FromDatetime(now)
-    made.valid_until.FromDatetime(now + timedelta(days=30))
-    return made
+    diagnostics.ask("PublishNotice", ADMIN, notice_id=NOTICE, texts=[text], audience=AUDIENCE, channels=channels)
+    console.print(f"  · {ADMIN.name}, the administrator, permits captures and publishes a notice for all staff")
+    diagnostics.ask("MakeAttestation", PRIYA, statement=statement())
+    console.print(f"  · {PRIYA.name}, the privacy officer, attests that all staff received the notice")
 
 
 def _agree(diagnostics: _Diagnostics, phones: Phones, identity: Path, findings: Findings) -> str:
@@ -210,32 +191,29 @@ def _agree(diagnostics: _Diagnostics, phones: Phones, identity: Path, findings: 
     key: Any = pyrage.x25519.Identity.generate()
     identity.touch(mode=0o600)
     identity.write_text(f"{key}\n")
-    capture = diagnostics.ask("RequestCapture", PARTNER, **_wish(phones, str(key.to_public()))).capture
+    capture = diagnostics.ask("RequestCapture", INES, **_wish(phones, str(key.to_public()))).capture
     findings.expect(
         capture.state == capture_pb2.CAPTURE_STATE_PENDING_APPROVAL,
         "the request of support waits for the approval of a second person",
     )
-    reason = diagnostics.refused("ApproveCapture", PARTNER, capture_id=capture.id)
+    reason = diagnostics.refused("ApproveCapture", INES, capture_id=capture.id)
     findings.expect(reason == "SUBJECT_NOT_PERMITTED", "support may not approve its own request")
-    reason = diagnostics.refused("StartCapture", PARTNER, capture_id=capture.id)
+    reason = diagnostics.refused("StartCapture", INES, capture_id=capture.id)
     findings.expect(reason != "", "support cannot start the capture before it is approved")
-    approved = diagnostics.ask("ApproveCapture", PRIVACY_OFFICER, capture_id=capture.id).capture
+    approved = diagnostics.ask("ApproveCapture", PRIYA, capture_id=capture.id).capture
     findings.expect(
         approved.state == capture_pb2.CAPTURE_STATE_ARMED,
-        f"{PRIVACY_OFFICER.short} approves the capture for the customer",
+        f"{PRIYA.name} approves the capture for the customer",
     )
     id: str = capture.id
     return id
 
 
 def _wish(phones: Phones, public_key: str) -> dict[str, Any]:
-    limits = capture_pb2.CaptureLimits(
-        seconds=60, bytes=1 << 20, packets=10_000, snaplen=65_535, disk_free_min=0, loss_budget=100
-    )
     wish = {
         "profile": capture_pb2.CAPTURE_PROFILE_SIGNALLING,
-        "limits": limits,
-        "readers": [capture_pb2.EvidenceReader(name=PARTNER.name, public_key=public_key)],
+        "limits": LIMITS,
+        "readers": [capture_pb2.EvidenceReader(name=INES.name, public_key=public_key)],
     }
     if not may_capture():  # the file holds the call alone, and filters need libpcap
         return {**wish, "selector": capture_pb2.CaptureSelector(), "file": _FILE}
@@ -245,16 +223,16 @@ def _wish(phones: Phones, public_key: str) -> dict[str, Any]:
 
 def _capture(diagnostics: _Diagnostics, capture: str, phones: Phones, findings: Findings) -> None:
     """Capture live on loopback while the two phones talk."""
-    started = diagnostics.ask("StartCapture", PARTNER, capture_id=capture).capture
+    started = diagnostics.ask("StartCapture", INES, capture_id=capture).capture
     findings.expect(started.state == capture_pb2.CAPTURE_STATE_RUNNING, "the server captures live on loopback")
-    told = diagnostics.ask("ListActiveNotices", OWNER).notices
+    told = diagnostics.ask("ListActiveNotices", BOB).notices
     findings.expect(
-        [one.capture_id for one in told] == [capture], f"{OWNER.short}, like every user, can see that a capture runs"
+        [one.capture_id for one in told] == [capture], f"{BOB.name}, like every user, can see that a capture runs"
     )
     phones.call()
     diagnostics.wait_for(capture, len(phones.sent))
-    diagnostics.ask("StopCapture", PARTNER, capture_id=capture)
-    diagnostics.ask("WatchCapture", PARTNER, capture_id=capture)
+    diagnostics.ask("StopCapture", INES, capture_id=capture)
+    diagnostics.ask("WatchCapture", INES, capture_id=capture)
     _check_counts(diagnostics, capture, phones, findings)
 
 
@@ -264,13 +242,13 @@ def _import_file(diagnostics: _Diagnostics, capture: str, phones: Phones, findin
     phones.call()
     file = FOLDER / "capture" / _FILE
     file.write_bytes(capture_file(phones.sent))
-    done = command("capture", "import", capture, str(file), *_CASE, *diagnostics.site.options(PARTNER), check=False)
+    done = command("capture", "import", capture, str(file), *_CASE, *diagnostics.site.options(INES), check=False)
     findings.expect(done.returncode == 0, "the service imports a capture file")
     _check_counts(diagnostics, capture, phones, findings)
 
 
 def _check_counts(diagnostics: _Diagnostics, capture: str, phones: Phones, findings: Findings) -> None:
-    found = diagnostics.ask("GetCapture", PARTNER, capture_id=capture).capture
+    found = diagnostics.ask("GetCapture", INES, capture_id=capture).capture
     counters, sent = found.counters, len(phones.sent)
     findings.expect(
         found.state == capture_pb2.CAPTURE_STATE_SEALED and counters.written == sent and not counters.dropped,
@@ -280,13 +258,11 @@ def _check_counts(diagnostics: _Diagnostics, capture: str, phones: Phones, findi
 
 def _read(diagnostics: _Diagnostics, capture: str, folder: Path, findings: Findings) -> bytes:
     """Fetch, verify and open the evidence, and analyse it; return the opened file."""
-    reach = diagnostics.site.options(PARTNER)
+    reach = diagnostics.site.options(INES)
     sealed, opened, identity = folder / "evidence.age", folder / "evidence.pcapng", str(folder / "identity")
     command("capture", "fetch", capture, str(sealed), *_CASE, *reach)
     findings.expect(CALL_ID.encode() not in sealed.read_bytes(), "the server cannot read the evidence that it stores")
-    checked = command(
-        "capture", "verify", capture, str(sealed), *_CASE, *diagnostics.site.options(PARTNER), check=False
-    )
+    checked = command("capture", "verify", capture, str(sealed), *_CASE, *diagnostics.site.options(INES), check=False)
     findings.expect(checked.returncode == 0, "the sealed file is the recorded one, verified without a key")
     done = command("capture", "open", capture, str(opened), *_CASE, "--identity", identity, *reach, check=False)
     findings.expect(done.returncode == 0, "the reader opens the evidence, and it matches the record in the log")
@@ -318,12 +294,12 @@ def _look_for_secrets(opened: bytes, phones: Phones, findings: Findings) -> None
 
 
 def _delete(diagnostics: _Diagnostics, capture: str, findings: Findings) -> None:
-    deleted = diagnostics.ask("DeleteCapture", PRIVACY_OFFICER, capture_id=capture).capture
+    deleted = diagnostics.ask("DeleteCapture", PRIYA, capture_id=capture).capture
     gone = not any((diagnostics.site.service / "evidence").glob(f"{capture}*"))
-    reason = diagnostics.refused("ReadEvidence", PARTNER, capture_id=capture)
+    reason = diagnostics.refused("ReadEvidence", INES, capture_id=capture)
     findings.expect(
         deleted.state == capture_pb2.CAPTURE_STATE_DELETED and gone and reason == "STATE_CONFLICT",
-        f"{PRIVACY_OFFICER.short} deletes the evidence, and the reader can no longer fetch it",
+        f"{PRIYA.name} deletes the evidence, and the reader can no longer fetch it",
     )
 
 
@@ -331,7 +307,7 @@ def _show_log(site: Site, *, live: bool, findings: Findings) -> None:
     """Show the log entries of all steps, with their actors, and check them."""
     steps = _LIVE if live else _BROUGHT
     request = audit_pb2.QueryEntriesRequest(
-        header=core_pb2.RequestHeader(tenant=TENANT, subject=AUDITOR.subject()),
+        header=core_pb2.RequestHeader(tenant=TENANT, subject=ERIK.subject()),
         filter=audit_pb2.EntryFilter(kinds=[kind for kind, _who in steps]),
         page_size=1_000,
         oldest_first=True,

@@ -1,4 +1,4 @@
-"""Shared parts of the demonstration: the persons, the findings, the running service, and the command."""
+"""Shared parts of the demonstration: the findings, the running service, and the command."""
 
 import subprocess
 import sys
@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from acme import TENANT, Person
 from rich.console import Console
 
-from linewarden.server.names import PURPOSE_NUMBERS
-from linewarden.v1 import core_pb2
-
-HERE = Path(__file__).resolve().parent
-FOLDER = HERE.parent.parent / ".demo"
-TENANT = "acme"
+FOLDER = Path(__file__).resolve().parents[2] / ".demo"
 DEADLINE_S = 20
 
 #: The credentials of a call.
@@ -24,42 +20,6 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 console = Console(highlight=False)
 if not console.is_terminal:
     console.width = 100
-
-
-@dataclass(frozen=True)
-class Person:
-    """A person who asks: name, description, and the circumstances of the request."""
-
-    name: str
-    what: str
-    purpose: str = ""
-    case: str = ""
-    zone: str = ""
-    tenant: str = ""
-
-    @property
-    def short(self) -> str:
-        """The name for a table."""
-        return self.name.partition("@")[0]
-
-    @property
-    def full(self) -> str:
-        """The name of the person in the tenant's log."""
-        return f"//{self.tenant}/{self.name}" if self.tenant else self.name
-
-    def subject(self) -> core_pb2.Subject:
-        """Return the person as a subject of the contract."""
-        return core_pb2.Subject(id=self.name, tenant=self.tenant)
-
-    def context(self) -> core_pb2.Context:
-        """Return the circumstances as a context of the contract."""
-        purpose = PURPOSE_NUMBERS.get(self.purpose, 0)
-        return core_pb2.Context(purpose=purpose, case_reference=self.case, network_zone=self.zone)
-
-
-OWNER = Person("bob@acme.example", "a user", zone="office")
-PARTNER = Person("ines", "partner support", purpose="support", case="T-4711", tenant="partner")
-AUDITOR = Person("erik@acme.example", "auditor")
 
 
 class Findings:

@@ -9,8 +9,7 @@ from linewarden.diagnostics.consent_model import Attestation
 from linewarden.diagnostics.kinds import ATTESTATION
 from linewarden.server.admission import AdmittedRequest
 from linewarden.server.diagnostics.messages import attestation_message, statement_of
-from linewarden.server.diagnostics.rpc import DEFAULT_PAGE_SIZE, DiagnosticsServicer, named_in, own_diagnostics
-from linewarden.server.pages import read_token, write_token
+from linewarden.server.diagnostics.rpc import DiagnosticsServicer, named_in, own_diagnostics
 from linewarden.v1 import attestation_pb2 as pb
 
 
@@ -48,13 +47,8 @@ class AttestationServicer(DiagnosticsServicer):
         self, admitted: AdmittedRequest, request: pb.ListAttestationsRequest
     ) -> pb.ListAttestationsResponse:
         """Read attestations, the newest first."""
-        before, size = read_token(request.page_token), request.page_size or DEFAULT_PAGE_SIZE
-        await self._recorder.read(admitted, own_diagnostics(admitted, Verb.VIEW_METADATA))
-        repository = self._services.repository
-        page = await asyncio.to_thread(repository.page, admitted.log, Attestation, ATTESTATION, before, size + 1)
-        shown = page[:size]
-        messages = [await asyncio.to_thread(self._message, admitted.log, one) for _stored, one in shown]
-        token = write_token(shown[-1][0]) if len(page) > size else ""
+        page, token = await self._page(admitted, request, Attestation, ATTESTATION)
+        messages = [await asyncio.to_thread(self._message, admitted.log, one) for one in page]
         return pb.ListAttestationsResponse(attestations=messages, next_page_token=token)
 
     def _message(self, log_id: int, attestation: Attestation) -> pb.Attestation:

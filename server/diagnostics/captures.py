@@ -22,14 +22,11 @@ from linewarden.server.diagnostics.capture_import import check_beginning, parts_
 from linewarden.server.diagnostics.messages import capture_message, number, request_of
 from linewarden.server.diagnostics.recorded_changes import Recorder, capture_access
 from linewarden.server.diagnostics.rpc import (
-    DEFAULT_PAGE_SIZE,
     DiagnosticsServicer,
     Services,
     named_in,
-    own_diagnostics,
 )
 from linewarden.server.errors import InvalidRequest, StreamLimitExceeded, Violation
-from linewarden.server.pages import read_token, write_token
 from linewarden.v1 import capture_pb2 as pb
 
 _WATCH_S = 1.0
@@ -159,13 +156,8 @@ class CaptureServicer(DiagnosticsServicer):
         self, admitted: AdmittedRequest, request: pb.ListCapturesRequest
     ) -> pb.ListCapturesResponse:
         """Read captures, the newest first."""
-        before, size = read_token(request.page_token), request.page_size or DEFAULT_PAGE_SIZE
-        await self._recorder.read(admitted, own_diagnostics(admitted, Verb.VIEW_METADATA))
-        repository = self._services.repository
-        page = await asyncio.to_thread(repository.page, admitted.log, Capture, CAPTURE_RECORD, before, size + 1)
-        shown = page[:size]
-        messages = [await self._message(admitted.log, one) for _stored, one in shown]
-        token = write_token(shown[-1][0]) if len(page) > size else ""
+        page, token = await self._page(admitted, request, Capture, CAPTURE_RECORD)
+        messages = [await self._message(admitted.log, one) for one in page]
         return pb.ListCapturesResponse(captures=messages, next_page_token=token)
 
     async def watch_capture(

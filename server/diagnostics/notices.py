@@ -13,11 +13,11 @@ from linewarden.diagnostics.consent_model import DeliveryOutcome, Mailing, MailR
 from linewarden.diagnostics.store.records import StoredRecord
 from linewarden.server.admission import AdmittedRequest
 from linewarden.server.diagnostics.messages import CHANNELS, FACTS, notice_message, number, texts_in
-from linewarden.server.diagnostics.rpc import DEFAULT_PAGE_SIZE, DiagnosticsServicer, named_in, own_diagnostics
+from linewarden.server.diagnostics.rpc import DiagnosticsServicer, named_in, own_diagnostics
 from linewarden.server.errors import InvalidRequest, Violation
 from linewarden.server.messages import microseconds, timestamp
 from linewarden.server.names import PURPOSE_NUMBERS, by_number
-from linewarden.server.pages import read_token, write_token
+from linewarden.server.pages import asked_page, next_token
 from linewarden.v1 import notice_pb2 as pb
 
 _ADDRESS = re.compile(r"[^@]+@[A-Za-z0-9.-]+")
@@ -45,7 +45,7 @@ class NoticeServicer(DiagnosticsServicer):
 
     async def list_notices(self, admitted: AdmittedRequest, request: pb.ListNoticesRequest) -> pb.ListNoticesResponse:
         """List the notices, without their texts."""
-        before, size = read_token(request.page_token), request.page_size or DEFAULT_PAGE_SIZE
+        before, size = asked_page(request)
 
         def make(ctx: ActorContext) -> Change[tuple[list[tuple[StoredRecord, Notice]], bool]]:
             return self._services.notices.listed(ctx, before, size)
@@ -54,7 +54,7 @@ class NoticeServicer(DiagnosticsServicer):
         messages = [await self._notice(admitted.log, notice) for _stored, notice in page]
         for message in messages:
             message.ClearField("texts")
-        return pb.ListNoticesResponse(notices=messages, next_page_token=write_token(page[-1][0]) if more else "")
+        return pb.ListNoticesResponse(notices=messages, next_page_token=next_token(page, more=more))
 
     async def get_notice(self, admitted: AdmittedRequest, request: pb.GetNoticeRequest) -> pb.GetNoticeResponse:
         """Show one version of a notice."""

@@ -1,7 +1,8 @@
 """The base of the diagnostics servicers: their use cases, and the records that a request names."""
 
+import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from linewarden.authz.model import Verb
 from linewarden.authz.service import Access
@@ -21,9 +22,9 @@ from linewarden.server.diagnostics.capture_import import CaptureImport
 from linewarden.server.diagnostics.mail_jobs import MailJobs
 from linewarden.server.diagnostics.probe_jobs import ProbeJobs
 from linewarden.server.diagnostics.recorded_changes import Recorder, diagnostics_access
+from linewarden.server.pages import asked_page, next_token
 
-#: The default number of records on a page.
-DEFAULT_PAGE_SIZE = 20
+T = TypeVar("T")
 
 #: The fields by which requests name records, and the kinds of these records.
 _FIELDS = {CAPTURE_RECORD: "capture_id", NOTICE: "notice_id", ATTESTATION: "attestation_id"}
@@ -54,6 +55,17 @@ class DiagnosticsServicer:
     def __init__(self, recorder: Recorder, services: Services) -> None:
         self._recorder = recorder
         self._services = services
+
+    async def _page(self, admitted: AdmittedRequest, request: Any, record: type[T], kind: str) -> tuple[list[T], str]:
+        """Return the records of the page that a request asks for, the newest first, and the token of the next page.
+
+        The right to view them is checked and recorded first.
+        """
+        before, size = asked_page(request)
+        await self._recorder.read(admitted, own_diagnostics(admitted, Verb.VIEW_METADATA))
+        repository = self._services.repository
+        found = await asyncio.to_thread(repository.page, admitted.log, record, kind, before, size + 1)
+        return [one for _stored, one in found[:size]], next_token(found[:size], more=len(found) > size)
 
 
 def own_diagnostics(admitted: AdmittedRequest, verb: Verb) -> Access:

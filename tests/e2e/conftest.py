@@ -17,7 +17,7 @@ from tests.deadlines import HANG_S
 from tests.e2e.forking import Forking
 
 COMMAND = str(Path(sys.executable).parent / "linewarden")
-POLICY = Path(__file__).parent.parent / "testdata" / "integration" / "company.policy"
+POLICY = Path(__file__).parents[2] / "examples/asterisk/company.policy"
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,19 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from acme import AUDIENCE, INES, NOTICE, NOTICE_TEXT, statement_fields
 
 from linewarden.diagnostics.evidence.sealing import pyrage
 from tests.deadlines import FACTOR, HANG_S
 from tests.e2e.conftest import COMMAND, POLICY, Done, Service, address_of, linewarden
 from tests.rights import live
 
-CASE = ("--case", "T-4711", "--purpose", "support")
+CASE = ("--case", INES.case, "--purpose", INES.purpose)
 PORT = "45070"
 OPTIONS = b"OPTIONS sip:b@h SIP/2.0\r\nCall-ID: x\r\nContent-Length: 0\r\n\r\n"
 RULES = """
@@ -28,10 +29,9 @@ allow admin enable_diagnostics,publish_notice,attest_notice,send_notice diagnost
 allow admin share_usage,view_metadata,run_probe diagnostics any
 allow admin capture_request,capture_start,capture_stop,capture_read,view_metadata,delete capture any
 allow berta capture_approve capture any
-bind //partner/ines role:partner_support
-allow role:partner_support view_metadata diagnostics,capture any if case if purpose=support
+allow role:partner_support view_metadata diagnostics any if case if purpose=support
 """
-PARTNER = "//partner/ines"
+PARTNER = INES.full
 
 
 @pytest.fixture(scope="module")
@@ -60,32 +60,19 @@ def _permit(service: Service) -> None:
     """Enable, publish and attest as an administrator does."""
     policy, text, statement = (service.folder / name for name in ("acme.policy", "en.txt", "statement.json"))
     policy.write_text(POLICY.read_text() + RULES)
-    text.write_text("Calls of a fault are captured.")
+    text.write_text(NOTICE_TEXT)
     duties = ("inform_users", "lawful_basis", "consult_representatives", "limit_readers", "delete_in_time")
     accept = [text for duty in duties for text in ("--accept", duty)]
     for arguments in (
         ("policy", "load", str(policy)),
         ("diagnostics", "enable", *accept),
-        ("diagnostics", "publish", "faults", f"en={text}", "--audience", "all", "--channel", "email"),
+        ("diagnostics", "publish", NOTICE, f"en={text}", "--audience", AUDIENCE, "--channel", "email"),
     ):
         done = service.run(*arguments, subject="admin")
         assert done.code == 0, done.err
-    statement.write_text(json.dumps(_statement()))
+    statement.write_text(json.dumps(statement_fields()))
     done = service.run("diagnostics", "attest", str(statement), subject="admin")
     assert done.code == 0, done.err
-
-
-def _statement() -> dict[str, Any]:
-    now = datetime.now(UTC)
-    return {
-        "notice_id": "faults", "notice_version": 1, "role": "officer", "authority": "board", "audience": "all",
-        "channels": [{"channel": "NOTICE_CHANNEL_EMAIL", "evidence_sha256": "A" * 43 + "="}],
-        "informed_count": 3, "purpose": "PURPOSE_SUPPORT", "legal_basis": "LEGAL_BASIS_CONTRACT",
-        "jurisdictions": ["DE"], "consent_mode": "CONSENT_MODE_NONE", "necessity": "no other way",
-        "notified_from": now.isoformat(), "notified_until": now.isoformat(),
-        "valid_until": (now + timedelta(days=9)).isoformat(),
-        "promised": {"profile": "CAPTURE_PROFILE_SIGNALLING", "seconds": 600, "retention_days": 30},
-    }  # fmt: skip
 
 
 def rows(done: Done) -> list[dict[str, Any]]:
@@ -145,9 +132,9 @@ def test_a_partner_looks_for_its_case(customer: Service, tmp_path: Path) -> None
     customer.run("capture", "reject", capture["id"], subject="berta")
     for command in (("list",), ("show", capture["id"]), ("watch", capture["id"])):
         assert customer.run("capture", *command, subject=PARTNER).code == 4
-        done = customer.run("capture", *command, "--case", "T-4711", subject=PARTNER)
+        done = customer.run("capture", *command, "--case", INES.case, subject=PARTNER)
         assert (done.code, "rejected" in done.out) == (0, True), done.err
-        other = customer.run("capture", *command, "--case", "T-4711", "--purpose", "legal", subject=PARTNER)
+        other = customer.run("capture", *command, "--case", INES.case, "--purpose", "legal", subject=PARTNER)
         assert other.code == 4
 
 
@@ -180,7 +167,7 @@ def test_a_list_of_receipts_and_a_confirmation(customer: Service, tmp_path: Path
     file.write_text(f"person,fact,at\nbob,informed,{now}\ncarol,failed,{now}\ncarol,reported,{now}\n")
     (listed,) = rows(customer.run("diagnostics", "notices", "-o", "json", subject="bob"))
     shown = customer.run("diagnostics", "notice", listed["id"], "--version", listed["version"], subject="bob")
-    assert (shown.code, shown.out) == (0, "Calls of a fault are captured.\n")
+    assert (shown.code, shown.out) == (0, f"{NOTICE_TEXT}\n")
     assert customer.run("diagnostics", "confirm", listed["id"], listed["version"], subject="bob").code == 0
     arguments = ("diagnostics", "receipts", "faults", "1", str(file), "--channel", "paper", "-o", "json")
     (row,) = rows(customer.run(*arguments, subject="admin"))

@@ -40,7 +40,7 @@ from tests.deadlines import HANG_S
 TENANT = "acme"
 OTHER_TENANT = "globex"
 DATA = Path(__file__).parent.parent / "testdata" / "integration"
-POLICY = (DATA / "company.policy").read_text(encoding="utf-8")
+POLICY = (Path(__file__).parents[2] / "examples/asterisk/company.policy").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -299,11 +299,11 @@ async def serving(site: Site, *, clock: Callable[[], int] = now_us, **settings: 
 
 
 class Server:
-    """A server in child processes."""
+    """A server in child processes; those of `forked_python()` share their imports, and have other ids."""
 
-    def __init__(self, site: Site, **environment: str) -> None:
+    def __init__(self, site: Site, *, python: str = sys.executable, **environment: str) -> None:
         call = [
-            sys.executable,
+            python,
             "-m",
             "linewarden.cli",
             "serve",
@@ -352,13 +352,15 @@ class Server:
 
 
 @asynccontextmanager
-async def processes(site: Site, count: int = 1, **environment: str) -> AsyncIterator[list[Server]]:
-    """Yield a function that starts several servers on one database."""
+async def processes(
+    site: Site, count: int = 1, *, python: str = sys.executable, **environment: str
+) -> AsyncIterator[list[Server]]:
+    """Yield several servers on one database, started at once; kill them at the end."""
     servers: list[Server] = []
     try:
-        for _ in range(count):
-            servers.append(Server(site, **environment))
-            await servers[-1].ready()
+        servers.extend(Server(site, python=python, **environment) for _ in range(count))
+        for server in servers:
+            await server.ready()
         yield servers
     finally:
         for server in servers:

@@ -3,13 +3,14 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from acme import AUDIENCE, CASE, LIMITS, NOTICE, NOTICE_TEXT, RESPONSIBILITIES, statement
+
 from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.server.bootstrap import Running
-from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, terms_pb2
+from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2
 from tests.contract_calls import Stubs, request_type
 from tests.integration.conftest import TENANT, Client, Site, person, serving
 
@@ -42,15 +43,11 @@ RULES = (
     "allow //partner/ines attest_notice,enable_diagnostics,publish_notice,send_notice diagnostics any",
 )
 
-RESPONSIBILITIES = [number for number in terms_pb2.Responsibility.values() if number]
 #: The captured port; another one in each run, because all programs share loopback.
 PORT = 40_000 + os.getpid() % 5_000
-CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
+CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference=CASE)
 IDENTITY: Any = pyrage.x25519.Identity.generate()
 READER = capture_pb2.EvidenceReader(name="erik", public_key=str(IDENTITY.to_public()))
-LIMITS = capture_pb2.CaptureLimits(
-    seconds=60, bytes=1 << 20, packets=10_000, snaplen=65_535, disk_free_min=0, loss_budget=1_000
-)
 
 
 class Diagnosing:
@@ -81,16 +78,16 @@ class Diagnosing:
         terms: dict[str, Any] = {"accepted": RESPONSIBILITIES, "retention_days": 7} | more
         await self.ask("EnableDiagnostics", **terms)
 
-    async def publish(self, english: str = "Calls of a fault are captured.") -> notice_pb2.Notice:
+    async def publish(self, english: str = NOTICE_TEXT) -> notice_pb2.Notice:
         """Publish a notice."""
         texts = [notice_pb2.NoticeText(language="en", text=english),
                  notice_pb2.NoticeText(language="de", text="Gespräche der Störung werden aufgezeichnet.")]  # fmt: skip
         answer = await self.ask(
             "PublishNotice",
-            notice_id="faults",
+            notice_id=NOTICE,
             texts=texts,
             channels=[notice_pb2.NOTICE_CHANNEL_EMAIL],
-            audience="all staff",
+            audience=AUDIENCE,
         )
         notice: notice_pb2.Notice = answer.notice
         return notice
@@ -131,34 +128,6 @@ def asked(**more: Any) -> dict[str, Any]:
         "readers": [READER],
     }
     return usual | more
-
-
-def statement(**more: Any) -> attestation_pb2.AttestationStatement:
-    """Return a statement for an attestation, as of now."""
-    now = datetime.now(UTC)
-    made = attestation_pb2.AttestationStatement(
-        notice_id="faults",
-        notice_version=1,
-        role="data protection officer",
-        authority="appointed by the board",
-        channels=[attestation_pb2.ChannelEvidence(channel=notice_pb2.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
-        audience="all staff",
-        informed_count=12,
-        confirmed_count=3,
-        purpose=core_pb2.PURPOSE_SUPPORT,
-        legal_basis=attestation_pb2.LEGAL_BASIS_LEGITIMATE_INTERESTS,
-        jurisdictions=["DE"],
-        consent_mode=attestation_pb2.CONSENT_MODE_NONE,
-        necessity="the fault does not show without signalling",
-        promised=attestation_pb2.PromisedLimits(
-            profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=30
-        ),
-    )
-    made.notified_from.FromDatetime(now)
-    made.notified_until.FromDatetime(now)
-    made.valid_until.FromDatetime(now + timedelta(days=30))
-    made.MergeFrom(attestation_pb2.AttestationStatement(**more))
-    return made
 
 
 @asynccontextmanager

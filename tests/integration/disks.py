@@ -15,7 +15,7 @@ def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
     folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small disk")
+        pytest.skip("needs root and the right to mount a small disk (CAP_SYS_ADMIN)")
     try:
         yield folder
     finally:

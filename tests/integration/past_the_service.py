@@ -41,8 +41,8 @@ CHANGES: dict[str, Sequence[str]] = {
     ),
     "two texts exchanged": (
         "UPDATE policy_statement SET text = 'x' WHERE log = 1 AND added_in = 1 AND ordinal = 4",
-        "UPDATE policy_statement SET text = 'bind alice role:supervisor' WHERE log = 1 AND ordinal = 5",
-        "UPDATE policy_statement SET text = 'bind admin role:admin' WHERE log = 1 AND text = 'x'",
+        "UPDATE policy_statement SET text = 'bind admin role:tenant_admin' WHERE log = 1 AND ordinal = 3",
+        "UPDATE policy_statement SET text = 'bind alice role:supervisor_sales' WHERE log = 1 AND text = 'x'",
     ),
     "all statements deleted": ("DELETE FROM policy_statement WHERE log = 1",),
     "no seal": ("UPDATE policy_version SET seal = NULL WHERE log = 1",),

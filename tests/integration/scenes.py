@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from acme import LIMITS, statement
 from google.protobuf.json_format import ParseDict
 
 from linewarden.server.bootstrap import Running, now_us, start
@@ -22,7 +23,7 @@ from tests.deadlines import FACTOR, HANG_S
 from tests.integration.captures import MESSAGE, gone, sealer_of, worker_of, written
 from tests.integration.captures import SECRET as BODY
 from tests.integration.conftest import Client, Server, Site, processes
-from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, asked, statement
+from tests.integration.diagnosing import RULES, Diagnosing, asked
 from tests.integration.disks import holding, small_disk
 from tests.integration.sweeps import sweep_until_lost
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Bounds, Form, analyse_apart
+from linewarden.diagnostics.analysis.apart import AnalysisFailed, AnalysisRefused, Bounds, analyse_apart
+from linewarden.diagnostics.analysis.outcome import Form
 from tests.deadlines import HANG_S
 
 HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 101)

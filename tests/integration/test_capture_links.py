@@ -50,7 +50,7 @@ def _connection(kind: int) -> Iterator[WorkerConnection]:
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR)
     except OSError:
-        pytest.skip("needs /dev/net/tun")
+        pytest.skip("needs /dev/net/tun: load the kernel module tun")
     try:
         answer = fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH14x", b"lwtest%d", kind | _IFF_NO_PI))
         link = WorkerConnection(struct.unpack("16sH14x", answer)[0].rstrip(b"\0").decode(), fd)

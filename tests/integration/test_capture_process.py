@@ -251,7 +251,7 @@ def test_both_families():
         _udp(port, b"\r\n\r\n", family=socket.AF_INET6)
     except OSError:
         capture.stop()
-        pytest.skip("needs IPv6 on loopback")
+        pytest.skip("needs IPv6 on loopback: set net.ipv6.conf.lo.disable_ipv6=0")
     time.sleep(0.2 * FACTOR)
     assert capture.stop() == 0
     assert [frame.data[12:14] for frame in capture.frames()] == [b"\x08\x00", b"\x86\xdd"]
@@ -310,7 +310,8 @@ def test_running_worker_has_no_rights():
 
 @live
 @pytest.mark.skipif(
-    shutil.which("sipp") is None or not (SIPP_MEDIA / "g711a.pcap").exists(), reason="install sip-tester"
+    shutil.which("sipp") is None or not (SIPP_MEDIA / "g711a.pcap").exists(),
+    reason="install sip-tester, for calls of SIPp",
 )
 def test_real_call(tmp_path: Path):
     """The worker stores signalling and RTP headers of a real call, and none of its secrets."""

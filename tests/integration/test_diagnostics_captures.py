@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from acme import LIMITS
 
 from linewarden.server.bootstrap import Running
 from linewarden.v1 import attestation_pb2, capture_pb2, notice_pb2
 from tests.deadlines import FACTOR
 from tests.integration.captures import SECRET, ended, evidence, send, started, watch, written
 from tests.integration.conftest import Site
-from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, asked, customer, open_again
+from tests.integration.diagnosing import RULES, Diagnosing, asked, customer, open_again
 from tests.integration.disks import holding
 from tests.rights import live
 

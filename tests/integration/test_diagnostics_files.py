@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from acme import LIMITS
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -19,7 +20,7 @@ from linewarden.v1 import capture_pb2 as pb
 from linewarden.v1 import core_pb2
 from tests.deadlines import FACTOR, HANG_S
 from tests.integration.conftest import TENANT, Site, person
-from tests.integration.diagnosing import CONTEXT, IDENTITY, LIMITS, Diagnosing, asked, customer
+from tests.integration.diagnosing import CONTEXT, IDENTITY, Diagnosing, asked, customer
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "pcap"
 SECRET = b"4711-0815-secret"

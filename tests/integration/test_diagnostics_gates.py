@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 import pytest
 import sqlalchemy as sa
+from acme import LIMITS, NOTICE_TEXT, statement
 
 from linewarden.audit.note import Verifier, open_note
 from linewarden.diagnostics.store import schema
 from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2, terms_pb2
 from tests.integration.conftest import Site
-from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, statement
+from tests.integration.diagnosing import Diagnosing, asked, customer
 
 #: Another tenant has a different trunk on the interface that both share.
 SHARED_PLACES = """
@@ -69,7 +70,7 @@ async def test_no_private_value_stands_in_an_entry(acme: Diagnosing, sqlite_site
     await acme.armed(selector=capture_pb2.CaptureSelector(extensions=["4242-secret"], hosts=["192.0.2.99"]))
     written = orjson.dumps(sqlite_site.entries()[before:]).decode()
     told = ("appointed by the board", "data protection officer", "all staff", "the fault does not show", "DPIA-77-knef",
-            "paragraph 11", "T-4711", "4242-secret", "192.0.2.99", "Calls of a fault", "berta", "erik")  # fmt: skip
+            "paragraph 11", "T-4711", "4242-secret", "192.0.2.99", NOTICE_TEXT, "berta", "erik")  # fmt: skip
     assert '"attestation.made"' in written
     assert [secret for secret in told if secret in written] == []
     files = list(sqlite_site.settings.data_dir.parent.rglob("linewarden.db*"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from acme import LIMITS
 
 from linewarden.diagnostics.captures.ports import LEASE_S
 from linewarden.v1 import capture_pb2 as pb
@@ -28,7 +29,7 @@ from tests.integration.captures import (
     written,
 )
 from tests.integration.conftest import Client, Site, processes, refusal_of
-from tests.integration.diagnosing import LIMITS, RULES, Diagnosing, customer, open_again
+from tests.integration.diagnosing import RULES, Diagnosing, customer, open_again
 from tests.integration.disks import holding, small_disk
 from tests.rights import live
 

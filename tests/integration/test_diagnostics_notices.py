@@ -8,12 +8,13 @@ from typing import Any
 
 import grpc
 import pytest
+from acme import NOTICE_TEXT, statement
 
 from linewarden.diagnostics.consent.smtp import THREADS, WAITING
 from linewarden.v1 import notice_pb2 as pb
 from tests.deadlines import FACTOR, HANG_S
 from tests.integration.conftest import Site
-from tests.integration.diagnosing import Diagnosing, customer, open_again, statement
+from tests.integration.diagnosing import Diagnosing, customer, open_again
 from tests.unit.diagnostics.consent.test_smtp import Postbox
 
 PARTNER = "//partner/ines"
@@ -75,7 +76,7 @@ async def test_users_read_every_version_and_partners_need_a_right(acme: Diagnosi
     (listed,) = (await acme.ask("ListNotices", "bob")).notices
     assert (listed.id, listed.version, listed.audience, list(listed.texts)) == ("faults", 2, "all staff", [])
     answer = await acme.ask("GetNotice", "bob", **ABOUT, language="en")
-    assert [one.text for one in answer.notice.texts] == ["Calls of a fault are captured."]
+    assert [one.text for one in answer.notice.texts] == [NOTICE_TEXT]
     assert (answer.notice.version, answer.current_version) == (1, 2)
     assert answer.notice.hash != first.hash
     assert (await acme.ask("GetNotice", "bob", notice_id="faults")).notice.version == 2
@@ -154,7 +155,7 @@ async def test_a_notice_is_sent_by_mail_and_each_result_is_recorded(sqlite_site:
         assert [one.fact for one in answer.results] == [informed, failed, failed]
         assert (answer.notice.informed, answer.notice.failed) == (1, 2)
     assert len(box.taken) == 1
-    assert b"Calls of a fault are captured." in box.taken[0][1]
+    assert NOTICE_TEXT.encode() in box.taken[0][1]
     assert ".example" not in str(sqlite_site.entries())
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from linewarden.audit.verify import verify_export
 from linewarden.v1 import access_pb2
 from tests.deadlines import HANG_S
 from tests.integration.conftest import DATA, Client, Refusal, Site, make_site, processes, refusal_of, serving
+from tests.integration.forked_python import forked_python
 
 REASONS = {"LOG_UNAVAILABLE", "OVERLOADED", "INTERNAL"}
 
@@ -217,7 +217,7 @@ async def test_a_full_disk_is_unavailable(sqlite_site: Site, tmp_path: Path) -> 
 async def test_a_server_told_to_stop_loses_nothing(site: Site) -> None:
     """On SIGTERM under load each request gets an answer or UNAVAILABLE, and each answer is in the log."""
     answered: list[tuple[str, str]] = []
-    async with processes(site) as (server,):
+    async with processes(site, python=forked_python()) as (server,):
         clients = [Client(server.address, site.token) for _ in range(4)]
         asking = [asyncio.create_task(ask_until_unavailable(clients[n % 4], f"d{n}", answered)) for n in range(16)]
         while len(answered) <= 50:  # noqa: ASYNC110 - no event says so
@@ -249,7 +249,6 @@ async def ask_until_unavailable(client: Client, name: str, answered: list[tuple[
         answered.append((request_id, answer.decision.id))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_processes_that_open_an_empty_database_at_once_all_do(
     sqlite_site: Site, tmp_path: Path, kind: str, request: pytest.FixtureRequest
@@ -257,11 +256,10 @@ def test_processes_that_open_an_empty_database_at_once_all_do(
     """Several servers open an empty database at once: one makes the tables, and each makes its tenant."""
     empty = f"sqlite:///{tmp_path}/empty.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     environment = os.environ | {"LINEWARDEN_DATABASE_URL": empty, "LINEWARDEN_ANCHOR_DIR": str(tmp_path / "anchors")}
-    settings, moment = str(sqlite_site.settings.data_dir / "linewarden.toml"), str(time.time() + 2.5)
-    calls = [[sys.executable, str(DATA / "open_at_once.py"), settings, moment, f"tenant{n}"] for n in range(4)]
-    opening = [subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True) for call in calls]
-    assert [process.communicate(timeout=HANG_S)[1] for process in opening] == [""] * 4
-    assert [process.returncode for process in opening] == [0] * 4
+    tenants = [f"tenant{n}" for n in range(4)]
+    call = [sys.executable, str(DATA / "open_at_once.py"), f"{sqlite_site.settings.data_dir}/linewarden.toml", *tenants]
+    opened = subprocess.run(call, env=environment, capture_output=True, text=True, check=False, timeout=HANG_S)
+    assert (opened.returncode, opened.stderr) == (0, "")
 
 
 async def test_too_many_that_wait_are_told_at_once(sqlite_site: Site) -> None:

@@ -17,6 +17,7 @@ from linewarden.v1 import access_pb2, access_pb2_grpc, core_pb2
 from tests.deadlines import HANG_S
 from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Site, processes, refusal_of, serving
 from tests.integration.floods import OK, bearer, channels, flooding, outcome_of, question, quiet_calls
+from tests.integration.forked_python import forked_python
 
 OVERLOADED = ("UNAVAILABLE", "OVERLOADED")
 
@@ -119,7 +120,7 @@ async def test_a_silent_stream_ends(sqlite_site: Site) -> None:
 async def test_beside_a_flood_a_quiet_tenant_is_refused_nothing(site: Site) -> None:
     """The server refuses calls of one tenant beyond its share with OVERLOADED, and answers each of another's."""
     _, token = site.key(tenants=(OTHER_TENANT,))
-    async with processes(site, LINEWARDEN_MAX_CONCURRENT_REQUESTS="40") as (server,):
+    async with processes(site, python=forked_python(), LINEWARDEN_MAX_CONCURRENT_REQUESTS="40") as (server,):
         async with (
             channels(server.address, 4) as many,
             channels(server.address, 1) as (own,),
@@ -133,7 +134,7 @@ async def test_beside_a_flood_a_quiet_tenant_is_refused_nothing(site: Site) -> N
 @pytest.mark.slow
 async def test_beside_wrong_keys_a_caller_is_refused_nothing(sqlite_site: Site) -> None:
     """The server refuses a flood of unknown keys, and answers every call with a valid key."""
-    async with processes(sqlite_site) as (server,):
+    async with processes(sqlite_site, python=forked_python()) as (server,):
         async with (
             channels(server.address, 4) as many,
             channels(server.address, 1) as (own,),
@@ -148,7 +149,7 @@ async def test_beside_wrong_keys_a_caller_is_refused_nothing(sqlite_site: Site) 
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_stop_ends_no_call_as_cancelled(site: Site, workers: str) -> None:
     """On SIGTERM each process answers each call or ends it with UNAVAILABLE."""
-    async with processes(site, LINEWARDEN_WORKERS=workers) as (server,):
+    async with processes(site, python=forked_python(), LINEWARDEN_WORKERS=workers) as (server,):
         async with channels(server.address, 8) as made, flooding(made, 24, site.token, TENANT) as flood:
             await flood.heard(200)
             server.terminate()

@@ -10,6 +10,7 @@ from linewarden.server.credentials import new_key
 from linewarden.server.errors import KeysNotOurs
 from linewarden.server.operator_actions import create_key, revoke_key
 from tests.integration.conftest import TENANT, Client, Server, Site, serving
+from tests.integration.forked_python import forked_python
 from tests.integration.past_the_service import DENY, database, effect, refused, written
 
 #: Attacks on the keys. `key` is the id of one that was revoked in the newest revision, `now`.
@@ -86,7 +87,7 @@ def test_the_operator_changes_no_keys_that_others_changed(site: Site) -> None:
 async def test_a_server_does_not_start_on_keys_that_others_changed(sqlite_site: Site) -> None:
     """A server with keys that were changed past the service says what is wrong, and ends."""
     forged_key(sqlite_site)
-    server = Server(sqlite_site)
+    server = Server(sqlite_site, python=forked_python())
     try:
         assert await server.ended() == 3
         assert "the stored keys are not those that the service wrote" in server.stderr()

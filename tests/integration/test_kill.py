@@ -13,8 +13,10 @@ from linewarden.server.names import EFFECT_NUMBERS
 from linewarden.v1 import access_pb2, core_pb2
 from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Server, Site, check_request, processes
+from tests.integration.forked_python import forked_python
 
-ROUNDS = {"sqlite": 12, "postgresql": 4}
+#: Kills of a server; `tests/soak/test_soak_processes.py` goes on for minutes.
+ROUNDS = {"sqlite": 4, "postgresql": 3}
 CALLERS = 12
 
 #: The answers: request id -> decision ids and effects.
@@ -68,7 +70,7 @@ async def test_what_was_answered_survives_kill_9(site: Site, tmp_path: Path) -> 
     checkpoints: list[str] = []
     stderr = ""
     for number in range(ROUNDS[site.storage.log._engine.dialect.name]):
-        server = Server(site)
+        server = Server(site, python=forked_python())
         checkpoints.append(await one_round(site, server, number, answered))
         stderr += server.stderr()
     assert len(answered) >= len(checkpoints)
@@ -80,7 +82,7 @@ async def test_what_was_answered_survives_kill_9(site: Site, tmp_path: Path) -> 
     }
     assert not wrong
     assert len({id for decisions in answered.values() for id, _ in decisions}) == sum(map(len, answered.values()))
-    async with processes(site) as (server,), Client(server.address, site.token) as client:
+    async with processes(site, python=forked_python()) as (server,), Client(server.address, site.token) as client:
         key = await client.export(tmp_path / "export")
         for checkpoint in checkpoints[:: max(1, len(checkpoints) // 4)]:
             report = verify_export(tmp_path / "export", key, old_checkpoint=checkpoint)

@@ -18,6 +18,7 @@ from linewarden.server.operator_actions import create_tenant
 from linewarden.v1 import core_pb2, policy_pb2
 from tests.deadlines import HANG_S
 from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Server, Site, check_request, person, serving
+from tests.integration.forked_python import forked_python
 from tests.integration.past_the_service import (
     ADDED,
     ALLOW,
@@ -110,7 +111,7 @@ async def test_what_others_put_into_the_next_revision_is_not_believed(site: Site
 async def test_the_text_log_says_so_without_values(sqlite_site: Site) -> None:
     """The text log reports a foreign policy with its log, and none of its content."""
     written(sqlite_site, CHANGES["a statement put beside"])
-    server = Server(sqlite_site)
+    server = Server(sqlite_site, python=forked_python())
     try:
         async with Client(await server.ready(), sqlite_site.token) as client:
             await refused(client)

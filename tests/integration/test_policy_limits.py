@@ -18,8 +18,8 @@ from tests.integration.past_the_service import written
 
 ROLES = [f"bind eve role:a{n}" for n in range(64)]
 LINKS = [f"bind role:a{n} role:a{n}-{k}" for n in range(64) for k in range(15)]
-ADMIN = "bind admin role:admin"
-CHANGED = "allow role:admin      read_policy,change_policy policy any"
+ADMIN = "bind admin role:tenant_admin"
+CHANGED = "allow role:tenant_admin read_policy,change_policy policy any"
 
 
 def load(document: str, *, dry_run: bool = False) -> pb.LoadPolicyRequest:
@@ -87,7 +87,7 @@ async def test_a_page_of_an_earlier_revision_is_refused(site: Site) -> None:
 
 async def test_a_change_after_which_no_person_could_change_the_policy_is_refused(site: Site) -> None:
     """The server refuses and records a change that locks the tenant out, unless the request permits it."""
-    file = "allow role:admin read_policy,change_policy policy any"
+    file = "allow role:tenant_admin read_policy,change_policy policy any"
     async with serving(site) as running, Client(running.addresses[0], site.token) as client:
         for request in (load(""), load(file), load(file, dry_run=True), load(f"{file} if case\n{ADMIN}")):
             refusal = await client.refused(client.policy.LoadPolicy, request)
@@ -102,8 +102,8 @@ async def test_a_change_after_which_no_person_could_change_the_policy_is_refused
         decided = [entry for entry in site.entries() if "items" in entry]
         assert len(decided) == 6
         # A person who hands the right over is locked out alone, which is no lockout of the tenant.
-        await client.change(remove=[ADMIN], add=["bind //partner/ines role:admin"])
-        await client.change("//partner/ines", remove=["bind //partner/ines role:admin"], allow_lockout=True)
+        await client.change(remove=[ADMIN], add=["bind //partner/ines role:tenant_admin"])
+        await client.change("//partner/ines", remove=["bind //partner/ines role:tenant_admin"], allow_lockout=True)
         assert site.storage.log.head_of(TENANT).revision == 3
 
 

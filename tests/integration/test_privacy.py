@@ -9,11 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
+from acme import statement
 
 from linewarden.v1 import access_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2
 from tests.deadlines import FACTOR
 from tests.integration.conftest import TENANT, Client, Site, check_request, processes, query_request
-from tests.integration.diagnosing import READER, RULES, Diagnosing, asked, statement
+from tests.integration.diagnosing import READER, RULES, Diagnosing, asked
+from tests.integration.forked_python import forked_python
 from tests.unit.diagnostics.consent.test_smtp import Postbox
 
 #: Values that stand in requests alone, not in the policy; each is unlike anything else in the files.
@@ -147,7 +149,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
 async def test_no_personal_value_and_no_address_is_written_anywhere(sqlite_site: Site, tmp_path: Path) -> None:
     """Database, index, anchors, export and messages hold no name, number, item, case or address in clear."""
     site = sqlite_site
-    async with processes(site) as (server,):
+    async with processes(site, python=forked_python()) as (server,):
         async with Client(server.address, site.token) as client, Client(server.address, "lw_0_0") as stranger:
             await use_everything(client, stranger)
             await talk_nonsense(server.address)
@@ -174,7 +176,9 @@ async def test_diagnostics_write_no_personal_value_and_no_address_anywhere(sqlit
         "SMTP_SENDER": "notices@acme.example",
         "SMTP_STARTTLS": "false",
     }
-    async with processes(site, 1, **{f"LINEWARDEN_{name}": value for name, value in stated.items()}) as (server,):
+    async with processes(
+        site, 1, python=forked_python(), **{f"LINEWARDEN_{name}": value for name, value in stated.items()}
+    ) as (server,):
         async with Client(server.address, site.token) as client:
             told = await use_diagnostics(client)
             assert await client.export(tmp_path / "export")

@@ -162,10 +162,10 @@ def another_host() -> Iterator[Host]:
         f"-n {name} link set lo up",
     )
     if not _ip(f"netns add {name}"):
-        pytest.skip("needs iproute2, and the right to make a network namespace")
+        pytest.skip("install iproute2; needs root and the right to make a network namespace (CAP_SYS_ADMIN)")
     try:
         if not all(map(_ip, steps)):
-            pytest.skip("needs the right to link a network namespace")
+            pytest.skip("needs the right to link a network namespace (CAP_NET_ADMIN), and veth in the kernel")
         yield Host(("ip", "netns", "exec", name), f"{subnet}.1")
     finally:
         _ip(f"netns del {name}")

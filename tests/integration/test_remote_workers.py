@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from acme import LIMITS
 
 from linewarden.v1 import capture_pb2, probe_pb2
 from tests.deadlines import FACTOR, HANG_S
 from tests.integration.branches import Branch, capture_processes, client_of, prepare, until, worker_process
 from tests.integration.captures import SECRET, ended, evidence, send, written
 from tests.integration.conftest import Site, processes
-from tests.integration.diagnosing import LIMITS, Diagnosing, asked, customer, open_again
+from tests.integration.diagnosing import Diagnosing, asked, customer, open_again
 from tests.integration.sweeps import sweep_until_lost
 from tests.rights import live
 

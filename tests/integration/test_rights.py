@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from acme import RESPONSIBILITIES, statement
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -15,7 +16,7 @@ from linewarden.v1 import capture_pb2, core_pb2, notice_pb2, probe_pb2
 from tests.contract_calls import request_type
 from tests.deadlines import HANG_S
 from tests.integration.conftest import DATA, TENANT, Refusal, Site, make_site, person, refusal_of
-from tests.integration.diagnosing import CONTEXT, RESPONSIBILITIES, Diagnosing, asked, customer, statement
+from tests.integration.diagnosing import CONTEXT, Diagnosing, asked, customer
 
 _PROTOS = DATA.parents[2] / "protos/linewarden/v1"
 

@@ -19,6 +19,7 @@ import pytest
 
 from tests.deadlines import HANG_S
 from tests.integration.conftest import Client, Site
+from tests.integration.forked_python import forked_python
 
 #: Longer than any wait of a server that works, seconds.
 
@@ -59,7 +60,7 @@ def started(
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [
-        sys.executable,
+        sys.executable if closed else forked_python(),
         "-m",
         "linewarden.cli",
         "serve",

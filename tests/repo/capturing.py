@@ -1,15 +1,15 @@
 """A customer that uses all of diagnostics, so that its log has an entry of every kind."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import pytest
+from acme import AUDIENCE, CASE, LIMITS, NOTICE, NOTICE_TEXT, RESPONSIBILITIES, statement
 
 from linewarden.diagnostics import kinds
 from linewarden.diagnostics.evidence.sealing import pyrage
 from linewarden.diagnostics.states import Event
-from linewarden.v1 import attestation_pb2, capture_pb2, core_pb2, notice_pb2, probe_pb2, terms_pb2
+from linewarden.v1 import capture_pb2, core_pb2, notice_pb2, probe_pb2
 from tests.contract_calls import Stubs, request_type
 from tests.deadlines import HANG_S
 from tests.rights import may_capture
@@ -19,12 +19,9 @@ STATEMENTS = ("bind berta role:tenant_admin", "allow admin capture_read capture 
 #: The interfaces and hosts at which the tenant may capture and probe.
 PLACES = '[example]\ninterfaces = ["lo", "none0"]\nhosts = ["127.0.0.1"]\n'
 
-_CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference="T-4711")
+_CONTEXT = core_pb2.Context(purpose=core_pb2.PURPOSE_SUPPORT, case_reference=CASE)
 _SOMEONE = core_pb2.Subject(id="admin")
 _READER = capture_pb2.EvidenceReader(name="zacharias", public_key=str(pyrage.x25519.Identity.generate().to_public()))
-_LIMITS = capture_pb2.CaptureLimits(
-    seconds=60, bytes=1 << 20, packets=9_000, snaplen=65_535, disk_free_min=0, loss_budget=9
-)
 _SELECTOR = capture_pb2.CaptureSelector(ports=[capture_pb2.PortRange(low=45_072, high=45_072)])
 
 
@@ -49,8 +46,7 @@ class Customer:
     def use_everything(self) -> None:
         """Make at least one entry of every kind, and one with every field."""
         self._refused("DisableDiagnostics", grpc.StatusCode.FAILED_PRECONDITION)
-        accepted = [number for number in terms_pb2.Responsibility.values() if number]
-        self._ask("EnableDiagnostics", accepted=accepted, retention_days=7)
+        self._ask("EnableDiagnostics", accepted=RESPONSIBILITIES, retention_days=7)
         for share in (True, False):
             self._ask("ShareUsage", share=share)
         self._publish()
@@ -60,7 +56,7 @@ class Customer:
         self._refused("StopCapture", grpc.StatusCode.FAILED_PRECONDITION, capture_id=early)
         self._ask("WithdrawAttestation", attestation_id=attestation)
         self._refused("WithdrawAttestation", grpc.StatusCode.FAILED_PRECONDITION, attestation_id=attestation)
-        self._refused("ConfirmNotice", grpc.StatusCode.FAILED_PRECONDITION, notice_id="faults", notice_version=2)
+        self._refused("ConfirmNotice", grpc.StatusCode.FAILED_PRECONDITION, notice_id=NOTICE, notice_version=2)
         self._ask("RejectCapture", "berta", capture_id=early)
         self._attest()
         self._probe()
@@ -71,22 +67,22 @@ class Customer:
         self._ask("DisableDiagnostics")
 
     def _publish(self) -> None:
-        texts = [notice_pb2.NoticeText(language="en", text="Calls of a fault are captured.")]
+        texts = [notice_pb2.NoticeText(language="en", text=NOTICE_TEXT)]
         channels = [notice_pb2.NOTICE_CHANNEL_EMAIL]
-        self._ask("PublishNotice", notice_id="faults", texts=texts, channels=channels, audience="all")
+        self._ask("PublishNotice", notice_id=NOTICE, texts=texts, channels=channels, audience=AUDIENCE)
         receipt = notice_pb2.Receipt(person="mallory", fact=notice_pb2.RECEIPT_FACT_INFORMED)
         receipt.at.GetCurrentTime()
-        about: dict[str, Any] = {"notice_id": "faults", "notice_version": 1}
+        about: dict[str, Any] = {"notice_id": NOTICE, "notice_version": 1}
         self._ask("RecordReceipts", channel=notice_pb2.NOTICE_CHANNEL_EMAIL, receipts=[receipt], **about)
-        self._ask("ConfirmNotice", "alice", **about)
-        self._ask("GetNotice", "alice", **about)
+        self._ask("ConfirmNotice", "bob", **about)
+        self._ask("GetNotice", "bob", **about)
         recipients = [notice_pb2.Recipient(person="mallory", address="mallory@post.example")]
         # The mail server of this test does not exist; the attempt to send is an entry all the same.
         self._refused("SendNotice", grpc.StatusCode.UNAVAILABLE, recipients=recipients, **about)
-        self._ask("ListActiveNotices", "alice")
+        self._ask("ListActiveNotices", "bob")
 
     def _attest(self) -> str:
-        id: str = self._ask("MakeAttestation", statement=_statement()).attestation.id
+        id: str = self._ask("MakeAttestation", statement=statement(authority="appointed by zacharias")).attestation.id
         return id
 
     def _request(self, interface: str) -> str:
@@ -94,7 +90,7 @@ class Customer:
             "RequestCapture",
             profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING,
             selector=_SELECTOR,
-            limits=_LIMITS,
+            limits=LIMITS,
             interface=interface,
             readers=[_READER],
         ).capture.id
@@ -142,28 +138,3 @@ class Customer:
     def _message(method: str, subject: core_pb2.Subject, **fields: Any) -> Any:
         header = core_pb2.RequestHeader(tenant="example", subject=subject, context=_CONTEXT)
         return request_type(method)(header=header, **fields)
-
-
-def _statement() -> attestation_pb2.AttestationStatement:
-    now = datetime.now(UTC)
-    made = attestation_pb2.AttestationStatement(
-        notice_id="faults",
-        notice_version=1,
-        role="officer",
-        authority="appointed by zacharias",
-        channels=[attestation_pb2.ChannelEvidence(channel=notice_pb2.NOTICE_CHANNEL_EMAIL, evidence_sha256=bytes(32))],
-        audience="all",
-        informed_count=1,
-        purpose=core_pb2.PURPOSE_SUPPORT,
-        legal_basis=attestation_pb2.LEGAL_BASIS_CONTRACT,
-        jurisdictions=["DE"],
-        consent_mode=attestation_pb2.CONSENT_MODE_NONE,
-        necessity="no other way",
-        promised=attestation_pb2.PromisedLimits(
-            profile=capture_pb2.CAPTURE_PROFILE_SIGNALLING, seconds=600, retention_days=30
-        ),
-    )
-    made.notified_from.FromDatetime(now)
-    made.notified_until.FromDatetime(now)
-    made.valid_until.FromDatetime(now + timedelta(days=9))
-    return made

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deadlines import HANG_S
+from tests.integration.forked_python import forked_python
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Service:
 
 def initialize(home: Path, folder: str = "var/linewarden") -> None:
     """Make a service, unless there is one."""
-    call = [sys.executable, "-m", "linewarden.cli", "init", folder, "--keep"]
+    call = [forked_python(), "-m", "linewarden.cli", "init", folder, "--keep"]
     subprocess.run(call, cwd=home, env=_environment(), check=True, timeout=HANG_S)
 
 
@@ -44,7 +45,7 @@ def serving(home: Path, folder: str = "var/linewarden", **settings: str) -> Iter
     """Make a service and serve, as `make run` does; end it by SIGTERM. `settings` are environment variables."""
     initialize(home, folder)
     environment = _environment() | {"LINEWARDEN_LISTEN": "localhost:0"} | settings
-    call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", f"{folder}/linewarden.toml"]
+    call = [forked_python(), "-m", "linewarden.cli", "serve", "--config", f"{folder}/linewarden.toml"]
     with subprocess.Popen(call, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             address = _address(server)
@@ -58,7 +59,7 @@ def serving(home: Path, folder: str = "var/linewarden", **settings: str) -> Iter
 @contextmanager
 def attending(folder: Path) -> Iterator[None]:
     """Run the capture worker of a folder; end it by SIGTERM."""
-    call = [sys.executable, "-m", "linewarden.cli", "worker", "run", str(folder)]
+    call = [forked_python(), "-m", "linewarden.cli", "worker", "run", str(folder)]
     with subprocess.Popen(call, env=_environment(), stderr=subprocess.PIPE, text=True) as worker:
         try:
             if not any("is connected to" in line for line in worker.stderr or ()):

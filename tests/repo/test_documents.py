@@ -1,15 +1,18 @@
 """The documents say what is true of the code, and what they tell the reader to type works."""
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from importlib.resources import files as files_of
 from itertools import groupby
 from pathlib import Path
 
+import acme
 import click
 import pytest
-from blocks import PAGES, blocks
+from blocks import PAGES, blocks, shown
 from buf.validate import validate_pb2
 from documents import COMMANDS, REFERENCE, commands, commands_page, reasons, with_made_parts
 from repository import ROOT, files, project
@@ -21,6 +24,7 @@ from linewarden.authz import limits
 from linewarden.authz.conditions import KINDS
 from linewarden.authz.lexer import MAX_LINE_BYTES
 from linewarden.authz.model import Obligation
+from linewarden.authz.statements import parse_document
 from linewarden.diagnostics.packets.model import Profile
 from linewarden.diagnostics.probes.model import ProbeKind
 from linewarden.server import connections, keyless_streams
@@ -33,6 +37,8 @@ _DOCUMENTS = [path for path in files() if path.suffix == ".md"]
 _TARGETS = re.compile(r"^([a-z][a-z-]*):.*## ", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
 _FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+#: Who has which role, also where the line is a comment.
+_BINDING = re.compile(r"^(?:# )?bind\s+([\w/]+)\s+(role:\w+)", re.MULTILINE)
 _PUNCTUATION = frozenset("();<>|&")
 #: A name in backticks that is the path of a file or folder of the project.
 _PATH = re.compile(
@@ -163,6 +169,33 @@ def _run_names() -> Iterator[str]:
                 yield from (str(one.value) for one in node.args if isinstance(one, ast.Constant))
 
 
+def test_the_guides_quote_the_scene_of_the_demonstration() -> None:
+    """The policy, the notice and the attestation that the guides show are those that demonstration and tests use."""
+    quoted, whole = (parse_document(text) for text in (shown("policy.example"), acme.POLICY.read_text()))
+    assert quoted
+    assert {one.text for one in quoted} <= {one.text for one in whole}
+    block = shown("captures.customer")
+    assert f"echo '{acme.NOTICE_TEXT}' >" in block
+    assert f"publish {acme.NOTICE} " in block
+    assert f"--audience '{acme.AUDIENCE}'" in block
+    (statement,) = re.findall(r"<<END\n(.*?)END\n", block, re.DOTALL)
+    fields = acme.statement_fields()
+    made = {name for name, value in fields.items() if "$(" in str(json.loads(statement)[name])}
+    assert made == {"channels", "notified_from", "notified_until", "valid_until"}
+    assert {name: fields[name] for name in fields.keys() - made} == {
+        name: value for name, value in json.loads(statement).items() if name not in made
+    }
+
+
+def test_a_person_has_one_role_in_every_example() -> None:
+    """A person of the template, also of a line to be uncommented, has the same role in the company's policy."""
+    template = files_of("linewarden.authz").joinpath("templates/pbx.policy").read_text(encoding="utf-8")
+    roles = [dict(_BINDING.findall(text)) for text in (template, acme.POLICY.read_text(encoding="utf-8"))]
+    shared = roles[0].keys() & roles[1].keys()
+    assert {"bob", "alice", "admin", "//partner/ines"} <= shared
+    assert [name for name in sorted(shared) if roles[0][name] != roles[1][name]] == []
+
+
 @pytest.mark.parametrize(
     ("page", "names"),
     [
@@ -188,15 +221,20 @@ def test_the_events_of_the_operating_guide_are_written() -> None:
     assert [name for name in named if not re.search(rf"['\"]{name}['\"]", code)] == []
 
 
-def test_the_map_of_the_readme_is_that_of_the_folders() -> None:
-    """The map has every folder, and every room of diagnostics, and no other."""
-    block = next(one.text for one in blocks() if one.page == "README.md" and one.text.startswith("protos/"))
+def test_the_maps_are_those_of_the_folders() -> None:
+    """README has every folder, the guide for developers has every room of diagnostics, and they have no other."""
     folders = [path.relative_to(ROOT).parts[:-1] for path in files()]
-    assert sorted(re.findall(r"^([a-z]+)/  ", block, re.MULTILINE)) == sorted(
-        {one[0] for one in folders if one and not one[0].startswith(".")}
-    )
+    assert _mapped("README.md", "protos/") == {one[0] for one in folders if one and not one[0].startswith(".")}
     rooms = {one[1] for one in folders if one[:1] == ("diagnostics",) and len(one) > 1}
-    assert sorted(re.findall(r"^  ([a-z]+)/  ", block, re.MULTILINE)) == sorted(rooms)
+    assert _mapped("docs/extending.md", "agent/") == rooms
+
+
+def _mapped(page: str, start: str) -> set[str]:
+    """The folders in the map of a page."""
+    text = next(one.text for one in blocks() if one.page == page and one.text.startswith(start))
+    names: list[str] = re.findall(r"^([a-z]+)/  ", text, re.MULTILINE)
+    assert len(set(names)) == len(names)
+    return set(names)
 
 
 def test_the_changelog_speaks_of_this_version() -> None:

@@ -4,11 +4,14 @@ import re
 import socket
 from pathlib import Path
 
+import pytest
 from blocks import shown
 from repository import run_tool
 from running import Service, serving
 
 from tests.rights import live, may_capture
+
+pytestmark = pytest.mark.slow  # each test runs servers and many commands
 
 
 def test_the_first_check_works_as_written(service: Service) -> None:

@@ -59,3 +59,10 @@ def test_documents_name_no_address_but_loopback() -> None:
     """The documents name no address except loopback."""
     found = {match[0] for name, text in _texts() if name.endswith(".md") for match in _ADDRESS.finditer(text)}
     assert {one for one in found if not one.startswith(("127.", "0.0.0.0"))} == set()
+
+
+def test_kinds_of_entries_are_constants() -> None:
+    """Code makes an entry by a constant of audit/entry.py or diagnostics/kinds.py, which the tests of the log know."""
+    literal = re.compile(r"""\b(?:entry|encode)\(\s*f?["'][a-z_]+\.[a-z_]*["']""")
+    sources = [path for path in files() if path.suffix == ".py" and not path.is_relative_to(ROOT / "tests")]
+    assert [path.name for path in sources if literal.search(path.read_text(encoding="utf-8"))] == []

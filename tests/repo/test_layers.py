@@ -1,7 +1,6 @@
 """The permitted imports between packages."""
 
 import re
-from pathlib import Path
 
 import pytest
 from repository import ROOT, files, project, run_tool
@@ -17,47 +16,62 @@ def test_imports_point_one_way() -> None:
     assert f"Contracts: {len(_CONTRACTS)} kept, 0 broken." in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("contract", "module", "wrong"),
-    [
-        ("layers", "audit/model.py", "import linewarden.authz.model"),
-        ("layers", "authz/model.py", "import linewarden.diagnostics"),
-        ("layers", "server/tenants.py", "import linewarden.cli"),
-        ("rooms", "diagnostics/packets/mask.py", "import linewarden.diagnostics.errors"),
-        ("rooms", "diagnostics/analysis/engine.py", "import linewarden.diagnostics.captures.runs"),
-        ("rooms", "diagnostics/probes/service.py", "import linewarden.diagnostics.captures.ports"),
-        ("rooms", "diagnostics/captures/runs.py", "import linewarden.diagnostics.evidence.folder"),
-        ("rooms", "diagnostics/consent/terms.py", "import linewarden.diagnostics.agent.orders"),
-        ("doors", "audit/model.py", "import grpc"),
-        ("doors", "diagnostics/captures/runs.py", "import grpc"),
-        ("doors", "authz/model.py", "from google.protobuf import message"),
-        ("protocol-free", "server/admission.py", "import grpc"),
-        ("protocol-free", "server/fair_queue.py", "from linewarden.server import names"),
-        ("protocol-free", "server/diagnostics/mail_jobs.py", "from google.protobuf import message"),
-        ("casbin", "authz/snapshot.py", "import casbin"),
-        ("stores", "audit/writer.py", "import sqlalchemy"),
-        ("scapy", "diagnostics/analysis/engine.py", "def late():\n    import scapy.all"),
-        ("worker", "diagnostics/packets/mask.py", "import linewarden.audit.note"),
-        ("verifier", "audit/verify/proof.py", "import linewarden.audit.writer"),
-    ],
-)
-def test_a_forbidden_import_is_found(contract: str, module: str, wrong: str, tmp_path: Path) -> None:
-    """Each import contract breaks on an import that it forbids, also inside a function."""
-    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
-    package = tmp_path / "linewarden"
+#: Imports that a contract forbids: its id, the file, and the line to add to that file.
+_FORBIDDEN_IMPORTS = [
+    ("layers", "audit/model.py", "import linewarden.authz.model"),
+    ("layers", "authz/model.py", "import linewarden.diagnostics"),
+    ("layers", "server/tenants.py", "import linewarden.cli"),
+    ("rooms", "diagnostics/packets/mask.py", "import linewarden.diagnostics.errors"),
+    ("rooms", "diagnostics/analysis/engine.py", "import linewarden.diagnostics.captures.runs"),
+    ("rooms", "diagnostics/probes/service.py", "import linewarden.diagnostics.captures.ports"),
+    ("rooms", "diagnostics/captures/runs.py", "import linewarden.diagnostics.evidence.folder"),
+    ("rooms", "diagnostics/consent/terms.py", "import linewarden.diagnostics.agent.orders"),
+    ("doors", "audit/model.py", "import grpc"),
+    ("doors", "diagnostics/captures/runs.py", "import grpc"),
+    ("doors", "authz/model.py", "from google.protobuf import message"),
+    ("protocol-free", "server/admission.py", "import grpc"),
+    ("protocol-free", "server/fair_queue.py", "from linewarden.server import names"),
+    ("protocol-free", "server/diagnostics/mail_jobs.py", "from google.protobuf import message"),
+    ("casbin", "authz/snapshot.py", "import casbin"),
+    ("stores", "audit/writer.py", "import sqlalchemy"),
+    ("scapy", "diagnostics/analysis/engine.py", "def late():\n    import scapy.all"),
+    ("worker", "diagnostics/packets/mask.py", "import linewarden.audit.note"),
+    ("verifier", "audit/verify/proof.py", "import linewarden.audit.writer"),
+]
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the findings of each contract, by its id, in a copy of the code that has all forbidden imports."""
+    folder = tmp_path_factory.mktemp("layers")
+    (folder / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     for path in files():
         if path.suffix == ".py":
             name = path.relative_to(ROOT)
             inner = name.parts[2:] if name.parts[:2] == ("protos", "gen") else ("linewarden", *name.parts)
             if inner[0] == "linewarden":
-                copy = tmp_path.joinpath(*inner)
+                copy = folder.joinpath(*inner)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(path.read_bytes())
-    with (package / module).open("a", encoding="utf-8") as file:
-        file.write(f"\n{wrong}\n")
-    done = run_tool("lint-imports", "--no-cache", "--no-logo", "--contract", contract, cwd=tmp_path)
+    for _contract, module, wrong in _FORBIDDEN_IMPORTS:
+        with (folder / "linewarden" / module).open("a", encoding="utf-8") as file:
+            file.write(f"\n{wrong}\n")
+    done = run_tool("lint-imports", "--no-cache", "--no-logo", cwd=folder)
     assert done.returncode == 1, done.stdout
-    assert "0 kept, 1 broken" in done.stdout
+    said = " ".join(done.stdout.partition("Broken contracts")[2].split())
+    titles = {one["id"]: f"{one['name']} ---" for one in project()["tool"]["importlinter"]["contracts"]}
+    starts = {id: said.index(title) for id, title in titles.items() if title in said}
+    ends = [*sorted(starts.values()), len(said)]
+    return {id: said[start : ends[ends.index(start) + 1]] for id, start in starts.items()}
+
+
+@pytest.mark.parametrize(("contract", "module", "wrong"), _FORBIDDEN_IMPORTS)
+def test_a_forbidden_import_is_found(contract: str, module: str, wrong: str, reported: dict[str, str]) -> None:
+    """Each import contract breaks on an import that it forbids, also inside a function."""
+    importing = f"linewarden.{module.removesuffix('.py').replace('/', '.')}"
+    imported = ".".join(word for word in wrong.splitlines()[-1].split() if word not in {"from", "import"})
+    reported_name = imported if imported.startswith("linewarden.") else imported.partition(".")[0]
+    assert f" {importing} -> {reported_name} (l." in reported[contract]
 
 
 def test_files_at_the_root_of_diagnostics_are_shared_by_its_packages() -> None:

@@ -34,7 +34,10 @@ from linewarden.v1 import access_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 from tests.deadlines import HANG_S
+from tests.integration.forked_python import forked_python
 from tests.rights import may_capture
+
+pytestmark = pytest.mark.slow  # the fixture runs a server, a worker and many commands
 
 _TEXT = (ROOT / "docs" / "log-format.md").read_text(encoding="utf-8")
 _SYSTEM, _TENANT = 0, 1
@@ -231,7 +234,9 @@ def _documented() -> dict[str, dict[str, dict[str, bool]]]:
 def _linewarden(service: Service, *arguments: str, code: int = 0) -> str:
     folder = "var/linewarden"
     done = service.run(
-        "linewarden",
+        forked_python(),
+        "-m",
+        "linewarden.cli",
         *arguments,
         LINEWARDEN_CONFIG=f"{folder}/linewarden.toml",
         LINEWARDEN_CA=f"{folder}/tls/ca.crt",
@@ -248,7 +253,7 @@ def _use_commands(service: Service) -> None:
     _linewarden(service, "check", "--as", "privacy", "view_metadata", "recording", "a.wav", code=1)
     _linewarden(service, "policy", "show", "--as", "auditor")
     _linewarden(service, "policy", "load", "draft.policy", "--dry-run", "--allow-lockout", "--as", "admin")
-    _linewarden(service, "audit", "query", "--as", "auditor", "--data-subject", "alice")
+    _linewarden(service, "audit", "query", "--as", "auditor", "--data-subject", "bob")
     _linewarden(service, "key", "create", "other", "--tenant", "example", "--method", "AccessService")
     id = json.loads(_linewarden(service, "key", "list", "-o", "json"))[-1]["id"]
     _linewarden(service, "key", "revoke", id)
@@ -353,11 +358,11 @@ def _check_request(zone: str = "") -> access_pb2.CheckRequest:
         header=core_pb2.RequestHeader(
             tenant="example",
             request_id="r-1",
-            subject=core_pb2.Subject(id="alice"),
+            subject=core_pb2.Subject(id="bob"),
             context=core_pb2.Context(network_zone=zone),
         ),
         verb=core_pb2.VERB_PLAY,
-        resource=core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_VOICEMAIL, id="default/101/msg1", owner="alice"),
+        resource=core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_VOICEMAIL, id="default/101/msg1", owner="bob"),
     )
 
 
@@ -365,7 +370,7 @@ def _batch() -> access_pb2.CheckBatchRequest:
     item = core_pb2.Resource(
         type=core_pb2.RESOURCE_TYPE_RECORDING,
         id="+4930555.wav",
-        owner="alice",
+        owner="bob",
         queue="sales",
         parties=["+4930555"],
         labels={"kind": "internal"},

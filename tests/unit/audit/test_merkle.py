@@ -115,7 +115,7 @@ def test_consistency_reference(case: dict[str, Any]) -> None:
     assert _holds(verify_consistency, case["old"], old_root, case["new"], new_root, proof) == case["holds"]
 
 
-@pytest.mark.skipif(not _PUBLISHED.is_dir(), reason="the whole published set is not beside the repository")
+@pytest.mark.skipif(not _PUBLISHED.is_dir(), reason="lay the published proofs in ../shared/data/merkle")
 def test_all_published_vectors() -> None:
     """Every published vector is judged as its authors say."""
     wrong, seen = [], 0

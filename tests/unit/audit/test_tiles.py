@@ -114,6 +114,7 @@ def test_stack_knows_the_root_of_every_size(size: int, more: int) -> None:
     assert stack.root(_LEAVES[full : full + more]) == _root(full + more)
 
 
+@pytest.mark.slow
 @given(_SIZES.filter(bool), st.data())
 @settings(max_examples=60, deadline=None)
 @example(65_536, None)

@@ -167,6 +167,7 @@ def sets_of(known: Sequence[Condition]) -> st.SearchStrategy[list[list[Condition
     return st.lists(one, min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @settings(_relaxed, max_examples=50)
 @given(sets_of(written()), st.randoms(use_true_random=False), st.integers(0, 100 * DAY))
 def test_remembered_answers_are_those_of_casbin(found: list[list[Condition]], random: Any, later_us: int) -> None:
@@ -284,6 +285,7 @@ TOYS = [
 ]
 
 
+@pytest.mark.slow
 @settings(_relaxed, max_examples=50)
 @given(sets_of([*TOYS, *TOYS, *written()]), st.randoms(use_true_random=False), st.integers(0, 9 * DAY))
 def test_a_condition_added_tomorrow_is_remembered_rightly(

@@ -74,6 +74,7 @@ class Company:
         return sorted(add), self.chosen.sample(removable, min(len(removable), self.chosen.choice([0, 0, 1, 3])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_the_verdict_on_a_change_is_that_on_the_whole_policy(seed: int) -> None:
     """A change is accepted exactly if the resulting policy can be loaded as a file, after any earlier changes."""

@@ -137,6 +137,7 @@ def test_answers_stay_right_when_memory_is_short() -> None:
         assert allowed is enforcer.enforce(*stock_request(subject, Verb.PLAY, resource, context))
 
 
+@pytest.mark.slow
 def test_parsing_leaves_little_behind() -> None:
     """The parser's caches keep little of parsed lines, however long these are."""
     gc.collect()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -209,6 +210,7 @@ def conditional_rules(draw: st.DrawFn) -> list[Statement]:
     return [parse_statement(f"{draw(effects)} ann play recording any if {' if '.join(one)}") for one in sets]
 
 
+@pytest.mark.slow
 @settings(_relaxed, max_examples=200)
 @given(conditional_rules(), st.lists(st.tuples(resources(), contexts()), min_size=20, max_size=40))
 def test_each_circumstance_gets_its_own_answer(policy: list[Statement], asked: list[tuple[Resource, Context]]) -> None:

@@ -16,6 +16,7 @@ from linewarden.cli import main
 from linewarden.cli.exit_codes import REPORTS
 from linewarden.cli.lazy_group import CommandEntry, Entry
 from linewarden.cli.tree import COMMANDS
+from linewarden.diagnostics.analysis.apart import INTERPRETER, PACKAGE, START
 
 #: Runs commands one after the other, then prints the modules that were imported.
 _REPORT = """
@@ -56,7 +57,10 @@ EVIDENCE = Budget(_HEAVY, {"cli", "v1", "audit.errors", "audit.secret_files", "d
 POLICY = Budget({*_HEAVY, "pyrage"}, {"cli", "v1", "audit", "authz"})
 VERIFIER = Budget({*_HEAVY, *_NETWORK, "pyrage"}, {"cli", "audit"})
 #: The analysis itself runs in a child process.
-ANALYSIS = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli", "diagnostics.analysis.apart"})
+ANALYSIS = Budget(
+    {*_HEAVY, *_NETWORK, "cryptography", "pyrage"},
+    {"cli", "diagnostics.analysis.apart", "diagnostics.analysis.outcome"},
+)
 LINT = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli", "audit", "authz"})
 WORKER = Budget(_SERVER, {"cli", "v1", "audit", "diagnostics", "server.log", "server.log_stream"})
 #: The operator's commands open the database themselves.
@@ -210,6 +214,16 @@ def test_a_module_imports_what_its_commands_need(folder: Path, module: str) -> N
     if "v1" in budget.ours and budget is not WORKER:
         assert said.count("does not listen") == len(words), said
     assert over(modules, budget) == set()
+
+
+def test_the_process_of_an_analysis_imports_the_standard_library_and_its_own_package() -> None:
+    """The process that reads a hostile capture loads no installed library, and nothing that starts a process."""
+    report = "import json\nprint(json.dumps([*sys.modules]))\n"
+    start = START.replace("sys.exit(main())", report)
+    done = subprocess.run([*INTERPRETER, start, PACKAGE], capture_output=True, text=True, timeout=600, check=True)
+    modules = set(json.loads(done.stdout)) - {"__main__"}
+    assert over(modules, Budget({"subprocess", "tempfile"}, {"diagnostics.analysis", "diagnostics.packets"})) == set()
+    assert {name.partition(".")[0] for name in modules} <= {*sys.stdlib_module_names, "linewarden"}
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])

@@ -91,7 +91,7 @@ def test_missing_file(tmp_path: Path) -> None:
     assert found == [Problem("Master.csv", "file cannot be read")]
 
 
-@pytest.mark.skipif(not _SHARED.is_dir(), reason="the shared sample files are not beside the repository")
+@pytest.mark.skipif(not _SHARED.is_dir(), reason="lay the sample files in ../shared/data/cdr")
 @pytest.mark.parametrize(("name", "count"), [("asterisk-Master.csv", 2), ("asterisk-good.csv", 5)])
 def test_shared_samples(name: str, count: int) -> None:
     """The reader reads real files of 18 columns without a problem, and gives lines of one call different ids."""

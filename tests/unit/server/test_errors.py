@@ -1,5 +1,6 @@
 """Statuses of errors: table, reasons and exceptions cover each other, and no value of a request comes back."""
 
+import ast
 import inspect
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,13 @@ from tests.deadlines import HANG_S
 
 #: The metadata that callers and proxies allow by default, bytes.
 _METADATA_LIMIT = 8 * 1024
+#: Exceptions that no rpc answers with: a caller within the packages catches them, or they end a start or a command.
+_CAUGHT_WITHIN = {
+    *("Abandoned", "AddressTaken", "Malformed", "NotServed", "OddValue", "Refused", "SecretExposed", "TooLong"),
+    *("AnalysisFailed", "AnalysisRefused", "CaptureError", "EvidenceLost", "FilterRefused", "SourceUnusable"),
+    *("OrderInvalid", "OrderRefused", "TicketRefused"),
+    *("DiskFull", "ReaderInvalid", "SealBroken", "SealFailed", "SealingError"),
+}
 _CONTRACT = Path(__file__).parents[3] / "protos/linewarden/v1/error_reason.proto"
 
 
@@ -65,6 +73,29 @@ def test_table_reasons_and_exceptions_cover_each_other() -> None:
     assert set(TABLE) == _OURS
     reasons = {name.removeprefix("ERROR_REASON_") for name, number in ErrorReason.items() if 0 < number <= _LAST}
     assert {told.reason for told in TABLE.values()} == reasons
+
+
+def test_an_exception_of_ours_is_in_the_table_or_ends_below_the_rpcs() -> None:
+    """Each class of exception of ours has a row of the table, or is known to be caught before an rpc answers."""
+    known = {kind.__name__ for kind in _OURS} | _CAUGHT_WITHIN
+    found = {name: path.name for path in _sources() for name in _exceptions_in(path)}
+    assert len(found) > len(_CAUGHT_WITHIN)
+    assert {name: file for name, file in found.items() if name not in known} == {}
+
+
+def _sources() -> Iterator[Path]:
+    for package in ("audit", "authz", "diagnostics", "server"):
+        yield from (Path(__file__).parents[3] / package).rglob("*.py")
+
+
+def _exceptions_in(path: Path) -> Iterator[str]:
+    """The names of classes whose bases are named like exceptions, or are exceptions of the table."""
+    known = {kind.__name__ for kind in _OURS} | _CAUGHT_WITHIN
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+            if any(base in known or base.endswith(("Error", "Exception")) for base in bases):
+                yield node.name
 
 
 def test_statuses_are_those_of_the_contract() -> None:

@@ -3,7 +3,6 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -11,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import linewarden.server.settings
+from linewarden.cli import main
 from linewarden.server.settings import (
     CLIENT_ENVIRONMENT,
     ENV_PREFIX,
@@ -150,7 +151,6 @@ def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, nam
 
 def test_the_variables_of_the_command_are_known() -> None:
     """Each option of the command that reads the environment is known as no setting."""
-    cli: Any = pytest.importorskip("linewarden.cli")
 
     def names(command: click.Command) -> set[str]:
         found = {p.envvar for p in command.params if isinstance(p.envvar, str)}
@@ -158,7 +158,7 @@ def test_the_variables_of_the_command_are_known() -> None:
         return found.union(*(names(one) for one in inner))
 
     settings = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
-    assert names(cli.main) | {"LINEWARDEN_KEY"} == set(CLIENT_ENVIRONMENT)
+    assert names(main) | {"LINEWARDEN_KEY"} == set(CLIENT_ENVIRONMENT)
     assert not settings & CLIENT_ENVIRONMENT
 
 
@@ -178,6 +178,14 @@ def test_every_setting_says_what_it_is_for() -> None:
         assert description.endswith("."), name
         unit = next((units[end] for end in units if name.endswith(end)), "")
         assert description.startswith(unit), name
+
+
+def test_every_setting_is_read() -> None:
+    """The code outside of the settings reads each setting."""
+    packages = (Path(linewarden.server.settings.__file__).parents[1] / name for name in ("cli", "server"))
+    sources = [path for package in packages for path in package.rglob("*.py") if path.name != "settings.py"]
+    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    assert [name for name in Settings.model_fields if not re.search(rf"\.{name}\b", code)] == []
 
 
 def test_the_table_has_every_setting() -> None:

@@ -139,6 +139,7 @@ def _ours(message: Any) -> set[tuple[str, str]]:
     return {(v.field, v.rule) for v in _VALIDATORS[message.DESCRIPTOR.full_name](message)}
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_requests())
 def test_verdict_and_paths_are_those_of_the_library(message: Any) -> None:

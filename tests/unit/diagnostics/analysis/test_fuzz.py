@@ -19,7 +19,7 @@ from linewarden.diagnostics.analysis.rtp import WINDOW, SequenceOrder
 from linewarden.diagnostics.analysis.sdp import find_sdp, read_sdp, shorten
 from linewarden.diagnostics.analysis.sip import read_message
 from linewarden.diagnostics.analysis.tables import render_report
-from tests.deadlines import bounded_work
+from tests.deadlines import DATAGRAM_WORK_S, bounded_work
 
 A, B = Endpoint("10.0.0.1", 5_060), Endpoint("10.0.0.2", 5_060)
 HEAD = "INVITE sip:b@h SIP/2.0\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n"
@@ -222,7 +222,7 @@ HOSTILE = {
 def test_the_longest_datagram_is_read_at_once(text: str):
     """No header, no description costs more than bounded work, however often one thing is repeated in it."""
     data = text.encode()[:LONGEST]
-    with bounded_work():
+    with bounded_work(DATAGRAM_WORK_S):
         read_message(_datagram(data), SipTransport.UDP)
 
 

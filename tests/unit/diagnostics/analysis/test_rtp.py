@@ -65,6 +65,7 @@ def _order_of(sequences: list[int]) -> SequenceOrder:
     return order
 
 
+@pytest.mark.slow
 def test_loss_agrees_with_a_naive_count():
     """For random loss, repetition and disorder over two wraps, every figure is that of counting by hand."""
     chance = random.Random(11)

@@ -6,7 +6,7 @@ from linewarden.diagnostics.analysis.model import Datagram, Endpoint, SipTranspo
 from linewarden.diagnostics.analysis.payload_types import Codec
 from linewarden.diagnostics.analysis.sdp import find_sdp, read_sdp
 from linewarden.diagnostics.analysis.sip import SipMessage, looks_like_sip, read_message
-from tests.deadlines import bounded_work
+from tests.deadlines import DATAGRAM_WORK_S, bounded_work
 
 A, B = Endpoint("10.0.0.1", 5060), Endpoint("10.0.0.2", 5060)
 
@@ -171,7 +171,7 @@ HOSTILE = {
 def test_a_hostile_header_costs_little(header: bytes):
     """64 KiB of malice cost bounded work, and no value kept is long."""
     head = b"OPTIONS sip:x SIP/2.0\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n"
-    with bounded_work():
+    with bounded_work(DATAGRAM_WORK_S):
         message = _parse(head + header + b"\r\n\r\n")
     assert message is not None
     assert max(len(value) for value in (message.from_uri, message.to_tag, message.branch)) <= 128

@@ -269,7 +269,7 @@ def test_what_is_written_can_be_read():
     assert [counted.dropped for counted in reader.counters()] == [3]
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="install tshark")
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="install tshark to compare with it")
 def test_tshark_reads_what_is_written(tmp_path: Path):
     """Tshark opens the evidence and finds times, lengths, filter and comments."""
     path = tmp_path / "e.pcapng"
@@ -300,7 +300,7 @@ def masked_copy(raw: bytes, profile: Profile = Profile.SIGNALLING) -> tuple[byte
     return bytes(out), masker
 
 
-@pytest.mark.skipif(not REAL, reason="the captures in ../shared/data/pcap are not there")
+@pytest.mark.skipif(not REAL, reason="lay the published captures in ../shared/data/pcap")
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
 @pytest.mark.parametrize("profile", list(Profile))
 def test_real_captures(path: Path, profile: Profile):
@@ -316,7 +316,10 @@ def test_real_captures(path: Path, profile: Profile):
         assert b'nonce="' not in out.lower()
 
 
-@pytest.mark.skipif(not REAL or shutil.which("tshark") is None, reason="needs tshark and ../shared/data/pcap")
+@pytest.mark.skipif(
+    not REAL or shutil.which("tshark") is None,
+    reason="install tshark and lay the published captures in ../shared/data/pcap",
+)
 def test_tshark_finds_the_same_calls(tmp_path: Path):
     """Of a masked capture tshark reads the same SIP messages, and the same RTP but for the first packet of a source."""
     original = next(path for path in REAL if path.name == "sip-rtp-g711.pcap")

@@ -164,6 +164,7 @@ CARRIERS: dict[str, Callable[[int, bytes], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_everything_that_is_not_sip(data: st.DataObject):
@@ -204,7 +205,8 @@ def _planted(frames: list[bytes], tokens: Tokens) -> Iterator[bytes]:
             yield raw[:70] + (token * 99)[: len(raw) - 70]
 
 
-@pytest.mark.skipif(not REAL, reason="the captures in ../shared/data/pcap are not there")
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL, reason="lay the published captures in ../shared/data/pcap")
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_real_frames_changed_at_random(data: st.DataObject):

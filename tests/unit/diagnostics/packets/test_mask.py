@@ -438,6 +438,7 @@ def test_options(packet: Any, kept: int):
     assert mask.rules == ({Rule.MALFORMED: 1} if kept < len(raw) else {})
 
 
+@pytest.mark.slow
 def test_floods_fill_no_memory():
     """However many streams, calls, fragments and announcements come, the tables stay within their bounds."""
     mask = masker(selector=Selector(extensions=("bob",)))
@@ -505,6 +506,7 @@ def test_noise_harms_nothing(kind: int, raw: bytes, profile: Profile):
     assert len(masked) <= len(raw)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_mutated_packets_harm_nothing(data: st.DataObject):
