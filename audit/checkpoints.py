@@ -5,9 +5,11 @@ computed again from the stored bytes. A log that is shorter than its last checkp
 another root was changed. Neither is signed.
 """
 
+from collections.abc import Iterator, Sequence
+
 from linewarden.audit.anchors import Anchors, Signed
 from linewarden.audit.continuity import complete_subtrees
-from linewarden.audit.errors import LogDamaged, RolledBack
+from linewarden.audit.errors import AuditError, LogDamaged, LogUnavailable, RolledBack
 from linewarden.audit.merkle import Frontier, consistency_proof, inclusion_proof, leaf_hash
 from linewarden.audit.model import Head
 from linewarden.audit.note import Checkpoint, Signer, sign_checkpoint
@@ -41,21 +43,71 @@ class Checkpoints:
         signer = self.signer(head)
         with self._anchors.locked(head.origin_id) as (last, write):
             # Read again under the lock, because another process may have signed for entries appended since.
-            head = self._log.verified_head(log_id)
-            grown = self._prefix(head, last)
-            known = grown.size
-            for entry in self._log.entries(log_id, known, head.size):
-                grown.append(leaf_hash(entry))
-            if grown.to_bytes() != head.frontier:
-                self._grown.pop(log_id, None)
-                raise changed_entries(self._log.damaged(log_id, known, head.size))
-            self._grown[log_id] = grown
-            checkpoint = Checkpoint(signer.verifier.name, grown.size, grown.root())
-            if last is not None and last.checkpoint == checkpoint:
-                return last
-            note = sign_checkpoint(checkpoint, signer)
-            write(note)
-            return Signed(checkpoint, note)
+            signed = self._signed(self._log.verified_head(log_id), signer, last)
+            if signed is not last:
+                write(signed)
+            return signed
+
+    def sign_together(self, log_ids: Sequence[int]) -> dict[int, Signed | Exception]:
+        """Sign checkpoints of several logs as `sign` does, waiting for the disk once. Return its results and errors.
+
+        Logs are left out while another process signs for them.
+
+        Raises:
+            LogUnavailable: the database or the folder of the anchors failed. Some anchors may have been replaced.
+        """
+        results: dict[int, Signed | Exception] = {}
+        origins = {head.log: head.origin_id for head in self._unsigned(log_ids, results)}
+        with self._anchors.locked_together(origins.values()) as (locked, write):
+            fresh: dict[str, Signed] = {}
+            # Read again under the locks, because another process may have signed for entries appended since.
+            ours = [log_id for log_id, origin_id in origins.items() if origin_id in locked]
+            for log_id, head in self._log.verified_heads(ours).items():
+                origin_id = origins[log_id]
+                try:
+                    last = self._anchors.last(origin_id)
+                    signed = self._signed(_sound(head), self._anchors.signer(origin_id), last)
+                except Exception as fault:  # noqa: BLE001 - an error of one log must not stop the work on the others
+                    results[log_id] = fault
+                    continue
+                results[log_id] = signed
+                if signed is not last:
+                    fresh[origin_id] = signed
+            numbers = {origin_id: log_id for log_id, origin_id in origins.items()}
+            for origin_id, error in (write(fresh) if fresh else {}).items():
+                results[numbers[origin_id]] = _unwritten(error)
+        return results
+
+    def _unsigned(self, log_ids: Sequence[int], results: dict[int, Signed | Exception]) -> Iterator[Head]:
+        """Yield the heads of the logs to be signed, and add the results of the others.
+
+        After a start most logs have their last checkpoint, as the sealed head shows, and need not be admitted.
+        """
+        for log_id, found in self._log.verified_heads(log_ids).items():
+            try:
+                head = _sound(found)
+                last = self._anchors.last(head.origin_id)
+                if last is not None and _is_of(last.checkpoint, head):
+                    results[log_id] = last
+                else:
+                    yield head if self._log.marks.seen(log_id) else self._log.admitted_head(log_id)
+            except AuditError as error:
+                results[log_id] = error
+
+    def _signed(self, head: Head, signer: Signer, last: Signed | None) -> Signed:
+        """Return the checkpoint of a log, which is `last` if that covers all entries."""
+        grown = self._prefix(head, last)
+        known = grown.size
+        for entry in self._log.entries(head.log, known, head.size):
+            grown.append(leaf_hash(entry))
+        if grown.to_bytes() != head.frontier:
+            self._grown.pop(head.log, None)
+            raise changed_entries(self._log.damaged(head.log, known, head.size))
+        self._grown[head.log] = grown
+        checkpoint = Checkpoint(signer.verifier.name, grown.size, grown.root())
+        if last is not None and last.checkpoint == checkpoint:
+            return last
+        return Signed(checkpoint, sign_checkpoint(checkpoint, signer))
 
     def covering(self, log_id: int, index: int) -> Signed:
         """Return what `sign` returns; if a later entry is damaged, the last checkpoint that covers entry `index`.
@@ -116,3 +168,19 @@ class Checkpoints:
     def _check(grown: Frontier, checkpoint: Checkpoint, head: Head) -> None:
         if grown.size != checkpoint.size or grown.root() != checkpoint.root:
             raise RolledBack("is not that of its last checkpoint", head.log, expected=checkpoint.size, found=head.size)
+
+
+def _sound(head: Head | AuditError) -> Head:
+    if isinstance(head, AuditError):
+        raise head
+    return head
+
+
+def _is_of(checkpoint: Checkpoint, head: Head) -> bool:
+    return checkpoint.size == head.size and checkpoint.root == Frontier.from_bytes(head.size, head.frontier).root()
+
+
+def _unwritten(error: OSError) -> LogUnavailable:
+    fault = LogUnavailable("the last checkpoint of the log in anchor_dir cannot be written")
+    fault.__cause__ = error
+    return fault

@@ -8,12 +8,13 @@ compared with the mark in the file and with the last checkpoint. If there is nei
 process remembers the head, and reads the files when it first uses a log, and twice a second.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from linewarden.audit.anchors import Anchors
-from linewarden.audit.errors import AuditError, LogUnavailable, RolledBack
+from linewarden.audit.errors import AuditError, LogUnavailable, RolledBack, TenantUnknown
 from linewarden.audit.merkle import Frontier
 from linewarden.audit.model import SYSTEM_LOG, Head
 from linewarden.audit.store.append import check_growth
@@ -21,7 +22,7 @@ from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.marks import Mark, digest, origin_digest
 from linewarden.audit.tree import Tree
 
-#: How often every process verifies all logs, seconds.
+#: How often every process verifies the logs that changed, seconds.
 LOOK_S = 0.5
 
 
@@ -42,6 +43,10 @@ class Continuity:
         self._tree = tree
         self._adopts = adopts
         self._refused: dict[int, tuple[float, RolledBack]] = {}
+        self._watch = log.watch()
+        self._looking = threading.Lock()
+        self._unverified: set[int] = set()
+        self._wrong: dict[int, AuditError] = {}
 
     def admit(self, log_id: int) -> None:
         """Verify a log against its state seen before, and remember its head.
@@ -81,21 +86,33 @@ class Continuity:
         return self._marks.fault
 
     def look(self) -> dict[int, AuditError]:
-        """Verify all logs. Return the errors by the number of the log.
+        """Verify the logs whose head or mark changed since the last call, and all logs at the first one.
+
+        Return the errors by the number of the log. A log with an error is verified again at each call. A change that
+        bypasses the database is noticed within `moved.ALL_S`.
 
         Raises:
             LogUnavailable: the database failed, or its file was replaced.
         """
-        self._log.check_files()
-        wrong: dict[int, AuditError] = {}
-        for head in self._log.heads():
-            if self._marks.seen(head.log) == head and self._is_newest(head):
-                continue
-            try:
-                self.admit(head.log)
-            except AuditError as fault:
-                wrong[head.log] = fault
-        return wrong
+        with self._looking:
+            self._log.check_files()
+            self._unverified |= self._marks.changed()  # which is kept, if reading the heads fails
+            self._unverified |= {head.log for head in self._watch.moved()} | self._wrong.keys()
+            unverified, self._unverified = self._unverified, set()
+            for log_id in sorted(unverified):
+                self._look_at(log_id, self._watch.last(log_id))
+            return dict(self._wrong)
+
+    def _look_at(self, log_id: int, head: Head | None) -> None:
+        was_wrong = self._wrong.pop(log_id, None)
+        if not was_wrong and head is not None and self._marks.seen(log_id) == head and self._is_newest(head):
+            return
+        try:
+            self.admit(log_id)
+        except TenantUnknown:
+            return  # a mark outlived its log
+        except AuditError as fault:
+            self._wrong[log_id] = fault
 
     def _is_newest(self, head: Head) -> bool:
         stored, mark = self._marks.stored(head.log), Mark.of(head)

@@ -9,6 +9,7 @@ row with a valid seal says the same as before, because a run never changes.
 from collections.abc import Callable, Iterable, Sequence
 from hmac import compare_digest
 from itertools import pairwise
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -101,13 +102,7 @@ class IndexStore:
         query = sa.select(*_RUN_COLUMNS).where(_run.c.log == log_id).order_by(_run.c.first)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        runs: list[Run] = []
-        for first, end, start, stop, low_us, high_us, ordered, seal in rows:
-            ordinals, numbers = (whole(first), whole(end)), (whole(start), whole(stop))
-            run = Run(*ordinals, *numbers, whole(low_us), whole(high_us), bool(ordered))
-            if not compare_digest(self._run_seal(log_id, generation, run), octets(seal)):
-                raise IndexDamaged("a run of the index has no valid seal")
-            runs.append(run)
+            runs = [self._opened_run(log_id, generation, row) for row in rows]
         ends = [(0, 0), *((run.end, run.stop) for run in runs)]
         if any((run.first, run.start) != end for run, end in zip(runs, ends, strict=False)):
             raise IndexDamaged("a run of the index is missing")
@@ -220,6 +215,14 @@ class IndexStore:
             if (other.next != one.key) if descending else (one.next != other.key):
                 raise IndexDamaged("a block of the index is missing")
         return found
+
+    def _opened_run(self, log_id: int, generation: int, row: Sequence[Any]) -> Run:
+        *numbers, ordered, seal = row
+        first, end, start, stop, low_us, high_us = map(whole, numbers)
+        run = Run(first, end, start, stop, low_us, high_us, bool(ordered))
+        if not compare_digest(self._run_seal(log_id, generation, run), octets(seal)):
+            raise IndexDamaged("a run of the index has no valid seal")
+        return run
 
     def _opened(self, log_id: int, generation: int, run: Run, row: Sequence[object]) -> Block:
         block = Block(octets(row[0]), octets(row[1]), whole(row[2]), octets(row[3]))

@@ -35,6 +35,7 @@ from linewarden.audit.store.entry_rows import EntryRows
 from linewarden.audit.store.files import DatabaseFiles
 from linewarden.audit.store.heads import ADOPTS, COLUMNS, ROW_MAC, LockedHead, create, fields_of, opened, seal_of
 from linewarden.audit.store.marks import Marks
+from linewarden.audit.store.moved import HeadWatch
 from linewarden.audit.store.nodes import NodeRows, OnProgress
 from linewarden.audit.store.schema import log_entry, log_head
 from linewarden.audit.store.write_lock import LOCK_WAIT_S, write_lock_for
@@ -70,6 +71,7 @@ class LogStore:
         self._statements = AppendStatements(engine, self.row_mac, self.marks, self.opened)
         self._entries = EntryRows(engine, self.reading)
         self._nodes = NodeRows(engine, self.row_mac, self.reading, self._entries)
+        self._watches: list[HeadWatch] = []
 
     def append(self, units: Sequence[Unit]) -> list[int | AuditError]:
         """Append each unit, or return the error that prevented it. Appended entries are durable on return.
@@ -118,6 +120,8 @@ class LogStore:
     def close(self) -> None:
         """Close the store, which cannot be used again."""
         self.close_writer()
+        for watch in self._watches:
+            watch.close()
         self._write_lock.close()
         self.marks.close()
 
@@ -189,6 +193,11 @@ class LogStore:
 
         return effect
 
+    def watch(self) -> HeadWatch:
+        """Return a new watch of the heads, which this store closes."""
+        self._watches.append(HeadWatch(self._engine))
+        return self._watches[-1]
+
     def heads(self) -> list[Head]:
         """Return the heads of all logs, in the order of their numbers."""
         return self._heads(sa.true())
@@ -230,6 +239,22 @@ class LogStore:
         self.marks.check(head, seen)
         self._remember(head, seen)
         return head
+
+    def verified_heads(self, log_ids: Sequence[int]) -> dict[int, Head | AuditError]:
+        """Return for each log what `verified_head` returns or raises, from one read.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
+        with self.reading() as connection:
+            rows = connection.execute(sa.select(*COLUMNS).where(log_head.c.log.in_(log_ids))).all()
+        found: dict[int, Head | AuditError] = dict.fromkeys(log_ids, TenantUnknown("there is no such log"))
+        for row in rows:
+            try:
+                found[row.log] = self.opened(row)
+            except AuditError as error:
+                found[row.log] = error
+        return found
 
     def admitted_head(self, log_id: int) -> Head:
         """Return what `verified_head` returns. A log that is new to this process is admitted first."""

@@ -58,6 +58,8 @@ class Marks:
         self._opening = threading.Lock()
         self._changing = threading.Lock()
         self._seen: dict[int, Head] = {}
+        self._read = b""
+        self._noted: set[int] = set()
         self.on_recovered = on_recovered
         #: The error of the last write of a mark; None if it succeeded.
         self.fault: OSError | None = None
@@ -101,6 +103,7 @@ class Marks:
             if seen is not None and (head.generation, head.size) < (seen.generation, seen.size):
                 return  # another thread has seen a newer head since
             self._seen[head.log] = head
+            self._noted.add(head.log)
             self.latest_us = max(self.latest_us, head.time_us)
             if self._path is not None:
                 self._write(head, new=new)
@@ -136,6 +139,28 @@ class Marks:
     def highest(self) -> int:
         """Return the highest number of a log with a mark in the file; -1 if there is none."""
         return max((mark.log for mark in self._all()), default=-1)
+
+    def changed(self) -> set[int]:
+        """Return the logs of which this process noted a head, or the file got a mark, since the last call.
+
+        Raises:
+            LogUnavailable: the file cannot be read.
+        """
+        data = b"" if self._path is None else self._content()
+        before, self._read = self._read, data
+        with self._changing:
+            noted, self._noted = self._noted, set()
+        if data == before:
+            return noted
+        slots = range(0, max(len(data), len(before)), SLOT)
+        return noted | {at // SLOT for at in slots if data[at : at + SLOT] != before[at : at + SLOT]}
+
+    def _content(self) -> bytes:
+        try:
+            file = self._opened()
+            return os.pread(file, os.fstat(file).st_size, 0)
+        except OSError as error:
+            raise LogUnavailable("the file of marks in anchor_dir cannot be read") from error
 
     def close(self) -> None:
         """Close the file."""

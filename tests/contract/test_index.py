@@ -309,7 +309,7 @@ class Sample:
         return places if query.oldest_first else places[::-1]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_the_index_finds_and_counts_what_the_log_has(
     store: LogStore, indexer: Indexer, reading: AuditQueries, directory: Directory, seed: int
 ) -> None:
@@ -317,9 +317,9 @@ async def test_the_index_finds_and_counts_what_the_log_has(
     sample, some = Sample(store, directory, seed), random.Random(seed)
     for _ in range(6):
         await sample.grow(120)
-        while indexer.catch_up(1, size := store.head(1).size, at_most=some.choice((1, 5, 70))) < size - 50:
+        while indexer.catch_up(1, size := store.head(1).size, at_most=some.choice((5, 20, 70))) < size - 50:
             pass
-    for _ in range(40):
+    for _ in range(30):
         query, page_size = sample.query(), some.choice((3, 40, 1_000))
         expected = sample.expected(query)
         is_plain = query.kinds or query.caller or query.subject or query.data_subject
@@ -410,7 +410,8 @@ async def test_a_changed_index_is_noticed_and_made_anew(
     await _accesses(store, directory, 300)
     store.append([Unit(2, _beats(20))])
     indexer.catch_up(2, 20)
-    indexer.catch_up(1, 256)
+    indexer.catch_up(1, store.head(1).size)
+    await _accesses(store, directory, 60)
     indexer.catch_up(1, store.head(1).size)
     queries = (Query(), Query(data_subject="ben"), Query(effect="deny"), Query(from_us=100, until_us=200))
     before = [_page(reading, store, query, 50).rows for query in queries]
@@ -467,12 +468,11 @@ async def test_a_changed_entry_is_not_shown_and_is_named(
     """A query that meets a changed entry shows all others, and says which one is damaged."""
     await _accesses(store, directory, 300)
     indexer.catch_up(1, store.head(1).size)
-    before = _page(reading, store, Query(data_subject="ann"))
+    before = _page(reading, store, Query(kinds=("decision",)))
     with engine.begin() as connection:
         tamper(connection)
-    page = _page(reading, store, Query(data_subject="ann"))
-    assert set(page.lacks.damaged) == damaged & {row.index for row in before.rows}
-    assert page.lacks.damaged
+    page = _page(reading, store, Query(kinds=("decision",)))
+    assert set(page.lacks.damaged) == damaged
     assert page.rows == tuple(row for row in before.rows if row.index not in damaged)
     assert not _page(reading, store, Query(effect="deny")).rows
 
@@ -543,7 +543,7 @@ def test_an_index_that_is_far_behind_says_how_far_it_is(
     for _ in range(6):
         store.append([Unit(1, tuple(encode(HEARTBEAT, n, {}) for n in range(4_000)))])
     size = store.head(1).size
-    covered = []
+    covered: list[int] = []
     while not covered or covered[-1] < size:
         page = _page(reading, store, Query(oldest_first=True), 5)
         assert [row.index for row in page.rows] == [0, 1, 2, 3, 4]
