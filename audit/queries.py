@@ -8,8 +8,8 @@ import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -21,7 +21,7 @@ from linewarden.audit.errors import PageTokenInvalid, VerificationFailed
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring, Person
 from linewarden.audit.merkle import leaf_hash
-from linewarden.audit.postings import HASH_BYTES
+from linewarden.audit.postings import DAMAGED, HASH_BYTES
 from linewarden.audit.search import Conditions, Place, Search
 from linewarden.audit.store.index import IndexDamaged, IndexStore
 from linewarden.audit.store.log import LogStore
@@ -30,8 +30,9 @@ T = TypeVar("T")
 
 _TOKEN_VERSION = 2
 
-#: Damaged entries that an answer names.
+#: Damaged entries that an answer names, and missing persons.
 MOST_DAMAGED = 100
+MOST_MISSING = 100
 
 #: How often a search is made again after the index was found damaged and was replaced.
 _ATTEMPTS = 3
@@ -89,12 +90,14 @@ class Row:
 class Lacks:
     """What an answer may lack.
 
-    The answer covers the first `size` entries of the log. `damaged` are entries among them that are missing or are not
-    those that were hashed: at most MOST_DAMAGED. `persons` are pseudonyms whose row is missing although no erasure is
-    recorded. `unknown` are the filters that name a person whom the log does not know.
+    The answer covers the first `size` entries of the log. It does not cover the `unsearched` ones that follow, because
+    the index is behind. `damaged` are entries that are missing or are not those that were hashed: at most MOST_DAMAGED.
+    `persons` are pseudonyms whose row is missing although no erasure is recorded: at most MOST_MISSING. `unknown` are
+    the filters that name a person whom the log does not know.
     """
 
     size: int
+    unsearched: int = 0
     damaged: tuple[int, ...] = ()
     persons: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -164,7 +167,7 @@ class AuditQueries:
             rows, damaged, persons = self._rows(log_id, search, asked, places)
             next_token = _write_token(query.digest(log_id), covered, places[-1].ordinal) if more else ""
             damaged |= {place.entry for place in search.damaged(asked.conditions, MOST_DAMAGED)}
-            lacks = Lacks(covered, tuple(sorted(damaged)[:MOST_DAMAGED]), persons, asked.unknown)
+            lacks = Lacks(covered, size - covered, tuple(sorted(damaged)[:MOST_DAMAGED]), persons, asked.unknown)
             return Page(tuple(rows), next_token, lacks)
 
         return self._searching(log_id, size, page)
@@ -189,15 +192,15 @@ class AuditQueries:
         def counted(search: Search, covered: int) -> Count:
             conditions = asked.conditions
             damaged = tuple(place.entry for place in search.damaged(conditions, MOST_DAMAGED))
-            lacks = Lacks(covered, damaged, unknown=asked.unknown)
+            lacks = Lacks(covered, size - covered, damaged, unknown=asked.unknown)
             if asked.unknown:
                 return Count(0, (), lacks)
             buckets = []
             if (span := search.span(conditions)) is not None:
                 starts = instants(*span)
                 for start, end in zip_longest(starts, starts[1:]):
-                    buckets.append((start, search.count(conditions.narrowed(start, end))))
-            return Count(search.count(conditions), tuple(buckets), lacks)
+                    buckets.append((start, _readable(search, conditions.narrowed(start, end))))
+            return Count(_readable(search, conditions), tuple(buckets), lacks)
 
         return self._searching(log_id, size, counted)
 
@@ -314,14 +317,21 @@ class AuditQueries:
                 row = _row(place, entry, persons, names)
                 if _fits(row, asked):
                     rows.append(row)
-        missing = [sid for sid in sorted(sids - people.keys()) if not self._is_erased(log_id, search, sid)]
-        return rows, damaged, tuple(missing)
+        missing = (sid for sid in sorted(sids - people.keys()) if not self._is_erased(log_id, search, sid))
+        return rows, damaged, tuple(islice(missing, MOST_MISSING))
 
     def _is_erased(self, log_id: int, search: Search, sid: str) -> bool:
         """Return whether the log has the record of a person's erasure."""
         terms = self._keyring.terms(log_id)
         kind, person = terms.of(fields.KIND, entries.PERSON_ERASED), terms.of(fields.PERSON, sid)
         return search.count(Conditions(((kind,), (person,)))) > 0
+
+
+def _readable(search: Search, conditions: Conditions) -> int:
+    """Return the number of items that fit, without the entries that could not be read when they were indexed."""
+    items = search.count(conditions)
+    # Only a condition without terms includes them, because they have no terms of a field.
+    return items if conditions.groups or not items else items - search.count(replace(conditions, groups=((DAMAGED,),)))
 
 
 def _opened(entry: dict[str, Any], persons: dict[str, Person]) -> dict[str, str]:
@@ -405,8 +415,7 @@ def _read_token(token: str, expected: str) -> tuple[int, int]:
     try:
         version, digest, size, after = orjson.loads(urlsafe_b64decode(token))
         fits = version == _TOKEN_VERSION and digest == expected
-        are_whole = type(size) is int and type(after) is int  # a Boolean is an int
-        if fits and are_whole and 0 < size < 1 << 40 and 0 <= after < 1 << 38:
+        if fits and type(size) is type(after) is int and 0 < size < 1 << 40 and 0 <= after < 1 << 38:
             return size, after
     except (Base64Error, ValueError, TypeError):
         pass

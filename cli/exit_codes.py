@@ -1,7 +1,8 @@
 """From exceptions to exit codes and one clear line on stderr.
 
 0 done, or allowed; 1 denied, not verified, or a policy file is wrong; 2 wrong usage or a request the server calls
-invalid; 3 unavailable; 4 refused for want of rights or trust; 141 the reader of the output went away.
+invalid; 3 unavailable; 4 refused for want of rights or trust; 5 done, but the answer is incomplete; 141 the reader of
+the output went away.
 """
 
 import os
@@ -16,6 +17,7 @@ DENIED = 1
 USAGE = 2
 UNAVAILABLE = 3
 REFUSED = 4
+INCOMPLETE = 5
 #: The code that a shell states for a process that SIGPIPE ended: the reader of the output went away.
 OUTPUT_CLOSED = 141
 

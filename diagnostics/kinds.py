@@ -17,6 +17,8 @@ probe.run                                    a probe, with the hash of its findi
 usage.shared, usage.kept                     the tenant opted in to, or out of, sharing counts
 """
 
+from linewarden.diagnostics.states import Event
+
 DIAGNOSTICS_ENABLED = "diagnostics.enabled"
 DIAGNOSTICS_DISABLED = "diagnostics.disabled"
 DIAGNOSTICS_REFUSED = "diagnostics.refused"
@@ -29,11 +31,20 @@ NOTICE_READ = "notice.read"
 ATTESTATION_MADE = "attestation.made"
 ATTESTATION_WITHDRAWN = "attestation.withdrawn"
 CAPTURE = "capture."
+CAPTURE_REQUESTED = "capture.requested"
 CAPTURE_OPENED = "capture.opened"
 CAPTURE_GIVEN_UP = "capture.given_up"
 PROBE_RUN = "probe.run"
 USAGE_SHARED = "usage.shared"
 USAGE_OPTED_OUT = "usage.kept"
+
+#: All kinds of entries. The request of a capture is its event SUBMITTED.
+KINDS = frozenset((
+    DIAGNOSTICS_ENABLED, DIAGNOSTICS_DISABLED, DIAGNOSTICS_REFUSED, NOTICE_PUBLISHED, NOTICE_DISPATCHED,
+    NOTICE_RECEIVED, NOTICE_CONFIRMED, NOTICE_LISTED, NOTICE_READ, ATTESTATION_MADE, ATTESTATION_WITHDRAWN,
+    CAPTURE_REQUESTED, CAPTURE_OPENED, CAPTURE_GIVEN_UP, PROBE_RUN, USAGE_SHARED, USAGE_OPTED_OUT,
+    *(f"{CAPTURE}{event}" for event in Event if event is not Event.SUBMITTED),
+))  # fmt: skip
 
 #: Kinds of records.
 TERMS = "terms"

@@ -1,7 +1,8 @@
 """AuditService: the policy decides who may read the log, and that decision is the record of the read."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from linewarden.audit.anchors import Signed
@@ -12,7 +13,7 @@ from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import EntryNotFound, LogDamaged, VerificationFailed
 from linewarden.audit.merkle import leaf_hash, verify_inclusion
 from linewarden.audit.model import index_in
-from linewarden.audit.queries import AuditQueries, Query, Row
+from linewarden.audit.queries import AuditQueries, Query
 from linewarden.audit.shares import Share, shares
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
@@ -22,19 +23,9 @@ from linewarden.authz.errors import SubjectNotPermitted
 from linewarden.authz.model import Decision, Resource, ResourceType, Verb
 from linewarden.authz.service import Access, masks_numbers
 from linewarden.server.admission import AdmittedRequest
-from linewarden.server.details import details_of, has_details
+from linewarden.server.audit_messages import bucket_messages, completeness_message, query_of, row_message
 from linewarden.server.errors import InvalidRequest, Violation
-from linewarden.server.messages import microseconds, timestamp
-from linewarden.server.names import (
-    EFFECT_NUMBERS,
-    EFFECTS,
-    PURPOSE_NUMBERS,
-    PURPOSES,
-    TYPE_NUMBERS,
-    TYPES,
-    VERB_NUMBERS,
-    VERBS,
-)
+from linewarden.server.intervals import bucket_starts, interval_name
 from linewarden.v1 import audit_pb2 as pb
 
 _DEFAULT_PAGE_SIZE = 100
@@ -44,7 +35,7 @@ _PART_BYTES = 1 << 20
 
 
 class AuditServicer:
-    """Serves QueryEntries, GetEntry, GetCheckpoint and ExportLog."""
+    """Serves QueryEntries, CountEntries, GetEntry, GetCheckpoint and ExportLog."""
 
     def __init__(
         self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore, tree: Tree
@@ -59,14 +50,9 @@ class AuditServicer:
         self, admitted: AdmittedRequest, request: pb.QueryEntriesRequest
     ) -> pb.QueryEntriesResponse:
         """Find entries. The read is recorded first, and the answer is complete up to that record."""
-        query = _query(request)
+        query = query_of(request.filter, oldest_first=request.oldest_first)
         with shares().admitted(admitted.log) as share:
-            stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, admitted.log, query)
-            decision, id = await self._read(admitted, {"query": stated})
-            masked = masks_numbers(decision)
-            if masked and (query.subject or query.data_subject or query.resource_id):
-                # Otherwise a reader without the right to see names could guess them.
-                raise SubjectNotPermitted(id)
+            decision, id = await self._look_up(admitted, query, {})
             page = await share.run(
                 LONG_TIMEOUT_S,
                 self._reading.query,
@@ -76,8 +62,36 @@ class AuditServicer:
                 page_size=request.page_size or _DEFAULT_PAGE_SIZE,
                 token=request.page_token,
             )
-        rows = [_row(row, masked=masked) for row in page.rows]
-        return pb.QueryEntriesResponse(rows=rows, next_page_token=page.next_token, log_size=page.lacks.size)
+        masked = masks_numbers(decision)
+        return pb.QueryEntriesResponse(
+            rows=[row_message(row, masked=masked) for row in page.rows],
+            next_page_token=page.next_token,
+            log_size=page.lacks.size,
+            completeness=completeness_message(page.lacks),
+        )
+
+    async def count_entries(
+        self, admitted: AdmittedRequest, request: pb.CountEntriesRequest
+    ) -> pb.CountEntriesResponse:
+        """Count entries, in all and by time. The read is recorded first, as that of a query."""
+        query = query_of(request.filter)
+        interval = request.interval
+        with shares().admitted(admitted.log) as share:
+            _, id = await self._look_up(admitted, query, {"count": interval_name(interval) or "total"})
+            counted = await share.run(
+                LONG_TIMEOUT_S,
+                self._reading.count,
+                admitted.log,
+                query,
+                size=index_in(id),
+                instants=partial(bucket_starts, interval),
+            )
+        return pb.CountEntriesResponse(
+            total=counted.items,
+            buckets=bucket_messages(counted.buckets),
+            log_size=counted.lacks.size,
+            completeness=completeness_message(counted.lacks),
+        )
 
     async def get_entry(self, admitted: AdmittedRequest, request: pb.GetEntryRequest) -> pb.GetEntryResponse:
         """Read one entry with its proof."""
@@ -108,6 +122,19 @@ class AuditServicer:
         files = self._files(log_id, signed)
         while (file := await share.run(LONG_TIMEOUT_S, next, files, None)) is not None:
             yield file
+
+    async def _look_up(self, admitted: AdmittedRequest, query: Query, form: Mapping[str, str]) -> tuple[Decision, str]:
+        """Decide and record a query. `form` is what the record states beside the filters.
+
+        Raises:
+            SubjectNotPermitted: the policy denies it, or hides the names that the query has.
+        """
+        stated = await in_thread(READ_TIMEOUT_S, self._reading.recorded, admitted.log, query)
+        decision, id = await self._read(admitted, {"query": {**stated, **form}})
+        if masks_numbers(decision) and (query.subject or query.data_subject or query.resource_id):
+            # Otherwise a reader without the right to see names could guess them, by rows and by counts.
+            raise SubjectNotPermitted(id)
+        return decision, id
 
     async def _read(self, admitted: AdmittedRequest, extra: dict[str, Any]) -> tuple[Decision, str]:
         return await self._authorize(admitted, Verb.READ_ACCESS_LOG, AUDIT_READ, extra)
@@ -168,54 +195,3 @@ class AuditServicer:
 
     def _verifier_key(self, log_id: int) -> str:
         return str(self._checkpoints.signer(self._log.head(log_id)).verifier)
-
-
-def _query(request: pb.QueryEntriesRequest) -> Query:
-    stated = request.filter
-    if stated.resource_id and not stated.resource_type:
-        raise InvalidRequest((Violation("filter.resource_id", "resource_id.typed", "it needs resource_type"),))
-    return Query(
-        from_us=_us(stated, "from"),
-        until_us=_us(stated, "until"),
-        kinds=tuple(stated.kinds),
-        caller=stated.caller,
-        subject=stated.subject,
-        data_subject=stated.data_subject,
-        resource_type=TYPES.get(stated.resource_type, ""),
-        resource_id=stated.resource_id,
-        verb=VERBS.get(stated.verb, ""),
-        effect=EFFECTS.get(stated.effect, ""),
-        purpose=PURPOSES.get(stated.purpose, ""),
-        request_id=stated.request_id,
-        oldest_first=request.oldest_first,
-    )
-
-
-def _us(stated: pb.EntryFilter, name: str) -> int | None:
-    if not stated.HasField(name):
-        return None
-    return microseconds(getattr(stated, name))
-
-
-def _row(row: Row, *, masked: bool) -> pb.EntryRow:
-    return pb.EntryRow(
-        index=row.index,
-        item=row.item,
-        time=timestamp(row.time_us),
-        kind=row.kind,
-        request_id=row.request_id,
-        caller=row.caller,
-        subject_sid=row.subject_sid,
-        subject="" if masked else row.subject,
-        owner_sid=row.owner_sid,
-        owner="" if masked else row.owner,
-        resource_type=TYPE_NUMBERS.get(row.resource_type, 0),
-        resource_ref=row.resource_ref,
-        resource_id="" if masked else row.resource_id,
-        verb=VERB_NUMBERS.get(row.verb, 0),
-        effect=EFFECT_NUMBERS.get(row.effect, 0),
-        reason=row.reason,
-        purpose=PURPOSE_NUMBERS.get(row.purpose, 0),
-        policy_revision=row.policy_revision,
-        details=details_of(row.stated) if has_details(row.kind) else "",
-    )

@@ -46,6 +46,8 @@ _DETAIL = {
     diagnostics.TooManyCaptures: "of",
 }
 _MAX_TEXT = 100
+#: The texts of all fields together. A single field may have the whole of it, such as a list of permitted values.
+_MAX_TEXTS = _MAX_FIELDS * _MAX_TEXT
 _PREFIX = "ERROR_REASON_"
 _EVENTS = {KeysNotOurs: "keys_not_ours", authz.PolicyNotOurs: "policy_not_ours"}
 _CODES: dict[Code, grpc.StatusCode] = {code: grpc.StatusCode[code] for code in Code}
@@ -118,7 +120,8 @@ def _wait_ms(error: Exception) -> int:
 
 def _fields(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, InvalidRequest):
-        return [(one.field, one.message[:_MAX_TEXT]) for one in error.violations[:_MAX_FIELDS]]
+        violations = error.violations[:_MAX_FIELDS]
+        return [(one.field, one.message[: _MAX_TEXTS // len(violations)]) for one in violations]
     if isinstance(error, audit.PersonsTooMany):
         return [("persons", f"names more than {error.limit} persons that are new to the log: split the request")]
     if isinstance(error, diagnostics.ReceiptInvalid):

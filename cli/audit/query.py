@@ -1,4 +1,4 @@
-"""`linewarden audit query`: entries of the log, and the history of one capture."""
+"""`linewarden audit query`: entries of the log, their number, and the history of one capture."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from linewarden.cli.audit.capture_history import history_of
+from linewarden.cli.audit.completeness import Completeness
+from linewarden.cli.audit.counts import INTERVALS, count_request, write_count
+from linewarden.cli.audit.entry_filter import filter_of, filter_options, is_filtered
 from linewarden.cli.client import DEADLINE_S, Connection, connecting, header, subject_option, tenant_option
-from linewarden.cli.enum_words import choice_of, number_of, word_of
+from linewarden.cli.enum_words import word_of
 from linewarden.cli.output import output_option, write_rows
-from linewarden.cli.values import INSTANT, KIND
 from linewarden.v1 import access_pb2, core_pb2
 from linewarden.v1 import audit_pb2 as pb
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
@@ -22,31 +24,17 @@ _COLUMNS = (
 )  # fmt: skip
 #: A table has few columns, because more would be too narrow to read.
 _TABLE = ("index", "time", "subject", "what")
-#: The options of a query that leave rows out.
-_FILTERS = (
-    "from_time", "until_time", "kinds", "caller", "actor", "data_subject", "type", "id", "verb", "effect", "purpose",
-    "request_id",
-)  # fmt: skip
 
 
 @click.command()
 @connecting
 @tenant_option
 @subject_option
-@click.option("--from", "from_time", type=INSTANT, help="First instant, inclusive; UTC without an offset.")
-@click.option("--until", "until_time", type=INSTANT, help="Last instant, exclusive.")
-@click.option("--kind", "kinds", type=KIND, multiple=True, help="Kind of entry, such as decision; may be repeated.")
-@click.option("--caller", default="", help="The service that asked.")
-@click.option("--subject", "actor", default="", help="The person on whose behalf it asked.")
-@click.option("--data-subject", default="", help="The owner or a party of the item.")
-@click.option("--type", "type", type=choice_of(core_pb2.ResourceType), help="The type of the item.")
-@click.option("--id", "id", default="", help="The id of the item; needs --type.")
-@click.option("--verb", type=choice_of(core_pb2.Verb), help="The verb that was asked for.")
-@click.option("--effect", type=choice_of(access_pb2.Effect), help="The effect of the decision.")
-@click.option("--purpose", type=choice_of(core_pb2.Purpose), help="The purpose of the access.")
-@click.option("--request-id", default="", help="The id that the caller chose.")
+@filter_options
 @click.option("--oldest-first", is_flag=True, help="List in the order of the log; otherwise newest first.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Most rows.")
+@click.option("--count", "is_count", is_flag=True, help="Print the number of rows instead of the rows.")
+@click.option("--histogram", type=INTERVALS, help="Print the number of rows in each interval, in UTC, with bars.")
 @click.option(
     "--capture",
     "--session",
@@ -56,59 +44,72 @@ _FILTERS = (
     "Takes no other filter. Takes longer, because all entries of the tenant's diagnostics are read.",
 )
 @output_option
-def query(connection: Connection, output: str, limit: int, capture: str, **asked: Any) -> None:
-    """Find entries, complete up to the last request that was answered."""
-    if capture and any(asked[name] for name in _FILTERS):
+@click.pass_context
+def query(
+    ctx: click.Context, /, connection: Connection, capture: str, is_count: bool, histogram: str | None, **asked: Any
+) -> None:
+    """Find entries, complete up to the last request that was answered.
+
+    Exit code 5: the answer lacks something. Stderr says what is missing, and what to do.
+    """
+    forms = [
+        name for name, given in (("--count", is_count), ("--histogram", histogram), ("--capture", capture)) if given
+    ]
+    if len(forms) > 1:
+        raise click.UsageError(f"{' and '.join(forms)} exclude each other: leave one of them out")
+    if capture and is_filtered(asked):
         raise click.UsageError("--capture takes no other filter: leave one of them out")
-    # One row more than is shown tells that there are more, without another read, which would be another entry.
-    request = _query_request(1_000 if capture else min(limit + 1, 1_000), **asked)
+    completeness = Completeness(asked)
     with connection.channel() as channel:
-        read = partial(_read, connection, AuditServiceStub(channel))
-        found = history_of(capture, request, read) if capture else read(request)
-        rows = [_row(row) for row in islice(found, limit)]
-        is_more = next(found, None) is not None
+        stub = AuditServiceStub(channel)
+        if is_count or histogram:
+            _count(connection, stub, completeness, histogram, asked)
+        else:
+            _list(connection, stub, completeness, capture, asked)
+    ctx.exit(completeness.report())
+
+
+def _count(
+    connection: Connection, stub: AuditServiceStub, completeness: Completeness, histogram: str | None, asked: Any
+) -> None:
+    request = count_request(header(asked["tenant"], asked["subject"]), filter_of(asked), histogram)
+    answer = stub.CountEntries(request, metadata=connection.metadata, timeout=DEADLINE_S)
+    completeness.note(answer.completeness)
+    write_count(answer, histogram, asked["output"])
+
+
+def _list(connection: Connection, stub: AuditServiceStub, completeness: Completeness, capture: str, asked: Any) -> None:
+    limit, output = asked["limit"], asked["output"]
+    # One row more than is shown tells that there are more, without another read, which would be another entry.
+    request = pb.QueryEntriesRequest(
+        header=header(asked["tenant"], asked["subject"]),
+        filter=filter_of(asked),
+        page_size=1_000 if capture else min(limit + 1, 1_000),
+        oldest_first=asked["oldest_first"],
+    )
+    read = partial(_read, connection, stub, completeness)
+    found = history_of(capture, request, read) if capture else read(request)
+    rows = [_row(row) for row in islice(found, limit)]
+    is_more = next(found, None) is not None
     if output == "table":
         write_rows((_for_people(row, capture) for row in rows), _TABLE, output)
     else:
         write_rows(rows, _COLUMNS, output, fields=_row(pb.EntryRow()))
-    if not rows and (asked["actor"] or asked["data_subject"]):
-        click.echo("linewarden: no rows; the log may not know this person: is the name right?", err=True)
     if is_more:
         click.echo(f"linewarden: there are more than {limit} rows; see --limit", err=True)
 
 
-def _read(connection: Connection, stub: AuditServiceStub, request: pb.QueryEntriesRequest) -> Iterator[pb.EntryRow]:
+def _read(
+    connection: Connection, stub: AuditServiceStub, completeness: Completeness, request: pb.QueryEntriesRequest
+) -> Iterator[pb.EntryRow]:
     """Yield the rows of all pages; a page is read when its first row is needed."""
     more = True
     while more:
         page = stub.QueryEntries(request, metadata=connection.metadata, timeout=DEADLINE_S)
+        completeness.note(page.completeness)
         yield from page.rows
         request.page_token = page.next_page_token
         more = bool(page.next_page_token)
-
-
-def _query_request(page_size: int, **asked: Any) -> pb.QueryEntriesRequest:
-    filter = pb.EntryFilter(
-        kinds=asked["kinds"],
-        caller=asked["caller"],
-        subject=asked["actor"],
-        data_subject=asked["data_subject"],
-        resource_type=number_of(core_pb2.ResourceType, asked["type"]),
-        resource_id=asked["id"],
-        verb=number_of(core_pb2.Verb, asked["verb"]),
-        effect=number_of(access_pb2.Effect, asked["effect"]),
-        purpose=number_of(core_pb2.Purpose, asked["purpose"]),
-        request_id=asked["request_id"],
-    )
-    for name, time in (("from", asked["from_time"]), ("until", asked["until_time"])):
-        if time:
-            getattr(filter, name).FromDatetime(time)
-    return pb.QueryEntriesRequest(
-        header=header(asked["tenant"], asked["subject"]),
-        filter=filter,
-        page_size=page_size,
-        oldest_first=asked["oldest_first"],
-    )
 
 
 def _row(row: pb.EntryRow) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class RequestService:
         if request.extends:
             self._check_extended(ctx, request)
         capture, relies = self._attested_if_covered(ctx, self._drafted(ctx, id, request), terms)
-        entry = ctx.entry(f"{kinds.CAPTURE}requested", _requested(capture), [capture.private])
+        entry = ctx.entry(kinds.CAPTURE_REQUESTED, _requested(capture), [capture.private])
         change = fresh(kinds.CAPTURE_RECORD, id, capture.state, ctx.now_us, capture)
         return Change(
             ctx.log,

@@ -173,13 +173,29 @@ def test_a_wrong_verb_is_told_in_two_lines(service: Service) -> None:
 
 
 def test_queries_say_what_cannot_be_found(service: Service) -> None:
-    """`audit query` refuses an unknown kind with similar ones, and says that an unknown person has no entries."""
+    """`audit query` refuses unknown kinds with similar ones or with all, and says that a person is unknown."""
     wrong = service.run("audit", "query", "--kind", "decisions")
     assert (wrong.code, wrong.out) == (2, "")
     assert "did you mean decision?" in wrong.err
-    empty = service.run("audit", "query", "--data-subject", "alcie", "-o", "jsonl")
-    assert (empty.code, empty.out) == (0, "")
-    assert "is the name right?" in empty.err
+    for form in ((), ("--count",)):
+        other = service.run("audit", "query", "--kind", "billing", *form)
+        assert (other.code, other.out) == (2, "")
+        assert "filter.kinds: must be of these kinds: attestation.made, " in other.err
+        assert "worker.left" in other.err
+        unknown = service.run("audit", "query", "--data-subject", "alcie", "-o", "jsonl", *form)
+        assert (unknown.code, unknown.out) == (2, "")
+        assert "the log does not know this person: alcie (--data-subject)" in unknown.err
+
+
+def test_queries_count(service: Service) -> None:
+    """`audit query --count` and `--histogram` count the rows that the same filters list."""
+    filters = ("--kind", "policy.changed")
+    listed = service.run("audit", "query", *filters, "--limit", "1000", "-o", "jsonl").out.splitlines()
+    assert service.run("audit", "query", *filters, "--count").out == f"{len(listed)}\n"
+    for interval in ("hour", "day", "week", "month"):
+        done = service.run("audit", "query", *filters, "--histogram", interval, "-o", "json")
+        assert sum(bucket["count"] for bucket in json.loads(done.out)) == len(listed)
+    assert "#" in service.run("audit", "query", *filters, "--histogram", "day").out
 
 
 def test_the_header_of_csv_is_always_the_same(service: Service) -> None:

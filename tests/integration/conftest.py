@@ -111,6 +111,11 @@ class Client:
         answer: audit_pb2.QueryEntriesResponse = await self.call(self.audit.QueryEntries, request)
         return answer
 
+    async def count(self, reader: str = "erik", **more: Any) -> audit_pb2.CountEntriesResponse:
+        """Count entries of the log."""
+        answer: audit_pb2.CountEntriesResponse = await self.call(self.audit.CountEntries, count_request(reader, **more))
+        return answer
+
     async def rows(self, reader: str = "erik", **more: Any) -> list[audit_pb2.EntryRow]:
         """Return all pages of a query."""
         rows: list[audit_pb2.EntryRow] = []
@@ -185,6 +190,13 @@ def query_request(reader: str = "erik", **more: Any) -> audit_pb2.QueryEntriesRe
     header = core_pb2.RequestHeader(tenant=more.pop("tenant", TENANT), subject=person(reader))
     own: dict[str, Any] = {name: more.pop(name) for name in ("page_size", "page_token", "oldest_first") if name in more}
     return audit_pb2.QueryEntriesRequest(header=header, filter=audit_pb2.EntryFilter(**more), **own)
+
+
+def count_request(reader: str = "erik", **more: Any) -> audit_pb2.CountEntriesRequest:
+    """Return the request for a count; a field other than `interval` is one of the filter."""
+    header = core_pb2.RequestHeader(tenant=TENANT, subject=person(reader))
+    interval = more.pop("interval", audit_pb2.INTERVAL_UNSPECIFIED)
+    return audit_pb2.CountEntriesRequest(header=header, filter=audit_pb2.EntryFilter(**more), interval=interval)
 
 
 @dataclass(frozen=True)

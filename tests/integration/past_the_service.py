@@ -7,6 +7,7 @@ import grpc
 import sqlalchemy as sa
 
 from linewarden.audit.store.engine import open_engine
+from linewarden.audit.store.schema import position_of
 from linewarden.v1 import access_pb2
 from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Refusal, Site, check_request
 
@@ -111,3 +112,15 @@ async def refused(client: Client, tenant: str = TENANT) -> Refusal:
     assert refusal.code is grpc.StatusCode.UNAVAILABLE
     assert "policy" not in refusal.raw
     return refusal
+
+
+def tamper(site: Site, index: int) -> None:
+    """Turn a denial into a permission, as an attacker with the database's password can."""
+    position = position_of(site.log_of(TENANT), index)
+    with site.storage.log.writing() as connection:
+        query = "UPDATE log_entry SET entry = {} WHERE position = {}"
+        new = {
+            "sqlite": "CAST(replace(CAST(entry AS TEXT), '\"deny\"', '\"allow\"') AS BLOB)",
+            "postgresql": "convert_to(replace(convert_from(entry, 'UTF8'), '\"deny\"', '\"allow\"'), 'UTF8')",
+        }[connection.dialect.name]
+        assert connection.exec_driver_sql(query.format(new, position)).rowcount == 1

@@ -22,6 +22,8 @@ from linewarden.audit.model import Unit
 from linewarden.audit.store.schema import log_entry, position_of
 from linewarden.audit.verify import verify_entry, verify_export, verify_growth
 from linewarden.server.bootstrap import now_us
+from linewarden.server.kinds import KINDS
+from linewarden.server.messages import timestamp
 from linewarden.server.names import EFFECT_NUMBERS, PURPOSE_NUMBERS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from tests.integration.conftest import (
@@ -30,11 +32,13 @@ from tests.integration.conftest import (
     Client,
     Site,
     check_request,
+    count_request,
     person,
     query_request,
     refusal_of,
     serving,
 )
+from tests.integration.past_the_service import tamper
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,77 @@ async def test_each_filter_finds_what_it_names_and_nothing_else(asked: FilledSit
         assert [row.resource_id for row in back] == wanted[::-1], fields
 
 
+async def test_a_count_is_the_number_of_rows(asked: FilledSite) -> None:
+    """The count of every filter is the number of its rows, and the buckets of each interval sum up to it."""
+    for fields, wanted in FILTERS:
+        counted = await asked.client.count(kinds=["decision"], **fields)
+        assert (counted.total, list(counted.buckets)) == (len(wanted), []), fields
+    everything = await asked.client.count()
+    assert everything.total == len(await asked.client.rows()) - 1, "the rows have the read that counted"
+    for interval in filter(None, audit_pb2.Interval.values()):
+        counted = await asked.client.count(kinds=["decision"], effect=EFFECT_NUMBERS["deny"], interval=interval)
+        assert sum(bucket.count for bucket in counted.buckets) == counted.total == 4
+        assert counted.log_size == len(asked.site.entries()) - 1, "all entries before the read that counted"
+        assert counted.completeness == audit_pb2.Completeness()
+
+
+async def test_buckets_are_intervals_of_the_calendar(asked: FilledSite) -> None:
+    """A bucket counts what happened between its start and the next one, also where the filter cuts it."""
+    hour_us = 3_600_000_000
+    start = now_us() // hour_us * hour_us + 24 * hour_us
+    beats = [encode(HEARTBEAT, start + n * hour_us, {}) for n in (0, 0, 2, 30)]
+    log = asked.site.log_of(TENANT)
+    assert isinstance(asked.site.storage.log.append([Unit(log, tuple(beats))])[0], int)
+
+    async def counts(interval: audit_pb2.Interval, **more: Any) -> list[tuple[int, int]]:
+        answer = await asked.client.count(kinds=[HEARTBEAT], interval=interval, **more)
+        return [(bucket.start.ToMicroseconds() - start, bucket.count) for bucket in answer.buckets]
+
+    hours = await counts(audit_pb2.INTERVAL_HOUR)
+    assert hours[:4] == [(0, 2), (hour_us, 0), (2 * hour_us, 1), (3 * hour_us, 0)]
+    assert (hours[-1], len(hours)) == ((30 * hour_us, 1), 31)
+    between: dict[str, Any] = {"from": timestamp(start + 1), "until": timestamp(start + 30 * hour_us)}
+    assert await counts(audit_pb2.INTERVAL_HOUR, **between) == [(2 * hour_us, 1)]
+    days = await counts(audit_pb2.INTERVAL_DAY)
+    assert all((start + at) % (24 * hour_us) == 0 for at, _ in days)
+    assert sum(count for _, count in days) == 4
+
+
+async def test_too_many_buckets_are_refused(asked: FilledSite) -> None:
+    """A count with more than 1,000 buckets is refused, and says what to narrow."""
+    log = asked.site.log_of(TENANT)
+    late = encode(HEARTBEAT, now_us() + 1_001 * 3_600_000_000, {})
+    assert isinstance(asked.site.storage.log.append([Unit(log, (late,))])[0], int)
+    refusal = await asked.client.refused(asked.client.audit.CountEntries, count_request(interval=1))
+    assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("interval",))
+    assert "narrow filter.from and filter.until" in refusal.raw
+    today: dict[str, Any] = {"until": timestamp(now_us() + 3_600_000_000)}
+    assert (await asked.client.count(interval=audit_pb2.INTERVAL_HOUR, **today)).total
+
+
+async def test_an_unknown_kind_is_refused_with_the_known_ones(asked: FilledSite) -> None:
+    """A kind that is never recorded is no empty answer: the refusal lists the kinds."""
+    for stub, request in (
+        (asked.client.audit.QueryEntries, query_request(kinds=["decisions"])),
+        (asked.client.audit.CountEntries, count_request(kinds=["decisions"])),
+    ):
+        refusal = await asked.client.refused(stub, request)
+        assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("filter.kinds",))
+        assert all(kind in refusal.raw for kind in KINDS)
+
+
+async def test_an_unknown_person_is_said_to_be_unknown(asked: FilledSite) -> None:
+    """The empty answer about a person whom the log has not met says so; that about a known person does not."""
+    for name in ("subject", "data_subject"):
+        unknown: dict[str, Any] = {name: "alcie"}
+        assert (await asked.client.query(**unknown)).completeness.unknown_persons == [name]
+        counted = await asked.client.count(interval=audit_pb2.INTERVAL_DAY, **unknown)
+        assert counted.completeness.unknown_persons == [name]
+        assert (counted.total, len(counted.buckets)) == (0, 0)
+    known = await asked.client.query(data_subject="mallory")
+    assert (len(known.rows), known.completeness) == (0, audit_pb2.Completeness())
+
+
 async def test_a_time_range_is_half_open(asked: FilledSite) -> None:
     """A time range includes `from` and excludes `until`."""
     rows = await asked.client.rows(kinds=["decision"], oldest_first=True)
@@ -152,18 +227,22 @@ async def test_a_query_is_complete_up_to_the_last_answer(asked: FilledSite) -> N
 
 
 async def test_reading_is_an_entry_that_names_no_person(asked: FilledSite) -> None:
-    """A query, an entry, a checkpoint and an export leave records with the question by pseudonym only."""
+    """A query, a count, an entry, a checkpoint and an export leave records with the question by pseudonym only."""
     before = len(asked.site.entries())
     await asked.client.query(
         subject="carol", data_subject="bob", resource_type=TYPE_NUMBERS["voicemail"], resource_id="vm/1"
     )
+    await asked.client.count(subject="carol", interval=audit_pb2.INTERVAL_WEEK)
+    await asked.client.count(data_subject="bob")
     await asked.client.entry(2)
     await asked.client.checkpoint()
     await asked.client.export(asked.site.settings.data_dir / "out")
     records = asked.site.entries()[before:]
-    assert [record["kind"] for record in records] == ["audit.read", "audit.read", "audit.read", "audit.exported"]
-    assert {record["items"][0]["action"] for record in records[:3]} == {"read_access_log"}
+    assert [record["kind"] for record in records] == [*["audit.read"] * 5, "audit.exported"]
+    assert {record["items"][0]["action"] for record in records[:5]} == {"read_access_log"}
     assert set(records[0]["query"]) == {"subject", "data_subject", "resource_type", "resource"}
+    assert set(records[1]["query"]) == {"subject", "count"}
+    assert [record["query"]["count"] for record in records[1:3]] == ["week", "total"]
     assert b"bob" not in orjson.dumps(records)
     assert b"carol" not in orjson.dumps(records)
     assert b"vm/1" not in orjson.dumps(records)
@@ -333,18 +412,6 @@ async def test_a_rolled_back_database_is_refused(sqlite_site: Site, tmp_path: Pa
         assert refusal_of(caught.value).reason == "LOG_ROLLED_BACK"
         proof = audit_pb2.GetEntryRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("erik")), index=0)
         assert (await client.refused(client.audit.GetEntry, proof)).reason == "LOG_ROLLED_BACK"
-
-
-def tamper(site: Site, index: int) -> None:
-    """Turn a denial into a permission, as an attacker with the database's password can."""
-    position = position_of(site.log_of(TENANT), index)
-    with site.storage.log.writing() as connection:
-        query = "UPDATE log_entry SET entry = {} WHERE position = {}"
-        new = {
-            "sqlite": "CAST(replace(CAST(entry AS TEXT), '\"deny\"', '\"allow\"') AS BLOB)",
-            "postgresql": "convert_to(replace(convert_from(entry, 'UTF8'), '\"deny\"', '\"allow\"'), 'UTF8')",
-        }[connection.dialect.name]
-        assert connection.exec_driver_sql(query.format(new, position)).rowcount == 1
 
 
 @pytest.mark.parametrize("signed_before", [True, False])

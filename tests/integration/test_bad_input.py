@@ -20,6 +20,7 @@ from tests.integration.conftest import (
     Refusal,
     Site,
     check_request,
+    count_request,
     person,
     query_request,
     refusal_of,
@@ -56,6 +57,7 @@ def good_request(method: str) -> Any:
             header=core_pb2.RequestHeader(tenant=TENANT, subject=check.header.subject), items=items
         ),
         "audit.QueryEntries": query_request(),
+        "audit.CountEntries": count_request(),
         "audit.GetEntry": audit_pb2.GetEntryRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=subject)),
         "audit.GetCheckpoint": audit_pb2.GetCheckpointRequest(
             header=core_pb2.RequestHeader(tenant=TENANT, subject=subject)

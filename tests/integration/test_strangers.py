@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +14,7 @@ from linewarden.cli import main
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from tests.deadlines import HANG_S
-from tests.integration.conftest import TENANT, Client, Site, person, refusal_of, serving
+from tests.integration.conftest import TENANT, Client, Site, count_request, person, query_request, refusal_of, serving
 
 
 def _restore(old: Path, database: Path) -> None:
@@ -61,13 +62,22 @@ async def test_a_change_that_changes_nothing_makes_no_revision(client: Client) -
 
 
 async def test_readers_without_names_cannot_try_names_out(client: Client) -> None:
-    """A reader of the masked log gets rows without names, and no answer to a query with a name."""
+    """A reader of the masked log gets rows without names, and no rows and no count for a name or an item."""
     await client.change(add=["allow dora read_access_log audit_log any then mask_numbers"])
     plain = audit_pb2.QueryEntriesRequest(header=core_pb2.RequestHeader(tenant=TENANT, subject=person("dora")))
     page: audit_pb2.QueryEntriesResponse = await client.call(client.audit.QueryEntries, plain)
     assert page.rows
-    plain.filter.subject = "bob"
-    assert (await client.refused(client.audit.QueryEntries, plain)).reason == "SUBJECT_NOT_PERMITTED"
+    assert (await client.count("dora")).total
+    named: tuple[dict[str, Any], ...] = (
+        {"subject": "bob"},
+        {"data_subject": "bob"},
+        {"resource_type": core_pb2.RESOURCE_TYPE_VOICEMAIL, "resource_id": "1"},
+    )
+    for fields in named:
+        asked = client.audit.QueryEntries, query_request("dora", **fields)
+        assert (await client.refused(*asked)).reason == "SUBJECT_NOT_PERMITTED"
+        counted = client.audit.CountEntries, count_request("dora", **fields)
+        assert (await client.refused(*counted)).reason == "SUBJECT_NOT_PERMITTED"
 
 
 async def test_an_index_newer_than_its_log_is_made_again(sqlite_site: Site) -> None:

@@ -27,9 +27,7 @@ _SELECTOR = capture_pb2.CaptureSelector(ports=[capture_pb2.PortRange(low=45_072,
 
 def made_kinds() -> set[str]:
     """Return the kinds that diagnostics make."""
-    made = {value for name, value in vars(kinds).items() if name.isupper() and "." in value and value != kinds.CAPTURE}
-    made |= {f"{kinds.CAPTURE}{event}" for event in Event if event is not Event.SUBMITTED}
-    return made | {f"{kinds.CAPTURE}requested"}
+    return set(kinds.KINDS)
 
 
 def needs_capture() -> set[str]:

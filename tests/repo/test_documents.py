@@ -18,6 +18,7 @@ from documents import COMMANDS, REFERENCE, commands, commands_page, reasons, wit
 from repository import ROOT, files, project
 
 from linewarden.audit.model import MAX_ENTRY_BYTES
+from linewarden.audit.queries import MOST_DAMAGED, MOST_MISSING
 from linewarden.audit.shares import ALL_BYTES, TENANT_BYTES
 from linewarden.authz import limits
 from linewarden.authz.conditions import KINDS
@@ -27,6 +28,7 @@ from linewarden.authz.statements import parse_document
 from linewarden.diagnostics.packets.model import Profile
 from linewarden.diagnostics.probes.model import ProbeKind
 from linewarden.server import connections, keyless_streams
+from linewarden.server.intervals import MOST_BUCKETS
 from linewarden.server.settings import Settings
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
 from linewarden.v1.error_reason_pb2 import ErrorReason
@@ -255,6 +257,8 @@ def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
         "parties and labels of an item": f"{parties} and {labels}",
         "items of a batch": str(_rules(batch, "items").repeated.max_items),
         "rows of a query's page": f"{_rules(query, 'page_size').uint32.lte:,}",
+        "buckets of a count": f"{MOST_BUCKETS:,}",
+        "damaged entries, missing persons that an answer of the log names": f"{MOST_DAMAGED}, {MOST_MISSING}",
         "statements of a policy's page, of one change": f"{_rules(page, 'page_size').uint32.lte:,}, {change:,}",
         "a line of a policy file": f"{MAX_LINE_BYTES:,} bytes",
         "rules of one person, with all its roles, that can concern one item": f"{limits.MAX_CANDIDATES:,}",

@@ -57,8 +57,13 @@ def test_a_policy_changes_as_written(service: Service) -> None:
 
 
 def test_the_log_is_verified_as_written(service: Service) -> None:
-    """An auditor keeps a checkpoint, verifies an export against it, and proves one entry."""
-    parts = (shown("verification.checkpoint"), shown("verification.export"), shown("verification.entry"))
+    """An auditor keeps a checkpoint, counts and finds entries, verifies an export, and proves one entry."""
+    parts = (
+        shown("verification.checkpoint"),
+        shown("verification.query"),
+        shown("verification.export"),
+        shown("verification.entry"),
+    )
     done = service.run("bash", "-ec", "\n".join(parts))
     assert done.returncode == 0, done.stderr
     assert len(re.findall("^verified +yes *$", done.stdout, re.MULTILINE)) == 2

@@ -64,6 +64,8 @@ class _Log(AuditServiceServicer):
     def __init__(self) -> None:
         self.reads = 0
         self.address = ""
+        self.lacks: list[pb.Completeness] = []
+        self.counted: list[pb.CountEntriesRequest] = []
 
     def QueryEntries(self, request: pb.QueryEntriesRequest, context: Any) -> pb.QueryEntriesResponse:  # noqa: N802, ARG002
         """Return the rows that fit the filter."""
@@ -77,7 +79,20 @@ class _Log(AuditServiceServicer):
         ]
         start, size = int(request.page_token or 0), min(3, request.page_size)
         more = str(start + size) if start + size < len(rows) else ""
-        return pb.QueryEntriesResponse(rows=rows[start : start + size], next_page_token=more, log_size=13)
+        return pb.QueryEntriesResponse(
+            rows=rows[start : start + size], next_page_token=more, log_size=13, completeness=self._next_lacks()
+        )
+
+    def CountEntries(self, request: pb.CountEntriesRequest, context: Any) -> pb.CountEntriesResponse:  # noqa: N802, ARG002
+        """Return counts of three hours, or the total alone."""
+        self.counted.append(request)
+        answer = pb.CountEntriesResponse(total=1_081, log_size=13, completeness=self._next_lacks())
+        for hour, count in (("08", 1_080), ("09", 0), ("10", 1)) if request.interval else ():
+            answer.buckets.add(count=count).start.FromJsonString(f"2026-11-26T{hour}:00:00Z")
+        return answer
+
+    def _next_lacks(self) -> pb.Completeness | None:
+        return self.lacks.pop(0) if self.lacks else None
 
     def GetEntry(self, request: pb.GetEntryRequest, context: Any) -> pb.GetEntryResponse:  # noqa: N802, ARG002
         """Return an entry of a log with nothing else, with more than ten items."""
@@ -162,6 +177,97 @@ def test_a_history_takes_no_other_filter(log: _Log) -> None:
     assert log.reads == 0
     done = _run(log, "query", "--capture", CAPTURE, "--limit", "2", "-o", "jsonl")
     assert (len(done.stdout.splitlines()), "more than 2" in done.stderr) == (2, True)
+
+
+def test_an_incomplete_answer_is_shown_and_said_to_be_incomplete(log: _Log) -> None:
+    """Rows of an incomplete answer are printed alone; stderr says what all pages lack and what to do; the code is 5."""
+    log.lacks = [
+        pb.Completeness(damaged_entries=[40, 7]),
+        pb.Completeness(damaged_entries=[7], missing_persons=["5e7f" * 4], unsearched_entries=2_000),
+    ]
+    done = _run(log, "query", "-o", "jsonl")
+    assert done.exit_code == 5
+    assert [json.loads(line)["index"] for line in done.stdout.splitlines()] == [row.index for row in _rows()]
+    for text in (
+        "damaged entries of the log are left out: 7, 40",
+        "linewarden audit entry",
+        "linewarden audit verify",
+        f"persons are missing from the database, and were not erased: {'5e7f' * 4}",
+        "newest entries not searched yet: 2000",
+    ):
+        assert text in done.stderr
+    assert done.stderr.count("linewarden: incomplete: ") == 3
+    assert _run(log, "query").exit_code == 0
+
+
+@pytest.mark.parametrize("form", [(), ("--count",), ("--histogram", "day")])
+def test_a_hundred_damaged_entries_may_be_more(log: _Log, form: tuple[str, ...]) -> None:
+    """An answer that names as many damaged entries as it can says that there may be more, and lists a few."""
+    log.lacks = [pb.Completeness(damaged_entries=range(100))]
+    done = _run(log, "query", *form)
+    assert done.exit_code == 5
+    assert "left out: 0, 1, 2, 3, 4, 5, 6, 7, …; 100 or more in all" in done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("form", [(), ("--count",), ("--histogram", "day")])
+@pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv"])
+def test_an_unknown_person_is_no_empty_answer(log: _Log, form: tuple[str, ...], output: str) -> None:
+    """A person whom the log does not know is named on stderr with the option; stdout stays empty, and the code is 2."""
+    log.lacks = [pb.Completeness(unknown_persons=["data_subject"])]
+    done = _run(log, "query", "--subject", "bob", "--data-subject", "alcie", "-o", output, *form)
+    assert (done.exit_code, done.stdout) == (2, "")
+    told = "linewarden: the log does not know this person: alcie (--data-subject); check the spelling\n"
+    assert done.stderr == told
+
+
+def test_a_count_is_a_number(log: _Log) -> None:
+    """`audit query --count` prints a number for people, and a field for programs, for any filter."""
+    assert (
+        _query(log, "table", "--count", "--verb", "play", "--from", "2026-11-26", "--data-subject", "bob") == "1081\n"
+    )
+    (asked,) = log.counted
+    assert (asked.filter.verb, asked.filter.data_subject, asked.interval) == (core_pb2.VERB_PLAY, "bob", 0)
+    assert asked.filter.HasField("from")
+    assert json.loads(_query(log, "json", "--count")) == [{"count": 1_081}]
+    assert _query(log, "csv", "--count").splitlines() == ["count", "1081"]
+    assert log.reads == 0
+
+
+def test_a_histogram_has_a_bar_for_each_interval(log: _Log) -> None:
+    """`audit query --histogram` shows bars to people, none shorter than a character, and fields to programs."""
+    rows = [line.split() for line in _query(log, "table", "--histogram", "hour").splitlines()]
+    assert rows == [
+        ["start", "count", "bar"],
+        ["2026-11-26", "08:00", "1080", "#" * 40],
+        ["2026-11-26", "09:00", "0"],
+        ["2026-11-26", "10:00", "1", "#"],
+    ]
+    assert log.counted[-1].interval == pb.INTERVAL_HOUR
+    assert json.loads(_query(log, "json", "--histogram", "month"))[0] == {
+        "start": "2026-11-26T08:00:00Z",
+        "count": 1_080,
+    }
+    assert _query(log, "csv", "--histogram", "week").splitlines()[:2] == ["start,count", "2026-11-26T08:00:00Z,1080"]
+    assert [line.split()[0] for line in _query(log, "table", "--histogram", "month").splitlines()][1:] == [
+        "2026-11"
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        ("--count", "--histogram", "day"),
+        ("--count", "--capture", CAPTURE),
+        ("--histogram", "day", "--capture", CAPTURE),
+    ],
+)
+def test_forms_of_an_answer_exclude_each_other(log: _Log, forms: tuple[str, ...]) -> None:
+    """Two forms of an answer at once are wrong usage, and nothing is read."""
+    done = _run(log, "query", *forms)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "exclude each other" in done.stderr
+    assert (log.reads, log.counted) == (0, [])
 
 
 def test_an_entry_is_read_as_a_block(log: _Log) -> None:

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from linewarden.cli.values import INSTANT, KIND, KINDS
+from linewarden.server.kinds import KINDS as RECORDED
 
 _LOG_FORMAT = Path(__file__).parents[3] / "docs" / "log-format.md"
 
@@ -33,9 +34,10 @@ def test_other_times_are_refused(text: str) -> None:
 
 
 def test_kinds_are_those_of_the_log_format() -> None:
-    """The option accepts every kind that the log format documents, and no other."""
+    """The kinds of the option are those that the log format documents and that the service records."""
     headings = re.findall("^### .*$", _LOG_FORMAT.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(KINDS) == {kind for heading in headings for kind in re.findall(r"`([a-z._]+)`", heading)}
+    assert set(KINDS) == RECORDED
     for kind in KINDS:
         assert KIND.convert(kind, None, None) == kind
 
@@ -44,3 +46,8 @@ def test_an_unknown_kind_is_refused_with_those_that_resemble_it() -> None:
     """The option refuses a mistyped kind and names similar ones."""
     with pytest.raises(click.BadParameter, match=r"did you mean policy\.changed"):
         KIND.convert("policy.change", None, None)
+
+
+def test_a_kind_that_resembles_no_other_is_left_to_the_server() -> None:
+    """The option passes other words on, because the server lists its kinds, and may have kinds of a later version."""
+    assert KIND.convert("billing", None, None) == "billing"

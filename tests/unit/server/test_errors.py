@@ -29,6 +29,7 @@ _CAUGHT_WITHIN = {
     *("AnalysisFailed", "AnalysisRefused", "CaptureError", "EvidenceLost", "FilterRefused", "SourceUnusable"),
     *("OrderInvalid", "OrderRefused", "TicketRefused"),
     *("DiskFull", "ReaderInvalid", "SealBroken", "SealFailed", "SealingError"),
+    "IndexDamaged",  # a search makes the index anew; if that does not help, it is told as a LogUnavailable
 }
 _CONTRACT = Path(__file__).parents[3] / "protos/linewarden/v1/error_reason.proto"
 
@@ -207,9 +208,11 @@ async def test_wrong_fields_and_lines_are_named(service: Any) -> None:
     "error",
     [
         InvalidRequest(tuple(Violation(f"items[499].resource.parties[{n}]", "r", "x" * 90) for n in range(500))),
+        InvalidRequest(tuple(Violation(f"items[499].resource.parties[{n}]", "r", "x" * 3_000) for n in range(500))),
+        InvalidRequest((Violation("filter.kinds", "r", "x" * 30_000),)),
         authz.PolicyInvalid(tuple(authz.LineError(1_000_000 + n, "x" * 3_000) for n in range(500))),
     ],
-    ids=["fields", "lines"],
+    ids=["fields", "long fields", "one long field", "lines"],
 )
 async def test_a_status_always_fits(service: Any, error: Exception) -> None:
     """However much is wrong, the status stays within the metadata that callers take, and so reaches them."""
@@ -218,3 +221,11 @@ async def test_a_status_always_fits(service: Any, error: Exception) -> None:
     # Binary metadata travels as base64, the text of the status once more beside it.
     assert status.ByteSize() * 4 / 3 < _METADATA_LIMIT * 3 / 4
     assert _detail(status, error_details_pb2.BadRequest).field_violations
+
+
+async def test_the_list_of_permitted_values_of_one_field_is_whole(service: Any) -> None:
+    """A single wrong field has room for a list of what it permits."""
+    listed = ", ".join(f"kind.number_{n}" for n in range(100))
+    _, status = await _status(service, InvalidRequest((Violation("filter.kinds", "r", listed),)))
+    (field,) = _detail(status, error_details_pb2.BadRequest).field_violations
+    assert field.description == listed

@@ -28,7 +28,7 @@ from linewarden.v1 import access_pb2 as linewarden_dot_v1_dot_access__pb2
 from linewarden.v1 import core_pb2 as linewarden_dot_v1_dot_core__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19linewarden/v1/audit.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1alinewarden/v1/access.proto\x1a\x18linewarden/v1/core.proto\"\xda\x04\n\x0b\x45ntryFilter\x12(\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05kinds\x18\x03 \x03(\tB\x1f\xbaH\x1c\x92\x01\x19\x10 \"\x15r\x13\x10\x01(@2\r^[a-z0-9_.]+$\x12-\n\x06\x63\x61ller\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12.\n\x07subject\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18(\x90\x03\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x33\n\x0c\x64\x61ta_subject\x18\x06 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12<\n\rresource_type\x18\x07 \x01(\x0e\x32\x1b.linewarden.v1.ResourceTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x32\n\x0bresource_id\x18\x08 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x04\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12+\n\x04verb\x18\t \x01(\x0e\x32\x13.linewarden.v1.VerbB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12/\n\x06\x65\x66\x66\x65\x63t\x18\n \x01(\x0e\x32\x15.linewarden.v1.EffectB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x31\n\x07purpose\x18\x0b \x01(\x0e\x32\x16.linewarden.v1.PurposeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12/\n\nrequest_id\x18\x0c \x01(\tB\x1b\xbaH\x18r\x16(@2\x12^[A-Za-z0-9._:-]*$\"\xc8\x01\n\x13QueryEntriesRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1a.linewarden.v1.EntryFilter\x12\x1b\n\tpage_size\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\x12\x14\n\x0coldest_first\x18\x05 \x01(\x08\"h\n\x14QueryEntriesResponse\x12%\n\x04rows\x18\x01 \x03(\x0b\x32\x17.linewarden.v1.EntryRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08log_size\x18\x03 \x01(\x04\"\xd7\x03\n\x08\x45ntryRow\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04item\x18\x02 \x01(\r\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x06 \x01(\t\x12\x13\n\x0bsubject_sid\x18\x07 \x01(\t\x12\x0f\n\x07subject\x18\x08 \x01(\t\x12\x11\n\towner_sid\x18\t \x01(\t\x12\r\n\x05owner\x18\n \x01(\t\x12\x32\n\rresource_type\x18\x0b \x01(\x0e\x32\x1b.linewarden.v1.ResourceType\x12\x14\n\x0cresource_ref\x18\x0c \x01(\t\x12\x13\n\x0bresource_id\x18\r \x01(\t\x12!\n\x04verb\x18\x0e \x01(\x0e\x32\x13.linewarden.v1.Verb\x12%\n\x06\x65\x66\x66\x65\x63t\x18\x0f \x01(\x0e\x32\x15.linewarden.v1.Effect\x12\x0e\n\x06reason\x18\x10 \x01(\t\x12\'\n\x07purpose\x18\x11 \x01(\x0e\x32\x16.linewarden.v1.Purpose\x12\x17\n\x0fpolicy_revision\x18\x12 \x01(\x04\x12\x0f\n\x07\x64\x65tails\x18\x13 \x01(\t\"V\n\x0fGetEntryRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\r\n\x05index\x18\x02 \x01(\x04\"\xbb\x01\n\x10GetEntryResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\x12\x41\n\tdisclosed\x18\x04 \x03(\x0b\x32..linewarden.v1.GetEntryResponse.DisclosedEntry\x1a\x30\n\x0e\x44isclosedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"^\n\x14GetCheckpointRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x10\n\x08old_size\x18\x02 \x01(\x04\"V\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\x12\x13\n\x0b\x63onsistency\x18\x03 \x03(\x0c\"H\n\x10\x45xportLogRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\"\x83\x01\n\x11\x45xportLogResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x10\n\x08log_size\x18\x03 \x01(\x04\x12\x14\n\x0c\x65ntries_sent\x18\x04 \x01(\x04\x12\x14\n\x0cverifier_key\x18\x05 \x01(\t\x12\x11\n\tcontinues\x18\x06 \x01(\x08\x32\xe2\x02\n\x0c\x41uditService\x12W\n\x0cQueryEntries\x12\".linewarden.v1.QueryEntriesRequest\x1a#.linewarden.v1.QueryEntriesResponse\x12K\n\x08GetEntry\x12\x1e.linewarden.v1.GetEntryRequest\x1a\x1f.linewarden.v1.GetEntryResponse\x12Z\n\rGetCheckpoint\x12#.linewarden.v1.GetCheckpointRequest\x1a$.linewarden.v1.GetCheckpointResponse\x12P\n\tExportLog\x12\x1f.linewarden.v1.ExportLogRequest\x1a .linewarden.v1.ExportLogResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19linewarden/v1/audit.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1alinewarden/v1/access.proto\x1a\x18linewarden/v1/core.proto\"\xda\x04\n\x0b\x45ntryFilter\x12(\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05kinds\x18\x03 \x03(\tB\x1f\xbaH\x1c\x92\x01\x19\x10 \"\x15r\x13\x10\x01(@2\r^[a-z0-9_.]+$\x12-\n\x06\x63\x61ller\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12.\n\x07subject\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18(\x90\x03\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x33\n\x0c\x64\x61ta_subject\x18\x06 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12<\n\rresource_type\x18\x07 \x01(\x0e\x32\x1b.linewarden.v1.ResourceTypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x32\n\x0bresource_id\x18\x08 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x04\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12+\n\x04verb\x18\t \x01(\x0e\x32\x13.linewarden.v1.VerbB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12/\n\x06\x65\x66\x66\x65\x63t\x18\n \x01(\x0e\x32\x15.linewarden.v1.EffectB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x31\n\x07purpose\x18\x0b \x01(\x0e\x32\x16.linewarden.v1.PurposeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12/\n\nrequest_id\x18\x0c \x01(\tB\x1b\xbaH\x18r\x16(@2\x12^[A-Za-z0-9._:-]*$\"\xc8\x01\n\x13QueryEntriesRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1a.linewarden.v1.EntryFilter\x12\x1b\n\tpage_size\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\x12\x14\n\x0coldest_first\x18\x05 \x01(\x08\"\x9b\x01\n\x14QueryEntriesResponse\x12%\n\x04rows\x18\x01 \x03(\x0b\x32\x17.linewarden.v1.EntryRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08log_size\x18\x03 \x01(\x04\x12\x31\n\x0c\x63ompleteness\x18\x04 \x01(\x0b\x32\x1b.linewarden.v1.Completeness\"u\n\x0c\x43ompleteness\x12\x1a\n\x12unsearched_entries\x18\x01 \x01(\x04\x12\x17\n\x0f\x64\x61maged_entries\x18\x02 \x03(\x04\x12\x17\n\x0fmissing_persons\x18\x03 \x03(\t\x12\x17\n\x0funknown_persons\x18\x04 \x03(\t\"\xac\x01\n\x13\x43ountEntriesRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1a.linewarden.v1.EntryFilter\x12\x33\n\x08interval\x18\x03 \x01(\x0e\x32\x17.linewarden.v1.IntervalB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x97\x01\n\x14\x43ountEntriesResponse\x12\r\n\x05total\x18\x01 \x01(\x04\x12+\n\x07\x62uckets\x18\x02 \x03(\x0b\x32\x1a.linewarden.v1.CountBucket\x12\x10\n\x08log_size\x18\x03 \x01(\x04\x12\x31\n\x0c\x63ompleteness\x18\x04 \x01(\x0b\x32\x1b.linewarden.v1.Completeness\"G\n\x0b\x43ountBucket\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"\xd7\x03\n\x08\x45ntryRow\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04item\x18\x02 \x01(\r\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x06 \x01(\t\x12\x13\n\x0bsubject_sid\x18\x07 \x01(\t\x12\x0f\n\x07subject\x18\x08 \x01(\t\x12\x11\n\towner_sid\x18\t \x01(\t\x12\r\n\x05owner\x18\n \x01(\t\x12\x32\n\rresource_type\x18\x0b \x01(\x0e\x32\x1b.linewarden.v1.ResourceType\x12\x14\n\x0cresource_ref\x18\x0c \x01(\t\x12\x13\n\x0bresource_id\x18\r \x01(\t\x12!\n\x04verb\x18\x0e \x01(\x0e\x32\x13.linewarden.v1.Verb\x12%\n\x06\x65\x66\x66\x65\x63t\x18\x0f \x01(\x0e\x32\x15.linewarden.v1.Effect\x12\x0e\n\x06reason\x18\x10 \x01(\t\x12\'\n\x07purpose\x18\x11 \x01(\x0e\x32\x16.linewarden.v1.Purpose\x12\x17\n\x0fpolicy_revision\x18\x12 \x01(\x04\x12\x0f\n\x07\x64\x65tails\x18\x13 \x01(\t\"V\n\x0fGetEntryRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\r\n\x05index\x18\x02 \x01(\x04\"\xbb\x01\n\x10GetEntryResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\t\x12\x14\n\x0cverifier_key\x18\x03 \x01(\t\x12\x41\n\tdisclosed\x18\x04 \x03(\x0b\x32..linewarden.v1.GetEntryResponse.DisclosedEntry\x1a\x30\n\x0e\x44isclosedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"^\n\x14GetCheckpointRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x10\n\x08old_size\x18\x02 \x01(\x04\"V\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\x12\x13\n\x0b\x63onsistency\x18\x03 \x03(\x0c\"H\n\x10\x45xportLogRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\"\x83\x01\n\x11\x45xportLogResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x10\n\x08log_size\x18\x03 \x01(\x04\x12\x14\n\x0c\x65ntries_sent\x18\x04 \x01(\x04\x12\x14\n\x0cverifier_key\x18\x05 \x01(\t\x12\x11\n\tcontinues\x18\x06 \x01(\x08*p\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x11\n\rINTERVAL_HOUR\x10\x01\x12\x10\n\x0cINTERVAL_DAY\x10\x02\x12\x11\n\rINTERVAL_WEEK\x10\x03\x12\x12\n\x0eINTERVAL_MONTH\x10\x04\x32\xbb\x03\n\x0c\x41uditService\x12W\n\x0cQueryEntries\x12\".linewarden.v1.QueryEntriesRequest\x1a#.linewarden.v1.QueryEntriesResponse\x12W\n\x0c\x43ountEntries\x12\".linewarden.v1.CountEntriesRequest\x1a#.linewarden.v1.CountEntriesResponse\x12K\n\x08GetEntry\x12\x1e.linewarden.v1.GetEntryRequest\x1a\x1f.linewarden.v1.GetEntryResponse\x12Z\n\rGetCheckpoint\x12#.linewarden.v1.GetCheckpointRequest\x1a$.linewarden.v1.GetCheckpointResponse\x12P\n\tExportLog\x12\x1f.linewarden.v1.ExportLogRequest\x1a .linewarden.v1.ExportLogResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,6 +61,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYENTRIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\350\007'
   _globals['_QUERYENTRIESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_QUERYENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\010'
+  _globals['_COUNTENTRIESREQUEST'].fields_by_name['header']._loaded_options = None
+  _globals['_COUNTENTRIESREQUEST'].fields_by_name['header']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_COUNTENTRIESREQUEST'].fields_by_name['interval']._loaded_options = None
+  _globals['_COUNTENTRIESREQUEST'].fields_by_name['interval']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_GETENTRYREQUEST'].fields_by_name['header']._loaded_options = None
   _globals['_GETENTRYREQUEST'].fields_by_name['header']._serialized_options = b'\272H\003\310\001\001'
   _globals['_GETENTRYRESPONSE_DISCLOSEDENTRY']._loaded_options = None
@@ -69,28 +73,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCHECKPOINTREQUEST'].fields_by_name['header']._serialized_options = b'\272H\003\310\001\001'
   _globals['_EXPORTLOGREQUEST'].fields_by_name['header']._loaded_options = None
   _globals['_EXPORTLOGREQUEST'].fields_by_name['header']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_INTERVAL']._serialized_start=2791
+  _globals['_INTERVAL']._serialized_end=2903
   _globals['_ENTRYFILTER']._serialized_start=161
   _globals['_ENTRYFILTER']._serialized_end=763
   _globals['_QUERYENTRIESREQUEST']._serialized_start=766
   _globals['_QUERYENTRIESREQUEST']._serialized_end=966
-  _globals['_QUERYENTRIESRESPONSE']._serialized_start=968
-  _globals['_QUERYENTRIESRESPONSE']._serialized_end=1072
-  _globals['_ENTRYROW']._serialized_start=1075
-  _globals['_ENTRYROW']._serialized_end=1546
-  _globals['_GETENTRYREQUEST']._serialized_start=1548
-  _globals['_GETENTRYREQUEST']._serialized_end=1634
-  _globals['_GETENTRYRESPONSE']._serialized_start=1637
-  _globals['_GETENTRYRESPONSE']._serialized_end=1824
-  _globals['_GETENTRYRESPONSE_DISCLOSEDENTRY']._serialized_start=1776
-  _globals['_GETENTRYRESPONSE_DISCLOSEDENTRY']._serialized_end=1824
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1826
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1920
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1922
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=2008
-  _globals['_EXPORTLOGREQUEST']._serialized_start=2010
-  _globals['_EXPORTLOGREQUEST']._serialized_end=2082
-  _globals['_EXPORTLOGRESPONSE']._serialized_start=2085
-  _globals['_EXPORTLOGRESPONSE']._serialized_end=2216
-  _globals['_AUDITSERVICE']._serialized_start=2219
-  _globals['_AUDITSERVICE']._serialized_end=2573
+  _globals['_QUERYENTRIESRESPONSE']._serialized_start=969
+  _globals['_QUERYENTRIESRESPONSE']._serialized_end=1124
+  _globals['_COMPLETENESS']._serialized_start=1126
+  _globals['_COMPLETENESS']._serialized_end=1243
+  _globals['_COUNTENTRIESREQUEST']._serialized_start=1246
+  _globals['_COUNTENTRIESREQUEST']._serialized_end=1418
+  _globals['_COUNTENTRIESRESPONSE']._serialized_start=1421
+  _globals['_COUNTENTRIESRESPONSE']._serialized_end=1572
+  _globals['_COUNTBUCKET']._serialized_start=1574
+  _globals['_COUNTBUCKET']._serialized_end=1645
+  _globals['_ENTRYROW']._serialized_start=1648
+  _globals['_ENTRYROW']._serialized_end=2119
+  _globals['_GETENTRYREQUEST']._serialized_start=2121
+  _globals['_GETENTRYREQUEST']._serialized_end=2207
+  _globals['_GETENTRYRESPONSE']._serialized_start=2210
+  _globals['_GETENTRYRESPONSE']._serialized_end=2397
+  _globals['_GETENTRYRESPONSE_DISCLOSEDENTRY']._serialized_start=2349
+  _globals['_GETENTRYRESPONSE_DISCLOSEDENTRY']._serialized_end=2397
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=2399
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=2493
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=2495
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=2581
+  _globals['_EXPORTLOGREQUEST']._serialized_start=2583
+  _globals['_EXPORTLOGREQUEST']._serialized_end=2655
+  _globals['_EXPORTLOGRESPONSE']._serialized_start=2658
+  _globals['_EXPORTLOGRESPONSE']._serialized_end=2789
+  _globals['_AUDITSERVICE']._serialized_start=2906
+  _globals['_AUDITSERVICE']._serialized_end=3349
 # @@protoc_insertion_point(module_scope)

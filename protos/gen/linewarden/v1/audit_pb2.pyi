@@ -5,12 +5,26 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from linewarden.v1 import access_pb2 as _access_pb2
 from linewarden.v1 import core_pb2 as _core_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Interval(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INTERVAL_UNSPECIFIED: _ClassVar[Interval]
+    INTERVAL_HOUR: _ClassVar[Interval]
+    INTERVAL_DAY: _ClassVar[Interval]
+    INTERVAL_WEEK: _ClassVar[Interval]
+    INTERVAL_MONTH: _ClassVar[Interval]
+INTERVAL_UNSPECIFIED: Interval
+INTERVAL_HOUR: Interval
+INTERVAL_DAY: Interval
+INTERVAL_WEEK: Interval
+INTERVAL_MONTH: Interval
 
 class EntryFilter(_message.Message):
     __slots__ = ("until", "kinds", "caller", "subject", "data_subject", "resource_type", "resource_id", "verb", "effect", "purpose", "request_id")
@@ -54,14 +68,58 @@ class QueryEntriesRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., filter: _Optional[_Union[EntryFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., oldest_first: _Optional[bool] = ...) -> None: ...
 
 class QueryEntriesResponse(_message.Message):
-    __slots__ = ("rows", "next_page_token", "log_size")
+    __slots__ = ("rows", "next_page_token", "log_size", "completeness")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
+    COMPLETENESS_FIELD_NUMBER: _ClassVar[int]
     rows: _containers.RepeatedCompositeFieldContainer[EntryRow]
     next_page_token: str
     log_size: int
-    def __init__(self, rows: _Optional[_Iterable[_Union[EntryRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ...) -> None: ...
+    completeness: Completeness
+    def __init__(self, rows: _Optional[_Iterable[_Union[EntryRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., completeness: _Optional[_Union[Completeness, _Mapping]] = ...) -> None: ...
+
+class Completeness(_message.Message):
+    __slots__ = ("unsearched_entries", "damaged_entries", "missing_persons", "unknown_persons")
+    UNSEARCHED_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    MISSING_PERSONS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_PERSONS_FIELD_NUMBER: _ClassVar[int]
+    unsearched_entries: int
+    damaged_entries: _containers.RepeatedScalarFieldContainer[int]
+    missing_persons: _containers.RepeatedScalarFieldContainer[str]
+    unknown_persons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, unsearched_entries: _Optional[int] = ..., damaged_entries: _Optional[_Iterable[int]] = ..., missing_persons: _Optional[_Iterable[str]] = ..., unknown_persons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CountEntriesRequest(_message.Message):
+    __slots__ = ("header", "filter", "interval")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    header: _core_pb2.RequestHeader
+    filter: EntryFilter
+    interval: Interval
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., filter: _Optional[_Union[EntryFilter, _Mapping]] = ..., interval: _Optional[_Union[Interval, str]] = ...) -> None: ...
+
+class CountEntriesResponse(_message.Message):
+    __slots__ = ("total", "buckets", "log_size", "completeness")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    LOG_SIZE_FIELD_NUMBER: _ClassVar[int]
+    COMPLETENESS_FIELD_NUMBER: _ClassVar[int]
+    total: int
+    buckets: _containers.RepeatedCompositeFieldContainer[CountBucket]
+    log_size: int
+    completeness: Completeness
+    def __init__(self, total: _Optional[int] = ..., buckets: _Optional[_Iterable[_Union[CountBucket, _Mapping]]] = ..., log_size: _Optional[int] = ..., completeness: _Optional[_Union[Completeness, _Mapping]] = ...) -> None: ...
+
+class CountBucket(_message.Message):
+    __slots__ = ("start", "count")
+    START_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    start: _timestamp_pb2.Timestamp
+    count: int
+    def __init__(self, start: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class EntryRow(_message.Message):
     __slots__ = ("index", "item", "time", "kind", "request_id", "caller", "subject_sid", "subject", "owner_sid", "owner", "resource_type", "resource_ref", "resource_id", "verb", "effect", "reason", "purpose", "policy_revision", "details")

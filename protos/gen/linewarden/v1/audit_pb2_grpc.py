@@ -40,6 +40,11 @@ class AuditServiceStub:
                 request_serializer=linewarden_dot_v1_dot_audit__pb2.QueryEntriesRequest.SerializeToString,
                 response_deserializer=linewarden_dot_v1_dot_audit__pb2.QueryEntriesResponse.FromString,
                 _registered_method=True)
+        self.CountEntries = channel.unary_unary(
+                '/linewarden.v1.AuditService/CountEntries',
+                request_serializer=linewarden_dot_v1_dot_audit__pb2.CountEntriesRequest.SerializeToString,
+                response_deserializer=linewarden_dot_v1_dot_audit__pb2.CountEntriesResponse.FromString,
+                _registered_method=True)
         self.GetEntry = channel.unary_unary(
                 '/linewarden.v1.AuditService/GetEntry',
                 request_serializer=linewarden_dot_v1_dot_audit__pb2.GetEntryRequest.SerializeToString,
@@ -62,10 +67,18 @@ class AuditServiceServicer:
     """
 
     def QueryEntries(self, request, context):
-        """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
-        the service says of its log; proofs come from GetEntry and ExportLog.
+        """QueryEntries finds entries, complete up to the last request that was answered before the query came, or says what
+        it lacks. Rows are what the service says of its log; proofs come from GetEntry and ExportLog.
         Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountEntries(self, request, context):
+        """CountEntries counts the rows that QueryEntries would return, in all and by time.
+        Needs READ_ACCESS_LOG. Error reasons: those of QueryEntries, except PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,6 +115,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.QueryEntries,
                     request_deserializer=linewarden_dot_v1_dot_audit__pb2.QueryEntriesRequest.FromString,
                     response_serializer=linewarden_dot_v1_dot_audit__pb2.QueryEntriesResponse.SerializeToString,
+            ),
+            'CountEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountEntries,
+                    request_deserializer=linewarden_dot_v1_dot_audit__pb2.CountEntriesRequest.FromString,
+                    response_serializer=linewarden_dot_v1_dot_audit__pb2.CountEntriesResponse.SerializeToString,
             ),
             'GetEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.GetEntry,
@@ -147,6 +165,33 @@ class AuditService:
             '/linewarden.v1.AuditService/QueryEntries',
             linewarden_dot_v1_dot_audit__pb2.QueryEntriesRequest.SerializeToString,
             linewarden_dot_v1_dot_audit__pb2.QueryEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/linewarden.v1.AuditService/CountEntries',
+            linewarden_dot_v1_dot_audit__pb2.CountEntriesRequest.SerializeToString,
+            linewarden_dot_v1_dot_audit__pb2.CountEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,10 +34,14 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     QueryEntries: _grpc.UnaryUnaryMultiCallable[_audit_pb2.QueryEntriesRequest, _audit_pb2.QueryEntriesResponse]
-    """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
-    the service says of its log; proofs come from GetEntry and ExportLog.
+    """QueryEntries finds entries, complete up to the last request that was answered before the query came, or says what
+    it lacks. Rows are what the service says of its log; proofs come from GetEntry and ExportLog.
     Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
+    """
+    CountEntries: _grpc.UnaryUnaryMultiCallable[_audit_pb2.CountEntriesRequest, _audit_pb2.CountEntriesResponse]
+    """CountEntries counts the rows that QueryEntries would return, in all and by time.
+    Needs READ_ACCESS_LOG. Error reasons: those of QueryEntries, except PAGE_TOKEN_INVALID.
     """
     GetEntry: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetEntryRequest, _audit_pb2.GetEntryResponse]
     """GetEntry reads one entry with the proof that it is in the log.
@@ -58,10 +62,14 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     QueryEntries: _aio.UnaryUnaryMultiCallable[_audit_pb2.QueryEntriesRequest, _audit_pb2.QueryEntriesResponse]  # type: ignore[assignment]
-    """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
-    the service says of its log; proofs come from GetEntry and ExportLog.
+    """QueryEntries finds entries, complete up to the last request that was answered before the query came, or says what
+    it lacks. Rows are what the service says of its log; proofs come from GetEntry and ExportLog.
     Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
+    """
+    CountEntries: _aio.UnaryUnaryMultiCallable[_audit_pb2.CountEntriesRequest, _audit_pb2.CountEntriesResponse]  # type: ignore[assignment]
+    """CountEntries counts the rows that QueryEntries would return, in all and by time.
+    Needs READ_ACCESS_LOG. Error reasons: those of QueryEntries, except PAGE_TOKEN_INVALID.
     """
     GetEntry: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetEntryRequest, _audit_pb2.GetEntryResponse]  # type: ignore[assignment]
     """GetEntry reads one entry with the proof that it is in the log.
@@ -85,10 +93,20 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.QueryEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.QueryEntriesResponse, _abc.Awaitable[_audit_pb2.QueryEntriesResponse]]:
-        """QueryEntries finds entries, complete up to the last request that was answered before the query came. Rows are what
-        the service says of its log; proofs come from GetEntry and ExportLog.
+        """QueryEntries finds entries, complete up to the last request that was answered before the query came, or says what
+        it lacks. Rows are what the service says of its log; proofs come from GetEntry and ExportLog.
         Needs READ_ACCESS_LOG. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def CountEntries(
+        self,
+        request: _audit_pb2.CountEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.CountEntriesResponse, _abc.Awaitable[_audit_pb2.CountEntriesResponse]]:
+        """CountEntries counts the rows that QueryEntries would return, in all and by time.
+        Needs READ_ACCESS_LOG. Error reasons: those of QueryEntries, except PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod
