@@ -15,7 +15,9 @@ from time import monotonic
 import anatomy
 import appends
 import decisions
+import indexing
 import rpcs
+import tenants
 from machine import busy, machine, versions
 from results import page
 from section import Section
@@ -34,15 +36,19 @@ class Extent:
     seconds: float
     entries: int
     calls: int
+    logs: Sequence[int]
+    tenants: int
 
 
-FULL = Extent((10, 1_000, 10_000, 100_000, 1_000_000), 7, 7, 2.0, 40_000, 6_000)
-QUICK = Extent((10, 1_000, 10_000), 3, 3, 0.7, 5_000, 2_000)
+FULL = Extent((10, 1_000, 10_000, 100_000, 1_000_000), 7, 7, 2.0, 40_000, 6_000, (10_000, 100_000, 1_000_000), 2_000)
+QUICK = Extent((10, 1_000, 10_000), 3, 3, 0.7, 5_000, 2_000, (10_000, 40_000), 200)
 
 PARTS: dict[str, Callable[[Path, Extent], Section]] = {
     "decisions": lambda _scratch, extent: decisions.measure(extent.sizes, extent.rounds),
     "appends": lambda scratch, extent: appends.measure(scratch, extent.rounds, extent.entries),
     "grpc": lambda scratch, extent: rpcs.measure(scratch, CACHE, extent.rpc_rounds, extent.seconds),
+    "index": lambda scratch, extent: indexing.measure(scratch, extent.logs, extent.rounds),
+    "tenants": lambda scratch, extent: tenants.measure(scratch, extent.tenants, extent.rounds),
     "profile": lambda scratch, extent: anatomy.measure(scratch, extent.rounds, extent.calls),
 }
 

@@ -62,9 +62,13 @@ class Log:
         """Accept all entries so far, because persons met for the first time are entries too."""
         self.size = self._storage.log.head(self._log).size
 
+    def _indexed(self) -> int:
+        runs = self._storage.index.runs(self._log, self._storage.log.head(self._log).generation)
+        return runs[-1].stop if runs else 0
+
     def _await_index(self) -> None:
         deadline = monotonic() + _PATIENCE_S
-        while self._storage.index.indexed(self._log) < self.size:
+        while self._indexed() < self.size:
             if monotonic() > deadline:
                 raise SystemExit("the index does not catch up with the log; read the messages of the server")
             sleep(0.05)

@@ -1,0 +1,221 @@
+"""The search index: its cost behind each request, its size, and the cost of queries as the log grows."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from time import process_time
+
+import sqlalchemy as sa
+from rounds import figure
+from section import Goal, Section
+
+from linewarden.audit.directory import Directory
+from linewarden.audit.entry import AccessHeader, AccessItem, encode_decisions
+from linewarden.audit.indexer import Indexer
+from linewarden.audit.keyring import Keyring, Person, new_person_keys
+from linewarden.audit.model import Unit
+from linewarden.audit.queries import AuditQueries, Query
+from linewarden.audit.store import schema
+from linewarden.audit.store.engine import open_engine
+from linewarden.audit.store.index import IndexStore
+from linewarden.audit.store.log import LogStore
+from linewarden.audit.store.persons import PersonRow, PersonStore
+from linewarden.audit.tree import Tree
+from linewarden.audit.verified import VerifiedEntries
+
+_LOG = 1
+_PERSONS = 2_000
+_PAGE = 100
+
+#: Entries between two rounds of the background at 3,000 requests a second.
+_ROUND = 750
+
+#: Goals: microseconds behind a Check, milliseconds behind a batch of 50, bytes an item, milliseconds of a page, the
+#: factor between the sizes of logs, entries a second.
+_CHECK_US, _BATCH_MS, _BYTES, _PAGE_MS, _FLAT, _CATCH_UP = 15.0, 0.4, 60.0, 15.0, 1.5, 30_000.0
+
+_START_US = 1_700_000_000_000_000
+_STEP_US = 5_000_000
+
+
+def measure(scratch: Path, sizes: Sequence[int], rounds: int) -> Section:
+    """Measure on SQLite: logs of single checks of these sizes, and one of batches."""
+    rows = [["work", "log, entries", "processor time", ""]]
+    goals: list[Goal] = []
+    pages: dict[str, list[float]] = {}
+    for size in sizes:
+        with _site(scratch / f"checks-{size}", size, 1) as site:
+            spent = site.indexed()
+            per_entry = spent / size
+            rows.append(["filling the index", f"{size:,}", f"{figure(per_entry * 1e6)} µs an entry",
+                         f"{figure(1 / per_entry)} entries/s"])  # fmt: skip
+            size_bytes = site.index_bytes() / size
+            rows.append(["the index, single checks", f"{size:,}", "", f"{figure(size_bytes)} bytes an item"])
+            for name, query in site.queries().items():
+                spent = site.page(query, rounds)
+                pages.setdefault(name, []).append(spent)
+                rows.append([name, f"{size:,}", f"{figure(spent * 1e3)} ms", ""])
+    goals.append(Goal(f"filling the index, {sizes[-1]:,} entries", _CATCH_UP, 1 / per_entry, "entries/s"))
+    for name, spent_of in pages.items():
+        goals.append(Goal(f"{name}, {sizes[-1]:,} entries", _PAGE_MS, spent_of[-1] * 1e3, "ms", at_most=True))
+    worst = max(pages, key=lambda name: pages[name][-1] / pages[name][0])
+    factor = pages[worst][-1] / pages[worst][0]
+    goals.append(Goal(f"from {sizes[0]:,} to {sizes[-1]:,} entries, {worst}", _FLAT, factor, "times", at_most=True))
+    for name, batch, count in (("a Check", 1, 20 * _ROUND), ("a batch of 50", 50, 4 * _ROUND)):
+        with _site(scratch / f"steady-{batch}", count, batch) as site:
+            spent = site.indexed(at_most=_ROUND if batch == 1 else _ROUND // 15) / count
+            rows.append([f"behind {name}, with merges", f"{count:,}", f"{figure(spent * 1e6)} µs", ""])
+            wanted = _CHECK_US if batch == 1 else _BATCH_MS * 1e3
+            goals.append(Goal(f"the index behind {name}", wanted, spent * 1e6, "µs", at_most=True))
+            if batch > 1:
+                bytes_an_item = site.index_bytes() / (count * batch)
+                rows.append(["the index, batches of 50", f"{count:,}", "", f"{figure(bytes_an_item)} bytes an item"])
+                goals.append(Goal("bytes of an item, batches of 50", _BYTES, bytes_an_item, "bytes", at_most=True))
+    note = (
+        f"{_PERSONS:,} persons, an item is met three times on average. A page has {_PAGE} rows, with their entries "
+        "read, verified against their indexed leaf hashes, and opened. The index is filled as by the background: rounds of "
+        f"{_ROUND} checks, or of {_ROUND // 15} batches, with all merges that become due."
+    )
+    return Section("The search index", rows, [note], goals)
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """A log with its index, whose database has this engine."""
+
+    engine: sa.Engine
+    log: LogStore
+    index: IndexStore
+    indexer: Indexer
+    reading: AuditQueries
+    last_us: int
+
+    def indexed(self, at_most: int | None = None) -> float:
+        """Fill the index. Return the processor time, seconds."""
+        size = self.log.head(_LOG).size
+        before = process_time()
+        while self.indexer.catch_up(_LOG, size, at_most=at_most or 4_096) < size:
+            pass
+        return process_time() - before
+
+    def index_bytes(self) -> int:
+        """Return the size of the index's tables, without free pages."""
+        with self.engine.connect() as connection:
+            pages, free, size = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
+
+    def queries(self) -> dict[str, Query]:
+        """Return the queries to measure, by name."""
+        middle = (_START_US + self.last_us) // 2
+        week = 7 * 86_400_000_000
+        around = Query(from_us=middle - week // 2, until_us=middle + week // 2)
+        return {
+            "no filter": Query(),
+            "oldest first": Query(oldest_first=True),
+            "a caller": Query(caller="portal"),
+            "a person who asked often": Query(subject="user0"),
+            "an owner": Query(data_subject="user77"),
+            "an item": Query(resource_type="recording", resource_id="rec-5"),
+            "a verb that never occurs": Query(verb="erase"),
+            "denials": Query(effect="deny"),
+            "a request": Query(request_id="req-77"),
+            "a second in the middle": Query(from_us=middle, until_us=middle + 1_000_000),
+            "a week in the middle": around,
+            "person and time": replace(around, subject="user0"),
+            "item and time": Query(resource_type="recording", resource_id="rec-5", until_us=middle),
+            "verb, effect and time": replace(around, verb="delete", effect="deny"),
+            "caller and time": Query(caller="crm", until_us=middle),
+        }
+
+    def page(self, query: Query, rounds: int) -> float:
+        """Return the processor time of the first page, seconds: the median of some rounds."""
+        size = self.log.head(_LOG).size
+        return median(_spent(lambda: self.reading.query(_LOG, query, size=size, page_size=_PAGE, token=""))
+                      for _ in range(rounds))  # fmt: skip
+
+
+def _spent(act: Callable[[], object]) -> float:
+    before = process_time()
+    act()
+    return process_time() - before
+
+
+class _NoAppender:
+    """An appender that is never used, because reading introduces no person."""
+
+    def append(self, unit: Unit) -> "asyncio.Future[int]":
+        """Fail."""
+        raise AssertionError(unit)
+
+
+@contextmanager
+def _site(folder: Path, entries: int, batch: int) -> Iterator[_Site]:
+    folder.mkdir()
+    engine = open_engine(f"sqlite:///{folder}/log.db", durable=False)
+    own = open_engine(f"sqlite:///{folder}/index.db", durable=False)
+    keyring = Keyring(bytes(32))
+    schema.metadata.create_all(engine)
+    log, index = LogStore(engine, keyring.row_mac), IndexStore(own, keyring.row_mac)
+    try:
+        for number, tenant in enumerate(("", "acme")):
+            log.create(tenant, f"origin-{number}", 1)
+        last_us = _fill(log, keyring, entries, batch)
+        directory = Directory(PersonStore(log), keyring, _NoAppender())
+        indexer = Indexer(log, VerifiedEntries(log, Tree(log)), index, directory, keyring)
+        reading = AuditQueries(log, index, indexer, directory, keyring)
+        yield _Site(own, log, index, indexer, reading, last_us)
+    finally:
+        log.close()
+        index.close()
+        for one in (engine, own):
+            one.dispose()
+
+
+def _fill(log: LogStore, keyring: Keyring, entries: int, batch: int) -> int:
+    """Append entries, and return the time of the last one."""
+    some = random.Random(entries)
+    persons: list[Person] = []
+    rows: list[PersonRow] = []
+    for number in range(_PERSONS):
+        sid, keys = new_person_keys()
+        person, name = Person(sid, keys), f"user{number}"
+        persons.append(person)
+        wrapped, sealed = keyring.wrap(_LOG, sid, keys), keyring.seal_name(person, name)
+        rows.append(PersonRow(keyring.name_token(_LOG, name), sid, wrapped, sealed))
+    items = entries * batch // 3 + 10
+    accesses = (_access(some, persons, number, batch, items) for number in range(entries))
+
+    def insert(connection: sa.Connection) -> None:
+        PersonStore.insert(connection, _LOG, rows)
+
+    effect: Callable[[sa.Connection], None] | None = insert
+    while data := [entry for one in islice(accesses, max(2_000 // batch, 1)) for entry in one]:
+        (result,) = log.append([Unit(_LOG, tuple(data), effect=effect)])
+        if not isinstance(result, int):
+            raise SystemExit(f"the store refused entries: {result!r}")
+        effect = None
+    return _START_US + entries * _STEP_US
+
+
+def _access(some: random.Random, persons: Sequence[Person], number: int, batch: int, items: int) -> Iterator[bytes]:
+    """Return the entries of one request."""
+    accesses = []
+    for _ in range(batch):
+        item = some.randrange(items)
+        outcome = {"effect": "deny" if some.random() < 0.03 else "allow", "reason": "allowed_by_rule", "rule": "r-12"}
+        verb, type = some.choice(("play", "play", "download", "delete")), some.choice(("recording", "voicemail"))
+        keeper = persons[item % _PERSONS]
+        accesses.append(AccessItem(verb, type, f"rec-{item}", keeper, owned=True, outcome=outcome, resource={}))
+    actor = persons[min(int(some.expovariate(1 / 200)), _PERSONS - 1)]
+    caller, purpose = some.choice(("pbx", "portal", "crm")), some.choice(("quality", "support", None))
+    time_us = _START_US + number * _STEP_US
+    header = AccessHeader(time_us, f"req-{number}", caller, actor, 3, purpose=purpose)
+    return iter([data for data, _ in encode_decisions(header, accesses)])
