@@ -78,8 +78,8 @@ def measure(scratch: Path, sizes: Sequence[int], rounds: int) -> Section:
                 goals.append(Goal("bytes of an item, batches of 50", _BYTES, bytes_an_item, "bytes", at_most=True))
     note = (
         f"{_PERSONS:,} persons, an item is met three times on average. A page has {_PAGE} rows, with their entries "
-        "read, verified against their indexed leaf hashes, and opened. The index is filled as by the background: rounds of "
-        f"{_ROUND} checks, or of {_ROUND // 15} batches, with all merges that become due."
+        "read, verified against their indexed leaf hashes, and opened. The index is filled as by the background: in "
+        f"rounds of {_ROUND} checks, or of {_ROUND // 15} batches, with all merges that become due."
     )
     return Section("The search index", rows, [note], goals)
 
