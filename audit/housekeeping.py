@@ -15,7 +15,7 @@ from linewarden.audit.clock import Clock, ClockStep
 from linewarden.audit.deadlines import Deadlines
 from linewarden.audit.entry import CLOCK_STEPPED, HEARTBEAT, encode
 from linewarden.audit.errors import AuditError, LogUnavailable
-from linewarden.audit.indexer import Indexer
+from linewarden.audit.indexer import TAIL, Indexer
 from linewarden.audit.model import Head, Unit
 from linewarden.audit.store.log import LogStore
 
@@ -30,6 +30,17 @@ INDEXING_BESIDE_S = 0.1
 #: Entries of one log that are indexed in one round.
 ENTRIES_PER_ROUND = 1_024
 
+#: Entries of one log that are left to wait, because a query reads so few from the log itself in a few milliseconds. So
+#: thousands of logs that grow slowly cost little.
+FEW_ENTRIES = TAIL // 2
+
+#: How long the number of indexed entries is believed, seconds, because a query deletes a damaged index.
+INDEXED_S = 30.0
+
+#: Entries behind from which on progress is reported, and the interval, seconds.
+MANY_ENTRIES = 100_000
+REPORT_S = 5.0
+
 #: Logs that are signed together. Their anchors stay locked until all are on the disk.
 SIGNED_TOGETHER = 64
 
@@ -43,7 +54,8 @@ class Housekeeper:
     A growing log gets a checkpoint at least every `checkpoint_s` seconds. A log that did not grow for `heartbeat_s`
     seconds gets a heartbeat. A step of the wall clock is recorded in every log. `on_fault` is called with the number of
     a log and its error, or with -1 and an error of the database; the work on the other logs continues. What failed is
-    tried again after `checkpoint_s`.
+    tried again after `checkpoint_s`. `on_progress` is called every REPORT_S while the index of a log is far behind, with
+    the log's number, its indexed entries and its size.
     """
 
     def __init__(
@@ -56,6 +68,7 @@ class Housekeeper:
         heartbeat_s: float,
         clock: Clock,
         on_fault: Callable[[int, Exception], None],
+        on_progress: Callable[[int, int, int], None] = lambda _log, _indexed, _size: None,
     ) -> None:
         self._log = log
         self._indexer = indexer
@@ -64,6 +77,8 @@ class Housekeeper:
         self._heartbeat_s = heartbeat_s
         self._clock = clock
         self._on_fault = on_fault
+        self._on_progress = on_progress
+        self._reported_at = time.monotonic()
         self._heads = log.watch()
         #: Generation and size of each log, and those that its last checkpoint has.
         self._sizes: dict[int, tuple[int, int]] = {}
@@ -73,6 +88,8 @@ class Housekeeper:
         self._unsigned: dict[int, float] = {}
         self._unindexed: dict[int, float] = {}
         self._locked_since: dict[int, float] = {}
+        #: The entries of each log that were found in the index, and until when this is believed.
+        self._indexed: dict[int, tuple[int, float]] = {}
         self._heartbeats = Deadlines()
         self._step = ClockStep(0, 0)
         self._steps = Deadlines()
@@ -108,10 +125,15 @@ class Housekeeper:
             if self._sizes.get(head.log) != size:
                 self._sizes[head.log] = size
                 self._heartbeats.set(head.log, now + self._heartbeat_s)
-                self._unindexed.setdefault(head.log, now)
+                if self._is_behind(head, now):
+                    self._unindexed.setdefault(head.log, now)
                 if self._signed.get(head.log) != size:
                     at = self._signed_at.get(head.log, float("-inf")) + self._checkpoint_s
                     self._unsigned.setdefault(head.log, max(now, at))
+
+    def _is_behind(self, head: Head, now: float) -> bool:
+        indexed, until = self._indexed.get(head.log, (0, now))
+        return now >= until or not 0 <= head.size - indexed < FEW_ENTRIES
 
     def _append_due(self) -> None:
         now = time.monotonic()
@@ -193,13 +215,17 @@ class Housekeeper:
         _generation, size = self._sizes[log_id]
         at = self._unindexed.pop(log_id)
         try:
-            indexed = self._indexer.catch_up(log_id, size, at_most=ENTRIES_PER_ROUND)
+            indexed = self._indexer.catch_up(log_id, size, at_least=FEW_ENTRIES, at_most=ENTRIES_PER_ROUND)
         except Exception as fault:  # noqa: BLE001 - an error of one log must not stop the work on the others
             self._on_fault(log_id, fault)
             self._unindexed[log_id] = time.monotonic() + self._checkpoint_s
         else:
-            if indexed < size:
+            self._indexed[log_id] = indexed, time.monotonic() + INDEXED_S
+            if size - indexed >= FEW_ENTRIES:
                 self._unindexed[log_id] = at  # after the others
+            if size - indexed >= MANY_ENTRIES and time.monotonic() >= self._reported_at + REPORT_S:
+                self._reported_at = time.monotonic()
+                self._on_progress(log_id, indexed, size)
 
 
 def _due(work: dict[int, float]) -> list[int]:

@@ -81,10 +81,19 @@ class Indexer:
         self._index = index
         self._terms = ItemTerms(directory, keyring)
 
-    def catch_up(self, log_id: int, size: int, *, at_most: int | None = None, largest_merge: int = 2 * SIZES[0]) -> int:
+    def catch_up(
+        self,
+        log_id: int,
+        size: int,
+        *,
+        at_least: int = 1,
+        at_most: int | None = None,
+        largest_merge: int = 2 * SIZES[0],
+    ) -> int:
         """Index the log up to `size` entries or more, or about `at_most` more. Return how many are indexed.
 
-        Runs are merged to runs of at most `largest_merge` items.
+        Nothing is indexed if fewer than `at_least` entries are behind. Runs are merged to runs of at most
+        `largest_merge` items.
 
         Raises:
             LogUnavailable: a database failed.
@@ -93,6 +102,8 @@ class Indexer:
         runs = self._runs(head)
         indexed = _stop(runs)
         end = size if at_most is None else min(size, indexed + at_most)
+        if end - indexed < at_least:
+            return indexed
         while indexed < end:
             run, blocks = self._next(head, runs)
             self._index.put(log_id, head.generation, run, blocks)

@@ -96,7 +96,7 @@ def keep_house(settings: Settings) -> None:
     _when_parent_ends(stop.set)
     storage = open_storage(settings)
     try:
-        housekeeper = housekeeper_of(storage, settings, _log_fault)
+        housekeeper = housekeeper_of(storage, settings, _log_fault, _log_progress)
         # Not earlier, because the first checkpoint waits for it. A start is short.
         housekeeper.round()
         os.nice(NICENESS)
@@ -105,7 +105,12 @@ def keep_house(settings: Settings) -> None:
         storage.close()
 
 
-def housekeeper_of(storage: Storage, settings: Settings, on_fault: Callable[[int, Exception], None]) -> Housekeeper:
+def housekeeper_of(
+    storage: Storage,
+    settings: Settings,
+    on_fault: Callable[[int, Exception], None],
+    on_progress: Callable[[int, int, int], None] = lambda _log, _indexed, _size: None,
+) -> Housekeeper:
     """Return the background work on an opened database."""
     indexer = storage.indexer(storage.directory(_NoWriter()))
     return Housekeeper(
@@ -116,6 +121,7 @@ def housekeeper_of(storage: Storage, settings: Settings, on_fault: Callable[[int
         heartbeat_s=settings.heartbeat_s,
         clock=clock_of(storage, now_us),
         on_fault=on_fault,
+        on_progress=on_progress,
     )
 
 
@@ -190,6 +196,10 @@ def _when_parent_ends(act: Callable[[], object]) -> None:
         act()
 
     threading.Thread(target=wait, name="linewarden-parent", daemon=True).start()
+
+
+def _log_progress(log_id: int, indexed: int, size: int) -> None:
+    structlog.get_logger().info("index_being_filled", log=log_id, indexed=indexed, size=size)
 
 
 def _log_fault(log_id: int, fault: Exception) -> None:

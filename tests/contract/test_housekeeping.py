@@ -16,7 +16,7 @@ from linewarden.audit.clock import Clock
 from linewarden.audit.continuity import Continuity
 from linewarden.audit.entry import HEARTBEAT, encode
 from linewarden.audit.errors import LogUnavailable, RolledBack
-from linewarden.audit.housekeeping import Housekeeper
+from linewarden.audit.housekeeping import FEW_ENTRIES, Housekeeper
 from linewarden.audit.keyring import RowMac
 from linewarden.audit.model import Unit
 from linewarden.audit.store.engine import open_engine
@@ -37,10 +37,12 @@ class Numbers:
         self.asked: list[int] = []
         self.indexed: dict[int, int] = {}
 
-    def catch_up(self, log_id: int, size: int, *, at_most: int) -> int:
-        """Index the next entries of a log."""
+    def catch_up(self, log_id: int, size: int, *, at_least: int, at_most: int) -> int:
+        """Index the next entries of a log, unless they are few."""
         self.asked.append(log_id)
         start = self.indexed.get(log_id, 0)
+        if size - start < at_least:
+            return start
         self.indexed[log_id] = min(size, start + min(at_most, self._step))
         return self.indexed[log_id]
 
@@ -73,9 +75,10 @@ class House:
             on_fault=lambda log, fault: self.faults.update({log: fault}),
         )
 
-    def grow(self, *logs: int, time_us: int = NOW_US) -> None:
-        """Append an entry to logs."""
-        results = self.store.append([Unit(log, (encode(HEARTBEAT, time_us, {}),)) for log in logs])
+    def grow(self, *logs: int, time_us: int = NOW_US, by: int = 1) -> None:
+        """Append entries to logs."""
+        entries = (encode(HEARTBEAT, time_us, {}),) * by
+        results = self.store.append([Unit(log, entries) for log in logs])
         assert all(isinstance(one, int) for one in results)
 
     def signed(self) -> list[int]:
@@ -104,11 +107,15 @@ def test_a_log_that_grew_is_signed_and_indexed_in_that_round(house: Callable[...
     """A round signs and indexes the logs that grew, and touches no other."""
     here = house()
     assert here.signed() == [1] * 6
-    here.grow(2, 4)
+    here.grow(2)
+    here.grow(4, by=FEW_ENTRIES)
     here.keeper.round()
-    assert here.signed() == [1, 1, 2, 1, 2, 1]
-    assert sorted(here.index.asked) == [2, 4]
+    assert here.signed() == [1, 1, 2, 1, 1 + FEW_ENTRIES, 1]
+    assert here.index.asked == [4], "the few entries of the other log are left to wait"
     assert here.faults == {}
+    here.grow(2, by=FEW_ENTRIES)
+    here.keeper.round()
+    assert here.index.indexed == {2: 2 + FEW_ENTRIES, 4: 1 + FEW_ENTRIES}
 
 
 def test_an_idle_round_touches_no_log(house: Callable[..., House]) -> None:
@@ -261,7 +268,7 @@ def test_an_anchor_that_cannot_be_written_does_not_stop_the_others(house: Callab
 def test_a_fault_of_the_folder_is_reported_once(house: Callable[..., House], tmp_path: Path) -> None:
     """A round reports that the folder of the anchors cannot be used, indexes meanwhile, and signs all logs later."""
     here = house()
-    here.grow(*LOGS)
+    here.grow(*LOGS, by=FEW_ENTRIES)
     folder, away = tmp_path / "anchors", tmp_path / "away"
     folder.rename(away)
     folder.write_text("a file in the place of the folder")
@@ -271,7 +278,7 @@ def test_a_fault_of_the_folder_is_reported_once(house: Callable[..., House], tmp
     folder.unlink()
     away.rename(folder)
     here.keeper.round()
-    assert here.signed() == [2] * 6
+    assert here.signed() == [1 + FEW_ENTRIES] * 6
 
 
 def test_the_last_round_signs_every_answer(house: Callable[..., House]) -> None:
@@ -289,15 +296,14 @@ def test_the_last_round_signs_every_answer(house: Callable[..., House]) -> None:
 def test_a_log_that_is_far_behind_does_not_delay_the_others(house: Callable[..., House]) -> None:
     """A round indexes a part of each log that is behind, and says that more is left."""
     here = house()
-    for _ in range(3):
-        here.grow(1)
-    here.index.indexed[1] = 0
-    here.index._step = 2
-    here.grow(5)
+    here.grow(1, by=3 * FEW_ENTRIES)
+    here.index._step = FEW_ENTRIES
+    here.grow(5, by=FEW_ENTRIES)
     assert here.keeper.round() is True
-    assert (here.index.indexed[1], here.index.indexed[5]) == (2, 2)
-    assert here.keeper.round() is False
-    assert here.index.indexed[1] == 4
+    assert (here.index.indexed[1], here.index.indexed[5]) == (FEW_ENTRIES, FEW_ENTRIES)
+    while here.keeper.round():
+        pass
+    assert here.index.indexed[1] == 3 * FEW_ENTRIES
 
 
 def _traced(url: str) -> tuple[sa.Engine, list[str]]:
