@@ -54,8 +54,8 @@ class Housekeeper:
     A growing log gets a checkpoint at least every `checkpoint_s` seconds. A log that did not grow for `heartbeat_s`
     seconds gets a heartbeat. A step of the wall clock is recorded in every log. `on_fault` is called with the number of
     a log and its error, or with -1 and an error of the database; the work on the other logs continues. What failed is
-    tried again after `checkpoint_s`. `on_progress` is called every REPORT_S while the index of a log is far behind, with
-    the log's number, its indexed entries and its size.
+    tried again after `checkpoint_s`. `on_progress` is called every REPORT_S while the index of a log is far behind,
+    with the log's number, its indexed entries and its size.
     """
 
     def __init__(
