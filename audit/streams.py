@@ -12,6 +12,8 @@ from linewarden.audit.postings import (
     CHUNK_BITS,
     CHUNK_ITEMS,
     HIGHEST,
+    LENGTH_BITS,
+    MORE_ITEMS,
     Bits,
     Block,
     Entries,
@@ -81,14 +83,16 @@ class TermStream:
             if not runs:
                 self._at = self._low if self._descending else self._high
                 return
-            if self._descending:
-                probes = [(run, key_of(self._term, min(self._at, run.end))) for run in runs]
-            else:
-                probes = [(run, key_of(self._term, max(self._at, run.first))) for run in runs]
+            probes = [(run, self._probe(run)) for run in runs]
             for run, block in zip(runs, self._reader.covering(probes), strict=True):
                 self._read_run(run, block)
                 if self._is_settled():
                     return
+
+    def _probe(self, run: Run) -> bytes:
+        """Return the highest key of a posting that begins before the place, or at it, in the part that is in the run."""
+        last = min(self._at, run.end) - 1 if self._descending else max(self._at, run.first)
+        return self._term + ((last << LENGTH_BITS) | MORE_ITEMS).to_bytes(6)
 
     def _is_inside(self) -> bool:
         return self._at > self._low if self._descending else self._at < self._high
@@ -120,7 +124,8 @@ class TermStream:
                 if not edge.startswith(self._term):
                     self._at = run.first if self._descending else run.end
                     return
-                self._at = max(ordinal_of(edge), run.first)  # bits begin with their chunk, not with the run
+                # Bits begin with their chunk, which may begin before the run.
+                self._at = max(ordinal_of(edge), run.first)
                 if self._is_settled() or not self._is_inside():
                     return
             if self._descending:
