@@ -55,14 +55,16 @@ class Tables:
             return
         # No time is more than the tolerance behind an earlier one. So nothing before `begin` is late enough, everything
         # after `settled` is, and nothing from `end` on is early enough.
-        margin = CLOCK_TOLERANCE_US
-        begin = self._first_table(run, run.first, lambda one: max(one.times) >= from_us - margin)
-        for table in self._tables(run, begin):
-            begin = table.bounds()[-1]
-            yield from _timed(table, from_us, until_us)
-            if min(table.times) >= from_us + margin:
-                break
-        unsettled = self._first_table(run, begin, lambda one: max(one.times) >= until_us - margin)
+        margin, begin, unsettled = CLOCK_TOLERANCE_US, run.first, run.end
+        if run.low_us < from_us:
+            begin = self._first_table(run, begin, lambda one: max(one.times) >= from_us - margin)
+            for table in self._tables(run, begin):
+                begin = table.bounds()[-1]
+                yield from _timed(table, from_us, until_us)
+                if min(table.times) >= from_us + margin:
+                    break
+        if run.high_us >= until_us:
+            unsettled = self._first_table(run, begin, lambda one: max(one.times) >= until_us - margin)
         if begin < unsettled:
             yield begin, unsettled
         for table in self._tables(run, max(begin, unsettled)):

@@ -90,7 +90,7 @@ class TermStream:
                     return
 
     def _probe(self, run: Run) -> bytes:
-        """Return the highest key of a posting that begins before the place, or at it, in the part that is in the run."""
+        """Return the highest key in the run of a posting that is next in the direction, if one begins there."""
         last = min(self._at, run.end) - 1 if self._descending else max(self._at, run.first)
         return self._term + ((last << LENGTH_BITS) | MORE_ITEMS).to_bytes(6)
 
