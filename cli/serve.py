@@ -52,11 +52,12 @@ def serve(config: Path | None, worker: bool) -> None:
 
 @click.command(hidden=True)
 @configured
-def housekeep(config: Path | None) -> None:
+@click.option("--wait", is_flag=True, hidden=True)
+def housekeep(config: Path | None, wait: bool) -> None:
     """Index and sign the logs, and write their heartbeats. `serve` starts it."""
     settings = settings_from(config)
     log.configure(settings.log_level, settings.log_format)
-    keep_house(settings)
+    keep_house(settings, wait=wait)
 
 
 def _greet(settings: Settings, config: Path | None, running: Running) -> None:

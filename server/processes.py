@@ -46,7 +46,7 @@ async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Run
         loop.add_signal_handler(number, stop.set)
     # It is started first, so that its imports take place while this process starts, and not before a checkpoint.
     opened = asyncio.Event()
-    housekeeper = asyncio.create_task(_keep(("housekeep",), config, {}, opened))
+    housekeeper = asyncio.create_task(_keep(("housekeep", "--wait"), config, {}, opened))
     try:
         running = await start(settings)
     except BaseException:
@@ -81,14 +81,14 @@ async def serve_worker(settings: Settings) -> None:
     await running.drain(settings.drain_s)
 
 
-def keep_house(settings: Settings) -> None:
+def keep_house(settings: Settings, *, wait: bool) -> None:
     """Index, sign checkpoints and append heartbeats until a signal, or until the parent ends.
 
-    Begin when the parent has opened the database, which may include a migration.
+    With `wait`, begin when the parent has opened the database, which may include a migration.
     """
     # Until then SIGTERM ends the process, and SIGINT in a terminal is for the parent, which then ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if os.read(0, 1) != _GO:
+    if wait and os.read(0, 1) != _GO:
         return
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -19,6 +19,7 @@ def housekeeping(site: Site) -> Iterator[subprocess.Popen[bytes]]:
         "-m",
         "linewarden.cli",
         "housekeep",
+        "--wait",
         "--config",
         f"{site.settings.data_dir}/linewarden.toml",
     ]
