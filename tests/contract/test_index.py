@@ -315,11 +315,11 @@ async def test_the_index_finds_and_counts_what_the_log_has(
 ) -> None:
     """Pages and counts are those of a reader of the whole log, wherever the index ends and whatever was merged."""
     sample, some = Sample(store, directory, seed), random.Random(seed)
-    for _ in range(6):
-        await sample.grow(120)
-        while indexer.catch_up(1, size := store.head(1).size, at_most=some.choice((5, 20, 70))) < size - 50:
+    for _ in range(4):
+        await sample.grow(100)
+        while indexer.catch_up(1, size := store.head(1).size, at_most=some.choice((10, 40, 70))) < size - 50:
             pass
-    for _ in range(30):
+    for _ in range(20):
         query, page_size = sample.query(), some.choice((3, 40, 1_000))
         expected = sample.expected(query)
         is_plain = query.kinds or query.caller or query.subject or query.data_subject

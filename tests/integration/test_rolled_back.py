@@ -34,7 +34,6 @@ from tests.integration.conftest import (
     refusal_of,
     serving,
 )
-from tests.integration.forked_python import forked_python
 
 ALLOW = access_pb2.EFFECT_ALLOW
 RULE = "bind dora role:user"
