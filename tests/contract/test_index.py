@@ -393,6 +393,16 @@ def _older_block(connection: sa.Connection) -> None:
     connection.execute(sa.text("UPDATE index_block SET body = :body, seal = :seal WHERE log = 1"), row._asdict())
 
 
+def _inserted_run(connection: sa.Connection) -> None:
+    """Say that the log has more entries than it has, in a copy of the last run."""
+    columns = "log, first, end, start, stop, low_us, high_us, ordered, seal"
+    copied = columns.replace("first, end, start, stop", '"end", "end" + 5, stop, stop + 5')
+    connection.exec_driver_sql(
+        f"INSERT INTO index_run ({columns.replace('end', chr(34) + 'end' + chr(34))}) SELECT {copied} FROM index_run"
+        " WHERE log = 1 AND first > 0"
+    )
+
+
 @pytest.mark.parametrize("tamper", [
     pytest.param(_sql("DELETE FROM index_block WHERE log = 1 AND run > 0"), id="blocks deleted"),
     pytest.param(_sql("DELETE FROM index_run WHERE log = 1 AND first = 0"), id="first run deleted"),
@@ -401,6 +411,7 @@ def _older_block(connection: sa.Connection) -> None:
     pytest.param(_sql("UPDATE index_run SET low_us = 5, high_us = 6 WHERE log = 1"), id="times changed"),
     pytest.param(_exchange("index_block", "body", "key"), id="bodies exchanged"),
     pytest.param(_older_block, id="block of another log"),
+    pytest.param(_inserted_run, id="run inserted"),
 ])  # fmt: skip
 async def test_a_changed_index_is_noticed_and_made_anew(
     store: LogStore, index_engine: sa.Engine, indexer: Indexer, reading: AuditQueries, directory: Directory,
@@ -419,6 +430,40 @@ async def test_a_changed_index_is_noticed_and_made_anew(
         tamper(connection)
     assert [_page(reading, store, query, 50).rows for query in queries] == before
     assert events == ["index_damaged"]
+
+
+async def test_an_older_index_says_what_it_said(
+    store: LogStore, index_engine: sa.Engine, indexer: Indexer, reading: AuditQueries, directory: Directory
+) -> None:
+    """An earlier state of the index that is put back makes no answer incomplete."""
+    tables = [sa.Table(name, sa.MetaData(), autoload_with=index_engine) for name in ("index_run", "index_block")]
+    await _accesses(store, directory, 300)
+    indexer.catch_up(1, store.head(1).size)
+    with index_engine.connect() as connection:
+        older = [connection.execute(sa.select(table)).mappings().all() for table in tables]
+    await _accesses(store, directory, 700)
+    indexer.catch_up(1, store.head(1).size)
+    expected = _page(reading, store, Query(data_subject="ben"), 2_000).rows
+    with index_engine.begin() as connection:
+        for table, rows in zip(tables, older, strict=True):
+            connection.execute(sa.delete(table))
+            connection.execute(sa.insert(table), [dict(row) for row in rows])
+    assert _page(reading, store, Query(data_subject="ben"), 2_000).rows == expected
+    assert len(expected) > 600
+
+
+async def test_an_inserted_entry_is_in_no_answer(
+    store: LogStore, engine: sa.Engine, indexer: Indexer, reading: AuditQueries, directory: Directory
+) -> None:
+    """A row behind the last entry is not an entry of the log."""
+    await _accesses(store, directory, 20)
+    before = _page(reading, store, Query(kinds=("decision",)))
+    with engine.begin() as connection:
+        last = connection.execute(sa.select(log_entry).order_by(log_entry.c.position.desc()).limit(1)).one()
+        connection.execute(sa.insert(log_entry).values(**{**last._mapping, "position": last.position + 1}))
+    indexer.catch_up(1, store.head(1).size)
+    after = _page(reading, store, Query(kinds=("decision",)))
+    assert (after.rows, after.lacks) == (before.rows, before.lacks)
 
 
 def _changed(entry: bytes) -> bytes:
