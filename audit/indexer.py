@@ -41,8 +41,9 @@ STEP = 16 * TILE_WIDTH
 #: Entries that a search reads from the log itself, because writing them to the index takes longer.
 TAIL = 128
 
-#: Entries that a search indexes before it answers for fewer than it was asked for.
-SEARCH_STEPS = 4 * STEP
+#: Entries that a search indexes before it answers for fewer than it was asked for: so few that it stays within the
+#: time of a request also on a slow machine.
+SEARCH_STEPS = STEP
 
 #: Sizes of runs in items. Runs that are smaller than one of these are merged when together they reach it.
 SIZES = (1 << 18, 1 << 14, 1 << 10, 1 << 6, 1 << 3)

@@ -594,7 +594,7 @@ def test_an_index_that_is_far_behind_says_how_far_it_is(
         assert [row.index for row in page.rows] == [0, 1, 2, 3, 4]
         covered.append(page.lacks.size)
         assert reading.count(1, Query(), size=size).items >= page.lacks.size
-    assert 1 < len(covered) < 5
+    assert 1 < len(covered) < 7
     assert indexer.catch_up(1, size) == size
 
 
