@@ -160,7 +160,10 @@ class IndexDatabase:
             self._is_prepared = False
             if self._deleted(self._file, used):
                 self._on_event(INDEX_DAMAGED, error)
-        elif monotonic() - self._reported >= REPORT_S:
+            return
+        if self._file is not None:
+            self._engine.dispose()  # what failed may be the state of a connection whose files were replaced
+        if monotonic() - self._reported >= REPORT_S:
             self._reported = monotonic()
             self._on_event(INDEX_UNUSABLE, error)
 

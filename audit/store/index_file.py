@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 #: Primary codes of SQLite: the content of a database is malformed, the file is not a database.
 _DAMAGE = frozenset((11, 26))
-#: SQLite's code for a file that the file system reports as corrupt.
-_CORRUPT_FILE_SYSTEM = 8458
+#: SQLite's codes for a file that the file system reports as corrupt, and for one that ends before a page that it has.
+_DAMAGED_FILE = frozenset((8458, 522))
 #: SQLite's code for a statement that does not fit the tables.
 _SQL_ERROR = 1
 _PARTS = ("", "-wal", "-shm", "-journal")
@@ -78,7 +78,7 @@ def is_damage(error: BaseException) -> bool:
     if isinstance(error, OddValue):
         return True
     code = _code(error)
-    return code is not None and (code & 0xFF in _DAMAGE or code == _CORRUPT_FILE_SYSTEM)
+    return code is not None and (code & 0xFF in _DAMAGE or code in _DAMAGED_FILE)
 
 
 def misses_tables(error: BaseException) -> bool:

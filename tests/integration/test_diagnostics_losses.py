@@ -192,7 +192,7 @@ async def killed(site: Site) -> str:
             id = await started(acme)
             worker, sealer = worker_of(id, server.process.pid), sealer_of(id, server.process.pid)
             send()
-            await written(acme, id, 1)
+            await written(acme, id, 20)
         server.kill()
     await gone(worker, sealer)
     return id
