@@ -149,7 +149,8 @@ async def test_evidence_of_a_server_that_is_killed(sqlite_site: Site, monkeypatc
     assert files_of(sqlite_site, id) == [f"{id}.pcapng.age", f"{id}.seal"]
     async with found_again(sqlite_site, monkeypatch, id) as (acme, capture):
         assert (capture.state, capture.stop_reason) == (pb.CAPTURE_STATE_SEALED, pb.CAPTURE_STOP_REASON_LEASE_LOST)
-        assert (capture.lossy, capture.counters.written >= 20) == (True, True)
+        assert capture.lossy
+        assert capture.counters.written <= 20, "the counters are those of the last renewal of the lease"
         plain = await evidence(acme, id)
         assert b"MESSAGE sip:bob@example" in plain
         assert SECRET not in plain
