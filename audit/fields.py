@@ -126,8 +126,9 @@ class _LogTerms:
         """
         wanted = {keeper for entry in decoded for keeper in self._keepers(entry)} - self._persons.keys()
         if wanted:
-            self._persons.update(dict.fromkeys(wanted))
-            self._persons.update(self._directory.keys(self._log, list(wanted)))
+            found = self._directory.keys(self._log, list(wanted))
+            # In one step, because another thread would take a person without a key for an erased one.
+            self._persons.update({sid: found.get(sid) for sid in wanted})
 
     def collect(self, entry: dict[str, Any], ordinal: int, into: Collector) -> int:
         """Add the postings of an entry whose first item has this ordinal. Return the number of its items."""

@@ -70,6 +70,11 @@ class View(NamedTuple):
     memory: tuple[Block, ...]
     size: int
 
+    @property
+    def stored(self) -> tuple[Run, ...]:
+        """The runs that are in the database."""
+        return self.runs[:-1] if self.memory else self.runs
+
 
 class Indexer:
     """The writer of the index."""
@@ -143,20 +148,28 @@ class Indexer:
         """Return the runs of a log. An index that is damaged, or is of another state of the log, is deleted first."""
         try:
             runs = self._index.runs(head.log, head.generation)
-            if _stop(runs) <= head.size:
+            # The log may have grown, and been indexed by another process, after the head was read.
+            if _stop(runs) <= head.size or _stop(runs) <= self._log.verified_head(head.log).size:
                 return runs
             damage = IndexDamaged("the index has more entries than the log")
         except IndexDamaged as error:
             damage = error
-        self.renew(head.log, damage)
+        self._discard(head.log, damage)
         return []
 
-    def renew(self, log_id: int, damage: IndexDamaged) -> None:
+    def renew(self, log_id: int, damage: IndexDamaged, seen: Sequence[Run]) -> None:
         """Report that the index of a log is damaged, and delete it. The next search or round fills it again.
+
+        Do neither if its stored runs are no longer those `seen`: to a search that began before, a merge of another
+        process looks like damage.
 
         Raises:
             LogUnavailable: the database failed.
         """
+        if self._runs(self._log.verified_head(log_id)) == list(seen):
+            self._discard(log_id, damage)
+
+    def _discard(self, log_id: int, damage: IndexDamaged) -> None:
         self._index.on_event("index_damaged", damage)
         self._index.forget(log_id)
 
@@ -193,8 +206,8 @@ class Indexer:
             try:
                 blocks = list(self._merge(head, run, due))
             except IndexDamaged as damage:
-                self.renew(head.log, damage)
-                return []
+                self.renew(head.log, damage, runs)
+                return self._runs(head)
             self._index.put(head.log, head.generation, run, blocks, due)
             runs = self._runs(head)
         return runs

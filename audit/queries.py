@@ -243,7 +243,7 @@ class AuditQueries:
             try:
                 return function(Search(self._index, view), view.size)
             except IndexDamaged as damage:
-                self._indexer.renew(log_id, damage)
+                self._indexer.renew(log_id, damage, view.stored)
                 if attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError

@@ -16,6 +16,7 @@ from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import HEARTBEAT, PERSON_ERASED, AccessHeader, AccessItem, encode, encode_decisions
 from linewarden.audit.errors import LogDamaged, LogUnavailable, PageTokenInvalid, RolledBack
+from linewarden.audit.index_reader import Reader as BlockReader
 from linewarden.audit.indexer import Indexer
 from linewarden.audit.keyring import Keyring
 from linewarden.audit.merkle import leaf_hash, node_hash
@@ -23,7 +24,7 @@ from linewarden.audit.model import Unit
 from linewarden.audit.note import open_checkpoint
 from linewarden.audit.queries import AuditQueries, Page, Query
 from linewarden.audit.store.engine import open_engine
-from linewarden.audit.store.index import IndexStore
+from linewarden.audit.store.index import IndexDamaged, IndexStore
 from linewarden.audit.store.index_file import OddValue
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.persons import PersonStore
@@ -683,3 +684,22 @@ def test_what_was_never_written_there_is_damage(
             indexer.catch_up(1, 300)
             _page(reading, store, Query())
     assert len(_page(reading, store, Query()).rows) == 300
+
+
+async def test_a_merge_beside_a_search_is_no_damage(
+    store: LogStore, indexer: Indexer, reading: AuditQueries, directory: Directory, index: IndexStore, events: list[str]
+) -> None:
+    """A search whose runs another process merges meanwhile begins again, and the index stays."""
+    await _accesses(store, directory, 100)
+    indexer.catch_up(1, store.head(1).size)
+    view = indexer.view(1, store.head(1).size)
+    for _ in range(12):
+        await _accesses(store, directory, 50)
+        indexer.catch_up(1, store.head(1).size)
+    assert tuple(index.runs(1, 0)) != view.stored
+    with pytest.raises(IndexDamaged) as damage:
+        BlockReader(index, view).covering([(view.runs[0], b"\x80")])
+    indexer.renew(1, damage.value, view.stored)
+    assert index.runs(1, 0)
+    assert events == []
+    assert len(_page(reading, store, Query(kinds=("decision",)), 2_000).rows) == 1_400
