@@ -29,7 +29,7 @@ _Row = tuple[bytes, bytes]
 
 
 class VerifiedEntries:
-    """The entries of all logs, verified as they are read. One thread at a time may use the entries of one log."""
+    """The entries of all logs, verified as they are read. Threads may share it: a remembered tile never changes."""
 
     def __init__(self, log: LogStore, tree: Tree) -> None:
         self._log = log
@@ -85,7 +85,7 @@ class VerifiedEntries:
     def _remember(self, head: Head, end: int, nodes: Frontier) -> None:
         if end % TILE_WIDTH:
             if len(self._tails) >= _REMEMBERED:
-                self._tails.pop(next(iter(self._tails)))
+                self._tails.pop(next(iter(self._tails)), None)
             self._tails[head.log] = (head.generation, end, nodes)
         else:
             self._tails.pop(head.log, None)
