@@ -77,7 +77,8 @@ class AccessItem(NamedTuple):
     """One decided access of an entry.
 
     `outcome` is the decision and its explanation; `resource` are the evaluated attributes without owner and id. The
-    `keeper` is the owner, or the tenant if there is no owner. The id is sealed under the keeper's key.
+    `keeper` is the owner, or the tenant if there is no owner. The id is sealed under the keeper's key. `request_id` and
+    `requester` are those of this item alone. An empty one and None mean those of the header.
     """
 
     action: str
@@ -87,10 +88,22 @@ class AccessItem(NamedTuple):
     owned: bool
     outcome: Mapping[str, Any]
     resource: dict[str, Any]
+    request_id: str = ""
+    requester: "Requester | None" = None
+
+
+class Requester(NamedTuple):
+    """The person on whose behalf an item was asked for, and the circumstances."""
+
+    actor: Person
+    purpose: str | None = None
+    case: str = ""
+    zone: str = ""
+    consent: str | None = None
 
 
 class AccessHeader(NamedTuple):
-    """The values that all accesses of one request share."""
+    """The values of one request. Actor, purpose, case, zone and consent are those of items without a requester."""
 
     time_us: int
     request_id: str
@@ -139,7 +152,20 @@ def encode_decisions(header: AccessHeader, items: Sequence[AccessItem]) -> list[
         if len(items) == 1:
             raise
     middle = len(items) // 2
-    return encode_decisions(header, items[:middle]) + encode_decisions(header, items[middle:])
+    return encode_decisions(header, items[:middle]) + encode_decisions(*_rebased(header, items[middle:]))
+
+
+def requester_of(entry: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    """Return the part of an entry with actor, purpose, zone and consent of an item: the item itself, or the entry."""
+    items = entry.get("items")
+    return items[number] if items and "actor" in items[number] else entry
+
+
+def request_id_of(entry: Mapping[str, Any], number: int) -> str:
+    """Return the request id of an item: its own, or that of the entry."""
+    items = entry.get("items")
+    own = items[number].get("request_id") if items else None
+    return str(own or entry.get("request_id", ""))
 
 
 def time_of(data: bytes) -> int:
@@ -173,6 +199,22 @@ def decode(data: bytes) -> dict[str, Any]:
     return entry
 
 
+def _rebased(header: AccessHeader, items: Sequence[AccessItem]) -> tuple[AccessHeader, Sequence[AccessItem]]:
+    """Return the same request with the requester of the first item in the header.
+
+    So an entry states no person as its actor who is the actor of none of its items.
+    """
+    first = items[0].requester
+    if first is None:
+        return header, items
+    former = Requester(header.actor, header.purpose, header.case, header.zone, header.consent)
+    requesters = (item.requester or former for item in items)
+    rebased = [
+        item._replace(requester=None if one == first else one) for item, one in zip(items, requesters, strict=True)
+    ]
+    return header._replace(**first._asdict()), rebased
+
+
 def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes:
     secrets: dict[Person, dict[str, str]] = {}
     if header.case:
@@ -186,8 +228,7 @@ def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes
         "request_id": header.request_id,
         **header.extra,
     }
-    stated = (("purpose", header.purpose), ("zone", header.zone), ("consent", header.consent))
-    fields.update({name: value for name, value in stated if value})
+    fields.update(_circumstances(header))
     randomness = os.urandom(_SEALING_RANDOMNESS * len(secrets))
     sealed = [
         person.seal(values, randomness[n * _SEALING_RANDOMNESS : (n + 1) * _SEALING_RANDOMNESS])
@@ -211,4 +252,17 @@ def _record(number: int, item: AccessItem, secrets: dict[Person, dict[str, str]]
     }
     if item.owned:
         resource["owner"] = keeper.sid
-    return {**item.outcome, "action": item.action, "resource": resource}
+    record = {**item.outcome, "action": item.action, "resource": resource}
+    if item.request_id:
+        record["request_id"] = item.request_id
+    if (requester := item.requester) is not None:
+        record |= {"actor": {"sid": requester.actor.sid}, **_circumstances(requester)}
+        if requester.case:
+            secrets.setdefault(requester.actor, {})[f"items.{number}.case"] = requester.case
+    return record
+
+
+def _circumstances(stated: AccessHeader | Requester) -> dict[str, Any]:
+    """Return what is recorded of the circumstances in clear, without values that were not stated."""
+    pairs = (("purpose", stated.purpose), ("zone", stated.zone), ("consent", stated.consent))
+    return {name: value for name, value in pairs if value}

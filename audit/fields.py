@@ -2,10 +2,11 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from linewarden.audit.directory import Directory
+from linewarden.audit.entry import request_id_of, requester_of
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.keyring import Keyring, Person, Terms
 from linewarden.audit.postings import LENGTH_BITS, MORE_ITEMS, Postings
@@ -136,11 +137,12 @@ class _LogTerms:
         count = len(items) if items else 1
         ranges, groups, persons = into.ranges, into.groups, self._persons_terms
         whole = ordinal << LENGTH_BITS | count - 1
-        groups[KIND, entry["kind"], entry.get("caller", ""), entry.get("purpose", "")].append(whole)
-        if request := entry.get("request_id"):
-            ranges[self._terms.of(REQUEST, request)].append(whole)
-        if actor := entry.get("actor"):
-            ranges[self._term(ACTOR, actor["sid"])].append(whole)
+        for stated, request, place in _requests(entry, whole):
+            groups[KIND, entry["kind"], entry.get("caller", ""), stated.get("purpose", "")].append(place)
+            if request:
+                ranges[self._terms.of(REQUEST, request)].append(place)
+            if actor := stated.get("actor"):
+                ranges[self._term(ACTOR, actor["sid"])].append(place)
         if person := entry.get("person"):
             ranges[persons[person["sid"]]].append(whole)
         for number, item in enumerate(items or ()):
@@ -199,3 +201,15 @@ class _LogTerms:
             resource = item["resource"]
             if resource["ref"] not in self._items:
                 yield resource["keeper"]
+
+
+def _requests(entry: dict[str, Any], whole: int) -> list[tuple[Mapping[str, Any], str, int]]:
+    """Return the parts of an entry with an actor, each with the request id and the range of the items of both.
+
+    It is the entry itself with the range of all items, unless items state actors or request ids of their own.
+    """
+    items = entry.get("items", ())
+    if not any("actor" in item or "request_id" in item for item in items):
+        return [(entry, entry.get("request_id", ""), whole)]
+    first = whole >> LENGTH_BITS
+    return [(requester_of(entry, n), request_id_of(entry, n), first + n << LENGTH_BITS) for n in range(len(items))]

@@ -351,14 +351,15 @@ def _row(place: Place, entry: dict[str, Any], persons: dict[str, Person], names:
     items = entry.get("items")
     item = items[place.item] if items else {}
     resource = item.get("resource", {})
-    actor, owner = entry.get("actor", {}).get("sid", ""), resource.get("owner", "")
+    asked = entries.requester_of(entry, place.item)
+    actor, owner = asked.get("actor", {}).get("sid", ""), resource.get("owner", "")
     keeper = [sealed for sealed in entry.get("enc", ()) if sealed["sid"] == resource.get("keeper")]
     return Row(
         index=place.entry,
         item=place.item,
         time_us=entry["time"],
         kind=entry["kind"],
-        request_id=entry.get("request_id", ""),
+        request_id=entries.request_id_of(entry, place.item),
         caller=entry.get("caller", ""),
         subject_sid=actor,
         subject=names.get(actor, ""),
@@ -370,7 +371,7 @@ def _row(place: Place, entry: dict[str, Any], persons: dict[str, Person], names:
         verb=item.get("action", ""),
         effect=item.get("effect", ""),
         reason=item.get("reason", entry.get("reason", "")),
-        purpose=entry.get("purpose", ""),
+        purpose=asked.get("purpose", ""),
         policy_revision=entry.get("policy", 0),
         stated=entry,
     )
@@ -404,6 +405,8 @@ def _sids(entry: dict[str, Any]) -> Iterator[str]:
     for sealed in entry.get("enc", ()):
         yield sealed["sid"]
     for item in entry.get("items", ()):
+        if "actor" in item:
+            yield item["actor"]["sid"]
         yield from item["resource"].get("parties", ())
 
 

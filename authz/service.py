@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from linewarden.audit.directory import NO_PEOPLE, TENANT_KEY_HOLDER, Directory, People
-from linewarden.audit.entry import DECISION, AccessHeader, AccessItem, encode_decisions
+from linewarden.audit.entry import DECISION, AccessHeader, AccessItem, Requester, encode_decisions
 from linewarden.audit.errors import PersonsMet
 from linewarden.audit.keyring import Person
 from linewarden.audit.model import Guard, Unit, id_text
@@ -36,12 +36,18 @@ class Call(NamedTuple):
 
 
 class Access(NamedTuple):
-    """One requested access. `parties` are further data subjects. `foreign` marks an item of another tenant."""
+    """One requested access. `parties` are further data subjects. `foreign` marks an item of another tenant.
+
+    `requester` is the person, by the name of the policy, and the circumstances of this access. None means those of the
+    call. `request_id` is the id that the caller chose for this access alone; an empty one means that of the call.
+    """
 
     verb: Verb
     resource: Resource
     parties: tuple[str, ...] = ()
     foreign: bool = False
+    requester: tuple[str, Context] | None = None
+    request_id: str = ""
 
 
 class Answers(NamedTuple):
@@ -115,8 +121,7 @@ class AccessControl:
         persons = people.persons
         snapshot = self._policies.cached(call.log) or await self._policies.load(call.log)
         decisions = await _decide_all(snapshot, call, accesses)
-        items = [_item(access, one, persons) for access, one in zip(accesses, decisions, strict=True)]
-        entries = encode_decisions(_header(call, persons[call.subject], snapshot.revision), items)
+        entries = _entries(call, accesses, decisions, persons, snapshot.revision)
         return Prepared(Answers(decisions, (), snapshot.revision, snapshot.hash), entries, people)
 
     @staticmethod
@@ -136,8 +141,11 @@ class AccessControl:
 
 
 def _names(call: Call, accesses: Sequence[Access]) -> list[str]:
-    names = [call.subject]
+    # The person of the call is not met, and so not recorded, if no access is of that person.
+    names = [call.subject] if any(access.requester is None for access in accesses) else []
     for access in accesses:
+        if access.requester is not None:
+            names.append(access.requester[0])
         names.append(access.resource.owner or TENANT_KEY_HOLDER)
         if access.parties:
             names.extend(access.parties)
@@ -173,7 +181,41 @@ async def _in_turns(work: Long) -> Decision:
 def _ask(snapshot: Snapshot, call: Call, access: Access) -> Decision | Long:
     if access.foreign:
         return _FOREIGN
-    return snapshot.ask(call.subject, access.verb, access.resource, call.context)
+    subject, context = _requester(call, access)
+    return snapshot.ask(subject, access.verb, access.resource, context)
+
+
+def _requester(call: Call, access: Access) -> tuple[str, Context]:
+    """Return the person and the circumstances of an access."""
+    return access.requester or (call.subject, call.context)
+
+
+def _entries(
+    call: Call,
+    accesses: Sequence[Access],
+    decisions: Sequence[Decision],
+    persons: Mapping[str, Person],
+    revision: int,
+) -> list[tuple[bytes, int]]:
+    """Return the entries of a call. Their header states the requester of the first access."""
+    items = [_item(access, one, persons) for access, one in zip(accesses, decisions, strict=True)]
+    if any(access.requester is not None for access in accesses):
+        first = subject, context = _requester(call, accesses[0])
+        pairs = zip(items, accesses, strict=True)
+        items = [_of_requester(item, _requester(call, access), first, persons) for item, access in pairs]
+        call = call._replace(subject=subject, context=context)
+    return encode_decisions(_header(call, persons[call.subject], revision), items)
+
+
+def _of_requester(
+    item: AccessItem, requester: tuple[str, Context], first: tuple[str, Context], persons: Mapping[str, Person]
+) -> AccessItem:
+    """Return an item with its requester, unless that is the first one, which the header states."""
+    if requester == first:
+        return item
+    subject, context = requester
+    stated = Requester(persons[subject], context.purpose, context.case, context.zone, context.consent)
+    return item._replace(requester=stated)
 
 
 def _header(call: Call, actor: Person, revision: int) -> AccessHeader:
@@ -208,7 +250,7 @@ def _item(access: Access, decision: Decision, persons: Mapping[str, Person]) -> 
         attributes["foreign"] = True
     return AccessItem(
         access.verb, resource.type, resource.id, persons[resource.owner or TENANT_KEY_HOLDER], bool(resource.owner),
-        _recorded(decision.explanation), attributes,
+        _recorded(decision.explanation), attributes, access.request_id,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from linewarden.server.admission import AdmittedRequest
 from linewarden.server.capacity import ITEMS_OF_A_PLACE
 from linewarden.server.errors import InvalidRequest, VerbNotApplicable, Violation
 from linewarden.server.grpc_status import refusal
-from linewarden.server.messages import microseconds, policy_version, timestamp
+from linewarden.server.messages import context_of, microseconds, policy_version, subject_name, timestamp
 from linewarden.server.names import EFFECT_NUMBERS, OBLIGATION_NUMBERS, REASON_NUMBERS, TYPES, VERBS
 from linewarden.v1 import access_pb2 as pb
 from linewarden.v1 import core_pb2
@@ -39,8 +39,8 @@ class AccessServicer:
         return response
 
     async def check_batch(self, admitted: AdmittedRequest, request: pb.CheckBatchRequest) -> pb.CheckBatchResponse:
-        """Decide several accesses of one person."""
-        accesses = await _accesses(admitted.tenant, request.items)
+        """Decide several accesses, of one person or of several."""
+        accesses = await _accesses(admitted, request.items)
         try:
             answers = await self._control.check(admitted.call, accesses)
         except PersonsTooMany as many:
@@ -83,20 +83,49 @@ class AccessServicer:
         return timestamp(expires_us)
 
 
-async def _accesses(tenant: str, items: Sequence[pb.CheckItem]) -> list[Access]:
-    """Return the accesses of a batch. Let other tasks run after each ITEMS_OF_A_PLACE of them."""
+async def _accesses(admitted: AdmittedRequest, items: Sequence[pb.CheckItem]) -> list[Access]:
+    """Return the accesses of a batch. Let other tasks run after each ITEMS_OF_A_PLACE of them.
+
+    Raises:
+        InvalidRequest: the names of persons are reserved. All such items are named.
+        VerbNotApplicable: verbs do not fit the types of their resources. All such items are named.
+    """
     accesses: list[Access] = []
-    for number, item in enumerate(items, 1):
-        accesses.append(_access(tenant, item.verb, item.resource))
-        if number % ITEMS_OF_A_PLACE == 0:
+    violations: list[Violation] = []
+    misfits: list[str] = []
+    for number, item in enumerate(items):
+        try:
+            accesses.append(_item_access(admitted, item, f"items[{number}]"))
+        except InvalidRequest as invalid:
+            violations += invalid.violations
+        except VerbNotApplicable:
+            misfits.append(f"items[{number}].verb")
+        if number % ITEMS_OF_A_PLACE == ITEMS_OF_A_PLACE - 1:
             await asyncio.sleep(0)
+    if violations:
+        raise InvalidRequest(tuple(violations))
+    if misfits:
+        raise VerbNotApplicable(tuple(misfits))
     return accesses
+
+
+def _item_access(admitted: AdmittedRequest, item: pb.CheckItem, path: str) -> Access:
+    """Return the access of an item, with the person and the circumstances that it states in place of the header's."""
+    access = _access(admitted.tenant, item.verb, item.resource)
+    named = item.HasField("subject")
+    if not (named or item.request_id or item.HasField("context")):
+        return access
+    call, requester = admitted.call, None
+    if named or item.HasField("context"):
+        subject = subject_name(admitted.tenant, item.subject, f"{path}.subject") if named else call.subject
+        requester = (subject, context_of(item, admitted.now_us))
+    return access._replace(request_id=item.request_id, requester=requester)
 
 
 def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access:
     type, verb = TYPES[message.type], VERBS[verb_number]
     if verb not in VERBS_OF[type]:
-        raise VerbNotApplicable("this verb does not fit this type of resource")
+        raise VerbNotApplicable
     created_us = None
     if message.HasField("created_at"):
         created_us = microseconds(message.created_at)

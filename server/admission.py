@@ -239,6 +239,8 @@ class Admission:
         fields: dict[str, Any] = {"caller": key.caller, "method": method.name, "reason": reason_of(error)}
         if isinstance(error, InvalidRequest):
             fields["fields"] = [violation.field for violation in error.violations[:32]]
+        elif isinstance(error, VerbNotApplicable):
+            fields["fields"] = list(error.fields[:32])
         entry = encode(REQUEST_REFUSED, self._now_us(), fields)
         await self._writer.append(Unit(log_id, (entry,)))
         raise error

@@ -42,7 +42,11 @@ class InvalidRequest(ServerError):
 
 
 class VerbNotApplicable(ServerError):
-    """The verb does not fit the type of the resource."""
+    """The verb does not fit the type of the resource. `fields` are the paths of the verbs."""
+
+    def __init__(self, fields: tuple[str, ...] = ("verb",)) -> None:
+        super().__init__(f"{len(fields)} verb(s) do not fit the type of their resource")
+        self.fields = fields
 
 
 class CredentialsInvalid(ServerError):

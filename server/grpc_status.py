@@ -25,6 +25,7 @@ from linewarden.server.errors import (
     KeysNotOurs,
     ServerStopping,
     StreamLimitExceeded,
+    VerbNotApplicable,
     status_of,
 )
 from linewarden.server.log import place_of
@@ -122,6 +123,8 @@ def _fields(error: Exception) -> list[tuple[str, str]]:
     if isinstance(error, InvalidRequest):
         violations = error.violations[:_MAX_FIELDS]
         return [(one.field, one.message[: _MAX_TEXTS // len(violations)]) for one in violations]
+    if isinstance(error, VerbNotApplicable):
+        return [(field, "does not fit the type of the resource") for field in error.fields[:_MAX_FIELDS]]
     if isinstance(error, audit.PersonsTooMany):
         return [("persons", f"names more than {error.limit} persons that are new to the log: split the request")]
     if isinstance(error, diagnostics.ReceiptInvalid):

@@ -5,25 +5,23 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from linewarden.authz.model import Context
 from linewarden.server.errors import InvalidRequest, Violation
 from linewarden.server.names import CONSENTS, PURPOSES
-from linewarden.v1 import core_pb2
-
-_RESERVED = Violation("header.subject.id", "subject.id.reserved", "the name is reserved")
+from linewarden.v1 import access_pb2, core_pb2
 
 
-def subject_name(tenant: str, subject: core_pb2.Subject) -> str:
-    """Return the name of a person in the policy of `tenant`.
+def subject_name(tenant: str, subject: core_pb2.Subject, path: str = "header.subject") -> str:
+    """Return the name of a person in the policy of `tenant`. `path` is the place of the subject in the request.
 
     Raises:
         InvalidRequest: the name is reserved for roles or for persons of other tenants.
     """
     id, home = subject.id, subject.tenant
     if id[:1] in "/r" and id.startswith(("role:", "//")):
-        raise InvalidRequest((_RESERVED,))
+        raise InvalidRequest((Violation(f"{path}.id", "subject.id.reserved", "the name is reserved"),))
     return f"//{home}/{id}" if home and home != tenant else id
 
 
-def context_of(header: core_pb2.RequestHeader, now_us: int) -> Context:
-    """Return the context for the rules of the policy."""
+def context_of(header: core_pb2.RequestHeader | access_pb2.CheckItem, now_us: int) -> Context:
+    """Return the context for the rules of the policy, as a request or an item of a batch states it."""
     if not header.HasField("context"):
         return Context(now_us)
     context = header.context

@@ -14,7 +14,15 @@ import sqlalchemy as sa
 from linewarden.audit.anchors import Anchors
 from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.directory import Directory
-from linewarden.audit.entry import HEARTBEAT, PERSON_ERASED, AccessHeader, AccessItem, encode, encode_decisions
+from linewarden.audit.entry import (
+    HEARTBEAT,
+    PERSON_ERASED,
+    AccessHeader,
+    AccessItem,
+    Requester,
+    encode,
+    encode_decisions,
+)
 from linewarden.audit.errors import LogDamaged, LogUnavailable, PageTokenInvalid, RolledBack
 from linewarden.audit.index_reader import Reader as BlockReader
 from linewarden.audit.indexer import Indexer
@@ -265,6 +273,12 @@ class Sample:
                 outcome = {"effect": effect, "reason": "none"}
                 items.append(AccessItem(verb, "fax", id, persons[owner], owned=True, outcome=outcome, resource={}))
                 rows.append({"data_subject": owner, "resource_id": id, "verb": verb, "effect": effect})
+                if some.random() < 0.3:
+                    other = {"subject": some.choice(names), "purpose": some.choice(("", "qa")),
+                             "request_id": f"i{some.randrange(10**9)}"}  # fmt: skip
+                    asked = Requester(persons[other["subject"]], other["purpose"])
+                    items[-1] = items[-1]._replace(requester=asked, request_id=other["request_id"])
+                    rows[-1] |= other
             request = f"q{some.randrange(10**9)}"
             header = AccessHeader(time, request, caller, persons[actor], 1, purpose=some.choice(("", "qa")))
             for entry, count in encode_decisions(header, items):
@@ -272,7 +286,7 @@ class Sample:
                 for number, row in enumerate(rows[:count]):
                     common = {"time": time, "kinds": "decision", "caller": caller, "subject": actor}
                     common |= {"purpose": header.purpose, "request_id": request, "resource_type": "fax"}
-                    self._note(len(data), number, **common, **row)
+                    self._note(len(data), number, **common | row)
                 rows = rows[count:]
         for start in range(0, len(data), 500):
             self._store.append([Unit(1, tuple(data[start : start + 500]))])

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from linewarden.audit.model import Unit
 from linewarden.server.bootstrap import now_us
 from linewarden.server.operator_actions import revoke_key
 from linewarden.v1 import access_pb2, core_pb2, error_reason_pb2
@@ -187,3 +188,120 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(sqlite_site: Site, 
         single.cancel()
     answer = await client.check("bob", "play", "voicemail", "last", owner="bob")
     assert sqlite_site.entries()[int(answer.decision.id)]["items"][0]["effect"] == "allow"
+
+
+def of(item: access_pb2.CheckItem, subject: str, request_id: str = "", **context: Any) -> access_pb2.CheckItem:
+    """Return an item asked for a person of its own, in circumstances of its own."""
+    item = access_pb2.CheckItem(
+        verb=item.verb, resource=item.resource, subject=person(subject), request_id=request_id,
+    )  # fmt: skip
+    if context:
+        item.context.CopyFrom(core_pb2.Context(**context))
+    return item
+
+
+async def test_a_batch_of_several_persons_decides_as_single_checks_do(client: Client) -> None:
+    """Each item is decided for its own person in its own circumstances, under one revision, as one entry."""
+    await client.change(add=["allow carol play recording queue:sales if purpose=quality if zone=office"])
+    mail = check_request("bob", "play", "voicemail", "default/101/1", owner="bob")
+    call = check_request("bob", "play", "recording", "call-7", queue="sales")
+    first, second = (access_pb2.CheckItem(verb=one.verb, resource=one.resource) for one in (mail, call))
+    stated: dict[str, Any] = {"purpose": core_pb2.PURPOSE_QUALITY, "network_zone": "office"}
+    items = [
+        first, of(first, "carol"), of(second, "carol", **stated), of(second, "carol"),
+        of(first, "//globex/bob"), of(first, "stranger"), of(first, "bob", purpose=core_pb2.PURPOSE_QUALITY),
+    ]  # fmt: skip
+    header = core_pb2.RequestHeader(tenant=TENANT, subject=person("bob"), context=core_pb2.Context(**stated))
+    answer = await client.call(client.access.CheckBatch, access_pb2.CheckBatchRequest(header=header, items=items))
+    singles = []
+    for item in items:
+        own = core_pb2.RequestHeader(tenant=TENANT, subject=item.subject if item.HasField("subject") else person("bob"))
+        own.context.CopyFrom(item.context if item.HasField("subject") else header.context)
+        asked = access_pb2.CheckRequest(header=own, verb=item.verb, resource=item.resource)
+        singles.append((await client.call(client.access.Check, asked)).decision)
+    ids = [decision.id for decision in answer.decisions]
+    assert ids == [f"{ids[0].partition('.')[0]}.{n}" for n in range(len(items))]
+    for decision in (*answer.decisions, *singles):
+        decision.id = ""
+    assert list(answer.decisions) == singles
+    assert [one.effect for one in singles] == [ALLOW, DENY, ALLOW, DENY, DENY, DENY, ALLOW]
+
+
+async def test_the_auditor_finds_an_item_under_the_person_it_was_asked_for(client: Client) -> None:
+    """Queries by person, request id and purpose find the items of a batch for which that holds, and no others."""
+    one = check_request("bob", "play", "voicemail", "default/101/1", owner="bob")
+    item = access_pb2.CheckItem(verb=one.verb, resource=one.resource)
+    items = [
+        item, of(item, "carol", "item-1", purpose=core_pb2.PURPOSE_LEGAL, case_reference="T-0815"),
+        of(item, "bob", "item-2"), of(item, "carol", ""),
+    ]  # fmt: skip
+    await batch(client, items)
+
+    async def found(**asked: Any) -> list[tuple[int, str, str]]:
+        rows = await client.rows(kinds=["decision"], oldest_first=True, **asked)
+        return [(row.item, row.subject, row.request_id) for row in rows]
+
+    every = [(0, "bob", "b"), (1, "carol", "item-1"), (2, "bob", "item-2"), (3, "carol", "b")]
+    assert await found() == every
+    assert await found(subject="bob") == [every[0], every[2]]
+    assert await found(subject="carol") == [every[1], every[3]]
+    assert await found(request_id="b") == [every[0], every[3]]
+    assert await found(request_id="item-1") == [every[1]]
+    assert await found(purpose=core_pb2.PURPOSE_LEGAL) == [every[1]]
+    assert await found(caller="backend", data_subject="bob") == every
+    (row,) = await client.rows(request_id="item-1")
+    entry = await client.entry(row.index)
+    assert entry.disclosed["items.1.case"] == "T-0815"
+    assert b"T-0815" not in entry.entry
+
+
+async def test_a_header_person_that_no_item_is_for_is_not_recorded(sqlite_site: Site, client: Client) -> None:
+    """The log neither introduces nor names the person of the header if every item names another one."""
+    one = check_request("bob", "play", "voicemail", "default/101/1", owner="bob")
+    item = of(access_pb2.CheckItem(verb=one.verb, resource=one.resource), "carol")
+    await batch(client, [item, item], subject="zacharias")
+    assert sqlite_site.storage.directory(_Unused()).find(sqlite_site.log_of(TENANT), "zacharias") is None
+    assert {row.subject for row in await client.rows(kinds=["decision"])} == {"carol"}
+
+
+async def test_every_bad_item_of_a_batch_is_named(sqlite_site: Site, client: Client) -> None:
+    """A refused batch names each bad item by its index, in the error and in the record, and decides nothing."""
+    one = check_request("bob", "play", "voicemail", "default/101/1", owner="bob")
+    good = access_pb2.CheckItem(verb=one.verb, resource=one.resource)
+    misfit = access_pb2.CheckItem(verb=core_pb2.VERB_LISTEN_LIVE, resource=one.resource)
+
+    async def refused(*items: access_pb2.CheckItem) -> tuple[str, tuple[str, ...]]:
+        header = core_pb2.RequestHeader(tenant=TENANT, subject=person("bob"))
+        request = access_pb2.CheckBatchRequest(header=header, items=items)
+        refusal = await client.refused(client.access.CheckBatch, request)
+        recorded = sqlite_site.entries()[-1]
+        assert (recorded["kind"], recorded["fields"]) == ("request.refused", list(refusal.fields))
+        return refusal.reason, refusal.fields
+
+    fields: tuple[str, ...] = ("items[1].verb", "items[3].verb")
+    assert await refused(good, misfit, good, misfit) == ("VERB_NOT_APPLICABLE", fields)
+    fields = ("items[0].subject.id", "items[2].subject.id")
+    assert await refused(of(good, "role:user"), misfit, of(good, "role:user")) == ("INVALID_REQUEST", fields)
+    nameless = of(good, "")
+    assert await refused(good, nameless) == ("INVALID_REQUEST", ("items[1].subject.id",))
+    assert await refused(good, of(good, "bob", network_zone="192.0.2.7")) == (
+        "INVALID_REQUEST", ("items[1].context.network_zone",)
+    )  # fmt: skip
+
+
+async def test_a_batch_of_five_hundred_new_persons_is_answered(client: Client) -> None:
+    """Five hundred items of as many unknown persons with the longest names become entries that name each of them."""
+    names = ['"' * 250 + f"{n:06}" for n in range(500)]
+    items = [of(item, name) for item, name in zip(items_of(500), names, strict=True)]
+    answer = await batch(client, items)
+    assert {one.effect for one in answer.decisions} == {DENY}
+    rows = await client.rows(kinds=["decision"], page_size=1000, oldest_first=True)
+    assert [row.subject for row in rows] == names
+
+
+class _Unused:
+    """An appender for reading, which introduces no person."""
+
+    def append(self, unit: Unit) -> "asyncio.Future[int]":
+        """Fail, because it must not be called."""
+        raise AssertionError(unit)

@@ -393,5 +393,17 @@ def _batch() -> access_pb2.CheckBatchRequest:
             access_pb2.CheckItem(verb=core_pb2.VERB_PLAY, resource=item),
             access_pb2.CheckItem(verb=core_pb2.VERB_VIEW_METADATA, resource=foreign),
             access_pb2.CheckItem(verb=core_pb2.VERB_VIEW_METADATA, resource=cdr),
+            access_pb2.CheckItem(
+                verb=core_pb2.VERB_VIEW_METADATA,
+                resource=cdr,
+                subject=core_pb2.Subject(id="zacharias"),
+                context=core_pb2.Context(
+                    purpose=core_pb2.PURPOSE_BILLING,
+                    case_reference="T-4711",
+                    network_zone="home",
+                    consent=core_pb2.CONSENT_REFUSED,
+                ),
+                request_id="r-2",
+            ),
         ],
     )

@@ -6,10 +6,13 @@ import pytest
 from linewarden.audit.entry import (
     AccessHeader,
     AccessItem,
+    Requester,
     decode,
     encode,
     encode_decisions,
     encode_introduction,
+    request_id_of,
+    requester_of,
 )
 from linewarden.audit.errors import EntryTooLarge
 from linewarden.audit.keyring import Person
@@ -63,6 +66,48 @@ def test_a_batch_that_passes_the_limit_becomes_several_entries_in_order() -> Non
             values |= person.open(sealed["ct"], sealed["commit"])
         ids += [values[f"items.{n}.id"] for n in range(count)]
     assert ids == [item.id for item in items]
+
+
+def test_an_item_of_another_person_states_its_person_and_circumstances() -> None:
+    """An item with a requester states actor, circumstances and request id; its case is sealed under its own person."""
+    other = Requester(BEN, purpose="billing", case="T-0815", consent="given")
+    items = [_item("1"), _item("2")._replace(requester=other, request_id="r-2"), _item("3")._replace(request_id="r-3")]
+    ((data, _),) = encode_decisions(HEADER, items)
+    entry = decode(data)
+    plain, foreign, _ = entry["items"]
+    assert "actor" not in plain
+    assert {name: foreign[name] for name in ("actor", "purpose", "consent", "request_id")} == {
+        "actor": {"sid": BEN.sid}, "purpose": "billing", "consent": "given", "request_id": "r-2",
+    }  # fmt: skip
+    assert "zone" not in foreign
+    assert [requester_of(entry, n).get("zone") for n in range(3)] == ["office", None, "office"]
+    assert [request_id_of(entry, n) for n in range(3)] == ["r-1", "r-2", "r-3"]
+    sealed = {one["sid"]: one for one in entry["enc"]}
+    assert ANN.open(sealed[ANN.sid]["ct"], sealed[ANN.sid]["commit"]) == {"case": "T-4711"}
+    assert BEN.open(sealed[BEN.sid]["ct"], sealed[BEN.sid]["commit"])["items.1.case"] == "T-0815"
+
+
+def test_every_entry_of_a_divided_batch_names_the_person_of_its_first_item() -> None:
+    """A batch of several persons that becomes several entries keeps the person of each item, and adds no other."""
+    other = Requester(BEN, purpose="billing", case="T-0815")
+    items = [
+        _item(f"{n:03}" + "x" * 400)._replace(requester=None if n < 100 or n % 7 == 0 else other) for n in range(300)
+    ]
+    found: list[tuple[str, str | None, bool]] = []
+    entries = [decode(data) for data, _ in encode_decisions(HEADER, items)]
+    for entry in entries:
+        values: dict[str, str] = {}
+        for sealed in entry["enc"]:
+            values |= (ANN if sealed["sid"] == ANN.sid else BEN).open(sealed["ct"], sealed["commit"])
+        asked = [requester_of(entry, n) for n in range(len(entry["items"]))]
+        cases = [values["case"] if one is entry else values[f"items.{n}.case"] for n, one in enumerate(asked)]
+        found += [
+            (one["actor"]["sid"], one.get("purpose"), case == "T-4711") for one, case in zip(asked, cases, strict=True)
+        ]
+        assert asked[0] is entry
+    mine, yours = (ANN.sid, "quality", True), (BEN.sid, "billing", False)
+    assert found == [mine if item.requester is None else yours for item in items]
+    assert {entry["actor"]["sid"] for entry in entries} == {ANN.sid, BEN.sid}
 
 
 def test_what_cannot_be_an_entry_is_refused() -> None:

@@ -77,12 +77,18 @@ class CheckResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[Decision, _Mapping]] = ..., policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CheckItem(_message.Message):
-    __slots__ = ("verb", "resource")
+    __slots__ = ("verb", "resource", "subject", "context", "request_id")
     VERB_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     verb: _core_pb2.Verb
     resource: _core_pb2.Resource
-    def __init__(self, verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., resource: _Optional[_Union[_core_pb2.Resource, _Mapping]] = ...) -> None: ...
+    subject: _core_pb2.Subject
+    context: _core_pb2.Context
+    request_id: str
+    def __init__(self, verb: _Optional[_Union[_core_pb2.Verb, str]] = ..., resource: _Optional[_Union[_core_pb2.Resource, _Mapping]] = ..., subject: _Optional[_Union[_core_pb2.Subject, _Mapping]] = ..., context: _Optional[_Union[_core_pb2.Context, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CheckBatchRequest(_message.Message):
     __slots__ = ("header", "items")

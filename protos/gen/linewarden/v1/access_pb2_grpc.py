@@ -68,8 +68,9 @@ class AccessServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CheckBatch(self, request, context):
-        """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
-        One invalid item refuses the whole batch, and so do more than 1,000 persons whom the log does not know yet.
+        """CheckBatch decides up to 500 accesses under one policy revision, in order, as one log entry. They are accesses of
+        the header's person, or each of the person that the item names. One invalid item refuses the whole batch, and so
+        do more than 1,000 persons whom the log does not know yet. A BadRequest names the invalid items.
         Error reasons: those of Check.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

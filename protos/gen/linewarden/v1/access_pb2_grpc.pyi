@@ -41,8 +41,9 @@ class AccessServiceStub:
     LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     CheckBatch: _grpc.UnaryUnaryMultiCallable[_access_pb2.CheckBatchRequest, _access_pb2.CheckBatchResponse]
-    """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
-    One invalid item refuses the whole batch, and so do more than 1,000 persons whom the log does not know yet.
+    """CheckBatch decides up to 500 accesses under one policy revision, in order, as one log entry. They are accesses of
+    the header's person, or each of the person that the item names. One invalid item refuses the whole batch, and so
+    do more than 1,000 persons whom the log does not know yet. A BadRequest names the invalid items.
     Error reasons: those of Check.
     """
     CheckStream: _grpc.StreamStreamMultiCallable[_access_pb2.CheckStreamRequest, _access_pb2.CheckStreamResponse]
@@ -63,8 +64,9 @@ class AccessServiceAsyncStub(AccessServiceStub):
     LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
     CheckBatch: _aio.UnaryUnaryMultiCallable[_access_pb2.CheckBatchRequest, _access_pb2.CheckBatchResponse]  # type: ignore[assignment]
-    """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
-    One invalid item refuses the whole batch, and so do more than 1,000 persons whom the log does not know yet.
+    """CheckBatch decides up to 500 accesses under one policy revision, in order, as one log entry. They are accesses of
+    the header's person, or each of the person that the item names. One invalid item refuses the whole batch, and so
+    do more than 1,000 persons whom the log does not know yet. A BadRequest names the invalid items.
     Error reasons: those of Check.
     """
     CheckStream: _aio.StreamStreamMultiCallable[_access_pb2.CheckStreamRequest, _access_pb2.CheckStreamResponse]  # type: ignore[assignment]
@@ -94,8 +96,9 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_pb2.CheckBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_access_pb2.CheckBatchResponse, _abc.Awaitable[_access_pb2.CheckBatchResponse]]:
-        """CheckBatch decides up to 500 accesses of one person under one policy revision, in order, as one log entry.
-        One invalid item refuses the whole batch, and so do more than 1,000 persons whom the log does not know yet.
+        """CheckBatch decides up to 500 accesses under one policy revision, in order, as one log entry. They are accesses of
+        the header's person, or each of the person that the item names. One invalid item refuses the whole batch, and so
+        do more than 1,000 persons whom the log does not know yet. A BadRequest names the invalid items.
         Error reasons: those of Check.
         """
 
