@@ -49,6 +49,7 @@ class AccessServicer:
         response = pb.CheckBatchResponse(
             policy=policy_version(answers.revision, answers.policy_hash),
             expires_at=self._expiry(admitted, answers.decisions),
+            own_requesters=sum(access.requester is not None for access in accesses),
         )
         add = response.decisions.add
         for decision, id in zip(answers.decisions, answers.ids, strict=True):

@@ -220,6 +220,7 @@ async def test_a_batch_of_several_persons_decides_as_single_checks_do(client: Cl
         asked = access_pb2.CheckRequest(header=own, verb=item.verb, resource=item.resource)
         singles.append((await client.call(client.access.Check, asked)).decision)
     ids = [decision.id for decision in answer.decisions]
+    assert answer.own_requesters == 6
     assert ids == [f"{ids[0].partition('.')[0]}.{n}" for n in range(len(items))]
     for decision in (*answer.decisions, *singles):
         decision.id = ""

@@ -28,7 +28,7 @@ from linewarden.v1 import core_pb2 as linewarden_dot_v1_dot_core__pb2
 from linewarden.v1 import error_reason_pb2 as linewarden_dot_v1_dot_error__reason__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alinewarden/v1/access.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18linewarden/v1/core.proto\x1a linewarden/v1/error_reason.proto\"\xa6\x01\n\x0c\x43heckRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x04verb\x18\x02 \x01(\x0e\x32\x13.linewarden.v1.VerbB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x31\n\x08resource\x18\x03 \x01(\x0b\x32\x17.linewarden.v1.ResourceB\x06\xbaH\x03\xc8\x01\x01\"\x98\x01\n\rCheckResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.linewarden.v1.Decision\x12,\n\x06policy\x18\x02 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf0\x01\n\tCheckItem\x12-\n\x04verb\x18\x01 \x01(\x0e\x32\x13.linewarden.v1.VerbB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x31\n\x08resource\x18\x02 \x01(\x0b\x32\x17.linewarden.v1.ResourceB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x07subject\x18\x03 \x01(\x0b\x32\x16.linewarden.v1.Subject\x12\'\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x16.linewarden.v1.Context\x12/\n\nrequest_id\x18\x05 \x01(\tB\x1b\xbaH\x18r\x16(@2\x12^[A-Za-z0-9._:-]*$\"\x7f\n\x11\x43heckBatchRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x05items\x18\x02 \x03(\x0b\x32\x18.linewarden.v1.CheckItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"\x9e\x01\n\x12\x43heckBatchResponse\x12*\n\tdecisions\x18\x01 \x03(\x0b\x32\x17.linewarden.v1.Decision\x12,\n\x06policy\x18\x02 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x12\x43heckStreamRequest\x12\x32\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x1b.linewarden.v1.CheckRequestB\x06\xbaH\x03\xc8\x01\x01\"~\n\x13\x43heckStreamResponse\x12-\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.CheckResponseH\x00\x12.\n\x07refusal\x18\x02 \x01(\x0b\x32\x1b.linewarden.v1.CheckRefusalH\x00\x42\x08\n\x06result\"i\n\x0c\x43heckRefusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12*\n\x06reason\x18\x02 \x01(\x0e\x32\x1a.linewarden.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x66ields\x18\x04 \x03(\t\"\xc6\x02\n\x08\x44\x65\x63ision\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x15.linewarden.v1.Effect\x12-\n\x06reason\x18\x03 \x01(\x0e\x32\x1d.linewarden.v1.DecisionReason\x12\x31\n\rmatched_rules\x18\x04 \x03(\x0b\x32\x1a.linewarden.v1.MatchedRule\x12\x39\n\x11\x66\x61iled_conditions\x18\x05 \x03(\x0b\x32\x1e.linewarden.v1.FailedCondition\x12.\n\x0bobligations\x18\x06 \x03(\x0e\x32\x19.linewarden.v1.Obligation\x12\x1a\n\x12more_matched_rules\x18\x07 \x01(\r\x12\x1e\n\x16more_failed_conditions\x18\x08 \x01(\r\"X\n\x0bMatchedRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12%\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x15.linewarden.v1.Effect\x12\x11\n\trole_path\x18\x03 \x03(\t\"D\n\x0f\x46\x61iledCondition\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x11\n\tcondition\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\x08*C\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45\x46\x46\x45\x43T_ALLOW\x10\x01\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_DENY\x10\x02*\xc6\x02\n\x0e\x44\x65\x63isionReason\x12\x1f\n\x1b\x44\x45\x43ISION_REASON_UNSPECIFIED\x10\x00\x12#\n\x1f\x44\x45\x43ISION_REASON_ALLOWED_BY_RULE\x10\x01\x12$\n DECISION_REASON_NO_MATCHING_RULE\x10\x02\x12\"\n\x1e\x44\x45\x43ISION_REASON_DENIED_BY_RULE\x10\x03\x12$\n DECISION_REASON_CONDITION_FAILED\x10\x04\x12#\n\x1f\x44\x45\x43ISION_REASON_CONDITION_ERROR\x10\x05\x12+\n\'DECISION_REASON_SUBJECT_OF_OTHER_TENANT\x10\x06\x12,\n(DECISION_REASON_RESOURCE_OF_OTHER_TENANT\x10\x07*\xb1\x01\n\nObligation\x12\x1a\n\x16OBLIGATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBLIGATION_MASK_NUMBERS\x10\x01\x12\x17\n\x13OBLIGATION_ANNOUNCE\x10\x02\x12\x1b\n\x17OBLIGATION_NOTIFY_OWNER\x10\x03\x12\x18\n\x14OBLIGATION_WATERMARK\x10\x04\x12\x1a\n\x16OBLIGATION_STREAM_ONLY\x10\x05\x32\x80\x02\n\rAccessService\x12\x42\n\x05\x43heck\x12\x1b.linewarden.v1.CheckRequest\x1a\x1c.linewarden.v1.CheckResponse\x12Q\n\nCheckBatch\x12 .linewarden.v1.CheckBatchRequest\x1a!.linewarden.v1.CheckBatchResponse\x12X\n\x0b\x43heckStream\x12!.linewarden.v1.CheckStreamRequest\x1a\".linewarden.v1.CheckStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alinewarden/v1/access.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18linewarden/v1/core.proto\x1a linewarden/v1/error_reason.proto\"\xa6\x01\n\x0c\x43heckRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12-\n\x04verb\x18\x02 \x01(\x0e\x32\x13.linewarden.v1.VerbB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x31\n\x08resource\x18\x03 \x01(\x0b\x32\x17.linewarden.v1.ResourceB\x06\xbaH\x03\xc8\x01\x01\"\x98\x01\n\rCheckResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.linewarden.v1.Decision\x12,\n\x06policy\x18\x02 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf0\x01\n\tCheckItem\x12-\n\x04verb\x18\x01 \x01(\x0e\x32\x13.linewarden.v1.VerbB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x31\n\x08resource\x18\x02 \x01(\x0b\x32\x17.linewarden.v1.ResourceB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x07subject\x18\x03 \x01(\x0b\x32\x16.linewarden.v1.Subject\x12\'\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x16.linewarden.v1.Context\x12/\n\nrequest_id\x18\x05 \x01(\tB\x1b\xbaH\x18r\x16(@2\x12^[A-Za-z0-9._:-]*$\"\x7f\n\x11\x43heckBatchRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x05items\x18\x02 \x03(\x0b\x32\x18.linewarden.v1.CheckItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"\xb6\x01\n\x12\x43heckBatchResponse\x12*\n\tdecisions\x18\x01 \x03(\x0b\x32\x17.linewarden.v1.Decision\x12,\n\x06policy\x18\x02 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eown_requesters\x18\x04 \x01(\r\"H\n\x12\x43heckStreamRequest\x12\x32\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x1b.linewarden.v1.CheckRequestB\x06\xbaH\x03\xc8\x01\x01\"~\n\x13\x43heckStreamResponse\x12-\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.CheckResponseH\x00\x12.\n\x07refusal\x18\x02 \x01(\x0b\x32\x1b.linewarden.v1.CheckRefusalH\x00\x42\x08\n\x06result\"i\n\x0c\x43heckRefusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12*\n\x06reason\x18\x02 \x01(\x0e\x32\x1a.linewarden.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x66ields\x18\x04 \x03(\t\"\xc6\x02\n\x08\x44\x65\x63ision\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x15.linewarden.v1.Effect\x12-\n\x06reason\x18\x03 \x01(\x0e\x32\x1d.linewarden.v1.DecisionReason\x12\x31\n\rmatched_rules\x18\x04 \x03(\x0b\x32\x1a.linewarden.v1.MatchedRule\x12\x39\n\x11\x66\x61iled_conditions\x18\x05 \x03(\x0b\x32\x1e.linewarden.v1.FailedCondition\x12.\n\x0bobligations\x18\x06 \x03(\x0e\x32\x19.linewarden.v1.Obligation\x12\x1a\n\x12more_matched_rules\x18\x07 \x01(\r\x12\x1e\n\x16more_failed_conditions\x18\x08 \x01(\r\"X\n\x0bMatchedRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12%\n\x06\x65\x66\x66\x65\x63t\x18\x02 \x01(\x0e\x32\x15.linewarden.v1.Effect\x12\x11\n\trole_path\x18\x03 \x03(\t\"D\n\x0f\x46\x61iledCondition\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x11\n\tcondition\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\x08*C\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x45\x46\x46\x45\x43T_ALLOW\x10\x01\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_DENY\x10\x02*\xc6\x02\n\x0e\x44\x65\x63isionReason\x12\x1f\n\x1b\x44\x45\x43ISION_REASON_UNSPECIFIED\x10\x00\x12#\n\x1f\x44\x45\x43ISION_REASON_ALLOWED_BY_RULE\x10\x01\x12$\n DECISION_REASON_NO_MATCHING_RULE\x10\x02\x12\"\n\x1e\x44\x45\x43ISION_REASON_DENIED_BY_RULE\x10\x03\x12$\n DECISION_REASON_CONDITION_FAILED\x10\x04\x12#\n\x1f\x44\x45\x43ISION_REASON_CONDITION_ERROR\x10\x05\x12+\n\'DECISION_REASON_SUBJECT_OF_OTHER_TENANT\x10\x06\x12,\n(DECISION_REASON_RESOURCE_OF_OTHER_TENANT\x10\x07*\xb1\x01\n\nObligation\x12\x1a\n\x16OBLIGATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBLIGATION_MASK_NUMBERS\x10\x01\x12\x17\n\x13OBLIGATION_ANNOUNCE\x10\x02\x12\x1b\n\x17OBLIGATION_NOTIFY_OWNER\x10\x03\x12\x18\n\x14OBLIGATION_WATERMARK\x10\x04\x12\x1a\n\x16OBLIGATION_STREAM_ONLY\x10\x05\x32\x80\x02\n\rAccessService\x12\x42\n\x05\x43heck\x12\x1b.linewarden.v1.CheckRequest\x1a\x1c.linewarden.v1.CheckResponse\x12Q\n\nCheckBatch\x12 .linewarden.v1.CheckBatchRequest\x1a!.linewarden.v1.CheckBatchResponse\x12X\n\x0b\x43heckStream\x12!.linewarden.v1.CheckStreamRequest\x1a\".linewarden.v1.CheckStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,12 +53,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKBATCHREQUEST'].fields_by_name['items']._serialized_options = b'\272H\010\222\001\005\010\001\020\364\003'
   _globals['_CHECKSTREAMREQUEST'].fields_by_name['check']._loaded_options = None
   _globals['_CHECKSTREAMREQUEST'].fields_by_name['check']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_EFFECT']._serialized_start=1822
-  _globals['_EFFECT']._serialized_end=1889
-  _globals['_DECISIONREASON']._serialized_start=1892
-  _globals['_DECISIONREASON']._serialized_end=2218
-  _globals['_OBLIGATION']._serialized_start=2221
-  _globals['_OBLIGATION']._serialized_end=2398
+  _globals['_EFFECT']._serialized_start=1846
+  _globals['_EFFECT']._serialized_end=1913
+  _globals['_DECISIONREASON']._serialized_start=1916
+  _globals['_DECISIONREASON']._serialized_end=2242
+  _globals['_OBLIGATION']._serialized_start=2245
+  _globals['_OBLIGATION']._serialized_end=2422
   _globals['_CHECKREQUEST']._serialized_start=168
   _globals['_CHECKREQUEST']._serialized_end=334
   _globals['_CHECKRESPONSE']._serialized_start=337
@@ -68,19 +68,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKBATCHREQUEST']._serialized_start=734
   _globals['_CHECKBATCHREQUEST']._serialized_end=861
   _globals['_CHECKBATCHRESPONSE']._serialized_start=864
-  _globals['_CHECKBATCHRESPONSE']._serialized_end=1022
-  _globals['_CHECKSTREAMREQUEST']._serialized_start=1024
-  _globals['_CHECKSTREAMREQUEST']._serialized_end=1096
-  _globals['_CHECKSTREAMRESPONSE']._serialized_start=1098
-  _globals['_CHECKSTREAMRESPONSE']._serialized_end=1224
-  _globals['_CHECKREFUSAL']._serialized_start=1226
-  _globals['_CHECKREFUSAL']._serialized_end=1331
-  _globals['_DECISION']._serialized_start=1334
-  _globals['_DECISION']._serialized_end=1660
-  _globals['_MATCHEDRULE']._serialized_start=1662
-  _globals['_MATCHEDRULE']._serialized_end=1750
-  _globals['_FAILEDCONDITION']._serialized_start=1752
-  _globals['_FAILEDCONDITION']._serialized_end=1820
-  _globals['_ACCESSSERVICE']._serialized_start=2401
-  _globals['_ACCESSSERVICE']._serialized_end=2657
+  _globals['_CHECKBATCHRESPONSE']._serialized_end=1046
+  _globals['_CHECKSTREAMREQUEST']._serialized_start=1048
+  _globals['_CHECKSTREAMREQUEST']._serialized_end=1120
+  _globals['_CHECKSTREAMRESPONSE']._serialized_start=1122
+  _globals['_CHECKSTREAMRESPONSE']._serialized_end=1248
+  _globals['_CHECKREFUSAL']._serialized_start=1250
+  _globals['_CHECKREFUSAL']._serialized_end=1355
+  _globals['_DECISION']._serialized_start=1358
+  _globals['_DECISION']._serialized_end=1684
+  _globals['_MATCHEDRULE']._serialized_start=1686
+  _globals['_MATCHEDRULE']._serialized_end=1774
+  _globals['_FAILEDCONDITION']._serialized_start=1776
+  _globals['_FAILEDCONDITION']._serialized_end=1844
+  _globals['_ACCESSSERVICE']._serialized_start=2425
+  _globals['_ACCESSSERVICE']._serialized_end=2681
 # @@protoc_insertion_point(module_scope)

@@ -99,14 +99,16 @@ class CheckBatchRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., items: _Optional[_Iterable[_Union[CheckItem, _Mapping]]] = ...) -> None: ...
 
 class CheckBatchResponse(_message.Message):
-    __slots__ = ("decisions", "policy", "expires_at")
+    __slots__ = ("decisions", "policy", "expires_at", "own_requesters")
     DECISIONS_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    OWN_REQUESTERS_FIELD_NUMBER: _ClassVar[int]
     decisions: _containers.RepeatedCompositeFieldContainer[Decision]
     policy: _core_pb2.PolicyVersion
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    own_requesters: int
+    def __init__(self, decisions: _Optional[_Iterable[_Union[Decision, _Mapping]]] = ..., policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., own_requesters: _Optional[int] = ...) -> None: ...
 
 class CheckStreamRequest(_message.Message):
     __slots__ = ("check",)
