@@ -11,9 +11,10 @@ from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import EntryNotFound, LogDamaged, VerificationFailed
+from linewarden.audit.index.answers import Query
+from linewarden.audit.index.queries import AuditQueries
 from linewarden.audit.merkle import leaf_hash, verify_inclusion
 from linewarden.audit.model import index_in
-from linewarden.audit.queries import AuditQueries, Query
 from linewarden.audit.shares import Share, shares
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files

@@ -15,9 +15,9 @@ from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.continuity import Continuity
 from linewarden.audit.directory import Directory, UnitAppender
 from linewarden.audit.errors import LogUnavailable, UnsafeDatabase
-from linewarden.audit.indexer import Indexer
+from linewarden.audit.index.indexer import Indexer
+from linewarden.audit.index.queries import AuditQueries
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
-from linewarden.audit.queries import AuditQueries
 from linewarden.audit.secret_files import check_secret, read_secret
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.index import IndexStore
@@ -74,7 +74,7 @@ class Storage:
 
     def reading(self, indexer: Indexer, directory: Directory) -> AuditQueries:
         """Return the queries on the logs."""
-        return AuditQueries(self.log, self.index, indexer, directory, self.keyring)
+        return AuditQueries(self.log, indexer, directory, self.keyring)
 
     def close(self) -> None:
         """Close all connections."""
