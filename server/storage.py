@@ -56,6 +56,7 @@ class Storage:
     keyring: Keyring
     anchors: Anchors
     tree: Tree
+    verified: VerifiedEntries
     continuity: Continuity
     engines: tuple[sa.Engine, ...]
 
@@ -65,8 +66,7 @@ class Storage:
 
     def indexer(self, directory: Directory) -> Indexer:
         """Return the indexer."""
-        source = VerifiedEntries(self.log, self.tree)
-        return Indexer(self.log, source, self.index, directory, self.keyring)
+        return Indexer(self.log, self.verified, self.index, directory, self.keyring)
 
     def checkpoints(self) -> Checkpoints:
         """Return the signer of checkpoints."""
@@ -176,7 +176,10 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     log.admit = continuity.admit
     if adopts:
         continuity.look()
-    return Storage(log, index, persons, PolicyStore(log), KeyStore(log), keyring, anchors, tree, continuity, engines)
+    stores = PolicyStore(log), KeyStore(log)
+    return Storage(
+        log, index, persons, *stores, keyring, anchors, tree, VerifiedEntries(log, tree), continuity, engines
+    )
 
 
 def read_seed(path: Path) -> bytes:

@@ -39,7 +39,7 @@ class RunBuilder:
         """
         first, start = (runs[-1].end, runs[-1].stop) if runs else (0, 0)
         stop = min((start + STEP) // TILE_WIDTH * TILE_WIDTH, head.size)
-        leaves = self._source.read(head, start, stop)
+        leaves = self._source.leaves(head, start, stop)
         decoded = [_decoded(leaf) for leaf in leaves]
         terms = self._terms.of(head.log)
         terms.prepare([entry for entry in decoded if entry is not None])
