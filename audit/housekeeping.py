@@ -15,7 +15,7 @@ from linewarden.audit.clock import Clock, ClockStep
 from linewarden.audit.deadlines import Deadlines
 from linewarden.audit.entry import CLOCK_STEPPED, HEARTBEAT, encode
 from linewarden.audit.errors import AuditError, LogUnavailable
-from linewarden.audit.indexer import TAIL, Indexer
+from linewarden.audit.index.indexer import TAIL, Indexer
 from linewarden.audit.model import Head, Unit
 from linewarden.audit.store.log import LogStore
 

@@ -26,10 +26,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from linewarden.audit.errors import VerificationFailed
-from linewarden.audit.postings import TERM_BYTES
 
 _NONCE = 12
 _OPENING = 16
+
+#: Bytes of a term of the search index.
+TERM_BYTES = 7
 
 #: Sums of MACs are counted modulo this.
 SUMS = 1 << 256

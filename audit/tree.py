@@ -1,21 +1,15 @@
 """The hash trees of the logs, read from stored nodes, and from leaf hashes where there is no valid node.
 
 A stored node may be missing or invalid although the log is right, so only the leaf hashes count against a log. Leaf
-hashes of a tile may be damaged although its node is valid, so the node comes first.
+hashes of a tile may be damaged although its node is valid, so the node comes first. See `verified` for the entries.
 """
 
-from collections.abc import Iterator
-
-from linewarden.audit.merkle import KEPT_LEVELS, TILE_LEAVES, TILE_LEVEL, node_hash, subtree_root
-from linewarden.audit.store.entry_rows import changed_entries, damaged_in
+from linewarden.audit.merkle import KEPT_LEVELS, TILE_LEVEL, node_hash, subtree_root
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.nodes import OnProgress
 
 #: The highest level of a subtree whose leaf hashes are read at once.
 _READ_LEVEL = 11
-
-#: Entries that are read at once: whole tiles, so that only the ends of a range are not compared with nodes.
-_READ = 1 << _READ_LEVEL
 
 
 class Tree:
@@ -59,24 +53,6 @@ class Tree:
         """
         return self._log.nodes(log_id, TILE_LEVEL, start, stop)
 
-    def verified_entries(self, log_id: int, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes of the entries `start` to `stop - 1`, in order, up to the first that is damaged.
-
-        Each is compared with its leaf hash, and each complete tile with its stored node, if there is a valid one.
-
-        Raises:
-            LogDamaged: an entry is missing or was changed. All entries before it, or before its tile, were yielded.
-            LogUnavailable: the database failed.
-        """
-        for begin in range(start, stop, _READ):
-            end = min(begin + _READ, stop)
-            found = self._log.stored(log_id, begin, end)
-            damaged = self._damaged(log_id, begin, end, found)
-            for index in range(begin, damaged[0] if damaged else end):
-                yield found[index][1]
-            if damaged:
-                raise changed_entries(damaged)
-
     def repair(self, log_id: int, on_progress: OnProgress = lambda _done: None) -> bool:
         """Store all nodes of a log again, if its leaf hashes lead to its head. Return whether they do.
 
@@ -97,14 +73,3 @@ class Tree:
         if level == TILE_LEVEL:
             return self.node_from_leaves(log_id, level, number)
         return subtree_root(self._kept(log_id, level - TILE_LEVEL, number << TILE_LEVEL, (number + 1) << TILE_LEVEL))
-
-    def _damaged(self, log_id: int, start: int, stop: int, found: dict[int, tuple[bytes, bytes]]) -> list[int]:
-        """Return the damaged ones of these entries, or the entries of the first tile that does not have its root."""
-        if damaged := damaged_in(found, start, stop):
-            return damaged
-        first, last = -(-start // TILE_LEAVES), stop // TILE_LEAVES
-        for number, root in enumerate(self.tiles(log_id, first, last), first):
-            tile = range(number * TILE_LEAVES, (number + 1) * TILE_LEAVES)
-            if root is not None and root != subtree_root([found[index][0] for index in tile]):
-                return list(tile)
-        return []

@@ -16,10 +16,11 @@ from section import Goal, Section
 
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import AccessHeader, AccessItem, encode_decisions
-from linewarden.audit.indexer import Indexer
+from linewarden.audit.index.answers import Query
+from linewarden.audit.index.indexer import Indexer
+from linewarden.audit.index.queries import AuditQueries
 from linewarden.audit.keyring import Keyring, Person, new_person_keys
 from linewarden.audit.model import Unit
-from linewarden.audit.queries import AuditQueries, Query
 from linewarden.audit.store import schema
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.index import IndexStore
@@ -170,7 +171,7 @@ def _site(folder: Path, entries: int, batch: int) -> Iterator[_Site]:
         last_us = _fill(log, keyring, entries, batch)
         directory = Directory(PersonStore(log), keyring, _NoAppender())
         indexer = Indexer(log, VerifiedEntries(log, Tree(log)), index, directory, keyring)
-        reading = AuditQueries(log, index, indexer, directory, keyring)
+        reading = AuditQueries(log, indexer, directory, keyring)
         yield _Site(own, log, index, indexer, reading, last_us)
     finally:
         log.close()

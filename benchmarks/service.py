@@ -63,7 +63,7 @@ class Log:
         self.size = self._storage.log.head(self._log).size
 
     def _indexed(self) -> int:
-        runs = self._storage.index.runs(self._log, self._storage.log.head(self._log).generation)
+        runs = self._storage.index.of(self._log, self._storage.log.head(self._log).generation).runs()
         return runs[-1].stop if runs else 0
 
     def _await_index(self) -> None:

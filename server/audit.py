@@ -11,13 +11,14 @@ from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.entry import AUDIT_EXPORTED, AUDIT_READ
 from linewarden.audit.entryproof import EntryProof
 from linewarden.audit.errors import EntryNotFound, LogDamaged, VerificationFailed
+from linewarden.audit.index.answers import Query
+from linewarden.audit.index.queries import AuditQueries
 from linewarden.audit.merkle import leaf_hash, verify_inclusion
 from linewarden.audit.model import index_in
-from linewarden.audit.queries import AuditQueries, Query
 from linewarden.audit.shares import Share, shares
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH, tree_files
-from linewarden.audit.tree import Tree
+from linewarden.audit.verified import VerifiedEntries
 from linewarden.authz.authority import Authority
 from linewarden.authz.errors import SubjectNotPermitted
 from linewarden.authz.model import Decision, Resource, ResourceType, Verb
@@ -38,13 +39,18 @@ class AuditServicer:
     """Serves QueryEntries, CountEntries, GetEntry, GetCheckpoint and ExportLog."""
 
     def __init__(
-        self, authority: Authority, reading: AuditQueries, checkpoints: Checkpoints, log: LogStore, tree: Tree
+        self,
+        authority: Authority,
+        reading: AuditQueries,
+        checkpoints: Checkpoints,
+        log: LogStore,
+        verified: VerifiedEntries,
     ) -> None:
         self._authority = authority
         self._reading = reading
         self._checkpoints = checkpoints
         self._log = log
-        self._tree = tree
+        self._verified = verified
 
     async def query_entries(
         self, admitted: AdmittedRequest, request: pb.QueryEntriesRequest
@@ -147,7 +153,7 @@ class AuditServicer:
         return answers.decisions[0], answers.ids[0]
 
     def _proved(self, log_id: int, index: int, masked: bool) -> pb.GetEntryResponse:
-        (entry,) = self._tree.verified_entries(log_id, index, index + 1)
+        (entry,) = self._verified.entries(log_id, index, index + 1)
         signed = self._checkpoints.covering(log_id, index)
         size = signed.checkpoint.size
         path = self._checkpoints.inclusion(log_id, index, size)
@@ -176,7 +182,7 @@ class AuditServicer:
     def _files(self, log_id: int, signed: Signed) -> Iterator[pb.ExportLogResponse]:
         size, sent = signed.checkpoint.size, 0
         try:
-            for path, content in tree_files(self._tree.verified_entries(log_id, 0, size), size, signed.checkpoint.root):
+            for path, content in tree_files(self._verified.entries(log_id, 0, size), size, signed.checkpoint.root):
                 if path.startswith("tile/entries/"):
                     sent = min(sent + TILE_WIDTH, size)
                 for start in range(0, len(content), _PART_BYTES):

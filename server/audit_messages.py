@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from linewarden.audit.queries import Lacks, Query, Row
+from linewarden.audit.index.answers import Lacks, Query, Row
 from linewarden.server.details import details_of, has_details
 from linewarden.server.errors import InvalidRequest, Violation
 from linewarden.server.kinds import check_kinds

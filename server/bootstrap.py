@@ -264,7 +264,7 @@ def _add_services(
     servicers = {
         "AccessService": AccessServicer(control, settings.decision_ttl_s * 1_000_000),
         "AuditService": AuditServicer(
-            authority, storage.reading(indexer, directory), checkpoints, storage.log, storage.tree
+            authority, storage.reading(indexer, directory), checkpoints, storage.log, storage.verified
         ),
         "PolicyService": PolicyServicer(authority, PolicyChanges(authority, policies, directory), policies),
         **diagnostics.servicers,

@@ -15,9 +15,9 @@ from linewarden.audit.checkpoints import Checkpoints
 from linewarden.audit.continuity import Continuity
 from linewarden.audit.directory import Directory, UnitAppender
 from linewarden.audit.errors import LogUnavailable, UnsafeDatabase
-from linewarden.audit.indexer import Indexer
+from linewarden.audit.index.indexer import Indexer
+from linewarden.audit.index.queries import AuditQueries
 from linewarden.audit.keyring import Keyring, load_key_encryption_key
-from linewarden.audit.queries import AuditQueries
 from linewarden.audit.secret_files import check_secret, read_secret
 from linewarden.audit.store.engine import check_promises, open_engine
 from linewarden.audit.store.index import IndexStore
@@ -56,6 +56,7 @@ class Storage:
     keyring: Keyring
     anchors: Anchors
     tree: Tree
+    verified: VerifiedEntries
     continuity: Continuity
     engines: tuple[sa.Engine, ...]
 
@@ -65,8 +66,7 @@ class Storage:
 
     def indexer(self, directory: Directory) -> Indexer:
         """Return the indexer."""
-        source = VerifiedEntries(self.log, self.tree)
-        return Indexer(self.log, source, self.index, directory, self.keyring)
+        return Indexer(self.log, self.verified, self.index, directory, self.keyring)
 
     def checkpoints(self) -> Checkpoints:
         """Return the signer of checkpoints."""
@@ -74,7 +74,7 @@ class Storage:
 
     def reading(self, indexer: Indexer, directory: Directory) -> AuditQueries:
         """Return the queries on the logs."""
-        return AuditQueries(self.log, self.index, indexer, directory, self.keyring)
+        return AuditQueries(self.log, indexer, directory, self.keyring)
 
     def close(self) -> None:
         """Close all connections."""
@@ -176,7 +176,10 @@ def _opened(settings: Settings, keyring: Keyring, main: sa.Engine) -> Storage:
     log.admit = continuity.admit
     if adopts:
         continuity.look()
-    return Storage(log, index, persons, PolicyStore(log), KeyStore(log), keyring, anchors, tree, continuity, engines)
+    stores = PolicyStore(log), KeyStore(log)
+    return Storage(
+        log, index, persons, *stores, keyring, anchors, tree, VerifiedEntries(log, tree), continuity, engines
+    )
 
 
 def read_seed(path: Path) -> bytes:

@@ -24,15 +24,17 @@ from linewarden.audit.entry import (
     encode_decisions,
 )
 from linewarden.audit.errors import LogDamaged, LogUnavailable, PageTokenInvalid, RolledBack
-from linewarden.audit.index_reader import Reader as BlockReader
-from linewarden.audit.indexer import Indexer
+from linewarden.audit.index.answers import Page, Query
+from linewarden.audit.index.errors import IndexDamaged
+from linewarden.audit.index.indexer import Indexer
+from linewarden.audit.index.queries import AuditQueries
+from linewarden.audit.index.reader import Reader as BlockReader
 from linewarden.audit.keyring import Keyring
 from linewarden.audit.merkle import leaf_hash, node_hash
 from linewarden.audit.model import Unit
 from linewarden.audit.note import open_checkpoint
-from linewarden.audit.queries import AuditQueries, Page, Query
 from linewarden.audit.store.engine import open_engine
-from linewarden.audit.store.index import IndexDamaged, IndexStore
+from linewarden.audit.store.index import IndexStore
 from linewarden.audit.store.index_file import OddValue
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.persons import PersonStore
@@ -103,9 +105,9 @@ def indexer(store: LogStore, index: IndexStore, directory: Directory) -> Indexer
 
 
 @pytest.fixture
-def reading(store: LogStore, index: IndexStore, indexer: Indexer, directory: Directory) -> AuditQueries:
+def reading(store: LogStore, indexer: Indexer, directory: Directory) -> AuditQueries:
     """Return the queries over the index."""
-    return AuditQueries(store, index, indexer, directory, KEYRING)
+    return AuditQueries(store, indexer, directory, KEYRING)
 
 
 def _page(reading: AuditQueries, store: LogStore, query: Query, page_size: int = 1_000) -> Page:
@@ -233,7 +235,7 @@ async def test_an_index_of_another_version_is_made_again(
         connection.exec_driver_sql("UPDATE index_version SET version = 2")
         connection.exec_driver_sql("CREATE TABLE index_access (log INTEGER)")
     index.prepare()
-    assert index.runs(1, 0) == []
+    assert index.of(1, 0).runs() == []
     assert not sa.inspect(index_engine).has_table("index_access")
     assert indexer.catch_up(1, size) == size
     assert _page(reading, store, Query()).rows == before.rows
@@ -651,7 +653,7 @@ def test_a_damaged_file_is_replaced_for_every_process(store: LogStore, directory
     for index in indexes:
         indexer = _indexer(store, index, directory)
         indexer.catch_up(1, 300)
-        readings.append(AuditQueries(store, index, indexer, directory, KEYRING))
+        readings.append(AuditQueries(store, indexer, directory, KEYRING))
     for engine, _ in thrown.stores:
         engine.dispose()
     thrown.path.write_bytes(b"damage" * 1000)
@@ -675,7 +677,7 @@ def test_damage_that_another_process_mended_is_left_alone(
         new = thrown.path.stat().st_ino
         raise OddValue("as if the old file were damaged")
     assert thrown.path.stat().st_ino == new
-    assert first.runs(1, 0)[-1].stop == 300
+    assert first.of(1, 0).runs()[-1].stop == 300
 
 
 @pytest.mark.parametrize("statement", [
@@ -688,7 +690,7 @@ def test_what_was_never_written_there_is_damage(
     """The indexer repairs missing tables and columns with wrong content."""
     index = thrown.open()
     indexer = _indexer(store, index, directory)
-    reading = AuditQueries(store, index, indexer, directory, KEYRING)
+    reading = AuditQueries(store, indexer, directory, KEYRING)
     store.append([Unit(1, _beats(300))])
     indexer.catch_up(1, 300)
     with thrown.stores[0][0].begin() as connection:
@@ -710,10 +712,10 @@ async def test_a_merge_beside_a_search_is_no_damage(
     for _ in range(12):
         await _accesses(store, directory, 50)
         indexer.catch_up(1, store.head(1).size)
-    assert tuple(index.runs(1, 0)) != view.stored
+    assert tuple(index.of(1, 0).runs()) != view.stored
     with pytest.raises(IndexDamaged) as damage:
-        BlockReader(index, view).covering([(view.runs[0], b"\x80")])
+        BlockReader(view).covering([(view.runs[0], b"\x80")])
     indexer.renew(1, damage.value, view.stored)
-    assert index.runs(1, 0)
+    assert index.of(1, 0).runs()
     assert events == []
     assert len(_page(reading, store, Query(kinds=("decision",)), 2_000).rows) == 1_400

@@ -17,6 +17,7 @@ from linewarden.audit.model import Head, Unit
 from linewarden.audit.store.log import LogStore
 from linewarden.audit.store.schema import log_entry, log_node, position_of
 from linewarden.audit.tree import Tree
+from linewarden.audit.verified import VerifiedEntries
 from tests.contract.conftest import SEALS
 
 #: Numbers of entries around the ends of one and of two tiles, and of 256 tiles.
@@ -336,3 +337,63 @@ def test_a_frontier_gives_the_nodes_that_it_completes(size: int) -> None:
     assert kept.to_bytes() == plain.to_bytes()
     assert [(one.level, one.number) for one in nodes] == [(8, size // 256 - 1)] + [(16, 0)] * (size == 65_536)
     assert all(one.hash == subtree_root(leaves[one.number << one.level :]) for one in nodes)
+
+
+def _verified(store: LogStore) -> VerifiedEntries:
+    return VerifiedEntries(store, Tree(store))
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(0, 600), (0, 256), (5, 6), (250, 260), (511, 600), (599, 600), (256, 512)]
+)
+def test_entries_of_any_range_are_verified(store: LogStore, start: int, stop: int) -> None:
+    """A whole log, a part of it and single entries are read as they were appended."""
+    entries = _entries(600)
+    store.append([Unit(1, entries)])
+    assert tuple(_verified(store).entries(1, start, stop)) == entries[start:stop]
+    leaves = _verified(store).leaves(store.verified_head(1), start, stop)
+    assert [leaf.entry for leaf in leaves] == list(entries[start:stop])
+
+
+@pytest.mark.parametrize(("changed", "named"), [(300, range(256, 512)), (580, range(512, 600))])
+def test_an_entry_and_its_hash_that_were_changed_are_found_by_the_root(
+    store: LogStore, engine: sa.Engine, changed: int, named: range
+) -> None:
+    """Reading ends before the tile with the changed entry, also the last one, and names the tile."""
+    entries = _entries(600)
+    store.append([Unit(1, entries)])
+    _change(engine, sa.update(log_entry).where(_entry(changed)).values(entry=b"{}", leaf_hash=leaf_hash(b"{}")))
+    read: list[bytes] = []
+    with pytest.raises(LogDamaged) as damaged:
+        read.extend(iter(_verified(store).entries(1, 0, 600)))
+    assert damaged.value.indexes == tuple(named)
+    for one in (named.start, changed):
+        with pytest.raises(LogDamaged) as damaged:
+            list(_verified(store).entries(1, one, one + 1))
+        assert damaged.value.indexes == tuple(named)
+    leaves = _verified(store).leaves(store.verified_head(1), 0, 600)
+    assert [n for n, leaf in enumerate(leaves) if leaf.entry is None] == list(named)
+
+
+def test_a_missing_entry_is_named_by_reading_its_neighbours(store: LogStore, engine: sa.Engine) -> None:
+    """An entry that cannot be verified because another one is missing is not given, and the missing one is named."""
+    entries = _entries(600)
+    store.append([Unit(1, entries)])
+    _change(engine, sa.delete(log_entry).where(_entry(300)))
+    for one in (256, 300, 511):
+        with pytest.raises(LogDamaged) as damaged:
+            list(_verified(store).entries(1, one, one + 1))
+        assert damaged.value.indexes == (300,)
+    assert tuple(_verified(store).entries(1, 0, 256)) == entries[:256]
+
+
+def test_a_missing_root_stops_no_reading(store: LogStore, engine: sa.Engine) -> None:
+    """Entries of a tile without a stored root are read beside damage elsewhere, up to an entry without its hash."""
+    entries = _entries(600)
+    store.append([Unit(1, entries)])
+    _change(engine, sa.delete(log_node))
+    _change(engine, sa.update(log_entry).where(_entry(300)).values(entry=b"{}"))
+    read: list[bytes] = []
+    with pytest.raises(LogDamaged) as damaged:
+        read.extend(iter(_verified(store).entries(1, 0, 600)))
+    assert (tuple(read), damaged.value.indexes) == (entries[:300], (300,))

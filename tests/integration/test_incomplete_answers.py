@@ -8,8 +8,8 @@ import sys
 import sqlalchemy as sa
 
 from linewarden.audit.entry import HEARTBEAT, encode
+from linewarden.audit.index.answers import Query
 from linewarden.audit.model import Unit
-from linewarden.audit.queries import Query
 from linewarden.audit.store.schema import person as persons
 from linewarden.server.bootstrap import now_us
 from linewarden.server.names import EFFECT_NUMBERS, TYPE_NUMBERS

@@ -17,8 +17,8 @@ from buf.validate import validate_pb2
 from documents import COMMANDS, REFERENCE, commands, commands_page, reasons, with_made_parts
 from repository import ROOT, files, project
 
+from linewarden.audit.index.answers import MOST_DAMAGED, MOST_MISSING
 from linewarden.audit.model import MAX_ENTRY_BYTES
-from linewarden.audit.queries import MOST_DAMAGED, MOST_MISSING
 from linewarden.audit.shares import ALL_BYTES, TENANT_BYTES
 from linewarden.authz import limits
 from linewarden.authz.conditions import KINDS

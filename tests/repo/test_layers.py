@@ -32,6 +32,7 @@ _FORBIDDEN_IMPORTS = [
     ("protocol-free", "server/admission.py", "import grpc"),
     ("protocol-free", "server/fair_queue.py", "from linewarden.server import names"),
     ("protocol-free", "server/diagnostics/mail_jobs.py", "from google.protobuf import message"),
+    ("index", "audit/index/format.py", "import linewarden.audit.index.reader"),
     ("casbin", "authz/snapshot.py", "import casbin"),
     ("stores", "audit/writer.py", "import sqlalchemy"),
     ("scapy", "diagnostics/analysis/engine.py", "def late():\n    import scapy.all"),

@@ -3,25 +3,14 @@
 import random
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, cast
 
 import pytest
 
-from linewarden.audit.indexer import View
-from linewarden.audit.postings import (
-    CHUNK_ITEMS,
-    HIGHEST,
-    LENGTH_BITS,
-    LOWEST,
-    Block,
-    Entries,
-    Postings,
-    Run,
-    decode,
-    key_of,
-    slices,
-)
-from linewarden.audit.search import Conditions, Search
+from linewarden.audit.index.blocks import Entries, decode
+from linewarden.audit.index.format import CHUNK_ITEMS, HIGHEST, LENGTH_BITS, LOWEST, Block, Run, key_of, slices
+from linewarden.audit.index.postings import Postings
+from linewarden.audit.index.search import Conditions, Search
+from linewarden.audit.index.view import View
 
 TERMS = [bytes([byte]) * 7 for byte in (2, 3, 4, 250)]
 
@@ -35,12 +24,18 @@ class Blocks:
     def __init__(self) -> None:
         self.runs: dict[int, list[Block]] = {}
 
-    def covering(self, _log: int, _generation: int, probes: Sequence[tuple[Run, bytes]]) -> list[Block]:
+    def covering(self, probes: Sequence[tuple[Run, bytes]]) -> list[Block]:
         """Return the block of each run that covers a key."""
         return [next(one for one in self.runs[run.first] if one.key <= key < one.next) for run, key in probes]
 
     def blocks(
-        self, _log: int, _generation: int, run: Run, *, low: bytes, high: bytes, limit: int, descending: bool
+        self,
+        run: Run,
+        *,
+        low: bytes = LOWEST,
+        high: bytes = HIGHEST,
+        limit: int | None = None,
+        descending: bool = False,
     ) -> list[Block]:
         """Return blocks that begin in an interval."""
         found = [one for one in self.runs[run.first] if low <= one.key < high]
@@ -78,7 +73,7 @@ class Sample:
             LOWEST, HIGHEST, packed=self.random.random() < 0.5, entries=table
         )
 
-    def view(self) -> tuple[Any, View]:
+    def view(self) -> View:
         """Return an index of runs that end anywhere, the last of them in memory."""
         ends = sorted({*self.random.sample(range(1, self.size), 4), *self.random.sample(BORDERS, 2), self.size})
         blocks, runs, last = Blocks(), list[Run](), list[Block]()
@@ -86,15 +81,14 @@ class Sample:
             run, last = self.run(first, end)
             runs.append(run)
             blocks.runs[run.first] = last
-        return blocks, View(1, 0, tuple(runs), tuple(last), self.size)
+        return View(blocks, tuple(runs), tuple(last), self.size)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_search_finds_what_has_the_terms(seed: int) -> None:
     """Searches in both directions, from any place, find the items that a plain scan finds, and count them."""
     sample = Sample(seed)
-    index, view = sample.view()
-    search, some = Search(cast("Any", index), view), sample.random
+    search, some = Search(sample.view()), sample.random
     for _ in range(25):
         groups = [tuple(some.sample(TERMS, some.choice((1, 1, 2)))) for _ in range(some.choice((1, 1, 2)))]
         wanted = set(range(sample.size))
@@ -134,7 +128,7 @@ def test_merged_runs_have_the_postings_of_their_parts(seed: int) -> None:
     run = Run(0, sample.size, 0, sample.size, 0, sample.size * 10 - 10, ordered=True)
     blocks = Blocks()
     blocks.runs[0] = merged
-    search = Search(cast("Any", blocks), View(1, 0, (run,), (), sample.size))
+    search = Search(View(blocks, (run,), (), sample.size))
     for term in TERMS:
         places = search.find(Conditions(((term,),)), after=None, descending=False, limit=sample.size)
         assert {place.ordinal for place in places} == sample.items[term]

@@ -8,8 +8,9 @@ from typing import Any
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import request_id_of, requester_of
 from linewarden.audit.errors import VerificationFailed
+from linewarden.audit.index.format import LENGTH_BITS, MORE_ITEMS
+from linewarden.audit.index.postings import Postings
 from linewarden.audit.keyring import Keyring, Person, Terms
-from linewarden.audit.postings import LENGTH_BITS, MORE_ITEMS, Postings
 
 # Of the entry.
 KIND = "kind"

@@ -7,22 +7,19 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from linewarden.audit.index_reader import Reader
-from linewarden.audit.postings import (
+from linewarden.audit.index.blocks import Bits, Entries, chunks_of, records_of
+from linewarden.audit.index.format import (
     CHUNK_BITS,
     CHUNK_ITEMS,
     HIGHEST,
     LENGTH_BITS,
     MORE_ITEMS,
-    Bits,
     Block,
-    Entries,
     Run,
-    chunks_of,
     key_of,
     ordinal_of,
-    records_of,
 )
+from linewarden.audit.index.reader import Reader
 
 #: Blocks that are read at once, at first and at most.
 _FIRST_BLOCKS, _MOST_BLOCKS = 4, 64

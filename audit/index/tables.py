@@ -7,11 +7,12 @@ the ends of a time are read entry by entry.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from linewarden.audit.index_reader import Reader
-from linewarden.audit.postings import DAMAGED, ENTRIES, Entries, Run, key_of
+from linewarden.audit.index.blocks import Entries
+from linewarden.audit.index.errors import IndexDamaged
+from linewarden.audit.index.format import DAMAGED, ENTRIES, Run, key_of
+from linewarden.audit.index.reader import Reader
+from linewarden.audit.index.streams import Interval
 from linewarden.audit.store.append import CLOCK_TOLERANCE_US
-from linewarden.audit.store.index import IndexDamaged
-from linewarden.audit.streams import Interval
 
 #: Tables that one statement looks into.
 _PROBES = 16

@@ -13,24 +13,14 @@ from itertools import count, islice
 from operator import and_
 from typing import NamedTuple
 
-from linewarden.audit.entry_tables import Tables
-from linewarden.audit.index_reader import Reader
-from linewarden.audit.indexer import View
+from linewarden.audit.index.blocks import Entries, first_term, items_before
+from linewarden.audit.index.format import CHUNK_BITS, DAMAGED, ENTRIES, Run, key_of
+from linewarden.audit.index.reader import Reader
+from linewarden.audit.index.streams import Interval, Intervals, Stream, TermStream, Union, clipped
+from linewarden.audit.index.tables import Tables
+from linewarden.audit.index.view import View
 from linewarden.audit.pace import paced
-from linewarden.audit.postings import (
-    CHUNK_BITS,
-    DAMAGED,
-    ENTRIES,
-    TERM_BYTES,
-    Bits,
-    Entries,
-    Run,
-    items_before,
-    key_of,
-)
 from linewarden.audit.store.append import CLOCK_TOLERANCE_US
-from linewarden.audit.store.index import IndexStore
-from linewarden.audit.streams import Interval, Intervals, Stream, TermStream, Union, clipped
 
 #: Intervals of ordinals up to which counts are differences of ranks.
 _RANKED = 8
@@ -70,8 +60,8 @@ class Search:
         LogUnavailable: the database failed.
     """
 
-    def __init__(self, index: IndexStore, view: View) -> None:
-        self._reader = Reader(index, view)
+    def __init__(self, view: View) -> None:
+        self._reader = Reader(view)
         self._tables = Tables(self._reader)
         self._runs = view.runs
         self._end = self._ordinal_of_entry(view.size)
@@ -195,7 +185,7 @@ class Search:
         probes = [(run, key_of(term, ordinal)) for run, ordinal in ordinals]
         for (run, ordinal), block in zip(ordinals, self._reader.covering(probes), strict=True):
             found = self._reader.decoded(run, block)
-            if _first_term(found) == term:
+            if first_term(found) == term:
                 total += block.rank
             total += items_before(found, term, ordinal)
         return total
@@ -208,14 +198,6 @@ class Search:
 def _place(table: Entries, bounds: Sequence[int], ordinal: int) -> Place:
     number = bisect_right(bounds, ordinal) - 1
     return Place(ordinal, table.start + number, ordinal - bounds[number], table.hash_at(number))
-
-
-def _first_term(found: Entries | list[bytes] | Bits) -> bytes | None:
-    if isinstance(found, Entries):
-        return None
-    if isinstance(found, Bits):
-        return found.term
-    return found[0][:TERM_BYTES] if found else None
 
 
 def _ordinals(chunk: int, bits: int, *, descending: bool) -> Iterator[int]:
