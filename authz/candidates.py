@@ -1,4 +1,4 @@
-"""The rules of a policy that can matter when one person uses one verb on one type of item."""
+"""The rules of a policy that can matter when persons of the same roles use one verb on one type of item."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,17 +15,23 @@ _Pair = tuple[ResourceType, Verb]
 
 
 class CandidateRules:
-    """The rules of a person and of all its roles, for one verb and type. `cost` is in bytes."""
+    """The rules of all holders that a person stands for, for one verb and type. `cost` is in bytes.
 
-    __slots__ = ("_long", "_pair", "_short", "cost", "paths")
+    `paths` has each holder with the roles that lead to it: all roles of the person, and the person itself, without
+    roles, if it has rules of its own. `name_length` is that of the person's name.
+    """
+
+    __slots__ = ("_long", "_pair", "_short", "cost", "name_length", "paths")
 
     def __init__(
         self,
         rules: PersistentMap[str, HolderRules] | dict[str, HolderRules],
         paths: Mapping[str, tuple[str, ...]],
         pair: _Pair,
+        name_length: int,
     ) -> None:
         self.paths = paths
+        self.name_length = name_length
         self._pair = pair
         self._short: dict[str, list[Candidate]] = {}
         self._long: list[tuple[tuple[str, ...], Scopes]] = []

@@ -22,7 +22,10 @@ _PART = 16
 
 
 class ExplanationBuilder:
-    """The rules evaluated so far, for one set of input values. Rules are added in the order of their ids."""
+    """The rules evaluated so far, for one set of input values. Rules are added in the order of their ids.
+
+    `name_length` is that of the person's name, which each rule that matched carries in the answer.
+    """
 
     _duties: tuple[Obligation, ...] = ()
     _failed_left = _allowing_left = _denying_left = EXPLAINED
@@ -30,8 +33,9 @@ class ExplanationBuilder:
     #: True once a deny rule matched without an error; an allow rule did not match; a condition was in error.
     _sound = _hindered = _erred = False
 
-    def __init__(self, seen: Mapping[Input, Any]) -> None:
+    def __init__(self, seen: Mapping[Input, Any], name_length: int) -> None:
         self._seen = seen
+        self._part = _PART + name_length
         self._allowing: list[Match] = []
         self._denying: list[Match] = []
         self._failed: list[FailedCondition] = []
@@ -74,9 +78,9 @@ class ExplanationBuilder:
 
     def _allow(self, candidate: Candidate) -> None:
         if self._allowing_left > 0:
-            self._allowing_left -= _size(candidate)
+            self._allowing_left -= self._size(candidate)
         if self._allowing_left >= 0 or not self._allowing:
-            self._allowing.append(Match(candidate.id, Effect.ALLOW, candidate.path))
+            self._allowing.append(Match(candidate.id, Effect.ALLOW, candidate.roles))
         else:
             self._more_matched += 1
         duties = candidate.rule.obligations
@@ -85,9 +89,9 @@ class ExplanationBuilder:
 
     def _deny(self, candidate: Candidate) -> None:
         if self._denying_left > 0:
-            self._denying_left -= _size(candidate)
+            self._denying_left -= self._size(candidate)
         if self._denying_left >= 0 or not self._denying:
-            self._denying.append(Match(candidate.id, Effect.DENY, candidate.path))
+            self._denying.append(Match(candidate.id, Effect.DENY, candidate.roles))
         else:
             self._more_matched += 1
 
@@ -98,12 +102,15 @@ class ExplanationBuilder:
         left = self._denying_left
         kept = [*denying]
         for match in allowing:
-            left -= _PART + len(match.rule_id) + sum(map(len, match.role_path))
+            left -= self._part + len(match.rule_id) + sum(map(len, match.roles))
             if left < 0:
                 break
             kept.append(match)
         self._more_matched += len(denying) + len(allowing) - len(kept)
         return tuple(kept)
+
+    def _size(self, candidate: Candidate) -> int:
+        return self._part + len(candidate.id) + sum(map(len, candidate.roles))
 
     def _explain(self, candidate: Candidate, verdicts: list[Verdict], *, matches: bool) -> None:
         """List the conditions that kept a rule from matching or could not be evaluated."""
@@ -135,7 +142,3 @@ class ExplanationBuilder:
         if self._erred:
             return Reason.CONDITION_ERROR
         return Reason.CONDITION_FAILED if self._hindered else Reason.NO_MATCHING_RULE
-
-
-def _size(candidate: Candidate) -> int:
-    return _PART + len(candidate.id) + sum(map(len, candidate.path))

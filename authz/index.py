@@ -33,10 +33,10 @@ _LABEL = "label"
 
 
 class Candidate(NamedTuple):
-    """A rule that matches if its conditions hold, with the scope and the path of roles that lead to it."""
+    """A rule that matches if its conditions hold, with the scope and the roles that lead to it."""
 
     scope: str
-    path: tuple[str, ...]
+    roles: tuple[str, ...]
     id: str
     rule: Rule
 

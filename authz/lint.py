@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from linewarden.authz.conditions import Stated
 from linewarden.authz.model import Effect, ResourceType, Verb
-from linewarden.authz.roles import paths_from
+from linewarden.authz.roles import role_paths
 from linewarden.authz.rules import FOREIGN, ROLE, Binding, Rule, Statement
 from linewarden.authz.scopes import ANY
 
@@ -63,7 +63,7 @@ class _Roles:
         return {role for person in persons for own in self._links[person] for role in self.of(own)}
 
     def _of(self, holder: str) -> tuple[str, ...]:
-        return tuple(paths_from(holder, self._links))
+        return (holder, *role_paths(self._links.get(holder, ()), self._links))
 
 
 def _misnamed(statements: Iterable[tuple[int, Statement]], roles: _Roles) -> Iterator[LineWarning]:

@@ -198,11 +198,11 @@ _PART_BYTES = 1_000
 
 
 class Match(NamedTuple):
-    """A rule that matched, and the path of roles from the person to the rule's holder."""
+    """A rule that matched, and the roles from the person to the rule's holder; none for a rule of the person's own."""
 
     rule_id: str
     effect: Effect
-    role_path: tuple[str, ...]
+    roles: tuple[str, ...]
 
 
 class FailedCondition(NamedTuple):
@@ -218,7 +218,8 @@ class Explanation:
     """What the rules say about an access, with the rules that matched and the conditions that kept others from it.
 
     Explanations are bounded: `more_matched` and `more_failed` count what is not listed. Equal circumstances share one
-    explanation: `renderings` holds what was made of it (see `kept`).
+    explanation, also of several persons, so it does not name the person. `renderings` holds what was made of it (see
+    `renderings.MemoizedRendering`).
     """
 
     effect: Effect
@@ -237,13 +238,15 @@ class Explanation:
 
 
 class Decision(NamedTuple):
-    """The decision about one access, with its explanation.
+    """The decision about one access of `subject`, with its explanation.
 
-    `expires_us` is the first instant at which a condition on time would change the decision, or None.
+    `expires_us` is the first instant at which a condition on time would change the decision, or None. The `subject` is
+    empty if no rule matters.
     """
 
     explanation: Explanation
     expires_us: int | None = None
+    subject: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -264,6 +267,10 @@ class Decision(NamedTuple):
     def matched(self) -> tuple[Match, ...]:
         """The listed rules that matched; those that deny come first."""
         return self.explanation.matched
+
+    def role_path(self, match: Match) -> tuple[str, ...]:
+        """Return the person and the roles that lead to the holder of a rule that matched."""
+        return (self.subject, *match.roles)
 
     @property
     def failed(self) -> tuple[FailedCondition, ...]:

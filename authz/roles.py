@@ -23,11 +23,14 @@ class Links(Protocol):
         """Return the roles of one member, or the default."""
 
 
-def paths_from(holder: str, links: Links) -> dict[str, tuple[str, ...]]:
-    """Return the holder and every role that it has, nearest first, each with the shortest path to it."""
-    paths: dict[str, tuple[str, ...]] = {holder: (holder,)}
-    reached = [holder]
-    for _ in range(MAX_LINKS):
+def role_paths(direct: Sequence[str], links: Links) -> dict[str, tuple[str, ...]]:
+    """Return all roles of a person with these direct roles, nearest first, each with the shortest path of roles to it.
+
+    The path ends with the role itself, and does not name the person.
+    """
+    paths = {role: (role,) for role in direct}
+    reached = list(direct)
+    for _ in range(MAX_LINKS - 1):
         further: list[str] = []
         for member in reached:
             for role in links.get(member, ()):

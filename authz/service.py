@@ -258,8 +258,7 @@ def _record(explanation: Explanation) -> dict[str, Any]:
     """Return an explanation as it stands in an entry."""
     record: dict[str, Any] = {"effect": explanation.effect, "reason": explanation.reason}
     if explanation.matched:
-        # The path to a rule begins with the person, whose name must not be in the entry.
-        record["rules"] = [{"effect": m.effect, "id": m.rule_id, "roles": m.role_path[1:]} for m in explanation.matched]
+        record["rules"] = [{"effect": m.effect, "id": m.rule_id, "roles": m.roles} for m in explanation.matched]
     if explanation.failed:
         record["failed"] = [[one.rule_id, one.condition, one.error] for one in explanation.failed]
     if explanation.more_matched:

@@ -5,7 +5,7 @@ effector (`casbin_model`), and explains the result (`explanations`). All snapsho
 for their caches (`Budget`). Nothing is cached about persons that the policy does not name.
 """
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from typing import Self
 
 from linewarden.audit.cache import Budget, Cache
@@ -16,7 +16,7 @@ from linewarden.authz.in_force import InForce
 from linewarden.authz.index import Candidate
 from linewarden.authz.memo import ExplanationMemo, Observation
 from linewarden.authz.model import Context, Decision, Effect, Explanation, Reason, Resource, ResourceType, Verb
-from linewarden.authz.roles import paths_from
+from linewarden.authz.roles import role_paths
 from linewarden.authz.rules import FOREIGN, ROLE, Statement
 from linewarden.authz.scopes import Item, item_of
 
@@ -34,8 +34,9 @@ _PATH_BYTES = 250
 _NO_RULE = Decision(Explanation(Effect.DENY, Reason.NO_MATCHING_RULE))
 _STRANGER = Decision(Explanation(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT))
 
-#: A person and all its roles, with the path to each.
-Paths = Mapping[str, tuple[str, ...]]
+#: A person with rules of its own, or the length of the names of those without; their direct roles; type and verb. The
+#: length counts because an explanation is bounded in characters, and the answer names the person with each rule.
+_RulesKey = tuple[str | int, tuple[str, ...], ResourceType, Verb]
 
 #: The steps of a long decision. The generator returns the decision.
 Long = Generator[None, None, Decision]
@@ -51,7 +52,6 @@ class Snapshot:
         "_candidates",
         "_memos",
         "_model",
-        "_persons",
         "_roles",
         "_rules",
         "hash",
@@ -67,8 +67,7 @@ class Snapshot:
         self._roles = in_force.roles
         self._model = compiled_model()
         self._budget = budget
-        self._persons: Cache[str, Paths] = Cache(budget)
-        self._candidates: Cache[tuple[str, ResourceType, Verb], CandidateRules] = Cache(budget)
+        self._candidates: Cache[_RulesKey, CandidateRules] = Cache(budget)
         self._memos: Cache[tuple[CandidateRules, tuple[str, ...]], ExplanationMemo] = Cache(budget)
 
     @classmethod
@@ -113,10 +112,11 @@ class Snapshot:
         """
         item = item_of(resource, subject)
         rules = self._candidate_rules(subject, verb, item.type)
-        hits = rules.hits(item.scopes) if rules is not None else ()
-        if not hits or rules is None:
-            stranger = subject.startswith(FOREIGN) and self._person(subject) is None
-            return _STRANGER if stranger else _NO_RULE
+        if rules is None:
+            return _STRANGER if subject.startswith(FOREIGN) else _NO_RULE
+        hits = rules.hits(item.scopes)
+        if not hits:
+            return _NO_RULE
         memo = self._memos.get((rules, hits))
         if memo is None:
             request = (subject, DOMAIN, item, verb, context)
@@ -127,27 +127,32 @@ class Snapshot:
         explanation = memo.explanation(circumstances) if comparable else None
         if explanation is None:
             if len(memo.candidates) > TURN:
-                return self._explain_in_turns(rules, hits, memo, observation)
-            builder = ExplanationBuilder(memo.seen(circumstances))
+                return self._explain_in_turns(rules, hits, memo, observation, subject)
+            builder = ExplanationBuilder(memo.seen(circumstances), rules.name_length)
             builder.add(memo.candidates)
             explanation = builder.build(self._model)
             if comparable:
                 memo.remember(circumstances, explanation)
                 self._memos.put((rules, hits), memo, memo.cost)
-        return Decision(explanation, until_us)
+        return Decision(explanation, until_us, subject)
 
     def _work(self, rules: CandidateRules, hits: tuple[str, ...], request: _Request) -> "Long":
         """Gather the rules, then evaluate them."""
         memo = self._memo(rules, hits, request)
         yield
-        _, _, item, _, context = request
-        return (yield from self._explain_in_turns(rules, hits, memo, memo.look(item.resource, context)))
+        subject, _, item, _, context = request
+        return (yield from self._explain_in_turns(rules, hits, memo, memo.look(item.resource, context), subject))
 
     def _explain_in_turns(
-        self, rules: CandidateRules, hits: tuple[str, ...], memo: ExplanationMemo, observation: Observation
+        self,
+        rules: CandidateRules,
+        hits: tuple[str, ...],
+        memo: ExplanationMemo,
+        observation: Observation,
+        subject: str,
     ) -> "Long":
         circumstances, until_us, comparable = observation
-        builder = ExplanationBuilder(memo.seen(circumstances))
+        builder = ExplanationBuilder(memo.seen(circumstances), rules.name_length)
         for start in range(0, len(memo.candidates), TURN):
             builder.add(memo.candidates[start : start + TURN])
             yield
@@ -155,7 +160,7 @@ class Snapshot:
         if comparable:
             memo.remember(circumstances, explanation)
             self._memos.put((rules, hits), memo, memo.cost)
-        return Decision(explanation, until_us)
+        return Decision(explanation, until_us, subject)
 
     def _memo(self, rules: CandidateRules, hits: tuple[str, ...], request: _Request) -> ExplanationMemo:
         """Return the memo of the rules that match according to Casbin if their conditions hold."""
@@ -176,25 +181,23 @@ class Snapshot:
         return self._model.selects(rules.has, *request, *row)
 
     def _candidate_rules(self, subject: str, verb: Verb, kind: ResourceType) -> CandidateRules | None:
-        rules = self._candidates.get((subject, kind, verb))
-        if rules is None:
-            paths = self._person(subject)
-            if paths is None:
-                return None
-            rules = CandidateRules(self._rules, paths, (kind, verb))
-            self._candidates.put((subject, kind, verb), rules, rules.cost + len(subject))
-        return rules
+        """Return the rules that can matter to a person; None if the policy does not name the person.
 
-    def _person(self, subject: str) -> Paths | None:
-        """Return all roles of a person with the path to each; None if the policy does not name the person."""
-        paths = self._persons.get(subject)
-        if paths is None:
-            # Only persons have rights: a subject with the name of a role has none.
-            if subject.startswith(ROLE) or (subject not in self._roles and subject not in self._rules):
-                return None
-            paths = paths_from(subject, self._roles)
-            self._persons.put(subject, paths, _PATH_BYTES * len(paths) + len(subject))
-        return paths
+        Persons with the same direct roles share them, unless they have rules of their own.
+        """
+        roles, own = self._roles.get(subject, ()), subject in self._rules
+        # Only persons have rights: a subject with the name of a role has none.
+        if not (roles or own) or subject.startswith(ROLE):
+            return None
+        key = subject if own else len(subject), roles, kind, verb
+        rules = self._candidates.get(key)
+        if rules is None:
+            paths = role_paths(roles, self._roles)
+            if own:
+                paths[subject] = ()
+            rules = CandidateRules(self._rules, paths, (kind, verb), len(subject))
+            self._candidates.put(key, rules, rules.cost + _PATH_BYTES * len(paths))
+        return rules
 
 
 def finished(work: Long) -> Decision:

@@ -31,11 +31,10 @@ class AccessServicer:
         access = _access(admitted.tenant, request.verb, request.resource)
         answers = await self._control.check(admitted.call, (access,))
         response = pb.CheckResponse(
-            decision=_messages(answers.decisions[0].explanation),
             policy=policy_version(answers.revision, answers.policy_hash),
             expires_at=self._expiry(admitted, answers.decisions),
         )
-        response.decision.id = answers.ids[0]
+        _write(response.decision, answers.decisions[0], answers.ids[0])
         return response
 
     async def check_batch(self, admitted: AdmittedRequest, request: pb.CheckBatchRequest) -> pb.CheckBatchResponse:
@@ -53,9 +52,7 @@ class AccessServicer:
         )
         add = response.decisions.add
         for decision, id in zip(answers.decisions, answers.ids, strict=True):
-            message = add()
-            message.CopyFrom(_messages(decision.explanation))
-            message.id = id
+            _write(add(), decision, id)
         return response
 
     @staticmethod
@@ -135,11 +132,19 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
     return Access(verb, resource, tuple(parties) if parties else (), bool(home) and home != tenant)
 
 
+def _write(message: pb.Decision, decision: Decision, id: str) -> None:
+    """Write a decision with its id into an empty message."""
+    message.CopyFrom(_messages(decision.explanation))
+    for rule in message.matched_rules:
+        rule.role_path.insert(0, decision.subject)
+    message.id = id
+
+
 def _message(finding: Explanation) -> pb.Decision:
-    """Return an explanation as a message, without the id of a decision."""
+    """Return an explanation as a message. The id of a decision, and the person in the paths of roles, are left out."""
     message = pb.Decision(effect=EFFECT_NUMBERS[finding.effect], reason=REASON_NUMBERS[finding.reason])
     for match in finding.matched:
-        message.matched_rules.add(rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.role_path)
+        message.matched_rules.add(rule_id=match.rule_id, effect=EFFECT_NUMBERS[match.effect], role_path=match.roles)
     for failed in finding.failed:
         message.failed_conditions.add(rule_id=failed.rule_id, condition=failed.condition, error=failed.error)
     message.more_matched_rules = finding.more_matched

@@ -46,7 +46,7 @@ def _context(said: dict[str, Any]) -> Context:
 
 def _explained(decision: Decision) -> dict[str, Any]:
     said: dict[str, Any] = {
-        "matched": {match.rule_id: list(match.role_path) for match in decision.matched},
+        "matched": {match.rule_id: list(decision.role_path(match)) for match in decision.matched},
         "failed": [[failed.rule_id, failed.condition, failed.error] for failed in decision.failed],
         "obligations": [duty.value for duty in decision.obligations],
     }

@@ -145,12 +145,13 @@ def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb
     """Each role path begins with the person, follows bindings of the policy, and ends at the role of the rule."""
     bound = {(one.member, one.role) for one in policy if isinstance(one, Binding)}
     rules = dict(numbered(policy))
-    for match in Snapshot.compile(1, HASH, numbered(policy)).decide(*asked).matched:
-        rule = rules[match.rule_id]
+    decision = Snapshot.compile(1, HASH, numbered(policy)).decide(*asked)
+    for match in decision.matched:
+        rule, path = rules[match.rule_id], decision.role_path(match)
         assert isinstance(rule, Rule)
-        assert match.role_path[0] == asked[0]
-        assert match.role_path[-1] == rule.who
-        assert set(zip(match.role_path, match.role_path[1:], strict=False)) <= bound
+        assert path[0] == asked[0]
+        assert path[-1] == rule.who
+        assert set(zip(path, path[1:], strict=False)) <= bound
 
 
 @_relaxed
