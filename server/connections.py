@@ -31,6 +31,9 @@ HANDSHAKE_S = 10
 #: least 100.
 CALLS_OF_A_CONNECTION = 128
 
+#: Bytes of the headers of one call.
+MAX_METADATA_BYTES = 16 * 1024
+
 #: Calls that gRPC has read and not yet passed on. Beyond its default bound of 1,000 it would cancel them.
 _PENDING = 1_000_000
 
@@ -58,7 +61,7 @@ def channel_options(settings: Settings, connections: int) -> list[tuple[str, int
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
-        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         # A connection ends now and then, so that neither a forgotten one nor a greedy one holds its place for ever.
         ("grpc.max_connection_age_ms", 3_600_000),
         ("grpc.max_connection_age_grace_ms", 60_000),

@@ -81,6 +81,10 @@ class Settings(BaseSettings):
         default=("127.0.0.1:8443",),
         description="Addresses to serve on, with commas between them; loopback, until you decide who may reach it.",
     )
+    transport: Literal["h2", "grpcio"] = Field(
+        default="h2",
+        description="Server library of `listen`: h2, native HTTP/2, is several times as fast; grpcio, of gRPC itself.",
+    )
     plaintext: bool = Field(
         default=False,
         description="No TLS. Only where every address of `listen` is a loopback one: API keys could be overheard.",
