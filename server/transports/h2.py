@@ -171,6 +171,9 @@ class Application:
             call.finish()
 
     async def _answer(self, call: "_Call") -> None:
+        if refused := call.refused_by_http():
+            await call.end_without_grpc(refused)
+            return
         rpc = self._rpcs.get(call.path)
         if rpc is None or rpc.keyless:
             await self._authentication.keyless()
@@ -221,6 +224,7 @@ class _Call:
         "_send",
         "_started",
         "_timeout",
+        "_type",
         "encoding",
         "expired",
         "path",
@@ -234,6 +238,7 @@ class _Call:
         self._started = False
         self._deadline: asyncio.TimerHandle | None = None
         self._timeout = b""
+        self._type = b""
         self.receive = receive
         self.path: str = scope["path"]
         self.token: str | None = None
@@ -243,6 +248,8 @@ class _Call:
             if name == b"authorization":
                 if self.token is None and value.startswith(_SCHEME):
                     self.token = value[len(_SCHEME) :].decode("latin-1")
+            elif name == b"content-type":
+                self._type = value
             elif name == b"grpc-timeout":
                 self._timeout = value
             elif name == b"grpc-encoding":
@@ -253,6 +260,15 @@ class _Call:
         """The connection, as gRPC names it."""
         client = self._scope.get("client")
         return f"ip:{client[0]}:{client[1]}" if client else "unix:"
+
+    def refused_by_http(self) -> int:
+        """Return the status of HTTP for a request that is none of gRPC; 0 for one that is."""
+        if not self._type.startswith(_CONTENT_TYPE):
+            return 415
+        if self._scope["method"] != "POST":
+            return 405
+        # Without the header `te: trailers` a caller would not get the status.
+        return 0 if "http.response.trailers" in self._scope["extensions"] else 400
 
     def begin(self) -> None:
         """Check the headers, and start the time of the deadline.
@@ -287,6 +303,11 @@ class _Call:
                 return
             await self._send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *trailers]})
             await self._send(_NO_BODY)
+
+    async def end_without_grpc(self, status: int) -> None:
+        """Answer with a status of HTTP."""
+        await self._send({"type": "http.response.start", "status": status, "headers": []})
+        await self._send(_NO_BODY)
 
     async def _begin_answer(self) -> None:
         if not self._started:
