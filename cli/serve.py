@@ -62,6 +62,8 @@ def housekeep(config: Path | None, wait: bool) -> None:
 
 def _greet(settings: Settings, config: Path | None, running: Running) -> None:
     click.echo(f"linewarden: serving on {', '.join(running.addresses)}", err=True)
+    if settings.listen_socket:
+        click.echo(f"linewarden: serving on unix:{settings.listen_socket}", err=True)
     if running.worker_address:
         click.echo(f"linewarden: capture workers connect to {running.worker_address}", err=True)
     folder = config.parent if config else None

@@ -5,7 +5,7 @@ import gc
 import itertools
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from linewarden.server.audit import AuditServicer
 from linewarden.server.authentication import Authentication
 from linewarden.server.callers import Callers
 from linewarden.server.capacity import Capacity, capacity_of
-from linewarden.server.connections import bound_connections, report_connections
+from linewarden.server.connections import bound_connections, ports_of, report_connections
 from linewarden.server.diagnostics.assembly import DiagnosticsRuntime, open_diagnostics
 from linewarden.server.large_requests import LargeRequests
 from linewarden.server.log_monitor import LogMonitor
@@ -101,11 +101,10 @@ def now_us() -> int:
 
 @dataclass
 class Running:
-    """A running server. `addresses` are host and port of each listener; `worker_address` is that of capture workers."""
+    """A running server. `worker_address` is host and port for capture workers."""
 
-    addresses: tuple[str, ...]
+    transport: Transport
     worker_address: str
-    _transport: Transport
     _writer: Writer
     _storage: Storage
     _health: Health
@@ -117,6 +116,11 @@ class Running:
     _clock: Clock
     _admission: Admission
     _worker_server: grpc.aio.Server | None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Host and port of each listener."""
+        return self.transport.addresses
 
     def tenants(self) -> list[str]:
         """Return the names of all tenants, the oldest first.
@@ -133,7 +137,7 @@ class Running:
         self._sweeping.cancel()
         self._monitoring.cancel()
         await self._admission.close(min(grace_s, CLOSING_S), grace_s)
-        await self._transport.close()
+        await self.transport.close()
         await self._diagnostics.close()
         if self._worker_server is not None:
             await self._worker_server.stop(None)
@@ -186,19 +190,18 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     await _preload(policies)
     # Not earlier, because from then on the system accepts connections that other processes would serve sooner.
     front = Served(rpcs, Authentication(callers, capacity), LargeRequests(settings.max_message_bytes))
-    transport, addresses = await open_transport(settings, front, connections)
+    transport = await open_transport(settings, front, connections)
     worker_server, worker_address = None, ""
     if settings.capture_listen:
         worker_server, worker_address = await open_worker_listener(settings, diagnostics.remote_workers)
     _calm_collector()
     await monitor.look()
     monitoring = asyncio.create_task(monitor.run())
-    chores = asyncio.create_task(_chores(callers, writer, capacity, connections, _ports(addresses)))
+    chores = asyncio.create_task(_chores(callers, writer, capacity, connections, ports_of(transport.addresses)))
     sweeping = asyncio.create_task(diagnostics.sweep())
     return Running(
-        addresses,
-        worker_address,
         transport,
+        worker_address,
         writer,
         storage,
         health,
@@ -287,10 +290,6 @@ async def _chores(
                 await callers.record_refusals(writer)
             except LogUnavailable:
                 structlog.get_logger().warning("refusals_not_recorded")
-
-
-def _ports(addresses: Iterable[str]) -> frozenset[int]:
-    return frozenset(int(address.rpartition(":")[2]) for address in addresses)
 
 
 def _log_fault(error: BaseException) -> None:

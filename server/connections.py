@@ -12,7 +12,7 @@ import resource
 import socket
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,6 +84,11 @@ def bound_connections(most: int) -> int:
     log = structlog.get_logger().info if limit == most else structlog.get_logger().warning
     log("connections_bounded", connections=limit, file_limit=files, handshake_s=HANDSHAKE_S)
     return limit
+
+
+def ports_of(addresses: Iterable[str]) -> frozenset[int]:
+    """Return the ports of addresses."""
+    return frozenset(int(address.rpartition(":")[2]) for address in addresses)
 
 
 def report_connections(ports: frozenset[int], limit: int) -> None:

@@ -27,17 +27,24 @@ class Served:
 
 
 class Transport(Protocol):
-    """A server of rpcs on the addresses of the settings."""
+    """A server of rpcs. `addresses` are host and port of each listener.
+
+    `socket` is the descriptor of its Unix domain socket, which further processes of the service inherit; None without
+    one.
+    """
+
+    addresses: tuple[str, ...]
+    socket: int | None
 
     async def close(self) -> None:
         """Accept no more connections and close all; calls that still wait end as UNAVAILABLE."""
 
 
-async def open_transport(settings: Settings, served: Served, connections: int) -> tuple[Transport, tuple[str, ...]]:
-    """Serve with the transport of the settings, on at most this number of connections. Return it and its addresses.
+async def open_transport(settings: Settings, served: Served, connections: int) -> Transport:
+    """Serve with the transport of the settings, on at most this number of connections.
 
     Raises:
-        ValueError: a certificate is invalid.
+        ValueError: a certificate is invalid, or the settings name an unknown user.
         OSError: a file cannot be read, or an address is not available.
     """
     if settings.transport == "grpcio":

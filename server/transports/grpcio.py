@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from linewarden.server.addresses import listen
-from linewarden.server.connections import channel_options, close_connections
+from linewarden.server.connections import channel_options, close_connections, ports_of
 from linewarden.server.grpc_status import abort
 from linewarden.server.rpc import Rpc
 from linewarden.server.settings import Settings
@@ -28,18 +28,20 @@ _SCHEME = "Bearer "
 class GrpcioTransport:
     """A server of grpc.aio."""
 
-    def __init__(self, server: grpc.aio.Server, ports: frozenset[int]) -> None:
+    socket: int | None = None
+
+    def __init__(self, server: grpc.aio.Server, addresses: tuple[str, ...]) -> None:
         self._server = server
-        self._ports = ports
+        self.addresses = addresses
 
     async def close(self) -> None:
         """Accept no more connections and close all; calls that still wait end as UNAVAILABLE."""
-        await close_connections(self._ports)
+        await close_connections(ports_of(self.addresses))
         await self._server.stop(None)
 
 
-async def open_grpcio(settings: Settings, served: Served, connections: int) -> tuple[GrpcioTransport, tuple[str, ...]]:
-    """Serve with grpc.aio. Return the transport and its addresses.
+async def open_grpcio(settings: Settings, served: Served, connections: int) -> GrpcioTransport:
+    """Serve with grpc.aio, which opens its sockets itself.
 
     Raises:
         ValueError: a certificate is invalid.
@@ -49,8 +51,7 @@ async def open_grpcio(settings: Settings, served: Served, connections: int) -> t
     server.add_generic_rpc_handlers((_Handlers(served),))
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
     await server.start()
-    ports = frozenset(int(address.rpartition(":")[2]) for address in addresses)
-    return GrpcioTransport(server, ports), addresses
+    return GrpcioTransport(server, addresses)
 
 
 def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:

@@ -6,7 +6,7 @@ one, for example for lack of files; then it serves again on the same sockets.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ from linewarden.server.settings import Settings
 from linewarden.server.tls import check_credentials
 from linewarden.server.transports import Served
 from linewarden.server.transports.framing import ENCODINGS, Frames, frame, seconds_of, trailers_of
-from linewarden.server.transports.sockets import listening
+from linewarden.server.transports.sockets import Listeners
 
 #: Seconds that calls may take when the server stops. Admitted ones have been answered before.
 _STOP_S = 1.0
@@ -49,35 +49,42 @@ _NO_ENCODING = PlainStatus(grpc.StatusCode.UNIMPLEMENTED, "grpc-encoding names a
 
 
 class H2Transport:
-    """A server of h2corn on sockets of this process."""
+    """Servers of h2corn on sockets of this process, one for each configuration."""
 
-    def __init__(self, application: "Application", config: Config, sockets: list[socket.socket]) -> None:
+    def __init__(self, application: "Application", configurations: Sequence[Config], listeners: Listeners) -> None:
+        self.addresses = listeners.addresses
+        self.socket = listeners.shared
+        self._listeners = listeners
         self._application = application
-        self._server = Server(application, config)
-        self._sockets = sockets
-        self._serving = asyncio.create_task(self._serve())
+        self._servers = [Server(application, one) for one in configurations]
+        self._serving = [asyncio.create_task(self._serve(one)) for one in self._servers]
 
     async def started(self) -> None:
-        """Wait until it serves."""
-        waiting = asyncio.create_task(self._server.wait_started())
-        await asyncio.wait((waiting, self._serving), return_when=asyncio.FIRST_COMPLETED)
-        if self._serving.done():
-            waiting.cancel()
-            await self._serving
-        await waiting
+        """Wait until all serve.
+
+        Raises:
+            Exception: one cannot.
+        """
+        for server, serving in zip(self._servers, self._serving, strict=True):
+            waiting = asyncio.create_task(server.wait_started())
+            await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                waiting.cancel()
+                await serving
+            await waiting
 
     async def close(self) -> None:
         """Accept no more connections and close all; calls that still wait end as UNAVAILABLE."""
         self._application.close()
-        self._server.shutdown()
-        await self._serving
-        for one in self._sockets:
-            one.close()
+        for server in self._servers:
+            server.shutdown()
+        await asyncio.gather(*self._serving)
+        self._listeners.close()
 
-    async def _serve(self) -> None:
+    async def _serve(self, server: Server) -> None:
         while True:
             try:
-                await self._server.serve()
+                await server.serve()
             except OSError as error:
                 structlog.get_logger().error("connections_dropped", error=type(error).__name__)
             if self._application.closed:
@@ -85,31 +92,31 @@ class H2Transport:
             await asyncio.sleep(_AGAIN_S)
 
 
-async def open_h2(settings: Settings, served: Served, connections: int) -> tuple[H2Transport, tuple[str, ...]]:
-    """Serve with h2corn. Return the transport and its addresses.
+async def open_h2(settings: Settings, served: Served, connections: int) -> H2Transport:
+    """Serve with h2corn.
 
     Raises:
-        ValueError: a certificate is invalid.
+        ValueError: a certificate is invalid, or the settings name an unknown user.
         OSError: a file cannot be read, or an address is not available.
     """
     if not settings.plaintext:
         check_credentials(settings, datetime.now(UTC))
-    sockets, addresses = listening(settings.listen, shared=settings.workers > 1)
+    limits = {"limit_connections": connections, "timeout_keep_alive": settings.connection_idle_seconds}
+    listeners = Listeners(settings)
     try:
-        config = Config(
-            bind=tuple(f"fd://{one.fileno()}" for one in sockets),
-            limit_connections=connections,
-            timeout_keep_alive=settings.connection_idle_seconds,
-            **_FIXED,
-            **_tls(settings),
-        )
-        transport = H2Transport(Application(served, settings.max_message_bytes), config, sockets)
+        configurations = [_configuration(listeners.tcp, limits | _tls(settings))]
+        if listeners.unix:
+            configurations.append(_configuration(listeners.unix, limits))
+        transport = H2Transport(Application(served, settings.max_message_bytes), configurations, listeners)
         await transport.started()
     except BaseException:
-        for one in sockets:
-            one.close()
+        listeners.close()
         raise
-    return transport, addresses
+    return transport
+
+
+def _configuration(sockets: Sequence[socket.socket], more: dict[str, Any]) -> Config:
+    return Config(bind=tuple(f"fd://{one.fileno()}" for one in sockets), **_FIXED, **more)
 
 
 _FIXED: dict[str, Any] = {
@@ -259,7 +266,8 @@ class _Call:
     def peer(self) -> str:
         """The connection, as gRPC names it."""
         client = self._scope.get("client")
-        return f"ip:{client[0]}:{client[1]}" if client else "unix:"
+        # Connections of a Unix domain socket have no names. Then each call counts as one of its own.
+        return f"ip:{client[0]}:{client[1]}" if client else f"unix:{id(self)}"
 
     def refused_by_http(self) -> int:
         """Return the status of HTTP for a request that is none of gRPC; 0 for one that is."""

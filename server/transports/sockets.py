@@ -1,34 +1,64 @@
-"""Listening sockets of the addresses in the settings."""
+"""The listening sockets of the settings: addresses, and a Unix domain socket."""
 
 import socket
-from collections.abc import Iterable
 from contextlib import ExitStack
 
 from linewarden.server.addresses import check_free
+from linewarden.server.settings import Settings
+from linewarden.server.transports.unix_socket import PeerCheck, listen_unix, users_of
 
 #: Connections that may wait to be accepted.
 _BACKLOG = 1_024
 
 
-def listening(addresses: Iterable[str], *, shared: bool) -> tuple[list[socket.socket], tuple[str, ...]]:
-    """Listen on each HOST:PORT or [IPv6]:PORT. Return the sockets and the addresses with their ports.
+class Listeners:
+    """The open sockets of a process. `addresses` are host and port of each setting.
 
-    With `shared`, other processes of the service may listen on the same addresses.
-
-    Raises:
-        AddressTaken: another process listens there.
-        OSError: the host has no such address, or the right to use it is missing.
+    `shared` is the descriptor of the Unix domain socket, which further processes of the service inherit; None without
+    one.
     """
-    with ExitStack() as opened:
-        sockets: list[socket.socket] = []
-        named = []
-        for address in addresses:
-            host, _, port = address.rpartition(":")
-            found = _listening_on(opened, address, host.strip("[]"), int(port), shared=shared)
-            sockets += found
-            named.append(f"{host}:{found[0].getsockname()[1]}")
-        opened.pop_all()
-        return sockets, tuple(named)
+
+    def __init__(self, settings: Settings) -> None:
+        """Listen.
+
+        Raises:
+            AddressTaken: another process listens there.
+            ValueError: the settings name an unknown user.
+            OSError: the host has no such address, or the right to use it is missing.
+        """
+        self.tcp: list[socket.socket] = []
+        self.unix: list[socket.socket] = []
+        self.addresses: tuple[str, ...] = ()
+        self.shared: int | None = None
+        with ExitStack() as opened:
+            for address in settings.listen:
+                self._listen(opened, address, shared=settings.workers > 1)
+            if settings.listen_socket is not None:
+                self._listen_unix(opened, settings)
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._opened.close()
+
+    def _listen(self, opened: ExitStack, address: str, *, shared: bool) -> None:
+        host, _, port = address.rpartition(":")
+        found = _listening_on(opened, address, host.strip("[]"), int(port), shared=shared)
+        self.tcp += found
+        self.addresses += (f"{host}:{found[0].getsockname()[1]}",)
+
+    def _listen_unix(self, opened: ExitStack, settings: Settings) -> None:
+        assert settings.listen_socket is not None
+        users = users_of(settings.listen_socket_users)
+        listener = listen_unix(settings.listen_socket, int(settings.listen_socket_mode, 8))
+        opened.callback(listener.close)
+        self.shared = listener.socket.fileno()
+        if not users:
+            self.unix.append(listener.socket)
+            return
+        check = PeerCheck(listener.socket, users)
+        opened.callback(check.close)
+        self.unix.append(check.inner)
 
 
 def _listening_on(opened: ExitStack, address: str, host: str, port: int, *, shared: bool) -> list[socket.socket]:
