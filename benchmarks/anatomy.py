@@ -6,7 +6,6 @@ import pstats
 from collections import Counter
 from pathlib import Path
 from time import process_time, thread_time, time
-from types import SimpleNamespace
 from typing import Any
 
 from rounds import Series, figure
@@ -22,8 +21,7 @@ from linewarden.server.admission import Admission
 from linewarden.server.bootstrap import now_us
 from linewarden.server.callers import Callers
 from linewarden.server.capacity import capacity_of
-from linewarden.server.early_authentication import IDENTITY, token_of
-from linewarden.server.rpc import Rpcs
+from linewarden.server.rpc import Rpc, served
 from linewarden.server.settings import Settings, load_settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
@@ -32,22 +30,6 @@ from linewarden.v1 import access_pb2
 _CONCURRENCY = 64
 _SHOWN = 22
 _ROOT = Path(__file__).parent.parent
-
-
-class _Handlers:
-    """The part of a gRPC server to which services are added."""
-
-    def __init__(self) -> None:
-        self._services: list[Any] = []
-
-    def add_generic_rpc_handlers(self, handlers: Any) -> None:
-        """Keep the handlers of a service."""
-        self._services.extend(handlers)
-
-    def unary(self, method: str) -> Any:
-        """Return the behaviour that gRPC calls for a method."""
-        details: Any = SimpleNamespace(method=method, invocation_metadata=())
-        return next(found.unary_unary for one in self._services if (found := one.service(details)) is not None)
 
 
 def measure(scratch: Path, rounds: int, calls: int) -> Section:
@@ -71,24 +53,18 @@ async def _measure(storage: Storage, settings: Settings, token: str, rounds: int
         queue_limit=settings.queue_limit,
         timeout_s=settings.append_timeout_ms / 1e3,
     )
-    handlers, callers = await _served(storage, settings, writer)
-    single_check, batch_check = (
-        handlers.unary(f"/linewarden.v1.AccessService/{name}") for name in ("Check", "CheckBatch")
-    )
-    metadata, now_s = (("user-agent", "bench"), ("authorization", f"Bearer {token}")), int(time())
+    rpcs, callers = await _served(storage, settings, writer)
+    single_check, batch_check = (rpcs[f"/linewarden.v1.AccessService/{name}"] for name in ("Check", "CheckBatch"))
+    now_s = int(time())
     frame, many = single(now_s).SerializeToString(), batch(now_s, AGENTS).SerializeToString()
 
     async def check() -> bytes:
-        request = access_pb2.CheckRequest.FromString(frame)
-        IDENTITY.set(callers.authenticate(token_of(metadata)))
-        answer: access_pb2.CheckResponse = await single_check(request, None)
-        return answer.SerializeToString()
+        request = single_check.read(frame)
+        return single_check.write(await single_check.call(await callers.admit(token), request))
 
     async def check_batch() -> bytes:
-        request = access_pb2.CheckBatchRequest.FromString(many)
-        IDENTITY.set(callers.authenticate(token_of(metadata)))
-        answer: access_pb2.CheckBatchResponse = await batch_check(request, None)
-        return answer.SerializeToString()
+        request = batch_check.read(many)
+        return batch_check.write(await batch_check.call(await callers.admit(token), request))
 
     rows = [["call", "event loop, µs", "writer's thread, µs", "both, µs"]]
     for name, act, count in (("Check", check, calls), (f"CheckBatch of {BATCH}", check_batch, calls // 10)):
@@ -104,18 +80,17 @@ async def _measure(storage: Storage, settings: Settings, token: str, rounds: int
     return Section("The cost of a Check", rows, [_NOTE, *_summary(profile, calls)])
 
 
-async def _served(storage: Storage, settings: Settings, writer: Writer) -> tuple[_Handlers, Callers]:
+async def _served(storage: Storage, settings: Settings, writer: Writer) -> tuple[dict[str, Rpc], Callers]:
     callers = Callers(storage.keys.load, now_us)
     await callers.refresh()
     policies = Policies(storage.policies)
     control = AccessControl(policies, storage.directory(writer))
-    capacity, handlers = capacity_of(settings), _Handlers()
+    capacity = capacity_of(settings)
     admission = Admission(callers, Tenants(storage.log), policies, writer, now_us, capacity)
-    server: Any = handlers
-    rpcs = Rpcs(server, admission, capacity.streams, settings.max_stream_messages)
     service = access_pb2.DESCRIPTOR.services_by_name["AccessService"]
-    rpcs.add(service, AccessServicer(control, settings.decision_ttl_s * 1_000_000))
-    return handlers, callers
+    servicer = AccessServicer(control, settings.decision_ttl_s * 1_000_000)
+    rpcs = served(service, servicer, admission, capacity.streams, settings.max_stream_messages)
+    return {rpc.path: rpc for rpc in rpcs}, callers
 
 
 async def _press(act: Any, calls: int) -> None:

@@ -75,12 +75,13 @@ class Log:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[tuple[dict[str, Target], Log]]:
+def running(folder: Path, **settings: str) -> Iterator[tuple[dict[str, Target], Log]]:
     """Serve; yield the targets `single`, `batch` and `owners` (a batch with a different owner for each item)."""
     settings_file = initialize(folder)
     token = (settings_file.parent / "secrets/api-key").read_text().strip()
     storage = open_storage(load_settings(settings_file))
     environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true", "LINEWARDEN_WORKERS": "1"}
+    environment |= {f"LINEWARDEN_{name.upper()}": value for name, value in settings.items()}
     call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", str(settings_file)]
     try:
         with started(call, folder, environment) as (messages, process):

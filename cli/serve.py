@@ -1,9 +1,9 @@
 """`linewarden init`, `serve` and `housekeep`."""
 
-import asyncio
 from pathlib import Path
 
 import click
+import uvloop
 
 from linewarden.cli.operator import configured, settings_from
 from linewarden.cli.policy.policy_file import read_policy
@@ -43,11 +43,11 @@ def serve(config: Path | None, worker: bool) -> None:
     settings = settings_from(config)
     log.configure(settings.log_level, settings.log_format)
     if worker:
-        asyncio.run(serve_worker(settings))
+        uvloop.run(serve_worker(settings))
         return
     check_free((*settings.listen, *([settings.capture_listen] if settings.capture_listen else ())))
     settings = with_ports(settings)
-    asyncio.run(serve_all(settings, config, lambda running: _greet(settings, config, running)))
+    uvloop.run(serve_all(settings, config, lambda running: _greet(settings, config, running)))
 
 
 @click.command(hidden=True)
@@ -62,6 +62,8 @@ def housekeep(config: Path | None, wait: bool) -> None:
 
 def _greet(settings: Settings, config: Path | None, running: Running) -> None:
     click.echo(f"linewarden: serving on {', '.join(running.addresses)}", err=True)
+    if settings.listen_socket:
+        click.echo(f"linewarden: serving on unix:{settings.listen_socket}", err=True)
     if running.worker_address:
         click.echo(f"linewarden: capture workers connect to {running.worker_address}", err=True)
     folder = config.parent if config else None

@@ -5,16 +5,15 @@ import gc
 import itertools
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from linewarden.audit.clock import Clock
@@ -27,29 +26,23 @@ from linewarden.authz.policies import Policies
 from linewarden.authz.policy_changes import PolicyChanges
 from linewarden.authz.service import AccessControl
 from linewarden.server.access import AccessServicer
-from linewarden.server.addresses import listen
 from linewarden.server.admission import Admission
 from linewarden.server.audit import AuditServicer
+from linewarden.server.authentication import Authentication
 from linewarden.server.callers import Callers
 from linewarden.server.capacity import Capacity, capacity_of
-from linewarden.server.connections import (
-    bound_connections,
-    channel_options,
-    close_connections,
-    report_connections,
-)
+from linewarden.server.connections import bound_connections, ports_of, report_connections
 from linewarden.server.diagnostics.assembly import DiagnosticsRuntime, open_diagnostics
-from linewarden.server.early_authentication import EarlyAuthentication
 from linewarden.server.large_requests import LargeRequests
 from linewarden.server.log_monitor import LogMonitor
 from linewarden.server.operator_actions import create_system_log
 from linewarden.server.policy import PolicyServicer
 from linewarden.server.public_services import Health, Reflection
-from linewarden.server.rpc import Rpcs
+from linewarden.server.rpc import Rpc, served
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
-from linewarden.server.tls import server_credentials
+from linewarden.server.transports import Served, Transport, open_transport
 from linewarden.server.workers.listener import open_worker_listener
 from linewarden.v1 import (
     access_pb2,
@@ -108,11 +101,10 @@ def now_us() -> int:
 
 @dataclass
 class Running:
-    """A running server. `addresses` are host and port of each listener; `worker_address` is that of capture workers."""
+    """A running server. `worker_address` is host and port for capture workers."""
 
-    addresses: tuple[str, ...]
+    transport: Transport
     worker_address: str
-    _server: grpc.aio.Server
     _writer: Writer
     _storage: Storage
     _health: Health
@@ -124,6 +116,11 @@ class Running:
     _clock: Clock
     _admission: Admission
     _worker_server: grpc.aio.Server | None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Host and port of each listener."""
+        return self.transport.addresses
 
     def tenants(self) -> list[str]:
         """Return the names of all tenants, the oldest first.
@@ -140,8 +137,7 @@ class Running:
         self._sweeping.cancel()
         self._monitoring.cancel()
         await self._admission.close(min(grace_s, CLOSING_S), grace_s)
-        await close_connections(_ports(self.addresses))
-        await self._server.stop(None)
+        await self.transport.close()
         await self._diagnostics.close()
         if self._worker_server is not None:
             await self._worker_server.stop(None)
@@ -184,33 +180,28 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
         await writer.append(Unit(SYSTEM_LOG, (encode(SERVER_STARTED, clock(), {}),)))
         await callers.refresh()
     connections = bound_connections(settings.max_connections)
-    server = grpc.aio.server(
-        interceptors=(EarlyAuthentication(callers, capacity), LargeRequests(settings.max_message_bytes)),
-        options=channel_options(settings, connections),
-    )
     policies = Policies(storage.policies, _log_excess)
-    admission, diagnostics = _add_services(server, settings, storage, policies, writer, callers, capacity, clock)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    rpcs, admission, diagnostics = _services(settings, storage, policies, writer, callers, capacity, clock)
+    rpcs += health.rpcs
     if settings.reflection:
         names = (*_NAMES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
-        Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
+        rpcs += Reflection(names, capacity.reflection, capacity.refusals).rpcs
     _calm_collector()
     await _preload(policies)
     # Not earlier, because from then on the system accepts connections that other processes would serve sooner.
-    addresses = tuple(_listen(server, settings, address) for address in settings.listen)
-    await server.start()
+    front = Served(rpcs, Authentication(callers, capacity), LargeRequests(settings.max_message_bytes))
+    transport = await open_transport(settings, front, connections)
     worker_server, worker_address = None, ""
     if settings.capture_listen:
         worker_server, worker_address = await open_worker_listener(settings, diagnostics.remote_workers)
     _calm_collector()
     await monitor.look()
     monitoring = asyncio.create_task(monitor.run())
-    chores = asyncio.create_task(_chores(callers, writer, capacity, connections, _ports(addresses)))
+    chores = asyncio.create_task(_chores(callers, writer, capacity, connections, ports_of(transport.addresses)))
     sweeping = asyncio.create_task(diagnostics.sweep())
     return Running(
-        addresses,
+        transport,
         worker_address,
-        server,
         writer,
         storage,
         health,
@@ -236,8 +227,7 @@ def clock_of(storage: Storage, wall_us: Callable[[], int]) -> Clock:
     return Clock(wall_us, lambda: time.monotonic_ns() // 1_000, lambda: storage.log.marks.latest_us)
 
 
-def _add_services(
-    server: grpc.aio.Server,
+def _services(
     settings: Settings,
     storage: Storage,
     policies: Policies,
@@ -245,7 +235,7 @@ def _add_services(
     callers: Callers,
     capacity: Capacity,
     clock: Callable[[], int],
-) -> tuple[Admission, DiagnosticsRuntime]:
+) -> tuple[list[Rpc], Admission, DiagnosticsRuntime]:
     directory = storage.directory(writer)
     control = AccessControl(policies, directory)
     authority = Authority(control, directory)
@@ -269,10 +259,12 @@ def _add_services(
         "PolicyService": PolicyServicer(authority, PolicyChanges(authority, policies, directory), policies),
         **diagnostics.servicers,
     }
-    rpcs = Rpcs(server, admission, capacity.streams, settings.max_stream_messages)
-    for service in SERVICES:
-        rpcs.add(service, servicers[service.name])
-    return admission, diagnostics
+    rpcs = [
+        rpc
+        for service in SERVICES
+        for rpc in served(service, servicers[service.name], admission, capacity.streams, settings.max_stream_messages)
+    ]
+    return rpcs, admission, diagnostics
 
 
 async def _preload(policies: Policies) -> None:
@@ -284,16 +276,6 @@ async def _preload(policies: Policies) -> None:
 
 def _log_excess(log_id: int) -> None:
     structlog.get_logger().warning("policy_over_limits", log=log_id)
-
-
-def _listen(server: grpc.aio.Server, settings: Settings, address: str) -> str:
-    host, _, _port = address.rpartition(":")
-    if settings.plaintext:
-        port = listen(address, lambda: server.add_insecure_port(address))
-    else:
-        credentials = server_credentials(settings, datetime.now(UTC))
-        port = listen(address, lambda: server.add_secure_port(address, credentials))
-    return f"{host}:{port}"
 
 
 async def _chores(
@@ -308,10 +290,6 @@ async def _chores(
                 await callers.record_refusals(writer)
             except LogUnavailable:
                 structlog.get_logger().warning("refusals_not_recorded")
-
-
-def _ports(addresses: Iterable[str]) -> frozenset[int]:
-    return frozenset(int(address.rpartition(":")[2]) for address in addresses)
 
 
 def _log_fault(error: BaseException) -> None:

@@ -12,7 +12,7 @@ import resource
 import socket
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +30,9 @@ HANDSHAKE_S = 10
 #: Calls of one connection at a time. Further ones wait at the caller, at no cost to other callers. RFC 9113 advises at
 #: least 100.
 CALLS_OF_A_CONNECTION = 128
+
+#: Bytes of the headers of one call.
+MAX_METADATA_BYTES = 16 * 1024
 
 #: Calls that gRPC has read and not yet passed on. Beyond its default bound of 1,000 it would cancel them.
 _PENDING = 1_000_000
@@ -58,7 +61,7 @@ def channel_options(settings: Settings, connections: int) -> list[tuple[str, int
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 1 if settings.workers > 1 else 0),
-        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         # A connection ends now and then, so that neither a forgotten one nor a greedy one holds its place for ever.
         ("grpc.max_connection_age_ms", 3_600_000),
         ("grpc.max_connection_age_grace_ms", 60_000),
@@ -81,6 +84,11 @@ def bound_connections(most: int) -> int:
     log = structlog.get_logger().info if limit == most else structlog.get_logger().warning
     log("connections_bounded", connections=limit, file_limit=files, handshake_s=HANDSHAKE_S)
     return limit
+
+
+def ports_of(addresses: Iterable[str]) -> frozenset[int]:
+    """Return the ports of addresses."""
+    return frozenset(int(address.rpartition(":")[2]) for address in addresses)
 
 
 def report_connections(ports: frozenset[int], limit: int) -> None:

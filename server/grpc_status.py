@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 import structlog
@@ -57,13 +57,37 @@ _CODES: dict[Code, grpc.StatusCode] = {code: grpc.StatusCode[code] for code in C
 _ALIKE = (CredentialsInvalid, CallerNotPermitted, ServerStopping, audit.LogOverloaded)
 
 
+class PlainStatus(Exception):
+    """A status of the protocol itself, without details: an unknown path, a message that is too large."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        super().__init__(text)
+        self.status: Any = _Status(code, text, ())
+
+
+class _Status(NamedTuple):
+    """A status as gRPC takes it."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
 async def abort(context: "grpc.aio.ServicerContext[Any, Any]", error: Exception) -> NoReturn:
     """End the call with the status of the error."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    _note(error)
-    await context.abort_with_status(_made_once(status_of(error)) if type(error) in _ALIKE else _made(error))
+    await context.abort_with_status(grpc_status_of(error))
     raise AssertionError("abort returned")
+
+
+def grpc_status_of(error: Exception) -> grpc.Status:
+    """Return the status of an error, and write a fault of the service into the text log."""
+    if isinstance(error, PlainStatus):
+        status: grpc.Status = error.status
+        return status
+    _note(error)
+    return _made_once(status_of(error)) if type(error) in _ALIKE else _made(error)
 
 
 def refusal(error: Exception) -> access_pb2.CheckRefusal:

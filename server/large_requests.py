@@ -5,48 +5,47 @@ that may be in work (`audit.shares`). The places of one API key are bounded too,
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
-
-import grpc
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from linewarden.audit.errors import LogOverloaded
 from linewarden.audit.shares import ALL_BYTES, TENANT_BYTES
-from linewarden.server.early_authentication import token_of
-from linewarden.server.grpc_status import abort
 
 #: Methods whose requests are as large as the server accepts.
-_METHODS = ("/linewarden.v1.PolicyService/LoadPolicy", "/linewarden.v1.PolicyService/ChangePolicy")
+_PATHS = frozenset(("/linewarden.v1.PolicyService/LoadPolicy", "/linewarden.v1.PolicyService/ChangePolicy"))
+
+_NO_PLACE: AbstractContextManager[None] = nullcontext()
 
 
-class LargeRequests(grpc.aio.ServerInterceptor):
-    """Reads a large request only while it holds a place. `most_bytes` is the maximum size of one request."""
+class LargeRequests:
+    """Counts the large requests that are in work. `most_bytes` is the maximum size of one request."""
 
     def __init__(self, most_bytes: int) -> None:
         self._all = max(2, ALL_BYTES // most_bytes)
         self._own = max(1, TENANT_BYTES // most_bytes)
         self._held: Counter[str | None] = Counter()
 
-    async def intercept_service(
-        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
-    ) -> Any:
-        """Return the handler of the method, or one that reads a large request in a place."""
-        handler = await continuation(details)
-        if details.method not in _METHODS or handler is None or handler.unary_unary is None:
-            return handler
-        token = token_of(details.invocation_metadata)
+    @staticmethod
+    def concerns(path: str) -> bool:
+        """Return whether requests to this path may be large."""
+        return path in _PATHS
 
-        async def placed(requests: AsyncIterator[Any], context: Any) -> Any:
-            if self._held.total() >= self._all or self._held[token] >= self._own:
-                await abort(context, LogOverloaded("too many large requests at once"))
-            self._held[token] += 1
-            try:
-                # A call without a message is refused as one with an empty message is.
-                request = await anext(requests, None) or handler.request_deserializer(b"")
-                return await handler.unary_unary(request, context)
-            finally:
-                self._held[token] -= 1
-                if not self._held[token]:
-                    del self._held[token]
+    def place(self, path: str, token: str | None) -> AbstractContextManager[None]:
+        """Hold a place while a request is read and answered; requests that are never large need none.
 
-        return grpc.stream_unary_rpc_method_handler(placed, handler.request_deserializer, handler.response_serializer)
+        Raises:
+            LogOverloaded: on entering, too many large requests are in work.
+        """
+        return self._place(token) if path in _PATHS else _NO_PLACE
+
+    @contextmanager
+    def _place(self, token: str | None) -> Iterator[None]:
+        if self._held.total() >= self._all or self._held[token] >= self._own:
+            raise LogOverloaded("too many large requests at once")
+        self._held[token] += 1
+        try:
+            yield
+        finally:
+            self._held[token] -= 1
+            if not self._held[token]:
+                del self._held[token]

@@ -20,6 +20,7 @@ from linewarden.audit.housekeeping import Housekeeper
 from linewarden.server.bootstrap import Running, clock_of, free_port, now_us, start
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_storage
+from linewarden.server.transports.unix_socket import INHERITED
 
 #: The delay before an ended child is replaced, and the time for a child to end after SIGTERM, seconds.
 RESPAWN_S = 1.0
@@ -55,7 +56,8 @@ async def serve(settings: Settings, config: Path | None, on_ready: Callable[[Run
         raise
     opened.set()
     children = [_environment(running, number) for number in range(1, settings.workers)]
-    workers = [asyncio.create_task(_keep(("serve", "--worker"), config, one)) for one in children]
+    inherited = () if running.transport.socket is None else (running.transport.socket,)
+    workers = [asyncio.create_task(_keep(("serve", "--worker"), config, one, inherited=inherited)) for one in children]
     try:
         on_ready(running)
         await stop.wait()
@@ -145,6 +147,8 @@ class _NoWriter:
 def _environment(running: Running, number: int) -> dict[str, str]:
     """Return the environment of a child: the shared addresses, and its separate address for capture workers."""
     environment = {"LINEWARDEN_LISTEN": ",".join(running.addresses)}
+    if running.transport.socket is not None:
+        environment["LINEWARDEN_LISTEN_SOCKET"] = f"{INHERITED}{running.transport.socket}"
     if running.worker_address:
         host, _, port = running.worker_address.rpartition(":")
         environment["LINEWARDEN_CAPTURE_LISTEN"] = f"{host}:{int(port) + number}"
@@ -152,13 +156,20 @@ def _environment(running: Running, number: int) -> dict[str, str]:
 
 
 async def _keep(
-    command: tuple[str, ...], config: Path | None, environment: dict[str, str], opened: asyncio.Event | None = None
+    command: tuple[str, ...],
+    config: Path | None,
+    environment: dict[str, str],
+    opened: asyncio.Event | None = None,
+    inherited: tuple[int, ...] = (),
 ) -> None:
-    """Run a child and replace it when it ends. End it when cancelled. Tell it when the database is `opened`."""
+    """Run a child and replace it when it ends. End it when cancelled. Tell it when the database is `opened`.
+
+    It gets the descriptors that are `inherited`.
+    """
     call = ["-m", "linewarden.cli", *command, *(() if config is None else ("--config", str(config)))]
     while True:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, *call, stdin=asyncio.subprocess.PIPE, env=os.environ | environment
+            sys.executable, *call, stdin=asyncio.subprocess.PIPE, env=os.environ | environment, pass_fds=inherited
         )
         telling = asyncio.create_task(_tell(child, opened))
         try:

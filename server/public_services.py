@@ -8,23 +8,24 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from linewarden.audit.errors import LogOverloaded
 from linewarden.server.errors import StreamLimitExceeded
-from linewarden.server.grpc_status import abort
+from linewarden.server.grpc_status import PlainStatus
 from linewarden.server.keyless_streams import KeylessStreams
 from linewarden.server.pacing import Pacer
+from linewarden.server.rpc import Rpc, keyless_rpc
 
 #: Seconds that a reflection stream may live. A client asks for all files at once.
 REFLECTION_S = 30.0
 
 Status = health_pb2.HealthCheckResponse
-Context = "grpc.aio.ServicerContext[Any, Any]"
+_NO_SERVICE = "there is no such service"
 
 
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the base is untyped
+class Health:
     """The health of the process and of each service, by the standard protocol.
 
     A watcher that does not read holds up nothing but itself.
@@ -37,6 +38,19 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the base i
         self._changed = asyncio.Event()
         self._final = False
 
+    @property
+    def rpcs(self) -> list[Rpc]:
+        """The rpcs of the service."""
+        read, write, path = (
+            health_pb2.HealthCheckRequest.FromString,
+            Status.SerializeToString,
+            "/grpc.health.v1.Health/",
+        )
+        return [
+            keyless_rpc(f"{path}Check", read, write, self.check),
+            keyless_rpc(f"{path}Watch", read, write, self.watch, server_streaming=True),
+        ]
+
     async def set(self, service: str, status: int) -> None:
         """State the health of a service; the empty name is the process. Ignored once the process stops."""
         if not self._final:
@@ -47,29 +61,38 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the base i
         self._final = True
         self._tell(dict.fromkeys(self._status, Status.NOT_SERVING))
 
-    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:
-        """Answer at once, whatever the load."""
+    async def check(self, _peer: str, request: health_pb2.HealthCheckRequest) -> Any:
+        """Answer at once, whatever the load.
+
+        Raises:
+            PlainStatus: there is no such service.
+        """
         status = self._status.get(request.service)
         if status is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
+            raise PlainStatus(grpc.StatusCode.NOT_FOUND, _NO_SERVICE)
         return Status(status=status)
 
-    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
-        """Tell the health of a service, and each change of it."""
-        try:
-            with self._streams.opened(context.peer()):
-                await self._watch(request.service, context)
-        except LogOverloaded as error:
-            await self._refusals.turn()
-            await abort(context, error)
+    async def watch(self, peer: str, request: health_pb2.HealthCheckRequest) -> AsyncIterator[Any]:
+        """Tell the health of a service, and each change of it.
 
-    async def _watch(self, service: str, context: Any) -> None:
+        Raises:
+            LogOverloaded: too many streams without a key are open.
+        """
+        try:
+            with self._streams.opened(peer):
+                async for status in self._changes(request.service):
+                    yield Status(status=status)
+        except LogOverloaded:
+            await self._refusals.turn()
+            raise
+
+    async def _changes(self, service: str) -> AsyncIterator[int]:
         told = None
         while True:
             changed = self._changed
             status = self._status.get(service, Status.SERVICE_UNKNOWN)
             if status != told:
-                await context.write(Status(status=status))
+                yield status
                 told = status
             await changed.wait()
 
@@ -79,29 +102,44 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the base i
         self._changed = asyncio.Event()
 
 
-class Reflection(reflection.aio.ReflectionServicer):  # type: ignore[misc] # the base is untyped
+class Reflection:
     """The contract, for clients that ask what there is."""
 
     def __init__(self, names: tuple[str, ...], streams: KeylessStreams, refusals: Pacer) -> None:
-        super().__init__(names)
+        self._servicer = reflection.aio.ReflectionServicer(names)
         self._streams = streams
         self._refusals = refusals
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve on a server."""
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(self, server)
+    @property
+    def rpcs(self) -> list[Rpc]:
+        """The rpc of the service."""
+        return [
+            keyless_rpc(
+                f"/{reflection.SERVICE_NAME}/ServerReflectionInfo",
+                reflection_pb2.ServerReflectionRequest.FromString,
+                reflection_pb2.ServerReflectionResponse.SerializeToString,
+                self.answers,
+                client_streaming=True,
+                server_streaming=True,
+            )
+        ]
 
-    async def ServerReflectionInfo(
-        self, request_iterator: AsyncIterator[reflection_pb2.ServerReflectionRequest], context: Any
+    async def answers(
+        self, peer: str, requests: AsyncIterator[reflection_pb2.ServerReflectionRequest]
     ) -> AsyncIterator[reflection_pb2.ServerReflectionResponse]:
-        """Answer questions about the contract, for REFLECTION_S at most."""
+        """Answer questions about the contract, for REFLECTION_S at most.
+
+        Raises:
+            LogOverloaded: too many streams without a key are open.
+            StreamLimitExceeded: the time is over.
+        """
         try:
-            with self._streams.opened(context.peer()):
+            with self._streams.opened(peer):
                 async with asyncio.timeout(REFLECTION_S):
-                    async for answer in super().ServerReflectionInfo(request_iterator, context):
+                    async for answer in self._servicer.ServerReflectionInfo(requests, None):
                         yield answer
         except TimeoutError:
-            await abort(context, StreamLimitExceeded("seconds"))
-        except LogOverloaded as error:
+            raise StreamLimitExceeded("seconds") from None
+        except LogOverloaded:
             await self._refusals.turn()
-            await abort(context, error)
+            raise

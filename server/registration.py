@@ -1,14 +1,14 @@
 """Registration of services, so that bytes that do not parse are refused like any other invalid request.
 
-By default gRPC answers such bytes with UNKNOWN and the text of an exception, and records nothing. Here an empty message
-replaces them. It has no tenant, so admission refuses it with a reason and records the refusal.
+By default gRPC answers such bytes with UNKNOWN and the text of an exception. Here an empty message replaces them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
+
+from linewarden.server.rpc import lenient
 
 
 class Registration:
@@ -27,15 +27,3 @@ class Registration:
             for name, handler in handlers.items()
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, reading),))
-
-
-def lenient(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Return a reader that returns an empty message for bytes that do not parse."""
-
-    def read_or_empty(data: bytes) -> Any:
-        try:
-            return read(data)
-        except DecodeError:
-            return read(b"")
-
-    return read_or_empty

@@ -1,8 +1,8 @@
-"""The wrapper of every rpc of a caller: admission, rules, limits of streams, statuses.
+"""The wrapper of every rpc of a caller: admission, rules, limits of streams.
 
 A servicer is a plain class with one method per rpc, named in snake case. A method gets an `AdmittedRequest` and the
-message, and never a context of gRPC. `Rpcs.add` builds the handlers from the contract. A server with an rpc without a
-method does not start, and no rpc bypasses the admission.
+message, and never a context of a protocol. `served` builds the rpcs from the contract. A server with an rpc without a
+method does not start, and no rpc bypasses the admission. Transports serve the rpcs; see `transports`.
 
     rpc                       method of the servicer
     unary                     async def check(admitted, request) -> response
@@ -19,23 +19,20 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, aclosing
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
-import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from linewarden.authz.model import Context
 from linewarden.server.admission import Admission, Method
-from linewarden.server.early_authentication import IDENTITY
+from linewarden.server.callers import Identity
 from linewarden.server.errors import InvalidRequest, StreamLimitExceeded, Violation
-from linewarden.server.grpc_status import abort
 from linewarden.server.messages import context_of, subject_name
-from linewarden.server.registration import lenient
 from linewarden.server.streams import Streams, Window
 from linewarden.server.validation import Validator, compile_validator
-
-ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 #: The time limit for the first message of a stream of the caller, seconds.
 FIRST_MESSAGE_S = 10.0
@@ -45,6 +42,25 @@ _SECOND_HEADER = "is given in the first message only"
 
 class NotServed(NotImplementedError):
     """The contract has an rpc without a method of its servicer, or without a header in its request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One rpc, ready to be served by any transport.
+
+    `path` is the path of its HTTP/2 requests. `read` and `write` turn bytes into messages and back. `call` takes the
+    caller, which is an `Identity`, or the name of the connection for a `keyless` rpc, and the request, or an iterator
+    of requests with `client_streaming`. It returns a response to await, or with `server_streaming` an iterator of
+    responses, and raises what `grpc_status` turns into statuses.
+    """
+
+    path: str
+    client_streaming: bool
+    server_streaming: bool
+    read: Callable[[bytes], Any]
+    write: Callable[[Any], bytes]
+    call: Callable[[Any, Any], Any]
+    keyless: bool = False
 
 
 class _Message:
@@ -68,54 +84,86 @@ class _Message:
         return subject_name(self.tenant, self._header.subject), context_of(self._header, now_us)
 
 
-class Rpcs:
-    """Adds services to a server."""
+def served(
+    service: ServiceDescriptor, servicer: object, admission: Admission, streams: Streams, max_messages: int
+) -> list[Rpc]:
+    """Return the rpcs of a service of the contract.
 
-    def __init__(self, server: grpc.aio.Server, admission: Admission, streams: Streams, max_messages: int) -> None:
-        self._server = server
-        self._admission = admission
-        self._streams = streams
-        self._max_messages = max_messages
-
-    def add(self, service: ServiceDescriptor, servicer: object) -> None:
-        """Serve a service of the contract.
-
-        Raises:
-            NotServed: the servicer lacks the method of an rpc, or the request of one has no header.
-        """
-        handlers = {method.name: self._handler(service, method, servicer) for method in service.methods}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
-
-    def _handler(self, service: ServiceDescriptor, method: MethodDescriptor, servicer: object) -> Any:
-        name = snake_case(method.name)
-        handle = getattr(servicer, name, None)
-        if handle is None:
-            raise NotServed(f"{type(servicer).__name__} has no method {name} for {service.name}/{method.name}")
-        path = _field_with_header(method)
-        validate = compile_validator(_validated(method, path))
-        rpc = _Rpc(self._admission, Method(service.name, f"{service.name}/{method.name}"), handle, validate, path)
-        read = lenient(GetMessageClass(method.input_type).FromString)
-        write = GetMessageClass(method.output_type).SerializeToString
-        match method.client_streaming, method.server_streaming:
-            case False, False:
-                weigh = getattr(servicer, f"{name}_weight", _one)
-                return grpc.unary_unary_rpc_method_handler(rpc.unary(weigh), read, write)
-            case False, True:
-                return grpc.unary_stream_rpc_method_handler(rpc.server_streaming(), read, write)
-            case True, False:
-                return grpc.stream_unary_rpc_method_handler(
-                    rpc.client_streaming(GetMessageClass(method.input_type)()), read, write
-                )
-            case _:
-                refusal = getattr(servicer, f"{name}_refusal", None)
-                if refusal is None:
-                    raise NotServed(f"{type(servicer).__name__} has no method {name}_refusal")
-                behaviour = rpc.bidirectional(self._streams, self._max_messages, refusal)
-                return grpc.stream_stream_rpc_method_handler(behaviour, read, write)
+    Raises:
+        NotServed: the servicer lacks the method of an rpc, or the request of one has no header.
+    """
+    return [_served(service, method, servicer, admission, streams, max_messages) for method in service.methods]
 
 
-class _Rpc:
-    """One rpc. Its methods make the behaviours that gRPC calls."""
+def _served(
+    service: ServiceDescriptor,
+    method: MethodDescriptor,
+    servicer: object,
+    admission: Admission,
+    streams: Streams,
+    max_messages: int,
+) -> Rpc:
+    name = snake_case(method.name)
+    handle = getattr(servicer, name, None)
+    if handle is None:
+        raise NotServed(f"{type(servicer).__name__} has no method {name} for {service.name}/{method.name}")
+    path = _field_with_header(method)
+    validate = compile_validator(_validated(method, path))
+    behaviour = _Behaviour(admission, Method(service.name, f"{service.name}/{method.name}"), handle, validate, path)
+    request = GetMessageClass(method.input_type)
+    match method.client_streaming, method.server_streaming:
+        case False, False:
+            call: Callable[[Any, Any], Any] = behaviour.unary(getattr(servicer, f"{name}_weight", _one))
+        case False, True:
+            call = behaviour.server_streaming
+        case True, False:
+            call = behaviour.client_streaming(request())
+        case _:
+            refusal = getattr(servicer, f"{name}_refusal", None)
+            if refusal is None:
+                raise NotServed(f"{type(servicer).__name__} has no method {name}_refusal")
+            call = behaviour.bidirectional(streams, max_messages, refusal)
+    return Rpc(
+        f"/{service.full_name}/{method.name}",
+        method.client_streaming,
+        method.server_streaming,
+        lenient(request.FromString),
+        GetMessageClass(method.output_type).SerializeToString,
+        call,
+    )
+
+
+def keyless_rpc(
+    path: str,
+    read: Callable[[bytes], Any],
+    write: Callable[[Any], bytes],
+    call: Callable[[str, Any], Any],
+    *,
+    client_streaming: bool = False,
+    server_streaming: bool = False,
+) -> Rpc:
+    """Return an rpc whose caller needs no API key. `call` takes the name of the connection."""
+    return Rpc(path, client_streaming, server_streaming, lenient(read), write, call, keyless=True)
+
+
+def lenient(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return a reader that returns an empty message for bytes that do not parse.
+
+    An empty message has no tenant, so admission refuses it with a reason and records the refusal, like any other
+    invalid request.
+    """
+
+    def read_or_empty(data: bytes) -> Any:
+        try:
+            return read(data)
+        except DecodeError:
+            return read(b"")
+
+    return read_or_empty
+
+
+class _Behaviour:
+    """One rpc of the contract. Its methods make, or are, the call of its kind."""
 
     def __init__(
         self, admission: Admission, method: Method, handle: Callable[..., Any], validate: Validator, path: str
@@ -126,70 +174,50 @@ class _Rpc:
         self._validate = validate
         self._path = path
 
-    def unary(self, weigh: Callable[[Any], int]) -> Callable[[Any, ServicerContext], Any]:
-        """Return the behaviour of a unary rpc."""
-        admission, method, handle, validate = self._admission, self._method, self._handle, self._validate
+    def unary(self, weigh: Callable[[Any], int]) -> Callable[[Identity, Any], Any]:
+        """Return the call of a unary rpc. `weigh` returns the places that a request takes."""
+        serve, method, handle, validate = self._admission.serve, self._method, self._handle, self._validate
 
-        async def behaviour(request: Any, context: ServicerContext) -> Any:
-            try:
-                return await admission.serve(
-                    IDENTITY.get(),
-                    _Message(request, request.header, validate),
-                    method,
-                    lambda admitted: handle(admitted, request),
-                    weigh(request),
-                )
-            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status that says so
-                await abort(context, error)
+        def call(identity: Identity, request: Any) -> Any:
+            arrival = _Message(request, request.header, validate)
+            return serve(identity, arrival, method, lambda admitted: handle(admitted, request), weigh(request))
 
-        return behaviour
+        return call
 
-    def server_streaming(self) -> Callable[[Any, ServicerContext], Any]:
-        """Return the behaviour of a server-streaming rpc. Answers begin once the request is recorded."""
+    async def server_streaming(self, identity: Identity, request: Any) -> AsyncIterator[Any]:
+        """Answer a server-streaming rpc. Answers begin once the request is recorded."""
+        with self._admission.stream(identity), ExitStack() as resources:
+            answers = await self._admission.serve(
+                identity,
+                _Message(request, request.header, self._validate),
+                self._method,
+                lambda admitted: self._handle(admitted, request, resources),
+            )
+            async with aclosing(answers):
+                async for answer in answers:
+                    yield answer
 
-        async def behaviour(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
-            identity = IDENTITY.get()
-            try:
-                with self._admission.stream(identity), ExitStack() as resources:
-                    answers = await self._admission.serve(
-                        identity,
-                        _Message(request, request.header, self._validate),
-                        self._method,
-                        lambda admitted: self._handle(admitted, request, resources),
-                    )
-                    async with aclosing(answers):
-                        async for answer in answers:
-                            yield answer
-            except Exception as error:  # noqa: BLE001 - see unary
-                await abort(context, error)
-
-        return behaviour
-
-    def client_streaming(self, empty: Any) -> Callable[[AsyncIterator[Any], ServicerContext], Any]:
-        """Return the behaviour of a client-streaming rpc. The first message is admitted and decided.
+    def client_streaming(self, empty: Any) -> Callable[[Identity, AsyncIterator[Any]], Any]:
+        """Return the call of a client-streaming rpc. The first message is admitted and decided.
 
         `empty` replaces the first message of a stream without one, so that its refusal is recorded like any other.
         """
 
-        async def behaviour(messages: AsyncIterator[Any], context: ServicerContext) -> Any:
-            try:
-                first = await _first_of(messages, empty)
-                arrival = _Message(first, getattr(first, self._path).header, self._validate)
-                return await self._admission.serve(
-                    IDENTITY.get(),
-                    arrival,
-                    self._method,
-                    lambda admitted: self._handle(admitted, first, self._valid(messages)),
-                )
-            except Exception as error:  # noqa: BLE001 - see unary
-                await abort(context, error)
+        async def call(identity: Identity, messages: AsyncIterator[Any]) -> Any:
+            first = await _first_of(messages, empty)
+            return await self._admission.serve(
+                identity,
+                _Message(first, getattr(first, self._path).header, self._validate),
+                self._method,
+                lambda admitted: self._handle(admitted, first, self._valid(messages)),
+            )
 
-        return behaviour
+        return call
 
     def bidirectional(
         self, streams: Streams, max_messages: int, refusal: Callable[[Exception], Any]
-    ) -> Callable[[AsyncIterator[Any], ServicerContext], Any]:
-        """Return the behaviour of a bidirectional rpc. A window of messages is decided, each separately."""
+    ) -> Callable[[Identity, AsyncIterator[Any]], AsyncIterator[Any]]:
+        """Return the call of a bidirectional rpc. A window of messages is decided, each separately."""
 
         async def answer(request: Any, token: str | None) -> Any:
             try:
@@ -202,19 +230,15 @@ class _Rpc:
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer that says so
                 return refusal(error)
 
-        async def behaviour(messages: AsyncIterator[Any], context: ServicerContext) -> AsyncIterator[Any]:
-            identity = IDENTITY.get()
+        async def call(identity: Identity, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
             window: Window[Any, Any] = Window(
                 lambda one: answer(getattr(one, self._path), identity.token), streams, max_messages
             )
-            try:
-                with self._admission.stream(identity):
-                    async for one in window.answers(messages):
-                        yield one
-            except Exception as error:  # noqa: BLE001 - see unary
-                await abort(context, error)
+            with self._admission.stream(identity):
+                async for one in window.answers(messages):
+                    yield one
 
-        return behaviour
+        return call
 
     async def _valid(self, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Yield the messages after the first.

@@ -31,6 +31,7 @@ _PATHS = (
     "tls_certificate",
     "tls_key",
     "tls_client_ca",
+    "listen_socket",
     "places_file",
     "evidence_dir",
     "capture_worker_ca",
@@ -80,6 +81,24 @@ class Settings(BaseSettings):
     listen: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("127.0.0.1:8443",),
         description="Addresses to serve on, with commas between them; loopback, until you decide who may reach it.",
+    )
+    listen_socket: Path | None = Field(
+        default=None,
+        description="Unix domain socket to serve on as well, without TLS, for callers of the same host; empty: none.",
+    )
+    listen_socket_mode: str = Field(
+        default="0660",
+        pattern=r"^0?[0-7]{3}$",
+        description="Mode of its file, octal: the system lets connect whom it permits to write.",
+    )
+    listen_socket_users: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Users whose processes may connect to it, by name or number, with commas between them; empty: "
+        "those whom the mode permits.",
+    )
+    transport: Literal["h2", "grpcio"] = Field(
+        default="h2",
+        description="Server library of `listen`: h2, native HTTP/2, is several times as fast; grpcio, of gRPC itself.",
     )
     plaintext: bool = Field(
         default=False,
@@ -261,7 +280,7 @@ class Settings(BaseSettings):
             _host(address)
         return value
 
-    @field_validator("smtp_domains", mode="before")
+    @field_validator("smtp_domains", "listen_socket_users", mode="before")
     @classmethod
     def _split_domains(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -280,7 +299,7 @@ class Settings(BaseSettings):
             _host(value)
         return value
 
-    @field_validator("tls_client_ca", "places_file", mode="before")
+    @field_validator("tls_client_ca", "places_file", "listen_socket", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
         return value or None
@@ -289,6 +308,8 @@ class Settings(BaseSettings):
     def _safe(self) -> Self:
         if self.plaintext and not all(_is_loopback(_host(address)) for address in self.listen):
             raise ValueError("plaintext is for loopback addresses only")
+        if self.listen_socket is not None and self.transport != "h2":
+            raise ValueError("listen_socket needs the transport h2")
         if self.smtp_server and not self.smtp_starttls and not _is_loopback(_host(self.smtp_server)):
             raise ValueError("mail without STARTTLS is for a mail server on loopback only")
         return self

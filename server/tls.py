@@ -63,11 +63,20 @@ def server_credentials(settings: Settings, now: datetime) -> grpc.ServerCredenti
         ValueError: the certificate is not valid now or is not one for the key, or a file holds something else.
         OSError: a file cannot be read.
     """
+    key, chain, authority = check_credentials(settings, now)
+    return grpc.ssl_server_credentials([(key, chain)], authority, require_client_auth=authority is not None)
+
+
+def check_credentials(settings: Settings, now: datetime) -> tuple[bytes, bytes, bytes | None]:
+    """Return the key, the chain of certificates and the authority of callers of the settings, PEM.
+
+    Raises:
+        ValueError: the certificate is not valid now or is not one for the key, or a file holds something else.
+        OSError: a file cannot be read.
+    """
     key, chain = read_secret(settings.tls_key), settings.tls_certificate.read_bytes()
     check_certificate(key, chain, now)
-    if settings.tls_client_ca is None:
-        return grpc.ssl_server_credentials([(key, chain)])
-    return grpc.ssl_server_credentials([(key, chain)], authority_of(settings.tls_client_ca), require_client_auth=True)
+    return key, chain, authority_of(settings.tls_client_ca) if settings.tls_client_ca else None
 
 
 def authority_of(file: Path) -> bytes:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 
@@ -21,13 +21,17 @@ from linewarden.diagnostics.errors import DiagnosisUnavailable
 from linewarden.diagnostics.probes.model import ProbeOrder, ProbeResult
 from linewarden.server.errors import CredentialsInvalid, InvalidRequest, Violation
 from linewarden.server.grpc_status import abort
-from linewarden.server.rpc import ServicerContext
 from linewarden.server.validation import Validator, compile_validator
 from linewarden.server.workers.connection import WorkerConnection
 from linewarden.server.workers.delivery import TooLong
 from linewarden.server.workers.remote_worker import SILENCE_S, RemoteWorker
 from linewarden.v1 import worker_pb2
 from linewarden.v1.worker_pb2_grpc import CaptureWorkerServiceServicer
+
+if TYPE_CHECKING:
+    import grpc
+
+ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 #: The time until a worker captures, or sends its first message, seconds.
 START_S = 20.0

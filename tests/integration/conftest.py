@@ -369,6 +369,14 @@ async def processes(
                 server.kill()
 
 
+@pytest.fixture(params=["h2", "grpcio"])
+def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the servers of a test use each transport; requested before the site, because its settings hold it."""
+    name: str = request.param
+    monkeypatch.setenv("LINEWARDEN_TRANSPORT", name)
+    return name
+
+
 @pytest.fixture
 def site(tmp_path: Path, database_url: str) -> Iterator[Site]:
     """Yield a service on each kind of database."""

@@ -27,6 +27,8 @@ from tests.integration.conftest import (
     serving,
 )
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 CASES = tomllib.loads((DATA / "bad_requests.toml").read_text(encoding="utf-8"))["case"]
 KEYS: dict[str, dict[str, Any]] = {
     "everywhere": {"tenants": ("*",)},
@@ -230,8 +232,7 @@ async def test_bytes_that_are_no_message_do_not_hang_a_stream(sqlite_site: Site,
 
 
 @pytest.mark.parametrize("token", [
-    None, "", "nonsense", "lw_", "lw__", "lw_{id}_", "lw_{id}_wrong", "{token}x", "{token} ", "Bearer {token}",
-    "lw_" + "a" * 10_000,
+    None, "nonsense", "lw_", "lw__", "lw_{id}_", "lw_{id}_wrong", "{token}x", "Bearer {token}", "lw_" + "a" * 10_000,
 ])  # fmt: skip
 async def test_a_wrong_key_is_unauthenticated_and_counted(sqlite_site: Site, token: str | None) -> None:
     """The server refuses any missing or wrong key with UNAUTHENTICATED, and counts it in the system log."""

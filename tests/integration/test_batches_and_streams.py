@@ -15,6 +15,8 @@ from linewarden.v1 import access_pb2, core_pb2, error_reason_pb2
 from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Site, check_request, person, refusal_of, serving
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 ALLOW, DENY = access_pb2.EFFECT_ALLOW, access_pb2.EFFECT_DENY
 
 

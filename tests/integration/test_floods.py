@@ -19,6 +19,8 @@ from tests.integration.conftest import OTHER_TENANT, TENANT, Client, Site, proce
 from tests.integration.floods import OK, bearer, channels, flooding, outcome_of, question, quiet_calls
 from tests.integration.forked_python import forked_python
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 OVERLOADED = ("UNAVAILABLE", "OVERLOADED")
 
 

@@ -15,6 +15,8 @@ from tests.deadlines import HANG_S
 from tests.integration.conftest import TENANT, Client, Server, Site, check_request, processes
 from tests.integration.forked_python import forked_python
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 #: Kills of a server; `tests/soak/test_soak_processes.py` goes on for minutes.
 ROUNDS = {"sqlite": 4, "postgresql": 3}
 CALLERS = 12

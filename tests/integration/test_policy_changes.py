@@ -95,6 +95,7 @@ def replay(site: Site) -> dict[str, bool]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("each_transport")
 async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
     """No answer contradicts an acknowledged change while two processes change and decide, and the log order agrees."""
     changes: list[Change] = []
@@ -118,6 +119,7 @@ async def test_no_answer_rests_on_a_rule_that_is_gone(site: Site) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("each_transport")
 async def test_no_answer_for_a_key_that_is_gone(site: Site) -> None:
     """After a revocation is acknowledged, no process answers a later request with that key."""
     async with processes(site, 2, python=forked_python()) as servers:

@@ -29,6 +29,7 @@ _CAUGHT_WITHIN = {
     *("AnalysisFailed", "AnalysisRefused", "CaptureError", "EvidenceLost", "FilterRefused", "SourceUnusable"),
     *("OrderInvalid", "OrderRefused", "TicketRefused"),
     *("DiskFull", "ReaderInvalid", "SealBroken", "SealFailed", "SealingError"),
+    "PlainStatus",  # a status already
     "IndexDamaged",  # a search makes the index anew; if that does not help, it is told as a LogUnavailable
 }
 _CONTRACT = Path(__file__).parents[3] / "protos/linewarden/v1/error_reason.proto"

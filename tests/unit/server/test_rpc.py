@@ -20,7 +20,7 @@ from linewarden.server.diagnostics.probes import ProbeServicer
 from linewarden.server.diagnostics.terms import TermsServicer
 from linewarden.server.diagnostics.usage import UsageServicer
 from linewarden.server.policy import PolicyServicer
-from linewarden.server.rpc import NotServed, Rpcs, snake_case
+from linewarden.server.rpc import NotServed, Rpc, served, snake_case
 
 _CONTRACT = Path(__file__).parents[3] / "protos/linewarden/v1"
 _SERVICERS: dict[str, Any] = {
@@ -40,27 +40,14 @@ _OF_WORKERS = "CaptureWorkerService"
 _MOST_RPCS = 16
 
 
-class _Server:
-    """As much of a server as services are added to."""
-
-    def __init__(self) -> None:
-        self.handlers: list[Any] = []
-
-    def add_generic_rpc_handlers(self, handlers: Any) -> None:
-        """Keep the handlers of a service."""
-        self.handlers.extend(handlers)
-
-
 def _declared() -> Iterator[ServiceDescriptor]:
     for file in sorted(_CONTRACT.glob("*.proto")):
         yield from import_module(f"linewarden.v1.{file.stem}_pb2").DESCRIPTOR.services_by_name.values()
 
 
-def _added(service: ServiceDescriptor, servicer: object) -> _Server:
-    server: Any = _Server()
-    rpcs = Rpcs(server, object(), object(), 1)  # type: ignore[arg-type]  # nothing is called
-    rpcs.add(service, servicer)
-    return server  # type: ignore[no-any-return]
+def _added(service: ServiceDescriptor, servicer: object) -> list[Rpc]:
+    nothing: Any = object()  # nothing is called
+    return served(service, servicer, nothing, nothing, 1)
 
 
 def test_every_service_of_the_contract_is_served() -> None:
@@ -73,11 +60,11 @@ def test_every_service_of_the_contract_is_served() -> None:
 def test_every_rpc_is_served_by_its_method(service: ServiceDescriptor) -> None:
     """Each rpc has a handler of its kind, and its method takes and returns the messages of the contract."""
     servicer = _SERVICERS[service.name]
-    server = _added(service, servicer.__new__(servicer))
+    rpcs = {rpc.path: rpc for rpc in _added(service, servicer.__new__(servicer))}
+    assert len(rpcs) == len(service.methods)
     for method in service.methods:
-        details: Any = type("Details", (), {"method": f"/{service.full_name}/{method.name}", "invocation_metadata": ()})
-        (handler,) = [found for one in server.handlers if (found := one.service(details)) is not None]
-        assert (handler.request_streaming, handler.response_streaming) == (
+        rpc = rpcs[f"/{service.full_name}/{method.name}"]
+        assert (rpc.client_streaming, rpc.server_streaming) == (
             method.client_streaming,
             method.server_streaming,
         )
