@@ -28,7 +28,7 @@ def role_paths(direct: Sequence[str], links: Links) -> dict[str, tuple[str, ...]
 
     The path ends with the role itself, and does not name the person.
     """
-    paths = {role: (role,) for role in direct}
+    paths: dict[str, tuple[str, ...]] = {role: (role,) for role in direct}
     reached = list(direct)
     for _ in range(MAX_LINKS - 1):
         further: list[str] = []

@@ -85,7 +85,7 @@ class Caller:
     def _handle(self, event: object) -> None:
         match event:
             case ResponseReceived() | TrailersReceived():
-                self.answers[event.stream_id].headers |= dict(event.headers)
+                self.answers[event.stream_id].headers |= {str(name): str(value) for name, value in event.headers}
             case DataReceived():
                 self.answers[event.stream_id].body += event.data
                 self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

@@ -22,7 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from linewarden.server.tls import certificate_builder, make_development_certificates, pem_of
 from linewarden.server.transports.framing import frame
-from linewarden.v1 import access_pb2
+from linewarden.v1 import access_pb2, access_pb2_grpc
 from tests.deadlines import HANG_S
 from tests.integration.conftest import Client, Site, check_request, serving
 from tests.integration.http2 import Answer, Caller, calling
@@ -181,7 +181,7 @@ async def test_without_files_the_server_goes_on_later(sqlite_site: Site) -> None
         try:
             for one in taken[:1]:
                 os.close(one)
-            second = await asyncio.open_connection(host, int(port))
+            _, second = await asyncio.open_connection(host, int(port))
             async with asyncio.timeout(HANG_S):
                 await reader.read()  # the server drops its connections
         finally:
@@ -189,8 +189,8 @@ async def test_without_files_the_server_goes_on_later(sqlite_site: Site) -> None
             for one in taken[1:]:
                 os.close(one)
         assert await works(running.addresses[0], sqlite_site.token)
-        for one in (writer, second[1]):
-            one.close()
+        for connection in (writer, second):
+            connection.close()
 
 
 @pytest.fixture
@@ -210,7 +210,8 @@ def _callers_certificate() -> tuple[bytes, bytes, bytes]:
     )
     certificate = certificate_builder(name, authority_name, key, now).add_extension(usage, critical=False)
     signed = (one.sign(authority_key, hashes.SHA256()) for one in (certificate, authority))
-    return pem_of(key), *(one.public_bytes(serialization.Encoding.PEM) for one in signed)
+    theirs, company = (one.public_bytes(serialization.Encoding.PEM) for one in signed)
+    return pem_of(key), theirs, company
 
 
 async def _check_over(address: str, token: str, credentials: grpc.ChannelCredentials) -> Any:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ async def test_callers_of_the_host_are_answered(sqlite_site: Site, path: Path, u
         assert mode_of(path) == 0o660
         assert await allowed(path, sqlite_site.token)
         async with Client(running.addresses[0], sqlite_site.token) as client:
-            assert await client.check("bob", "play", "voicemail", "1", owner="bob")
+            assert (await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.effect
     assert not mode_of(path)
 
 
@@ -96,7 +97,7 @@ async def test_the_mode_keeps_other_users_out(sqlite_site: Site, path: Path) -> 
 @as_root
 async def test_other_users_are_cut_off_before_they_speak(sqlite_site: Site, path: Path) -> None:
     """The server closes the connection of a user whom the settings do not name, although the mode permits it."""
-    more = {"listen_socket": path, "listen_socket_mode": "0666"}
+    more: dict[str, Any] = {"listen_socket": path, "listen_socket_mode": "0666"}
     async with serving(sqlite_site, **more, listen_socket_users=(ME,)):
         assert await knock(path, "nobody") == "closed"
         assert await allowed(path, sqlite_site.token)
@@ -131,7 +132,7 @@ async def test_an_unknown_user_does_not_start(sqlite_site: Site, path: Path) -> 
 
 async def test_several_processes_share_the_socket(sqlite_site: Site, path: Path) -> None:
     """Each process of a service answers on the same socket."""
-    environment = {
+    environment: dict[str, Any] = {
         "LINEWARDEN_WORKERS": "2",
         "LINEWARDEN_LISTEN_SOCKET": str(path),
         "LINEWARDEN_LISTEN_SOCKET_USERS": ME,
