@@ -214,13 +214,12 @@ def _callers_certificate() -> tuple[bytes, bytes, bytes]:
     return pem_of(key), theirs, company
 
 
-async def _check_over(address: str, token: str, credentials: grpc.ChannelCredentials) -> Any:
+async def _check_over(address: str, token: str, credentials: grpc.ChannelCredentials) -> access_pb2.CheckResponse:
     async with grpc.aio.secure_channel(address.replace("127.0.0.1", "localhost"), credentials) as channel:
-        check = channel.unary_unary("/linewarden.v1.AccessService/Check")
-        call: Any = check(
-            QUESTION.SerializeToString(), metadata=(("authorization", f"Bearer {token}"),), timeout=HANG_S
-        )
-        return await call
+        check = access_pb2_grpc.AccessServiceStub(channel).Check
+        metadata = (("authorization", f"Bearer {token}"),)
+        answer: access_pb2.CheckResponse = await check(QUESTION, metadata=metadata, timeout=HANG_S)
+        return answer
 
 
 @pytest.mark.usefixtures("each_transport")
@@ -230,7 +229,7 @@ async def test_tls_and_the_certificates_of_callers(tls_site: Site, tmp_path: Pat
     authority = (folder / "ca.crt").read_bytes()
     plain = grpc.ssl_channel_credentials(authority)
     async with serving(tls_site, plaintext=False) as running:
-        assert await _check_over(running.addresses[0], tls_site.token, plain)
+        assert (await _check_over(running.addresses[0], tls_site.token, plain)).decision.effect
         with pytest.raises(grpc.aio.AioRpcError):  # it does not trust the server
             await _check_over(running.addresses[0], tls_site.token, grpc.ssl_channel_credentials())
     key, certificate, company = _callers_certificate()
@@ -238,7 +237,7 @@ async def test_tls_and_the_certificates_of_callers(tls_site: Site, tmp_path: Pat
     wanted = tmp_path / "company.crt"
     wanted.write_bytes(company)
     async with serving(tls_site, plaintext=False, tls_client_ca=wanted) as running:
-        assert await _check_over(running.addresses[0], tls_site.token, named)
+        assert (await _check_over(running.addresses[0], tls_site.token, named)).decision.effect
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await _check_over(running.addresses[0], tls_site.token, plain)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
