@@ -12,13 +12,10 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-import grpc
-from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import ParseDict
-from google.protobuf.message_factory import GetMessageClass
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from load import Question
 from processes import await_listener, free_address, started
+from reflected import messages
 from target import Target
 from workload import AGENTS, BATCH, PERSON, PURPOSE, QUEUE, ROLES, framed, recordings
 
@@ -76,7 +73,7 @@ def running(binary: Path, folder: Path) -> Iterator[dict[str, Target]]:
 
 
 def _targets(folder: Path, address: str, process: int) -> dict[str, Target]:
-    request, response = _messages(address)
+    request, response = messages(address, _METHOD)
     targets = {}
     for name, items in (("single", 1), ("batch", BATCH)):
         frame = folder / f"{name}.frame"
@@ -84,14 +81,6 @@ def _targets(folder: Path, address: str, process: int) -> dict[str, Target]:
         question = Question(address, _METHOD, frame)
         targets[name] = Target(f"Cerbos {name}", question, process, items, _allows(response, items))
     return targets
-
-
-def _messages(address: str) -> tuple[Any, Any]:
-    with grpc.insecure_channel(address) as channel:
-        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-        service = pool.FindServiceByName(_METHOD.partition("/")[0])
-        method = service.methods_by_name["CheckResources"]
-        return GetMessageClass(method.input_type), GetMessageClass(method.output_type)
 
 
 def _allows(response: Any, items: int) -> Any:

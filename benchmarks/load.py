@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,23 +30,30 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call that is repeated: `method` is the path of the URL, `frame` the file to send."""
+    """A call that is repeated: `method` is the path of the URL, `frame` the file to send.
+
+    `authority` is the file of the certificate that signed the server's; without one the call goes in plain text.
+    """
 
     address: str
     method: str
     frame: Path
     token: str = ""
+    authority: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The result of a load. `body_bytes` counts all answers with their frames; times are of single calls."""
+    """The result of a load. `body_bytes` counts all answers with their frames; times are of single calls.
+
+    `p50_ms` and `p99_ms` are the times that 50 and 99 of 100 calls do not exceed.
+    """
 
     calls: int
     seconds: float
     body_bytes: int
-    mean_ms: float
-    slowest_ms: float
+    p50_ms: float
+    p99_ms: float
 
     @property
     def rate(self) -> float:
@@ -70,17 +79,20 @@ def press(question: Question, shape: Shape, calls: int) -> Load:
 
 
 def _h2load(question: Question, shape: Shape, calls: int) -> Load:
-    call = ["h2load", f"http://{question.address}/{question.method}", "-d", str(question.frame), "-n", str(calls)]
+    scheme = "https" if question.authority else "http"
+    call = ["h2load", f"{scheme}://{question.address}/{question.method}", "-d", str(question.frame), "-n", str(calls)]
     call += ["-c", str(shape.connections), "-m", str(shape.calls), "-t", "1"]
     call += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
     if question.token:
         call += ["-H", f"authorization: Bearer {question.token}"]
-    done = subprocess.run(call, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
-    return parse_h2load(done.stdout, calls)
+    with tempfile.NamedTemporaryFile(prefix="h2load-") as times:
+        call += [f"--log-file={times.name}"]
+        done = subprocess.run(call, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)
+        return parse_h2load(done.stdout, calls, Path(times.name).read_text(encoding="ascii"))
 
 
-def parse_h2load(text: str, calls: int) -> Load:
-    """Parse the summary that h2load prints.
+def parse_h2load(text: str, calls: int, log: str) -> Load:
+    """Parse the summary that h2load prints, and its log: start, status and time of each call, in microseconds.
 
     Raises:
         SystemExit: a call failed, or the text has an unknown format.
@@ -88,11 +100,16 @@ def parse_h2load(text: str, calls: int) -> Load:
     finished = re.search(r"finished in ([\d.]+)(us|ms|s)", text)
     succeeded = re.search(r"(\d+) succeeded, 0 failed, 0 errored, 0 timeout", text)
     body = re.search(r"\((\d+)\) data$", text, re.MULTILINE)
-    times = re.search(r"time for request: +\S+ +([\d.]+)(us|ms|s) +([\d.]+)(us|ms|s)", text)
-    if not (finished and succeeded and body and times) or int(succeeded[1]) != calls:
+    times = [int(line.split()[2]) / 1e3 for line in log.splitlines()]
+    if not (finished and succeeded and body) or int(succeeded[1]) != calls or len(times) != calls:
         raise SystemExit(f"h2load did not get all answers:\n{text}")
-    slowest, mean = _ms(times[1], times[2]), _ms(times[3], times[4])
-    return Load(calls, _ms(finished[1], finished[2]) / 1e3, int(body[1]), mean, slowest)
+    return Load(calls, _ms(finished[1], finished[2]) / 1e3, int(body[1]), *percentiles(times))
+
+
+def percentiles(times_ms: Sequence[float]) -> tuple[float, float]:
+    """Return the times that 50 and 99 of 100 calls do not exceed."""
+    ordered = sorted(times_ms)
+    return ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
 
 
 def _ms(number: str, unit: str) -> float:
@@ -103,16 +120,17 @@ def _own(question: Question, shape: Shape, calls: int) -> Load:
     connections = -(-shape.connections // _OWN_PROCESSES)
     each = -(-calls // _OWN_PROCESSES)
     command = [sys.executable, str(Path(__file__).with_name("load_process.py")), question.address, question.method]
-    command += [str(question.frame), str(connections), str(shape.calls), str(each)]
+    command += [str(question.frame), str(connections), str(shape.calls), str(each), str(question.authority or "")]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(_OWN_PROCESSES)
     ]
     parts = [json.loads(one.communicate(question.token, timeout=_TIMEOUT_S)[0]) for one in processes]
+    p50_ms, p99_ms = percentiles([one for part in parts for one in part["times_ms"]])
     return Load(
         calls=each * _OWN_PROCESSES,
         seconds=max(part["end"] for part in parts) - min(part["start"] for part in parts),
         body_bytes=sum(part["body_bytes"] for part in parts),
-        mean_ms=sum(part["mean_ms"] for part in parts) / len(parts),
-        slowest_ms=max(part["slowest_ms"] for part in parts),
+        p50_ms=p50_ms,
+        p99_ms=p99_ms,
     )

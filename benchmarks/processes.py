@@ -34,20 +34,26 @@ def started(
 
 
 def processor_s(process: int) -> tuple[float, float]:
-    """Return the processor seconds of a process and its running children; NaN where the system reports none."""
-    own, others = float("nan"), 0.0
+    """Return the processor seconds of a process and its running descendants; NaN where the system reports none."""
+    used: dict[int, float] = {}
+    parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             # The name, in brackets, may hold anything; after it come state, parent … and user and system time.
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:  # it ended meanwhile
             continue
-        used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        if int(stat.parent.name) == process:
-            own = used
-        elif int(fields[1]) == process:
-            others += used
-    return own, others
+        number = int(stat.parent.name)
+        parents[number] = int(fields[1])
+        used[number] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    own = used.pop(process, float("nan"))
+    return own, sum(seconds for number, seconds in used.items() if process in _line(number, parents))
+
+
+def _line(process: int, parents: Mapping[int, int]) -> Iterator[int]:
+    while process:
+        yield process
+        process = parents.get(process, 0)
 
 
 def address_in(messages: Path, pattern: str, patience_s: float = _PATIENCE_S) -> str:

@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cerbos
+import openfga
+import postgres
 import service
 from load import Load, Question, Shape, generator
-from processes import await_listener, free_address, processor_s, started
+from processes import await_listener, free_address, started
 from rounds import Series, alternate, figure, ratio
 from section import Goal, Section
 from target import Target
@@ -28,7 +32,7 @@ class _Measured:
     def __init__(self, target: Target, seconds: float) -> None:
         self.target = target
         self.loads: list[Load] = []
-        self.costs_us: list[tuple[float, float]] = []
+        self.costs_us: list[float] = []
         calls = _SWEEP_CALLS[target.items]
         target.press(_SHAPES[target.items][0], calls // 3)  # warms up
         tried: dict[Shape, float] = {}
@@ -42,59 +46,128 @@ class _Measured:
 
     def decisions(self) -> float:
         """Return the decisions a second in one round."""
-        own, others = processor_s(self.target.process)
+        before = self.target.processor_s()
         load = self.target.press(self.shape, self._calls)
-        own_after, others_after = processor_s(self.target.process)
         self.loads.append(load)
-        self.costs_us.append(((own_after - own) / load.calls * 1e6, (others_after - others) / load.calls * 1e6))
+        self.costs_us.append((self.target.processor_s() - before) / load.calls * 1e6)
         return load.rate * self.target.items
 
     @property
-    def cost(self) -> str:
-        """Return the processor time of a call: in the server, and in the process behind it."""
-        own, others = self.medians()
-        return figure(own) + (f" + {figure(others)} behind" if others else "")
+    def cost_us(self) -> float:
+        """The processor time of a call in all processes of the server, in microseconds."""
+        return Series(tuple(self.costs_us)).median
 
-    def cost_against(self, other: "_Measured") -> str:
-        """Return the ratio of the servers' processor times for one decision."""
-        mine, theirs = self.medians()[0] / self.target.items, other.medians()[0] / other.target.items
-        return f"{figure(mine / theirs)} times"
-
-    def medians(self) -> tuple[float, float]:
-        """Return the processor time of a call, in microseconds: in the server, and in the process behind it."""
-        own, others = (Series(tuple(one)).median for one in zip(*self.costs_us, strict=True))
-        return own, others
+    def loaded_ms(self) -> tuple[float, float]:
+        """Return p50 and p99 under load, in milliseconds: the medians of the rounds."""
+        p50, p99 = (Series(tuple(getattr(load, name) for load in self.loads)).median for name in ("p50_ms", "p99_ms"))
+        return p50, p99
 
 
 def measure(scratch: Path, cache: Path, rounds: int, seconds: float) -> Section:
     """Measure every server with every question, in turn, `seconds` each, in each of the rounds."""
     with ExitStack() as stack:
         ours, log = stack.enter_context(service.running(_folder(scratch, "linewarden")))
-        targets = {"single": ours["single"], "batch": ours["batch"], "owners": ours["owners"]}
+        targets = {name: ours[name] for name in ("single", "batch", "owners")}
+        for name, settings in _VARIANTS.items():
+            found, _ = stack.enter_context(service.running(_folder(scratch, name), **settings))
+            targets |= {f"{name} single": found["single"], f"{name} batch": found["batch"]}
+        targets |= _on_postgres(stack, scratch)
         targets["echo"] = stack.enter_context(_echo(ours["single"], _folder(scratch, "echo")))
-        binary = cerbos.installed(cache / "cerbos")
-        if binary is not None:
-            peers = stack.enter_context(cerbos.running(binary, _folder(scratch, "cerbos")))
-            targets |= {"cerbos single": peers["single"], "cerbos batch": peers["batch"]}
-        order = [name for name in _ORDER if name in targets]
-        measured = {name: _Measured(targets[name], seconds) for name in order}
+        targets |= _peers(stack, scratch, cache)
+        measured = {name: _Measured(targets[name], seconds) for name in _TITLES if name in targets}
         sides: dict[str, Callable[[], float]] = {name: one.decisions for name, one in measured.items()}
-        found = alternate(sides, rounds)
+        found_rates = alternate(sides, rounds)
         sizes = _sizes(ours, log)
-    return _section(measured, found, [*_notes(binary), sizes])
+    return _section(measured, found_rates, [*_notes(cache), sizes])
 
 
-_ORDER = ("single", "echo", "cerbos single", "batch", "cerbos batch", "owners")
+#: Servers of ours that differ in these settings.
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "grpcio": {"transport": "grpcio"},
+    "tls": {"plaintext": "false"},
+    "workers": {"workers": "2"},
+}
+
+
+def _on_postgres(stack: ExitStack, scratch: Path) -> dict[str, Target]:
+    database = stack.enter_context(postgres.running(_folder(scratch, "postgres")))
+    if database is None:
+        return {}
+    targets: dict[str, Target] = {}
+    for name, workers in (("postgres", "1"), ("postgres workers", "2")):
+        url = database.make(name.replace(" ", "_"))
+        found, _ = stack.enter_context(
+            service.running(_folder(scratch, name), database.process, database_url=url, workers=workers)
+        )
+        targets |= {f"{name} single": found["single"], f"{name} batch": found["batch"]}
+    return targets
+
+
+def _peers(stack: ExitStack, scratch: Path, cache: Path) -> dict[str, Target]:
+    targets: dict[str, Target] = {}
+    binary = cerbos.installed(cache / "cerbos")
+    if binary is not None:
+        found = stack.enter_context(cerbos.running(binary, _folder(scratch, "cerbos")))
+        targets |= {f"cerbos {name}": one for name, one in found.items()}
+    binary = openfga.installed(cache / "openfga")
+    for name, sqlite in (("openfga", False), ("openfga sqlite", True)):
+        if binary is not None:
+            found = stack.enter_context(openfga.running(binary, _folder(scratch, name), sqlite=sqlite))
+            targets |= {f"{name} {question}": one for question, one in found.items()}
+    return targets
+
+
 _TITLES = {
     "single": "Linewarden, Check",
+    "tls single": "the same over TLS",
+    "workers single": "the same with 2 workers",
+    "grpcio single": "the same with the transport grpcio",
+    "postgres single": "the same on PostgreSQL",
+    "postgres workers single": "the same on PostgreSQL with 2 workers",
     "echo": "bare grpc.aio echo",
     "cerbos single": "Cerbos, 1 resource",
+    "openfga single": "OpenFGA in memory, Check",
+    "openfga sqlite single": "OpenFGA on SQLite, Check",
     "batch": "Linewarden, CheckBatch of 50, 8 owners",
-    "cerbos batch": "Cerbos, 50 resources",
+    "tls batch": "the same over TLS",
+    "workers batch": "the same with 2 workers",
+    "grpcio batch": "the same with the transport grpcio",
+    "postgres batch": "the same on PostgreSQL",
+    "postgres workers batch": "the same on PostgreSQL with 2 workers",
     "owners": "Linewarden, CheckBatch of 50, 50 owners",
+    "cerbos batch": "Cerbos, 50 resources",
+    "openfga batch": "OpenFGA in memory, BatchCheck of 50",
+    "openfga sqlite batch": "OpenFGA on SQLite, BatchCheck of 50",
 }
-_AGAINST = {"single": ("echo", "cerbos single"), "batch": ("cerbos batch",), "owners": ("cerbos batch",)}
-_GOALS = {("single", "echo"): 0.85, ("batch", "cerbos batch"): 1.5}
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Two sides, and the goals of the first against the second, as times of the second."""
+
+    one: str
+    other: str
+    rate: float | None = None
+    cost: float | None = None
+    alone: float | None = None
+
+
+_COMPARISONS = (
+    _Comparison("single", "cerbos single", rate=1.5, cost=0.6, alone=1.5),
+    _Comparison("batch", "cerbos batch", rate=3.0),
+    _Comparison("owners", "cerbos batch"),
+    _Comparison("single", "openfga single"),
+    _Comparison("batch", "openfga batch"),
+    _Comparison("single", "openfga sqlite single"),
+    _Comparison("batch", "openfga sqlite batch"),
+    _Comparison("single", "grpcio single"),
+    _Comparison("batch", "grpcio batch"),
+    _Comparison("tls single", "single"),
+    _Comparison("workers single", "single", rate=1.6),
+    _Comparison("workers batch", "batch"),
+    _Comparison("postgres workers single", "postgres single", rate=1.6),
+    _Comparison("single", "echo"),
+)
 
 
 @contextmanager
@@ -119,40 +192,52 @@ def _folder(scratch: Path, name: str) -> Path:
 def _section(measured: Mapping[str, _Measured], found: dict[str, Series], notes: Sequence[str]) -> Section:
     rows = [
         [
-            "server and question",
-            "decisions/s",
-            "lowest to highest",
-            "load",
-            "mean, ms",
-            "alone, ms",
-            "processor time a call, µs",
+            *("server and question", "decisions/s", "lowest to highest", "load"),
+            *("p50 / p99, ms", "alone: p50 / p99, ms", "processor time a call, µs"),
         ]
     ]
     for name, one in measured.items():
-        mean = Series(tuple(load.mean_ms for load in one.loads)).median
-        rate = found[name]
-        rows.append(
-            [
-                _TITLES[name],
-                figure(rate.median),
-                rate.spread,
-                str(one.shape),
-                figure(mean),
-                figure(one.alone_ms),
-                one.cost,
-            ]
-        )
+        rate, (p50, p99) = found[name], one.loaded_ms()
+        times = (f"{figure(p50)} / {figure(p99)}", " / ".join(map(figure, one.alone_ms)))
+        rows.append([_TITLES[name], figure(rate.median), rate.spread, str(one.shape), *times, figure(one.cost_us)])
     goals: list[Goal] = []
-    for name, others in _AGAINST.items():
-        for other in others:
-            if other not in measured:
-                continue
-            times = ratio(found[name], found[other])
-            what, cost = f"{_TITLES[name]} / {_TITLES[other]}", measured[name].cost_against(measured[other])
-            rows.append([f"**{what}**", f"**{times.median:.2f} times**", times.spread, "", "", "", cost])
-            if (name, other) in _GOALS:
-                goals.append(Goal(what, _GOALS[name, other], times.median, "times"))
+    pairs = [pair for pair in _COMPARISONS if pair.one in measured and pair.other in measured]
+    rows += [_compared(pair, measured, found, goals) for pair in pairs]
     return Section("Over gRPC", rows, notes, goals)
+
+
+def _compared(
+    pair: _Comparison, measured: Mapping[str, _Measured], found: Mapping[str, Series], goals: list[Goal]
+) -> list[str]:
+    one, other = measured[pair.one], measured[pair.other]
+    rate = ratio(found[pair.one], found[pair.other])
+    cost = one.cost_us / one.target.items / (other.cost_us / other.target.items)
+    alone = one.alone_ms[0] / other.alone_ms[0]
+    what = f"{_named(pair.one)} / {_named(pair.other)}"
+    for kind, wanted, seen in (
+        ("rate", pair.rate, rate.median),
+        ("cost", pair.cost, cost),
+        ("alone", pair.alone, alone),
+    ):
+        if wanted is not None:
+            goals.append(Goal(f"{what}, {_KINDS[kind]}", wanted, seen, "times", at_most=kind != "rate"))
+    return [
+        f"**{what}**",
+        f"**{rate.median:.2f} times**",
+        rate.spread,
+        "",
+        "",
+        f"{alone:.2f} times",
+        f"{cost:.2f} times",
+    ]
+
+
+_KINDS = {"rate": "rate", "cost": "processor time of a decision", "alone": "p50 alone"}
+
+
+def _named(name: str) -> str:
+    question = "CheckBatch" if _TITLES[name].startswith("the same") and "batch" in name else "Check"
+    return f"{question}, {_TITLES[name].removeprefix('the same ')}" if "the same" in _TITLES[name] else _TITLES[name]
 
 
 def _sizes(ours: Mapping[str, Target], log: service.Log) -> str:
@@ -165,19 +250,20 @@ def _sizes(ours: Mapping[str, Target], log: service.Log) -> str:
     return f"Bytes of question / answer / entry in the log: {'; '.join(parts)}."
 
 
-def _notes(binary: Path | None) -> Iterator[str]:
+def _notes(cache: Path) -> Iterator[str]:
     yield (
-        f"Load by {generator()}, in plain text on loopback. *Load* is how many connections with how many calls at a "
-        "time, the best of a sweep for each server and question. All calls of a question are the same, byte for byte: "
-        "what a server remembers of the person and the rules that apply, it remembers here."
+        f"Load by {generator()}, on loopback, in plain text except where TLS is named. *Load* is how many connections "
+        "with how many calls at a time, the best of a sweep for each server and question. All calls of a question are "
+        "the same, byte for byte: what a server remembers of the person and the rules that apply, it remembers here."
     )
     yield (
-        "Linewarden is `linewarden serve` with one worker: keys checked, requests validated, decisions explained, "
-        "names encrypted, the log on SQLite durable before each answer, the housekeeping process beside it. Before "
-        "each measurement one answer was checked; after it every entry that came was read: as many as answers, all of "
-        "them decisions that allow. Then the index caught up, so that it does not weigh on the next."
+        "Linewarden is `linewarden serve`: keys checked, requests validated, decisions explained, names encrypted, the "
+        "log durable before each answer, on SQLite with one worker except where another is named. Before each "
+        "measurement one answer was checked; after it every entry that came was read: as many as answers, all of them "
+        "decisions that allow. Then the index caught up."
     )
     yield "The echo reads the same question and writes one answer of the same size: no key, no decision, no log."
+    binary = cerbos.installed(cache / "cerbos")
     if binary is None:
         yield "Cerbos was not measured, because npm or its package is missing. Install npm with access to its registry."
     else:
@@ -185,7 +271,12 @@ def _notes(binary: Path | None) -> Iterator[str]:
             f"Cerbos {cerbos.version(binary)} uses both cores and runs with its log off; its policy has the same rules "
             "on recordings but no duties; the caller tells it the roles, which Linewarden knows itself."
         )
+    if openfga.installed(cache / "openfga") is None:
+        yield "OpenFGA was not measured: install Go with access to its module proxy to build it."
+    else:
+        yield "OpenFGA decides by relations alone, without purposes, ages and a log; it reads as its defaults say."
     yield (
-        "Ratios are medians of the rounds' ratios. *mean*: of single calls under load; *alone*: the median of "
-        "calls one after the other. *Processor time* is that of the server alone."
+        "Ratios are medians of the rounds' ratios. *alone*: calls one after the other. *Processor time* is that of all "
+        "processes of a server while the load ran and until its log was indexed: workers, housekeeping with the index, "
+        "and the processes of PostgreSQL."
     )

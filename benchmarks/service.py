@@ -1,9 +1,11 @@
 """Linewarden under load: the real command with its durable log on SQLite, and everything on but TLS."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep, time
 
@@ -21,13 +23,14 @@ _PATIENCE_S = 60
 _METHOD = "linewarden.v1.AccessService"
 
 
-def initialize(folder: Path) -> Path:
-    """Make a service's folder with the policy of the workload; return its settings file."""
+def initialize(folder: Path, database_url: str = "") -> Path:
+    """Make a service's folder with the policy of the workload, and its database; return its settings file."""
     policy = folder / "bench.policy"
     policy.write_text(policy_text(), encoding="utf-8")
     home = folder / "service"
     call = [sys.executable, "-m", "linewarden.cli", "init", str(home), "--tenant", TENANT, "--policy", str(policy)]
-    subprocess.run(call, check=True, capture_output=True)
+    environment = os.environ | ({"LINEWARDEN_DATABASE_URL": database_url} if database_url else {})
+    subprocess.run(call, check=True, capture_output=True, env=environment)
     return home / "linewarden.toml"
 
 
@@ -75,19 +78,28 @@ class Log:
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[tuple[dict[str, Target], Log]]:
-    """Serve; yield the targets `single`, `batch` and `owners` (a batch with a different owner for each item)."""
-    settings_file = initialize(folder)
-    token = (settings_file.parent / "secrets/api-key").read_text().strip()
-    storage = open_storage(load_settings(settings_file))
+def running(folder: Path, more: int | None = None, **settings: str) -> Iterator[tuple[dict[str, Target], Log]]:
+    """Serve; yield the targets `single`, `batch` and `owners` (a batch with a different owner for each item).
+
+    `settings` differ from the defaults of a benchmark: one process, SQLite, plain text. `more` is the process of its
+    database.
+    """
     environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true", "LINEWARDEN_WORKERS": "1"}
     environment |= {f"LINEWARDEN_{name.upper()}": value for name, value in settings.items()}
+    url = settings.get("database_url", "")
+    settings_file = initialize(folder, url)
+    token = (settings_file.parent / "secrets/api-key").read_text().strip()
+    loaded = load_settings(settings_file)
+    storage = open_storage(loaded.model_copy(update={"database_url": url}) if url else loaded)
     call = [sys.executable, "-m", "linewarden.cli", "serve", "--config", str(settings_file)]
     try:
         with started(call, folder, environment) as (messages, process):
             address = address_in(messages, r"serving on (\S+:\d+)")
+            authority = None
+            if settings.get("plaintext") == "false":
+                address, authority = address.replace("127.0.0.1", "localhost"), settings_file.parent / "tls/ca.crt"
             log = Log(storage)
-            targets = _targets(folder, address, process, token, log)
+            targets = _targets(folder, Question(address, "", folder, token, authority), process, more, log)
             for target in targets.values():  # meets the persons
                 target.ask()
             log.skip()
@@ -96,7 +108,7 @@ def running(folder: Path, **settings: str) -> Iterator[tuple[dict[str, Target], 
         storage.close()
 
 
-def _targets(folder: Path, address: str, process: int, token: str, log: Log) -> dict[str, Target]:
+def _targets(folder: Path, server: Question, process: int, more: int | None, log: Log) -> dict[str, Target]:
     now_s = int(time())
     questions = {
         "single": ("Check", 1, single(now_s)),
@@ -107,9 +119,9 @@ def _targets(folder: Path, address: str, process: int, token: str, log: Log) -> 
     for name, (method, items, message) in questions.items():
         frame = folder / f"{name}.frame"
         frame.write_bytes(framed(message.SerializeToString()))
-        question = Question(address, f"{_METHOD}/{method}", frame, token)
+        question = replace(server, method=f"{_METHOD}/{method}", frame=frame)
         is_right = _is_allowed if items == 1 else _are_allowed
-        targets[name] = Target(f"Linewarden {name}", question, process, items, is_right, _settle(log, items))
+        targets[name] = Target(f"Linewarden {name}", question, process, items, is_right, _settle(log, items), more)
     return targets
 
 

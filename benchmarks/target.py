@@ -6,7 +6,8 @@ from time import perf_counter
 from typing import Any
 
 import grpc
-from load import Load, Question, Shape, press
+from load import Load, Question, Shape, percentiles, press
+from processes import processor_s
 
 _FRAME_HEAD = 5
 _DEADLINE_S = 10
@@ -24,7 +25,8 @@ class Target:
     """A server and the call to load it with.
 
     Each call decides `items`, in the server with the number `process`. `is_right` looks at an answer; `settle` waits
-    until the server has come to rest after so many calls, and stops the run if it did not do its work.
+    until the server has come to rest after so many calls, and stops the run if it did not do its work. `more` are
+    further processes that the call costs, such as those of a database.
     """
 
     name: str
@@ -33,6 +35,11 @@ class Target:
     items: int
     is_right: Callable[[bytes], bool]
     settle: Callable[[int], None] = _accept
+    more: int | None = None
+
+    def processor_s(self) -> float:
+        """Return the processor seconds of all processes so far."""
+        return sum(sum(processor_s(one)) for one in (self.process, self.more) if one is not None)
 
     def press(self, shape: Shape, calls: int) -> Load:
         """Check one answer, make the load, and check that the size of all answers is right.
@@ -50,15 +57,21 @@ class Target:
 
     def ask(self, times: int = 1) -> bytes:
         """Ask as any client does; return the last answer."""
-        with grpc.insecure_channel(self.question.address) as channel:
+        with self._channel() as channel:
             return self._ask(channel, times)[0]
 
-    def alone_ms(self, times: int) -> float:
-        """Return the median time of sequential calls on an idle server, in milliseconds."""
-        with grpc.insecure_channel(self.question.address) as channel:
-            spent = sorted(self._ask(channel, times)[1])
+    def alone_ms(self, times: int) -> tuple[float, float]:
+        """Return p50 and p99 of sequential calls on an idle server, in milliseconds."""
+        with self._channel() as channel:
+            spent = self._ask(channel, times)[1]
         self.settle(times)
-        return spent[len(spent) // 2] * 1e3
+        return percentiles([one * 1e3 for one in spent])
+
+    def _channel(self) -> grpc.Channel:
+        authority = self.question.authority
+        if authority is None:
+            return grpc.insecure_channel(self.question.address)
+        return grpc.secure_channel(self.question.address, grpc.ssl_channel_credentials(authority.read_bytes()))
 
     def _ask(self, channel: grpc.Channel, times: int) -> tuple[bytes, list[float]]:
         message = self.question.frame.read_bytes()[_FRAME_HEAD:]

@@ -91,16 +91,17 @@ def _page(sections: list[Section], *, others: list[float]) -> str:
 
 def test_what_h2load_tells_is_understood() -> None:
     """The parser of h2load reads rate, bytes and times in their units."""
-    load = parse_h2load(H2LOAD.format(succeeded=2000, failed=0), 2000)
+    log = "".join(f"{number} 200 {number}\n" for number in range(1, 2001))
+    load = parse_h2load(H2LOAD.format(succeeded=2000, failed=0), 2000, log)
     assert load.rate == pytest.approx(3758.69, rel=1e-4)
-    assert (load.body_bytes, load.mean_ms, load.slowest_ms) == (254_000, 0.85, 1050)
+    assert (load.body_bytes, load.p50_ms, load.p99_ms) == (254_000, 1.001, 1.981)
 
 
 @pytest.mark.parametrize(("succeeded", "failed", "calls"), [(1999, 1, 2000), (2000, 0, 2001)])
 def test_one_failed_call_spoils_the_measurement(succeeded: int, failed: int, calls: int) -> None:
     """The parser refuses a measurement with a failed call."""
     with pytest.raises(SystemExit, match="all answers"):
-        parse_h2load(H2LOAD.format(succeeded=succeeded, failed=failed), calls)
+        parse_h2load(H2LOAD.format(succeeded=succeeded, failed=failed), calls, "1 200 1\n" * calls)
 
 
 async def test_the_process_of_our_own_makes_every_call(tmp_path: Path) -> None:
