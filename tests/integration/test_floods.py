@@ -122,7 +122,8 @@ async def test_a_silent_stream_ends(sqlite_site: Site) -> None:
 async def test_beside_a_flood_a_quiet_tenant_is_refused_nothing(site: Site) -> None:
     """The server refuses calls of one tenant beyond its share with OVERLOADED, and answers each of another's."""
     _, token = site.key(tenants=(OTHER_TENANT,))
-    async with processes(site, python=forked_python(), LINEWARDEN_MAX_CONCURRENT_REQUESTS="40") as (server,):
+    limits: dict[str, Any] = {"LINEWARDEN_MAX_CONCURRENT_REQUESTS": "40", "LINEWARDEN_APPEND_TIMEOUT_MS": "60000"}
+    async with processes(site, python=forked_python(), **limits) as (server,):
         async with (
             channels(server.address, 4) as many,
             channels(server.address, 1) as (own,),
