@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from linewarden.client.errors import AnswerInvalid, QuestionInvalid
 from linewarden.client.model import Decision, Question
 from linewarden.client.words import number_of, word_of
@@ -21,10 +19,9 @@ _FIELDS = {
 
 def subject_of(name: str) -> core_pb2.Subject:
     """Return a subject of the contract; `//tenant/id` is a person of another tenant."""
-    if name.startswith("//"):
-        tenant, _, id = name[2:].partition("/")
-        return core_pb2.Subject(id=id, tenant=tenant)
-    return core_pb2.Subject(id=name)
+    subject = core_pb2.Subject()
+    _state_subject(subject, name)
+    return subject
 
 
 def header_of(
@@ -40,22 +37,20 @@ def check_request(question: Question, tenant: str, request_id: str) -> access_pb
     Raises:
         QuestionInvalid: a word is not one of the contract, or a text is not Unicode.
     """
-    numbers = {name: _number(name, getattr(question, name), request_id) for name in _FIELDS}
+    request = access_pb2.CheckRequest(verb=_number("verb", question.verb, request_id))
     try:
-        context = core_pb2.Context(
-            purpose=numbers["purpose"],
-            case_reference=question.case,
-            network_zone=question.zone,
-            consent=numbers["consent"],
-        )
-        return access_pb2.CheckRequest(
-            header=header_of(tenant, question.subject, request_id, context if context.ByteSize() else None),
-            verb=numbers["verb"],
-            resource=_resource(question, numbers["type"]),
-        )
-    except (TypeError, ValueError):
+        header = request.header
+        header.tenant, header.request_id = tenant, request_id
+        _state_subject(header.subject, question.subject)
+        if question.purpose or question.case or question.zone or question.consent:
+            _state_context(header.context, question, request_id)
+        _state_resource(request.resource, question, request_id)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, QuestionInvalid):
+            raise
         text = "a field of the question has a wrong type, or is not Unicode: see Question"
         raise QuestionInvalid(text, code="INVALID_ARGUMENT", request_id=request_id) from None
+    return request
 
 
 def batch_request(requests: Sequence[access_pb2.CheckRequest], request_id: str) -> access_pb2.CheckBatchRequest:
@@ -86,7 +81,7 @@ def decision_of(answer: access_pb2.CheckResponse) -> Decision:
     Raises:
         AnswerInvalid: it lacks the decision or its end.
     """
-    return _decision(answer.decision, answer)
+    return _decision(answer.decision, answer.policy.revision, _end_of(answer))
 
 
 def decisions_of(request: access_pb2.CheckBatchRequest, answer: access_pb2.CheckBatchResponse) -> list[Decision]:
@@ -99,30 +94,32 @@ def decisions_of(request: access_pb2.CheckBatchRequest, answer: access_pb2.Check
         raise AnswerInvalid("the server did not answer each item of the batch")
     if answer.own_requesters != sum(one.HasField("subject") for one in request.items):
         raise AnswerInvalid("the server did not decide for the person of each item: is it an earlier version?")
-    return [_decision(one, answer) for one in answer.decisions]
+    revision, end = answer.policy.revision, _end_of(answer)
+    return [_decision(one, revision, end) for one in answer.decisions]
 
 
-def _decision(
-    message: access_pb2.Decision, answer: access_pb2.CheckResponse | access_pb2.CheckBatchResponse
-) -> Decision:
-    if not (message.id and message.effect and answer.HasField("expires_at")):
+def _decision(message: access_pb2.Decision, revision: int, end: datetime) -> Decision:
+    if not (message.id and message.effect):
         raise AnswerInvalid("the server answered without a decision")
     return Decision(
         id=message.id,
         effect=word_of(access_pb2.Effect, message.effect),
         reason=word_of(access_pb2.DecisionReason, message.reason),
         obligations=frozenset(word_of(access_pb2.Obligation, one) for one in message.obligations),
-        policy_revision=answer.policy.revision,
-        expires_at=_time(answer.expires_at),
+        policy_revision=revision,
+        expires_at=end,
         message=message,
     )
 
 
-def _time(at: Timestamp) -> datetime:
+def _end_of(answer: access_pb2.CheckResponse | access_pb2.CheckBatchResponse) -> datetime:
+    """Return when an answer expires."""
     try:
-        return at.ToDatetime(UTC)
+        if answer.HasField("expires_at"):
+            return answer.expires_at.ToDatetime(UTC)
     except ValueError:
-        raise AnswerInvalid("the server answered with a time that is none") from None
+        pass
+    raise AnswerInvalid("the server answered without the time at which the decision expires")
 
 
 def _number(name: str, word: str, request_id: str) -> Any:
@@ -138,16 +135,28 @@ def _number(name: str, word: str, request_id: str) -> Any:
         ) from None
 
 
-def _resource(question: Question, type: Any) -> core_pb2.Resource:
-    resource = core_pb2.Resource(
-        type=type,
-        id=question.id,
-        tenant=question.home,
-        owner=question.owner,
-        queue=question.queue,
-        parties=question.parties,
-        labels=question.labels,
-    )
+def _state_subject(subject: core_pb2.Subject, name: str) -> None:
+    if name.startswith("//"):
+        subject.tenant, _, subject.id = name[2:].partition("/")
+    else:
+        subject.id = name
+
+
+def _state_context(context: core_pb2.Context, question: Question, request_id: str) -> None:
+    context.purpose = _number("purpose", question.purpose, request_id)
+    context.case_reference = question.case
+    context.network_zone = question.zone
+    context.consent = _number("consent", question.consent, request_id)
+
+
+def _state_resource(resource: core_pb2.Resource, question: Question, request_id: str) -> None:
+    resource.type = _number("type", question.type, request_id)
+    resource.id, resource.tenant, resource.owner, resource.queue = (
+        question.id, question.home, question.owner, question.queue
+    )  # fmt: skip
+    if question.parties:
+        resource.parties.extend(question.parties)
+    if question.labels:
+        resource.labels.update(question.labels)
     if question.created_at is not None:
         resource.created_at.FromDatetime(question.created_at)
-    return resource

@@ -1,6 +1,8 @@
 """Between the enums of the contract and words: `play` is VERB_PLAY of the enum Verb."""
 
 import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 _WORD_IN_NAME = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -11,9 +13,7 @@ def word_of(enum: Any, number: int) -> str:
 
     A caller that compares words never takes an unknown number for a known one.
     """
-    if number not in enum.values():
-        return str(number)
-    return str(enum.Name(number)).removeprefix(prefix_of(enum)).lower() if number else ""
+    return _words_of(enum).get(number) or (str(number) if number else "")
 
 
 def number_of(enum: Any, word: str | None) -> Any:
@@ -22,9 +22,20 @@ def number_of(enum: Any, word: str | None) -> Any:
     Raises:
         ValueError: the enum has no such word.
     """
-    return enum.Value(f"{prefix_of(enum)}{word.upper()}") if word else 0
+    if not word:
+        return 0
+    number = _numbers_of(enum).get(word)
+    if number is None:
+        raise ValueError(f"{enum.DESCRIPTOR.name} has no such word")
+    return number
 
 
-def prefix_of(enum: Any) -> str:
-    """Return the beginning of the names of the values: `RESOURCE_TYPE_` for ResourceType."""
-    return f"{_WORD_IN_NAME.sub('_', enum.DESCRIPTOR.name).upper()}_"
+@cache
+def _words_of(enum: Any) -> Mapping[int, str]:
+    prefix = f"{_WORD_IN_NAME.sub('_', enum.DESCRIPTOR.name).upper()}_"
+    return {number: name.removeprefix(prefix).lower() for name, number in enum.items() if number}
+
+
+@cache
+def _numbers_of(enum: Any) -> Mapping[str, int]:
+    return {word: number for number, word in _words_of(enum).items()}

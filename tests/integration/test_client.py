@@ -1,16 +1,20 @@
 """The client library against real servers: answers, refusals, restarts, deadlines, TLS."""
 
 import asyncio
+import itertools
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from linewarden.client import (
@@ -26,6 +30,7 @@ from linewarden.client import (
     Unavailable,
     Untrusted,
 )
+from linewarden.client.coalescing import Group
 from linewarden.server.bootstrap import Running
 from linewarden.server.tls import make_development_certificates
 from linewarden.server.workers.certificates import issue, make_authority
@@ -360,3 +365,90 @@ async def test_mutual_tls(sqlite_site: Site, certificates: Path, tmp_path: Path)
         async with make() as client:
             with pytest.raises((Unavailable, Untrusted, DeadlineExceeded)):
                 await client.check(PLAY, timeout_s=0.5)
+
+
+@pytest.mark.slow
+async def test_threads_are_answered_through_a_restart(sqlite_site: Site) -> None:
+    """Threads whose server is killed and started again get every answer, and the log has each of them."""
+    site, answered, stop = sqlite_site, dict[str, Decision](), threading.Event()
+    first = Server(site, python=forked_python())
+    address = await first.ready()
+
+    def keep_asking(client: Client, caller: int) -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            id = f"c{caller}-{number}"
+            answered[id] = client.check(PLAY, request_id=id, timeout_s=HANG_S)
+
+    with (
+        ThreadPoolExecutor(8) as pool,
+        Client(address, key=site.token, tenant=TENANT, plaintext=True) as client,
+    ):
+        callers = [pool.submit(keep_asking, client, caller) for caller in range(8)]
+        try:
+            await until(lambda: len(answered) > 50)
+            first.kill()
+            await first.ended()
+            before = len(answered)
+            second = Server(site, python=forked_python(), LINEWARDEN_LISTEN=address)
+            await second.ready()
+            await until(lambda: len(answered) > before + 50)
+        finally:
+            stop.set()
+        await asyncio.to_thread(lambda: [one.result() for one in callers])
+    second.terminate()
+    await second.ended()
+    logged = decided(site)
+    assert {id: answer.effect for id, answer in answered.items() if (answer.id, answer.effect) not in logged[id]} == {}
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Return the address of a listener that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_each_caller_has_its_own_deadline(silent: str) -> None:
+    """A caller with a short deadline gets DeadlineExceeded while others with longer ones still wait."""
+    async with connected(silent, "lw_1_1") as client:
+        patient = [asyncio.create_task(client.check(PLAY, timeout_s=HANG_S)) for _ in range(5)]
+        with pytest.raises((DeadlineExceeded, Unavailable)):
+            await client.check(PLAY, timeout_s=0.2)
+        assert not any(one.done() for one in patient)
+        cancelled = patient.pop()
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+    for result in await asyncio.gather(*patient, return_exceptions=True):
+        assert isinstance(result, ClientUnusable)
+
+
+async def test_closing_ends_the_calls_of_threads(silent: str) -> None:
+    """Threads that wait for an answer raise ClientUnusable when the client is closed."""
+    client = Client(silent, key="lw_1_1", tenant=TENANT, plaintext=True)
+    waiting = [asyncio.create_task(asyncio.to_thread(client.check, PLAY, timeout_s=HANG_S)) for _ in range(4)]
+    await until(lambda: len(client._gathering._on_the_way) > 0 and sum(map(_size, client._gathering._on_the_way)) > 0)
+    await asyncio.to_thread(client.close)
+    for result in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(result, ClientUnusable)
+
+
+def _size(group: Group) -> int:
+    return len(group.members)
+
+
+async def test_a_server_without_the_service_is_no_permission() -> None:
+    """A gRPC server that is no Linewarden gives an error for a question, a batch and a stream."""
+    other = grpc.aio.server()
+    port = other.add_insecure_port("127.0.0.1:0")
+    await other.start()
+    try:
+        async with connected(f"127.0.0.1:{port}", "lw_1_1") as client:
+            for call in (client.check(PLAY), client.check_batch([PLAY]), anext(client.check_stream([PLAY]))):
+                with pytest.raises(ClientError) as caught:
+                    await call
+                assert (caught.value.code, caught.value.reason) == ("UNIMPLEMENTED", "")
+    finally:
+        await other.stop(None)
