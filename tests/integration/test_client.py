@@ -99,6 +99,7 @@ async def ask(client: AsyncClient, asked: Sequence[Question], **more: Any) -> li
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
+@pytest.mark.usefixtures("each_transport")
 async def test_shared_requests_answer_as_single_ones(sqlite_site: Site, server: Running, client: AsyncClient) -> None:
     """Concurrent questions share few entries, and each gets its own recorded answer, equal to that of a single one."""
     asked = questions(700)
@@ -114,6 +115,7 @@ async def test_shared_requests_answer_as_single_ones(sqlite_site: Site, server: 
     assert {answer.effect for answer in shared if isinstance(answer, Decision)} == {"allow", "deny"}
 
 
+@pytest.mark.usefixtures("each_transport")
 async def test_an_invalid_question_fails_alone(sqlite_site: Site, client: AsyncClient) -> None:
     """Each refused question gets its own error with the fields of a single one; the others get their answers."""
     asked = questions(60)
@@ -182,6 +184,7 @@ async def test_a_batch_is_one_entry_under_one_request_id(sqlite_site: Site, clie
     assert await client.check_batch([]) == []
 
 
+@pytest.mark.usefixtures("each_transport")
 async def test_a_stream_yields_results_in_order(client: AsyncClient) -> None:
     """A stream answers in order, with an error in the place of a refused question; a wrong word ends it."""
     asked = [PLAY, Question("bob", "listen_live", "voicemail", "1"), OTHER]
@@ -214,6 +217,7 @@ def in_threads(client: Client, asked: Sequence[Question]) -> list[Decision | Bas
         return list(pool.map(one, range(len(asked))))
 
 
+@pytest.mark.usefixtures("each_transport")
 async def test_threads_share_requests_too(sqlite_site: Site, server: Running) -> None:
     """Questions of many threads get their own recorded answers, one invalid question fails alone, streams work."""
     asked = questions(80)
@@ -242,6 +246,7 @@ async def test_threads_share_requests_too(sqlite_site: Site, server: Running) ->
             assert logged[f"q{number}"] == [(answer.id, answer.effect)]
 
 
+@pytest.mark.usefixtures("each_transport")
 async def test_a_wrong_key_is_refused(server: Running) -> None:
     """A wrong key raises KeyRefused for each question, with the reason of the server."""
     async with connected(server.addresses[0], "lw_0_0") as client:
@@ -332,6 +337,7 @@ def tls(folder: Path) -> dict[str, Any]:
     return {"plaintext": False, "tls_certificate": folder / "server.crt", "tls_key": folder / "server.key"}
 
 
+@pytest.mark.usefixtures("each_transport")
 async def test_tls_and_the_wrong_authority(sqlite_site: Site, certificates: Path, tmp_path: Path) -> None:
     """A client answers over TLS if it trusts the authority, and raises Untrusted at once if it does not."""
     make_development_certificates(tmp_path / "other", datetime.now(UTC))
@@ -350,6 +356,7 @@ async def test_tls_and_the_wrong_authority(sqlite_site: Site, certificates: Path
         make(ca=b"no certificate")
 
 
+@pytest.mark.usefixtures("each_transport")
 async def test_mutual_tls(sqlite_site: Site, certificates: Path, tmp_path: Path) -> None:
     """A server that requires certificates answers a client that shows one of its authority, and no other."""
     now = datetime.now(UTC)
@@ -367,6 +374,7 @@ async def test_mutual_tls(sqlite_site: Site, certificates: Path, tmp_path: Path)
                 await client.check(PLAY, timeout_s=0.5)
 
 
+@pytest.mark.usefixtures("each_transport")
 @pytest.mark.slow
 async def test_threads_are_answered_through_a_restart(sqlite_site: Site) -> None:
     """Threads whose server is killed and started again get every answer, and the log has each of them."""
@@ -452,3 +460,14 @@ async def test_a_server_without_the_service_is_no_permission() -> None:
                 assert (caught.value.code, caught.value.reason) == ("UNIMPLEMENTED", "")
     finally:
         await other.stop(None)
+
+
+async def test_a_unix_socket_needs_no_certificate(sqlite_site: Site, tmp_path: Path) -> None:
+    """A client asks over the socket of a server on its host."""
+    socket_path = tmp_path / "lw.sock"
+    async with (
+        serving(sqlite_site, listen_socket=socket_path),
+        connected(f"unix:{socket_path}", sqlite_site.token) as client,
+    ):
+        assert (await client.check(PLAY)).allows()
+        assert [one.effect for one in await client.check_batch([PLAY, OTHER])] == ["allow", "deny"]
