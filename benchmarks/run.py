@@ -14,6 +14,7 @@ from time import monotonic
 
 import anatomy
 import appends
+import clients
 import decisions
 import indexing
 import rpcs
@@ -47,6 +48,7 @@ PARTS: dict[str, Callable[[Path, Extent], Section]] = {
     "decisions": lambda _scratch, extent: decisions.measure(extent.sizes, extent.rounds),
     "appends": lambda scratch, extent: appends.measure(scratch, extent.rounds, extent.entries),
     "grpc": lambda scratch, extent: rpcs.measure(scratch, CACHE, extent.rpc_rounds, extent.seconds),
+    "clients": lambda scratch, extent: clients.measure(scratch, extent.rpc_rounds),
     "index": lambda scratch, extent: indexing.measure(scratch, extent.logs, extent.rounds),
     "tenants": lambda scratch, extent: tenants.measure(scratch, extent.tenants, extent.rounds),
     "profile": lambda scratch, extent: anatomy.measure(scratch, extent.rounds, extent.calls),

@@ -2,7 +2,6 @@
 
 import os
 import re
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,19 +14,14 @@ import grpc
 
 from linewarden.audit.secret_files import read_secret
 from linewarden.cli.connection_faults import connection_fault
-from linewarden.v1 import core_pb2
+from linewarden.client.connection import DEFAULT_PORT, check_authority, with_port
+from linewarden.client.messages import header_of, subject_of
 
 #: The longest time of a call with one answer, seconds.
 DEADLINE_S = 30.0
 #: The longest time of a call with many messages, seconds.
 STREAM_S = 3_600.0
 
-#: The port of a server unless its settings state another.
-DEFAULT_PORT = 8443
-
-_HOST_ALONE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
-_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\]")
-_IPV6_ALONE = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*")
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -81,19 +75,18 @@ def _authority_in(file: Path) -> bytes:
     """
     roots = file.read_bytes()
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=roots.decode("ascii"))
-    except (ssl.SSLError, ValueError):
+        check_authority(roots)
+    except ValueError:
         raise click.UsageError(f"{file} holds no certificate in PEM") from None
     return roots
 
 
 def _with_port(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Add the port to an address that states none, because gRPC would dial 443."""
-    if "://" in value:
-        raise click.BadParameter("HOST or HOST:PORT, without a scheme")
-    if _HOST_ALONE.fullmatch(value) or _BRACKETED.fullmatch(value):
-        return f"{value}:{DEFAULT_PORT}"
-    return f"[{value}]:{DEFAULT_PORT}" if _IPV6_ALONE.fullmatch(value) else value
+    try:
+        return with_port(value)
+    except ValueError:
+        raise click.BadParameter("HOST or HOST:PORT, without a scheme") from None
 
 
 _OPTIONS = (
@@ -140,16 +133,5 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def header(
-    tenant: str, subject: str, request_id: str = "", context: core_pb2.Context | None = None
-) -> core_pb2.RequestHeader:
-    """The header that every request begins with."""
-    return core_pb2.RequestHeader(tenant=tenant, subject=person(subject), request_id=request_id, context=context)
-
-
-def person(name: str) -> core_pb2.Subject:
-    """A subject of the contract; `//tenant/id` is a person of another tenant."""
-    if name.startswith("//"):
-        tenant, _, id = name[2:].partition("/")
-        return core_pb2.Subject(id=id, tenant=tenant)
-    return core_pb2.Subject(id=name)
+#: The header that every request begins with, and the subject of a name.
+header, person = header_of, subject_of

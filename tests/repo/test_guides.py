@@ -22,7 +22,7 @@ def test_the_first_check_works_as_written(service: Service) -> None:
     assert done.stdout.count("allowed_by_rule") == 2
     assert done.stdout.count("no_matching_rule") == 1
     asked = service.run("python", "-c", shown("readme.python").replace("localhost:8443", service.address))
-    assert asked.stdout.startswith("EFFECT_ALLOW as decision "), asked.stderr
+    assert asked.stdout.startswith("True allow as decision "), asked.stderr
     read = service.run("bash", "-ec", f"{_variables()}\n{shown('readme.log')}")
     assert read.returncode == 0, read.stderr
     assert "default/101/msg1" in read.stdout
@@ -37,7 +37,9 @@ def test_a_service_of_ones_own_works_as_written(tmp_path: Path) -> None:
     assert "acme" in made.stdout
     with serving(tmp_path, "my-service") as service:
         asked = service.run("python", "-c", shown("start.backend").replace("localhost:8443", service.address))
+        many = service.run("python", "-c", shown("start.asyncio").replace("localhost:8443", service.address))
     assert asked.stdout.split() == ["True", "False"], asked.stderr
+    assert many.stdout.splitlines() == ["100 of 100", "100 of 101", "100 of 100"], many.stderr
 
 
 def test_the_policy_of_the_guide_is_a_policy(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ _FORBIDDEN_IMPORTS = [
     ("layers", "audit/model.py", "import linewarden.authz.model"),
     ("layers", "authz/model.py", "import linewarden.diagnostics"),
     ("layers", "server/tenants.py", "import linewarden.cli"),
+    ("layers", "client/model.py", "import linewarden.server.errors"),
+    ("client", "client/model.py", "import linewarden.audit.model"),
+    ("client", "client/retry.py", "import sqlalchemy"),
     ("rooms", "diagnostics/packets/mask.py", "import linewarden.diagnostics.errors"),
     ("rooms", "diagnostics/analysis/engine.py", "import linewarden.diagnostics.captures.runs"),
     ("rooms", "diagnostics/probes/service.py", "import linewarden.diagnostics.captures.ports"),
@@ -97,6 +100,6 @@ def test_nothing_is_started_at_import() -> None:
     """Importing a module makes no engine, server, thread or logger, because the composition root makes them."""
     made = "create_engine|open_engine|Thread|getLogger|get_logger|server"
     makers = re.compile(rf"^(?:\w+ *(?::[^=]+)?= *)?(?:\w+\.)*({made})\(", re.MULTILINE)
-    packages = ("audit", "authz", "diagnostics", "server")
+    packages = ("audit", "authz", "client", "diagnostics", "server")
     ours = [path for path in files() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in packages]
     assert [str(path) for path in ours if makers.search(path.read_text(encoding="utf-8"))] == []

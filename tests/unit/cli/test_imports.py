@@ -51,10 +51,10 @@ class Budget:
 
 
 HELP = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli"})
-CLIENT = Budget({*_HEAVY, "cryptography", "pyrage"}, {"cli", "v1", "audit.errors", "audit.secret_files"})
-PROOF = Budget({*_HEAVY, "pyrage"}, {"cli", "v1", "audit"})
-EVIDENCE = Budget(_HEAVY, {"cli", "v1", "audit.errors", "audit.secret_files", "diagnostics"})
-POLICY = Budget({*_HEAVY, "pyrage"}, {"cli", "v1", "audit", "authz"})
+CLIENT = Budget({*_HEAVY, "cryptography", "pyrage"}, {"cli", "client", "v1", "audit.errors", "audit.secret_files"})
+PROOF = Budget({*_HEAVY, "pyrage"}, {"cli", "client", "v1", "audit"})
+EVIDENCE = Budget(_HEAVY, {"cli", "client", "v1", "audit.errors", "audit.secret_files", "diagnostics"})
+POLICY = Budget({*_HEAVY, "pyrage"}, {"cli", "client", "v1", "audit", "authz"})
 VERIFIER = Budget({*_HEAVY, *_NETWORK, "pyrage"}, {"cli", "audit"})
 #: The analysis itself runs in a child process.
 ANALYSIS = Budget(
