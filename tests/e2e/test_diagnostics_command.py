@@ -18,7 +18,8 @@ from acme import AUDIENCE, INES, NOTICE, NOTICE_TEXT, statement_fields
 
 from linewarden.diagnostics.evidence.sealing import pyrage
 from tests.deadlines import FACTOR, HANG_S
-from tests.e2e.conftest import COMMAND, POLICY, Done, Service, address_of, linewarden
+from tests.e2e.conftest import COMMAND, POLICY, Service, address_of, linewarden
+from tests.integration.forked_python import Done
 from tests.rights import live
 
 CASE = ("--case", INES.case, "--purpose", INES.purpose)
