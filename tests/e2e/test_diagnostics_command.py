@@ -255,6 +255,7 @@ def test_a_capture_from_request_to_reading(customer: Service, tmp_path: Path) ->
     assert rows(customer.run("capture", "start", id, *CASE, "-o", "json", subject="admin"))[0]["state"] == "running"
     send(5)
     assert rows(customer.run("capture", "pause", id, "-o", "json", subject="admin"))[0]["state"] == "paused"
+    time.sleep(0.7 * FACTOR)  # the packet process pauses with its next reading
     send(3)
     assert rows(customer.run("capture", "resume", id, *CASE, "-o", "json", subject="admin"))[0]["state"] == "running"
     twice = customer.run("capture", "resume", id, *CASE, subject="admin")
