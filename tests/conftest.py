@@ -1,7 +1,6 @@
 """Real databases for the tests: SQLite in a scratch folder, PostgreSQL from a wheel."""
 
 import tempfile
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import make_empty, run_script
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -40,21 +41,18 @@ def postgres_server() -> Iterator[str]:
             server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: str) -> str:
+    """Return the URL of a database that one test after the other uses."""
+    run_script(postgres_server, "CREATE DATABASE test")
+    return sa.make_url(postgres_server).set(database="test").render_as_string(hide_password=False)
+
+
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """Yield the URL of an empty PostgreSQL database."""
-    name = f"t{uuid.uuid4().hex}"
-    admin = sa.create_engine(
-        sa.make_url(postgres_server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-    )
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    try:
-        yield sa.make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        admin.dispose()
+def postgres_url(postgres_database: str) -> str:
+    """Return the URL of an empty PostgreSQL database."""
+    make_empty(postgres_database)
+    return postgres_database
 
 
 @pytest.fixture

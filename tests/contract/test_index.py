@@ -249,6 +249,7 @@ class Sample:
         self._directory = directory
         self._random = random.Random(seed)
         self._time = 1_000_000_000
+        self._start = 0  # the size of the log before the entries that are being made
         self.rows: list[dict[str, Any]] = []
 
     async def grow(self, requests: int) -> None:
@@ -257,8 +258,8 @@ class Sample:
         names = [f"p{n}" for n in range(8)]
         persons = await self._directory.meet(1, names, self._time)
         await self._directory.append(Unit(1, ()), persons)
-        while len(self.rows) < self._store.head(1).size:
-            self.rows.append({"time": 0})
+        self._start = self._store.head(1).size
+        self.rows += [{"time": 0}] * (self._start - len(self.rows))
         data: list[bytes] = []
         for _ in range(requests):
             self._time += some.randrange(20_000_000)
@@ -294,7 +295,7 @@ class Sample:
             self._store.append([Unit(1, tuple(data[start : start + 500]))])
 
     def _note(self, number: int, item: int, **row: Any) -> None:
-        self.rows.append({"place": (self._store.head(1).size + number - 1, item), **row})
+        self.rows.append({"place": (self._start + number - 1, item), **row})
 
     def query(self) -> Query:
         """Return a random query that finds at least one row, unless its time excludes it."""
@@ -343,7 +344,7 @@ async def test_the_index_finds_and_counts_what_the_log_has(
         if not is_plain and not (query.verb or query.effect or query.purpose or query.request_id or query.resource_id):
             query = replace(query, kinds=("decision", "log.heartbeat"))  # the introductions of persons are no rows
         found, token = list[tuple[int, int]](), ""
-        while len(found) < 200:
+        while len(found) < min(200, 20 * page_size):
             page = reading.query(1, query, size=size, page_size=page_size, token=token)
             assert not page.lacks.damaged
             found += [(row.index, row.item) for row in page.rows]

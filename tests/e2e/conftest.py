@@ -1,6 +1,5 @@
 """The installed command, and a service that it made and runs."""
 
-import atexit
 import os
 import re
 import subprocess
@@ -8,52 +7,40 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.deadlines import HANG_S
-from tests.e2e.forking import Forking
+from tests.integration.forked_python import Done, forked_python, run_forked
 
 COMMAND = str(Path(sys.executable).parent / "linewarden")
 POLICY = Path(__file__).parents[2] / "examples/asterisk/company.policy"
 
 
-@dataclass(frozen=True)
-class Done:
-    """The exit code and the output of a command."""
-
-    code: int
-    out: str
-    err: str
-
-
-@cache
-def _forking() -> Forking:
-    made = Forking(COMMAND)
-    atexit.register(made.close)
-    return made
-
-
 def linewarden(*arguments: str, **environment: str) -> Done:
     """Run the installed command as a user does, off a terminal; its imports are shared with other runs."""
-    done = Done(**_forking().run(arguments, _clean() | environment, HANG_S))
+    done = run_forked(arguments, clean() | environment, HANG_S)
     assert "Traceback" not in done.err, done.err
     return done
+
+
+def unread(*arguments: str, **environment: str) -> Done:
+    """Run the command with a pipe as stdout whose reader has gone away."""
+    return run_forked(arguments, clean() | environment, HANG_S, closed=True)
 
 
 def linewarden_by_itself(*arguments: str, **environment: str) -> Done:
     """Run the installed command in a process that shares nothing with another."""
     done = subprocess.run(
-        [COMMAND, *arguments], env=_clean() | environment, capture_output=True, text=True, timeout=HANG_S, check=False,
+        [COMMAND, *arguments], env=clean() | environment, capture_output=True, text=True, timeout=HANG_S, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def _clean() -> dict[str, str]:
+def clean() -> dict[str, str]:
     """Return the environment without settings for other tests on this machine."""
     return {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
 
@@ -98,11 +85,11 @@ class Service:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Yield a new service, from `init` to SIGTERM."""
     folder = tmp_path_factory.mktemp("e2e") / "service"
-    made = linewarden_by_itself("init", str(folder), "--tenant", "acme", "--policy", str(POLICY))
+    made = linewarden("init", str(folder), "--tenant", "acme", "--policy", str(POLICY))
     assert (made.code, made.out) == (0, "")
     environment = os.environ | {"LINEWARDEN_LISTEN": "localhost:0"}
     with (folder / "stderr").open("wb") as stderr:
-        call = [COMMAND, "serve", "--config", str(folder / "linewarden.toml")]
+        call = [forked_python(), "-m", "linewarden.cli", "serve", "--config", str(folder / "linewarden.toml")]
         process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=stderr, env=environment)
     try:
         yield Service(folder, address_of(folder / "stderr"), process)

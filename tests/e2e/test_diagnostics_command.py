@@ -18,7 +18,8 @@ from acme import AUDIENCE, INES, NOTICE, NOTICE_TEXT, statement_fields
 
 from linewarden.diagnostics.evidence.sealing import pyrage
 from tests.deadlines import FACTOR, HANG_S
-from tests.e2e.conftest import COMMAND, POLICY, Done, Service, address_of, linewarden
+from tests.e2e.conftest import COMMAND, POLICY, Service, address_of, linewarden
+from tests.integration.forked_python import Done
 from tests.rights import live
 
 CASE = ("--case", INES.case, "--purpose", INES.purpose)
@@ -254,6 +255,7 @@ def test_a_capture_from_request_to_reading(customer: Service, tmp_path: Path) ->
     assert rows(customer.run("capture", "start", id, *CASE, "-o", "json", subject="admin"))[0]["state"] == "running"
     send(5)
     assert rows(customer.run("capture", "pause", id, "-o", "json", subject="admin"))[0]["state"] == "paused"
+    time.sleep(0.7 * FACTOR)  # the packet process pauses with its next reading
     send(3)
     assert rows(customer.run("capture", "resume", id, *CASE, "-o", "json", subject="admin"))[0]["state"] == "running"
     twice = customer.run("capture", "resume", id, *CASE, subject="admin")

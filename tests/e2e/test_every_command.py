@@ -1,27 +1,19 @@
 """Every command of the command line, found through click, in the situations that an operator meets."""
 
-import json
-import os
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 
 from linewarden.cli import main
 from linewarden.server.tls import make_development_certificates
-from tests.deadlines import HANG_S
-from tests.e2e.conftest import Done, Service
+from tests.e2e.conftest import Service, linewarden, unread
+from tests.integration.forked_python import Done
 
 #: Exit codes of docs/reference.md with which a failing command may end.
 DOCUMENTED = {1, 2, 3, 4, 141}
-
-_RUNNER = Path(__file__).parent / "every_command.py"
 
 
 def commands() -> dict[tuple[str, ...], click.Command]:
@@ -81,27 +73,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(cases: list[dict[str, Any]], folder: Path) -> Iterator[Done]:
-    """Run the cases; return the result of each."""
-    (folder / "cases.json").write_text(json.dumps(cases))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
-    call = [sys.executable, str(_RUNNER), str(folder / "cases.json")]
-    done = subprocess.run(call, env=clean, capture_output=True, text=True, timeout=HANG_S, check=True)
-    for line in done.stdout.splitlines():
-        yield Done(**json.loads(line))
-
-
-def check_all(option: str, environment: dict[str, str], folder: Path, **more: Any) -> dict[tuple[str, ...], Done]:
+def check_all(option: str, environment: dict[str, str], folder: Path) -> dict[tuple[str, ...], Done]:
     """Run every command that has an option, and check the end of each."""
     chosen = {words: command for words, command in commands().items() if has_option(command, option)}
     assert len(chosen) > 5
-    cases = [
-        {"arguments": [*words, *arguments_of(command, folder)], "environment": environment, "stdout": "file"} | more
-        for words, command in chosen.items()
-    ]
-    found = dict(zip(chosen, run(cases, folder), strict=True))
+    found = {
+        words: linewarden(*words, *arguments_of(command, folder), **environment) for words, command in chosen.items()
+    }
     for words, done in found.items():
-        assert "Traceback" not in done.err, (words, done)
         assert done.code in DOCUMENTED, (words, done)
         assert 1 <= len(done.err.splitlines()) <= 3, (words, done)
         assert '"event"' not in done.err, (words, done)
@@ -193,23 +172,19 @@ def test_secrets_that_others_can_read_are_refused_by_every_command(service: Serv
     assert codes(found, 4) == set()
 
 
-def test_output_that_is_not_read_ends_every_command_quietly(folder: Path) -> None:
+def test_output_that_is_not_read_ends_every_command_quietly() -> None:
     """Every command stays silent on stderr if its stdout is a closed pipe."""
-    cases = [{"arguments": [*words, "--help"], "environment": {}, "stdout": "closed"} for words in commands()]
-    for done in run(cases, folder):
-        assert (done.code, done.out, done.err) == (141, "", "")
+    for words in commands():
+        assert unread(*words, "--help") == Done(141, "", ""), words
 
 
-def test_data_that_is_not_read_ends_a_command_quietly(service: Service, folder: Path) -> None:
+def test_data_that_is_not_read_ends_a_command_quietly(service: Service) -> None:
     """Commands that write data stay silent on stderr if their reader went away."""
     client = client_of(service) | {"LINEWARDEN_TENANT": "acme", "LINEWARDEN_SUBJECT": "erik"}
     operator = {"LINEWARDEN_CONFIG": service.config}
     asked = ("check", "play", "voicemail", "1", "--owner", "erik")
     calls = [(operator, ("tenant", "list")), (operator, ("key", "list")), (client, ("audit", "query")), (client, asked)]
-    cases = [
-        {"arguments": [*words, "-o", form], "environment": environment, "stdout": "closed"}
-        for environment, words in calls
-        for form in ("table", "json", "jsonl", "csv")
-    ]
-    for case, done in zip(cases, run(cases, folder), strict=True):
-        assert (done.code, done.err) == (141, ""), case
+    for environment, words in calls:
+        for form in ("table", "json", "jsonl", "csv"):
+            done = unread(*words, "-o", form, **environment)
+            assert (done.code, done.err) == (141, ""), (words, form, done)

@@ -36,6 +36,7 @@ from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 from tests.deadlines import HANG_S
+from tests.postgres import dump, make_empty, run_script
 
 TENANT = "acme"
 OTHER_TENANT = "globex"
@@ -226,16 +227,18 @@ class Site:
 
 @contextmanager
 def make_site(folder: Path, database_url: str) -> Iterator[Site]:
-    """Make the folder of a service with two tenants; with SQLite, copy one that this process made before."""
+    """Make the folder of a service with two tenants on an empty database: copy one that this process made before."""
     if database_url.startswith("sqlite:///"):
-        token = _copy_site(_first_site(), folder, Path(database_url.removeprefix("sqlite:///")))
-        settings = _settings(folder, database_url)
-        storage = open_storage(settings)
+        first = _first_site()
+        for file in first.glob("linewarden.db*"):
+            shutil.copyfile(file, f"{database_url.removeprefix('sqlite:///')}{file.name.removeprefix('linewarden.db')}")
     else:
-        _write_secrets(folder)
-        settings = _settings(folder, database_url)
-        storage = open_storage(settings)
-        token = _fill(storage)
+        first = _first_site(database_url)
+        run_script(database_url, (first / "dump.sql").read_text())
+    shutil.copytree(first / "site", folder, dirs_exist_ok=True)
+    token = (first / "token").read_text()
+    settings = _settings(folder, database_url)
+    storage = open_storage(settings)
     try:
         yield Site(settings, storage, token)
     finally:
@@ -243,25 +246,23 @@ def make_site(folder: Path, database_url: str) -> Iterator[Site]:
 
 
 @cache
-def _first_site() -> Path:
-    """Make a service on SQLite whose database was brought to the newest schema and filled, for others to copy."""
+def _first_site(postgres_url: str = "") -> Path:
+    """Make a service whose database was brought to the newest schema and filled, for others to copy.
+
+    It is on SQLite, or on the given PostgreSQL database, which is empty again afterwards.
+    """
     home = Path(tempfile.mkdtemp(prefix="lwsite"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     _write_secrets(home / "site")
-    storage = open_storage(_settings(home / "site", f"sqlite:///{home}/linewarden.db"))
+    storage = open_storage(_settings(home / "site", postgres_url or f"sqlite:///{home}/linewarden.db"))
     try:
         (home / "token").write_text(_fill(storage))
     finally:
         storage.close()
+    if postgres_url:
+        (home / "dump.sql").write_text(dump(postgres_url))
+        make_empty(postgres_url)
     return home
-
-
-def _copy_site(first: Path, folder: Path, database: Path) -> str:
-    """Copy a service on SQLite; return the token of its key."""
-    shutil.copytree(first / "site", folder, dirs_exist_ok=True)
-    for file in first.glob("linewarden.db*"):
-        shutil.copyfile(file, f"{database}{file.name.removeprefix('linewarden.db')}")
-    return (first / "token").read_text()
 
 
 def _write_secrets(folder: Path) -> None:

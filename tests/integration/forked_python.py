@@ -1,11 +1,16 @@
-"""An interpreter whose `-m linewarden.cli` begins as a fork of a process that has imported everything.
+"""Commands that begin as forks of one process that has imported everything.
 
-Imports take most of a short server's processor time. `forked_python()` returns a program that takes the place of
-`sys.executable`: it asks the forking process for a child with its arguments, environment, folder and standard files,
-forwards SIGTERM and SIGINT, and ends as the child does. The child is killed when the program is. The children that a
-server starts through its `sys.executable` are forks, too. Each other call is passed to the real interpreter.
+Imports take most of the processor time of a command, and of the start of a server. There are three ways to ask for one:
 
-As a script, this file is the forking process.
+- `forked_python()` returns a program that takes the place of `sys.executable`. It passes each call but those of
+  `-m linewarden.cli` and of the installed script to the real interpreter. The children that a server starts through its
+  `sys.executable` are forks.
+- `forked_commands()` returns a folder for PATH in which `linewarden` is a fork.
+- `run_forked()` runs the command, and starts no other process for it.
+
+A child gets the arguments, environment, folder, umask and standard files of its caller, receives the SIGTERM and SIGINT
+that the caller receives, and is killed when the caller ends. It ends without freeing its imports, which would cost more
+than most commands. As a script, this file is the forking process.
 """
 
 import atexit
@@ -20,13 +25,71 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 _MODULE = ["-m", "linewarden.cli"]
+_SCRIPT = str(Path(sys.executable).parent / "linewarden")
 _LONGEST_CALL = 1 << 17
+
+
+@dataclass(frozen=True)
+class Done:
+    """The exit code and the output of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_forked(
+    arguments: Sequence[str], environment: Mapping[str, str], within_s: float, *, closed: bool = False
+) -> Done:
+    """Run `linewarden` with these arguments, without stdin; with `closed`, its stdout is a pipe that has no reader.
+
+    Raises:
+        TimeoutError: it did not end in time. It is killed.
+    """
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        Path(os.devnull).open("rb") as nothing,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked,
+    ):
+        asked.connect(str(Path(forked_python()).parent / "socket"))
+        stdout = _unread() if closed else os.dup(out.fileno())
+        call = {"words": [_SCRIPT, *arguments], "environment": dict(environment), "folder": str(Path.cwd())}
+        socket.send_fds(asked, [json.dumps(call).encode()], [nothing.fileno(), stdout, err.fileno()])
+        os.close(stdout)
+        asked.settimeout(within_s)
+        asked.recv(64)  # its process id
+        code = int(asked.recv(64))
+        written = [(file.seek(0), file.read().decode(errors="replace"))[1] for file in (out, err)]
+    return Done(code, *written)
+
+
+def _unread() -> int:
+    """Return the end to write to of a pipe that has no reader."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    return write_end
+
+
+@cache
+def forked_commands() -> Path:
+    """Return a folder with the command `linewarden`, to be put first into PATH."""
+    folder = Path(forked_python()).parent / "bin"
+    folder.mkdir()
+    command = folder / "linewarden"
+    command.write_text(f'#!/bin/sh\nexec {forked_python()} {_SCRIPT} "$@"\n')
+    command.chmod(0o700)
+    return folder
 
 
 @cache
@@ -54,14 +117,15 @@ def forked_python() -> str:
 _ASKING = f"""
 import os
 import sys
-if sys.argv[1:3] != {_MODULE!r}:
+if sys.argv[1:3] != {_MODULE!r} and sys.argv[1:2] != [{_SCRIPT!r}]:
     os.execv(PYTHON, [PYTHON, *sys.argv[1:]])
 import json
 import signal
 import socket
 asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 asked.connect(SOCKET)
-call = {{"arguments": sys.argv[3:], "environment": dict(os.environ), "folder": os.getcwd()}}
+umask = os.umask(0)
+call = {{"words": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd(), "umask": umask}}
 signals = {{signal.SIGTERM, signal.SIGINT}}
 signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 socket.send_fds(asked, [json.dumps(call).encode()], [0, 1, 2])
@@ -87,7 +151,7 @@ class _Forks:
         self._events.register(0, selectors.EVENT_READ)
         self._children: dict[int, tuple[int, socket.socket]] = {}
 
-    def serve(self) -> dict[str, str] | None:
+    def serve(self) -> dict[str, Any] | None:
         """Fork until stdin ends. Return None there, and the call in a child."""
         while True:
             for key, _ in self._events.select():
@@ -102,7 +166,7 @@ class _Forks:
                 elif (call := self._heard(key.fileobj)) is not None:  # type: ignore[arg-type]
                     return call
 
-    def _heard(self, connection: socket.socket) -> dict[str, str] | None:
+    def _heard(self, connection: socket.socket) -> dict[str, Any] | None:
         """Fork for a call, or kill the child of a program that has ended. Return the call in a child."""
         data, files, _, _ = socket.recv_fds(connection, _LONGEST_CALL, 3)
         if not data:
@@ -114,7 +178,7 @@ class _Forks:
         child = os.fork()
         if child == 0:
             self._become(files)
-            call: dict[str, str] = json.loads(data)
+            call: dict[str, Any] = json.loads(data)
             return call
         for file in files:
             os.close(file)
@@ -162,11 +226,34 @@ def main(path: str, program: str) -> None:
     call = _Forks(listener).serve()
     if call is not None:
         os.environ.clear()
-        os.environ.update(call["environment"])  # type: ignore[arg-type]
+        os.environ.update(call["environment"])
         os.chdir(call["folder"])
+        if "umask" in call:
+            os.umask(call["umask"])
         sys.executable = program
-        sys.argv = ["linewarden", *call["arguments"]]
-        runpy.run_module(_MODULE[1], run_name="__main__", alter_sys=True)
+        _run(call["words"])
+
+
+def _run(words: list[str]) -> None:
+    """Run the module or the script as Python does, and end. The interpreter reports output that cannot be written."""
+    try:
+        if words[:2] == _MODULE:
+            sys.argv = words[1:]
+            runpy.run_module(_MODULE[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = words
+            runpy.run_path(_SCRIPT, run_name="__main__")
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        for file in (sys.stdout, sys.stderr):
+            try:
+                file.flush()
+            except (OSError, ValueError):
+                raise end from None
+        os._exit(end.code or 0)
 
 
 if __name__ == "__main__":

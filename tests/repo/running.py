@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.deadlines import HANG_S
-from tests.integration.forked_python import forked_python
+from tests.integration.forked_python import forked_commands, forked_python
 
 
 @dataclass(frozen=True)
@@ -79,4 +79,5 @@ def _address(server: "subprocess.Popen[str]") -> str:
 
 def _environment() -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LINEWARDEN_")}
-    return clean | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    path = (str(forked_commands()), str(Path(sys.executable).parent), os.environ["PATH"])
+    return clean | {"PATH": os.pathsep.join(path)}
