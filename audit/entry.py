@@ -174,41 +174,39 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes:
-    secrets: dict[Person, dict[str, str]] = {}
-    if header.case:
-        secrets[header.actor] = {"case": header.case}
-    records = [_record(number, item, secrets) for number, item in enumerate(items)]
+    time_us, request_id, caller, actor, revision, kind, purpose, case, zone, consent, extra = header
+    secrets: dict[Person, dict[str, str]] = {actor: {"case": case}} if case else {}
     fields: dict[str, Any] = {
-        "actor": {"sid": header.actor.sid},
-        "caller": header.caller,
-        "items": records,
-        "policy": header.policy_revision,
-        "request_id": header.request_id,
-        **header.extra,
+        "actor": {"sid": actor.sid},
+        "caller": caller,
+        "items": [_record(number, item, secrets) for number, item in enumerate(items)],
+        "policy": revision,
+        "request_id": request_id,
+        **extra,
     }
-    stated = (("purpose", header.purpose), ("zone", header.zone), ("consent", header.consent))
-    fields.update({name: value for name, value in stated if value})
+    if purpose:
+        fields["purpose"] = purpose
+    if zone:
+        fields["zone"] = zone
+    if consent:
+        fields["consent"] = consent
     randomness = os.urandom(_SEALING_RANDOMNESS * len(secrets))
     sealed = [
         person.seal(values, randomness[n * _SEALING_RANDOMNESS : (n + 1) * _SEALING_RANDOMNESS])
         for n, (person, values) in enumerate(secrets.items())
     ]
-    return encode(header.kind, header.time_us, fields, sealed)
+    return encode(kind, time_us, fields, sealed)
 
 
 def _record(number: int, item: AccessItem, secrets: dict[Person, dict[str, str]]) -> dict[str, Any]:
     """Return the record of one access, and add the item's id to the values that are sealed for its keeper."""
-    keeper = item.keeper
+    action, type, id, keeper, owned, outcome, attributes = item
     values = secrets.get(keeper)
     if values is None:
         values = secrets[keeper] = {}
-    values[f"items.{number}.id"] = item.id
-    resource = {
-        **item.resource,
-        "type": item.type,
-        "ref": keeper.reference(item.type, item.id),
-        "keeper": keeper.sid,
-    }
-    if item.owned:
-        resource["owner"] = keeper.sid
-    return {**item.outcome, "action": item.action, "resource": resource}
+    values[f"items.{number}.id"] = id
+    sid = keeper.sid
+    resource = {**attributes, "type": type, "ref": keeper.reference(type, id), "keeper": sid}
+    if owned:
+        resource["owner"] = sid
+    return {**outcome, "action": action, "resource": resource}

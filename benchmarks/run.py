@@ -18,6 +18,7 @@ import decisions
 import indexing
 import rpcs
 import tenants
+import workers
 from machine import busy, machine, versions
 from results import page
 from section import Section
@@ -49,6 +50,7 @@ PARTS: dict[str, Callable[[Path, Extent], Section]] = {
     "grpc": lambda scratch, extent: rpcs.measure(scratch, CACHE, extent.rpc_rounds, extent.seconds),
     "index": lambda scratch, extent: indexing.measure(scratch, extent.logs, extent.rounds),
     "tenants": lambda scratch, extent: tenants.measure(scratch, extent.tenants, extent.rounds),
+    "workers": lambda scratch, extent: workers.measure(scratch, extent.rounds, extent.seconds),
     "profile": lambda scratch, extent: anatomy.measure(scratch, extent.rounds, extent.calls),
 }
 

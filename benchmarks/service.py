@@ -21,10 +21,10 @@ _PATIENCE_S = 60
 _METHOD = "linewarden.v1.AccessService"
 
 
-def initialize(folder: Path) -> Path:
+def initialize(folder: Path, persons: int = 0) -> Path:
     """Make a service's folder with the policy of the workload; return its settings file."""
     policy = folder / "bench.policy"
-    policy.write_text(policy_text(), encoding="utf-8")
+    policy.write_text(policy_text(persons), encoding="utf-8")
     home = folder / "service"
     call = [sys.executable, "-m", "linewarden.cli", "init", str(home), "--tenant", TENANT, "--policy", str(policy)]
     subprocess.run(call, check=True, capture_output=True)

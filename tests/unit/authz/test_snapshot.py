@@ -111,7 +111,7 @@ def test_unknown_names_are_not_remembered() -> None:
 
 
 def test_persons_with_the_same_roles_share_explanations_and_not_names() -> None:
-    """Persons with the same roles get one explanation, each under its own name, and a rule of one person stays its own."""
+    """Persons with the same roles share an explanation that names neither, and a rule of one person is for it alone."""
     lines = ("bind ann role:user", "bind bob role:user", "bind eve role:user", "allow role:user play recording any")
     snapshot = Snapshot.compile(1, HASH, _numbered(*lines, "deny eve play recording any"))
     ann, bob, eve = (snapshot.decide(person, Verb.PLAY, ITEM, HERE) for person in ("ann", "bob", "eve"))
