@@ -216,53 +216,47 @@ def _rebased(header: AccessHeader, items: Sequence[AccessItem]) -> tuple[AccessH
 
 
 def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes:
-    secrets: dict[Person, dict[str, str]] = {}
-    if header.case:
-        secrets[header.actor] = {"case": header.case}
-    records = [_record(number, item, secrets) for number, item in enumerate(items)]
+    time_us, request_id, caller, actor, revision, kind, purpose, case, zone, consent, extra = header
+    secrets: dict[Person, dict[str, str]] = {actor: {"case": case}} if case else {}
     fields: dict[str, Any] = {
-        "actor": {"sid": header.actor.sid},
-        "caller": header.caller,
-        "items": records,
-        "policy": header.policy_revision,
-        "request_id": header.request_id,
-        **header.extra,
+        "actor": {"sid": actor.sid},
+        "caller": caller,
+        "items": [_record(number, item, secrets) for number, item in enumerate(items)],
+        "policy": revision,
+        "request_id": request_id,
+        **extra,
     }
-    fields.update(_circumstances(header))
+    fields.update(_circumstances(purpose, zone, consent))
     randomness = os.urandom(_SEALING_RANDOMNESS * len(secrets))
     sealed = [
         person.seal(values, randomness[n * _SEALING_RANDOMNESS : (n + 1) * _SEALING_RANDOMNESS])
         for n, (person, values) in enumerate(secrets.items())
     ]
-    return encode(header.kind, header.time_us, fields, sealed)
+    return encode(kind, time_us, fields, sealed)
 
 
 def _record(number: int, item: AccessItem, secrets: dict[Person, dict[str, str]]) -> dict[str, Any]:
     """Return the record of one access, and add the item's id to the values that are sealed for its keeper."""
-    keeper = item.keeper
+    action, type, id, keeper, owned, outcome, attributes, request_id, requester = item
     values = secrets.get(keeper)
     if values is None:
         values = secrets[keeper] = {}
-    values[f"items.{number}.id"] = item.id
-    resource = {
-        **item.resource,
-        "type": item.type,
-        "ref": keeper.reference(item.type, item.id),
-        "keeper": keeper.sid,
-    }
-    if item.owned:
-        resource["owner"] = keeper.sid
-    record = {**item.outcome, "action": item.action, "resource": resource}
-    if item.request_id:
-        record["request_id"] = item.request_id
-    if (requester := item.requester) is not None:
-        record |= {"actor": {"sid": requester.actor.sid}, **_circumstances(requester)}
-        if requester.case:
-            secrets.setdefault(requester.actor, {})[f"items.{number}.case"] = requester.case
+    values[f"items.{number}.id"] = id
+    sid = keeper.sid
+    resource = {**attributes, "type": type, "ref": keeper.reference(type, id), "keeper": sid}
+    if owned:
+        resource["owner"] = sid
+    record = {**outcome, "action": action, "resource": resource}
+    if request_id:
+        record["request_id"] = request_id
+    if requester is not None:
+        actor, purpose, case, zone, consent = requester
+        record |= {"actor": {"sid": actor.sid}, **_circumstances(purpose, zone, consent)}
+        if case:
+            secrets.setdefault(actor, {})[f"items.{number}.case"] = case
     return record
 
 
-def _circumstances(stated: AccessHeader | Requester) -> dict[str, Any]:
+def _circumstances(purpose: str | None, zone: str, consent: str | None) -> dict[str, Any]:
     """Return what is recorded of the circumstances in clear, without values that were not stated."""
-    pairs = (("purpose", stated.purpose), ("zone", stated.zone), ("consent", stated.consent))
-    return {name: value for name, value in pairs if value}
+    return {name: value for name, value in (("purpose", purpose), ("zone", zone), ("consent", consent)) if value}

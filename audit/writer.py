@@ -26,8 +26,9 @@ from linewarden.audit.waiting import AGAIN_S, Queue, Waiting
 #: How often deadlines are checked within one timeout.
 _TICKS_PER_TIMEOUT = 20
 
-#: Turns of the event loop without a new entry after which a batch is handed over. A request needs about five turns to
-#: arrive. An idle turn takes about ten microseconds.
+#: Most turns of the event loop without a new entry after which a batch is handed over. A request needs about five turns
+#: to arrive. An idle turn takes about ten microseconds. There are no more turns than units in the batch before, because
+#: a caller that is alone brings no second unit. Of several callers, those that come later fill the next batch.
 QUIET_TURNS = 10
 
 #: How long a try for the lock of the whole database, and then the commit, may take, seconds. A unit with less time left
@@ -75,6 +76,7 @@ class Writer:
         self._queue = Queue(queue_limit)
         self._running: list[Waiting] = []
         self._gathering = False
+        self._quiet_turns = 1
         self._wake: asyncio.TimerHandle | None = None
         self._ticking = False
         self._closing = False
@@ -118,7 +120,7 @@ class Writer:
     def _gather(self, seen: int, quiet: int, until: float) -> None:
         waiting = self._queue.ready
         quiet = 0 if waiting > seen else quiet + 1
-        if quiet < QUIET_TURNS and self._queue.entries < self._batch_limit and self._loop.time() < until:
+        if quiet < self._quiet_turns and self._queue.entries < self._batch_limit and self._loop.time() < until:
             self._loop.call_soon(self._gather, waiting, quiet, until)
             return
         self._gathering = False
@@ -128,6 +130,7 @@ class Writer:
         batch, aside = self._queue.take(self._batch_limit, self._loop.time())
         self._running = batch
         if batch:
+            self._quiet_turns = min(len(batch), QUIET_TURNS)
             self._handover.put((batch, aside))
         else:
             self._schedule_next()

@@ -120,8 +120,8 @@ class Authority:
         if not accesses:
             return (call.caller_guard,), (), people
         prepared = await self._control.prepare(call, accesses, people)
-        guards = (Guard(call.log, prepared.answers.revision), call.caller_guard)
-        if not all(one.allowed for one in prepared.answers.decisions):
+        guards = (Guard(call.log, prepared.revision), call.caller_guard)
+        if not all(one.allowed for one in prepared.decisions):
             id = await self._directory.append(Unit(call.log, prepared.record, guards), prepared.people)
             raise SubjectNotPermitted(id_text(id))
         return guards, prepared.record, prepared.people

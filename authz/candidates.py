@@ -11,7 +11,8 @@ _RULES_BYTES = 500
 _CANDIDATE_BYTES = 300
 _HOLDER_BYTES = 72
 
-_Pair = tuple[ResourceType, Verb]
+#: The type of an item and the verb.
+Pair = tuple[ResourceType, Verb]
 
 
 class CandidateRules:
@@ -27,7 +28,7 @@ class CandidateRules:
         self,
         rules: PersistentMap[str, HolderRules] | dict[str, HolderRules],
         paths: Mapping[str, tuple[str, ...]],
-        pair: _Pair,
+        pair: Pair,
         name_length: int,
     ) -> None:
         self.paths = paths

@@ -6,7 +6,8 @@ the index finds, and Casbin's own effector combines the results. `stock_enforcer
 model and function, so that tests can compare every answer with it.
 
 The matcher is a conjunction, and only its part `holds` depends on the conditions of a rule. The other parts are equal
-for all rules of one holder and scope, so they are evaluated once for all of these rules (`selects`).
+for all rules of one holder and scope, so they are evaluated once for all of these rules (`selects`). Of the person they
+use only its roles, so persons with the same roles share the result.
 """
 
 import ast
@@ -141,7 +142,16 @@ def _unconditional(body: ast.expr) -> ast.expr:
         raise CasbinUnsuitable(
             f"the matcher of model.conf must be a conjunction with {_HOLDS}, and no other part may use its arguments"
         )
+    if any(map(_names_person, others)):
+        raise CasbinUnsuitable("the matcher of model.conf may use r.sub only in g(r.sub, …): persons share selections")
     return ast.BoolOp(ast.And(), others)
+
+
+def _names_person(part: ast.expr) -> bool:
+    """Return whether a part uses the person for more than its roles."""
+    nodes = list(ast.walk(part))
+    uses = sum(isinstance(node, ast.Name) and node.id == "r_sub" for node in nodes)
+    return uses != sum(isinstance(node, ast.Call) and ast.unparse(node).startswith("g(r_sub,") for node in nodes)
 
 
 def _check_expression(body: ast.expr, names: set[str]) -> None:

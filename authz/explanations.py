@@ -48,12 +48,12 @@ class ExplanationBuilder:
             allows = rule.effect is Effect.ALLOW
             if rule.conditions:
                 verdicts = [verdict(one, seen[one.input]) for one in rule.conditions]
-                matches, erred = lets_match(verdicts, rule.effect), FAULT in verdicts
-                if not matches or erred:
+                if verdicts.count(True) < len(verdicts):
+                    matches, erred = lets_match(verdicts, rule.effect), FAULT in verdicts
                     self._explain(candidate, verdicts, matches=matches)
-                if not matches:
-                    self._hindered |= allows
-                    continue
+                    if not matches:
+                        self._hindered |= allows
+                        continue
             if allows:
                 self._allow(candidate)
             else:
@@ -84,7 +84,9 @@ class ExplanationBuilder:
         else:
             self._more_matched += 1
         duties = candidate.rule.obligations
-        if duties and duties != self._duties:
+        if len(duties) == 1 and not self._duties:
+            self._duties = duties
+        elif duties and duties != self._duties:
             self._duties = tuple(sorted({*self._duties, *duties}))
 
     def _deny(self, candidate: Candidate) -> None:

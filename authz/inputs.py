@@ -100,8 +100,8 @@ class Elapsed(Input):
         if self.least is not None and value < self.least:
             return None, _written(start + self.least)
         passed = bisect_right(marks, value)
-        until = _written(start + marks[passed]) if passed < len(marks) else None
-        return (marks[passed - 1] if passed else BELOW), until
+        until = start + marks[passed] if passed < len(marks) else None
+        return (marks[passed - 1] if passed else BELOW), (None if until is None or until > LAST_US else until)
 
 
 class Named(Input):
@@ -135,7 +135,7 @@ class _Age(Elapsed):
 
     def since(self, resource: Resource, context: Context) -> int | None:  # noqa: ARG002 - the item alone matters
         created = resource.created_us
-        return None if created is None else _whole(created)
+        return created if created is None or type(created) is int else _whole(created)
 
 
 class _Stated(Named):

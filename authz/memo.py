@@ -100,7 +100,7 @@ class ExplanationMemo:
 
     def seen(self, circumstances: Circumstances) -> dict[Input, Any]:
         """Return the representative of each input."""
-        return dict(zip(self._inputs.keys, circumstances, strict=True))
+        return dict(zip(self._inputs.keys, circumstances, strict=True)) if circumstances else {}
 
     def explanation(self, circumstances: Circumstances) -> Explanation | None:
         """Return the remembered explanation for these circumstances, if there is one."""

@@ -213,13 +213,14 @@ class FailedCondition(NamedTuple):
     error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Explanation:
     """What the rules say about an access, with the rules that matched and the conditions that kept others from it.
 
     Explanations are bounded: `more_matched` and `more_failed` count what is not listed. Equal circumstances share one
     explanation, also of several persons, so it does not name the person. `renderings` holds what was made of it (see
-    `renderings.MemoizedRendering`).
+    `renderings.MemoizedRendering`). Nothing else in it changes. It is not a frozen dataclass, because making one takes
+    three times as long.
     """
 
     effect: Effect

@@ -54,21 +54,27 @@ class Item(NamedTuple):
 
 
 def item_of(resource: Resource, subject: str) -> Item:
-    """Return the resource with its scopes.
+    """Return the resource with its scopes. Raises as `scopes_of` does."""
+    return Item(resource.type, scopes_of(resource, subject), resource)
+
+
+def scopes_of(resource: Resource, subject: str) -> tuple[str, ...]:
+    """Return the scopes that contain a resource, as one person sees it.
 
     Raises:
         ValueError: the key of a label has `=` in it, so that two labels could be confused.
     """
-    scopes = [ANY, f"id:{resource.id}"]
-    if resource.owner:
-        scopes.append(f"owner:{resource.owner}")
-        if resource.owner == subject:
+    _, id, owner, queue, _, labels = resource
+    scopes = [ANY, f"id:{id}"]
+    if owner:
+        scopes.append(f"owner:{owner}")
+        if owner == subject:
             scopes.append(OWN)
-    if resource.queue:
-        scopes.append(f"queue:{resource.queue}")
-    if resource.labels:
-        scopes += _label_scopes(resource.labels)
-    return Item(resource.type, tuple(scopes), resource)
+    if queue:
+        scopes.append(f"queue:{queue}")
+    if labels:
+        scopes += _label_scopes(labels)
+    return tuple(scopes)
 
 
 def parse_scopes(field: str) -> tuple[str, ...]:

@@ -60,12 +60,15 @@ class Answers(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Decisions without ids; their entries, each with the number of its items; and the persons that they name.
+    """Decisions and the policy under which they were made; their entries, each with the number of its items; persons.
 
+    The persons are those that the entries name.
     `Directory.append` appends the entries, with these persons.
     """
 
-    answers: Answers
+    decisions: tuple[Decision, ...]
+    revision: int
+    policy_hash: bytes
     entries: list[tuple[bytes, int]]
     people: People
 
@@ -101,10 +104,10 @@ class AccessControl:
 
     async def _check(self, call: Call, accesses: Sequence[Access]) -> Answers:
         prepared = await self.prepare(call, accesses)
-        answers, entries = prepared.answers, prepared.entries
-        unit = Unit(call.log, prepared.record, self._guards(call, answers))
-        first = await self._directory.append(unit, prepared.people)
-        return Answers(answers.decisions, _ids(first, entries), answers.revision, answers.policy_hash)
+        decisions, revision, policy_hash, entries, people = prepared
+        unit = Unit(call.log, prepared.record, (Guard(call.log, revision), call.caller_guard))
+        first = await self._directory.append(unit, people)
+        return Answers(decisions, _ids(first, entries), revision, policy_hash)
 
     async def prepare(self, call: Call, accesses: Sequence[Access], among: People = NO_PEOPLE) -> Prepared:
         """Decide the accesses and encode their record, for callers that append it together with other entries.
@@ -122,11 +125,7 @@ class AccessControl:
         snapshot = self._policies.cached(call.log) or await self._policies.load(call.log)
         decisions = await _decide_all(snapshot, call, accesses)
         entries = _entries(call, accesses, decisions, persons, snapshot.revision)
-        return Prepared(Answers(decisions, (), snapshot.revision, snapshot.hash), entries, people)
-
-    @staticmethod
-    def _guards(call: Call, answers: Answers) -> tuple[Guard, ...]:
-        return (Guard(call.log, answers.revision), call.caller_guard)
+        return Prepared(decisions, snapshot.revision, snapshot.hash, entries, people)
 
     def _known(self, call: Call, accesses: Sequence[Access]) -> People | None:
         known = self._directory.known
@@ -219,19 +218,9 @@ def _of_requester(
 
 
 def _header(call: Call, actor: Person, revision: int) -> AccessHeader:
-    context = call.context
+    now_us, purpose, case, zone, consent = call.context
     return AccessHeader(
-        time_us=context.now_us,
-        request_id=call.request_id,
-        caller=call.caller,
-        actor=actor,
-        policy_revision=revision,
-        kind=call.kind,
-        purpose=context.purpose,
-        case=context.case,
-        zone=context.zone,
-        consent=context.consent,
-        extra=call.extra,
+        now_us, call.request_id, call.caller, actor, revision, call.kind, purpose, case, zone, consent, call.extra
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable
 from typing import Self
 
 from linewarden.audit.cache import Budget, Cache
-from linewarden.authz.candidates import CandidateRules
+from linewarden.authz.candidates import CandidateRules, Pair
 from linewarden.authz.casbin_model import DOMAIN, compiled_model
 from linewarden.authz.explanations import ExplanationBuilder
 from linewarden.authz.in_force import InForce
@@ -18,7 +18,7 @@ from linewarden.authz.memo import ExplanationMemo, Observation
 from linewarden.authz.model import Context, Decision, Effect, Explanation, Reason, Resource, ResourceType, Verb
 from linewarden.authz.roles import role_paths
 from linewarden.authz.rules import FOREIGN, ROLE, Statement
-from linewarden.authz.scopes import Item, item_of
+from linewarden.authz.scopes import Item, scopes_of
 
 #: Most bytes of all caches of the snapshots of a process: persons, rules and explanations.
 REMEMBERED_BYTES = 32 * 1024 * 1024
@@ -34,9 +34,9 @@ _PATH_BYTES = 250
 _NO_RULE = Decision(Explanation(Effect.DENY, Reason.NO_MATCHING_RULE))
 _STRANGER = Decision(Explanation(Effect.DENY, Reason.SUBJECT_OF_OTHER_TENANT))
 
-#: A person with rules of its own, or the length of the names of those without; their direct roles; type and verb. The
-#: length counts because an explanation is bounded in characters, and the answer names the person with each rule.
-_RulesKey = tuple[str | int, tuple[str, ...], ResourceType, Verb]
+#: A person with rules of its own, or the empty name; the direct roles; type and verb; the length of the person's name.
+#: The length counts because an explanation is bounded in characters, and the answer names the person with each rule.
+_RulesKey = tuple[str, tuple[str, ...], Pair, int]
 
 #: The steps of a long decision. The generator returns the decision.
 Long = Generator[None, None, Decision]
@@ -49,9 +49,10 @@ class Snapshot:
 
     __slots__ = (
         "_budget",
-        "_candidates",
         "_memos",
         "_model",
+        "_of_person",
+        "_of_roles",
         "_roles",
         "_rules",
         "hash",
@@ -67,7 +68,8 @@ class Snapshot:
         self._roles = in_force.roles
         self._model = compiled_model()
         self._budget = budget
-        self._candidates: Cache[_RulesKey, CandidateRules] = Cache(budget)
+        self._of_person: Cache[tuple[str, ResourceType, Verb], CandidateRules] = Cache(budget)
+        self._of_roles: Cache[_RulesKey, CandidateRules] = Cache(budget)
         self._memos: Cache[tuple[CandidateRules, tuple[str, ...]], ExplanationMemo] = Cache(budget)
 
     @classmethod
@@ -110,16 +112,16 @@ class Snapshot:
         Raises:
             ValueError: a label of the resource has `=` in its key.
         """
-        item = item_of(resource, subject)
-        rules = self._candidate_rules(subject, verb, item.type)
+        scopes = scopes_of(resource, subject)
+        rules = self._candidate_rules(subject, verb, resource.type)
         if rules is None:
             return _STRANGER if subject.startswith(FOREIGN) else _NO_RULE
-        hits = rules.hits(item.scopes)
+        hits = rules.hits(scopes)
         if not hits:
             return _NO_RULE
         memo = self._memos.get((rules, hits))
         if memo is None:
-            request = (subject, DOMAIN, item, verb, context)
+            request = (subject, DOMAIN, Item(resource.type, scopes, resource), verb, context)
             if len(rules.paths) > _FEW_ROLES and rules.count(hits) > TURN:
                 return self._work(rules, hits, request)
             memo = self._memo(rules, hits, request)
@@ -181,22 +183,28 @@ class Snapshot:
         return self._model.selects(rules.has, *request, *row)
 
     def _candidate_rules(self, subject: str, verb: Verb, kind: ResourceType) -> CandidateRules | None:
-        """Return the rules that can matter to a person; None if the policy does not name the person.
+        """Return the rules that can matter to a person; None if the policy does not name the person."""
+        key = subject, kind, verb
+        rules = self._of_person.get(key)
+        if rules is None:
+            roles, own = self._roles.get(subject, ()), subject in self._rules
+            # Only persons have rights: a subject with the name of a role has none.
+            if not (roles or own) or subject.startswith(ROLE):
+                return None
+            rules = self._rules_of(subject if own else "", roles, (kind, verb), len(subject))
+            self._of_person.put(key, rules, len(subject))
+        return rules
 
-        Persons with the same direct roles share them, unless they have rules of their own.
-        """
-        roles, own = self._roles.get(subject, ()), subject in self._rules
-        # Only persons have rights: a subject with the name of a role has none.
-        if not (roles or own) or subject.startswith(ROLE):
-            return None
-        key = subject if own else len(subject), roles, kind, verb
-        rules = self._candidates.get(key)
+    def _rules_of(self, own: str, roles: tuple[str, ...], pair: Pair, name_length: int) -> CandidateRules:
+        """Return the rules for persons with these direct roles, or for the person `own`, who has rules of its own."""
+        key = own, roles, pair, name_length
+        rules = self._of_roles.get(key)
         if rules is None:
             paths = role_paths(roles, self._roles)
             if own:
-                paths[subject] = ()
-            rules = CandidateRules(self._rules, paths, (kind, verb), len(subject))
-            self._candidates.put(key, rules, rules.cost + _PATH_BYTES * len(paths))
+                paths[own] = ()
+            rules = CandidateRules(self._rules, paths, pair, name_length)
+            self._of_roles.put(key, rules, rules.cost + _PATH_BYTES * len(paths))
         return rules
 
 

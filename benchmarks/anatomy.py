@@ -4,110 +4,83 @@ import asyncio
 import cProfile
 import pstats
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from time import process_time, thread_time, time
-from typing import Any
+from time import time
+from typing import Any, NamedTuple
 
+from direct import Act, Cost, Service, cost, opened, press
 from rounds import Series, figure
 from section import Section
 from service import initialize
-from workload import AGENTS, BATCH, batch, single
-
-from linewarden.audit.writer import Writer
-from linewarden.authz.policies import Policies
-from linewarden.authz.service import AccessControl
-from linewarden.server.access import AccessServicer
-from linewarden.server.admission import Admission
-from linewarden.server.bootstrap import now_us
-from linewarden.server.callers import Callers
-from linewarden.server.capacity import capacity_of
-from linewarden.server.rpc import Rpc, served
-from linewarden.server.settings import Settings, load_settings
-from linewarden.server.storage import Storage, open_storage
-from linewarden.server.tenants import Tenants
-from linewarden.v1 import access_pb2
+from workload import BATCH, TENANT, batch, name, single
 
 _CONCURRENCY = 64
 _SHOWN = 22
+_PERSONS = 2_000
 _ROOT = Path(__file__).parent.parent
 
 
+class _Side(NamedTuple):
+    """Calls that are timed. With `forgets`, the policy is loaded again before, so that it has met no person."""
+
+    name: str
+    act: Act
+    frames: list[bytes]
+    at_once: int = _CONCURRENCY
+    forgets: bool = False
+
+
 def measure(scratch: Path, rounds: int, calls: int) -> Section:
-    """Time a Check and a batch of 50; profile the Check."""
+    """Time Checks and batches of 50, the kinds in turn; profile the Check."""
     folder = scratch / "anatomy"
     folder.mkdir()
-    settings_file = initialize(folder)
-    settings = load_settings(settings_file)
-    token = (settings_file.parent / "secrets/api-key").read_text().strip()
-    storage = open_storage(settings)
-    try:
-        return asyncio.run(_measure(storage, settings, token, rounds, calls))
-    finally:
-        storage.close()
+    return asyncio.run(_measure(initialize(folder, _PERSONS), rounds, calls))
 
 
-async def _measure(storage: Storage, settings: Settings, token: str, rounds: int, calls: int) -> Section:
-    writer = Writer(
-        storage.log,
-        batch_limit=settings.batch_limit,
-        queue_limit=settings.queue_limit,
-        timeout_s=settings.append_timeout_ms / 1e3,
-    )
-    rpcs, callers = await _served(storage, settings, writer)
-    single_check, batch_check = (rpcs[f"/linewarden.v1.AccessService/{name}"] for name in ("Check", "CheckBatch"))
+async def _measure(settings_file: Path, rounds: int, calls: int) -> Section:
+    async with opened(settings_file) as service:
+        sides = _sides(service, calls)
+        found: list[list[Cost]] = [[] for _ in sides]
+        for side in sides:
+            await _timed(service, side)  # meets the persons
+        for number in range(rounds):
+            for place in range(len(sides)) if number % 2 == 0 else reversed(range(len(sides))):
+                found[place].append(await _timed(service, sides[place]))
+        profile = cProfile.Profile()
+        profile.enable()
+        await press(service.check, sides[0].frames, _CONCURRENCY)
+        profile.disable()
+    rows = [_HEAD, *(_row(side, costs) for side, costs in zip(sides, found, strict=True))]
+    return Section("The cost of a Check", rows, [*_NOTES, *_summary(profile, calls)])
+
+
+def _sides(service: Service, calls: int) -> list[_Side]:
     now_s = int(time())
-    frame, many = single(now_s).SerializeToString(), batch(now_s, AGENTS).SerializeToString()
-
-    async def check() -> bytes:
-        request = single_check.read(frame)
-        return single_check.write(await single_check.call(await callers.admit(token), request))
-
-    async def check_batch() -> bytes:
-        request = batch_check.read(many)
-        return batch_check.write(await batch_check.call(await callers.admit(token), request))
-
-    rows = [["call", "event loop, µs", "writer's thread, µs", "both, µs"]]
-    for name, act, count in (("Check", check, calls), (f"CheckBatch of {BATCH}", check_batch, calls // 10)):
-        await _press(act, count // 4)
-        found = [await _cost(act, count) for _ in range(rounds)]
-        loop, thread = (Series(tuple(one)).median for one in zip(*found, strict=True))
-        rows.append([name, figure(loop), figure(thread), figure(loop + thread)])
-    profile = cProfile.Profile()
-    profile.enable()
-    await _press(check, calls)
-    profile.disable()
-    await writer.close()
-    return Section("The cost of a Check", rows, [_NOTE, *_summary(profile, calls)])
+    one = single(now_s).SerializeToString()
+    each = [single(now_s, name(number)).SerializeToString() for number in range(_PERSONS)]
+    batches = [[batch(now_s, owners).SerializeToString()] * (calls // 10) for owners in (1, BATCH)]
+    return [
+        _Side("Check, one person", service.check, [one] * calls),
+        _Side("Check, one at a time", service.check, [one] * (calls // 10), at_once=1),
+        _Side("Check, each person known", service.check, each),
+        _Side("Check, each person new to the policy", service.check, each, forgets=True),
+        _Side(f"CheckBatch of {BATCH}, one owner", service.check_batch, batches[0]),
+        _Side(f"CheckBatch of {BATCH}, {BATCH} owners", service.check_batch, batches[1]),
+    ]
 
 
-async def _served(storage: Storage, settings: Settings, writer: Writer) -> tuple[dict[str, Rpc], Callers]:
-    callers = Callers(storage.keys.load, now_us)
-    await callers.refresh()
-    policies = Policies(storage.policies)
-    control = AccessControl(policies, storage.directory(writer))
-    capacity = capacity_of(settings)
-    admission = Admission(callers, Tenants(storage.log), policies, writer, now_us, capacity)
-    service = access_pb2.DESCRIPTOR.services_by_name["AccessService"]
-    servicer = AccessServicer(control, settings.decision_ttl_s * 1_000_000)
-    rpcs = served(service, servicer, admission, capacity.streams, settings.max_stream_messages)
-    return {rpc.path: rpc for rpc in rpcs}, callers
+async def _timed(service: Service, side: _Side) -> Cost:
+    if side.forgets:
+        log = service.storage.log.head_of(TENANT).log
+        service.policies.forget(log)
+        await service.policies.load(log)
+    return await cost(side.act, side.frames, side.at_once)
 
 
-async def _press(act: Any, calls: int) -> None:
-    turns = iter(range(calls))
-
-    async def work() -> None:
-        for _ in turns:
-            await act()
-
-    await asyncio.gather(*(work() for _ in range(_CONCURRENCY)))
-
-
-async def _cost(act: Any, calls: int) -> tuple[float, float]:
-    all_before, own_before = process_time(), thread_time()
-    await _press(act, calls)
-    own = thread_time() - own_before
-    return own / calls * 1e6, (process_time() - all_before - own) / calls * 1e6
+def _row(side: _Side, costs: Sequence[Cost]) -> list[str]:
+    loop, thread = (Series(tuple(one)).median for one in zip(*costs, strict=True))
+    return [side.name, figure(loop), figure(thread), figure(loop + thread)]
 
 
 def _summary(profile: cProfile.Profile, calls: int) -> list[str]:
@@ -138,8 +111,13 @@ def _summary(profile: cProfile.Profile, calls: int) -> list[str]:
     ]
 
 
-_NOTE = (
+_HEAD = ["call", "event loop, µs", "writer's thread, µs", "both, µs"]
+_TIMES = (
     "Processor time of parsing, `AccessService` with everything behind it, and writing the answer; "
     f"{_CONCURRENCY} calls at a time, no gRPC, SQLite. Both threads share Python's lock, so that a server pays for "
     "both, one after the other."
+)
+_NOTES = (
+    _TIMES,
+    f"The {_PERSONS:,} persons have the same two roles. A person new to the policy is known to the log.",
 )

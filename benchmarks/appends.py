@@ -35,7 +35,7 @@ def measure(scratch: Path, rounds: int, entries: int) -> Section:
     sides: dict[str, Callable[[], float]] = {}
     versions: dict[str, str] = {}
     with ExitStack() as stack:
-        for name, url in _databases(scratch, stack).items():
+        for name, url in databases(scratch, stack).items():
             store, versions[name] = stack.enter_context(_opened(url))
             for size in _SIZES:
                 count = entries if size == _SIZES[0] else entries // 8
@@ -128,7 +128,8 @@ def _opened(url: str) -> Iterator[tuple[LogStore, str]]:
         engine.dispose()
 
 
-def _databases(scratch: Path, stack: ExitStack) -> dict[str, str]:
+def databases(scratch: Path, stack: ExitStack) -> dict[str, str]:
+    """Return the URLs of empty databases by name: SQLite, and PostgreSQL if it runs here."""
     urls = {"SQLite": f"sqlite:///{scratch}/appends.db"}
     try:
         with warnings.catch_warnings(action="ignore"):  # it warns about folders of other programs

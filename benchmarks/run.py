@@ -19,6 +19,7 @@ import decisions
 import indexing
 import rpcs
 import tenants
+import workers
 from machine import busy, machine, versions
 from results import page
 from section import Section
@@ -51,6 +52,7 @@ PARTS: dict[str, Callable[[Path, Extent], Section]] = {
     "clients": lambda scratch, extent: clients.measure(scratch, extent.rpc_rounds),
     "index": lambda scratch, extent: indexing.measure(scratch, extent.logs, extent.rounds),
     "tenants": lambda scratch, extent: tenants.measure(scratch, extent.tenants, extent.rounds),
+    "workers": lambda scratch, extent: workers.measure(scratch, extent.rounds, extent.seconds),
     "profile": lambda scratch, extent: anatomy.measure(scratch, extent.rounds, extent.calls),
 }
 

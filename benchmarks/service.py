@@ -23,10 +23,10 @@ _PATIENCE_S = 60
 _METHOD = "linewarden.v1.AccessService"
 
 
-def initialize(folder: Path, database_url: str = "") -> Path:
+def initialize(folder: Path, persons: int = 0, database_url: str = "") -> Path:
     """Make a service's folder with the policy of the workload, and its database; return its settings file."""
     policy = folder / "bench.policy"
-    policy.write_text(policy_text(), encoding="utf-8")
+    policy.write_text(policy_text(persons), encoding="utf-8")
     home = folder / "service"
     call = [sys.executable, "-m", "linewarden.cli", "init", str(home), "--tenant", TENANT, "--policy", str(policy)]
     environment = os.environ | ({"LINEWARDEN_DATABASE_URL": database_url} if database_url else {})
@@ -87,7 +87,7 @@ def running(folder: Path, more: int | None = None, **settings: str) -> Iterator[
     environment = {"LINEWARDEN_LISTEN": "127.0.0.1:0", "LINEWARDEN_PLAINTEXT": "true", "LINEWARDEN_WORKERS": "1"}
     environment |= {f"LINEWARDEN_{name.upper()}": value for name, value in settings.items()}
     url = settings.get("database_url", "")
-    settings_file = initialize(folder, url)
+    settings_file = initialize(folder, database_url=url)
     token = (settings_file.parent / "secrets/api-key").read_text().strip()
     loaded = load_settings(settings_file)
     storage = open_storage(loaded.model_copy(update={"database_url": url}) if url else loaded)

@@ -31,9 +31,15 @@ class Recording:
     created_s: int
 
 
-def policy_text() -> str:
-    """Return the policy that is in force."""
-    return f"{pbx_template()}\nbind {PERSON} role:{ROLES[0]}\n"
+def policy_text(persons: int = 0) -> str:
+    """Return the policy that is in force, with the bindings of so many more persons of the same roles."""
+    bound = (f"bind {name(number)} role:{role}\n" for number in range(persons) for role in ROLES)
+    return f"{pbx_template()}\nbind {PERSON} role:{ROLES[0]}\n{''.join(bound)}"
+
+
+def name(number: int) -> str:
+    """Return the name of a further person."""
+    return f"p{number}@acme.example"
 
 
 def recordings(now_s: int, owners: int) -> Iterator[Recording]:
@@ -44,14 +50,14 @@ def recordings(now_s: int, owners: int) -> Iterator[Recording]:
         yield Recording(id, f"agent{n % owners}@acme.example", created_s)
 
 
-def single(now_s: int) -> access_pb2.CheckRequest:
-    """Return a question about one recording."""
+def single(now_s: int, person: str = PERSON) -> access_pb2.CheckRequest:
+    """Return a question of one person about one recording."""
     one = next(recordings(now_s, 1))
     return access_pb2.CheckRequest(
         header=core_pb2.RequestHeader(
             tenant=TENANT,
             request_id="7f0c2c9e-8d53-4c1c-9e55-1d2f6d0f4a11",
-            subject=core_pb2.Subject(id=PERSON),
+            subject=core_pb2.Subject(id=person),
             context=_context(),
         ),
         verb=VERB_NUMBERS["play"],

@@ -34,7 +34,8 @@ class AccessServicer:
             policy=policy_version(answers.revision, answers.policy_hash),
             expires_at=self._expiry(admitted, answers.decisions),
         )
-        _write(response.decision, answers.decisions[0], answers.ids[0])
+        _write(response.decision, answers.decisions[0])
+        response.decision.id = answers.ids[0]
         return response
 
     async def check_batch(self, admitted: AdmittedRequest, request: pb.CheckBatchRequest) -> pb.CheckBatchResponse:
@@ -51,8 +52,17 @@ class AccessServicer:
             own_requesters=sum(access.requester is not None for access in accesses),
         )
         add = response.decisions.add
-        for decision, id in zip(answers.decisions, answers.ids, strict=True):
-            _write(add(), decision, id)
+        # Most items share an explanation and the person, so that only the first of them is written in full.
+        written: dict[tuple[int, str], pb.Decision] = {}
+        for decision, decision_id in zip(answers.decisions, answers.ids, strict=True):
+            key = id(decision.explanation), decision.subject
+            message = add()
+            if key in written:
+                message.CopyFrom(written[key])
+            else:
+                written[key] = message
+                _write(message, decision)
+            message.id = decision_id
         return response
 
     @staticmethod
@@ -132,12 +142,11 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
     return Access(verb, resource, tuple(parties) if parties else (), bool(home) and home != tenant)
 
 
-def _write(message: pb.Decision, decision: Decision, id: str) -> None:
-    """Write a decision with its id into an empty message."""
+def _write(message: pb.Decision, decision: Decision) -> None:
+    """Write a decision, without its id, into an empty message."""
     message.CopyFrom(_messages(decision.explanation))
     for rule in message.matched_rules:
         rule.role_path.insert(0, decision.subject)
-    message.id = id
 
 
 def _message(finding: Explanation) -> pb.Decision:

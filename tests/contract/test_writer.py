@@ -53,6 +53,19 @@ async def test_what_waits_during_a_commit_goes_into_the_next(store: LogStore) ->
     assert slow.batches == [10, 10, 6]
 
 
+async def test_a_caller_that_is_alone_does_not_wait_for_others(store: LogStore) -> None:
+    """After a batch of one unit the writer hands the next unit over before another one that comes some turns later."""
+    ready = SlowStore(store)
+    ready.may_go.set()
+    writer = Writer(ready, batch_limit=64, queue_limit=1_000, timeout_s=HANG_S)
+    first = writer.append(Unit(1, (b"x",)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await asyncio.gather(first, writer.append(Unit(1, (b"y",))))
+    await writer.close()
+    assert ready.batches == [1, 1]
+
+
 async def test_a_stuck_database_is_unavailable_in_bounded_time(store: LogStore) -> None:
     """An append to a stuck database ends in bounded time, and the writer resumes when the database does."""
     slow = SlowStore(store)

@@ -85,6 +85,20 @@ def test_a_matcher_means_what_it_says() -> None:
 
 
 @pytest.mark.parametrize(
+    "matcher",
+    [
+        "g(r.sub, p.sub, r.dom) && r.sub in r.obj.scopes && holds(p.when, p.eft, r.obj.resource, r.ctx)",
+        "(g(r.sub, p.sub, r.dom) || r.sub == p.sub) && holds(p.when, p.eft, r.obj.resource, r.ctx)",
+        "g(p.sub, r.sub, r.dom) && holds(p.when, p.eft, r.obj.resource, r.ctx)",
+    ],
+)
+def test_a_matcher_that_tells_persons_of_the_same_roles_apart_is_refused(matcher: str) -> None:
+    """The compiler refuses a matcher that uses more of the person than its roles."""
+    with pytest.raises(CasbinUnsuitable, match="persons share selections"):
+        compile_matcher(_model(matcher), conditions=False)
+
+
+@pytest.mark.parametrize(
     ("allowed", "denied", "effect"),
     [
         (False, False, Effect.DENY),

@@ -1,7 +1,7 @@
 """Properties of pairs that must agree: index and Casbin, change and fresh start, statement and spelling."""
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -152,7 +152,7 @@ def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb
         assert isinstance(rule, Rule)
         assert path[0] == asked[0]
         assert path[-1] == rule.who
-        assert set(itertools.pairwise(path)) <= bound
+        assert set(pairwise(path)) <= bound
 
 
 @_relaxed

@@ -107,7 +107,32 @@ def test_unknown_names_are_not_remembered() -> None:
     for number in range(1000):
         for name in (f"x{number}", f"//t/x{number}", f"role:x{number}"):
             assert not snapshot.decide(name, Verb.PLAY, ITEM, HERE).allowed
-    assert len(snapshot._candidates) == 0
+    assert len(snapshot._of_person) == len(snapshot._of_roles) == 0
+
+
+def test_persons_with_the_same_roles_share_explanations_and_not_names() -> None:
+    """Persons with the same roles share an explanation that names neither, and a rule of one person is for it alone."""
+    lines = ("bind ann role:user", "bind bob role:user", "bind eve role:user", "allow role:user play recording any")
+    snapshot = Snapshot.compile(1, HASH, _numbered(*lines, "deny eve play recording any"))
+    ann, bob, eve = (snapshot.decide(person, Verb.PLAY, ITEM, HERE) for person in ("ann", "bob", "eve"))
+    assert ann.explanation is bob.explanation
+    assert [one.role_path(one.matched[0]) for one in (ann, bob)] == [("ann", "role:user"), ("bob", "role:user")]
+    assert (eve.reason, eve.role_path(eve.matched[0])) == (Reason.DENIED_BY_RULE, ("eve",))
+    assert "ann" not in repr(ann.explanation)
+
+
+def test_the_bound_of_an_explanation_counts_the_name_of_the_person() -> None:
+    """A person with a long name gets fewer rules in an answer than one with the same roles and a short name."""
+    rules = _numbered(*(f"allow role:user play recording any if age<{n}d" for n in range(1, 60)))
+    persons = ("ann", "a" * 300)
+    snapshot = Snapshot.compile(
+        1, HASH, [*rules, *_numbered(*(f"bind {one} role:user" for one in persons), revision=2)]
+    )
+    item = Resource(ResourceType.RECORDING, "1", created_us=HERE.now_us)
+    short, long = (snapshot.decide(one, Verb.PLAY, item, HERE) for one in persons)
+    assert len(short.matched) > 5 * len(long.matched) > 0
+    for one in (short, long):
+        assert len(one.matched) + one.explanation.more_matched == 59
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 100])
