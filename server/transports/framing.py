@@ -32,6 +32,10 @@ _MAX_DIGITS = 8
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
+class CallerGone(Exception):
+    """The caller has reset the call, or its connection has ended. No answer can reach it."""
+
+
 class Frames:
     """The messages of one request, as its bytes arrive.
 
@@ -51,6 +55,7 @@ class Frames:
         """Return the next message, or None after the last.
 
         Raises:
+            CallerGone: the call has ended before its messages.
             PlainStatus: a message is too large, is cut off, or cannot be decompressed.
         """
         buffer = self._buffer
@@ -82,8 +87,7 @@ class Frames:
     async def _more(self) -> bytes:
         event = await self._receive()
         if event["type"] != "http.request":
-            # The caller has gone. The server cancels this task.
-            raise ConnectionResetError
+            raise CallerGone
         self._ended = not event.get("more_body", False)
         body: bytes = event.get("body", b"")
         return body

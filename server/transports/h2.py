@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 import structlog
-from h2corn import Config, Server
+from h2corn import Config, RequestPolicy, Server
 
 from linewarden.server.connections import CALLS_OF_A_CONNECTION, HANDSHAKE_S, MAX_METADATA_BYTES
 from linewarden.server.errors import ServerStopping
@@ -22,7 +22,7 @@ from linewarden.server.rpc import Rpc
 from linewarden.server.settings import Settings
 from linewarden.server.tls import check_credentials
 from linewarden.server.transports import Served
-from linewarden.server.transports.framing import ENCODINGS, Frames, frame, seconds_of, trailers_of
+from linewarden.server.transports.framing import ENCODINGS, CallerGone, Frames, frame, seconds_of, trailers_of
 from linewarden.server.transports.sockets import Listeners
 
 #: Seconds that calls may take when the server stops. Admitted ones have been answered before.
@@ -33,8 +33,14 @@ _AGAIN_S = 0.5
 
 #: Bytes that a caller may send ahead, of one call and of one connection. They bound the memory of a request that is
 #: not read yet.
-_CALL_WINDOW = 256 * 1024
-_CONNECTION_WINDOW = 1024 * 1024
+_CALL_WINDOW = 128 * 1024
+_CONNECTION_WINDOW = 256 * 1024
+
+#: Seconds that a caller may be silent before its request is whole. Streams of both sides have their own, see `streams`.
+SILENCE_S = 60.0
+
+#: Seconds that a caller may read nothing of an answer that is ready.
+_STALL_S = 60.0
 
 _SCHEME = b"Bearer "
 _CONTENT_TYPE = b"application/grpc"
@@ -101,7 +107,20 @@ async def open_h2(settings: Settings, served: Served, connections: int) -> H2Tra
     """
     if not settings.plaintext:
         check_credentials(settings, datetime.now(UTC))
-    limits = {"limit_connections": connections, "timeout_keep_alive": settings.connection_idle_seconds}
+    limits = {
+        "limit_connections": connections,
+        "timeout_keep_alive": settings.connection_idle_seconds,
+        "request_policies": tuple(
+            RequestPolicy(
+                path=rpc.path,
+                max_request_body_size=0,  # messages have their own bound
+                timeout_request_body_idle=SILENCE_S,
+                h2_timeout_response_stall=_STALL_S,
+            )
+            for rpc in served.rpcs
+            if not (rpc.client_streaming and rpc.server_streaming)
+        ),
+    }
     listeners = Listeners(settings)
     try:
         configurations = [_configuration(listeners.tcp, limits | _tls(settings))]
@@ -131,6 +150,7 @@ _FIXED: dict[str, Any] = {
     "h2_initial_stream_window_size": _CALL_WINDOW,
     "h2_initial_connection_window_size": _CONNECTION_WINDOW,
     "timeout_handshake": HANDSHAKE_S,
+    "h2_timeout_response_stall": _STALL_S,
     "timeout_graceful_shutdown": _STOP_S,
 }
 
@@ -166,7 +186,7 @@ class Application:
         call = _Call(scope, receive, send)
         try:
             await self._answer(call)
-        except OSError:  # the caller has gone
+        except CallerGone:
             return
         except asyncio.CancelledError:
             if not call.expired and not self.closed:
@@ -179,6 +199,7 @@ class Application:
 
     async def _answer(self, call: "_Call") -> None:
         if refused := call.refused_by_http():
+            await self._authentication.keyless()
             await call.end_without_grpc(refused)
             return
         rpc = self._rpcs.get(call.path)
@@ -293,34 +314,45 @@ class _Call:
     async def write(self, data: bytes) -> None:
         """Send a framed message of several."""
         await self._begin_answer()
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._tell({"type": "http.response.body", "body": data, "more_body": True})
 
     async def succeed(self, data: bytes = b"") -> None:
         """Send a last framed message, if there is one, and the status OK."""
-        await self._begin_answer()
-        await self._send({"type": "http.response.body", "body": data})
-        await self._send(_OK)
+        try:
+            if not self._started:
+                self._started = True
+                await self._send(_START)
+            await self._send({"type": "http.response.body", "body": data})
+            await self._send(_OK)
+        except OSError:
+            raise CallerGone from None
 
     async def end(self, error: Exception) -> None:
         """Send the status of an error."""
         trailers = trailers_of(grpc_status_of(error))
-        with suppress(OSError):  # the caller has gone
+        with suppress(CallerGone):
             if self._started:
-                await self._send(_NO_BODY)
-                await self._send({"type": "http.response.trailers", "headers": trailers})
+                await self._tell(_NO_BODY)
+                await self._tell({"type": "http.response.trailers", "headers": trailers})
                 return
-            await self._send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *trailers]})
-            await self._send(_NO_BODY)
+            await self._tell({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *trailers]})
+            await self._tell(_NO_BODY)
 
     async def end_without_grpc(self, status: int) -> None:
         """Answer with a status of HTTP."""
-        await self._send({"type": "http.response.start", "status": status, "headers": []})
-        await self._send(_NO_BODY)
+        await self._tell({"type": "http.response.start", "status": status, "headers": []})
+        await self._tell(_NO_BODY)
 
     async def _begin_answer(self) -> None:
         if not self._started:
             self._started = True
-            await self._send(_START)
+            await self._tell(_START)
+
+    async def _tell(self, event: dict[str, Any]) -> None:
+        try:
+            await self._send(event)
+        except OSError:
+            raise CallerGone from None
 
     def finish(self) -> None:
         """Stop the time of the deadline."""

@@ -93,6 +93,17 @@ async def test_a_message_in_small_pieces_is_read(sqlite_site: Site) -> None:
     assert access_pb2.CheckResponse.FromString(answer.body[5:]).decision.effect == access_pb2.EFFECT_ALLOW
 
 
+async def test_a_call_that_stays_silent_ends(sqlite_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that has a key and never sends the rest of its request loses the call, and the connection goes on."""
+    monkeypatch.setattr("linewarden.server.transports.h2.SILENCE_S", 1.0)
+    async with serving(sqlite_site) as running, calling(running.addresses[0]) as caller:
+        silent, half = caller.call(headers=headers(sqlite_site)), caller.call(headers=headers(sqlite_site))
+        caller.send(half, FRAME[:20])
+        for stream in (silent, half):
+            assert (await caller.answer(stream)).status != "0"
+        assert (await _refused(caller, headers(sqlite_site), FRAME)).status == "0"
+
+
 async def _refused(caller: Caller, head: dict[str, str], data: bytes) -> Answer:
     stream = caller.call(headers=head)
     caller.send(stream, data, end=True)

@@ -29,6 +29,7 @@ _CAUGHT_WITHIN = {
     *("AnalysisFailed", "AnalysisRefused", "CaptureError", "EvidenceLost", "FilterRefused", "SourceUnusable"),
     *("OrderInvalid", "OrderRefused", "TicketRefused"),
     *("DiskFull", "ReaderInvalid", "SealBroken", "SealFailed", "SealingError"),
+    "CallerGone",  # no caller is there who could be told
     "PlainStatus",  # a status already
     "IndexDamaged",  # a search makes the index anew; if that does not help, it is told as a LogUnavailable
 }
