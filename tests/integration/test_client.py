@@ -30,7 +30,7 @@ from linewarden.client import (
     Unavailable,
     Untrusted,
 )
-from linewarden.client.coalescing import Group
+from linewarden.client.groups import Group
 from linewarden.server.bootstrap import Running
 from linewarden.server.tls import make_development_certificates
 from linewarden.server.workers.certificates import issue, make_authority
