@@ -8,10 +8,11 @@ from typing import Any, Self
 
 import grpc
 
-from linewarden.client.coalescing import Gathering, Group, Waiting
+from linewarden.client.coalescing import Gathering
 from linewarden.client.connection import DEADLINE_S, STREAM_S, Connection, Process
 from linewarden.client.errors import ClientError, ClientUnusable
 from linewarden.client.faults import error_of
+from linewarden.client.groups import Group, Waiting
 from linewarden.client.messages import batch_request, check_request, decisions_of
 from linewarden.client.model import Decision, Question
 from linewarden.client.retry import Backoff
@@ -39,6 +40,7 @@ class AsyncClient:
         self._connection = Connection(target, key.strip(), tenant, ca, certificate, plaintext)
         self._process = Process()
         self._gathering = Gathering(single=not coalesce)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._opened: tuple[Any, Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -69,8 +71,7 @@ class AsyncClient:
         Raises:
             ClientError: there is no decision; nothing is allowed.
         """
-        self._process.check()
-        loop = asyncio.get_running_loop()
+        loop = self._own_loop()
         arrived: asyncio.Future[None] = loop.create_future()
         request = check_request(question, self._connection.tenant, request_id or str(uuid.uuid4()))
         waiting = Waiting(request, loop.time() + timeout_s, lambda: _set(arrived))
@@ -95,14 +96,13 @@ class AsyncClient:
         Raises:
             ClientError: there is no decision on any of them; nothing is allowed.
         """
-        self._process.check()
+        loop = self._own_loop()
         if not questions:
             return []
         request_id = request_id or str(uuid.uuid4())
         requests = [check_request(one, self._connection.tenant, request_id) for one in questions]
         batch = batch_request(requests, request_id)
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        return decisions_of(batch, await self._call(self._stub().CheckBatch, batch, deadline))
+        return decisions_of(batch, await self._call(self._stub().CheckBatch, batch, loop.time() + timeout_s))
 
     async def check_stream(
         self, questions: Iterable[Question] | AsyncIterable[Question], *, timeout_s: float = STREAM_S
@@ -114,7 +114,7 @@ class AsyncClient:
         Raises:
             ClientError: the stream broke off. Questions without a result have no decision.
         """
-        self._process.check()
+        self._own_loop()
         sent = Sent(self._connection.tenant)
         async with aclosing(sent.async_requests(questions)) as requests:
             call = self._stub().CheckStream(requests, timeout=timeout_s, metadata=self._connection.metadata)
@@ -145,6 +145,19 @@ class AsyncClient:
                 raise fault
             await asyncio.sleep(delay)
 
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop of the client.
+
+        Raises:
+            ClientUnusable: another one runs, or this process is a fork.
+        """
+        self._process.check()
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            raise ClientUnusable("the client belongs to another event loop: make one in each loop")
+        self._loop = loop
+        return loop
+
     def _stub(self) -> Any:
         if self._opened is None:
             channel = self._connection.channel(grpc.aio.insecure_channel, grpc.aio.secure_channel)
@@ -171,9 +184,10 @@ class AsyncClient:
             answer = await method(group.request(), timeout=timeout, metadata=self._connection.metadata)
         except grpc.RpcError as error:
             self._gathering.failed(group, error_of(error), loop.time())
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
             self._gathering.failed(group, ClientUnusable("the client is closed"), loop.time())
-            raise
+            if isinstance(error, asyncio.CancelledError):
+                raise
         else:
             self._gathering.answered(group, answer)
         self._pump()

@@ -30,6 +30,10 @@ _OPTIONS = [
     # gRPC's own delays would leave a server alone for minutes that is back after a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # The system ends a connection whose bytes the other host does not acknowledge within the second time. Servers end
+    # connections with pings more frequent than every five minutes.
+    ("grpc.keepalive_time_ms", 310_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
 

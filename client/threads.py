@@ -9,10 +9,11 @@ from typing import Any, Self
 
 import grpc
 
-from linewarden.client.coalescing import Gathering, Group, Waiting
+from linewarden.client.coalescing import Gathering
 from linewarden.client.connection import DEADLINE_S, STREAM_S, Connection, Process
 from linewarden.client.errors import ClientError, ClientUnusable
 from linewarden.client.faults import error_of
+from linewarden.client.groups import Group, Waiting
 from linewarden.client.messages import batch_request, check_request, decisions_of
 from linewarden.client.model import Decision, Question
 from linewarden.client.retry import Backoff

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -39,12 +39,13 @@ from spool_item import Item
 from spool_reader import read_tree, split
 from stage import DEADLINE_S, FOLDER, Findings, Site, command, connected, console
 
-from linewarden.server.names import EFFECTS, OBLIGATIONS, REASONS, TYPE_NUMBERS, VERB_NUMBERS
+from linewarden.client import Question
+from linewarden.server.names import EFFECTS, OBLIGATIONS, TYPE_NUMBERS, VERB_NUMBERS
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2
-from linewarden.v1.access_pb2_grpc import AccessServiceStub
 from linewarden.v1.audit_pb2_grpc import AuditServiceStub
 
 SEED = 7
+_EPOCH = datetime.fromtimestamp(0, UTC)
 BATCH = 500
 
 #: The persons who ask, by the heads of the table.
@@ -149,41 +150,41 @@ def wait_for_address(server: "subprocess.Popen[str]", log: TextIO) -> str:
 
 def ask(site: Site, items: Sequence[Item]) -> list[Answer]:
     """Ask for every person about every item, in batches."""
-    stub = AccessServiceStub(site.channel)
+    asked = [
+        (person, verb, item)
+        for person in PEOPLE.values()
+        for type, verb in ASKED
+        for item in items
+        if item.type == type
+    ]
     answers: list[Answer] = []
-    for number, person in enumerate(PEOPLE.values()):
-        pairs = [(verb, item) for type, verb in ASKED for item in items if item.type == type]
-        for start in range(0, len(pairs), BATCH):
-            part = pairs[start : start + BATCH]
-            request = access_pb2.CheckBatchRequest(
-                header=core_pb2.RequestHeader(
-                    tenant=TENANT,
-                    request_id=f"demo-{number}-{start}",
-                    subject=person.subject(),
-                    context=person.context(),
-                ),
-                items=[access_pb2.CheckItem(verb=VERB_NUMBERS[verb], resource=resource(item)) for verb, item in part],
+    with site.client() as client:
+        for start in range(0, len(asked), BATCH):
+            part = asked[start : start + BATCH]
+            decisions = client.check_batch(
+                [question(*one) for one in part], timeout_s=DEADLINE_S, request_id=f"demo-{start}"
             )
-            response = stub.CheckBatch(request, metadata=site.metadata, timeout=DEADLINE_S)
-            for (verb, item), decision in zip(part, response.decisions, strict=True):
-                effect, reason = EFFECTS[decision.effect].value, REASONS[decision.reason].value
-                answers.append(Answer(person, verb, item, effect, reason, explanation(decision)))
+            for one, decision in zip(part, decisions, strict=True):
+                answers.append(Answer(*one, decision.effect, decision.reason, explanation(decision.message)))
     return answers
 
 
-def resource(item: Item) -> core_pb2.Resource:
-    """Return an item as a resource of the contract."""
-    made = core_pb2.Resource(
-        type=TYPE_NUMBERS[item.type],
-        id=item.id,
+def question(person: Person, verb: str, item: Item) -> Question:
+    """Return the question whether a person may use an item."""
+    return Question(
+        person.full,
+        verb,
+        item.type,
+        item.id,
         owner=item.owner,
         queue=item.queue,
-        parties=item.parties,
+        parties=tuple(item.parties),
         labels=item.labels,
+        created_at=None if item.created_us is None else _EPOCH + timedelta(microseconds=item.created_us),
+        purpose=person.purpose,
+        case=person.case,
+        zone=person.zone,
     )
-    if item.created_us is not None:
-        made.created_at.FromMicroseconds(item.created_us)
-    return made
 
 
 def explanation(decision: access_pb2.Decision) -> str:

@@ -11,6 +11,8 @@ import grpc
 from acme import TENANT, Person
 from rich.console import Console
 
+from linewarden.client import Client
+
 FOLDER = Path(__file__).resolve().parents[2] / ".demo"
 DEADLINE_S = 20
 
@@ -42,6 +44,11 @@ class Site:
     address: str
     channel: grpc.Channel
     metadata: Metadata
+
+    def client(self) -> Client:
+        """Return the client of a backend; the caller closes it."""
+        ca, key = ((self.service / name).read_bytes() for name in ("tls/ca.crt", "secrets/api-key"))
+        return Client(self.address, key=key.decode(), ca=ca, tenant=TENANT)
 
     def options(self, person: Person) -> tuple[str, ...]:
         """Return the options with which a command reaches the service on behalf of a person."""

@@ -30,7 +30,7 @@ from linewarden.client import (
     Unavailable,
     Untrusted,
 )
-from linewarden.client.coalescing import Group
+from linewarden.client.groups import Group
 from linewarden.server.bootstrap import Running
 from linewarden.server.tls import make_development_certificates
 from linewarden.server.workers.certificates import issue, make_authority
@@ -253,6 +253,19 @@ async def test_a_wrong_key_is_refused(server: Running) -> None:
         for answer in await ask(client, [PLAY, OTHER]):
             assert isinstance(answer, KeyRefused)
             assert (answer.code, answer.reason) == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
+
+
+def test_an_asyncio_client_belongs_to_its_event_loop(sqlite_site: Site) -> None:
+    """A client that another event loop used before raises ClientUnusable at once."""
+    client = connected("127.0.0.1:1", sqlite_site.token)
+
+    async def use() -> None:
+        with pytest.raises(ClientError):
+            await client.check(PLAY, timeout_s=0.1)
+
+    asyncio.run(use())
+    with pytest.raises(ClientUnusable, match="event loop"):
+        asyncio.run(client.check(PLAY))
 
 
 async def test_an_unreachable_server_is_an_error_without_an_address() -> None:

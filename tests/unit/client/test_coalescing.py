@@ -14,8 +14,9 @@ from linewarden.client import (
     QuestionInvalid,
     Unavailable,
 )
-from linewarden.client.coalescing import MOST_BYTES, MOST_ITEMS, ON_THE_WAY, Gathering, Group, Waiting
+from linewarden.client.coalescing import MOST_BYTES, MOST_ITEMS, ON_THE_WAY, Gathering
 from linewarden.client.errors import AnswerInvalid, ClientError
+from linewarden.client.groups import Group, Waiting
 from linewarden.client.messages import check_request
 from linewarden.v1 import access_pb2
 

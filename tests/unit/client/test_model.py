@@ -7,7 +7,7 @@ import pytest
 
 from linewarden.client import ClientError, Decision, Question, QuestionInvalid
 from linewarden.client.messages import check_request, decision_of
-from linewarden.v1 import access_pb2
+from linewarden.v1 import access_pb2, core_pb2
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 ALLOWED = Decision("7", "allow", "allowed_by_rule", frozenset(), 1, NOW, access_pb2.Decision())
@@ -66,6 +66,19 @@ def test_no_person_or_item_is_in_the_text_form() -> None:
         assert word not in repr(question).replace("verb='plays'", "")
     assert caught.value.fields == (("verb", "must be a word of the contract"),)
     assert isinstance(caught.value, ValueError)
+
+
+def test_a_question_can_state_every_attribute_of_the_contract() -> None:
+    """Each field of Subject, Context and Resource has a field of Question that states it."""
+    question = Question(
+        "//partner/ines", "play", "recording", "1", owner="bob", queue="sales", parties=("a",), created_at=NOW,
+        labels={"kind": "internal"}, home="globex", purpose="support", case="T-1", zone="office", consent="given",
+    )  # fmt: skip
+    request = check_request(question, "acme", "r-1")
+    for message in (request.header, request.header.subject, request.header.context, request.resource):
+        stated = {field.name for field, _ in message.ListFields()}
+        assert stated == {field.name for field in message.DESCRIPTOR.fields}
+    assert request.verb == core_pb2.VERB_PLAY
 
 
 @pytest.mark.parametrize("wrong", [{"id": "\ud800"}, {"owner": 7}, {"labels": {"a": 1}}, {"verb": None}, {"verb": 4}])
