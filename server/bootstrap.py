@@ -194,7 +194,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     if settings.reflection:
         names = (*_NAMES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
-    _calm_collector()
+    calm_collector()
     await _preload(policies)
     # Not earlier, because from then on the system accepts connections that other processes would serve sooner.
     addresses = tuple(_listen(server, settings, address) for address in settings.listen)
@@ -202,7 +202,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     worker_server, worker_address = None, ""
     if settings.capture_listen:
         worker_server, worker_address = await open_worker_listener(settings, diagnostics.remote_workers)
-    _calm_collector()
+    calm_collector()
     await monitor.look()
     monitoring = asyncio.create_task(monitor.run())
     chores = asyncio.create_task(_chores(callers, writer, capacity, connections, _ports(addresses)))
@@ -322,7 +322,7 @@ def _log_fault(error: BaseException) -> None:
         structlog.get_logger().error("log_unavailable", error=type(cause).__name__)
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """Let the cycle collector check the objects of requests, and not long-lived objects again and again.
 
     With its defaults it took a tenth of the time of a Check, and half a second at once with a million rules. Objects of
