@@ -16,8 +16,8 @@ from linewarden.audit.store.log import LogStore
 from linewarden.audit.tiles import TILE_WIDTH
 from linewarden.audit.tree import Tree
 
-#: Entries that are read at once: whole tiles.
-_READ = 8 * TILE_WIDTH
+#: Entries that are read at once: whole tiles, and so few that large entries need no more than some 10 MB.
+_READ = 2 * TILE_WIDTH
 
 #: Logs whose last tile is remembered, so that its beginning is not read again.
 _REMEMBERED = 10_000
@@ -60,18 +60,18 @@ class VerifiedEntries:
         self._tree = tree
         self._tails: dict[int, tuple[int, int, Frontier]] = {}
 
-    def leaves(self, head: Head, start: int, stop: int) -> list[Leaf]:
-        """Return the entries `start` to `stop - 1`. An entry whose tile has no valid root is not verified.
+    def leaves(self, head: Head, start: int, stop: int) -> Iterator[list[Leaf]]:
+        """Yield the entries `start` to `stop - 1`, those of a tile together.
+
+        An entry whose tile has no valid root is not verified.
 
         Missing roots are computed again first, if the whole log agrees.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        leaves: list[Leaf] = []
         for tile in self._tiles(head, start, stop, repair=True):
-            leaves += tile.leaves if tile.is_right else [Leaf(leaf.digest, None) for leaf in tile.leaves]
-        return leaves
+            yield tile.leaves if tile.is_right else [Leaf(leaf.digest, None) for leaf in tile.leaves]
 
     def entries(self, log_id: int, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes of the entries `start` to `stop - 1`, in order, up to the first that is damaged.
@@ -84,17 +84,19 @@ class VerifiedEntries:
             RolledBack: the log is older than it was seen before.
             LogUnavailable: the database failed, or the service did not write the head.
         """
-        head = self._log.verified_head(log_id)
-        for begin in range(start - start % TILE_WIDTH, stop, _READ):
-            for tile in self._tiles(head, max(begin, start), min(begin + _READ, stop), repair=False):
-                damaged = tile.damaged()
-                count = damaged[0] - tile.begin if damaged else len(tile.leaves)
-                yield from (leaf.entry for leaf in tile.leaves[: max(count, 0)] if leaf.entry is not None)
-                if damaged:
-                    raise changed_entries(damaged)
+        for tile in self._tiles(self._log.verified_head(log_id), start, stop, repair=False):
+            damaged = tile.damaged()
+            count = damaged[0] - tile.begin if damaged else len(tile.leaves)
+            yield from (leaf.entry for leaf in tile.leaves[: max(count, 0)] if leaf.entry is not None)
+            if damaged:
+                raise changed_entries(damaged)
 
     def _tiles(self, head: Head, start: int, stop: int, *, repair: bool) -> Iterator[_Tile]:
         """Yield the tiles with the entries `start` to `stop - 1`."""
+        for begin in range(start - start % TILE_WIDTH, stop, _READ):
+            yield from self._some_tiles(head, max(begin, start), min(begin + _READ, stop), repair=repair)
+
+    def _some_tiles(self, head: Head, start: int, stop: int, *, repair: bool) -> Iterator[_Tile]:
         first, last = start // TILE_WIDTH, (stop - 1) // TILE_WIDTH
         roots = self._roots(head, first, min(last + 1, head.size // TILE_WIDTH), repair=repair)
         rows = self._log.stored(head.log, start, stop)

@@ -36,6 +36,12 @@ _PAGE = 100
 #: Entries between two rounds of the background at 3,000 requests a second.
 _ROUND = 750
 
+#: Rounds of the background that are measured.
+_ROUNDS = 20
+
+#: Requests by which a log grows while the index behind them is measured.
+_GROWN = _ROUNDS * _ROUND
+
 #: Goals: microseconds behind a Check, milliseconds behind a batch of 50, bytes an item, milliseconds of a page, the
 #: factor between the sizes of logs, entries a second.
 _CHECK_US, _BATCH_MS, _BYTES, _PAGE_MS, _FLAT, _CATCH_UP = 15.0, 0.4, 60.0, 15.0, 1.5, 30_000.0
@@ -67,9 +73,9 @@ def measure(scratch: Path, sizes: Sequence[int], rounds: int) -> Section:
     worst = max(pages, key=lambda name: pages[name][-1] / pages[name][0])
     factor = pages[worst][-1] / pages[worst][0]
     goals.append(Goal(f"from {sizes[0]:,} to {sizes[-1]:,} entries, {worst}", _FLAT, factor, "times", at_most=True))
-    for name, batch, count in (("a Check", 1, 20 * _ROUND), ("a batch of 50", 50, 4 * _ROUND)):
-        with _site(scratch / f"steady-{batch}", count, batch) as site:
-            spent = site.indexed(at_most=_ROUND if batch == 1 else _ROUND // 15) / count
+    for name, batch, count in (("a Check", 1, _GROWN), ("a batch of 50", 50, _GROWN // 15)):
+        with _site(scratch / f"steady-{batch}", 0, batch, grows=count) as site:
+            spent = site.grown(count, _ROUND if batch == 1 else _ROUND // 15) / count
             rows.append([f"behind {name}, with merges", f"{count:,}", f"{figure(spent * 1e6)} µs", ""])
             wanted = _CHECK_US if batch == 1 else _BATCH_MS * 1e3
             goals.append(Goal(f"the index behind {name}", wanted, spent * 1e6, "µs", at_most=True))
@@ -94,15 +100,23 @@ class _Site:
     index: IndexStore
     indexer: Indexer
     reading: AuditQueries
-    last_us: int
+    accesses: "_Accesses"
 
-    def indexed(self, at_most: int | None = None) -> float:
+    def indexed(self) -> float:
         """Fill the index. Return the processor time, seconds."""
         size = self.log.head(_LOG).size
         before = process_time()
-        while self.indexer.catch_up(_LOG, size, at_most=at_most or 4_096) < size:
+        while self.indexer.catch_up(_LOG, size, at_most=4_096) < size:
             pass
         return process_time() - before
+
+    def grown(self, entries: int, step: int) -> float:
+        """Let the log grow in steps, and index it after each. Return the processor time of indexing, seconds."""
+        spent = 0.0
+        for _ in range(0, entries, step):
+            self.accesses.append(step)
+            spent += self.indexed()
+        return spent
 
     def index_bytes(self) -> int:
         """Return the size of the index's tables, without free pages."""
@@ -115,7 +129,7 @@ class _Site:
 
     def queries(self) -> dict[str, Query]:
         """Return the queries to measure, by name."""
-        middle = (_START_US + self.last_us) // 2
+        middle = (_START_US + self.accesses.time_us) // 2
         week = 7 * 86_400_000_000
         around = Query(from_us=middle - week // 2, until_us=middle + week // 2)
         return {
@@ -158,7 +172,8 @@ class _NoAppender:
 
 
 @contextmanager
-def _site(folder: Path, entries: int, batch: int) -> Iterator[_Site]:
+def _site(folder: Path, entries: int, batch: int, grows: int = 0) -> Iterator[_Site]:
+    """Provide a log with so many entries, which is to get `grows` more."""
     folder.mkdir()
     engine = open_engine(f"sqlite:///{folder}/log.db", durable=False)
     own = open_engine(f"sqlite:///{folder}/index.db", durable=False)
@@ -168,11 +183,12 @@ def _site(folder: Path, entries: int, batch: int) -> Iterator[_Site]:
     try:
         for number, tenant in enumerate(("", "acme")):
             log.create(tenant, f"origin-{number}", 1)
-        last_us = _fill(log, keyring, entries, batch)
+        accesses = _Accesses(log, keyring, batch, items=(entries + grows) * batch // 3 + 10)
+        accesses.append(entries)
         directory = Directory(PersonStore(log), keyring, _NoAppender())
         indexer = Indexer(log, VerifiedEntries(log, Tree(log)), index, directory, keyring)
         reading = AuditQueries(log, indexer, directory, keyring)
-        yield _Site(own, log, index, indexer, reading, last_us)
+        yield _Site(own, log, index, indexer, reading, accesses)
     finally:
         log.close()
         index.close()
@@ -180,43 +196,55 @@ def _site(folder: Path, entries: int, batch: int) -> Iterator[_Site]:
             one.dispose()
 
 
-def _fill(log: LogStore, keyring: Keyring, entries: int, batch: int) -> int:
-    """Append entries, and return the time of the last one."""
-    some = random.Random(entries)
-    persons: list[Person] = []
-    rows: list[PersonRow] = []
-    for number in range(_PERSONS):
-        sid, keys = new_person_keys()
-        person, name = Person(sid, keys), f"user{number}"
-        persons.append(person)
-        wrapped, sealed = keyring.wrap(_LOG, sid, keys), keyring.seal_name(person, name)
-        rows.append(PersonRow(keyring.name_token(_LOG, name), sid, wrapped, sealed))
-    items = entries * batch // 3 + 10
-    accesses = (_access(some, persons, number, batch, items) for number in range(entries))
+class _Accesses:
+    """Random requests of `batch` items each, appended to a log. `time_us` is that of the next one."""
 
-    def insert(connection: sa.Connection) -> None:
-        PersonStore.insert(connection, _LOG, rows)
+    def __init__(self, log: LogStore, keyring: Keyring, batch: int, items: int) -> None:
+        self._log = log
+        self._batch = batch
+        self._items = items
+        self._random = random.Random(items)
+        self._number = 0
+        self.time_us = _START_US
+        self._persons: list[Person] = []
+        rows: list[PersonRow] = []
+        for number in range(_PERSONS):
+            sid, keys = new_person_keys()
+            person, name = Person(sid, keys), f"user{number}"
+            self._persons.append(person)
+            wrapped, sealed = keyring.wrap(_LOG, sid, keys), keyring.seal_name(person, name)
+            rows.append(PersonRow(keyring.name_token(_LOG, name), sid, wrapped, sealed))
 
-    effect: Callable[[sa.Connection], None] | None = insert
-    while data := [entry for one in islice(accesses, max(2_000 // batch, 1)) for entry in one]:
-        (result,) = log.append([Unit(_LOG, tuple(data), effect=effect)])
+        def insert(connection: sa.Connection) -> None:
+            PersonStore.insert(connection, _LOG, rows)
+
+        self._put((), insert)
+
+    def append(self, requests: int) -> None:
+        """Append the entries of further requests."""
+        requested = (self._request() for _ in range(requests))
+        while data := [entry for one in islice(requested, max(2_000 // self._batch, 1)) for entry in one]:
+            self._put(data)
+
+    def _put(self, data: Sequence[bytes], effect: Callable[[sa.Connection], None] | None = None) -> None:
+        (result,) = self._log.append([Unit(_LOG, tuple(data), effect=effect)])
         if not isinstance(result, int):
             raise SystemExit(f"the store refused entries: {result!r}")
-        effect = None
-    return _START_US + entries * _STEP_US
 
-
-def _access(some: random.Random, persons: Sequence[Person], number: int, batch: int, items: int) -> Iterator[bytes]:
-    """Return the entries of one request."""
-    accesses = []
-    for _ in range(batch):
-        item = some.randrange(items)
-        outcome = {"effect": "deny" if some.random() < 0.03 else "allow", "reason": "allowed_by_rule", "rule": "r-12"}
-        verb, type = some.choice(("play", "play", "download", "delete")), some.choice(("recording", "voicemail"))
-        keeper = persons[item % _PERSONS]
-        accesses.append(AccessItem(verb, type, f"rec-{item}", keeper, owned=True, outcome=outcome, resource={}))
-    actor = persons[min(int(some.expovariate(1 / 200)), _PERSONS - 1)]
-    caller, purpose = some.choice(("pbx", "portal", "crm")), some.choice(("quality", "support", None))
-    time_us = _START_US + number * _STEP_US
-    header = AccessHeader(time_us, f"req-{number}", caller, actor, 3, purpose=purpose)
-    return iter([data for data, _ in encode_decisions(header, accesses)])
+    def _request(self) -> list[bytes]:
+        """Return the entries of one request."""
+        some, persons = self._random, self._persons
+        accesses = []
+        for _ in range(self._batch):
+            item = some.randrange(self._items)
+            effect = "deny" if some.random() < 0.03 else "allow"
+            outcome = {"effect": effect, "reason": "allowed_by_rule", "rule": "r-12"}
+            verb = some.choice(("play", "play", "download", "delete"))
+            type, keeper = some.choice(("recording", "voicemail")), persons[item % _PERSONS]
+            accesses.append(AccessItem(verb, type, f"rec-{item}", keeper, owned=True, outcome=outcome, resource={}))
+        actor = persons[min(int(some.expovariate(1 / 200)), _PERSONS - 1)]
+        caller, purpose = some.choice(("pbx", "portal", "crm")), some.choice(("quality", "support", None))
+        header = AccessHeader(self.time_us, f"req-{self._number}", caller, actor, 3, purpose=purpose)
+        self._number += 1
+        self.time_us += _STEP_US
+        return [data for data, _ in encode_decisions(header, accesses)]

@@ -1,5 +1,6 @@
-"""The results as one Markdown page."""
+"""The results as one Markdown page, whose parts may be of different runs."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -9,39 +10,55 @@ from section import Goal, Section
 _HEAD = """\
 # Benchmarks
 
-Written by `make bench`; {when:%Y-%m-%d %H:%M} UTC, in {minutes:.1f} minutes. Command: `{command}`.
+Written by `make bench`. Each part states when and where it was measured; a later run may have measured some parts only.
 
 **How to read it.** Compare ratios, not single figures. The sides of a comparison were measured in turn, round by round,
 in one run on one machine; the figures are medians. Everything ran on loopback. A missed goal is marked as missed.
 """
 
-#: Processor time that other work may take before the page warns of it.
+_MEASURED = "Measured {when:%Y-%m-%d %H:%M} UTC, in {minutes:.1f} minutes, by `{command}`; {facts}."
+
+#: Processor time that other work may take before a part warns of it.
 _QUIET = 0.1
 
 _WARNING = """\
-**Do not quote these figures:** the machine was busy with other work. Before, between and after the measurements,
-{shares} of its processors were in use.
+**Do not quote these figures:** the machine was busy with other work. Before and after the measurements, {shares} of its
+processors were in use.
 """
 
+_PART = re.compile(r"<!-- part: (\w+) -->\n(.*?)<!-- /part -->\n", re.DOTALL)
 
-def page(
+
+def part(
     when: datetime,
     minutes: float,
     command: str,
     others: Sequence[float],
-    facts: Mapping[str, Mapping[str, str]],
-    sections: Sequence[Section],
+    facts: Mapping[str, str],
+    section: Section,
 ) -> str:
-    """Return the whole page; `others` are processor shares of other work, `facts` small tables by title."""
-    parts = [_HEAD.format(when=when, minutes=minutes, command=command)]
+    """Return one part of the page; `others` are processor shares of other work, `facts` are of machine and versions."""
+    stated = ", ".join(f"{name} {value}" for name, value in facts.items())
+    texts = [
+        f"## {section.title}\n",
+        _MEASURED.format(when=when, minutes=minutes, command=command, facts=stated) + "\n",
+    ]
     if max(others) > _QUIET:
-        parts.append(_WARNING.format(shares=", ".join(f"{share:.0%}" for share in others)))
-    parts += ["## Goals\n", _goals(sections)]
-    for section in sections:
-        parts += [f"## {section.title}\n", table(section.rows), _list(section.notes)]
-    for title, pairs in facts.items():
-        parts += [f"## {title}\n", table([["", ""], *([name, value] for name, value in pairs.items())])]
-    return "\n".join(parts)
+        texts.append(_WARNING.format(shares=", ".join(f"{share:.0%}" for share in others)))
+    if section.goals:
+        texts.append(_goals(section.goals))
+    return "\n".join([*texts, table(section.rows), _list(section.notes)])
+
+
+def page(parts: Mapping[str, str]) -> str:
+    """Return the whole page, from the texts of its parts by name."""
+    marked = (f"<!-- part: {name} -->\n{text}<!-- /part -->\n" for name, text in parts.items())
+    return "\n".join([_HEAD, *marked])
+
+
+def parts_of(text: str) -> dict[str, str]:
+    """Return the texts of the parts of a page by name."""
+    return {match[1]: match[2] for match in _PART.finditer(text)}
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -51,10 +68,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _goals(sections: Sequence[Section]) -> str:
-    rows = [["work", "goal", "measured", ""]]
-    rows += [_row(goal) for section in sections for goal in section.goals]
-    return table(rows)
+def _goals(goals: Sequence[Goal]) -> str:
+    return table([["work", "goal", "measured", ""], *map(_row, goals)])
 
 
 def _row(goal: Goal) -> list[str]:

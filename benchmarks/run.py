@@ -1,7 +1,7 @@
 """`make bench`: measure the service beside its references, and write RESULTS.md.
 
-A full run takes some minutes and writes benchmarks/RESULTS.md. A quick or partial run writes
-benchmarks/.cache/RESULTS.md instead.
+A full run takes some minutes and writes benchmarks/RESULTS.md. A run of some parts replaces these parts of it. A quick
+run writes benchmarks/.cache/RESULTS.md instead.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import rpcs
 import tenants
 import workers
 from machine import busy, machine, versions
-from results import page
+from results import page, part, parts_of
 from section import Section
 
 HERE = Path(__file__).resolve().parent
@@ -69,27 +69,27 @@ def main() -> None:
     extent = QUICK if chosen.quick else FULL
     if chosen.full:
         extent = replace(extent, logs=(*extent.logs, 10_000_000))
-    began, when, others = monotonic(), datetime.now(UTC), [busy()]
-    CACHE.mkdir(exist_ok=True)
-    sections = []
-    for name, part in PARTS.items():
-        if name in chosen.only:
-            print(f"measuring {name} …", flush=True)
-            sections.append(_measured(part, extent))
-            others.append(busy())
     command = "benchmarks/run.py" + (" --quick" if chosen.quick else "") + (" --full" if chosen.full else "")
     command += "" if chosen.only == list(PARTS) else f" --only {' '.join(chosen.only)}"
-    facts = {"The machine": machine(), "Versions": versions()}
-    text = page(when, (monotonic() - began) / 60, command, others, facts, sections)
-    whole = not chosen.quick and set(chosen.only) == set(PARTS)
-    file = (HERE if whole else CACHE) / "RESULTS.md"
-    file.write_text(text, encoding="utf-8")
-    print(f"{text}\nwritten to {file.relative_to(HERE.parent)}")
+    CACHE.mkdir(exist_ok=True)
+    file = (CACHE if chosen.quick else HERE) / "RESULTS.md"
+    parts = parts_of(file.read_text(encoding="utf-8")) if file.exists() and not chosen.quick else {}
+    for name in chosen.only:
+        print(f"measuring {name} …", flush=True)
+        parts[name] = _measured(PARTS[name], extent, command)
+        # Written after each part, so that a run that is stopped keeps what it measured.
+        file.write_text(page({name: parts[name] for name in PARTS if name in parts}), encoding="utf-8")
+        print(parts[name], flush=True)
+    print(f"written to {file.relative_to(HERE.parent)}")
 
 
-def _measured(part: Callable[[Path, Extent], Section], extent: Extent) -> Section:
+def _measured(measure: Callable[[Path, Extent], Section], extent: Extent, command: str) -> str:
+    """Return the text of a part."""
+    began, when, before = monotonic(), datetime.now(UTC), busy()
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="run-", ignore_cleanup_errors=True) as scratch:
-        return part(Path(scratch), extent)
+        section = measure(Path(scratch), extent)
+    minutes = (monotonic() - began) / 60
+    return part(when, minutes, command, [before, busy()], {**machine(), **versions()}, section)
 
 
 if __name__ == "__main__":

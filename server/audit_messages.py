@@ -78,6 +78,7 @@ def completeness_message(lacks: Lacks) -> pb.Completeness:
         damaged_entries=lacks.damaged,
         missing_persons=lacks.persons,
         unknown_persons=lacks.unknown,
+        unchecked_items=lacks.unchecked,
     )
 
 

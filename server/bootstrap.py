@@ -185,8 +185,13 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     rpcs += health.rpcs
     if settings.reflection:
         names = (*_NAMES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+<<<<<<< HEAD
         rpcs += Reflection(names, capacity.reflection, capacity.refusals).rpcs
     _calm_collector()
+=======
+        Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
+    calm_collector()
+>>>>>>> refs/heads/index
     await _preload(policies)
     # Not earlier, because from then on the system accepts connections that other processes would serve sooner.
     front = Served(rpcs, Authentication(callers, capacity), LargeRequests(settings.max_message_bytes))
@@ -194,7 +199,7 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     worker_server, worker_address = None, ""
     if settings.capture_listen:
         worker_server, worker_address = await open_worker_listener(settings, diagnostics.remote_workers)
-    _calm_collector()
+    calm_collector()
     await monitor.look()
     monitoring = asyncio.create_task(monitor.run())
     chores = asyncio.create_task(_chores(callers, writer, capacity, connections, ports_of(transport.addresses)))
@@ -300,7 +305,7 @@ def _log_fault(error: BaseException) -> None:
         structlog.get_logger().error("log_unavailable", error=type(cause).__name__)
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """Let the cycle collector check the objects of requests, and not long-lived objects again and again.
 
     With its defaults it took a tenth of the time of a Check, and half a second at once with a million rules. Objects of

@@ -17,7 +17,7 @@ import structlog
 
 from linewarden.audit.errors import LogDamaged
 from linewarden.audit.housekeeping import Housekeeper
-from linewarden.server.bootstrap import Running, clock_of, free_port, now_us, start
+from linewarden.server.bootstrap import Running, calm_collector, clock_of, free_port, now_us, start
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.transports.unix_socket import INHERITED
@@ -101,6 +101,7 @@ def keep_house(settings: Settings, *, wait: bool) -> None:
         housekeeper = housekeeper_of(storage, settings, _log_fault, _log_progress)
         # Not earlier, because the first checkpoint waits for it. A start is short.
         housekeeper.round()
+        calm_collector()
         os.nice(NICENESS)
         housekeeper.run(stop)
     finally:

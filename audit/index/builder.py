@@ -12,7 +12,7 @@ from linewarden.audit import entry as entries
 from linewarden.audit.directory import Directory
 from linewarden.audit.errors import VerificationFailed
 from linewarden.audit.index.blocks import Entries
-from linewarden.audit.index.fields import Collector, ItemTerms
+from linewarden.audit.index.fields import Collector, ItemTerms, LogTerms
 from linewarden.audit.index.format import DAMAGED, HIGHEST, LENGTH_BITS, LOWEST, Block, Run
 from linewarden.audit.keyring import Keyring
 from linewarden.audit.model import Head
@@ -39,27 +39,50 @@ class RunBuilder:
         """
         first, start = (runs[-1].end, runs[-1].stop) if runs else (0, 0)
         stop = min((start + STEP) // TILE_WIDTH * TILE_WIDTH, head.size)
-        leaves = self._source.leaves(head, start, stop)
-        decoded = [_decoded(leaf) for leaf in leaves]
-        terms = self._terms.of(head.log)
-        terms.prepare([entry for entry in decoded if entry is not None])
-        table, collector, ordinal = Entries(start, first), Collector(), first
-        latest = runs[-1].high_us if runs else 0
-        is_ordered = True
-        for leaf, entry in zip(leaves, decoded, strict=True):
+        making = _Making(self._terms.of(head.log), Entries(start, first), runs[-1].high_us if runs else 0)
+        for leaves in self._source.leaves(head, start, stop):
+            making.add(leaves)
+        return making.finished(stop)
+
+
+class _Making:
+    """A run while entries are added to it. `latest_us` is the latest time so far."""
+
+    def __init__(self, terms: LogTerms, table: Entries, latest_us: int) -> None:
+        self._terms = terms
+        self._table = table
+        self._latest_us = latest_us
+        self._collector = Collector()
+        self._is_ordered = True
+        self._ordinal = table.first
+
+    def add(self, leaves: Sequence[Leaf]) -> None:
+        """Add entries. Each is decoded and dropped, because decoded ones that stay cost the collector of garbage."""
+        for number, leaf in enumerate(leaves):
+            entry = _decoded(leaf)
             if entry is None:
-                collector.ranges[DAMAGED].append(ordinal << LENGTH_BITS)
-                table.add(latest, 1, bytes(len(leaf.digest)))
-                ordinal += 1
+                self._collector.postings.add(DAMAGED, self._ordinal << LENGTH_BITS)
+                self._note(self._latest_us, 1, bytes(len(leaf.digest)))
                 continue
-            count = terms.collect(entry, ordinal, collector)
-            time_us = entry["time"]
-            is_ordered &= time_us >= latest - CLOCK_TOLERANCE_US
-            latest = max(latest, time_us)
-            table.add(time_us, count, leaf.digest)
-            ordinal += count
-        run = Run(first, ordinal, start, stop, min(table.times), max(table.times), is_ordered)
-        return run, collector.postings(terms.group_terms).blocks(LOWEST, HIGHEST, packed=False, entries=table)
+            if not self._terms.is_ready(entry):
+                following = (_decoded(one) for one in leaves[number:])
+                self._terms.prepare(one for one in following if one is not None)
+            count = self._terms.collect(entry, self._ordinal, self._collector)
+            self._note(entry["time"], count, leaf.digest)
+
+    def finished(self, stop: int) -> tuple[Run, list[Block]]:
+        """Return the run, which has the entries before `stop`, and its blocks."""
+        table = self._table
+        times = min(table.times), max(table.times)
+        run = Run(table.first, self._ordinal, table.start, stop, *times, self._is_ordered)
+        postings = self._terms.finish(self._collector)
+        return run, postings.blocks(LOWEST, HIGHEST, packed=False, entries=table)
+
+    def _note(self, time_us: int, count: int, digest: bytes) -> None:
+        self._is_ordered &= time_us >= self._latest_us - CLOCK_TOLERANCE_US
+        self._latest_us = max(self._latest_us, time_us)
+        self._table.add(time_us, count, digest)
+        self._ordinal += count
 
 
 def _decoded(leaf: Leaf) -> dict[str, Any] | None:

@@ -2,13 +2,13 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import request_id_of, requester_of
 from linewarden.audit.errors import VerificationFailed
-from linewarden.audit.index.format import LENGTH_BITS, MORE_ITEMS
+from linewarden.audit.index.format import LENGTH_BITS
 from linewarden.audit.index.postings import Postings
 from linewarden.audit.keyring import Keyring, Person, Terms
 
@@ -31,8 +31,8 @@ PERSON = "person"
 _REMEMBERED = 100_000
 _REMEMBERED_S = 60.0
 
-#: A first field, and the values that occur together.
-Group = tuple[str, str, str, str]
+#: Values of fields that occur together: kind, caller and purpose of an entry; action, effect and type of an item.
+Group = tuple[str, str, str]
 
 
 def item_value(type: str, id: str) -> str:
@@ -49,26 +49,14 @@ class Collector:
     """The postings of consecutive entries, while they are collected.
 
     Values that occur together again and again, such as verb, effect and type, are collected as one *group*, because
-    most of the time would be spent on them.
+    most of the time would be spent on them. Ranges are numbers with the first ordinal, shifted by LENGTH_BITS, and the
+    length minus 1.
     """
 
     def __init__(self) -> None:
-        self.ranges: defaultdict[bytes, list[int]] = defaultdict(list)
-        self.groups: defaultdict[Group, list[int]] = defaultdict(list)
-
-    def postings(self, terms_of: Callable[[Group], Iterable[bytes]]) -> Postings:
-        """Return what was collected, with the terms of each group."""
-        for group, ranges in self.groups.items():
-            for term in terms_of(group):
-                self.ranges[term] += ranges
-        postings = Postings()
-        # Most terms occur once, in one item.
-        is_single = {term for term, ranges in self.ranges.items() if len(ranges) == 1 and not ranges[0] & MORE_ITEMS}
-        postings.records = [term + self.ranges[term][0].to_bytes(6) for term in is_single]
-        for term, ranges in self.ranges.items():
-            if term not in is_single:
-                postings.add_ranges(term, ranges)
-        return postings
+        self.postings = Postings()
+        self.of_entries: defaultdict[Group, list[int]] = defaultdict(list)
+        self.of_items: defaultdict[Group, list[int]] = defaultdict(list)
 
 
 class ItemTerms:
@@ -77,11 +65,11 @@ class ItemTerms:
     def __init__(self, directory: Directory, keyring: Keyring) -> None:
         self._directory = directory
         self._keyring = keyring
-        self._logs: dict[int, _LogTerms] = {}
+        self._logs: dict[int, LogTerms] = {}
         self._size = 0
         self._until = 0.0
 
-    def of(self, log_id: int) -> "_LogTerms":
+    def of(self, log_id: int) -> "LogTerms":
         """Return the terms of one log."""
         now = time.monotonic()
         if now >= self._until or sum(map(len, self._logs.values())) > _REMEMBERED:
@@ -89,7 +77,7 @@ class ItemTerms:
             self._until = now + _REMEMBERED_S
         terms = self._logs.get(log_id)
         if terms is None:
-            terms = self._logs[log_id] = _LogTerms(log_id, self._directory, self._keyring.terms(log_id))
+            terms = self._logs[log_id] = LogTerms(log_id, self._directory, self._keyring.terms(log_id))
         return terms
 
 
@@ -105,7 +93,7 @@ class _PersonTerms(dict[str, bytes]):
         return term
 
 
-class _LogTerms:
+class LogTerms:
     """The terms of one log's entries."""
 
     def __init__(self, log_id: int, directory: Directory, terms: Terms) -> None:
@@ -120,58 +108,74 @@ class _LogTerms:
     def __len__(self) -> int:
         return len(self._known) + len(self._items) + len(self._persons) + len(self._persons_terms)
 
-    def prepare(self, decoded: Sequence[dict[str, Any]]) -> None:
-        """Read the keys of the persons whose items have to be opened.
+    def is_ready(self, entry: dict[str, Any]) -> bool:
+        """Return whether the keys are known under which the ids of the entry's items are sealed."""
+        return "items" not in entry or all(one["sid"] in self._persons for one in entry.get("enc", ()))
+
+    def prepare(self, decoded: Iterable[dict[str, Any]]) -> None:
+        """Read the keys under which the ids of items are sealed.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        wanted = {keeper for entry in decoded for keeper in self._keepers(entry)} - self._persons.keys()
-        if wanted:
+        sealed = (one["sid"] for entry in decoded if "items" in entry for one in entry.get("enc", ()))
+        if wanted := {sid for sid in sealed if sid not in self._persons}:
             found = self._directory.keys(self._log, list(wanted))
             # In one step, because another thread would take a person without a key for an erased one.
             self._persons.update({sid: found.get(sid) for sid in wanted})
 
     def collect(self, entry: dict[str, Any], ordinal: int, into: Collector) -> int:
         """Add the postings of an entry whose first item has this ordinal. Return the number of its items."""
-        items = entry.get("items")
-        count = len(items) if items else 1
-        ranges, groups, persons = into.ranges, into.groups, self._persons_terms
+        items = entry.get("items") or ()
+        count = len(items) or 1
         whole = ordinal << LENGTH_BITS | count - 1
         for stated, request, place in _requests(entry, whole):
-            groups[KIND, entry["kind"], entry.get("caller", ""), stated.get("purpose", "")].append(place)
+            into.of_entries[entry["kind"], entry.get("caller", ""), stated.get("purpose", "")].append(place)
             if request:
-                ranges[self._terms.of(REQUEST, request)].append(place)
+                into.postings.add(self._terms.of(REQUEST, request), place)
             if actor := stated.get("actor"):
-                ranges[self._term(ACTOR, actor["sid"])].append(place)
+                into.postings.add(self._term(ACTOR, actor["sid"]), place)
         if person := entry.get("person"):
-            ranges[persons[person["sid"]]].append(whole)
-        for number, item in enumerate(items or ()):
-            place = ordinal + number << LENGTH_BITS
-            resource = item["resource"]
-            groups[ACTION, item["action"], item["effect"], resource["type"]].append(place)
-            ref = resource["ref"]
-            term = self._items[ref] if ref in self._items else self._item(entry, number, resource)
-            if term is not None:
-                ranges[term].append(place)
-            if owner := resource.get("owner"):
-                ranges[persons[owner]].append(place)
-            if parties := resource.get("parties"):
-                for party in set(parties) - {owner}:
-                    ranges[persons[party]].append(place)
+            into.postings.add(self._persons_terms[person["sid"]], whole)
+        if items:
+            self._collect_items(entry, items, ordinal, into)
         return count
 
-    def group_terms(self, group: Group) -> Iterator[bytes]:
-        """Yield the terms of the values of a group."""
-        stated: tuple[tuple[str, str], ...]
-        if group[0] == KIND:
-            _, kind, caller, purpose = group
-            stated = ((KIND, kind), (CALLER, caller), (PURPOSE, purpose))
-        else:
-            _, action, effect, type = group
-            outcome = outcome_value(action, effect)
-            stated = ((ACTION, action), (EFFECT, effect), (OUTCOME, outcome), (TYPE, type))
-        return (self._term(field, value) for field, value in stated if value)
+    def _collect_items(
+        self, entry: dict[str, Any], items: Sequence[dict[str, Any]], ordinal: int, into: Collector
+    ) -> None:
+        groups, records, persons, known = into.of_items, into.postings.records, self._persons_terms, self._items
+        opened: _Opened | None = None
+        for number, item in enumerate(items):
+            place = ordinal + number << LENGTH_BITS
+            at = place.to_bytes(6)
+            resource = item["resource"]
+            groups[item["action"], item["effect"], resource["type"]].append(place)
+            ref = resource["ref"]
+            if ref not in known:
+                opened = opened or _Opened(entry, self._persons)
+                known[ref] = self._item(opened.id(number, resource["keeper"]), resource["type"])
+            if term := known[ref]:
+                records.append(term + at)
+            owner = resource.get("owner")
+            if owner:
+                records.append(persons[owner] + at)
+            if parties := resource.get("parties"):
+                records += [persons[party] + at for party in set(parties) - {owner}]
+
+    def finish(self, collected: Collector) -> Postings:
+        """Return what was collected, with the terms of all groups."""
+        postings = collected.postings
+        for (kind, caller, purpose), ranges in collected.of_entries.items():
+            postings.add_ranges(self._stated((KIND, kind), (CALLER, caller), (PURPOSE, purpose)), ranges)
+        for (action, effect, type), ranges in collected.of_items.items():
+            outcome = (OUTCOME, outcome_value(action, effect))
+            terms = self._stated((ACTION, action), (EFFECT, effect), outcome, (TYPE, type))
+            postings.add_ranges(terms, ranges)
+        return postings
+
+    def _stated(self, *stated: tuple[str, str]) -> list[bytes]:
+        return [self._term(field, value) for field, value in stated if value]
 
     def _term(self, field: str, value: str) -> bytes:
         key = (field, value)
@@ -180,28 +184,9 @@ class _LogTerms:
             term = self._known[key] = self._terms.of(field, value)
         return term
 
-    def _item(self, entry: dict[str, Any], number: int, resource: dict[str, Any]) -> bytes | None:
+    def _item(self, id: str | None, type: str) -> bytes | None:
         """Return the term of an item, whose id is sealed under its keeper's key; None if the keeper was erased."""
-        id = self._opened(entry, resource["keeper"]).get(f"items.{number}.id")
-        term = None if id is None else self._terms.of(ITEM, item_value(resource["type"], id))
-        self._items[resource["ref"]] = term
-        return term
-
-    def _opened(self, entry: dict[str, Any], keeper: str) -> dict[str, str]:
-        person = self._persons.get(keeper)
-        for sealed in entry.get("enc", ()) if person else ():
-            if sealed["sid"] == keeper:
-                try:
-                    return person.values(sealed["ct"])  # type: ignore[union-attr]
-                except VerificationFailed:  # sealed by a process that did not know of an erasure and new introduction
-                    return {}
-        return {}
-
-    def _keepers(self, entry: dict[str, Any]) -> Iterator[str]:
-        for item in entry.get("items", ()):
-            resource = item["resource"]
-            if resource["ref"] not in self._items:
-                yield resource["keeper"]
+        return None if id is None else self._terms.of(ITEM, item_value(type, id))
 
 
 def _requests(entry: dict[str, Any], whole: int) -> list[tuple[Mapping[str, Any], str, int]]:
@@ -214,3 +199,27 @@ def _requests(entry: dict[str, Any], whole: int) -> list[tuple[Mapping[str, Any]
         return [(entry, entry.get("request_id", ""), whole)]
     first = whole >> LENGTH_BITS
     return [(requester_of(entry, n), request_id_of(entry, n), first + n << LENGTH_BITS) for n in range(len(items))]
+
+
+class _Opened:
+    """The ids of the items of one entry, opened when they are asked for."""
+
+    def __init__(self, entry: dict[str, Any], persons: Mapping[str, Person | None]) -> None:
+        self._persons = persons
+        self._sealed = {sealed["sid"]: sealed["ct"] for sealed in entry.get("enc", ())}
+        self._values: dict[str, dict[str, str]] = {}
+
+    def id(self, number: int, keeper: str) -> str | None:
+        """Return the id of an item; None if its keeper was erased."""
+        if keeper not in self._values:
+            self._values[keeper] = self._open(keeper)
+        return self._values[keeper].get(f"items.{number}.id")
+
+    def _open(self, keeper: str) -> dict[str, str]:
+        person, sealed = self._persons.get(keeper), self._sealed.get(keeper)
+        if person is None or sealed is None:
+            return {}
+        try:
+            return person.values(sealed)
+        except VerificationFailed:  # sealed by a process that did not know of an erasure and new introduction
+            return {}

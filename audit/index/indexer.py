@@ -74,40 +74,40 @@ class Indexer:
             indexed = self._opened(log_id)
         return indexed.view(size)
 
-    def renew(self, log_id: int, damage: IndexDamaged, seen: Sequence[Run]) -> None:
+    def renew(self, log_id: int, damage: IndexDamaged, seen: Sequence[Run]) -> bool:
         """Report that the index of a log is damaged, and delete it. The next search or round fills it again.
 
-        Do neither if its stored runs are no longer those `seen`: to a search that began before, a merge of another
-        process looks like damage.
+        Do neither, and return False, if its stored runs are no longer those `seen`: to a search that began before, a
+        merge of another process looks like damage.
 
         Raises:
             LogUnavailable: the database failed.
         """
-        self._opened(log_id).renew(damage, seen)
+        return self._opened(log_id).renew(damage, seen)
 
-    def _opened(self, log_id: int) -> "_IndexedLog":
-        return _IndexedLog(self._log, self._index, self._builder, self._log.verified_head(log_id))
+    def _opened(self, log_id: int) -> "IndexedLog":
+        return IndexedLog(self._log, self._index, self._builder, self._log.verified_head(log_id))
 
 
-class _IndexedLog:
-    """A log as it was at one head, and the runs of its index. `stop` is the number of indexed entries."""
+class IndexedLog:
+    """A log as it was at one head, and the runs of its index."""
 
     def __init__(self, log: LogStore, index: IndexStore, builder: RunBuilder, head: Head) -> None:
         self._log = log
-        self._index = index.of(head.log, head.generation)
+        self._store = index
         self._builder = builder
         self._head = head
+        self._index = index.of(head.log, head.generation)
         self._runs = self._read()
 
     @property
     def stop(self) -> int:
+        """The number of indexed entries."""
         return _stop(self._runs)
 
     def extend(self, largest_merge: int) -> None:
         """Add the next run, and merge the runs that are due."""
-        run, blocks = self._builder.next(self._head, self._runs)
-        self._index.put(run, blocks, self._runs)
-        self._runs = self._read()
+        self._put(*self._builder.next(self._head, self._runs))
         while parts := due(self._runs, largest_merge):
             self._merge(parts)
 
@@ -119,33 +119,50 @@ class _IndexedLog:
             runs = [*runs, run]
         return View(self._index, tuple(runs), tuple(memory), min(size, _stop(runs)))
 
-    def renew(self, damage: IndexDamaged, seen: Sequence[Run]) -> None:
-        """Discard the index if its runs are those `seen`."""
-        if self._runs == list(seen):
-            self._index.discard(damage)
+    def renew(self, damage: IndexDamaged, seen: Sequence[Run]) -> bool:
+        """Discard the index if its runs are those `seen`. Return whether they are."""
+        if self._runs != list(seen):
+            return False
+        self._index.discard(damage)
+        return True
 
     def _read(self) -> list[Run]:
         """Return the runs. An index that is damaged, or is of another state of the log, is deleted first."""
         try:
-            runs = self._index.runs()
-            # The log may have grown, and been indexed by another process, after the head was read.
-            if _stop(runs) <= self._head.size or _stop(runs) <= self._log.verified_head(self._head.log).size:
-                return runs
-            damage = IndexDamaged("the index has more entries than the log")
-        except IndexDamaged as error:
-            damage = error
-        self._index.discard(damage)
-        return []
+            return self._read_once()
+        except IndexDamaged:
+            # The log may have grown or been recovered, and been indexed by another process, after the head was read.
+            self._head = self._log.verified_head(self._head.log)
+            self._index = self._store.of(self._head.log, self._head.generation)
+        try:
+            return self._read_once()
+        except IndexDamaged as damage:
+            self._index.discard(damage)
+            return []
+
+    def _read_once(self) -> list[Run]:
+        runs = self._index.runs()
+        if _stop(runs) > self._head.size:
+            raise IndexDamaged("the index has more entries than the log")
+        return runs
 
     def _merge(self, parts: Sequence[Run]) -> None:
-        """Merge runs, and read the runs again."""
         run, before = joined(parts), self._runs
         try:
-            self._index.put(run, list(merged(self._index, run, parts)), before)
+            blocks = list(merged(self._index, run, parts))
         except IndexDamaged as damage:
             self._runs = self._read()
             self.renew(damage, before)
-        self._runs = self._read()
+            self._runs = self._read()
+        else:
+            self._put(run, blocks)
+
+    def _put(self, run: Run, blocks: Sequence[Block]) -> None:
+        """Store a run. Read the runs again if another process changed them."""
+        if self._index.put(run, blocks, self._runs):
+            self._runs = [*(one for one in self._runs if one.end <= run.first), run]
+        else:
+            self._runs = self._read()
 
 
 def _stop(runs: Sequence[Run]) -> int:

@@ -4,8 +4,7 @@ A term that occurs often in a chunk is stored as bits, which are smaller there t
 """
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from linewarden.audit.index.blocks import Bits, Entries, Records, bits_of
 from linewarden.audit.index.cutter import Cutter
@@ -34,46 +33,47 @@ class Postings:
         self.records: Records = []
         self.bits: dict[bytes, int] = {}
 
-    def add_ranges(self, term: bytes, ranges: list[int]) -> None:
-        """Add postings of one term: numbers with the first ordinal, shifted by LENGTH_BITS, and the length minus 1."""
-        if len(ranges) < _DENSE:
-            self._add_records(term, ranges)
+    def add(self, term: bytes, one: int) -> None:
+        """Add a range: a number with the first ordinal, shifted by LENGTH_BITS, and the length minus 1."""
+        end = (one >> LENGTH_BITS) + (one & MORE_ITEMS)
+        if end >> CHUNK_BITS == one >> CHUNK_SHIFT:
+            self.records.append(term + one.to_bytes(6))
             return
-        chunks: defaultdict[int, list[int]] = defaultdict(list)
-        for one in ranges:
-            chunks[one >> CHUNK_SHIFT].append(one)
-        for chunk, some in chunks.items():
-            if len(some) < _DENSE:
-                self._add_records(term, some)
-            else:
-                self._add_bits(term, chunk, some)
-
-    def _add_records(self, term: bytes, ranges: list[int]) -> None:
-        for one in ranges:
-            end = (one >> LENGTH_BITS) + (one & MORE_ITEMS)
-            if end >> CHUNK_BITS == one >> CHUNK_SHIFT:
-                self.records.append(term + one.to_bytes(6))
-            else:
-                self._divide(term, one)
-
-    def _divide(self, term: bytes, one: int) -> None:
-        """Add a range that reaches into the next chunk as two."""
-        first, end = one >> LENGTH_BITS, (one >> LENGTH_BITS) + (one & MORE_ITEMS)
+        # A range that reaches into the next chunk becomes two.
         border = end >> CHUNK_BITS << CHUNK_BITS
-        for start, stop in ((first, border), (border, end + 1)):
+        for start, stop in ((one >> LENGTH_BITS, border), (border, end + 1)):
             self.records.append(term + (start << LENGTH_BITS | stop - start - 1).to_bytes(6))
 
-    def _add_bits(self, term: bytes, chunk: int, ranges: list[int]) -> None:
+    def add_ranges(self, terms: Sequence[bytes], ranges: Sequence[int]) -> None:
+        """Add ranges, in ascending order and as in `add`, to each of the terms."""
+        start = 0
+        while start < len(ranges):
+            chunk = ranges[start] >> CHUNK_SHIFT
+            stop = bisect_left(ranges, (chunk + 1) << CHUNK_SHIFT, start)
+            if stop - start < _DENSE:
+                for term in terms:
+                    for one in ranges[start:stop]:
+                        self.add(term, one)
+            else:
+                self._add_bits(terms, chunk, ranges[start:stop])
+            start = stop
+
+    def _add_bits(self, terms: Sequence[bytes], chunk: int, ranges: Sequence[int]) -> None:
         # Text of zeros and ones, because changing one bit of a large number copies the number.
         digits = bytearray(b"0") * (CHUNK_ITEMS + MORE_ITEMS + 1)
-        start = chunk << CHUNK_BITS
+        start = chunk << CHUNK_SHIFT
         for one in ranges:
-            at, length = (one >> LENGTH_BITS) - start, (one & MORE_ITEMS) + 1
-            digits[at : at + length] = b"1" * length
+            at, more = (one - start) >> LENGTH_BITS, one & MORE_ITEMS
+            if more:
+                digits[at : at + more + 1] = b"1" * (more + 1)
+            else:
+                digits[at] = 49
         bits = int(digits[::-1], 2)
-        self._put_bits(term, chunk, bits & (1 << CHUNK_ITEMS) - 1)
-        if beyond := bits >> CHUNK_ITEMS:
-            self._put_bits(term, chunk + 1, beyond)
+        inside, beyond = bits & (1 << CHUNK_ITEMS) - 1, bits >> CHUNK_ITEMS
+        for term in terms:
+            self._put_bits(term, chunk, inside)
+            if beyond:
+                self._put_bits(term, chunk + 1, beyond)
 
     def _put_bits(self, term: bytes, chunk: int, bits: int) -> None:
         key = key_of(term, chunk << CHUNK_BITS)

@@ -6,13 +6,13 @@ tree when the entry was indexed.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice, zip_longest
+from itertools import count, islice, zip_longest
 from typing import Any, TypeVar
 
 from linewarden.audit import entry as entries
 from linewarden.audit.directory import Directory
 from linewarden.audit.index import fields
-from linewarden.audit.index.answers import MOST_DAMAGED, MOST_MISSING, Count, Lacks, Page, Query, Row
+from linewarden.audit.index.answers import MOST_CHECKED, MOST_DAMAGED, MOST_MISSING, Count, Lacks, Page, Query, Row
 from linewarden.audit.index.asked import Asked, asked_of
 from linewarden.audit.index.errors import IndexDamaged
 from linewarden.audit.index.format import DAMAGED, HASH_BYTES
@@ -26,8 +26,13 @@ from linewarden.audit.store.log import LogStore
 
 T = TypeVar("T")
 
-#: How often a search is made again after the index was found damaged and was replaced.
-_ATTEMPTS = 3
+#: How often a search is made again: after the index was found damaged and was replaced, and at all, because another
+#: process may merge the runs of each search.
+_REPAIRS = 3
+_ATTEMPTS = 20
+
+#: Items that a count looks at, at most, to check MOST_CHECKED: some may be damaged ones that it does not count.
+_MOST_FOUND = 4 * MOST_CHECKED
 
 
 class AuditQueries:
@@ -86,17 +91,7 @@ class AuditQueries:
         asked = asked_of(log_id, query, self._directory, self._keyring)
 
         def counted(search: Search, covered: int) -> Count:
-            conditions = asked.conditions
-            damaged = tuple(place.entry for place in search.damaged(conditions, MOST_DAMAGED))
-            lacks = Lacks(covered, size - covered, damaged, unknown=asked.unknown)
-            if asked.unknown:
-                return Count(0, (), lacks)
-            buckets = []
-            if (span := search.span(conditions)) is not None:
-                starts = instants(*span)
-                for start, end in zip_longest(starts, starts[1:]):
-                    buckets.append((start, _readable(search, conditions.narrowed(start, end))))
-            return Count(_readable(search, conditions), tuple(buckets), lacks)
+            return self._counted(log_id, search, asked, Lacks(covered, size - covered, unknown=asked.unknown), instants)
 
         return self._searching(log_id, size, counted)
 
@@ -134,15 +129,53 @@ class AuditQueries:
 
     def _searching(self, log_id: int, size: int, function: Callable[[Search, int], T]) -> T:
         """Call a function with a search over the first `size` entries. Replace the index if it is damaged."""
-        for attempt in range(_ATTEMPTS):
+        repairs = 0
+        for attempt in count(1):
             view = self._indexer.view(log_id, size)
             try:
                 return function(Search(view), view.size)
             except IndexDamaged as damage:
-                self._indexer.renew(log_id, damage, view.stored)
-                if attempt == _ATTEMPTS - 1:
+                repairs += self._indexer.renew(log_id, damage, view.stored)
+                if repairs == _REPAIRS or attempt == _ATTEMPTS:
                     raise
         raise AssertionError
+
+    def _counted(
+        self,
+        log_id: int,
+        search: Search,
+        asked: Asked,
+        lacks: Lacks,
+        instants: Callable[[int, int], Sequence[int]],
+    ) -> Count:
+        """Return a count of what the index finds, without the damaged entries that are found by reading them."""
+        conditions = asked.conditions
+        named = {place.entry for place in search.damaged(conditions, MOST_DAMAGED)}
+        items = 0 if asked.unknown else _readable(search, conditions)
+        lost: Sequence[Place] = ()
+        if 0 < items <= MOST_CHECKED:
+            lost = self._lost(log_id, search.find(conditions, after=None, descending=False, limit=_MOST_FOUND))
+            named |= {place.entry for place in lost}
+        unchecked = items if items > MOST_CHECKED else 0
+        lacks = replace(lacks, damaged=tuple(sorted(named)[:MOST_DAMAGED]), unchecked=unchecked)
+        buckets = []
+        if items and (span := search.span(conditions)) is not None:
+            starts = instants(*span)
+            for start, end in zip_longest(starts, starts[1:]):
+                part = conditions.narrowed(start, end)
+                buckets.append(
+                    (start, _readable(search, part) - search.inside([place.ordinal for place in lost], part))
+                )
+        return Count(items - len(lost), tuple(buckets), lacks)
+
+    def _lost(self, log_id: int, places: Sequence[Place]) -> list[Place]:
+        """Return those of the places whose entries were damaged after they were indexed."""
+        lost: list[Place] = []
+        for start in range(0, len(places), MOST_CHECKED):
+            indexed = [place for place in places[start : start + MOST_CHECKED] if any(place.leaf)]
+            found = self._entries(log_id, indexed)
+            lost += [place for place in indexed if place.entry not in found]
+        return lost
 
     def _first(self, log_id: int, field: str, value: str) -> Place | None:
         """Return the place of the first item in the log that has a value."""

@@ -91,6 +91,11 @@ class Search:
         matching = self._matching(conditions.groups, intervals, descending=False)
         return sum(bits.bit_count() for _, bits in matching)
 
+    def inside(self, ordinals: Sequence[int], conditions: Conditions) -> int:
+        """Return how many of the items are in the time of the search."""
+        intervals = self._intervals(conditions)
+        return sum(low <= one < high for one in ordinals for low, high in intervals) if ordinals else 0
+
     def span(self, conditions: Conditions) -> tuple[int, int] | None:
         """Return the first and the last time that a search may find; None if it covers no entry."""
         if not self._runs:

@@ -39,8 +39,9 @@ class EntryRows:
         self._reading = reading
         self._leaf_hash = octets(log_entry.c.leaf_hash, engine)
         self._entry = octets(log_entry.c.entry, engine)
-        self._entry_text = _range_text(self._entry, engine)
-        self._leaf_hash_text = _range_text(self._leaf_hash, engine)
+        self._entry_text = _range_text((self._entry,), engine)
+        self._leaf_hash_text = _range_text((self._leaf_hash,), engine)
+        self._rows_text = _range_text((log_entry.c.position, self._leaf_hash, self._entry), engine)
 
     def entries(self, log_id: int, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes of the entries `start` to `stop - 1`, in order. Raises LogDamaged if one is missing."""
@@ -60,9 +61,8 @@ class EntryRows:
         """
         if stop - start > MAX_STORED:
             raise ValueError(f"at most {MAX_STORED} entries are read at once")
-        query = sa.select(log_entry.c.position, self._leaf_hash, self._entry).where(_inside(log_id, start, stop))
         with self._reading() as connection:
-            return _whole(connection.execute(query.order_by(log_entry.c.position)).all())
+            return _whole(connection.exec_driver_sql(self._rows_text, _bounds(log_id, start, stop)).all())
 
     def entries_at(self, log_id: int, indexes: Sequence[int]) -> dict[int, bytes]:
         """Return the bytes of single entries by index, not verified, without those that are missing."""
@@ -86,9 +86,9 @@ class EntryRows:
     def _column(self, text: str, log_id: int, start: int, stop: int) -> Iterator[bytes]:
         for begin in range(start, stop, _STEP):
             end = min(begin + _STEP, stop)
-            between = {"a": position_of(log_id, begin), "b": position_of(log_id, end)}
             with self._reading() as connection:
-                values = [value for value in connection.exec_driver_sql(text, between).scalars() if value is not None]
+                found = connection.exec_driver_sql(text, _bounds(log_id, begin, end)).scalars()
+                values = [value for value in found if value is not None]
             if len(values) != end - begin:
                 raise self._lacking(log_id, begin, end)
             yield from map(bytes, values)
@@ -112,16 +112,15 @@ def damaged_in(found: dict[int, tuple[bytes, bytes]], start: int, stop: int) -> 
     return sorted((*missing, *changed))
 
 
-def _range_text(column: "sa.ColumnElement[Any]", engine: sa.Engine) -> str:
-    """Return the statement that reads a column of a range of entries, compiled once because that takes longest."""
+def _range_text(columns: "Sequence[sa.ColumnElement[Any]]", engine: sa.Engine) -> str:
+    """Return the statement that reads columns of a range of entries, compiled once because that takes longest."""
     key = log_entry.c.position
     inside = sa.and_(key >= sa.bindparam("a"), key < sa.bindparam("b"))
-    return str(sa.select(column).where(inside).order_by(key).compile(dialect=engine.dialect))
+    return str(sa.select(*columns).where(inside).order_by(key).compile(dialect=engine.dialect))
 
 
-def _inside(log_id: int, start: int, stop: int) -> "sa.ColumnElement[bool]":
-    key = log_entry.c.position
-    return sa.and_(key >= position_of(log_id, start), key < position_of(log_id, stop))
+def _bounds(log_id: int, start: int, stop: int) -> dict[str, int]:
+    return {"a": position_of(log_id, start), "b": position_of(log_id, stop)}
 
 
 def _whole(rows: Iterable[Any]) -> dict[int, tuple[bytes, bytes]]:

@@ -32,6 +32,8 @@ def delete(database: IndexDatabase, log_id: int) -> None:
         LogUnavailable: the database failed.
     """
     with database.writing() as connection:
+        # A run that another process adds at this moment must not stay alone.
+        connection.execute(sa.select(index_run.c.first).where(index_run.c.log == log_id).with_for_update()).all()
         for table in (index_block, index_run):
             connection.execute(sa.delete(table).where(table.c.log == log_id))
 
@@ -106,9 +108,11 @@ class LogIndex:
         return {"log": self._log, **fields, "seal": self._run_seal(run)}
 
     def _are_as_seen(self, connection: sa.Connection, last: Sequence[Run]) -> bool:
-        """Return whether the stored runs end with these, and have this generation."""
+        """Return whether the stored runs end with these, and have this generation. They stay so until the end."""
         beyond = index_run.c.end >= (last[0].end if last else 0)
         query = sa.select(index_run.c.seal).where(index_run.c.log == self._log, beyond).order_by(index_run.c.first)
+        # PostgreSQL locks the rows, so that two processes never replace them both. SQLite has one writer.
+        query = query.with_for_update()
         return [octets(seal) for seal in connection.scalars(query)] == [self._run_seal(one) for one in last]
 
     def discard(self, damage: IndexDamaged) -> None:

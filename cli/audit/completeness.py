@@ -22,6 +22,7 @@ class Completeness:
         self._unsearched = 0
         self._damaged: set[int] = set()
         self._persons: set[str] = set()
+        self._unchecked = 0
 
     def note(self, page: pb.Completeness) -> None:
         """Note what a page lacks.
@@ -35,6 +36,7 @@ class Completeness:
         self._unsearched = max(self._unsearched, page.unsearched_entries)
         self._damaged.update(page.damaged_entries)
         self._persons.update(page.missing_persons)
+        self._unchecked += page.unchecked_items
 
     def report(self) -> int:
         """Say on stderr what is missing, and return the exit code."""
@@ -54,6 +56,12 @@ class Completeness:
             texts.append(f"newest entries not searched yet: {self._unsearched}\n  ask again when the index is filled")
         for text in texts:
             click.echo(f"linewarden: incomplete: {text}", err=True)
+        if self._unchecked:
+            click.echo(
+                "linewarden: counted as indexed: entries that were damaged since are included, because more\n"
+                "  than 1,000 are not read again; narrow the filter, list the rows, or verify an export",
+                err=True,
+            )
         return INCOMPLETE if texts else 0
 
 

@@ -25,13 +25,16 @@ from linewarden.audit.entry import (
 )
 from linewarden.audit.errors import LogDamaged, LogUnavailable, PageTokenInvalid, RolledBack
 from linewarden.audit.index.answers import Page, Query
+from linewarden.audit.index.builder import RunBuilder
 from linewarden.audit.index.errors import IndexDamaged
-from linewarden.audit.index.indexer import Indexer
+from linewarden.audit.index.format import Run
+from linewarden.audit.index.indexer import IndexedLog, Indexer
+from linewarden.audit.index.merging import joined, merged
 from linewarden.audit.index.queries import AuditQueries
 from linewarden.audit.index.reader import Reader as BlockReader
 from linewarden.audit.keyring import Keyring
 from linewarden.audit.merkle import leaf_hash, node_hash
-from linewarden.audit.model import Unit
+from linewarden.audit.model import Head, Unit
 from linewarden.audit.note import open_checkpoint
 from linewarden.audit.store.engine import open_engine
 from linewarden.audit.store.index import IndexStore
@@ -541,6 +544,39 @@ async def test_a_changed_entry_is_not_shown_and_is_named(
 
 
 @pytest.mark.parametrize(("tamper", "damaged"), _TAMPERING)
+async def test_a_changed_entry_is_not_counted_and_is_named(
+    store: LogStore, engine: sa.Engine, indexer: Indexer, reading: AuditQueries, directory: Directory,
+    tamper: Tamper, damaged: set[int],
+) -> None:  # fmt: skip
+    """A count, in all and by time, is that of the rows, and names the damaged entries that it leaves out."""
+    await _accesses(store, directory, 300)
+    size = store.head(1).size
+    indexer.catch_up(1, size)
+    with engine.begin() as connection:
+        tamper(connection)
+    for query in (Query(), Query(kinds=("decision",)), Query(data_subject="ann", until_us=100)):
+        count = reading.count(1, query, size=size, instants=lambda first, last: range(first, last + 1, 50))
+        page = _page(reading, store, query)
+        assert count.items == len(page.rows) == sum(items for _, items in count.buckets)
+        assert (set(count.lacks.damaged), count.lacks.unchecked) == (set(page.lacks.damaged), 0)
+        assert damaged <= set(count.lacks.damaged) or query.data_subject
+
+
+async def test_a_large_count_says_that_it_was_not_checked(
+    store: LogStore, engine: sa.Engine, indexer: Indexer, reading: AuditQueries
+) -> None:
+    """A count of more items than it reads states how many it took from the index."""
+    store.append([Unit(1, _beats(1_200))])
+    indexer.catch_up(1, 1_200)
+    with engine.begin() as connection:
+        _delete(connection)
+    count = reading.count(1, Query(), size=1_200)
+    assert (count.items, count.lacks.unchecked, count.lacks.damaged) == (1_200, 1_200, ())
+    count = reading.count(1, Query(until_us=1_000), size=1_200)
+    assert (count.items, count.lacks.unchecked, count.lacks.damaged) == (999, 0, (40,))
+
+
+@pytest.mark.parametrize(("tamper", "damaged"), _TAMPERING)
 async def test_an_entry_changed_before_it_is_indexed_marks_every_answer(
     store: LogStore, engine: sa.Engine, indexer: Indexer, reading: AuditQueries, directory: Directory,
     tamper: Tamper, damaged: set[int],
@@ -720,3 +756,68 @@ async def test_a_merge_beside_a_search_is_no_damage(
     assert index.of(1, 0).runs()
     assert events == []
     assert len(_page(reading, store, Query(kinds=("decision",)), 2_000).rows) == 1_400
+
+
+def test_an_index_that_grew_after_the_head_was_read_is_no_damage(
+    store: LogStore, index: IndexStore, indexer: Indexer, directory: Directory, events: list[str]
+) -> None:
+    """A process that read the head before another one appended and indexed keeps the index."""
+    store.append([Unit(1, _beats(200))])
+    before = store.verified_head(1)
+    store.append([Unit(1, _beats(200))])
+    indexer.catch_up(1, 400)
+    builder = RunBuilder(VerifiedEntries(store, Tree(store)), directory, KEYRING)
+    assert IndexedLog(store, index, builder, before).stop == 400
+    assert events == []
+
+
+def test_an_index_that_was_made_after_a_recovery_is_no_damage(
+    store: LogStore, index: IndexStore, indexer: Indexer, directory: Directory, events: list[str]
+) -> None:
+    """A process that read the head before a recovery keeps the index that another one made after it."""
+    store.append([Unit(1, _beats(200))])
+    indexer.catch_up(1, 200)
+    before = store.verified_head(1)
+
+    def amendment(head: Head) -> tuple[Head, bytes]:
+        return replace(head, generation=head.generation + 1, origin_start=head.size), encode(HEARTBEAT, 300, {})
+
+    store.amend(1, amendment, lambda _connection, _before, _after: None)
+    index.forget(1)
+    indexer.catch_up(1, 201)
+    builder = RunBuilder(VerifiedEntries(store, Tree(store)), directory, KEYRING)
+    assert IndexedLog(store, index, builder, before).stop == 201
+    assert events == []
+
+
+def test_a_run_is_not_stored_without_those_before_it(
+    store: LogStore, index: IndexStore, directory: Directory, events: list[str]
+) -> None:
+    """A process whose index is deleted while it makes the next run stores nothing, and begins again."""
+    store.append([Unit(1, _beats(700))])
+    builder = RunBuilder(VerifiedEntries(store, Tree(store)), directory, KEYRING)
+    log_index = index.of(1, 0)
+    first, blocks = builder.next(store.verified_head(1), [])
+    assert log_index.put(first, blocks, [])
+    store.append([Unit(1, _beats(100))])
+    second, others = builder.next(store.verified_head(1), [first])
+    index.forget(1)
+    assert not log_index.put(second, others, [first])
+    assert log_index.runs() == []
+    assert events == []
+
+
+def test_runs_that_another_process_merged_are_not_merged_again(
+    store: LogStore, index: IndexStore, directory: Directory
+) -> None:
+    """Of two merges that overlap, one is stored, and the runs follow each other."""
+    builder, runs = RunBuilder(VerifiedEntries(store, Tree(store)), directory, KEYRING), list[Run]()
+    log_index = index.of(1, 0)
+    for _ in range(3):
+        store.append([Unit(1, _beats(50))])
+        run, blocks = builder.next(store.verified_head(1), runs)
+        assert log_index.put(run, blocks, runs)
+        runs.append(run)
+    merges = [(joined(parts), list(merged(log_index, joined(parts), parts))) for parts in (runs, runs[1:])]
+    assert [log_index.put(run, blocks, runs) for run, blocks in merges] == [True, False]
+    assert log_index.runs() == [merges[0][0]]

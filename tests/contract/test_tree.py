@@ -351,7 +351,7 @@ def test_entries_of_any_range_are_verified(store: LogStore, start: int, stop: in
     entries = _entries(600)
     store.append([Unit(1, entries)])
     assert tuple(_verified(store).entries(1, start, stop)) == entries[start:stop]
-    leaves = _verified(store).leaves(store.verified_head(1), start, stop)
+    leaves = [leaf for tile in _verified(store).leaves(store.verified_head(1), start, stop) for leaf in tile]
     assert [leaf.entry for leaf in leaves] == list(entries[start:stop])
 
 
@@ -371,7 +371,7 @@ def test_an_entry_and_its_hash_that_were_changed_are_found_by_the_root(
         with pytest.raises(LogDamaged) as damaged:
             list(_verified(store).entries(1, one, one + 1))
         assert damaged.value.indexes == tuple(named)
-    leaves = _verified(store).leaves(store.verified_head(1), 0, 600)
+    leaves = [leaf for tile in _verified(store).leaves(store.verified_head(1), 0, 600) for leaf in tile]
     assert [n for n, leaf in enumerate(leaves) if leaf.entry is None] == list(named)
 
 

@@ -66,7 +66,7 @@ class Sample:
         postings, table = Postings(), Entries(first, first)
         for term, ranges in self._ranges.items():
             inside = [(max(at, first), min(at + count, end)) for at, count in ranges if at < end and at + count > first]
-            postings.add_ranges(term, [low << LENGTH_BITS | high - low - 1 for low, high in inside])
+            postings.add_ranges([term], [low << LENGTH_BITS | high - low - 1 for low, high in inside])
         for ordinal in range(first, end):
             table.add(ordinal * 10, 1, ordinal.to_bytes(32))
         return Run(first, end, first, end, first * 10, end * 10 - 10, ordered=True), postings.blocks(

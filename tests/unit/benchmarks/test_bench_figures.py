@@ -13,7 +13,7 @@ import grpc
 import load_process
 import pytest
 from load import parse_h2load
-from results import page
+from results import page, part, parts_of
 from rounds import Series, alternate, figure, ratio
 from section import Goal, Section
 from workload import framed
@@ -69,24 +69,30 @@ def test_a_missed_goal_says_by_how_much(goal: Goal, *, met: bool, missed_by: flo
     assert goal.missed_by == pytest.approx(missed_by)
 
 
-def test_the_page_tells_missed_goals() -> None:
-    """The page shows a missed goal as missed."""
-    section = Section("Rpcs", [["a"], ["1"]], ["a note"], [Goal("check", 0.85, 0.68, "times")])
-    text = _page([section], others=[0.01, 0.02])
+def test_a_part_tells_missed_goals_and_where_it_was_measured() -> None:
+    """A part shows a missed goal as missed, with the time and the machine."""
+    text = _part("Rpcs", others=[0.01, 0.02])
     assert "| check | ≥ 0.85 times | 0.68 times | **missed by 20%** |" in text
     assert "2026-01-31 08:00 UTC" in text
-    assert "| cores | 2 |" in text
+    assert "cores 2" in text
     assert "Do not quote these figures" not in text
 
 
-def test_the_page_warns_of_a_busy_machine() -> None:
-    """The page warns of figures from a machine that did other work at the same time."""
-    assert "Do not quote these figures" in _page([], others=[0.01, 0.6])
+def test_a_part_warns_of_a_busy_machine() -> None:
+    """A part warns of figures from a machine that did other work at the same time."""
+    assert "Do not quote these figures" in _part("Rpcs", others=[0.01, 0.6])
 
 
-def _page(sections: list[Section], *, others: list[float]) -> str:
+def test_a_later_run_replaces_its_parts_only() -> None:
+    """The parts of a page are read back as they were written."""
+    parts = {"grpc": _part("Rpcs", others=[0.0]), "index": _part("Index", others=[0.6])}
+    assert parts_of(page(parts)) == parts
+
+
+def _part(title: str, *, others: list[float]) -> str:
     when = datetime(2026, 1, 31, 8, tzinfo=UTC)
-    return page(when, 1.5, "run.py", others, {"The machine": {"cores": "2"}}, sections)
+    section = Section(title, [["a"], ["1"]], ["a note"], [Goal("check", 0.85, 0.68, "times")])
+    return part(when, 1.5, "run.py", others, {"cores": "2"}, section)
 
 
 def test_what_h2load_tells_is_understood() -> None:

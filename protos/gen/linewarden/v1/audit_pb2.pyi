@@ -80,16 +80,18 @@ class QueryEntriesResponse(_message.Message):
     def __init__(self, rows: _Optional[_Iterable[_Union[EntryRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., log_size: _Optional[int] = ..., completeness: _Optional[_Union[Completeness, _Mapping]] = ...) -> None: ...
 
 class Completeness(_message.Message):
-    __slots__ = ("unsearched_entries", "damaged_entries", "missing_persons", "unknown_persons")
+    __slots__ = ("unsearched_entries", "damaged_entries", "missing_persons", "unknown_persons", "unchecked_items")
     UNSEARCHED_ENTRIES_FIELD_NUMBER: _ClassVar[int]
     DAMAGED_ENTRIES_FIELD_NUMBER: _ClassVar[int]
     MISSING_PERSONS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_PERSONS_FIELD_NUMBER: _ClassVar[int]
+    UNCHECKED_ITEMS_FIELD_NUMBER: _ClassVar[int]
     unsearched_entries: int
     damaged_entries: _containers.RepeatedScalarFieldContainer[int]
     missing_persons: _containers.RepeatedScalarFieldContainer[str]
     unknown_persons: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, unsearched_entries: _Optional[int] = ..., damaged_entries: _Optional[_Iterable[int]] = ..., missing_persons: _Optional[_Iterable[str]] = ..., unknown_persons: _Optional[_Iterable[str]] = ...) -> None: ...
+    unchecked_items: int
+    def __init__(self, unsearched_entries: _Optional[int] = ..., damaged_entries: _Optional[_Iterable[int]] = ..., missing_persons: _Optional[_Iterable[str]] = ..., unknown_persons: _Optional[_Iterable[str]] = ..., unchecked_items: _Optional[int] = ...) -> None: ...
 
 class CountEntriesRequest(_message.Message):
     __slots__ = ("header", "filter", "interval")
