@@ -182,12 +182,14 @@ async def _accesses(store: LogStore, directory: Directory, count: int) -> None:
     persons = await directory.meet(1, ("ann", "ben"), 1)
     await directory.append(Unit(1, ()), persons)
     writer = Writer(store, batch_limit=64, queue_limit=10_000, timeout_s=HANG_S)
+    appended = []
     for n in range(count):
         owner = persons["ann"] if n % 3 else persons["ben"]
         item = AccessItem("play", "recording", f"r{n}", owner, owned=True, outcome=FINDING, resource={})
         header = AccessHeader(n, f"q{n}", "pbx", persons["ann"], 1)
         ((data, _),) = encode_decisions(header, [item, item._replace(id=f"s{n}")])
-        await writer.append(Unit(1, (data,)))
+        appended.append(writer.append(Unit(1, (data,))))
+    await asyncio.gather(*appended)
     await writer.close()
 
 

@@ -163,18 +163,24 @@ async def test_bad_input_is_refused_for_its_reason_and_recorded(sqlite_site: Sit
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_postgresql_refuses_the_same(site: Site) -> None:
     """The server on PostgreSQL refuses the same requests in the same way, also texts that its columns cannot hold."""
-    for case in CASES:
-        await refuse(site, case)
+    await refuse(site, *CASES)
 
 
-async def refuse(site: Site, case: dict[str, Any]) -> None:
+async def refuse(site: Site, *cases: dict[str, Any]) -> None:
+    """Send the bad request of each case to one server and check the answer and the record."""
+    tokens = [site.key(**KEYS[case["key"]])[1] if "key" in case else site.token for case in cases]
+    async with serving(site) as running:
+        for case, token in zip(cases, tokens, strict=True):
+            async with Client(running.addresses[0], token) as client:
+                await refuse_one(site, client, case)
+
+
+async def refuse_one(site: Site, client: Client, case: dict[str, Any]) -> None:
     """Send the bad request of a case and check the answer and the record."""
-    token = site.key(**KEYS[case["key"]])[1] if "key" in case else site.token
     method = case.get("method", "access.Check")
     tenant = TENANT if case["log"] == "tenant" else ""
     before = len(refusals_in(site, tenant))
-    async with serving(site) as running, Client(running.addresses[0], token) as client:
-        refusal = await sent(client, method, spoilt(case))
+    refusal = await sent(client, method, spoilt(case))
     assert (refusal.code.name, refusal.reason) == (case["code"], case["reason"]), refusal
     assert [field.split("[")[0] for field in refusal.fields] == case.get("fields", []), refusal
     assert_poor(refusal)

@@ -127,9 +127,9 @@ async def test_beside_a_flood_a_quiet_tenant_is_refused_nothing(site: Site) -> N
         async with (
             channels(server.address, 4) as many,
             channels(server.address, 1) as (own,),
-            flooding(many, 200, site.token, TENANT) as flood,
+            flooding(many, 100, site.token, TENANT) as flood,
         ):
-            await flood.heard(200)
+            await flood.heard(100)
             assert await quiet_calls(own, token, 10) == [OK] * 10
         assert set(flood.outcomes) == {OK, OVERLOADED}
 
@@ -154,7 +154,7 @@ async def test_a_stop_ends_no_call_as_cancelled(site: Site, workers: str) -> Non
     """On SIGTERM each process answers each call or ends it with UNAVAILABLE."""
     async with processes(site, python=forked_python(), LINEWARDEN_WORKERS=workers) as (server,):
         async with channels(server.address, 8) as made, flooding(made, 24, site.token, TENANT) as flood:
-            await flood.heard(200)
+            await flood.heard(48)
             server.terminate()
             assert await server.ended() == 0
         assert {status for status, _ in flood.outcomes} == {"OK", "UNAVAILABLE"}

@@ -12,6 +12,7 @@ import pytest
 from linewarden.audit.verify import verify_export
 from tests.deadlines import HANG_S
 from tests.integration.conftest import Client, Site, processes, serving
+from tests.integration.forked_python import forked_python
 
 #: Longer than any rebuilding of these small logs, seconds.
 
@@ -128,7 +129,7 @@ async def test_a_damaged_index_prevents_no_start(sqlite_site: Site, damage: Call
 
 async def test_damage_is_mended_while_the_server_runs(sqlite_site: Site) -> None:
     """Queries and the housekeeper repair damage that they meet, and no answer is wrong, incomplete or missing."""
-    async with processes(sqlite_site, LINEWARDEN_WORKERS="2") as (server,):
+    async with processes(sqlite_site, python=forked_python(), LINEWARDEN_WORKERS="2") as (server,):
         async with Client(server.address, sqlite_site.token) as client:
             await fill(client)
         done = 40
@@ -148,7 +149,10 @@ async def test_damage_is_told_once_and_nothing_of_the_log_is_touched(sqlite_site
         await fill(client)
     prepare_damage(sqlite_site, _garbage)
     before = sqlite_site.entries()
-    async with processes(sqlite_site) as (server,), Client(server.address, sqlite_site.token) as client:
+    async with (
+        processes(sqlite_site, python=forked_python()) as (server,),
+        Client(server.address, sqlite_site.token) as client,
+    ):
         assert await rows_again(client) == 40
         assert server.stderr().count('"index_damaged"') == 1
     assert sqlite_site.entries()[: len(before)] == before
@@ -161,7 +165,10 @@ async def test_an_index_that_cannot_be_opened_refuses_queries_only(sqlite_site: 
     file = index_of(sqlite_site)
     file.unlink()
     file.symlink_to(file)  # root, too, gets an error of the file system
-    async with processes(sqlite_site) as (server,), Client(server.address, sqlite_site.token) as client:
+    async with (
+        processes(sqlite_site, python=forked_python()) as (server,),
+        Client(server.address, sqlite_site.token) as client,
+    ):
         await client.check("bob", "play", "voicemail", "1", owner="bob")
         assert await query(client) is grpc.StatusCode.UNAVAILABLE
         assert (await client.checkpoint()).checkpoint

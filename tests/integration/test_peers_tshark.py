@@ -13,7 +13,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +69,12 @@ def masked(original: Path, folder: Path) -> Path:
             pipe.close()
     assert status == 0
     return result
+
+
+@pytest.fixture(scope="module")
+def masked_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Return a function that masks a capture once for all tests."""
+    return cache(lambda path: masked(path, tmp_path_factory.mktemp("masked")))
 
 
 def report_of(path: Path) -> Report:
@@ -147,25 +154,25 @@ def check_streams(path: Path) -> int:
 @needs_captures
 @needs_tshark
 @each_capture
-def test_a_masked_capture_has_the_messages_that_tshark_finds(path: Path, tmp_path: Path):
+def test_a_masked_capture_has_the_messages_that_tshark_finds(path: Path, masked_once: Callable[[Path], Path]):
     """Tshark and our analysis count the same SIP by method, status and Call-ID in every published, masked capture."""
-    check_messages(masked(path, tmp_path))
+    check_messages(masked_once(path))
 
 
 @needs_captures
 @needs_tshark
 @each_capture
-def test_a_masked_capture_has_the_streams_that_tshark_finds(path: Path, tmp_path: Path):
+def test_a_masked_capture_has_the_streams_that_tshark_finds(path: Path, masked_once: Callable[[Path], Path]):
     """Tshark and our analysis find the same RTP, loss and jitter in every published, masked capture."""
-    check_streams(masked(path, tmp_path))
+    check_streams(masked_once(path))
 
 
 @needs_captures
 @needs_tshark
 @each_capture
-def test_masking_moves_no_frame(path: Path, tmp_path: Path):
+def test_masking_moves_no_frame(path: Path, masked_once: Callable[[Path], Path]):
     """A masked capture has the frames of the original, each with its time and its length on the wire."""
-    result = masked(path, tmp_path)
+    result = masked_once(path)
     before = fields(path, "frame", "frame.time_epoch", "frame.len", "frame.cap_len")
     after = fields(result, "frame", "frame.time_epoch", "frame.len", "frame.cap_len")
     assert [frame[:2] for frame in after] == [frame[:2] for frame in before]
@@ -175,10 +182,10 @@ def test_masking_moves_no_frame(path: Path, tmp_path: Path):
 @needs_captures
 @needs_capinfos
 @each_capture
-def test_capinfos_finds_a_whole_capture(path: Path, tmp_path: Path):
+def test_capinfos_finds_a_whole_capture(path: Path, masked_once: Callable[[Path], Path]):
     """Capinfos reads the masked file to its end, with the packets, bytes and seconds of the original."""
     asked = ("capinfos", "-T", "-r", "-M", "-c", "-d", "-u", "-S", "-a", "-e")
-    before, after = (said_by(*asked, str(file)).split("\t")[1:] for file in (path, masked(path, tmp_path)))
+    before, after = (said_by(*asked, str(file)).split("\t")[1:] for file in (path, masked_once(path)))
     assert len(before) == 5
     assert [float(value) for value in after] == [float(value) for value in before]
 

@@ -34,6 +34,7 @@ from tests.integration.conftest import (
     refusal_of,
     serving,
 )
+from tests.integration.forked_python import forked_python
 
 ALLOW = access_pb2.EFFECT_ALLOW
 RULE = "bind dora role:user"
@@ -324,7 +325,7 @@ def replace_by_a_copy(site: Site) -> None:
 async def test_a_replaced_database_file_gets_no_answers(sqlite_site: Site) -> None:
     """Each sent answer is in the file under the database's name, however that file was exchanged."""
     site = sqlite_site
-    async with processes(site) as (server,), Client(server.address, site.token) as client:
+    async with processes(site, python=forked_python()) as (server,), Client(server.address, site.token) as client:
         answered = [(await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.id]
         replace_by_a_copy(site)
         for number in range(50):

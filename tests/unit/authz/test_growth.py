@@ -81,7 +81,7 @@ def test_the_verdict_on_a_change_is_that_on_the_whole_policy(seed: int) -> None:
     company = Company(seed)
     snapshot = snapshot_of(company.lines)
     ceiling, verdicts = ceiling_of(snapshot.in_force), list[bool]()
-    for _ in range(120):
+    for _ in range(60):
         add, remove = company.change()
         after = [line for line in company.lines if line not in set(remove)] + add
         try:

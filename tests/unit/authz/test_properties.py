@@ -214,7 +214,7 @@ def conditional_rules(draw: st.DrawFn) -> list[Statement]:
 
 @pytest.mark.slow
 @settings(_relaxed, max_examples=200)
-@given(conditional_rules(), st.lists(st.tuples(resources(), contexts()), min_size=20, max_size=40))
+@given(conditional_rules(), st.lists(st.tuples(resources(), contexts()), min_size=10, max_size=20))
 def test_each_circumstance_gets_its_own_answer(policy: list[Statement], asked: list[tuple[Resource, Context]]) -> None:
     """Requests that differ in time, age, purpose, case, zone or consent get separate answers."""
     used, enforcer = Snapshot.compile(1, HASH, numbered(policy)), stock_enforcer(policy)

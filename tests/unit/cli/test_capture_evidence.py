@@ -232,7 +232,7 @@ def test_a_file_comes_to_its_name_at_its_end(tmp_path: Path) -> None:
 def test_an_encrypted_key_is_called_that(tmp_path: Path, kind: tuple[str, ...]) -> None:
     """The command reports an encrypted key as encrypted, with the remedy, and accepts a key without a passphrase."""
     for name, passphrase in (("open", ""), ("closed", "secret")):
-        call = ["ssh-keygen", "-q", "-N", passphrase, "-f", str(tmp_path / name), "-t", *kind]
+        call = ["ssh-keygen", "-q", "-N", passphrase, "-f", str(tmp_path / name), "-t", *kind, "-b", "2048"]
         subprocess.run(call, check=True)
     assert identities(tmp_path / "open") == [(tmp_path / "open").read_text().strip()]
     with pytest.raises(click.UsageError, match="encrypted: give a copy without"):

@@ -140,7 +140,7 @@ def _ours(message: Any) -> set[tuple[str, str]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_requests())
 def test_verdict_and_paths_are_those_of_the_library(message: Any) -> None:
     """For random requests, what is broken, and where, is what protovalidate says."""
