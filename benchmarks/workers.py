@@ -100,6 +100,8 @@ def _on_database(settings_file: Path, url: str) -> Path:
     settings_file.write_text(f'database_url = "{url}"\n{settings_file.read_text()}')
     settings = load_settings(settings_file)
     rmtree(settings.anchor_dir)
+    for file in settings_file.parent.glob("linewarden.db*"):
+        file.unlink()
     storage = open_storage(settings)
     try:
         create_system_log(storage.log, now_us())
@@ -113,8 +115,8 @@ def _on_database(settings_file: Path, url: str) -> Path:
 
 
 _NOTE = (
-    f"{_AT_ONCE} Checks at a time in each process, no gRPC; {cpu_count()} cores. A worker alone waits for the disk "
-    "while its batch is committed, unless requests come meanwhile; two workers use this time of each other."
+    f"{_AT_ONCE} Checks at a time in each process, no gRPC; {cpu_count()} cores. A process alone idles while its batch "
+    "is committed, because all its requests wait; two processes use this time of each other."
 )
 
 if __name__ == "__main__":
