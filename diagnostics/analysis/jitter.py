@@ -31,7 +31,7 @@ class Jitter:
         self.restarts = 0
 
     def add(self, time_ns: int, timestamp: int, *, late: bool = False) -> bool:
-        """Take the arrival of a packet, `late` if it was overtaken. Return whether its timestamp continues the others."""
+        """Take the arrival of a packet, `late` if it was overtaken. Return whether its timestamp goes on."""
         last_ns, last = self._last_ns, self._last_timestamp
         self._last_ns, self._last_timestamp = time_ns, timestamp
         if last_ns < 0:

@@ -80,13 +80,17 @@ class StreamReport:
 
 
 class Stream:
-    """The running measurement of one stream."""
+    """The running measurement of one stream.
+
+    `copies` counts packets with the identification of one before, `duplicates` those of them that the network made.
+    """
 
     def __init__(self, datagram: Datagram, header: RtpHeader) -> None:
         self.source = datagram.source
         self.destination = datagram.destination
         self.ssrc = header.ssrc
         self.announcement: Announcement | None = None
+        self.copies = self.duplicates = 0
         self.first_ns = self.last_ns = datagram.time_ns
         self._order: SequenceOrder | None = None
         self._codecs: dict[int, Codec] = {}
@@ -216,14 +220,14 @@ class Stream:
             unasked_types=self._unasked(),
             first_ns=self.first_ns,
             last_ns=self.last_ns,
-            packets=order.received + order.duplicates,
+            packets=order.received + order.duplicates + self.duplicates,
             payload_bytes=self._bytes,
             expected=loss.expected,
             lost=loss.lost,
             lost_percent=round(loss.percent, 2),
             bursts=order.bursts,
             longest_burst=order.longest_burst,
-            duplicates=order.duplicates,
+            duplicates=order.duplicates + self.duplicates,
             out_of_order=order.late,
             restarts=order.restarts,
             timestamp_restarts=self._jitter.restarts if self._jitter else 0,

@@ -3,6 +3,7 @@
 import random
 import struct
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -118,7 +119,7 @@ def test_jitter_follows_the_formula_of_the_rfc():
 def _jitter_by_hand(packets: list[tuple[float, int]], clock: int = 8_000) -> tuple[float, float]:
     """Mean and highest estimate in ms by RFC 3550 appendix A.8, over arrivals in ms and timestamps of one clock."""
     estimate, estimates = 0.0, list[float]()
-    for (before_ms, before), (at_ms, stamp) in zip(packets, packets[1:], strict=False):
+    for (before_ms, before), (at_ms, stamp) in pairwise(packets):
         transit = (at_ms - before_ms) * clock / 1_000 - (stamp - before)
         estimate += (abs(transit) - estimate) / 16
         estimates.append(estimate * 1_000 / clock)
