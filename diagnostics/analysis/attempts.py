@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.sip import SipMessage
 
 _CHALLENGES = frozenset({401, 407})
@@ -46,36 +47,67 @@ class Authentication:
         return self.outcome in {AuthOutcome.REFUSED, AuthOutcome.FORBIDDEN}
 
 
+class _Gate:
+    """The course of authentication, message by message.
+
+    Each hop has its own branch (RFC 3261 section 8.1.1.7), so an answer belongs to the request of its hop. A proxy may
+    take the credentials out and send the request on (section 22.3), which shows that it accepted them.
+    """
+
+    def __init__(self) -> None:
+        self.outcome = AuthOutcome.NONE_ASKED
+        self.counts = Counter[str]()
+        self._tried: dict[tuple[int, str], bool] = {}
+        self._asked: dict[int, Endpoint] = {}
+        self._passed: set[int] = set()
+        self._nonces: set[str] = set()
+
+    def request(self, message: SipMessage) -> None:
+        tried = message.credentials is not None
+        self._tried[message.cseq, message.branch] = tried
+        self.counts["wrong_nonce"] += _is_wrong_nonce(message, self._nonces)
+        gate = self._asked.get(message.cseq)
+        if tried:
+            self._asked[message.cseq] = message.destination
+            if self.outcome is not AuthOutcome.ACCEPTED:
+                self.outcome = AuthOutcome.OPEN
+        elif gate is not None and gate.address == message.source.address:
+            self._passed.add(message.cseq)
+            self.outcome = AuthOutcome.ACCEPTED
+
+    def response(self, message: SipMessage) -> None:
+        tried = self._tried.get((message.cseq, message.branch), False)
+        if message.status in _CHALLENGES:
+            self._challenge(message, tried=tried)
+        elif message.cseq in self._passed:
+            return  # It comes from behind the gate.
+        elif message.status == 403 and (tried or self.counts["challenges"]):
+            self.counts["forbidden"] += 1
+            self.outcome = AuthOutcome.FORBIDDEN
+        elif message.status >= 200 and tried and message.status not in _UNDECIDED:
+            self.outcome = AuthOutcome.ACCEPTED
+
+    def _challenge(self, message: SipMessage, *, tried: bool) -> None:
+        challenge = message.challenge
+        stale = challenge is not None and challenge.stale
+        if challenge is not None and challenge.nonce:
+            self._nonces.add(challenge.nonce)
+        self.counts["challenges"] += 1
+        self.counts["stale"] += stale
+        self.counts["refused"] += tried and not stale
+        self.outcome = AuthOutcome.REFUSED if tried and not stale else AuthOutcome.NOT_TRIED
+
+
 def follow_authentication(messages: Iterable[SipMessage], method: str) -> Authentication:
     """The authentication in the messages of one Call-ID; repetitions must be left out."""
-    with_credentials: dict[int, bool] = {}
-    nonces: set[str] = set()
-    counts = Counter[str]()
-    outcome = AuthOutcome.NONE_ASKED
+    gate = _Gate()
     for message in messages:
-        if message.method != method:
-            continue
-        tried = with_credentials.get(message.cseq, False)
-        if message.is_request:
-            with_credentials[message.cseq] = message.credentials is not None
-            counts["wrong_nonce"] += _is_wrong_nonce(message, nonces)
-            if message.credentials is not None and outcome is not AuthOutcome.ACCEPTED:
-                outcome = AuthOutcome.OPEN
-        elif message.status in _CHALLENGES:
-            challenge = message.challenge
-            stale = challenge is not None and challenge.stale
-            if challenge is not None and challenge.nonce:
-                nonces.add(challenge.nonce)
-            counts["challenges"] += 1
-            counts["stale"] += stale
-            counts["refused"] += tried and not stale
-            outcome = AuthOutcome.REFUSED if tried and not stale else AuthOutcome.NOT_TRIED
-        elif message.status == 403 and (tried or counts["challenges"]):
-            counts["forbidden"] += 1
-            outcome = AuthOutcome.FORBIDDEN
-        elif message.status >= 200 and tried and message.status not in _UNDECIDED:
-            outcome = AuthOutcome.ACCEPTED
-    return Authentication(outcome, **counts)
+        if message.method == method:
+            if message.is_request:
+                gate.request(message)
+            else:
+                gate.response(message)
+    return Authentication(gate.outcome, **gate.counts)
 
 
 def _is_wrong_nonce(message: SipMessage, nonces: set[str]) -> bool:

@@ -4,29 +4,31 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from linewarden.diagnostics.analysis import hep, unread
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
 from linewarden.diagnostics.analysis.calls import follow_call, is_call
 from linewarden.diagnostics.analysis.caveats import warn_of
+from linewarden.diagnostics.analysis.decapsulation import Arrived, Decapsulation
 from linewarden.diagnostics.analysis.dialogs import Dialog, group
-from linewarden.diagnostics.analysis.fragments import Fragments
 from linewarden.diagnostics.analysis.hints import find_hints
-from linewarden.diagnostics.analysis.link_layer import ip_offset
 from linewarden.diagnostics.analysis.media import Announcements
 from linewarden.diagnostics.analysis.model import (
     CaptureSource,
     Datagram,
+    Endpoint,
     Frame,
     InterfaceCount,
     Limits,
     Omission,
     SipTransport,
 )
-from linewarden.diagnostics.analysis.network import TCP, UDP, IpPacket, read_ip, read_tcp, read_udp
+from linewarden.diagnostics.analysis.network import UDP, IpPacket, packed, read_tcp, read_udp
 from linewarden.diagnostics.analysis.registrations import follow_probes, follow_registration, follow_subscription
 from linewarden.diagnostics.analysis.report import CaptureSummary, Report
 from linewarden.diagnostics.analysis.sip import SipMessage, looks_like_sip, read_message
 from linewarden.diagnostics.analysis.streams import RtpStreams
 from linewarden.diagnostics.analysis.tcp import SipStreams
+from linewarden.diagnostics.analysis.unread import Unread
 
 
 def analyse(source: CaptureSource, limits: Limits | None = None) -> Report:
@@ -43,8 +45,9 @@ class Analyser:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._omitted: Counter[Omission] = Counter()
-        self._fragments = Fragments(limits.fragmented, self._omitted)
-        self._tcp = SipStreams(limits.tcp_streams, self._omitted)
+        self._unread = Unread()
+        self._layers = Decapsulation(limits.fragmented, self._omitted, self._unread)
+        self._tcp = SipStreams(limits.tcp_streams, self._omitted, self._unread)
         self._announcements = Announcements(limits.announcements, self._omitted)
         self._streams = RtpStreams(limits, self._announcements, self._omitted)
         self._messages: list[SipMessage] = []
@@ -61,27 +64,17 @@ class Analyser:
             self._first_ns = self._last_ns = frame.time_ns
         self._first_ns = min(self._first_ns, frame.time_ns)
         self._last_ns = max(self._last_ns, frame.time_ns)
-        offset = ip_offset(frame.link_type, frame.data)
-        if offset is None:
-            self._omitted[Omission.FRAME_NOT_IP] += 1
-            return
-        packet = read_ip(frame.data, offset)
-        if packet is None:
-            self._omitted[Omission.PACKET_UNREADABLE] += 1
-        elif packet.fragment is None:
-            self._packet(frame.time_ns, packet)
-        else:
-            for time_ns, whole in self._fragments.add(packet, frame.time_ns):
-                self._packet(time_ns, whole)
+        for arrived in self._layers.read(frame):
+            self._packet(arrived)
 
     def finish(self, interfaces: Sequence[InterfaceCount], fault: str = "") -> Report:
         """The report of what was fed; the arguments are what a CaptureSource says at its end."""
-        for time_ns, packet in self._fragments.rest():
-            self._packet(time_ns, packet)
+        for arrived in self._layers.rest():
+            self._packet(arrived)
         self._keep_all(self._tcp.rest())
         capture = CaptureSummary(self._frames, self._cut, self._first_ns, self._last_ns, tuple(interfaces), fault)
         dialogs = group(self._messages, self._limits, self._omitted)
-        streams = self._streams.reports(capture.has_holes)
+        streams = self._streams.reports(capture.has_holes, self._captured_twice)
         ladders = tuple(self._ladder(dialog, capture.dropped) for dialog in dialogs)
         calls = tuple(follow_call(dialog) for dialog in dialogs if is_call(dialog))
         registrations = tuple(filter(None, map(follow_registration, dialogs)))
@@ -89,7 +82,7 @@ class Analyser:
         responses = Counter(message.status for message in self._messages if not message.is_request)
         ordered = sorted(self._messages, key=lambda message: message.time_ns)
         return Report(
-            warnings=warn_of(capture, self._omitted),
+            warnings=warn_of(capture, self._omitted, self._layers.copies.warning(), self._unread.suspects()),
             capture=capture,
             findings=find_hints(calls, registrations, streams, ladders),
             calls=calls,
@@ -101,37 +94,65 @@ class Analyser:
             sip_requests=tuple(sorted(requests.items())),
             sip_responses=tuple(sorted(responses.items())),
             sip_resent=sum(len(dialog.resent) for dialog in dialogs),
+            unread=self._unread.counts(),
             omitted=tuple(sorted((kind, count) for kind, count in self._omitted.items() if count)),
         )
 
-    def _packet(self, time_ns: int, packet: IpPacket) -> None:
-        if packet.protocol == UDP:
-            self._udp(time_ns, packet)
-        elif packet.protocol == TCP:
-            segment = read_tcp(packet)
-            if segment is None:
-                self._omitted[Omission.PACKET_UNREADABLE] += 1
-            else:
-                self._keep_all(self._tcp.add(segment, time_ns))
-        else:
-            self._omitted[Omission.OTHER_PROTOCOL] += 1
+    def _captured_twice(self, source: Endpoint, destination: Endpoint) -> bool:
+        return self._layers.copies.twice(packed(source.address), packed(destination.address))
 
-    def _udp(self, time_ns: int, packet: IpPacket) -> None:
+    def _packet(self, arrived: Arrived) -> None:
+        time_ns, packet = arrived.time_ns, arrived.packet
+        if packet.protocol == UDP:
+            self._udp(time_ns, packet, copy=arrived.copy)
+            return
+        segment = read_tcp(packet)
+        if segment is None:
+            self._omitted[Omission.PACKET_UNREADABLE] += 1
+        else:
+            self._keep_all(self._tcp.add(segment, time_ns))
+
+    def _udp(self, time_ns: int, packet: IpPacket, *, copy: bool) -> None:
         read = read_udp(packet)
         if read is None:
-            self._omitted[Omission.PACKET_UNREADABLE] += 1
+            self._omitted[Omission.PACKET_UNREADABLE] += not copy
             return
         datagram = Datagram(time_ns, *read)
+        if copy:
+            self._streams.add_copy(datagram)
+        else:
+            self._datagram(datagram)
+
+    def _datagram(self, datagram: Datagram) -> None:
         if looks_like_sip(datagram.data):
             self._keep(datagram, SipTransport.UDP)
+        elif datagram.data.startswith(hep.MAGIC):
+            self._hep(datagram)
         elif datagram.original_length and not datagram.data:
             self._omitted[Omission.PAYLOAD_CUT] += 1
+        elif not self._streams.add(datagram):
+            self._omitted[Omission.OTHER_PROTOCOL] += 1
+            self._unread.count(unread.udp(datagram.source.port, datagram.destination.port, datagram.data))
+
+    def _hep(self, datagram: Datagram) -> None:
+        """Take what a capture agent saw, with its time and its addresses."""
+        message = hep.read_hep(datagram.data, datagram.time_ns)
+        if message is None:
+            self._omitted[Omission.PACKET_UNREADABLE] += 1
+        elif message.kind == hep.SIP:
+            self._keep(message.datagram, SipTransport.TCP if message.protocol == hep.TCP else SipTransport.UDP)
+        elif message.kind == hep.RTP:
+            self._datagram(message.datagram)
         else:
-            self._streams.add(datagram)
+            self._omitted[Omission.OTHER_PROTOCOL] += 1
+            self._unread.count(hep.kind_name(message.kind))
 
     def _keep_all(self, datagrams: Sequence[Datagram]) -> None:
         for datagram in datagrams:
-            self._keep(datagram, SipTransport.TCP)
+            if datagram.data.startswith(hep.MAGIC):
+                self._hep(datagram)
+            else:
+                self._keep(datagram, SipTransport.TCP)
 
     def _keep(self, datagram: Datagram, transport: SipTransport) -> None:
         if len(self._messages) >= self._limits.messages:

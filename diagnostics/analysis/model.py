@@ -81,6 +81,7 @@ class Omission(StrEnum):
     PACKET_UNREADABLE = "packets whose headers are cut or wrong"
     OTHER_PROTOCOL = "packets of other protocols"
     PAYLOAD_CUT = "packets whose payload was cut away"
+    COPY = "copies of packets that the capture shows twice"
     FRAGMENT_UNREADABLE = "fragments that overlap or are too many"
     DATAGRAM_INCOMPLETE = "datagrams with fragments missing or cut"
     STREAM_GAP = "gaps in TCP streams that carry SIP"

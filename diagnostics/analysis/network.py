@@ -24,7 +24,10 @@ class Fragment(NamedTuple):
 
 
 class IpPacket(NamedTuple):
-    """The content of an IP packet. `length` is the value of the header; `payload` may be shorter."""
+    """The content of an IP packet. `length` is the value of the header; `payload` may be shorter.
+
+    `ident` is the identification of IPv4 (RFC 6864), 0 for IPv6. `hops` is TTL or hop limit.
+    """
 
     source: bytes
     destination: bytes
@@ -32,6 +35,8 @@ class IpPacket(NamedTuple):
     payload: bytes
     length: int
     fragment: Fragment | None = None
+    ident: int = 0
+    hops: int = 0
 
 
 class Segment(NamedTuple):
@@ -50,6 +55,11 @@ class Segment(NamedTuple):
 def address_text(packed: bytes) -> str:
     """An address as it is written."""
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
+def packed(address: str) -> bytes:
+    """The address that `address_text` wrote, as it stands in a packet."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def read_ip(data: bytes, offset: int) -> IpPacket | None:
@@ -71,9 +81,9 @@ def _read_ipv4(data: bytes, offset: int) -> IpPacket | None:
     if total < header:
         return None
     place = int.from_bytes(data[offset + 6 : offset + 8])
+    ident = int.from_bytes(data[offset + 4 : offset + 6])
     fragment = None
     if place & 0x3FFF:
-        ident = int.from_bytes(data[offset + 4 : offset + 6])
         fragment = Fragment(ident, (place & 0x1FFF) * 8, bool(place & 0x2000))
     return IpPacket(
         data[offset + 12 : offset + 16],
@@ -82,6 +92,8 @@ def _read_ipv4(data: bytes, offset: int) -> IpPacket | None:
         data[offset + header : offset + total],
         total - header,
         fragment,
+        ident,
+        data[offset + 8],
     )
 
 
@@ -105,7 +117,7 @@ def _read_ipv6(data: bytes, offset: int) -> IpPacket | None:
     if at > end:
         return None
     source, destination = data[offset + 8 : offset + 24], data[offset + 24 : offset + 40]
-    return IpPacket(source, destination, protocol, data[at:end], end - at, fragment)
+    return IpPacket(source, destination, protocol, data[at:end], end - at, fragment, hops=data[offset + 7])
 
 
 def _extension_length(protocol: int, length: int) -> int:

@@ -39,7 +39,10 @@ class CaptureSummary:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An analysis. `warnings` come first wherever it is shown, because they limit how far the rest can be trusted."""
+    """An analysis. `warnings` come first wherever it is shown, because they limit how far the rest can be trusted.
+
+    `unread` are frames, packets and datagrams that are not read, by type.
+    """
 
     warnings: tuple[str, ...]
     capture: CaptureSummary
@@ -53,6 +56,7 @@ class Report:
     sip_requests: tuple[tuple[str, int], ...]
     sip_responses: tuple[tuple[int, int], ...]
     sip_resent: int
+    unread: tuple[tuple[str, int], ...]
     omitted: tuple[tuple[Omission, int], ...]
 
     def ladder(self, call_id: str) -> Ladder | None:

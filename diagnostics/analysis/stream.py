@@ -36,6 +36,7 @@ class StreamReport:
     `announced` tells whether a session description named the address; else the stream was found by its sequence.
     `call_id` is empty where no call announced it. `frame_ms` and what follows from it are None where the clock is not
     known; `jitter_reason` says why `jitter` is missing. `silences` are pauses in the timestamps without loss (DTX).
+    `restarts` counts sequence numbers that began anew, `timestamp_restarts` timestamps that did so within a sequence.
     `unasked_types` are payload types that the receiver announced an address for, but never them.
     """
 
@@ -61,6 +62,7 @@ class StreamReport:
     duplicates: int
     out_of_order: int
     restarts: int
+    timestamp_restarts: int
     strays: int
     longest_pause_ms: float
     markers: int
@@ -78,13 +80,17 @@ class StreamReport:
 
 
 class Stream:
-    """The running measurement of one stream."""
+    """The running measurement of one stream.
+
+    `copies` counts packets with the identification of one before, `duplicates` those of them that the network made.
+    """
 
     def __init__(self, datagram: Datagram, header: RtpHeader) -> None:
         self.source = datagram.source
         self.destination = datagram.destination
         self.ssrc = header.ssrc
         self.announcement: Announcement | None = None
+        self.copies = self.duplicates = 0
         self.first_ns = self.last_ns = datagram.time_ns
         self._order: SequenceOrder | None = None
         self._codecs: dict[int, Codec] = {}
@@ -106,7 +112,10 @@ class Stream:
             self._order = SequenceOrder(header.sequence)
             fresh = True
         else:
+            restarts = self._order.restarts
             fresh = self._order.add(header.sequence)
+            if self._order.restarts > restarts and self._jitter is not None:
+                self._jitter.forget()
         self._pause_ns = max(self._pause_ns, datagram.time_ns - self.last_ns)
         self.last_ns = max(self.last_ns, datagram.time_ns)
         if announcement is not None and announcement is not self.announcement:
@@ -126,8 +135,10 @@ class Stream:
             return
         self._speech_packets += 1
         self._frame_bytes = max(self._frame_bytes, size)
-        self._measure_step(header)
-        self._measure_jitter(datagram.time_ns, header.timestamp, codec)
+        if self._measure_jitter(datagram.time_ns, header, codec):
+            self._measure_step(header)
+        else:
+            self._last_speech = (header.sequence, header.timestamp)
 
     def _codec(self, kind: int) -> Codec | None:
         codec = self._codecs.get(kind)
@@ -157,21 +168,23 @@ class Stream:
             self._other_steps += 1
             self._other_step_sum += step
 
-    def _measure_jitter(self, time_ns: int, timestamp: int, codec: Codec | None) -> None:
+    def _measure_jitter(self, time_ns: int, header: RtpHeader, codec: Codec | None) -> bool:
+        """Feed the estimate. Return whether the timestamp continues those before, as far as can be told."""
         if codec is None:
             if len(self._pending) < _MAX_PENDING:
-                self._pending.append((time_ns, timestamp))
+                self._pending.append((time_ns, header.timestamp))
             else:
                 self._jitter_reason = "the clock rate was announced too late or never"
-            return
+            return True
         if self._jitter is None and not self._jitter_reason:
             self._start_jitter(codec)
         if self._jitter is None:
-            return
+            return True
         if self._jitter.clock != codec.clock:
             self._jitter, self._jitter_reason = None, "the clock rate changed"
-            return
-        self._jitter.add(time_ns, timestamp)
+            return True
+        late = self._last_speech is not None and (header.sequence - self._last_speech[0]) & 0xFFFF > 1 << 15
+        return self._jitter.add(time_ns, header.timestamp, late=late)
 
     def _start_jitter(self, codec: Codec) -> None:
         self._jitter = Jitter(codec.clock)
@@ -207,16 +220,17 @@ class Stream:
             unasked_types=self._unasked(),
             first_ns=self.first_ns,
             last_ns=self.last_ns,
-            packets=order.received + order.duplicates,
+            packets=order.received + order.duplicates + self.duplicates,
             payload_bytes=self._bytes,
             expected=loss.expected,
             lost=loss.lost,
             lost_percent=round(loss.percent, 2),
             bursts=order.bursts,
             longest_burst=order.longest_burst,
-            duplicates=order.duplicates,
+            duplicates=order.duplicates + self.duplicates,
             out_of_order=order.late,
             restarts=order.restarts,
+            timestamp_restarts=self._jitter.restarts if self._jitter else 0,
             strays=order.strays,
             longest_pause_ms=round(self._pause_ns / 1e6, 3),
             markers=self._markers,

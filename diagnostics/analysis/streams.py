@@ -5,6 +5,7 @@ packets of the same SSRC in sequence (RFC 3550 appendix A.1) before it counts; c
 """
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 
 from linewarden.diagnostics.analysis.media import Announcement, Announcements
 from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Limits, Omission
@@ -19,6 +20,10 @@ _Key = tuple[Endpoint, Endpoint, int]
 _Seen = list[tuple[Datagram, RtpHeader]]
 
 
+def _never(_source: Endpoint, _destination: Endpoint) -> bool:
+    return False
+
+
 class RtpStreams:
     """The streams so far, within the bounds of `limits`."""
 
@@ -30,15 +35,14 @@ class RtpStreams:
         self._candidates: OrderedDict[_Key, _Seen] = OrderedDict()
         self._reports = ReceiverReports(omitted)
 
-    def add(self, datagram: Datagram) -> None:
-        """Take a datagram that is no SIP."""
+    def add(self, datagram: Datagram) -> bool:
+        """Take a datagram that is no SIP. Return whether it can be RTP or RTCP."""
         if is_rtcp(datagram.data):
             self._reports.add(datagram)
-            return
+            return True
         header = read_rtp(datagram.data, datagram.original_length)
         if header is None:
-            self._omitted[Omission.OTHER_PROTOCOL] += 1
-            return
+            return False
         key = (datagram.source, datagram.destination, header.ssrc)
         announcement = self._announcements.find(datagram.source, datagram.destination)
         stream = self._streams.get(key)
@@ -48,12 +52,28 @@ class RtpStreams:
             self._open(key, [*self._candidates.pop(key, []), (datagram, header)], announcement)
         else:
             self._prove(key, datagram, header)
+        return True
 
-    def reports(self, capture_lost: bool) -> tuple[StreamReport, ...]:
-        """All streams in the order of their first packets. No stream is rated when the capture itself lost packets."""
+    def add_copy(self, datagram: Datagram) -> None:
+        """Count a copy of a packet that was taken already."""
+        header = read_rtp(datagram.data, datagram.original_length)
+        stream = self._streams.get((datagram.source, datagram.destination, header.ssrc)) if header else None
+        if stream is not None:
+            stream.copies += 1
+
+    def reports(
+        self, capture_lost: bool, captured_twice: Callable[[Endpoint, Endpoint], bool] = _never
+    ) -> tuple[StreamReport, ...]:
+        """All streams in the order of their first packets. No stream is rated when the capture itself lost packets.
+
+        `captured_twice` tells of two ends whether copies of packets are the capture's own; else the network made them.
+        """
         for seen in self._candidates.values():
             self._late(seen)
         ordered = sorted(self._streams.values(), key=lambda stream: stream.first_ns)
+        for stream in ordered:
+            if not captured_twice(stream.source, stream.destination):
+                stream.duplicates = stream.copies
         return tuple(self._report(stream, capture_lost) for stream in ordered)
 
     def _open(self, key: _Key, seen: _Seen, announcement: Announcement | None) -> None:

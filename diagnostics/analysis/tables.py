@@ -32,6 +32,7 @@ def render_report(report: Report) -> str:
         _notes(report.streams),
         _table("SIP requests", ("method", "messages"), report.sip_requests),
         _table("SIP responses", ("status", "messages"), report.sip_responses),
+        _table("Not read", ("type", "count"), report.unread),
         _table("Not used", ("what", "count"), ((kind.value, count) for kind, count in report.omitted)),
     ]
     return "\n".join(part for part in parts if part) + "\n"

@@ -1,20 +1,29 @@
-"""SIP out of TCP streams (RFC 3261 section 18.3): segments in order, messages by Content-Length.
+"""SIP out of TCP streams (RFC 3261 section 18.3): segments in order, messages by Content-Length. HEP by its own length.
 
-One direction of a connection is followed from the first segment that begins like SIP. Bytes that are missing, because
-a frame was lost or its payload cut, end what was begun; reading goes on at the next segment with a start line.
+One direction of a connection is followed from the first segment that begins like SIP. Segments before that are held
+within bounds, because they may have overtaken it. Bytes that are missing, because a frame was lost or its payload cut,
+end what was begun; reading goes on at the next segment with a start line.
 """
 
 from collections import Counter, OrderedDict
 
+from linewarden.diagnostics.analysis import hep, unread
 from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Omission
 from linewarden.diagnostics.analysis.network import Segment
 from linewarden.diagnostics.analysis.sip import MAX_HEAD, begins_message, declared_length, head_length
+from linewarden.diagnostics.analysis.unread import Unread
 
 _MAX_BODY = 65_536
 _MAX_WAITING = 32
 _MAX_WAITING_BYTES = 65_536
+#: Segments held of a direction that has not begun like SIP yet, and the distance within which they belong to it.
+_MAX_EARLY = 8
+_MAX_EARLY_DISTANCE = 1 << 20
 _HALF = 1 << 31
 _MODULUS = 1 << 32
+
+_Key = tuple[Endpoint, Endpoint]
+_Early = list[tuple[Segment, int]]
 
 
 class _Stream:
@@ -55,39 +64,75 @@ class _Stream:
 
 
 class SipStreams:
-    """At most `limit` directions; the one longest silent is given up for a new one."""
+    """At most `limit` directions; the one longest silent is given up for a new one.
 
-    def __init__(self, limit: int, omitted: Counter[Omission]) -> None:
+    As many directions are held of which no message has begun.
+    """
+
+    def __init__(self, limit: int, omitted: Counter[Omission], not_read: Unread | None = None) -> None:
         self._limit = limit
         self._omitted = omitted
-        self._streams: OrderedDict[tuple[Endpoint, Endpoint], _Stream] = OrderedDict()
+        self._unread = not_read or Unread()
+        self._streams: OrderedDict[_Key, _Stream] = OrderedDict()
+        self._early: OrderedDict[_Key, _Early] = OrderedDict()
 
     def add(self, segment: Segment, time_ns: int) -> list[Datagram]:
         """Take a segment; give back the messages that it completes."""
         key = (segment.source, segment.destination)
         if segment.opens:
             self._streams.pop(key, None)
+            self._give_up(key)
             return []
         if not segment.original_length:
             return []
         stream = self._streams.get(key)
-        if stream is None:
-            if not begins_message(segment.data.lstrip(b"\r\n")):
-                self._omitted[Omission.OTHER_PROTOCOL if segment.data else Omission.PAYLOAD_CUT] += 1
-                return []
-            stream = self._open(key, segment.sequence)
-        self._streams.move_to_end(key)
-        return self._arrive(stream, segment, time_ns)
-
-    def rest(self) -> list[Datagram]:
-        """The messages in segments that still waited for what never came."""
-        messages: list[Datagram] = []
-        for stream in self._streams.values():
-            while stream.waiting:
-                self._skip_gap(stream, messages)
+        if stream is not None:
+            self._streams.move_to_end(key)
+            return self._arrive(stream, segment, time_ns)
+        if not segment.data:
+            self._omitted[Omission.PAYLOAD_CUT] += 1
+            return []
+        if not _begins(segment.data.lstrip(b"\r\n")):
+            self._hold(key, segment, time_ns)
+            return []
+        stream = self._open(key, segment.sequence)
+        messages = self._arrive(stream, segment, time_ns)
+        for early, early_ns in self._early.pop(key, []):
+            if 0 < (early.sequence - segment.sequence) % _MODULUS < _MAX_EARLY_DISTANCE:
+                messages += self._arrive(stream, early, early_ns)
+            else:
+                self._refuse(early)
         return messages
 
-    def _open(self, key: tuple[Endpoint, Endpoint], sequence: int) -> _Stream:
+    def rest(self) -> list[Datagram]:
+        """The messages in segments that still waited for what never came, and the beginnings of unfinished ones."""
+        messages: list[Datagram] = []
+        for (source, destination), stream in self._streams.items():
+            while stream.waiting:
+                self._skip_gap(stream, messages)
+            if stream.buffer:
+                self._end_early(stream, source, destination, messages)
+        for key in list(self._early):
+            self._give_up(key)
+        return messages
+
+    def _hold(self, key: _Key, segment: Segment, time_ns: int) -> None:
+        held = self._early.setdefault(key, [])
+        held.append((segment, time_ns))
+        if len(held) > _MAX_EARLY:
+            self._refuse(held.pop(0)[0])
+        if len(self._early) > self._limit:
+            self._give_up(next(iter(self._early)))
+
+    def _give_up(self, key: _Key) -> None:
+        for segment, _ in self._early.pop(key, []):
+            self._refuse(segment)
+
+    def _refuse(self, segment: Segment) -> None:
+        self._omitted[Omission.OTHER_PROTOCOL] += 1
+        self._unread.count(unread.tcp(segment.source.port, segment.destination.port, segment.data))
+
+    def _open(self, key: _Key, sequence: int) -> _Stream:
         if len(self._streams) >= self._limit:
             self._streams.popitem(last=False)
             self._omitted[Omission.STREAM_OVER_LIMIT] += 1
@@ -113,9 +158,8 @@ class SipStreams:
             self._read(stream, *due, messages)
 
     def _skip_gap(self, stream: _Stream, messages: list[Datagram]) -> None:
-        self._omitted[Omission.STREAM_GAP] += 1
-        stream.remove(len(stream.buffer))
         segment, time_ns = stream.nearest()
+        self._end_early(stream, segment.source, segment.destination, messages)
         stream.next = segment.sequence
         self._read(stream, segment, time_ns, messages)
         self._read_due(stream, messages)
@@ -133,7 +177,7 @@ class SipStreams:
         while self._cut_message(stream, segment, messages):
             stream.begun_ns = time_ns
         if len(segment.data) < segment.original_length:
-            self._end_early(stream, segment, messages)
+            self._end_early(stream, segment.source, segment.destination, messages)
 
     def _cut_message(self, stream: _Stream, segment: Segment, messages: list[Datagram]) -> bool:
         """Move one whole message out of the buffer. Whether there may be another."""
@@ -150,6 +194,9 @@ class SipStreams:
         buffer = stream.buffer
         if not stream.searched:
             del buffer[: len(buffer) - len(buffer.lstrip(b"\r\n"))]
+            if buffer.startswith(hep.MAGIC):
+                stream.needed = hep.message_length(buffer)
+                return bool(stream.needed)
             if b"\n" not in buffer[:MAX_HEAD]:
                 return self._drop(stream) if len(buffer) > MAX_HEAD else False
             if not begins_message(bytes(buffer[:4096])):
@@ -161,17 +208,22 @@ class SipStreams:
         stream.needed = head + declared_length(bytes(buffer[:head]))
         return self._drop(stream) if stream.needed > head + _MAX_BODY else True
 
-    def _end_early(self, stream: _Stream, segment: Segment, messages: list[Datagram]) -> None:
-        """Handle a segment whose rest was cut: its message ends with the bytes in the buffer."""
+    def _end_early(self, stream: _Stream, source: Endpoint, destination: Endpoint, messages: list[Datagram]) -> None:
+        """Handle a gap: the message before it ends with the bytes in the buffer."""
         self._omitted[Omission.STREAM_GAP] += 1
-        if begins_message(bytes(stream.buffer[:4096])):
-            messages.append(_message(stream, segment, bytes(stream.buffer), len(stream.buffer) + 1))
-        stream.remove(len(stream.buffer))
+        data = bytes(stream.buffer)
+        if begins_message(data[:4096]):
+            messages.append(Datagram(stream.begun_ns, source, destination, data, len(data) + 1))
+        stream.remove(len(data))
 
     def _drop(self, stream: _Stream) -> bool:
         self._omitted[Omission.SIP_UNREADABLE] += 1
         stream.remove(len(stream.buffer))
         return False
+
+
+def _begins(data: bytes) -> bool:
+    return begins_message(data) or data.startswith(hep.MAGIC)
 
 
 def _message(stream: _Stream, segment: Segment, data: bytes, length: int) -> Datagram:

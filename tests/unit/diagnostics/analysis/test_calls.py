@@ -126,6 +126,55 @@ def test_a_challenge_is_no_ending():
     assert (found.authentication.outcome, found.authentication.failed) == (AuthOutcome.ACCEPTED, False)
 
 
+def _hop(at_ms: int, hosts: str, start: str, extra: str = "", status: bool = False) -> SipMessage:
+    """A message of the second INVITE between two hosts of three; each hop has its own branch."""
+    ends = [Endpoint(f"10.0.0.{host}", 5060) for host in hosts]
+    branch = "z" + "".join(sorted(hosts))
+    first = f"SIP/2.0 {start}" if status else f"{start} sip:b@h SIP/2.0"
+    text = (
+        f"{first}\r\nVia: SIP/2.0/UDP h;branch={branch}\r\nFrom: <sip:a@h>;tag=a\r\nTo: <sip:b@h>\r\n"
+        f"Call-ID: c\r\nCSeq: 2 INVITE\r\n{extra}\r\n\r\n"
+    ).encode()
+    read = read_message(Datagram(at_ms * 1_000_000, *ends, text, len(text)), SipTransport.UDP)
+    assert read is not None
+    return read
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "forbidden"),
+    [
+        ("200 OK", AuthOutcome.ACCEPTED, 0),
+        ("180 Ringing", AuthOutcome.ACCEPTED, 0),
+        ("503 Later", AuthOutcome.ACCEPTED, 0),
+        ("403 Not this number", AuthOutcome.ACCEPTED, 0),
+    ],
+)
+def test_a_proxy_that_sends_a_request_on_has_accepted_its_credentials(
+    answer: str, outcome: AuthOutcome, forbidden: int
+):
+    """Behind a proxy that strips credentials, an answer from the callee does not judge them."""
+    challenge = _message(1, "<", "407 Who", "1 INVITE", extra=f"Proxy-Authenticate: {DIGEST.format('n1')}")
+    found = _call(
+        INVITE,
+        challenge,
+        _hop(2, "12", "INVITE", f"Proxy-Authorization: {DIGEST.format('n1')}"),
+        _hop(3, "23", "INVITE"),
+        _hop(4, "32", answer, status=True),
+        _hop(5, "21", answer, status=True),
+    )
+    assert (found.authentication.outcome, found.authentication.forbidden) == (outcome, forbidden)
+    assert found.authentication.challenges == 1
+
+
+def test_a_request_without_credentials_to_the_gate_proves_nothing():
+    """Where the proxy does not send the request on, credentials without an answer stay open, and a 403 refuses them."""
+    tried = _hop(2, "12", "INVITE", f"Proxy-Authorization: {DIGEST.format('n1')}")
+    challenge = _message(1, "<", "407 Who", "1 INVITE", extra=f"Proxy-Authenticate: {DIGEST.format('n1')}")
+    assert _call(INVITE, challenge, tried).authentication.outcome is AuthOutcome.OPEN
+    refused = _call(INVITE, challenge, tried, _hop(3, "21", "403 Wrong", status=True))
+    assert refused.authentication.outcome is AuthOutcome.FORBIDDEN
+
+
 def _register(at_ms: int, number: int, nonce: str = "", extra: str = "") -> SipMessage:
     credentials = f"Authorization: {DIGEST.format(nonce)}\r\n" if nonce else ""
     return _message(at_ms, ">", "REGISTER", f"{number} REGISTER", extra=credentials + extra)

@@ -50,11 +50,11 @@ def test_the_datagram_is_found_behind_each_link_layer(link_type: int, head: byte
     assert (str(source), str(destination), data, length) == ("10.0.0.1:5060", "10.0.0.2:5080", b"hello", 5)
 
 
-def test_a_frame_without_ip_is_none():
-    """ARP, an unknown link type and endless VLAN tags carry no packet."""
-    assert ip_offset(1, bytes(12) + b"\x08\x06" + bytes(28)) is None
-    assert ip_offset(999, _ipv4(_udp(b"x"))) is None
-    assert ip_offset(1, bytes(12) + b"\x81\x00\x00\x01" * 50 + b"\x08\x00") is None
+def test_a_frame_without_ip_names_its_type():
+    """ARP, an unknown link type and endless VLAN tags carry no packet, and are named."""
+    assert ip_offset(1, bytes(12) + b"\x08\x06" + bytes(28)) == "ARP"
+    assert ip_offset(999, _ipv4(_udp(b"x"))) == "link type 999"
+    assert ip_offset(1, bytes(12) + b"\x81\x00\x00\x01" * 50 + b"\x08\x00") == "VLAN"
 
 
 def test_padding_behind_the_packet_is_no_data():

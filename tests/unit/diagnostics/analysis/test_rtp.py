@@ -3,6 +3,7 @@
 import random
 import struct
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -113,6 +114,42 @@ def test_jitter_follows_the_formula_of_the_rfc():
             expected += (abs(delay - delays[at - 1]) * 8 - expected) / 16
     assert jitter.current == pytest.approx(expected)
     assert jitter.milliseconds(8.0) == 1.0
+
+
+def _jitter_by_hand(packets: list[tuple[float, int]], clock: int = 8_000) -> tuple[float, float]:
+    """Mean and highest estimate in ms by RFC 3550 appendix A.8, over arrivals in ms and timestamps of one clock."""
+    estimate, estimates = 0.0, list[float]()
+    for (before_ms, before), (at_ms, stamp) in pairwise(packets):
+        transit = (at_ms - before_ms) * clock / 1_000 - (stamp - before)
+        estimate += (abs(transit) - estimate) / 16
+        estimates.append(estimate * 1_000 / clock)
+    return sum(estimates) / len(estimates), max(estimates)
+
+
+@pytest.mark.parametrize("jump", [-90_000, 350_000, 1 << 31], ids=["back", "ahead", "half the range"])
+def test_a_timestamp_that_begins_anew_is_no_jitter(jump: int):
+    """Jitter is that of the parts before and after the restart, which is counted and is no silence."""
+    delays = [0.0, 4.0, -2.0, 1.0]
+    arrivals = [number * 20 + delays[number % 4] for number in range(200)]
+    stamps = [1_000_000 + number * 160 + jump * (number >= 100) for number in range(200)]
+    packets = [_rtp(at, at_ms=arrivals[at], timestamp=stamps[at]) for at in range(200)]
+    stream = _only(packets)
+    halves = [list(zip(arrivals, stamps, strict=True))[part] for part in (slice(100), slice(100, None))]
+    means, peaks = zip(*map(_jitter_by_hand, halves), strict=True)
+    assert stream.jitter is not None
+    assert stream.jitter.mean_ms == pytest.approx(sum(means) / 2, abs=0.001)
+    assert stream.jitter.max_ms == pytest.approx(max(peaks), abs=0.001)
+    assert (stream.timestamp_restarts, stream.restarts, stream.lost, stream.silences) == (1, 0, 0, 0)
+
+
+def test_a_packet_that_only_came_late_is_jitter():
+    """A wait of two seconds whose timestamps went on is in the estimate, and no restart."""
+    arrivals = [number * 20 + 2_000 * (number >= 50) for number in range(100)]
+    stream = _only([_rtp(at, at_ms=arrivals[at]) for at in range(100)])
+    _, highest = _jitter_by_hand([(at_ms, number * 160) for number, at_ms in enumerate(arrivals)])
+    assert stream.jitter is not None
+    assert stream.jitter.max_ms == pytest.approx(highest, abs=0.001)
+    assert stream.timestamp_restarts == 0
 
 
 def test_a_clean_stream_is_found_without_a_description():

@@ -58,6 +58,38 @@ def test_disorder_and_repetition_change_nothing():
     assert not omitted
 
 
+@pytest.mark.parametrize("first", [1, 2, 5])
+def test_segments_that_overtake_the_beginning_are_held(first: int):
+    """A connection whose first segments arrive after later ones gives every message, and nothing is omitted."""
+    segments = _cut(b"".join(MESSAGES[:3]), 40)
+    found, omitted = _read([*segments[1 : 1 + first], segments[0], *segments[1 + first :]])
+    assert found == MESSAGES[:3]
+    assert not omitted
+
+
+def test_held_segments_are_bounded_and_counted():
+    """Bytes that never become SIP are held in part, and each segment is counted in the end."""
+    omitted: Counter[Omission] = Counter()
+    streams = SipStreams(8, omitted)
+    for number in range(1_000):
+        source = Endpoint("10.0.0.1", number % 100)
+        streams.add(_segment(number * 100, b"z" * 100)._replace(source=source), number)
+        assert sum(map(len, streams._early.values())) <= 8 * 8
+    assert streams.rest() == []
+    assert omitted == {Omission.OTHER_PROTOCOL: 1_000}
+
+
+def test_a_message_without_its_end_is_told():
+    """When the capture ends within a message, its beginning is handed on as cut, and counted."""
+    omitted: Counter[Omission] = Counter()
+    streams = SipStreams(8, omitted)
+    assert streams.add(_segment(0, MESSAGES[3][:200]), 0) == []
+    (cut,) = streams.rest()
+    assert cut.data == MESSAGES[3][:200]
+    assert cut.original_length > 200
+    assert omitted == {Omission.STREAM_GAP: 1}
+
+
 def test_a_lost_segment_costs_its_own_message():
     """When bytes never come, reading goes on with the next message that begins a segment."""
     found, omitted = _read([_segment(0, MESSAGES[0]), _segment(len(MESSAGES[0]) + 500, MESSAGES[2])])
