@@ -185,13 +185,8 @@ async def start(settings: Settings, *, clock: Callable[[], int] = now_us) -> Run
     rpcs += health.rpcs
     if settings.reflection:
         names = (*_NAMES, "grpc.health.v1.Health", reflection.SERVICE_NAME)
-<<<<<<< HEAD
         rpcs += Reflection(names, capacity.reflection, capacity.refusals).rpcs
-    _calm_collector()
-=======
-        Reflection(names, capacity.reflection, capacity.refusals).add_to(server)
     calm_collector()
->>>>>>> refs/heads/index
     await _preload(policies)
     # Not earlier, because from then on the system accepts connections that other processes would serve sooner.
     front = Served(rpcs, Authentication(callers, capacity), LargeRequests(settings.max_message_bytes))
