@@ -21,6 +21,9 @@ from linewarden.server.storage import Storage, open_storage
 from linewarden.server.tenants import Tenants
 from linewarden.v1 import access_pb2
 
+#: The limit of an append, seconds: longer than a server's, so that a busy machine does not end a measurement.
+_TIMEOUT_S = 30.0
+
 #: Answers a request as it came from a connection with the bytes of its answer.
 Act = Callable[[bytes], Awaitable[bytes]]
 
@@ -65,7 +68,7 @@ async def opened(settings_file: Path) -> AsyncIterator[Service]:
         storage.log,
         batch_limit=settings.batch_limit,
         queue_limit=settings.queue_limit,
-        timeout_s=settings.append_timeout_ms / 1e3,
+        timeout_s=_TIMEOUT_S,
     )
     try:
         callers, policies = Callers(storage.keys.load, now_us), Policies(storage.policies)

@@ -83,6 +83,26 @@ async def test_an_answer_with_very_many_rules_is_still_an_answer(client: Client)
     assert answer.decision.effect == DENY
 
 
+async def test_each_answer_names_its_own_person(sqlite_site: Site, client: Client) -> None:
+    """Persons who share roles get role paths that begin with their own names, in Checks and in one batch of both."""
+    names = ("eva", "eve")
+    await client.change(
+        add=[*(f"bind {name} role:listener" for name in names), "allow role:listener play voicemail label:shared=yes"]
+    )
+    for name in (*names, *names):
+        answer = await client.check(name, "play", "voicemail", "1", labels={"shared": "yes"})
+        assert [list(rule.role_path) for rule in answer.decision.matched_rules] == [[name, "role:listener"]]
+    items = [
+        access_pb2.CheckItem(verb=one.verb, resource=one.resource, subject=person(name))
+        for name in (*names, *names)
+        for one in [check_request(name, "play", "voicemail", "1", labels={"shared": "yes"})]
+    ]
+    decisions = (await batch(client, items, subject="eve")).decisions
+    paths = [list(rule.role_path) for decision in decisions for rule in decision.matched_rules]
+    assert paths == [[name, "role:listener"] for name in (*names, *names)]
+    assert not any(name in str(entry["items"]) for entry in sqlite_site.entries() if "items" in entry for name in names)
+
+
 async def gather_into(answers: list[access_pb2.CheckStreamResponse], call: Any) -> None:
     """Read a stream to its end, and keep the answers before an error."""
     async for answer in call:
