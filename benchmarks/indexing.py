@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from time import process_time
 import sqlalchemy as sa
 from rounds import figure
 from section import Goal, Section
+from tenants import postgres
 
 from linewarden.audit.directory import Directory
 from linewarden.audit.entry import AccessHeader, AccessItem, encode_decisions
@@ -51,44 +52,62 @@ _STEP_US = 5_000_000
 
 
 def measure(scratch: Path, sizes: Sequence[int], rounds: int) -> Section:
-    """Measure on SQLite: logs of single checks of these sizes, and one of batches."""
-    rows = [["work", "log, entries", "processor time", ""]]
-    goals: list[Goal] = []
+    """Measure logs of single checks of these sizes on SQLite and PostgreSQL, and growing logs on SQLite."""
+    rows = [["database", "work", "log, entries", "processor time", ""]]
+    goals = _of_sizes("SQLite", "", scratch, sizes, rounds, rows)
+    with ExitStack() as stack:
+        if url := postgres(scratch, stack):
+            goals += _of_sizes("PostgreSQL", url, scratch, sizes, rounds, rows)
+    for name, batch, count in (("a Check", 1, _GROWN), ("a batch of 50", 50, _GROWN // 15)):
+        goals += _growing(name, batch, count, scratch, rows)
+    note = (
+        f"{_PERSONS:,} persons, an item is met three times on average. A page has {_PAGE} rows, with their entries "
+        "read, verified against their indexed leaf hashes, and opened. The index is filled as by the background: a log "
+        f"grows by {_ROUND} checks, or by {_ROUND // 15} batches, and is indexed, with all merges that become due. "
+        "With PostgreSQL the time is that of the client alone."
+    )
+    return Section("The search index", rows, [note], goals)
+
+
+def _of_sizes(
+    database: str, url: str, scratch: Path, sizes: Sequence[int], rounds: int, rows: list[list[str]]
+) -> list[Goal]:
+    """Measure logs of these sizes. Adds rows, and returns the goals."""
     pages: dict[str, list[float]] = {}
     for size in sizes:
-        with _site(scratch / f"checks-{size}", size, 1) as site:
-            spent = site.indexed()
-            per_entry = spent / size
-            rows.append(["filling the index", f"{size:,}", f"{figure(per_entry * 1e6)} µs an entry",
+        with _site(scratch / f"{database}-{size}", size, 1, url=url) as site:
+            per_entry = site.indexed() / size
+            rows.append([database, "filling the index", f"{size:,}", f"{figure(per_entry * 1e6)} µs an entry",
                          f"{figure(1 / per_entry)} entries/s"])  # fmt: skip
-            size_bytes = site.index_bytes() / size
-            rows.append(["the index, single checks", f"{size:,}", "", f"{figure(size_bytes)} bytes an item"])
+            if not url:
+                size_bytes = figure(site.index_bytes() / size)
+                rows.append([database, "the index, single checks", f"{size:,}", "", f"{size_bytes} bytes an item"])
             for name, query in site.queries().items():
                 spent = site.page(query, rounds)
                 pages.setdefault(name, []).append(spent)
-                rows.append([name, f"{size:,}", f"{figure(spent * 1e3)} ms", ""])
-    goals.append(Goal(f"filling the index, {sizes[-1]:,} entries", _CATCH_UP, 1 / per_entry, "entries/s"))
-    for name, spent_of in pages.items():
-        goals.append(Goal(f"{name}, {sizes[-1]:,} entries", _PAGE_MS, spent_of[-1] * 1e3, "ms", at_most=True))
+                rows.append([database, name, f"{size:,}", f"{figure(spent * 1e3)} ms", ""])
+    last = f"{sizes[-1]:,} entries, {database}"
+    goals = [] if url else [Goal(f"filling the index, {last}", _CATCH_UP, 1 / per_entry, "entries/s")]
+    for name, times in pages.items():
+        goals.append(Goal(f"{name}, {last}", _PAGE_MS, times[-1] * 1e3, "ms", at_most=True))
     worst = max(pages, key=lambda name: pages[name][-1] / pages[name][0])
     factor = pages[worst][-1] / pages[worst][0]
-    goals.append(Goal(f"from {sizes[0]:,} to {sizes[-1]:,} entries, {worst}", _FLAT, factor, "times", at_most=True))
-    for name, batch, count in (("a Check", 1, _GROWN), ("a batch of 50", 50, _GROWN // 15)):
-        with _site(scratch / f"steady-{batch}", 0, batch, grows=count) as site:
-            spent = site.grown(count, _ROUND if batch == 1 else _ROUND // 15) / count
-            rows.append([f"behind {name}, with merges", f"{count:,}", f"{figure(spent * 1e6)} µs", ""])
-            wanted = _CHECK_US if batch == 1 else _BATCH_MS * 1e3
-            goals.append(Goal(f"the index behind {name}", wanted, spent * 1e6, "µs", at_most=True))
-            if batch > 1:
-                bytes_an_item = site.index_bytes() / (count * batch)
-                rows.append(["the index, batches of 50", f"{count:,}", "", f"{figure(bytes_an_item)} bytes an item"])
-                goals.append(Goal("bytes of an item, batches of 50", _BYTES, bytes_an_item, "bytes", at_most=True))
-    note = (
-        f"{_PERSONS:,} persons, an item is met three times on average. A page has {_PAGE} rows, with their entries "
-        "read, verified against their indexed leaf hashes, and opened. The index is filled as by the background: in "
-        f"rounds of {_ROUND} checks, or of {_ROUND // 15} batches, with all merges that become due."
-    )
-    return Section("The search index", rows, [note], goals)
+    return [*goals, Goal(f"from {sizes[0]:,} to {last}, {worst}", _FLAT, factor, "times", at_most=True)]
+
+
+def _growing(name: str, batch: int, count: int, scratch: Path, rows: list[list[str]]) -> list[Goal]:
+    """Measure the index behind the requests of a growing log. Adds rows, and returns the goals."""
+    with _site(scratch / f"growing-{batch}", 0, batch, grows=count) as site:
+        spent = site.grown(count, _ROUND if batch == 1 else _ROUND // 15) / count
+        rows.append(["SQLite", f"behind {name}, with merges", f"{count:,}", f"{figure(spent * 1e6)} µs", ""])
+        wanted = _CHECK_US if batch == 1 else _BATCH_MS * 1e3
+        goals = [Goal(f"the index behind {name}", wanted, spent * 1e6, "µs", at_most=True)]
+        if batch > 1:
+            size_bytes = site.index_bytes() / (count * batch)
+            stated = f"{figure(size_bytes)} bytes an item"
+            rows.append(["SQLite", "the index, batches of 50", f"{count:,}", "", stated])
+            goals.append(Goal("bytes of an item, batches of 50", _BYTES, size_bytes, "bytes", at_most=True))
+        return goals
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +191,11 @@ class _NoAppender:
 
 
 @contextmanager
-def _site(folder: Path, entries: int, batch: int, grows: int = 0) -> Iterator[_Site]:
-    """Provide a log with so many entries, which is to get `grows` more."""
+def _site(folder: Path, entries: int, batch: int, *, grows: int = 0, url: str = "") -> Iterator[_Site]:
+    """Provide a log with so many entries, which is to get `grows` more. An empty URL stands for SQLite."""
     folder.mkdir()
-    engine = open_engine(f"sqlite:///{folder}/log.db", durable=False)
-    own = open_engine(f"sqlite:///{folder}/index.db", durable=False)
+    engine = open_engine(_database(url, folder) if url else f"sqlite:///{folder}/log.db", durable=False)
+    own = engine if url else open_engine(f"sqlite:///{folder}/index.db", durable=False)
     keyring = Keyring(bytes(32))
     schema.metadata.create_all(engine)
     log, index = LogStore(engine, keyring.row_mac), IndexStore(own, keyring.row_mac)
@@ -194,6 +213,17 @@ def _site(folder: Path, entries: int, batch: int, grows: int = 0) -> Iterator[_S
         index.close()
         for one in (engine, own):
             one.dispose()
+
+
+def _database(url: str, folder: Path) -> str:
+    """Create an empty database on a PostgreSQL server, named after the folder. Return its URL."""
+    address = sa.make_url(url).set(drivername="postgresql+psycopg")
+    name = folder.name.lower().replace("-", "_")
+    admin = sa.create_engine(address, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    admin.dispose()
+    return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 class _Accesses:

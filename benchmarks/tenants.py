@@ -71,7 +71,7 @@ def measure(scratch: Path, tenants: int, rounds: int) -> Section:
     """Measure SQLite with so many tenants, and PostgreSQL with a quarter of them."""
     found: dict[str, Figures] = {"SQLite": figures(scratch / "sqlite", "", tenants, rounds)}
     with ExitStack() as stack:
-        if url := _postgres(scratch, stack):
+        if url := postgres(scratch, stack):
             found["PostgreSQL"] = figures(scratch / "other", url, tenants // 4, rounds)
     rows = [["database", "tenants", "work", "processor time", "wall-clock time", "part of a core"]]
     rows += [row for name, one in found.items() for row in _rows(name, one)]
@@ -228,7 +228,7 @@ def _opened(folder: Path, database_url: str) -> Iterator[tuple[Settings, Storage
         storage.close()
 
 
-def _postgres(scratch: Path, stack: ExitStack) -> str:
+def postgres(scratch: Path, stack: ExitStack) -> str:
     """Return the URL of a new server; empty where the wheel does not run."""
     try:
         with warnings.catch_warnings(action="ignore"):  # it warns about folders of other programs

@@ -96,7 +96,11 @@ class Bits(NamedTuple):
 def records_body(records: Sequence[bytes], *, packed: bool) -> bytes:
     """Return the body of a block of records."""
     joined = b"".join(records)
-    return bytes((_KIND_PACKED,)) + compress(joined, 1) if packed else bytes((_KIND_RECORDS,)) + joined
+    if not packed:
+        return bytes((_KIND_RECORDS,)) + joined
+    # Column by column, because neighbours share their first bytes, and the first and last ones of places are zero.
+    columns = b"".join(joined[at::KEY_BYTES] for at in range(KEY_BYTES))
+    return bytes((_KIND_PACKED,)) + compress(columns, 1)
 
 
 def bits_body(key: bytes, bits: int) -> bytes:
@@ -111,13 +115,21 @@ def decode(block: Block) -> Entries | Records | Bits:
     if kind == _KIND_RECORDS:
         return [body[at : at + KEY_BYTES] for at in range(1, len(body), KEY_BYTES)]
     if kind == _KIND_PACKED:
-        body = decompress(body[1:])
-        return [body[at : at + KEY_BYTES] for at in range(0, len(body), KEY_BYTES)]
+        return _unpacked(decompress(body[1:]))
     if kind == _KIND_BITS:
         key = body[1 : 1 + KEY_BYTES]
         bits = int.from_bytes(decompress(body[1 + KEY_BYTES :]), "little")
         return Bits(key[:TERM_BYTES], ordinal_of(key) >> CHUNK_BITS, bits)
     return _entries(body)
+
+
+def _unpacked(columns: bytes) -> Records:
+    count = len(columns) // KEY_BYTES
+    rows = bytearray(len(columns))
+    for at in range(KEY_BYTES):
+        rows[at::KEY_BYTES] = columns[at * count : (at + 1) * count]
+    body = bytes(rows)
+    return [body[at : at + KEY_BYTES] for at in range(0, len(body), KEY_BYTES)]
 
 
 def _entries(body: bytes) -> Entries:

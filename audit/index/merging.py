@@ -14,7 +14,7 @@ from linewarden.audit.store.append import CLOCK_TOLERANCE_US
 SIZES = (1 << 18, 1 << 14, 1 << 10, 1 << 6, 1 << 3)
 
 #: The smallest run that is compressed.
-_PACKED = SIZES[0]
+_PACKED = SIZES[1]
 
 #: Items that are merged at once. It bounds the memory.
 _SLICE_ITEMS = 1 << 15

@@ -91,7 +91,7 @@ class Postings:
     def blocks(self, low: bytes, high: bytes, *, packed: bool, entries: Entries | None = None) -> list[Block]:
         """Return the blocks of the interval from `low` up to `high`. There is at least one.
 
-        `packed` compresses records. It takes as long as all other work on them, so it is for runs that stay.
+        `packed` compresses records, which is for runs that stay.
         """
         self.records.sort()
         self._condense()

@@ -152,14 +152,14 @@ class AuditQueries:
         conditions = asked.conditions
         named = {place.entry for place in search.damaged(conditions, MOST_DAMAGED)}
         items = 0 if asked.unknown else _readable(search, conditions)
-        lost: Sequence[Place] = ()
-        if 0 < items <= MOST_CHECKED:
-            lost = self._lost(log_id, search.find(conditions, after=None, descending=False, limit=_MOST_FOUND))
-            named |= {place.entry for place in lost}
-        unchecked = items if items > MOST_CHECKED else 0
+        few = 0 < items <= MOST_CHECKED
+        places = search.find(conditions, after=None, descending=False, limit=_MOST_FOUND) if few else []
+        lost = self._lost(log_id, places)
+        named |= {place.entry for place in lost}
+        unchecked = 0 if few and len(places) < _MOST_FOUND else items
         lacks = replace(lacks, damaged=tuple(sorted(named)[:MOST_DAMAGED]), unchecked=unchecked)
         buckets = []
-        if items and (span := search.span(conditions)) is not None:
+        if not asked.unknown and (span := search.span(conditions)) is not None:
             starts = instants(*span)
             for start, end in zip_longest(starts, starts[1:]):
                 part = conditions.narrowed(start, end)

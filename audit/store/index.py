@@ -9,7 +9,7 @@ from linewarden.audit.store.index_database import IndexDatabase
 from linewarden.audit.store.index_rows import LogIndex, delete
 
 #: To be raised when the tables change. An index of another version is dropped and filled again.
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 
 #: Tables of earlier versions.
 _FORMER = ("index_access", "index_person", "index_node", "index_mark")
