@@ -109,6 +109,7 @@ def numbered(policy: Sequence[Statement]) -> list[tuple[str, Statement]]:
 requests = st.tuples(st.sampled_from([*PERSONS, "eve"]), st.sampled_from(VERBS), resources(), contexts())
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), st.lists(requests, min_size=1, max_size=6))
 def test_index_and_casbin_agree(policy: list[Statement], asked: list[tuple[str, Verb, Resource, Context]]) -> None:
@@ -119,6 +120,7 @@ def test_index_and_casbin_agree(policy: list[Statement], asked: list[tuple[str, 
         assert snapshot.decide(subject, verb, resource, context).allowed is stock
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), requests)
 def test_all_matching_rules_are_named(policy: list[Statement], asked: tuple[str, Verb, Resource, Context]) -> None:
@@ -139,6 +141,7 @@ def test_all_matching_rules_are_named(policy: list[Statement], asked: tuple[str,
     assert len(decision.matched) == len(expected)
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), requests)
 def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb, Resource, Context]) -> None:
@@ -153,6 +156,7 @@ def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb
         assert set(zip(match.role_path, match.role_path[1:], strict=False)) <= bound
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), statements(), st.randoms(use_true_random=False), st.lists(requests, min_size=1, max_size=4))
 def test_change_and_fresh_start_agree(
@@ -187,6 +191,7 @@ def test_answers_stand_until_they_expire(
         assert (later.effect, later.matched, later.failed) == (decision.effect, decision.matched, decision.failed)
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), st.lists(requests, min_size=8, max_size=40))
 def test_answers_do_not_depend_on_earlier_ones(
@@ -241,6 +246,7 @@ def test_any_name_can_be_written(name: str) -> None:
     assert spelled(name).isprintable()
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements())
 def test_a_document_is_its_statements(policy: list[Statement]) -> None:
