@@ -52,8 +52,8 @@ test: $(READY) ## Run all tests on all cores, with a real PostgreSQL from a whee
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 .PHONY: test-quick
-test-quick: $(READY) ## Run unit, contract and repository tests; no servers, no command, no README blocks, none marked slow
-	@$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not soak' tests/unit tests/contract tests/repo
+test-quick: $(READY) ## Run unit, contract and repository tests on SQLite, without those marked slow
+	@$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not soak and not postgres' tests/unit tests/contract tests/repo
 
 .PHONY: soak
 soak: $(READY) ## Run faults for ten minutes; SOAK_MINUTES makes it longer; some need root

@@ -332,6 +332,7 @@ class Sample:
         return places if query.oldest_first else places[::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 async def test_the_index_finds_and_counts_what_the_log_has(
     store: LogStore, indexer: Indexer, reading: AuditQueries, directory: Directory, seed: int

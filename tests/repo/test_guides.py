@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow  # each test runs servers and many commands
 
 
 def test_the_first_check_works_as_written(service: Service) -> None:
-    """A reader of the README gets the answers that it states, from the command and from Python."""
+    """A reader of the README gets the answers that it states, makes a backend's key, and verifies the log."""
     first = shown("readme.check").removeprefix(". .venv/bin/activate\n")
     done = service.run("bash", "-c", f"{first}{shown('readme.policy')}")
     assert done.returncode == 0, done.stderr

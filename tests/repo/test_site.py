@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from repository import ROOT, run_tool
 
+pytestmark = pytest.mark.slow  # the fixture builds the site
+
 #: References that a browser fetches when it shows a page or applies a style.
 _FETCHED = re.compile(
     r"""<(?:script|img|iframe|source)[^>]+src=["']?([^"' >]+)"""

@@ -76,6 +76,7 @@ def test_widths_are_the_published_ones(size: int, expected: list[int]) -> None:
         assert widths == [256] * (hashes // 256) + [hashes % 256, 0]
 
 
+@pytest.mark.slow
 @given(_SIZES)
 @settings(max_examples=60, deadline=None)
 def test_files_of_a_log_are_those_the_specification_wants(size: int) -> None:

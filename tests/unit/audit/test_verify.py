@@ -90,6 +90,7 @@ def test_report_of_a_sound_export(export: Path) -> None:
     assert heard == [(256, 600), (512, 600), (600, 600)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 512, 65_536, 65_537])
 def test_exports_of_every_shape_hold(tmp_path: Path, size: int) -> None:
     """The verifier accepts exports with full and partial tiles of any number of levels."""
@@ -108,6 +109,7 @@ def _paths(directory: Path) -> list[Path]:
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_one_changed_byte_is_found(kept_export: Path, data: st.DataObject) -> None:

@@ -105,6 +105,7 @@ def _explained() -> tuple[list[str], Callable[[int], tuple[str, Resource, Contex
     return lines, lambda n: (f"p{n % 200}", Resource(ResourceType.RECORDING, "1"), Context(NOW, zone=f"z{n % 4}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [_persons, _items, _roles, _explained], ids=lambda one: one.__name__)
 def test_estimates_are_honest(
     made: Callable[[], tuple[list[str], Callable[[int], tuple[str, Resource, Context]]]],

@@ -110,6 +110,7 @@ def numbered(policy: Sequence[Statement]) -> list[tuple[str, Statement]]:
 requests = st.tuples(st.sampled_from([*PERSONS, "eve"]), st.sampled_from(VERBS), resources(), contexts())
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), st.lists(requests, min_size=1, max_size=6))
 def test_index_and_casbin_agree(policy: list[Statement], asked: list[tuple[str, Verb, Resource, Context]]) -> None:
@@ -120,6 +121,7 @@ def test_index_and_casbin_agree(policy: list[Statement], asked: list[tuple[str, 
         assert snapshot.decide(subject, verb, resource, context).allowed is stock
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), requests)
 def test_all_matching_rules_are_named(policy: list[Statement], asked: tuple[str, Verb, Resource, Context]) -> None:
@@ -140,6 +142,7 @@ def test_all_matching_rules_are_named(policy: list[Statement], asked: tuple[str,
     assert len(decision.matched) == len(expected)
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), requests)
 def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb, Resource, Context]) -> None:
@@ -155,6 +158,7 @@ def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb
         assert set(pairwise(path)) <= bound
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), statements(), st.randoms(use_true_random=False), st.lists(requests, min_size=1, max_size=4))
 def test_change_and_fresh_start_agree(
@@ -189,6 +193,7 @@ def test_answers_stand_until_they_expire(
         assert (later.effect, later.matched, later.failed) == (decision.effect, decision.matched, decision.failed)
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements(), st.lists(requests, min_size=8, max_size=40))
 def test_answers_do_not_depend_on_earlier_ones(
@@ -243,6 +248,7 @@ def test_any_name_can_be_written(name: str) -> None:
     assert spelled(name).isprintable()
 
 
+@pytest.mark.slow
 @_relaxed
 @given(statements())
 def test_a_document_is_its_statements(policy: list[Statement]) -> None:

@@ -79,6 +79,7 @@ def test_readers_beside_swaps_see_whole_policies() -> None:
     assert not wrong
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_switches")
 def test_a_shared_cache_gives_no_person_the_rights_of_others() -> None:
     """Threads that evict each other's values from the caches of one snapshot get each person's right answer."""

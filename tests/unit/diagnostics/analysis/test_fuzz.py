@@ -105,6 +105,7 @@ def _show(frames: Iterator[Frame]) -> Report:
     return report
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(_sdp_lines)
 def test_descriptions_of_any_lines_are_read(lines: list[tuple[str, list[str]]]):
@@ -127,6 +128,7 @@ def test_bodies_of_any_bytes_are_read(body: bytes, kind: str):
     read_sdp(find_sdp(b"--x\r\n\r\nv=0\r\n" + body, kind))
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(_starts, st.lists(st.tuples(_headers, _values), max_size=20), _sdp_lines, st.integers(0, 2_000))
 def test_messages_of_any_headers_are_read(

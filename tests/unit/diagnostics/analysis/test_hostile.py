@@ -5,6 +5,7 @@ import struct
 import tracemalloc
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,7 @@ def _show(report: Report) -> None:
         draw_ladder(ladder, report.streams_of(ladder.call_id))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_calls_hold_bounded_memory():
     """Call-IDs without end are counted, not kept: memory stays where the limits put it."""
 

@@ -43,6 +43,7 @@ def test_nonsense(expression: str):
         check_filter(expression)
 
 
+@pytest.mark.slow
 @filters
 def test_the_costliest_expression_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An expression that is as long as one may be and hard for the optimizer ends within its processor time."""
@@ -51,6 +52,7 @@ def test_the_costliest_expression_ends(tmp_path: Path, monkeypatch: pytest.Monke
         LocalWorkers(tmp_path).check_filter(COSTLY)
 
 
+@pytest.mark.slow
 @filters
 def test_memory_ends_it():
     """A compilation that needs more memory than it may have ends there, and the expression counts as none."""

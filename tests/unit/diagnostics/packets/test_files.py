@@ -316,6 +316,7 @@ def test_real_captures(path: Path, profile: Profile):
         assert b'nonce="' not in out.lower()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not REAL or shutil.which("tshark") is None,
     reason="install tshark and lay the published captures in ../shared/data/pcap",

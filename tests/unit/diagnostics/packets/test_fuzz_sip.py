@@ -2,6 +2,7 @@
 
 import struct
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -137,6 +138,7 @@ def message(draw: st.DrawFn, tokens: Tokens) -> bytes:
     return head + 2 * end.encode() + content
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_messages_in_datagrams(data: st.DataObject):
@@ -166,6 +168,7 @@ def _fragment6(at: int, piece: bytes, whole: int, identity: int) -> bytes:
     return ipv6(44, piece, extensions=struct.pack("!BBHI", UDP, 0, at | (at + len(piece) < whole), identity))
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_messages_in_streams(data: st.DataObject):

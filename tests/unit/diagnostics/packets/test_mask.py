@@ -169,6 +169,7 @@ def test_events_lose_their_digits():
     assert len(masked) == 54
 
 
+@pytest.mark.slow
 def test_fax_is_never_taken_for_media():
     """UDPTL, which counts up where RTP has its version, keeps no byte: announced as fax or not."""
     for announced in (SDP, FAX, None):
@@ -467,6 +468,7 @@ class _LongWay(Masker):
         self._short_cut = False
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
