@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
-from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.ladder import caption, describe, participants
 from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clip
+from linewarden.diagnostics.analysis.trouble import Hint
 
 _LEFT = 90
 _TOP = 74

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pytest
 
 from linewarden.diagnostics.analysis.engine import Analyser
-from linewarden.diagnostics.analysis.hints import Trouble
 from linewarden.diagnostics.analysis.ladder import render_ladder
 from linewarden.diagnostics.analysis.model import Frame, InterfaceCount, Limits
 from linewarden.diagnostics.analysis.picture import draw_ladder
 from linewarden.diagnostics.analysis.report import Report
 from linewarden.diagnostics.analysis.tables import render_report
+from linewarden.diagnostics.analysis.trouble import Trouble
 
 A, B, RELAY, OTHER = 1, 2, 3, 4
 PORTS = {A: 4_000, B: 6_000, RELAY: 8_000, OTHER: 9_000}
