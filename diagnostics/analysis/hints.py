@@ -121,19 +121,10 @@ def _of_codecs(call: Call, ladder: Ladder, streams: Iterable[StreamReport]) -> I
         yield Hint(Trouble.REFUSED_MEDIA, call.call_id, f"{offered}{call.final_status} {call.final_reason}".rstrip())
     for session, name in ((offer, "offer"), (answer, "answer")):
         if session and session.port and not session.codecs:
-            text = (
-                f"the {name} at {session.address}:{session.port} names no codec: its m= line ends behind the protocol"
-            )
+            where = Endpoint(session.address, session.port)
+            text = f"the {name} at {where} names no codec: its m= line ends behind the protocol"
             yield Hint(Trouble.NO_FORMAT, call.call_id, text)
-    if (
-        offer
-        and answer
-        and offer.codecs
-        and answer.codecs
-        and offer.port
-        and answer.port
-        and not _shared(offer, answer)
-    ):
+    if offer and answer and offer.port and answer.port and _disjoint(offer, answer):
         text = f"offered {' '.join(offer.codecs)}, answered {' '.join(answer.codecs)}"
         yield Hint(Trouble.CODEC, call.call_id, text)
     for stream in streams:
@@ -158,10 +149,11 @@ def _speech(ladder: Ladder, *, request: bool) -> MediaSummary | None:
     return None
 
 
-def _shared(offer: MediaSummary, answer: MediaSummary) -> bool:
-    """Tell whether both have a codec for speech, or may have one among those that were left out."""
-    both = {*offer.codecs} & {*answer.codecs}
-    return bool(both - NOT_SPEECH) or MORE in {*offer.codecs, *answer.codecs}
+def _disjoint(offer: MediaSummary, answer: MediaSummary) -> bool:
+    """Tell whether both name codecs, and none for speech is in both or may be among those that were left out."""
+    if not offer.codecs or not answer.codecs or MORE in {*offer.codecs, *answer.codecs}:
+        return False
+    return not ({*offer.codecs} & {*answer.codecs}) - NOT_SPEECH
 
 
 def _of_media(call: Call, ladder: Ladder, streams: Sequence[StreamReport], *, any_media: bool) -> Iterator[Hint]:

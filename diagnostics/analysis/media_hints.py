@@ -22,7 +22,7 @@ LOW_MOS = 3.6
 
 
 def find_quality(streams: Iterable[StreamReport], *, has_holes: bool) -> Iterator[Hint]:
-    """Return the hints of each stream. Loss is not told where the capture has holes, because it may be the capture's."""
+    """Return the hints of each stream, without loss where the capture has holes, because it may be the capture's."""
     for stream in streams:
         if not has_holes:
             yield from _of_loss(stream)
