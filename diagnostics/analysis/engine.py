@@ -140,7 +140,8 @@ class Analyser:
         elif datagram.data.startswith(hep.MAGIC):
             self._hep(datagram)
         elif datagram.original_length and not datagram.data:
-            self._omitted[Omission.PAYLOAD_CUT] += 1
+            # A fax that masking cut is still known by its addresses.
+            self._omitted[Omission.PAYLOAD_CUT] += not self._streams.take_fax(datagram)
         elif not self._streams.add(datagram):
             self._omitted[Omission.OTHER_PROTOCOL] += 1
             self._unread.count(unread.udp(datagram.source.port, datagram.destination.port, datagram.data))

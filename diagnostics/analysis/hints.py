@@ -119,11 +119,8 @@ def _of_codecs(call: Call, ladder: Ladder, streams: Iterable[StreamReport]) -> I
     if call.final_status in _REFUSES_MEDIA:
         offered = f"offered {offer}: " if offer else ""
         yield Hint(Trouble.REFUSED_MEDIA, call.call_id, f"{offered}{call.final_status} {call.final_reason}".rstrip())
-    for session, name in ((offer, "offer"), (answer, "answer")):
-        if session and session.port and not session.codecs:
-            where = Endpoint(session.address, session.port)
-            text = f"the {name} at {where} names no codec: its m= line ends behind the protocol"
-            yield Hint(Trouble.NO_FORMAT, call.call_id, text)
+    for where, label in _without_format(ladder).items():
+        yield Hint(Trouble.NO_FORMAT, call.call_id, f"{label}: the m= line of audio at {where} lists no format")
     if offer and answer and offer.port and answer.port and _disjoint(offer, answer):
         text = f"offered {' '.join(offer.codecs)}, answered {' '.join(answer.codecs)}"
         yield Hint(Trouble.CODEC, call.call_id, text)
@@ -147,6 +144,16 @@ def _speech(ladder: Ladder, *, request: bool) -> MediaSummary | None:
                 if session.kind == "audio":
                     return session
     return None
+
+
+def _without_format(ladder: Ladder) -> dict[Endpoint, str]:
+    """Return the addresses of audio whose description names no codec, with the first message that says so."""
+    found: dict[Endpoint, str] = {}
+    for arrow in ladder.arrows:
+        for session in arrow.sessions:
+            if session.kind == "audio" and session.port and not session.codecs:
+                found.setdefault(Endpoint(session.address, session.port), arrow.label)
+    return found
 
 
 def _disjoint(offer: MediaSummary, answer: MediaSummary) -> bool:

@@ -38,7 +38,7 @@ class RtpStreams:
     def add(self, datagram: Datagram) -> bool:
         """Take a datagram that is no SIP. Return whether it can be RTP or RTCP, or is T.38."""
         announcement = self._announcements.find(datagram.source, datagram.destination)
-        if announcement is not None and announcement.kind == "image" and self._is_fax(announcement, datagram):
+        if announcement is not None and announcement.kind == "image" and self.take_fax(datagram):
             return True
         if is_rtcp(datagram.data):
             self._reports.add(datagram)
@@ -58,9 +58,12 @@ class RtpStreams:
             self._prove(key, datagram, header)
         return True
 
-    def _is_fax(self, announcement: Announcement, datagram: Datagram) -> bool:
-        """Tell whether a datagram belongs to a phase of fax. Packets of RTP under way do not."""
-        phase = self._announcements.fax_between(announcement.call_id, datagram.time_ns, datagram.time_ns)
+    def take_fax(self, datagram: Datagram) -> bool:
+        """Count a datagram of a phase of fax; False if it is none. Packets of RTP under way are none."""
+        known = self._announcements.find(datagram.source, datagram.destination)
+        if known is None or known.kind != "image":
+            return False
+        phase = self._announcements.fax_between(known.call_id, datagram.time_ns, datagram.time_ns)
         if phase is None:
             return False
         ssrc = int.from_bytes(datagram.data[8:12])

@@ -158,8 +158,8 @@ def test_a_codec_that_neither_side_named_is_found():
 @pytest.mark.parametrize(
     ("offer", "answer", "said"),
     [
-        ("0", "", "the answer at 10.0.0.2:6000 names no codec: its m= line ends behind the protocol"),
-        ("", "0", "the offer at 10.0.0.1:4000 names no codec: its m= line ends behind the protocol"),
+        ("0", "", "200 OK: the m= line of audio at 10.0.0.2:6000 lists no format"),
+        ("", "0", "INVITE: the m= line of audio at 10.0.0.1:4000 lists no format"),
     ],
     ids=["answer", "offer"],
 )

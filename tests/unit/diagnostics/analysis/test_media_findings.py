@@ -217,6 +217,14 @@ def test_the_time_of_a_fax_is_no_loss():
     assert report.unread == ()
 
 
+def test_a_fax_whose_payload_was_masked_is_counted():
+    """Packets that masking cut to their headers belong to the phase all the same."""
+    cut = [frame._replace(data=frame.data[:28]) if frame.data[20:22] == b"\x07\xd0" else frame for frame in _fax()]
+    report = _report(_call(), GOOD, _rtp(">", range(60)), cut)
+    assert "100 packets" in _troubles(report)[0][1]
+    assert report.omitted == ()
+
+
 def test_a_fax_without_an_end_lasts_as_long_as_the_capture():
     """A call that ends as a fax says so."""
     report = _report(_call(), GOOD, _rtp(">", range(60)), _fax(end_ms=None))
