@@ -6,7 +6,7 @@ than the window (RFC 3261 timer A). A network that repeats packets repeats few, 
 twice from one copy in two packets.
 """
 
-from linewarden.diagnostics.analysis.network import Fragment, IpPacket
+from linewarden.diagnostics.analysis.network import TCP, Fragment, IpPacket
 
 #: The time within which a copy follows, in ns.
 WINDOW_NS = 100_000_000
@@ -15,6 +15,8 @@ _MAX_RECENT = 8_192
 _MAX_PAIRS = 4_096
 #: Bytes of the payload that tell packets without identification apart: the headers of UDP and RTP.
 _TELLING = 20
+#: The longest TCP header. Bare acknowledgements repeat in every connection with a loss (RFC 5681).
+_BARE_TCP = 60
 
 _Key = tuple[bytes, bytes, int, Fragment | None, int, int]
 _Pair = tuple[bytes, bytes]
@@ -45,6 +47,8 @@ class Copies:
 
     def is_copy(self, packet: IpPacket, time_ns: int) -> bool:
         """Take the next packet, and tell whether it is a copy of one before."""
+        if packet.protocol == TCP and packet.length <= _BARE_TCP:
+            return False
         if not packet.ident and len(packet.payload) < min(packet.length, _TELLING):
             return False
         key = (packet.source, packet.destination, packet.ident, packet.fragment, packet.length, hash(packet.payload))
