@@ -23,6 +23,9 @@ _COLUMNS = 80
     help="Draw the ladder into this new file instead of on the terminal.",
 )
 @click.option(
+    "--timeline", is_flag=True, help="Show loss, jitter and MOS of each stream over time too. JSON always has them."
+)
+@click.option(
     "-o",
     "--output",
     type=click.Choice(["text", "json"]),
@@ -30,7 +33,7 @@ _COLUMNS = 80
     show_default=True,
     help="The form of the data.",
 )
-def analyse(file: Path, call_id: str, picture: Path | None, output: str) -> None:
+def analyse(file: Path, call_id: str, picture: Path | None, timeline: bool, output: str) -> None:
     """Report the calls, registrations and streams in the opened FILE. Needs no server. Exit code 1: it broke off.
 
     The report is as confidential as the file, because it names callers and callees.
@@ -40,7 +43,8 @@ def analyse(file: Path, call_id: str, picture: Path | None, output: str) -> None
     form = Form.SVG if picture else Form(output)
     try:
         with file.open("rb") as opened:
-            shown = analyse_apart(opened, form, call_id=call_id, width=_columns() if call_id else _COLUMNS)
+            width = _columns() if call_id or timeline else _COLUMNS
+            shown = analyse_apart(opened, form, call_id=call_id, width=width, timeline=timeline)
     except AnalysisRefused as error:
         fail(USAGE, str(error))
     except AnalysisFailed as error:
@@ -53,6 +57,6 @@ def analyse(file: Path, call_id: str, picture: Path | None, output: str) -> None
 
 
 def _columns() -> int:
-    import shutil  # noqa: PLC0415 - only a ladder has a width
+    import shutil  # noqa: PLC0415 - only a ladder and a timeline have a width
 
     return shutil.get_terminal_size((_COLUMNS, 24)).columns

@@ -13,14 +13,19 @@ of a small analysis.
 import argparse
 import resource
 import sys
+from collections.abc import Sequence
 
 from linewarden.diagnostics.analysis.engine import analyse
 from linewarden.diagnostics.analysis.evidence import EvidenceFile
 from linewarden.diagnostics.analysis.ladder import render_ladder
 from linewarden.diagnostics.analysis.outcome import NO_CALL, NO_CAPTURE, Form
 from linewarden.diagnostics.analysis.report import Report, as_json
+from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.tables import render_report
 from linewarden.diagnostics.packets.errors import SourceUnusable
+
+#: Timelines shown as text; a malicious capture has thousands of streams.
+_MOST_TIMELINES = 100
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         report = analyse(EvidenceFile(sys.stdin.buffer))
     except SourceUnusable:
         return NO_CAPTURE
-    shown = _shown(report, Form(options.form), options.call_id, options.width)
+    shown = _shown(report, Form(options.form), options)
     if shown is None:
         return NO_CALL
     sys.stdout.buffer.write(shown.encode("utf-8", "replace"))
@@ -44,6 +49,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--form", choices=list(Form), default=Form.TEXT, help="the form of the output")
     parser.add_argument("--call-id", default="", help="write the ladder of this call instead of the report")
     parser.add_argument("--width", type=int, default=80, help="most columns of a ladder as text")
+    parser.add_argument("--timeline", action="store_true", help="add loss, jitter and score of streams over time")
     parser.add_argument("--memory", type=int, required=True, help="most bytes of address space")
     parser.add_argument("--seconds", type=int, required=True, help="most seconds of processor time")
     parser.add_argument("--output", type=int, required=True, help="most bytes written")
@@ -61,10 +67,13 @@ def _bound(options: argparse.Namespace) -> None:
         resource.setrlimit(kind, (most, most))
 
 
-def _shown(report: Report, form: Form, call_id: str, width: int) -> str | None:
+def _shown(report: Report, form: Form, options: argparse.Namespace) -> str | None:
     """Render the report, or the ladder of a call; None if there is no such call."""
+    call_id, width = options.call_id, options.width
     if not call_id:
-        return _json(report) if form is Form.JSON else render_report(report)
+        if form is Form.JSON:
+            return _json(report)
+        return render_report(report) + (_timelines(report.streams, width) if options.timeline else "")
     ladder, streams, findings = report.ladder(call_id), report.streams_of(call_id), report.hints_of(call_id)
     if ladder is None:
         return None
@@ -73,8 +82,14 @@ def _shown(report: Report, form: Form, call_id: str, width: int) -> str | None:
     if form is Form.SVG:
         from linewarden.diagnostics.analysis.picture import draw_ladder  # noqa: PLC0415 - see the module's docstring
 
-        return draw_ladder(ladder, streams, findings)
-    return render_ladder(ladder, streams, width, findings)
+        return draw_ladder(ladder, streams, findings, timeline=options.timeline)
+    return render_ladder(ladder, streams, width, findings) + (_timelines(streams, width) if options.timeline else "")
+
+
+def _timelines(streams: Sequence[StreamReport], width: int) -> str:
+    from linewarden.diagnostics.analysis.timeline_view import render_timelines  # noqa: PLC0415 - see the docstring
+
+    return render_timelines(streams[:_MOST_TIMELINES], width)
 
 
 def _json(value: object) -> str:

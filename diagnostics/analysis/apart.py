@@ -49,9 +49,17 @@ class AnalysisFailed(Exception):
 
 
 def analyse_apart(
-    file: BinaryIO, form: Form, *, call_id: str = "", width: int = 80, bounds: Bounds | None = None
+    file: BinaryIO,
+    form: Form,
+    *,
+    call_id: str = "",
+    width: int = 80,
+    timeline: bool = False,
+    bounds: Bounds | None = None,
 ) -> bytes:
     """Analyse an open capture file; with `call_id` return the ladder of that call, as text at most `width` wide.
+
+    With `timeline`, text and drawing show loss, jitter and score of the streams over time too. JSON always has them.
 
     Raises:
         AnalysisRefused: the file is not a capture, or has no such call.
@@ -60,6 +68,7 @@ def analyse_apart(
     """
     bounds = bounds or Bounds()
     arguments = [f"--form={form}", f"--call-id={call_id}", f"--width={width}"]
+    arguments += ["--timeline"] if timeline else []
     arguments += [f"--memory={bounds.memory}", f"--seconds={bounds.processor_s}", f"--output={bounds.output}"]
     # Written to a file and not to a pipe, because the kernel bounds the size of files.
     with _unnamed_file() as made:

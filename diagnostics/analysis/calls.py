@@ -41,7 +41,7 @@ class Call:
 
     `post_dial_ms` runs from the first INVITE, challenges included, to the first answer above 100 that is no challenge;
     it is None where the caller gave up before. `ended_by` says who hung up, gave up, or refused. PARTIAL: the capture
-    does not show the first INVITE.
+    does not show the first INVITE. `identity`: an INVITE has an Identity header (STIR, RFC 8224).
     """
 
     call_id: str
@@ -64,6 +64,7 @@ class Call:
     forks: int
     unacknowledged: bool
     authentication: Authentication
+    identity: bool
 
 
 class _Timeline:
@@ -194,6 +195,7 @@ def follow_call(dialog: Dialog) -> Call:
         forks=len(timeline.branches),
         unacknowledged=answer_ns is not None and not timeline.acknowledged,
         authentication=follow_authentication(messages, "INVITE"),
+        identity=any(message.identity for message in messages if message.method == "INVITE"),
     )
 
 

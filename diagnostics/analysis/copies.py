@@ -6,9 +6,7 @@ than the window (RFC 3261 timer A). A network that repeats packets repeats few, 
 twice from one copy in two packets.
 """
 
-from collections import OrderedDict
-
-from linewarden.diagnostics.analysis.network import IpPacket
+from linewarden.diagnostics.analysis.network import TCP, Fragment, IpPacket
 
 #: The time within which a copy follows, in ns.
 WINDOW_NS = 100_000_000
@@ -17,8 +15,10 @@ _MAX_RECENT = 8_192
 _MAX_PAIRS = 4_096
 #: Bytes of the payload that tell packets without identification apart: the headers of UDP and RTP.
 _TELLING = 20
+#: The longest TCP header. Bare acknowledgements repeat in every connection with a loss (RFC 5681).
+_BARE_TCP = 60
 
-_Key = tuple[bytes, bytes, int, int, object, int, int]
+_Key = tuple[bytes, bytes, int, Fragment | None, int, int]
 _Pair = tuple[bytes, bytes]
 
 
@@ -31,7 +31,7 @@ class _Count:
         self.originals = self.copies = self.routed = 0
 
     @property
-    def twice(self) -> bool:
+    def doubled(self) -> bool:
         return self.copies > 1 and 2 * self.copies >= self.originals
 
 
@@ -39,54 +39,50 @@ class Copies:
     """The packets of the last moments, and the count of copies for each pair of hosts, both within bounds."""
 
     def __init__(self) -> None:
-        self._recent: OrderedDict[_Key, tuple[int, int]] = OrderedDict()
+        # Two generations of one window each, because to forget packets one by one takes longer than to look one up.
+        self._recent: dict[_Key, tuple[int, int]] = {}
+        self._older: dict[_Key, tuple[int, int]] = {}
+        self._since_ns = 0
         self._pairs: dict[_Pair, _Count] = {}
 
     def is_copy(self, packet: IpPacket, time_ns: int) -> bool:
         """Take the next packet, and tell whether it is a copy of one before."""
+        if packet.protocol == TCP and packet.length <= _BARE_TCP:
+            return False
         if not packet.ident and len(packet.payload) < min(packet.length, _TELLING):
             return False
-        content = hash(packet.payload)
-        key = (
-            *(packet.source, packet.destination, packet.protocol, packet.ident),
-            *(packet.fragment, packet.length, content),
-        )
+        key = (packet.source, packet.destination, packet.ident, packet.fragment, packet.length, hash(packet.payload))
         count = self._count(packet)
-        first_ns, hops = self._recent.get(key, (0, 0))
-        if hops and abs(time_ns - first_ns) <= WINDOW_NS:
-            if count:
-                count.copies += 1
-                count.routed += hops != packet.hops + 1
+        before = self._recent.get(key) or self._older.get(key)
+        if before is not None and abs(time_ns - before[0]) <= WINDOW_NS:
+            count.copies += 1
+            count.routed += before[1] != packet.hops
             return True
-        self._remember(key, time_ns, packet.hops + 1)
-        if count:
-            count.originals += 1
+        if not 0 <= time_ns - self._since_ns <= WINDOW_NS or len(self._recent) >= _MAX_RECENT:
+            self._older, self._recent, self._since_ns = self._recent, {}, time_ns
+        self._recent[key] = (time_ns, packet.hops)
+        count.originals += 1
         return False
 
     def twice(self, source: bytes, destination: bytes) -> bool:
         """Tell whether packets of this direction were captured twice, rather than repeated by the network."""
         count = self._pairs.get((source, destination))
-        return count is not None and count.twice
+        return count is not None and count.doubled
 
     def warning(self) -> str:
         """Return the sentence at the head of the report; empty where no packets were captured twice."""
-        twice = [count for count in self._pairs.values() if count.twice]
-        copies, routed = sum(count.copies for count in twice), sum(count.routed for count in twice)
+        doubled = [count for count in self._pairs.values() if count.doubled]
+        copies, routed = sum(count.copies for count in doubled), sum(count.routed for count in doubled)
         if not copies:
             return ""
-        cause = "a mirror port shows them twice" if not routed else "they were seen before and after a router"
+        cause = "they were seen before and after a router" if routed else "a mirror port shows them twice"
         return f"Packets captured twice: {copies} are copies of others, because {cause}. One copy of each is analysed."
 
-    def _count(self, packet: IpPacket) -> _Count | None:
+    def _count(self, packet: IpPacket) -> _Count:
         pair = (packet.source, packet.destination)
         count = self._pairs.get(pair)
-        if count is None and len(self._pairs) < _MAX_PAIRS:
-            count = self._pairs[pair] = _Count()
+        if count is None:
+            count = _Count()
+            if len(self._pairs) < _MAX_PAIRS:
+                self._pairs[pair] = count
         return count
-
-    def _remember(self, key: _Key, time_ns: int, hops: int) -> None:
-        recent = self._recent
-        recent.pop(key, None)
-        recent[key] = (time_ns, hops)
-        while len(recent) > _MAX_RECENT or time_ns - next(iter(recent.values()))[0] > WINDOW_NS:
-            recent.popitem(last=False)

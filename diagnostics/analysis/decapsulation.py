@@ -1,7 +1,6 @@
 """From a frame to the innermost IP packets in it, whole and without copies."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from linewarden.diagnostics.analysis import unread
@@ -31,48 +30,45 @@ class Decapsulation:
         self._unread = not_read
         self._fragments = Fragments(fragmented, omitted)
 
-    def read(self, frame: Frame) -> Iterator[Arrived]:
+    def read(self, frame: Frame) -> list[Arrived]:
         """Take the next frame; return the packets that it carries or completes."""
         offset = ip_offset(frame.link_type, frame.data)
-        if isinstance(offset, str):
-            self._omitted[Omission.FRAME_NOT_IP] += 1
-            self._unread.count(offset)
-        else:
-            yield from self._ip(frame.time_ns, frame.data, offset, 0)
+        if isinstance(offset, int):
+            return self._ip(frame.time_ns, frame.data, offset, 0)
+        self._omitted[Omission.FRAME_NOT_IP] += 1
+        self._unread.count(offset)
+        return []
 
-    def rest(self) -> Iterator[Arrived]:
+    def rest(self) -> list[Arrived]:
         """Return the beginnings of packets that never became whole."""
-        for time_ns, packet in self._fragments.rest():
-            yield from self._content(time_ns, packet, 0)
+        return [arrived for each in self._fragments.rest() for arrived in self._content(*each, 0)]
 
-    def _ip(self, time_ns: int, data: bytes, offset: int, depth: int) -> Iterator[Arrived]:
+    def _ip(self, time_ns: int, data: bytes, offset: int, depth: int) -> list[Arrived]:
         packet = read_ip(data, offset)
         if packet is None:
             self._omitted[Omission.PACKET_UNREADABLE] += 1
-        elif self.copies.is_copy(packet, time_ns):
+            return []
+        if self.copies.is_copy(packet, time_ns):
             self._omitted[Omission.COPY] += 1
-            if packet.fragment is None and packet.protocol == UDP:
-                yield Arrived(time_ns, packet, copy=True)
-        elif packet.fragment is None:
-            yield from self._content(time_ns, packet, depth)
-        else:
-            for first_ns, whole in self._fragments.add(packet, time_ns):
-                yield from self._content(first_ns, whole, depth)
+            counted = packet.fragment is None and packet.protocol == UDP
+            return [Arrived(time_ns, packet, copy=True)] if counted else []
+        if packet.fragment is None:
+            return self._content(time_ns, packet, depth)
+        whole = self._fragments.add(packet, time_ns)
+        return [arrived for each in whole for arrived in self._content(*each, depth)]
 
-    def _content(self, time_ns: int, packet: IpPacket, depth: int) -> Iterator[Arrived]:
+    def _content(self, time_ns: int, packet: IpPacket, depth: int) -> list[Arrived]:
         """Return the packet itself, or those in a tunnel."""
         data, offset = packet.payload, self._tunnel(packet)
         if offset is None:
-            yield Arrived(time_ns, packet)
-        elif isinstance(offset, int) and depth < MAX_DEPTH:
-            yield from self._ip(time_ns, data, offset, depth + 1)
-        else:
-            self._omitted[Omission.OTHER_PROTOCOL] += 1
-            self._unread.count(unread.TOO_DEEP if isinstance(offset, int) else offset)
+            return [Arrived(time_ns, packet)]
+        if isinstance(offset, int) and depth < MAX_DEPTH:
+            return self._ip(time_ns, data, offset, depth + 1)
+        self._omitted[Omission.OTHER_PROTOCOL] += 1
+        self._unread.count(unread.TOO_DEEP if isinstance(offset, int) else offset)
+        return []
 
     def _tunnel(self, packet: IpPacket) -> int | str | None:
         if packet.protocol == UDP:
-            port, inner = int.from_bytes(packet.payload[2:4]), packet.payload[8:]
-            offset = vxlan_offset(port, inner)
-            return offset + 8 if isinstance(offset, int) else offset
+            return vxlan_offset(packet.payload)
         return None if packet.protocol == TCP else inner_offset(packet.protocol, packet.payload)

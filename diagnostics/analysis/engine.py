@@ -29,6 +29,7 @@ from linewarden.diagnostics.analysis.sip import SipMessage, looks_like_sip, read
 from linewarden.diagnostics.analysis.streams import RtpStreams
 from linewarden.diagnostics.analysis.tcp import SipStreams
 from linewarden.diagnostics.analysis.unread import Unread
+from linewarden.diagnostics.analysis.voice_reports import VoiceReport
 
 
 def analyse(source: CaptureSource, limits: Limits | None = None) -> Report:
@@ -51,6 +52,7 @@ class Analyser:
         self._announcements = Announcements(limits.announcements, self._omitted)
         self._streams = RtpStreams(limits, self._announcements, self._omitted)
         self._messages: list[SipMessage] = []
+        self._voice: list[VoiceReport] = []
         self._described = 0
         self._frames = self._cut = 0
         self._first_ns: int | None = None
@@ -84,12 +86,21 @@ class Analyser:
         return Report(
             warnings=warn_of(capture, self._omitted, self._layers.copies.warning(), self._unread.suspects()),
             capture=capture,
-            findings=find_hints(calls, registrations, streams, ladders),
+            findings=find_hints(
+                calls,
+                registrations,
+                streams,
+                ladders,
+                {call.call_id: self._announcements.fax_phases(call.call_id) for call in calls},
+                self._voice,
+                has_holes=capture.has_holes,
+            ),
             calls=calls,
             registrations=registrations,
             subscriptions=tuple(filter(None, map(follow_subscription, dialogs))),
             probes=follow_probes(ordered),
             streams=streams,
+            voice_reports=tuple(self._voice),
             ladders=ladders,
             sip_requests=tuple(sorted(requests.items())),
             sip_responses=tuple(sorted(responses.items())),
@@ -129,7 +140,8 @@ class Analyser:
         elif datagram.data.startswith(hep.MAGIC):
             self._hep(datagram)
         elif datagram.original_length and not datagram.data:
-            self._omitted[Omission.PAYLOAD_CUT] += 1
+            # A fax that masking cut is still known by its addresses.
+            self._omitted[Omission.PAYLOAD_CUT] += not self._streams.take_fax(datagram)
         elif not self._streams.add(datagram):
             self._omitted[Omission.OTHER_PROTOCOL] += 1
             self._unread.count(unread.udp(datagram.source.port, datagram.destination.port, datagram.data))
@@ -164,7 +176,15 @@ class Analyser:
             return
         self._omitted[Omission.SIP_CUT] += message.cut
         self._announcements.learn(message)
+        if message.voice:
+            self._keep_voice(message.voice)
+            message = replace(message, voice=())
         self._messages.append(self._without_media(message) if message.media else message)
+
+    def _keep_voice(self, reports: Sequence[VoiceReport]) -> None:
+        room = self._limits.voice_reports - len(self._voice)
+        self._voice += reports[:room]
+        self._omitted[Omission.VOICE_OVER_LIMIT] += max(0, len(reports) - room)
 
     def _without_media(self, message: SipMessage) -> SipMessage:
         """Drop the descriptions of a message, its largest part: only the summaries in `sessions` are used later."""

@@ -5,19 +5,22 @@ capture at a place where the other direction does not pass.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
 from linewarden.diagnostics.analysis.arrows import Ladder
 from linewarden.diagnostics.analysis.attempts import Authentication, AuthOutcome
 from linewarden.diagnostics.analysis.calls import Call, CallState, Side
+from linewarden.diagnostics.analysis.media import FaxPhase
+from linewarden.diagnostics.analysis.media_hints import find_echoes, find_fax, find_quality, find_reported
 from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.payload_types import NOT_SPEECH
 from linewarden.diagnostics.analysis.registrations import Registration, RegistrationState
 from linewarden.diagnostics.analysis.sdp import MORE, MediaSummary
 from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.trouble import Hint, Trouble
+from linewarden.diagnostics.analysis.voice_reports import VoiceReport
 
 #: So many packets show that media flowed, and not only that a port was tried.
 _MIN_PACKETS = 10
@@ -35,29 +38,8 @@ _REFUSES_MEDIA = frozenset({415, 488, 606})
 #: Most hints of one kind in one call; a malicious capture has thousands of streams in one.
 _MOST = 10
 
-
-class Trouble(StrEnum):
-    """The kind of trouble that a hint names."""
-
-    AUTHENTICATION = "authentication failed"
-    REGISTRATION = "registration failed"
-    NO_RESPONSE = "no response"
-    REPEATED = "repeated messages"
-    UNACKNOWLEDGED = "no ACK"
-    SHORT = "short call"
-    REFUSED_MEDIA = "media refused"
-    CODEC = "codec mismatch"
-    ONE_WAY = "one-way media"
-    NO_MEDIA = "no media"
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """One hint, about the call or registration of a Call-ID."""
-
-    trouble: Trouble
-    call_id: str
-    text: str
+#: Most hints of one kind about streams that belong to no call.
+_MOST_LONE = 100
 
 
 def find_hints(
@@ -65,8 +47,15 @@ def find_hints(
     registrations: Iterable[Registration],
     streams: Sequence[StreamReport],
     ladders: Iterable[Ladder],
+    fax: Mapping[str, Sequence[FaxPhase]] = MappingProxyType({}),
+    reported: Iterable[VoiceReport] = (),
+    *,
+    has_holes: bool = False,
 ) -> tuple[Hint, ...]:
-    """All hints, registrations first, then call by call."""
+    """All hints, registrations first, then call by call, then those of streams and reports that belong to no call.
+
+    `fax` has the phases of T.38 by call. `has_holes` tells that the capture itself lost packets or was paused.
+    """
     shown = {ladder.call_id: ladder for ladder in ladders}
     media: dict[str, list[StreamReport]] = {}
     for stream in streams:
@@ -80,6 +69,14 @@ def find_hints(
         found += islice(_of_codecs(call, ladder, own), _MOST)
         if call.answer_ns is not None:
             found += islice(_of_media(call, ladder, own, any_media=bool(streams)), _MOST)
+        found += islice(find_quality(own, has_holes=has_holes), _MOST)
+        found += islice(find_echoes(own), _MOST)
+        found += islice(find_fax(call.call_id, call.setup_ns, fax.get(call.call_id, ())), _MOST)
+        media.pop(call.call_id, None)
+    lone = [stream for own in media.values() for stream in own]
+    found += islice(find_quality(lone, has_holes=has_holes), _MOST_LONE)
+    found += islice(find_echoes(lone), _MOST_LONE)
+    found += islice(find_reported(reported), _MOST_LONE)
     return tuple(found)
 
 
@@ -122,12 +119,19 @@ def _of_codecs(call: Call, ladder: Ladder, streams: Iterable[StreamReport]) -> I
     if call.final_status in _REFUSES_MEDIA:
         offered = f"offered {offer}: " if offer else ""
         yield Hint(Trouble.REFUSED_MEDIA, call.call_id, f"{offered}{call.final_status} {call.final_reason}".rstrip())
-    if offer and answer and offer.port and answer.port and not _shared(offer, answer):
+    for where, label in _without_format(ladder).items():
+        yield Hint(Trouble.NO_FORMAT, call.call_id, f"{label}: the m= line of audio at {where} lists no format")
+    if offer and answer and offer.port and answer.port and _disjoint(offer, answer):
         text = f"offered {' '.join(offer.codecs)}, answered {' '.join(answer.codecs)}"
         yield Hint(Trouble.CODEC, call.call_id, text)
     for stream in streams:
-        if stream.unasked_types:
-            kinds = " ".join(str(kind) for kind in stream.unasked_types)
+        unasked = [kind for kind in stream.unasked_types if kind not in stream.unnamed_types]
+        if stream.unnamed_types:
+            kinds = " ".join(str(kind) for kind in stream.unnamed_types)
+            text = f"{stream.destination} is sent payload type {kinds}, which neither side named"
+            yield Hint(Trouble.UNNAMED_CODEC, call.call_id, text)
+        if unasked:
+            kinds = " ".join(str(kind) for kind in unasked)
             text = f"{stream.destination} is sent payload type {kinds}, for which it did not ask"
             yield Hint(Trouble.CODEC, call.call_id, text)
 
@@ -142,10 +146,21 @@ def _speech(ladder: Ladder, *, request: bool) -> MediaSummary | None:
     return None
 
 
-def _shared(offer: MediaSummary, answer: MediaSummary) -> bool:
-    """Tell whether both have a codec for speech, or may have one among those that were left out."""
-    both = {*offer.codecs} & {*answer.codecs}
-    return bool(both - NOT_SPEECH) or MORE in {*offer.codecs, *answer.codecs}
+def _without_format(ladder: Ladder) -> dict[Endpoint, str]:
+    """Return the addresses of audio whose description names no codec, with the first message that says so."""
+    found: dict[Endpoint, str] = {}
+    for arrow in ladder.arrows:
+        for session in arrow.sessions:
+            if session.kind == "audio" and session.port and not session.codecs:
+                found.setdefault(Endpoint(session.address, session.port), arrow.label)
+    return found
+
+
+def _disjoint(offer: MediaSummary, answer: MediaSummary) -> bool:
+    """Tell whether both name codecs, and none for speech is in both or may be among those that were left out."""
+    if not offer.codecs or not answer.codecs or MORE in {*offer.codecs, *answer.codecs}:
+        return False
+    return not ({*offer.codecs} & {*answer.codecs}) - NOT_SPEECH
 
 
 def _of_media(call: Call, ladder: Ladder, streams: Sequence[StreamReport], *, any_media: bool) -> Iterator[Hint]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
-from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clean, clip
+from linewarden.diagnostics.analysis.trouble import Hint
 
 _TIME_WIDTH = 11
 _MAX_LABEL = 32
@@ -135,4 +135,5 @@ def _entry(head: str, details: Sequence[str], width: int) -> list[str]:
 def describe(stream: StreamReport) -> str:
     """A stream in one line: codec, packets, loss, jitter."""
     jitter = f", jitter {stream.jitter.mean_ms:.1f} ms" if stream.jitter else ""
-    return clean(f"{stream.codec or '?'} {stream.packets} packets, {stream.lost_percent:.1f} % lost{jitter}")
+    events = f", telephone-event, {stream.events} events" if stream.events else ""
+    return clean(f"{stream.codec or '?'} {stream.packets} packets, {stream.lost_percent:.1f} % lost{jitter}{events}")

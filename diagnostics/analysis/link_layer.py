@@ -39,6 +39,8 @@ def ip_offset(link_type: int, data: bytes) -> int | str:
 
 def after_type(data: bytes, kind: int, offset: int) -> int | str:
     """Return the same for what stands at `offset`, by its EtherType."""
+    if kind in _IP_TYPES:
+        return offset
     name = unread.ethertype(kind)
     for _ in range(_MAX_LAYERS):
         if kind in _IP_TYPES:

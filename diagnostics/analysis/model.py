@@ -96,6 +96,7 @@ class Omission(StrEnum):
     RTP_UNPROVEN = "packets that look like RTP but follow no sequence"
     RTP_OVER_LIMIT = "RTP packets of streams over the limit"
     RTCP_UNREADABLE = "RTCP packets that are cut, encrypted or wrong"
+    VOICE_OVER_LIMIT = "voice quality reports over the limit"
     RTCP_OVER_LIMIT = "RTCP reports over the limit"
 
 
@@ -116,3 +117,4 @@ class Limits:
     announcements: int = 4_096
     fragmented: int = 256
     tcp_streams: int = 256
+    voice_reports: int = 4_096

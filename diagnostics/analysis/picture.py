@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
-from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.ladder import caption, describe, participants
 from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clip
+from linewarden.diagnostics.analysis.timeline_view import draw_timelines, timeline_width
+from linewarden.diagnostics.analysis.trouble import Hint
 
 _LEFT = 90
 _TOP = 74
@@ -36,14 +37,22 @@ _MEDIA = "#6639ba"
 _Row = Arrow | StreamReport
 
 
-def draw_ladder(ladder: Ladder, streams: Sequence[StreamReport] = (), findings: Sequence[Hint] = ()) -> str:
-    """The ladder as an SVG document. Rows follow time and are evenly spaced; the seconds stand at the left."""
+def draw_ladder(
+    ladder: Ladder, streams: Sequence[StreamReport] = (), findings: Sequence[Hint] = (), *, timeline: bool = False
+) -> str:
+    """The ladder as an SVG document. Rows follow time and are evenly spaced; the seconds stand at the left.
+
+    With `timeline`, loss, jitter and score of each stream over time stand below it.
+    """
     heads, columns = _columns(ladder, streams)
     unordered: list[_Row] = [*ladder.arrows, *streams]
     rows = sorted(unordered, key=_begin)
     notes = [*ladder.warnings, *(f"{hint.trouble}: {hint.text}" for hint in findings)]
     top = _TOP + _LINE * len(notes)
     width, height = _LEFT + _COLUMN * max(2, len(heads)), top + _ROW * (len(rows) + 2)
+    below, bottom = draw_timelines(streams if timeline else (), height)
+    if below:
+        width, height = max(width, timeline_width(streams)), bottom
     title = f"Call-ID {ladder.call_id}"
     frame = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
@@ -52,8 +61,9 @@ def draw_ladder(ladder: Ladder, streams: Sequence[StreamReport] = (), findings: 
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         _write(8, 18, _text(title, width // 8)),
         *(_write(8, 18 + _LINE * at, _text(note, width // 8), colour=_BAD) for at, note in enumerate(notes, 1)),
-        *_lifelines(heads, top, height),
+        *_lifelines(heads, top, top + _ROW * (len(rows) + 2)),
         *_draw_rows(rows, columns, top),
+        *below,
     ]
     return "\n".join([*parts, "</svg>", ""])
 

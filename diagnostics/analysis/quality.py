@@ -116,6 +116,19 @@ def rate(codec: str | None, loss: Loss, frame_bytes: int = 0, *, capture_lost: b
     return Quality(scores[0], scores[-1], ASSUMPTIONS)
 
 
+def score_interval(codec: str | None, expected: int, lost: int) -> float | None:
+    """The score of a part of a stream by the same model with random loss, the better of two; None outside its range.
+
+    The least number of packets does not apply, because an interval of a second has fewer.
+    """
+    published = _PUBLISHED.get((codec or "").removeprefix(_AAL2), ())
+    loss = Loss(expected, lost, lost)
+    known = [impairment for impairment in published if not lost or impairment.bpl is not None]
+    if not known or not expected or loss.percent > _MAX_LOSS_PERCENT:
+        return None
+    return max(_score(impairment, loss) for impairment in known)
+
+
 def _outside(loss: Loss) -> str:
     """The reason why the model does not cover the loss; empty if it does."""
     if loss.expected < _MIN_PACKETS:

@@ -6,10 +6,11 @@ from typing import Any
 
 from linewarden.diagnostics.analysis.arrows import Ladder
 from linewarden.diagnostics.analysis.calls import Call
-from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.model import Endpoint, InterfaceCount, Omission
 from linewarden.diagnostics.analysis.registrations import OptionsProbe, Registration, Subscription
 from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.trouble import Hint
+from linewarden.diagnostics.analysis.voice_reports import VoiceReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Report:
     subscriptions: tuple[Subscription, ...]
     probes: tuple[OptionsProbe, ...]
     streams: tuple[StreamReport, ...]
+    voice_reports: tuple[VoiceReport, ...]
     ladders: tuple[Ladder, ...]
     sip_requests: tuple[tuple[str, int], ...]
     sip_responses: tuple[tuple[int, int], ...]

@@ -42,7 +42,8 @@ def read_rtp(data: bytes, original_length: int) -> RtpHeader | None:
 class SequenceOrder:
     """The sequence numbers that arrived, through wraps, late arrivals and restarts.
 
-    A packet counts as lost when its number is WINDOW behind and did not come, or is missing at the end.
+    A packet counts as lost when its number is WINDOW behind and did not come, or is missing at the end. `reached` is
+    the number of packets that would have arrived so far without loss.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class SequenceOrder:
         "late",
         "longest_burst",
         "lost",
+        "reached",
         "received",
         "restarts",
         "strays",
@@ -67,7 +69,7 @@ class SequenceOrder:
         self._span = 1
         self._run = 0
         self._expected_restart = -1
-        self.received = 1
+        self.received = self.reached = 1
         self.lost = self.bursts = self.longest_burst = 0
         self.duplicates = self.late = self.restarts = self.strays = 0
 
@@ -78,6 +80,7 @@ class SequenceOrder:
             self._advance(ahead)
             self._newest = sequence
             self.received += 1
+            self.reached += ahead
             return True
         behind = -ahead & 0xFFFF
         if behind < WINDOW:
@@ -89,6 +92,16 @@ class SequenceOrder:
         self._settle(self._mask, WINDOW)
         self._end_run()
         self._mask = _FULL
+
+    def follows(self, sequence: int) -> bool:
+        """Tell whether this is the next number, or one that came before."""
+        ahead = (sequence - self._newest) & 0xFFFF
+        return ahead <= 1 or ahead > 0xFFFF - WINDOW
+
+    def resume(self, sequence: int) -> None:
+        """Go on before this number without loss, because the sender paused."""
+        self.close()
+        self._newest, self._span, self._expected_restart = sequence - 1 & 0xFFFF, 1, -1
 
     def _advance(self, ahead: int) -> None:
         mask = self._mask << ahead | 1
@@ -136,6 +149,7 @@ class SequenceOrder:
             return False
         self.close()
         self._newest, self._span, self._expected_restart = sequence, 2, -1
+        self.reached += 2
         self.received += 2  # The stray before this one began the new sequence.
         self.strays -= 1
         self.restarts += 1

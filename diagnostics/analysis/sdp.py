@@ -126,6 +126,8 @@ def shorten(media: tuple[Media, ...]) -> tuple[MediaSummary, ...]:
 
 def _session(media: Media) -> MediaSummary:
     named = {**STATIC, **dict(media.codecs)}
+    if media.kind == "image" and "UDPTL" in media.protocol:
+        return MediaSummary(media.kind, media.address, media.port, media.direction, media.encrypted, ("T38",))
     names = tuple(dict.fromkeys(named[kind].name if kind in named else str(kind) for kind in media.formats))
     shown = (*names[:_MAX_NAMES], MORE) if len(names) > _MAX_NAMES else names
     return MediaSummary(media.kind, media.address, media.port, media.direction, media.encrypted, shown)

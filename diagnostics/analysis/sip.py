@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from linewarden.diagnostics.analysis.model import Datagram, Endpoint, SipTransport
 from linewarden.diagnostics.analysis.sdp import Media, MediaSummary, find_sdp, read_sdp, shorten
+from linewarden.diagnostics.analysis.voice_reports import CONTENT_TYPE, VoiceReport, read_voice_reports
 
 #: A header section longer than this is not read to its end.
 MAX_HEAD = 65_536
@@ -32,6 +33,7 @@ _COMPACT = {
     "l": "content-length",
     "o": "event",
     "e": "content-encoding",
+    "y": "identity",
 }
 
 
@@ -45,7 +47,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class SipMessage:
-    """One message as it was seen on one hop. `status` is 0 for a request; `method` of a response is its CSeq's."""
+    """One message as it was seen on one hop. `status` is 0 for a request; `method` of a response is its CSeq's.
+
+    `identity` tells that it has an Identity header (STIR, RFC 8224); its value is not kept.
+    """
 
     time_ns: int
     source: Endpoint
@@ -72,6 +77,8 @@ class SipMessage:
     described: bool = False
     media: tuple[Media, ...] = ()
     sessions: tuple[MediaSummary, ...] = ()
+    identity: bool = False
+    voice: tuple[VoiceReport, ...] = ()
     cut: bool = False
     body_mark: int = field(default=0, repr=False)
 
@@ -131,6 +138,7 @@ def read_message(datagram: Datagram, transport: SipTransport) -> SipMessage | No
     to_uri, to_tag = _address(_first(headers, "to"))
     body = data[length:] if length else b""
     media = read_sdp(find_sdp(body, _first(headers, "content-type")))
+    kind = _first(headers, "content-type").partition(";")[0].strip().lower()
     declared = _first(headers, "content-length")
     missing = declared.isdecimal() and len(declared) < 8 and len(body) < int(declared)
     return SipMessage(
@@ -159,6 +167,8 @@ def read_message(datagram: Datagram, transport: SipTransport) -> SipMessage | No
         described=bool(media),
         media=media,
         sessions=shorten(media),
+        identity="identity" in headers,
+        voice=read_voice_reports(body, datagram.time_ns, datagram.source) if kind == CONTENT_TYPE else (),
         cut=length is None or missing or len(datagram.data) < datagram.original_length,
         body_mark=hash(body),
     )

@@ -10,6 +10,7 @@ from linewarden.diagnostics.analysis.payload_types import COMFORT_NOISE, EVENT, 
 from linewarden.diagnostics.analysis.quality import Loss, Quality, rate
 from linewarden.diagnostics.analysis.rtcp import ReceiverView
 from linewarden.diagnostics.analysis.rtp import RtpHeader, SequenceOrder
+from linewarden.diagnostics.analysis.timeline import Intervals, Timeline
 
 #: Packets whose codec is not known yet are kept this long, because media may come before its description.
 _MAX_PENDING = 128
@@ -37,7 +38,8 @@ class StreamReport:
     `call_id` is empty where no call announced it. `frame_ms` and what follows from it are None where the clock is not
     known; `jitter_reason` says why `jitter` is missing. `silences` are pauses in the timestamps without loss (DTX).
     `restarts` counts sequence numbers that began anew, `timestamp_restarts` timestamps that did so within a sequence.
-    `unasked_types` are payload types that the receiver announced an address for, but never them.
+    `unasked_types` are payload types that the receiver announced an address for, but never them. `unnamed_types` are
+    those of them that the sender did not announce either.
     """
 
     source: Endpoint
@@ -50,6 +52,7 @@ class StreamReport:
     clock: int | None
     payload_types: tuple[tuple[int, int], ...]
     unasked_types: tuple[int, ...]
+    unnamed_types: tuple[int, ...]
     first_ns: int
     last_ns: int
     packets: int
@@ -77,6 +80,7 @@ class StreamReport:
     jitter_reason: str
     receiver: ReceiverView | None
     quality: Quality
+    timeline: Timeline
 
 
 class Stream:
@@ -104,6 +108,7 @@ class Stream:
         self._last_speech: tuple[int, int] | None = None
         self._last_event = -1
         self._pause_ns = self._markers = self._bytes = self._frame_bytes = 0
+        self._intervals = Intervals(datagram.time_ns)
         self._speech_packets = self._comfort = self._event_packets = self._events = 0
 
     def add(self, datagram: Datagram, header: RtpHeader, announcement: Announcement | None) -> None:
@@ -122,6 +127,19 @@ class Stream:
             self._follow(announcement)
         if fresh:
             self._take(datagram, header)
+            self._intervals.add(datagram.time_ns, self._order.reached, self._jitter.current if self._jitter else 0.0)
+
+    def follows(self, sequence: int) -> bool:
+        """Tell whether a packet with this number leaves no gap."""
+        return self._order is None or self._order.follows(sequence)
+
+    def resume(self, sequence: int, time_ns: int) -> None:
+        """Go on with this number at this time after a pause of the sender, which is neither loss nor jitter."""
+        if self._order is not None:
+            self._order.resume(sequence)
+        if self._jitter is not None:
+            self._jitter.forget()
+        self._last_speech, self.last_ns = None, max(self.last_ns, time_ns)
 
     def _take(self, datagram: Datagram, header: RtpHeader) -> None:
         kind = header.payload_type
@@ -193,9 +211,16 @@ class Stream:
         self._pending.clear()
 
     def report(
-        self, announcement: Announcement | None, receiver: ReceiverView | None, capture_lost: bool
+        self,
+        announcement: Announcement | None,
+        receiver: ReceiverView | None,
+        capture_lost: bool,
+        named: frozenset[int] | None = None,
     ) -> StreamReport:
-        """The measurement; `announcement` is what is known of the addresses at the end."""
+        """The measurement; `announcement` is what is known of the addresses at the end.
+
+        `named` are the payload types of both ends; None where one of them announced nothing.
+        """
         order = self._order or SequenceOrder(0)
         order.close()
         if self.announcement is None:
@@ -217,7 +242,8 @@ class Stream:
             codec=codec.name if codec else None,
             clock=codec.clock if codec else None,
             payload_types=tuple(sorted(self._types.items())),
-            unasked_types=self._unasked(),
+            unasked_types=self._unasked(self._wanted),
+            unnamed_types=self._unasked(named | self._wanted) if named is not None else (),
             first_ns=self.first_ns,
             last_ns=self.last_ns,
             packets=order.received + order.duplicates + self.duplicates,
@@ -245,6 +271,9 @@ class Stream:
             jitter_reason="" if self._jitter else self._jitter_reason or "the clock rate is not known",
             receiver=receiver,
             quality=rate(codec.name if codec else None, loss, self._frame_bytes, capture_lost=capture_lost),
+            timeline=self._intervals.timeline(
+                codec.name if codec and not capture_lost else None, 1000 / self._jitter.clock if self._jitter else None
+            ),
         )
 
     def _follow(self, announcement: Announcement | None) -> None:
@@ -252,9 +281,9 @@ class Stream:
         if announcement is not None and announcement.at == self.destination:
             self._wanted |= announcement.formats
 
-    def _unasked(self) -> tuple[int, ...]:
+    def _unasked(self, wanted: frozenset[int]) -> tuple[int, ...]:
         # Comfort noise is sent unasked by many devices, and does no harm.
-        kinds = sorted(self._types.keys() - self._wanted) if self._wanted else []
+        kinds = sorted(self._types.keys() - wanted) if self._wanted else []
         return tuple(kind for kind in kinds if STATIC.get(kind, _UNNAMED).name != COMFORT_NOISE)
 
     def _main_codec(self) -> Codec | None:

@@ -36,7 +36,10 @@ class RtpStreams:
         self._reports = ReceiverReports(omitted)
 
     def add(self, datagram: Datagram) -> bool:
-        """Take a datagram that is no SIP. Return whether it can be RTP or RTCP."""
+        """Take a datagram that is no SIP. Return whether it can be RTP or RTCP, or is T.38."""
+        announcement = self._announcements.find(datagram.source, datagram.destination)
+        if announcement is not None and announcement.kind == "image" and self.take_fax(datagram):
+            return True
         if is_rtcp(datagram.data):
             self._reports.add(datagram)
             return True
@@ -44,15 +47,34 @@ class RtpStreams:
         if header is None:
             return False
         key = (datagram.source, datagram.destination, header.ssrc)
-        announcement = self._announcements.find(datagram.source, datagram.destination)
         stream = self._streams.get(key)
         if stream is not None:
+            if announcement is not None and not stream.follows(header.sequence):
+                self._skip_fax(stream, announcement, datagram.time_ns, header)
             stream.add(datagram, header, announcement)
         elif announcement is not None:
             self._open(key, [*self._candidates.pop(key, []), (datagram, header)], announcement)
         else:
             self._prove(key, datagram, header)
         return True
+
+    def take_fax(self, datagram: Datagram) -> bool:
+        """Count a datagram of a phase of fax; False if it is none. Packets of RTP under way are none."""
+        known = self._announcements.find(datagram.source, datagram.destination)
+        if known is None or known.kind != "image":
+            return False
+        phase = self._announcements.fax_between(known.call_id, datagram.time_ns, datagram.time_ns)
+        if phase is None:
+            return False
+        ssrc = int.from_bytes(datagram.data[8:12])
+        if (datagram.source, datagram.destination, ssrc) in self._streams:
+            return False
+        phase.packets += 1
+        return True
+
+    def _skip_fax(self, stream: Stream, announcement: Announcement, time_ns: int, header: RtpHeader) -> None:
+        if self._announcements.fax_between(announcement.call_id, stream.last_ns, time_ns) is not None:
+            stream.resume(header.sequence, time_ns)
 
     def add_copy(self, datagram: Datagram) -> None:
         """Count a copy of a packet that was taken already."""
@@ -109,7 +131,9 @@ class RtpStreams:
     def _report(self, stream: Stream, capture_lost: bool) -> StreamReport:
         announcement = self._announcements.find(stream.source, stream.destination)
         receiver = self._reports.view(stream.destination.address, stream.ssrc)
-        return stream.report(announcement, receiver, capture_lost)
+        asked = [self._announcements.formats(end) for end in (stream.source, stream.destination)]
+        named = asked[0] | asked[1] if asked[0] is not None and asked[1] is not None else None
+        return stream.report(announcement, receiver, capture_lost, named)
 
 
 def _follows(before: RtpHeader, header: RtpHeader) -> bool:

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 
 from linewarden.diagnostics.analysis.attempts import Authentication
 from linewarden.diagnostics.analysis.calls import Call
-from linewarden.diagnostics.analysis.hints import Hint
 from linewarden.diagnostics.analysis.quality import Quality
 from linewarden.diagnostics.analysis.registrations import OptionsProbe, Registration, Subscription
 from linewarden.diagnostics.analysis.report import CaptureSummary, Report
 from linewarden.diagnostics.analysis.stream import StreamReport
 from linewarden.diagnostics.analysis.text import clip
+from linewarden.diagnostics.analysis.trouble import Hint
+from linewarden.diagnostics.analysis.voice_reports import VoiceReport
 
 _MAX_CELL = 36
 _MAX_SENTENCE = 100
@@ -30,6 +31,9 @@ def render_report(report: Report) -> str:
         _table("OPTIONS", _PROBE_HEAD, map(_probe, report.probes)),
         _table("RTP streams", _STREAM_HEAD, map(_stream, report.streams)),
         _notes(report.streams),
+        _table("Events", _EVENT_HEAD, map(_events, filter(_has_events, report.streams))),
+        _table("RTCP receiver reports", _RECEIVER_HEAD, map(_receiver, filter(_has_receiver, report.streams))),
+        _table("Voice quality reports", _VOICE_HEAD, map(_voice, report.voice_reports)),
         _table("SIP requests", ("method", "messages"), report.sip_requests),
         _table("SIP responses", ("status", "messages"), report.sip_responses),
         _table("Not read", ("type", "count"), report.unread),
@@ -50,6 +54,7 @@ _CALL_HEAD = (
     "ended by",
     "resent",
     "auth",
+    "identity",
     "call-id",
 )
 _REGISTRATION_HEAD = (
@@ -62,6 +67,11 @@ _STREAM_HEAD = (
     *("start", "source", "destination", "ssrc", "codec", "packets", "lost", "lost %", "gaps", "dup", "order"),
     *("jitter ms", "max ms", "pause ms", "talk ms", "rtt ms", "mos"),
 )
+
+#: Digits are events too (RFC 4733). They are counted and never shown.
+_EVENT_HEAD = ("source", "destination", "format", "events")
+_RECEIVER_HEAD = ("receiver", "ssrc", "reports", "lost", "last lost %", "jitter ms", "rtt ms")
+_VOICE_HEAD = ("reporter", "side", "lost %", "discarded %", "jitter ms", "rtt ms", "mos-lq", "mos-cq", "call-id")
 
 
 def _capture(capture: CaptureSummary) -> str:
@@ -78,7 +88,8 @@ def _hint(hint: Hint) -> tuple[object, ...]:
 def _call(call: Call) -> tuple[object, ...]:
     return (
         *(_time(call.setup_ns), call.caller, call.callee, call.state, _status(call), call.post_dial_ms),
-        *(call.talk_ms, call.ended_by, call.retransmissions, _auth(call.authentication), call.call_id),
+        *(call.talk_ms, call.ended_by, call.retransmissions, _auth(call.authentication)),
+        *("yes" if call.identity else "no", call.call_id),
     )
 
 
@@ -116,6 +127,36 @@ def _stream(stream: StreamReport) -> tuple[object, ...]:
         *(stream.packets, stream.lost, stream.lost_percent, stream.bursts, stream.duplicates, stream.out_of_order),
         *(jitter.mean_ms if jitter else None, jitter.max_ms if jitter else None, stream.longest_pause_ms),
         *(stream.talk_ms, stream.receiver.round_trip_ms if stream.receiver else None, _mos(stream.quality)),
+    )
+
+
+def _has_events(stream: StreamReport) -> bool:
+    return stream.events > 0
+
+
+def _events(stream: StreamReport) -> tuple[object, ...]:
+    return stream.source, stream.destination, "telephone-event", stream.events
+
+
+def _has_receiver(stream: StreamReport) -> bool:
+    return stream.receiver is not None
+
+
+def _receiver(stream: StreamReport) -> tuple[object, ...]:
+    view = stream.receiver
+    if view is None:
+        return (stream.destination,)
+    jitter = round(view.jitter * 1000 / stream.clock, 3) if stream.clock else None
+    return (
+        *(stream.destination, f"{stream.ssrc:08x}", view.reports, view.lost, round(100 * view.fraction_lost, 2)),
+        *(jitter, view.round_trip_ms),
+    )
+
+
+def _voice(report: VoiceReport) -> tuple[object, ...]:
+    return (
+        *(report.reporter, report.side, report.loss_percent, report.discarded_percent, report.jitter_ms),
+        *(report.round_trip_ms, report.mos_lq, report.mos_cq, report.call_id),
     )
 
 

@@ -9,7 +9,7 @@ MAX_DEPTH = 4
 _IP_IN_IP = frozenset({4, 41})
 _GRE = 47
 _MPLS_IN_IP = 137
-_VXLAN_PORTS = frozenset({4789, 8472})
+_VXLAN_PORTS = frozenset(port.to_bytes(2) for port in (4789, 8472))
 _ERSPAN_2 = 0x88BE
 _ERSPAN_3 = 0x22EB
 
@@ -23,11 +23,11 @@ def inner_offset(protocol: int, payload: bytes) -> int | str:
     return after_type(payload, 0x8847, 0) if protocol == _MPLS_IN_IP else unread.ip_protocol(protocol)
 
 
-def vxlan_offset(port: int, data: bytes) -> int | str | None:
-    """Return the same for a datagram to a port of VXLAN (RFC 7348); None if it is something else."""
-    if port not in _VXLAN_PORTS or len(data) < 8 or data[0] != 8 or data[1:4] != bytes(3):
+def vxlan_offset(data: bytes) -> int | str | None:
+    """Return the same for a UDP datagram to a port of VXLAN (RFC 7348); None if it is something else."""
+    if data[2:4] not in _VXLAN_PORTS or data[8:12] != b"\x08\0\0\0":
         return None
-    return after_type(data, BRIDGED, 8)
+    return after_type(data, BRIDGED, 16)
 
 
 def _after_gre(data: bytes) -> int | str:

@@ -92,6 +92,20 @@ def test_a_capture_that_keeps_the_processor_busy_is_given_up(tmp_path: Path):
         busy.kill()
 
 
+def _with_media(capture: Path) -> Path:
+    """Return the capture with a stream of 50 packets."""
+    packets = b""
+    for number in range(50):
+        rtp = struct.pack("!BBHII", 0x80, 0, number, 160 * number, 7) + bytes(160)
+        udp = struct.pack("!HHHH", 4000, 5000, 8 + len(rtp), 0) + rtp
+        ends = (b"\x0a\0\0\1", b"\x0a\0\0\2")
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), number + 2, 0, 64, 17, 0, *ends) + udp
+        packets += struct.pack("<4I", 1, 20_000 * number, len(ip), len(ip)) + ip
+    path = capture.with_name("media.pcap")
+    path.write_bytes(capture.read_bytes() + packets)
+    return path
+
+
 def _command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     call = [COMMAND, "capture", "analyse", *arguments]
     return subprocess.run(call, capture_output=True, text=True, timeout=HANG_S, check=False)
@@ -106,6 +120,8 @@ def test_the_command(capture: Path, tmp_path: Path):
     drawing = ("--ladder", "c-1", "--svg", str(picture))
     assert _command(str(capture), *drawing).returncode == 0
     assert picture.read_text().startswith("<svg")
+    timeline = _command(str(_with_media(capture)), "--timeline").stdout.partition("\nTimeline\n")[2]
+    assert [line.split()[0] for line in timeline.splitlines()[1:4]] == ["loss", "jitter", "MOS"]
     for wrong in (drawing, ("--ladder", "c-2"), ("--svg", str(tmp_path / "other"))):
         done = _command(str(capture), *wrong)
         assert (done.returncode, done.stdout) == (2, "")

@@ -135,7 +135,7 @@ def _hop(at_ms: int, hosts: str, start: str, extra: str = "", status: bool = Fal
         f"{first}\r\nVia: SIP/2.0/UDP h;branch={branch}\r\nFrom: <sip:a@h>;tag=a\r\nTo: <sip:b@h>\r\n"
         f"Call-ID: c\r\nCSeq: 2 INVITE\r\n{extra}\r\n\r\n"
     ).encode()
-    read = read_message(Datagram(at_ms * 1_000_000, *ends, text, len(text)), SipTransport.UDP)
+    read = read_message(Datagram(at_ms * 1_000_000, ends[0], ends[1], text, len(text)), SipTransport.UDP)
     assert read is not None
     return read
 

@@ -212,6 +212,13 @@ def test_packets_that_the_network_repeats_are_duplicates():
     assert report.warnings == ()
 
 
+def test_repeated_acknowledgements_are_no_copies():
+    """Equal bare segments of TCP, which a receiver sends after a loss, do not make a capture one that shows twice."""
+    bare = _ipv4(struct.pack("!2H2I2B3H", 1, 2, 3, 4, 5 << 4, 0x10, 0, 0, 0), 6)
+    report = _report(*(_frame(bare, at, 101) for at in range(10)))
+    assert (report.warnings, report.omitted) == ((), ())
+
+
 def test_headers_without_identification_are_no_copies():
     """Packets cut to their headers, whose sender gives no identification, cannot be told apart and are kept."""
     cut = [frame._replace(data=frame.data[:42]) for frame in (_frame(_rtp(at, 0), 20 * at) for at in range(10))]

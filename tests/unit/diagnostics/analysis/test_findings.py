@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pytest
 
 from linewarden.diagnostics.analysis.engine import Analyser
-from linewarden.diagnostics.analysis.hints import Trouble
 from linewarden.diagnostics.analysis.ladder import render_ladder
 from linewarden.diagnostics.analysis.model import Frame, InterfaceCount, Limits
 from linewarden.diagnostics.analysis.picture import draw_ladder
 from linewarden.diagnostics.analysis.report import Report
 from linewarden.diagnostics.analysis.tables import render_report
+from linewarden.diagnostics.analysis.trouble import Trouble
 
 A, B, RELAY, OTHER = 1, 2, 3, 4
 PORTS = {A: 4_000, B: 6_000, RELAY: 8_000, OTHER: 9_000}
@@ -142,10 +142,31 @@ def test_codecs_beyond_what_is_kept_are_not_judged():
 
 def test_a_payload_type_nobody_asked_for_is_found():
     """A sender that uses what the receiver did not announce is found; comfort noise is let pass."""
-    media = [_rtp(A, B), _rtp(B, A), _rtp(A, B, kind=9), _rtp(A, B, kind=13)]
+    media = [_rtp(A, B), _rtp(B, A), _rtp(A, B, kind=8), _rtp(A, B, kind=13)]
     assert _troubles(_report(GOOD, *media)) == [
-        (Trouble.CODEC, "10.0.0.2:6000 is sent payload type 9, for which it did not ask")
+        (Trouble.CODEC, "10.0.0.2:6000 is sent payload type 8, for which it did not ask")
     ]
+
+
+def test_a_codec_that_neither_side_named_is_found():
+    """A payload type that stands in neither description is told apart from one that the sender alone announced."""
+    assert _troubles(_report(GOOD, _rtp(A, B), _rtp(B, A), _rtp(A, B, kind=9))) == [
+        (Trouble.UNNAMED_CODEC, "10.0.0.2:6000 is sent payload type 9, which neither side named")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer", "said"),
+    [
+        ("0", "", "200 OK: the m= line of audio at 10.0.0.2:6000 lists no format"),
+        ("", "0", "INVITE: the m= line of audio at 10.0.0.1:4000 lists no format"),
+    ],
+    ids=["answer", "offer"],
+)
+def test_a_description_without_a_format_is_found(offer: str, answer: str, said: str):
+    """An m= line that lists no format is named as the fault, and is no codec mismatch."""
+    report = _report(_call(_sdp(A, offer), _sdp(B, answer)), _rtp(A, B), _rtp(B, A))
+    assert _troubles(report) == [(Trouble.NO_FORMAT, said)]
 
 
 def test_an_address_used_again_by_another_call_is_no_fault():

@@ -232,7 +232,10 @@ def test_chance_resemblance_is_no_stream():
     others = [_rtp(1)._replace(data=data) for data in (b"\x16\xfe\xfd" + bytes(30), b"", b"\x80")]
     streams, omitted = _measure([*noise, *others])
     assert not streams
-    assert omitted == {Omission.RTP_UNPROVEN: 500, Omission.OTHER_PROTOCOL: 3}
+    assert omitted == {Omission.RTP_UNPROVEN: 500}
+    refusing = RtpStreams(Limits(), Announcements(1, Counter()), Counter())
+    assert not any(refusing.add(each) for each in others)
+    assert refusing.add(noise[0])
 
 
 def test_streams_and_candidates_are_bounded():
