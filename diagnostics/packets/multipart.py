@@ -3,7 +3,7 @@
 import re
 from itertools import islice
 
-from linewarden.diagnostics.packets.headers import canonical, show_part_value
+from linewarden.diagnostics.packets.headers import canonical, show_part_header
 from linewarden.diagnostics.packets.overwrite import Veil
 from linewarden.diagnostics.packets.sdp import LINE, MAX_LINES, show_sdp
 
@@ -45,6 +45,6 @@ def _show_part(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) 
         if line[1][:1] in {b" ", b"\t"}:
             continue
         name, _, value = line[1].partition(b":")
-        show_part_value(veil, canonical(name), raw, line.start(), line.end(1))
+        show_part_header(veil, canonical(name), raw, *line.span(1))
         kinds += [value.strip().lower()] * (canonical(name) == b"content-type")
         encodings += [value.strip().lower()] * (canonical(name) == b"content-transfer-encoding")

@@ -334,10 +334,10 @@ def test_endless_message_is_given_up():
     wire = _Wire()
     at = len(start)
     wire.send(0, start)
-    assert wire.send(at, b"s=open\r\n") == b"s=open\r\n"
+    assert wire.send(at, b"t=0 12\r\n") == b"t=0 12\r\n"
     for _ in range(MAX_READ // len(start)):
         at += 8
-        shown = wire.send(at, b"s=open\r\n")
+        shown = wire.send(at, b"t=0 12\r\n")
     assert shown == b"x" * 8
 
 
