@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+from linewarden.diagnostics.packets.addresses import show_addresses, show_one_address
 from linewarden.diagnostics.packets.credentials import show_credentials
-from linewarden.diagnostics.packets.grammar import HOST, METHODS, QUOTED, TEXT, TOKEN, TRANSPORTS, Value, words
+from linewarden.diagnostics.packets.grammar import HOST, METHODS, TEXT, TOKEN, TRANSPORTS, Value, words
 from linewarden.diagnostics.packets.overwrite import Veil
 from linewarden.diagnostics.packets.parameters import show_parameters, show_quotable
-from linewarden.diagnostics.packets.uris import show_addr_spec, show_uri, starts_uri
+from linewarden.diagnostics.packets.uris import show_uri
 
 _COMPACT = {
     b"a": b"accept-contact",
@@ -43,17 +44,17 @@ _CHALLENGES = frozenset({b"www-authenticate", b"proxy-authenticate"})
 _PART = frozenset(
     {b"content-type", b"content-length", b"content-disposition", b"content-id", b"content-transfer-encoding"}
 )
-_ADDRESSES = frozenset(
+_ADDRESSES = frozenset(b"from p-called-party-id refer-to referred-by to".split())
+_ADDRESS_LISTS = frozenset(
     b"""
-    alert-info contact diversion from history-info p-asserted-identity p-called-party-id p-preferred-identity path
-    permission-missing policy-contact record-route refer-to referred-by remote-party-id route service-route to
-    trigger-consent
+    alert-info contact diversion history-info p-asserted-identity p-preferred-identity path permission-missing
+    policy-contact record-route remote-party-id route service-route trigger-consent
     """.split()
 )
 
 _WORD = rb"[A-Za-z0-9.!%*_+`'~()<>:\\\"/\[\]?{}-]++"
 _CALL_ID = _WORD + rb"(?:@" + _WORD + rb")?+"
-_ICID = TOKEN + rb"(?:@[A-Za-z0-9._:-]++)?+"
+_ICID = rb"[A-Za-z0-9.!%*_+`'~/:@=-]++"
 _PRODUCTS = re.compile(
     rb"(?:" + TOKEN + rb"(?:/" + TOKEN + rb")*+ *+|\(\d++(?:\.\d++)*+(?: ?\([a-z0-9_]++/[a-z]++\))?\) *+)++"
 )
@@ -97,13 +98,11 @@ _ITEMS = {
     )
     for name in map(str.encode, names.split())
 }
+#: Items of a list. Further items are covered.
+_MAX_ITEMS = 256
 _ITEM_END = re.compile(rb" *+(?=[;,\n])")
 _COMMA = re.compile(rb" *+,")
-_DISPLAY_NAME = re.compile(rb"(?:" + TOKEN + rb" *+)++(?=<)")
-_OTHER_NAME = re.compile(rb"(?:\\[^<>,;\n]|[^<>\\\",;\n])++(?=<)")
-_QUOTED_NAME = re.compile(rb"(" + QUOTED + rb") *+(?=<)")
 _BLANKS = re.compile(rb" *+")
-_BEHIND_BRACKET = re.compile(rb"> *+[;,\n]")
 
 
 def canonical(name: bytes) -> bytes:
@@ -147,74 +146,32 @@ def show_request_uri(veil: Veil, raw: bytes, begin: int, end: int) -> None:
     show_uri(Value(veil, raw, begin, end, final=True), 0, end - begin, whole=True)
 
 
-def _show_addresses(value: Value) -> None:
-    """Show name-addr and addr-spec, separated by commas."""
+def _show_items(value: Value, head: re.Pattern[bytes]) -> None:
+    """Show items of that form. The list ends at a text of another form, because tokens are like any other text."""
     at = 0
-    while True:
-        at = _show_address(value, value.show_match(_BLANKS, at))
-        at = show_parameters(value, at)
-        if value.text[at : at + 1] != b",":
+    while (found := head.match(value.text, at)) is not None:
+        value.show(at, found.end())
+        if _ITEM_END.match(value.text, found.end()) is None:
+            return
+        at = show_parameters(value, found.end())
+        if value.text[at : at + 1] != b"," or value.broken:
             return
         at = value.show_match(_COMMA, at)
 
 
-def _show_address(value: Value, at: int) -> int:
-    """Show display name and URI; return their end. A text of another form is skipped up to its bracket."""
-    text = value.text
-    if starts_uri(value, at):
-        return show_addr_spec(value, at)
-    if text[at : at + 1] == b'"':
-        at = _show_quoted_name(value, at)
-    elif (found := _DISPLAY_NAME.match(text, at)) is not None:
-        value.show(at, found.end())
-        at = found.end()
-    elif text[at : at + 1] == b"*":
-        value.show(at, at + 1)
-        return at + 1
-    elif (found := _OTHER_NAME.match(text, at)) is not None:
-        at = found.end()
-    return _show_bracketed(value, at) if text[at : at + 1] == b"<" else at
-
-
-def _show_quoted_name(value: Value, at: int) -> int:
-    """Show a display name in quotes; return the place of the bracket behind it."""
-    found = _QUOTED_NAME.match(value.text, at)
-    if found is None:
-        return at
-    value.show(at, at + 1)
-    value.show_match(_TEXT, at + 1, found.end(1))
-    value.show(found.end(1) - 1, found.end())
-    return found.end()
-
-
-def _show_bracketed(value: Value, at: int) -> int:
-    text = value.text
-    value.show(at, at + 1)
-    end = text.find(b">", at)
-    if end < 0:
-        show_uri(value, at + 1, len(text), whole=False)
-        return len(text)
-    # With anything else behind the bracket, the bracket may belong to a password.
-    show_uri(value, at + 1, end, whole=_BEHIND_BRACKET.match(text, end) is not None)
-    value.show(end, end + 1)
-    return end + 1
-
-
-def _items(head: re.Pattern[bytes], *, resume: bool) -> Callable[[Value], None]:
-    """Return the rule for a list of items of that form. `resume` is true if items are told from any other text."""
-
-    def show(value: Value) -> None:
-        at = 0
-        while (found := head.match(value.text, at)) is not None:
+def _show_told_items(value: Value, head: re.Pattern[bytes]) -> None:
+    """Show items of that form, which can be told from any other text, between items of other forms."""
+    at = 0
+    for _ in range(_MAX_ITEMS):
+        found = head.match(value.text, at)
+        if found is None:
+            at = value.skip_item(at)
+        else:
             value.show(at, found.end())
-            if _ITEM_END.match(value.text, found.end()) is None and not resume:
-                return
             at = show_parameters(value, found.end())
-            if value.text[at : at + 1] != b"," or (value.broken and not resume):
-                return
-            at = value.show_match(_COMMA, at)
-
-    return show
+        if value.text[at : at + 1] != b",":
+            return
+        at = value.show_match(_COMMA, at)
 
 
 def _show_products(value: Value) -> None:
@@ -237,9 +194,11 @@ def _show_date(value: Value) -> None:
     value.show_match(_DATE, 0)
 
 
-_RULES: dict[bytes, Callable[[Value], None]] = {
-    **{name: _items(head, resume=name in {b"via", b"allow"}) for name, head in _ITEMS.items()},
-    **dict.fromkeys(_ADDRESSES, _show_addresses),
+_RULES: dict[bytes, Callable[[Value], object]] = {
+    **{name: partial(_show_items, head=head) for name, head in _ITEMS.items()},
+    **{name: partial(_show_told_items, head=_ITEMS[name]) for name in (b"allow", b"via")},
+    **dict.fromkeys(_ADDRESS_LISTS, show_addresses),
+    **dict.fromkeys(_ADDRESSES, show_one_address),
     **dict.fromkeys((b"server", b"user-agent"), _show_products),
     **dict.fromkeys(_CREDENTIALS, partial(show_credentials, challenge=False)),
     **dict.fromkeys(_CHALLENGES, partial(show_credentials, challenge=True)),

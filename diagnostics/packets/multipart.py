@@ -7,7 +7,7 @@ from linewarden.diagnostics.packets.headers import canonical, show_part_header
 from linewarden.diagnostics.packets.overwrite import Veil
 from linewarden.diagnostics.packets.sdp import LINE, MAX_LINES, show_sdp
 
-_BOUNDARY = re.compile(rb'boundary[ \t]*=[ \t]*(?:"([^"\r\n]{1,70})"|([^\s;",]{1,70}))', re.IGNORECASE)
+_BOUNDARY = re.compile(rb';\s*boundary[ \t]*=[ \t]*(?:"([^"\r\n]{1,70})"|([^\s;",]{1,70}))', re.IGNORECASE)
 _MAX_PARTS = 16
 _PLAIN = frozenset({b"", b"7bit", b"8bit", b"binary"})
 

@@ -67,9 +67,9 @@ _PRECONDITION = _words("qos sec conn"), _words("mandatory optional none failure 
 _DIRECTIONS = _words("local remote e2e none send recv sendrecv")
 _FEEDBACK = _words("nack pli sli rpsi app fir tmmbr tstr vbcm rai ccm ack goog-remb transport-cc trr-int")
 _EXTENSION = (
-    rb"urn:ietf:params:rtp-hdrext:[a-z0-9:-]++|urn:3gpp:[a-z0-9:-]++"
+    rb"(?:urn:ietf:params:rtp-hdrext:[a-z0-9:-]++|urn:3gpp:[a-z0-9:-]++"
     rb"|http://www\.webrtc\.org/experiments/rtp-hdrext/[a-z0-9-]++"
-    rb"|http://www\.ietf\.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+    rb"|http://www\.ietf\.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01)"
 )
 _CANDIDATE = (
     rb"[A-Za-z0-9+/]{1,32}",

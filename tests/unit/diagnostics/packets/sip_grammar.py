@@ -154,7 +154,7 @@ _GRAMMAR = {
         "<sip:bob{lws}:{w}@h>",
         '<sip:bob:a"{w}@h>',
         "<sip:bob:a@b?{w}@h>",
-        "sip:bob:a\"{w}@h",
+        'sip:bob:a"{w}@h',
         '"Bob" {w}',
         "{w}",
         "<{w}>",
