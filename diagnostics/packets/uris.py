@@ -17,7 +17,8 @@ _USER = re.compile(
 _TEL = re.compile(rb"\+?[0-9().*-]++(?:#(?=[;?>,\" \n]))?")
 _URN = re.compile(words("uuid alert service gsma nena urn-7") + rb":[A-Za-z0-9.:_-]++")
 _HOST = re.compile(HOST)
-_PASSWORD = re.compile(rb":[A-Za-z0-9_.!~*'()&=+$,%-]*+@")
+#: Characters of userinfo (RFC 3261, 25.1), and the number sign, which people write as they dial it.
+_REST_OF_USERINFO = re.compile(rb"[A-Za-z0-9_.!~*'()&=+$,;?/:%#-]*+@")
 _USER_OF_AUTHORITY = re.compile(rb"[^/?#@]*+@")
 _AUTHORITY_HOST = re.compile(rb"(?:[A-Za-z0-9._-]++|\[[0-9A-Fa-f:.]++\])(?::\d{1,5})?(?=[/?#;>,\" \n])")
 #: Schemes without a user and host directly behind them.
@@ -103,13 +104,14 @@ def _show_user_and_host(value: Value, at: int, end: int, *, whole: bool) -> int:
 def _show_behind_user(value: Value, at: int, end: int) -> int:
     """Cover what is between user and host: a password, or dialled digits. Show known parameters of the user."""
     text = value.text
-    if (password := _PASSWORD.match(text, at, end)) is not None:
-        value.show(at, at + 1)
-        return _show_host(value, password.end() - 1, end)
-    host = text.rfind(b"@", at, end)
-    if text.find(b"@", at, end) != host or text[at : at + 1] == b":":
+    userinfo = _REST_OF_USERINFO.match(text, at, end)
+    if userinfo is None or text.find(b"@", userinfo.end(), end) >= 0:
         return -1
-    _show_parameters(value, at, host)
+    host = userinfo.end() - 1
+    if text[at : at + 1] == b":":
+        value.show(at, at + 1)
+    else:
+        _show_parameters(value, at, host)
     return _show_host(value, host, end)
 
 

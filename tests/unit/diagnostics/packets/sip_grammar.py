@@ -354,8 +354,14 @@ _GRAMMAR = {
         "c=IN IP4 192.0.2.1",
     ],
     "described": ["v=0" + _END + "{lines}"],
-    "lines": ["{line}" + _END, "{line}" + _END + "{lines}", "{line}" + _END + "{line}" + _END + "{lines}"],
+    "lines": [
+        "{line}" + _END,
+        "{line}" + _END,
+        "{line}" + _END + "{lines}",
+        "{line}" + _END + "{line}" + _END + "{lines}",
+    ],
     "headers-of-message": [
+        "{header}" + _END,
         "{header}" + _END,
         "{header}" + _END + "{headers-of-message}",
         "{header}" + _END + "{header}" + _END + "{headers-of-message}",

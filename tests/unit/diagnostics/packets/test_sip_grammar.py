@@ -2,16 +2,21 @@
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linewarden.diagnostics.packets.mask import Masker
+from linewarden.diagnostics.packets.model import Profile, Selector
 from linewarden.diagnostics.packets.sip import mask_message, parse_message
+from linewarden.diagnostics.packets.source_file import open_capture
 from linewarden.diagnostics.packets.streams import SipStreams
 from tests.unit.diagnostics.packets.sip_grammar import message, shown
 from tests.unit.diagnostics.packets.test_sip import shows_more
 
+LEAKS = sorted((Path(__file__).parents[5] / "shared" / "data" / "captures").glob("[A-Z][0-9].pcap"))
 #: The number of messages of the long run: 1,000,000 were masked once when the rules were written.
 MANY = int(os.environ.get("LINEWARDEN_MASKED_MESSAGES", "5000"))
 
@@ -54,6 +59,18 @@ def test_message_in_pieces(choice: random.Random):
     assert not shown(pieces), raw
     assert not shows_more(pieces, whole, raw), raw
     assert not shows_more(part, whole[:end], raw[:end]), raw
+
+
+@pytest.mark.skipif(not LEAKS, reason="lay the constructed leaks in ../shared/data/captures")
+@pytest.mark.parametrize("path", LEAKS, ids=lambda path: path.stem)
+def test_constructed_leaks(path: Path):
+    """A file that once showed its marker shows nothing of it."""
+    mask = Masker(Profile.SIGNALLING, Selector(), 262_144)
+    with path.open("rb") as file:
+        reader = open_capture(file)
+        stored = [mask.mask(reader.interfaces[frame.interface].link_type, frame.data) for frame in reader]
+    assert stored
+    assert not shown(b"|".join(filter(None, stored)))
 
 
 @pytest.mark.slow
