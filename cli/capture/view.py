@@ -25,6 +25,17 @@ _KEPT = {
     pb.CAPTURE_PROFILE_SIGNALLING: "SIP and SDP, of media the headers of RTP",
     pb.CAPTURE_PROFILE_MEDIA: "everything, also speech",
 }
+#: What the evidence says about persons, for the approver and like docs/captures.md.
+_STAYS = {
+    pb.CAPTURE_PROFILE_HEADERS: ("stays: network and hardware addresses, ports, times, sizes",),
+    pb.CAPTURE_PROFILE_SIGNALLING: (
+        "stays: display names, numbers, user and host names, addresses, device ids, reason texts, who called whom when",
+        "overwritten: passwords, digits dialled in a call, messages, free text, unknown headers and parameters",
+    ),
+    pb.CAPTURE_PROFILE_MEDIA: (
+        "stays: all of that, and speech, messages, dialled digits, passwords as they were sent",
+    ),
+}
 _GONE = "cannot be read any more"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _MEBIBYTE = 1 << 20
@@ -85,7 +96,8 @@ def _parts(capture: pb.Capture) -> Iterator[_Part]:
     yield "state", [phrase_of(pb.CaptureState, capture.state)]
     yield "asked for", [_by(capture.requested_by, capture.requested_at)]
     yield "purpose", [f"{purpose}, case {capture.case_reference if readable else _GONE}"]
-    yield "profile", [f"{profile}: {_KEPT[capture.profile]}" if capture.profile in _KEPT else profile]
+    kept = f"{profile}: {_KEPT[capture.profile]}" if capture.profile in _KEPT else profile
+    yield "profile", [kept, *_STAYS.get(capture.profile, ())]
     yield "where", [_place(capture)]
     yield "what", _selector(capture.selector) if readable else [_GONE]
     yield "limits", _limits(capture.limits)

@@ -3,11 +3,11 @@
 import re
 from itertools import islice
 
-from linewarden.diagnostics.packets.headers import canonical, show_part_value
+from linewarden.diagnostics.packets.headers import canonical, show_part_header
 from linewarden.diagnostics.packets.overwrite import Veil
 from linewarden.diagnostics.packets.sdp import LINE, MAX_LINES, show_sdp
 
-_BOUNDARY = re.compile(rb'boundary[ \t]*=[ \t]*(?:"([^"\r\n]{1,70})"|([^\s;",]{1,70}))', re.IGNORECASE)
+_BOUNDARY = re.compile(rb';\s*boundary[ \t]*=[ \t]*(?:"([^"\r\n]{1,70})"|([^\s;",]{1,70}))', re.IGNORECASE)
 _MAX_PARTS = 16
 _PLAIN = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
@@ -45,6 +45,6 @@ def _show_part(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) 
         if line[1][:1] in {b" ", b"\t"}:
             continue
         name, _, value = line[1].partition(b":")
-        show_part_value(veil, canonical(name), raw, line.start(), line.end(1))
+        show_part_header(veil, canonical(name), raw, *line.span(1))
         kinds += [value.strip().lower()] * (canonical(name) == b"content-type")
         encodings += [value.strip().lower()] * (canonical(name) == b"content-transfer-encoding")

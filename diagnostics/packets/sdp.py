@@ -4,33 +4,24 @@ Lines end at CR, LF or both, because a reader that is laxer than the RFC must no
 """
 
 import re
+from collections.abc import Iterator
 from ipaddress import ip_address
 from itertools import islice
 from typing import NamedTuple
 
 from linewarden.diagnostics.packets.overwrite import Veil
+from linewarden.diagnostics.packets.sdp_grammar import ATTRIBUTES, FORMAT_NUMBER, FORMAT_PARAMETER, LINES, ORIGIN
 
 LINE = re.compile(rb"([^\r\n]*)(\r\n|\r|\n|\Z)")
 
 #: The maximum number of lines of a body. Further lines are covered.
 MAX_LINES = 2_048
 
-_OPEN_TYPES = frozenset(b"vosbctrzm")
-#: Attributes without keys and texts. Left out: crypto, key-mgmt, ice-pwd, acap (may hold crypto, RFC 5939).
-_OPEN_ATTRIBUTES = frozenset(
-    b"""
-    candidate end-of-candidates remote-candidates ice-lite ice-options ice-ufrag setup connection fingerprint group mid
-    rtpmap fmtp ptime maxptime sendrecv sendonly recvonly inactive rtcp rtcp-mux rtcp-rsize rtcp-fb rtcp-xr ssrc
-    ssrc-group msid msid-semantic extmap extmap-allow-mixed label content silencesupp direction framerate framesize
-    imageattr bundle-only curr des conf quality x-nat nortpproxy t38faxversion t38maxbitrate t38faxfillbitremoval
-    t38faxtranscodingmmr t38faxtranscodingjbig t38faxratemanagement t38faxmaxbuffer t38faxmaxdatagram
-    t38faxmaxifp t38faxudpec t38faxudpecdepth t38faxudpfecmaxspan t38modemtype t38vendorinfo zrtp-hash tcap pcfg
-    """.split()
-)
-_ATTRIBUTE = re.compile(rb"a=([A-Za-z0-9_-]+)(:|\Z)")
+_ATTRIBUTE = re.compile(rb"a=([A-Za-z0-9_-]++)(?= *[:\n])(:)?+")
 _MEDIA = re.compile(rb"m=([a-z]+) (\d{1,5})(?:/\d+)? (\S+).*")
 _CONNECTION = re.compile(rb"c=IN IP[46] ([0-9A-Fa-f.:]+)(?:/[\d/]+)? *")
 _MAX_MEDIA = 32
+_ORIGIN = ord("o")
 
 
 class Announcement(NamedTuple):
@@ -50,7 +41,9 @@ def show_sdp(veil: Veil, raw: bytes, begin: int, end: int, *, finished: bool) ->
         described = described and line[1][1:2] == b"=" and line[1][:1].islower()
         veil.show(line.end(1), line.end())
         if described:
-            veil.show(line.start(), line.start() + _open_length(line[1], whole=finished or bool(line[2])))
+            text = line[1] + b"\n" if finished or line[2] else line[1]
+            for first, last in _visible(text):
+                veil.show(line.start() + first, min(line.start() + last, line.end(1)))
 
 
 def announcements(raw: bytes) -> list[Announcement]:
@@ -69,14 +62,44 @@ def announcements(raw: bytes) -> list[Announcement]:
     return [Announcement(where + port, is_rtp) for where, port, is_rtp in found if where and port]
 
 
-def _open_length(line: bytes, *, whole: bool) -> int:
-    """Return how many bytes at the start of a line are visible."""
-    if line[0] in _OPEN_TYPES:
-        return len(line)
-    attribute = _ATTRIBUTE.match(line)
-    if attribute is None or (attribute[2] == b"" and not whole):
-        return 2
-    return len(line) if attribute[1].lower() in _OPEN_ATTRIBUTES else 2
+def _visible(line: bytes) -> Iterator[tuple[int, int]]:
+    """Return the visible parts of a line. A line that has ended ends with a line feed."""
+    yield 0, 2
+    if (attribute := _ATTRIBUTE.match(line)) is not None:
+        yield from _visible_attribute(attribute, line)
+    elif line[0] == _ORIGIN and (origin := ORIGIN.match(line, 2)) is not None:
+        yield origin.end(1) if origin[1] != b"-" else 2, origin.end()
+    elif (rule := LINES.get(line[0])) is not None and (found := rule.match(line, 2)) is not None:
+        yield found.span()
+
+
+def _visible_attribute(attribute: re.Match[bytes], line: bytes) -> Iterator[tuple[int, int]]:
+    name = attribute[1].lower()
+    rule = ATTRIBUTES.get(name)
+    if rule is None and name != b"fmtp":
+        return
+    yield attribute.span()
+    if rule is None:
+        yield from _visible_format(line, attribute.end())
+    elif attribute[2] and (found := rule.match(line, attribute.end())) is not None:
+        yield found.span()
+
+
+def _visible_format(line: bytes, at: int) -> Iterator[tuple[int, int]]:
+    """Return the number of the format and its known parameters, each up to its semicolon."""
+    number = FORMAT_NUMBER.match(line, at)
+    if number is None:
+        return
+    yield number.span()
+    at = number.end()
+    while True:
+        if (found := FORMAT_PARAMETER.match(line, at)) is not None:
+            yield found.span()
+        at = line.find(b";", at)
+        if at < 0:
+            return
+        yield at, at + 1
+        at += 1
 
 
 def _packed(address: bytes) -> bytes:

@@ -7,7 +7,8 @@ nothing that it would not show at once.
 import re
 from typing import NamedTuple
 
-from linewarden.diagnostics.packets.headers import canonical, hide_in_request_uri, hide_secrets, known_name, show_value
+from linewarden.diagnostics.packets.grammar import METHODS
+from linewarden.diagnostics.packets.headers import canonical, known_name, show_phrase, show_request_uri, show_value
 from linewarden.diagnostics.packets.model import Rule
 from linewarden.diagnostics.packets.multipart import show_multipart
 from linewarden.diagnostics.packets.overwrite import Veil
@@ -18,10 +19,9 @@ MAX_HEADERS = 512
 
 #: Known methods only, because with a wrong length the end of a body could precede any other word.
 _REQUEST = re.compile(
-    rb"(?:ACK|BENOTIFY|BYE|CANCEL|INFO|INVITE|KDMQ|MESSAGE|NEGOTIATE|NOTIFY|OPTIONS|PING|PRACK|PUBLISH|REFER|REGISTER"
-    rb"|SERVICE|SUBSCRIBE|UPDATE) ([A-Za-z][A-Za-z0-9+.-]*:[^\s]{1,2048}) SIP/2\.0(\r\n|\r|\n)"
+    rb"(?:" + "|".join(METHODS.split()).encode() + rb") ([A-Za-z][A-Za-z0-9+.-]*:[^\s]{1,2048}) SIP/2\.0(\r\n|\r|\n)"
 )
-_RESPONSE = re.compile(rb"SIP/2\.0 [1-6]\d\d [^\r\n]{0,256}(\r\n|\r|\n)")
+_RESPONSE = re.compile(rb"SIP/2\.0 [1-6]\d\d ([^\r\n]{0,256})(\r\n|\r|\n)")
 _LENGTH = re.compile(rb"[ \t]*(\d{1,9})[ \t]*")
 _USER = re.compile(rb"(?:sips?|tel):([^@;>:?\s,\"]+)", re.IGNORECASE)
 _STATUS_LINE = re.compile(rb"SIP/2\.0 [1-6]\d\d")
@@ -95,7 +95,7 @@ def mask_message(message: Message, *, finished: bool) -> Masked:
     raw, veil = message.raw, Veil(message.raw)
     start = _show_start(veil, raw)
     for header in message.headers:
-        _show_header(veil, raw, header)
+        _show_header(veil, raw, header, finished=finished)
     if message.body >= 0:
         veil.show(message.headers[-1].end if message.headers else start, message.body)
     rules = {Rule.SIP_HEADER} if veil.hidden(0, message.body if message.body >= 0 else len(raw)) else set()
@@ -162,19 +162,24 @@ def _show_start(veil: Veil, raw: bytes) -> int:
     line = _REQUEST.match(raw) or _RESPONSE.match(raw)
     if line is None:
         return 0
-    veil.show(0, line.end())
-    if line.lastindex == 2:
-        hide_in_request_uri(veil, raw, *line.span(1))
+    veil.show(0, line.start(1))
+    veil.show(line.end(1), line.end())
+    if line.re is _REQUEST:
+        show_request_uri(veil, raw, *line.span(1))
     else:
-        hide_secrets(veil, raw, 0, line.start(1), finished=True)
+        show_phrase(veil, raw, *line.span(1))
     return line.end()
 
 
-def _show_header(veil: Veil, raw: bytes, header: Header) -> None:
-    """Uncover colon, line ends and indents, a known name, and the part of the value that the name permits."""
+def _show_header(veil: Veil, raw: bytes, header: Header, *, finished: bool) -> None:
+    """Uncover colon, line ends and indents, a known name, and the part of the value that the name permits.
+
+    A header is final once the line behind it has begun, because a folded line may follow.
+    """
     if known_name(header.name):
         veil.show(header.begin, header.value)
-        show_value(veil, header.name, raw, header.value, header.end, finished=header.finished)
+        final = header.stop < len(raw) or (finished and header.finished)
+        show_value(veil, header.name, raw, header.value, header.end, final=final)
     elif header.name:
         veil.show(header.value - 1, header.value)
     veil.show(header.end, header.stop)

@@ -80,6 +80,8 @@ def test_an_approver_sees_all_that_is_asked_for(capsys: pytest.CaptureFixture[st
         "asked for by //partner/ines, 2026-11-26 15:48:49 UTC",
         "purpose support, case T-4711",
         "profile signalling: SIP and SDP, of media the headers of RTP",
+        "stays: display names, numbers, user and host names, addresses, device ids, reason texts, who called whom when",
+        "overwritten: passwords, digits dialled in a call, messages, free text, unknown headers and parameters",
         "where interface eth0, host of the worker berlin",
         "what extensions 101, 102",
         "hosts 10.0.0.0/8",
@@ -93,6 +95,13 @@ def test_an_approver_sees_all_that_is_asked_for(capsys: pytest.CaptureFixture[st
         "otto, key …qqqqqqqqqqqqqqqp",
         "attestation not yet made",
     ]
+
+
+@pytest.mark.parametrize("profile", [one for one in pb.CaptureProfile.values() if one])
+def test_an_approver_sees_what_stays_of_persons(profile: pb.CaptureProfile, capsys: pytest.CaptureFixture[str]) -> None:
+    """An approver reads at each profile what the evidence says about persons."""
+    lines = _shown(asked_for(profile=profile), capsys)
+    assert any(line.startswith("stays: ") for line in lines)
 
 
 def test_what_became_of_a_session_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
