@@ -25,7 +25,7 @@ def warn_of(
 ) -> tuple[str, ...]:
     """One sentence for each reason why figures are too low, the losses of the capture itself first.
 
-    `twice` is the sentence about packets captured twice, `may_carry_calls` the types of what was not read and may be SIP.
+    `twice` is the sentence about packets captured twice, `may_carry_calls` the types that were not read and may be SIP.
     """
     warnings = [
         f"The capture lost {interface.dropped} packets on {interface.name or 'an interface'}:"
