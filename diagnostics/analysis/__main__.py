@@ -20,7 +20,7 @@ from linewarden.diagnostics.analysis.evidence import EvidenceFile
 from linewarden.diagnostics.analysis.ladder import render_ladder
 from linewarden.diagnostics.analysis.outcome import NO_CALL, NO_CAPTURE, Form
 from linewarden.diagnostics.analysis.report import Report, as_json
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.tables import render_report
 from linewarden.diagnostics.packets.errors import SourceUnusable
 

@@ -10,7 +10,7 @@ from linewarden.diagnostics.analysis.sip import SipMessage
 
 _CHALLENGES = frozenset({401, 407})
 
-#: Answers to credentials that do not show whether they were looked at. 404 or 486 come from behind the gate.
+#: Answers to credentials that do not show whether they were looked at. 404 or 486 come from behind the challenger.
 _UNDECIDED = frozenset({400, 408, *range(500, 600)})
 
 
@@ -47,7 +47,7 @@ class Authentication:
         return self.outcome in {AuthOutcome.REFUSED, AuthOutcome.FORBIDDEN}
 
 
-class _Gate:
+class _Exchange:
     """The course of authentication, message by message.
 
     Each hop has its own branch (RFC 3261 section 8.1.1.7), so an answer belongs to the request of its hop. A proxy may
@@ -66,12 +66,12 @@ class _Gate:
         tried = message.credentials is not None
         self._tried[message.cseq, message.branch] = tried
         self.counts["wrong_nonce"] += _is_wrong_nonce(message, self._nonces)
-        gate = self._asked.get(message.cseq)
+        asked = self._asked.get(message.cseq)
         if tried:
             self._asked[message.cseq] = message.destination
             if self.outcome is not AuthOutcome.ACCEPTED:
                 self.outcome = AuthOutcome.OPEN
-        elif gate is not None and gate.address == message.source.address:
+        elif asked is not None and asked.address == message.source.address:
             self._passed.add(message.cseq)
             self.outcome = AuthOutcome.ACCEPTED
 
@@ -80,7 +80,7 @@ class _Gate:
         if message.status in _CHALLENGES:
             self._challenge(message, tried=tried)
         elif message.cseq in self._passed:
-            return  # It comes from behind the gate.
+            return  # It comes from behind the proxy that accepted them.
         elif message.status == 403 and (tried or self.counts["challenges"]):
             self.counts["forbidden"] += 1
             self.outcome = AuthOutcome.FORBIDDEN
@@ -100,14 +100,14 @@ class _Gate:
 
 def follow_authentication(messages: Iterable[SipMessage], method: str) -> Authentication:
     """The authentication in the messages of one Call-ID; repetitions must be left out."""
-    gate = _Gate()
+    exchange = _Exchange()
     for message in messages:
         if message.method == method:
             if message.is_request:
-                gate.request(message)
+                exchange.request(message)
             else:
-                gate.response(message)
-    return Authentication(gate.outcome, **gate.counts)
+                exchange.response(message)
+    return Authentication(exchange.outcome, **exchange.counts)
 
 
 def _is_wrong_nonce(message: SipMessage, nonces: set[str]) -> bool:

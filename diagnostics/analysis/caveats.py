@@ -21,11 +21,11 @@ def warn_of(
     capture: CaptureSummary,
     omitted: Mapping[Omission, int],
     twice: str = "",
-    suspects: Sequence[tuple[str, int]] = (),
+    may_carry_calls: Sequence[tuple[str, int]] = (),
 ) -> tuple[str, ...]:
     """One sentence for each reason why figures are too low, the losses of the capture itself first.
 
-    `twice` is the sentence about packets captured twice, `suspects` the types that were not read and may carry calls.
+    `twice` is the sentence about packets captured twice, `may_carry_calls` the types that were not read and may be SIP.
     """
     warnings = [
         f"The capture lost {interface.dropped} packets on {interface.name or 'an interface'}:"
@@ -43,9 +43,9 @@ def warn_of(
     if capture.frames and not any(interface.dropped is not None for interface in capture.interfaces):
         warnings.append("The capture does not say whether it lost packets.")
     warnings += [twice] if twice else []
-    if suspects:
-        named = ", ".join(f"{count} of {kind}" for kind, count in suspects[:_MOST_TYPES])
-        more = f", {len(suspects) - _MOST_TYPES} more types" if len(suspects) > _MOST_TYPES else ""
+    if may_carry_calls:
+        named = ", ".join(f"{count} of {kind}" for kind, count in may_carry_calls[:_MOST_TYPES])
+        more = f", {len(may_carry_calls) - _MOST_TYPES} more types" if len(may_carry_calls) > _MOST_TYPES else ""
         warnings.append(f"Not read, so calls may be missing: {named}{more}.")
     warnings += [
         f"Not used: {count} {kind}." for kind, count in sorted(omitted.items()) if count and kind not in _ORDINARY

@@ -84,7 +84,7 @@ class Analyser:
         responses = Counter(message.status for message in self._messages if not message.is_request)
         ordered = sorted(self._messages, key=lambda message: message.time_ns)
         return Report(
-            warnings=warn_of(capture, self._omitted, self._layers.copies.warning(), self._unread.suspects()),
+            warnings=warn_of(capture, self._omitted, self._layers.copies.warning(), self._unread.may_carry_calls()),
             capture=capture,
             findings=find_hints(
                 calls,

@@ -18,7 +18,7 @@ from linewarden.diagnostics.analysis.model import Endpoint
 from linewarden.diagnostics.analysis.payload_types import NOT_SPEECH
 from linewarden.diagnostics.analysis.registrations import Registration, RegistrationState
 from linewarden.diagnostics.analysis.sdp import MORE, MediaSummary
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.trouble import Hint, Trouble
 from linewarden.diagnostics.analysis.voice_reports import VoiceReport
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
 from linewarden.diagnostics.analysis.model import Endpoint
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.text import clean, clip
 from linewarden.diagnostics.analysis.trouble import Hint
 

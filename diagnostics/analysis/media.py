@@ -56,16 +56,16 @@ class Announcements:
         return self._by_address.get(destination) or self._by_address.get(source)
 
     def formats(self, at: Endpoint) -> frozenset[int] | None:
-        """The payload types that the owner of an address asked for; None if it announced nothing."""
+        """Return the payload types that the owner of an address asked for; None if it announced nothing."""
         known = self._by_address.get(at)
         return known.formats if known else None
 
     def fax_phases(self, call_id: str) -> tuple[FaxPhase, ...]:
-        """The phases of a call, in the order of time."""
+        """Return the phases of a call, in the order of time."""
         return tuple(self._fax.get(call_id, ()))
 
     def fax_between(self, call_id: str, begin_ns: int, end_ns: int) -> FaxPhase | None:
-        """The phase of a call that overlaps a time."""
+        """Return the phase of a call that overlaps a time."""
         for phase in self._fax.get(call_id, ()):
             if phase.begin_ns <= end_ns and (phase.end_ns is None or begin_ns <= phase.end_ns):
                 return phase

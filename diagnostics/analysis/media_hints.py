@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from linewarden.diagnostics.analysis.media import FaxPhase
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.trouble import Hint, Trouble
 from linewarden.diagnostics.analysis.voice_reports import VoiceReport
 

@@ -12,7 +12,7 @@ from html import escape
 from linewarden.diagnostics.analysis.arrows import Arrow, Ladder
 from linewarden.diagnostics.analysis.ladder import caption, describe, participants
 from linewarden.diagnostics.analysis.model import Endpoint
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.text import clip
 from linewarden.diagnostics.analysis.timeline_view import draw_timelines, timeline_width
 from linewarden.diagnostics.analysis.trouble import Hint

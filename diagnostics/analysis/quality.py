@@ -117,7 +117,7 @@ def rate(codec: str | None, loss: Loss, frame_bytes: int = 0, *, capture_lost: b
 
 
 def score_interval(codec: str | None, expected: int, lost: int) -> float | None:
-    """The score of a part of a stream by the same model with random loss, the better of two; None outside its range.
+    """Return the better score of an interval by the same model with random loss; None outside its range.
 
     The least number of packets does not apply, because an interval of a second has fewer.
     """

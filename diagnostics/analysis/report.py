@@ -8,7 +8,7 @@ from linewarden.diagnostics.analysis.arrows import Ladder
 from linewarden.diagnostics.analysis.calls import Call
 from linewarden.diagnostics.analysis.model import Endpoint, InterfaceCount, Omission
 from linewarden.diagnostics.analysis.registrations import OptionsProbe, Registration, Subscription
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.trouble import Hint
 from linewarden.diagnostics.analysis.voice_reports import VoiceReport
 

@@ -11,7 +11,8 @@ from linewarden.diagnostics.analysis.media import Announcement, Announcements
 from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Limits, Omission
 from linewarden.diagnostics.analysis.rtcp import ReceiverReports, is_rtcp
 from linewarden.diagnostics.analysis.rtp import RtpHeader, read_rtp
-from linewarden.diagnostics.analysis.stream import Stream, StreamReport
+from linewarden.diagnostics.analysis.stream import Stream
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 
 #: Packets in sequence that make an unannounced stream.
 _PROOF = 4

@@ -8,7 +8,7 @@ from linewarden.diagnostics.analysis.calls import Call
 from linewarden.diagnostics.analysis.quality import Quality
 from linewarden.diagnostics.analysis.registrations import OptionsProbe, Registration, Subscription
 from linewarden.diagnostics.analysis.report import CaptureSummary, Report
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.text import clip
 from linewarden.diagnostics.analysis.trouble import Hint
 from linewarden.diagnostics.analysis.voice_reports import VoiceReport

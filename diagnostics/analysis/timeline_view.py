@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from linewarden.diagnostics.analysis.ladder import describe
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.text import clip
 from linewarden.diagnostics.analysis.timeline import Timeline
 

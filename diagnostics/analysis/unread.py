@@ -63,11 +63,11 @@ class Unread:
         self._counts[kind] += 1
 
     def counts(self) -> tuple[tuple[str, int], ...]:
-        """All types, the most frequent first."""
+        """Return all types, the most frequent first."""
         return tuple(sorted(self._counts.items(), key=lambda each: (-each[1], each[0])))
 
-    def suspects(self) -> tuple[tuple[str, int], ...]:
-        """The types that may carry calls."""
+    def may_carry_calls(self) -> tuple[tuple[str, int], ...]:
+        """Return the types that may carry calls."""
         return tuple(each for each in self.counts() if each[0] not in _ORDINARY)
 
 

@@ -166,7 +166,7 @@ def test_a_proxy_that_sends_a_request_on_has_accepted_its_credentials(
     assert found.authentication.challenges == 1
 
 
-def test_a_request_without_credentials_to_the_gate_proves_nothing():
+def test_credentials_that_no_proxy_sends_on_stay_open():
     """Where the proxy does not send the request on, credentials without an answer stay open, and a 403 refuses them."""
     tried = _hop(2, "12", "INVITE", f"Proxy-Authorization: {DIGEST.format('n1')}")
     challenge = _message(1, "<", "407 Who", "1 INVITE", extra=f"Proxy-Authenticate: {DIGEST.format('n1')}")

@@ -15,7 +15,7 @@ from linewarden.diagnostics.analysis.ladder import render_ladder
 from linewarden.diagnostics.analysis.model import Endpoint, Frame, InterfaceCount, Limits
 from linewarden.diagnostics.analysis.picture import draw_ladder
 from linewarden.diagnostics.analysis.report import Report, as_json
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.tables import render_report
 from linewarden.diagnostics.analysis.timeline import MAX_INTERVALS, Intervals
 from linewarden.diagnostics.analysis.timeline_view import render_timelines

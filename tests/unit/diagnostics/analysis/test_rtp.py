@@ -13,7 +13,7 @@ from linewarden.diagnostics.analysis.model import Datagram, Endpoint, Limits, Om
 from linewarden.diagnostics.analysis.quality import Loss, opinion_score, rate
 from linewarden.diagnostics.analysis.rtp import SequenceOrder, read_rtp
 from linewarden.diagnostics.analysis.sip import read_message
-from linewarden.diagnostics.analysis.stream import StreamReport
+from linewarden.diagnostics.analysis.stream_report import StreamReport
 from linewarden.diagnostics.analysis.streams import RtpStreams
 
 A, B = Endpoint("10.0.0.1", 4000), Endpoint("10.0.0.2", 4002)
