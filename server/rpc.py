@@ -176,11 +176,13 @@ class _Behaviour:
 
     def unary(self, weigh: Callable[[Any], int]) -> Callable[[Identity, Any], Any]:
         """Return the call of a unary rpc. `weigh` returns the places that a request takes."""
-        serve, method, handle, validate = self._admission.serve, self._method, self._handle, self._validate
+        admission, method, handle, validate = self._admission, self._method, self._handle, self._validate
 
         def call(identity: Identity, request: Any) -> Any:
             arrival = _Message(request, request.header, validate)
-            return serve(identity, arrival, method, lambda admitted: handle(admitted, request), weigh(request))
+            return admission.serve(
+                identity, arrival, method, lambda admitted: handle(admitted, request), weigh(request)
+            )
 
         return call
 

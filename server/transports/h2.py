@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 import structlog
-from h2corn import Config, RequestPolicy, Server
+from h2corn import Config, RequestPolicy, Server, _lib
 
 from linewarden.server.connections import CALLS_OF_A_CONNECTION, HANDSHAKE_S, MAX_METADATA_BYTES
 from linewarden.server.errors import ServerStopping
@@ -48,6 +48,13 @@ _HEADERS = [(b"content-type", _CONTENT_TYPE), (b"grpc-accept-encoding", ENCODING
 _START = {"type": "http.response.start", "status": 200, "headers": _HEADERS, "trailers": True}
 _OK = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]}
 _NO_BODY = {"type": "http.response.body", "body": b""}
+
+
+def _say_nothing(config: Config, tls: Any) -> None:
+    """Take the place of the banner of h2corn, which names addresses and has no setting."""
+
+
+_lib.emit_banner = _say_nothing
 
 _DEADLINE = PlainStatus(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline of the caller has passed")
 _NO_METHOD = PlainStatus(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
