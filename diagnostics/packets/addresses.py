@@ -9,8 +9,8 @@ from linewarden.diagnostics.packets.grammar import QUOTED, TEXT, TOKEN, Value
 from linewarden.diagnostics.packets.parameters import show_parameters
 from linewarden.diagnostics.packets.uris import show_addr_spec, show_uri, starts_uri
 
-_DISPLAY_NAME = re.compile(rb"(?:" + TOKEN + rb" *+)++(?=<)")
-_OTHER_NAME = re.compile(rb"(?:\\[^<>,;\n]|[^<>\\\",;\n])++(?=<)")
+_DISPLAY_NAME = re.compile(rb"(?:" + TOKEN + rb" *+)+(?=<)")
+_OTHER_NAME = re.compile(rb"(?:\\[^<>,;\n]|[^<>\\\",;\n])+(?=<)")
 _QUOTED_NAME = re.compile(rb"(" + QUOTED + rb") *+(?=<)")
 _BEHIND_BRACKET = re.compile(rb"> *+[;,\n]")
 _TEXT = re.compile(TEXT)

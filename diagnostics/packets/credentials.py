@@ -20,7 +20,7 @@ _OPEN = {
     b"realm": (_TOKEN, re.compile(TEXT)),
     b"algorithm": (_TOKEN, _TOKEN),
     b"stale": (re.compile(words("true false")),) * 2,
-    b"qop": (_TOKEN, re.compile(rb"[A-Za-z0-9_-]++(?:(?: *+, *+)[A-Za-z0-9_-]++)*+")),
+    b"qop": (_TOKEN, re.compile(rb"[A-Za-z0-9_-]++(?:(?: *+, *+)[A-Za-z0-9_-]++)*")),
 }
 
 

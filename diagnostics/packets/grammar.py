@@ -2,7 +2,8 @@
 
 A pattern matches the longest prefix that its rule derives. The prefix of a part that has arrived is never longer than
 the prefix of the whole, so a part shows no more than the whole. Words of a closed set need a delimiter behind them.
-Every pattern takes time that is linear in the text: its repetitions are possessive or have no common beginning.
+Every pattern takes time that is linear in the text: repeated characters are possessive, and repeated groups begin with
+different characters. Groups are never possessive, because Python 3.11.0 to 3.11.4 matches too much there (gh-106052).
 """
 
 import re
@@ -21,19 +22,19 @@ TRANSPORTS = "udp tcp tls sctp ws wss tls-sctp"
 TOKEN_CHARACTERS = rb"A-Za-z0-9.!%*_+`'~\-"
 TOKEN = rb"[" + TOKEN_CHARACTERS + rb"]++"
 #: A quoted-string with quoted-pairs. An unclosed one does not match.
-QUOTED = rb'"(?:[^"\\\n]|\\[^\n])*+"'
+QUOTED = rb'"(?:[^"\\\n]|\\[^\n])*"'
 #: A host with its port. The port needs a delimiter behind it, because a password may begin with digits.
 HOST = rb"(?:[A-Za-z0-9._-]++|\[[0-9A-Fa-f:.]++\])(?::\d{1,5}(?=[;?>,\" \n]))?"
-NUMBER = rb"\d++(?:\.\d++)*+"
+NUMBER = rb"\d++(?:\.\d++)*"
 #: The text of a quoted-string that is displayed to people, up to its first character that may begin a secret.
-TEXT = rb"(?:[^\x00-\x1f\x7f\"\\:;=?%]|\\[^\x00-\x1f\x7f:;=?%]|[:;=?%](?=[ \"\n]))++"
+TEXT = rb"(?:[^\x00-\x1f\x7f\"\\:;=?%]|\\[^\x00-\x1f\x7f:;=?%]|[:;=?%](?=[ \"\n]))+"
 
 CLOSED_QUOTE = re.compile(QUOTED)
 #: Text up to the next delimiter. Quoted-strings and bracketed URIs hide the delimiters in them.
-_REST_OF_PARAMETER = re.compile(rb"(?:" + QUOTED + rb'|<[^<>"\n]*+>|[^";,<\n]++)*+')
-_REST_OF_ITEM = re.compile(rb"(?:" + QUOTED + rb'|<[^<>"\n]*+>|[^",<\n]++)*+')
+_REST_OF_PARAMETER = re.compile(rb"(?:" + QUOTED + rb'|<[^<>"\n]*+>|[^";,<\n]++)*')
+_REST_OF_ITEM = re.compile(rb"(?:" + QUOTED + rb'|<[^<>"\n]*+>|[^",<\n]++)*')
 _REST_OF_GENERIC_PARAM = re.compile(
-    rb"((?: *+=)?+(?: *+(?:" + QUOTED + rb"|" + TOKEN + rb"|" + HOST + rb"))?+) *+(?=[;,\n])"
+    rb"((?: *+=)?(?: *+(?:" + QUOTED + rb"|" + TOKEN + rb"|" + HOST + rb"))?) *+(?=[;,\n])"
 )
 _DELIMITERS = frozenset({b";", b",", _END})
 

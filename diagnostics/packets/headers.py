@@ -53,12 +53,12 @@ _ADDRESS_LISTS = frozenset(
 )
 
 _WORD = rb"[A-Za-z0-9.!%*_+`'~()<>:\\\"/\[\]?{}-]++"
-_CALL_ID = _WORD + rb"(?:@" + _WORD + rb")?+"
+_CALL_ID = _WORD + rb"(?:@" + _WORD + rb")?"
 _ICID = rb"[A-Za-z0-9.!%*_+`'~/:@=-]++"
 _PRODUCTS = re.compile(
-    rb"(?:" + TOKEN + rb"(?:/" + TOKEN + rb")*+ *+|\(\d++(?:\.\d++)*+(?: ?\([a-z0-9_]++/[a-z]++\))?\) *+)++"
+    rb"(?:" + TOKEN + rb"(?:/" + TOKEN + rb")* *+|\(\d++(?:\.\d++)*(?: ?\([a-z0-9_]++/[a-z]++\))?\) *+)+"
 )
-_COMMENT = re.compile(rb"\([^()\n]*+(?:\([^()\n]*+\)[^()\n]*+)*+\)")
+_COMMENT = re.compile(rb"\([^()\n]*+(?:\([^()\n]*+\)[^()\n]*+)*\)")
 _TEXT = re.compile(TEXT)
 _AGENT_OF_WARNING = re.compile(rb" *+\d{3} ++(?:" + HOST + rb"|" + TOKEN + rb") ++(?=\")")
 _DATE = re.compile(rb" *+[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
@@ -91,7 +91,7 @@ _ITEMS = {
         ),
         (rb"\d++ ++" + TOKEN, "cseq"),
         (rb"\d++ ++\d++ ++" + TOKEN, "rack"),
-        (rb"\d++(?:\.\d++)?+(?: ++\d++(?:\.\d++)?+)?+", "timestamp"),
+        (rb"\d++(?:\.\d++)?(?: ++\d++(?:\.\d++)?)?", "timestamp"),
         (rb"\d++\.\d++", "mime-version"),
         (rb"icid-value *+= *+(?:\"" + _ICID + rb"\"|" + _ICID + rb")", "p-charging-vector"),
         (rb"SIP *+/ *+2\.0 *+/ *+" + words(TRANSPORTS) + rb" ++(?:" + HOST + rb")", "via"),

@@ -97,7 +97,7 @@ class Rule(StrEnum):
     SIP_BODY = "sip_body"
     """Bodies other than SDP: messages, digits, XML; and bytes after the end of the message."""
     SDP_SECRET = "sdp_secret"  # noqa: S105 - the name of a rule
-    """Keys, ICE passwords and unknown attributes in SDP."""
+    """Keys, ICE passwords, names, free text and unknown attributes in SDP."""
     SIP_LOST = "sip_lost"
     """Bytes of a SIP stream with an unknown place in a message."""
     SNAPLEN = "snaplen"

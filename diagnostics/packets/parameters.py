@@ -24,7 +24,7 @@ from linewarden.diagnostics.packets.uris import show_uri, starts_uri
 
 #: Parameters of one header. Further parameters are covered.
 _MAX_PARAMETERS = 256
-_PARAMETER = re.compile(rb" *+;(?: *+([" + TOKEN_CHARACTERS + rb"]++)(?= *[=;,\n])( *+= *+)?+)?+")
+_PARAMETER = re.compile(rb" *+;(?: *+([" + TOKEN_CHARACTERS + rb"]++)(?= *[=;,\n])( *+= *+)?)?")
 _TOKENS = rb"[" + TOKEN_CHARACTERS + rb"/:, <>]++"
 
 

@@ -17,7 +17,7 @@ LINE = re.compile(rb"([^\r\n]*)(\r\n|\r|\n|\Z)")
 #: The maximum number of lines of a body. Further lines are covered.
 MAX_LINES = 2_048
 
-_ATTRIBUTE = re.compile(rb"a=([A-Za-z0-9_-]++)(?= *[:\n])(:)?+")
+_ATTRIBUTE = re.compile(rb"a=([A-Za-z0-9_-]++)(?= *[:\n])(:)?")
 _MEDIA = re.compile(rb"m=([a-z]+) (\d{1,5})(?:/\d+)? (\S+).*")
 _CONNECTION = re.compile(rb"c=IN IP[46] ([0-9A-Fa-f.:]+)(?:/[\d/]+)? *")
 _MAX_MEDIA = 32

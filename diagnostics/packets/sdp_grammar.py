@@ -19,7 +19,7 @@ def _words(text: str) -> bytes:
 
 def _sequence(first: bytes, *others: bytes) -> bytes:
     """Return a pattern for as many of the parts, from the first on, as follow each other."""
-    return first + (rb"(?:" + _sequence(*others) + rb")?+" if others else b"")
+    return first + (rb"(?:" + _sequence(*others) + rb")?" if others else b"")
 
 
 def _spaced(*parts: bytes) -> re.Pattern[bytes]:
@@ -37,17 +37,17 @@ _PROTOCOL = _words(
 #: The lines other than attributes. A blank session name, or the sign for none, stays.
 LINES = {
     ord("v"): re.compile(rb"\d++"),
-    ord("s"): re.compile(rb"(?:-(?=[ \n]))?+ *+(?=\n)"),
-    ord("c"): re.compile(_ADDRESS + rb"(?:/\d++)*+ *+"),
-    ord("b"): re.compile(_words("CT AS TIAS RS RR X-YZ") + rb"(?::\d++)?+ *+"),
+    ord("s"): re.compile(rb"(?:-(?=[ \n]))? *+(?=\n)"),
+    ord("c"): re.compile(_ADDRESS + rb"(?:/\d++)* *+"),
+    ord("b"): re.compile(_words("CT AS TIAS RS RR X-YZ") + rb"(?::\d++)? *+"),
     ord("t"): _spaced(rb"\d++", rb"\d++"),
-    ord("r"): re.compile(rb"(?:\d++[dhms]?(?=[ \n]) *+)++"),
-    ord("z"): re.compile(rb"(?:-?\d++[dhms]?(?=[ \n]) *+)++"),
+    ord("r"): re.compile(rb"(?:\d++[dhms]?(?=[ \n]) *+)+"),
+    ord("z"): re.compile(rb"(?:-?\d++[dhms]?(?=[ \n]) *+)+"),
     ord("m"): _spaced(
         _words("audio video image application message text"),
-        rb"\d{1,5}(?:/\d++)?+",
+        rb"\d{1,5}(?:/\d++)?",
         _PROTOCOL,
-        _FORMAT + rb"(?: ++" + _FORMAT + rb")*+",
+        _FORMAT + rb"(?: ++" + _FORMAT + rb")*",
     ),
 }
 #: The user of an o= line, and what may be shown behind it.
@@ -80,42 +80,42 @@ _CANDIDATE = (
     rb"\d++",
     rb"typ",
     _words("host srflx prflx relay"),
-    rb"(?:(?:raddr " + _HOST + rb"|rport \d++|tcptype [a-z]++|generation \d++|network-id \d++|network-cost \d++) *+)*+",
+    rb"(?:(?:raddr " + _HOST + rb"|rport \d++|tcptype [a-z]++|generation \d++|network-id \d++|network-cost \d++) *+)*",
 )
 #: The attributes with a visible name, and the visible part of their values.
 ATTRIBUTES = {
     **dict.fromkeys(map(str.encode, _FLAGS.split()), re.compile(rb"(?!)")),
-    **dict.fromkeys(map(str.encode, _NUMBERS.split()), re.compile(rb" *+\d++(?:\.\d++)?+ *+")),
+    **dict.fromkeys(map(str.encode, _NUMBERS.split()), re.compile(rb" *+\d++(?:\.\d++)? *+")),
     b"candidate": _spaced(*_CANDIDATE),
-    b"remote-candidates": re.compile(rb"(?:\d++ " + _HOST + rb" \d++ *+)++"),
-    b"ice-options": re.compile(rb"(?:" + _words("trickle ice2 renomination rtp+ecn google-ice") + rb" *+)++"),
+    b"remote-candidates": re.compile(rb"(?:\d++ " + _HOST + rb" \d++ *+)+"),
+    b"ice-options": re.compile(rb"(?:" + _words("trickle ice2 renomination rtp+ecn google-ice") + rb" *+)+"),
     b"ice-ufrag": re.compile(rb"[A-Za-z0-9+/]++ *+"),
     b"setup": re.compile(_words("active passive actpass holdconn")),
     b"connection": re.compile(_words("new existing")),
     b"fingerprint": _spaced(
-        _words("md5 sha-1 sha-224 sha-256 sha-384 sha-512"), rb"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*+"
+        _words("md5 sha-1 sha-224 sha-256 sha-384 sha-512"), rb"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*"
     ),
-    b"group": re.compile(_words("BUNDLE LS FID SRF ANAT FEC FEC-FR DUP CS") + rb"(?: " + _WORD + rb")*+ *+"),
+    b"group": re.compile(_words("BUNDLE LS FID SRF ANAT FEC FEC-FR DUP CS") + rb"(?: " + _WORD + rb")* *+"),
     b"mid": re.compile(_WORD + rb" *+"),
     b"rtpmap": re.compile(_sequence(rb" *+\d++", rb" ++" + _WORD, rb"/\d++", rb"/\d++") + rb" *+"),
     b"rtcp": _spaced(rb"\d++", _ADDRESS),
-    b"rtcp-fb": re.compile(rb"(?:\*|\d++)(?: (?:" + _FEEDBACK + rb"|\d++))*+ *+"),
+    b"rtcp-fb": re.compile(rb"(?:\*|\d++)(?: (?:" + _FEEDBACK + rb"|\d++))* *+"),
     b"rtcp-xr": re.compile(
         rb"(?:(?:"
         + _words("pkt-loss-rle pkt-dup-rle pkt-rcpt-times rcvr-rtt stat-summary voip-metrics")
         + rb"|[=, ](?:\d++|"
         + _words("all sender loss dup jitt TTL HL")
-        + rb")?+|:\d++) *+)++"
+        + rb")?|:\d++) *+)+"
     ),
-    b"ssrc": re.compile(rb"\d++(?: " + _words("cname msid mslabel label previous-ssrc fmtp") + rb":?)?+"),
-    b"ssrc-group": re.compile(_words("FID FEC FEC-FR SIM DUP") + rb"(?: \d++)*+ *+"),
-    b"msid-semantic": re.compile(rb" *+" + _words("WMS") + rb"(?: \*)?+"),
-    b"extmap": _spaced(rb"\d++(?:/(?:sendrecv|sendonly|recvonly|inactive))?+", _EXTENSION),
-    b"content": re.compile(rb"(?:" + _words("slides speaker sl main alt") + rb",?)++"),
+    b"ssrc": re.compile(rb"\d++(?: " + _words("cname msid mslabel label previous-ssrc fmtp") + rb":?)?"),
+    b"ssrc-group": re.compile(_words("FID FEC FEC-FR SIM DUP") + rb"(?: \d++)* *+"),
+    b"msid-semantic": re.compile(rb" *+" + _words("WMS") + rb"(?: \*)?"),
+    b"extmap": _spaced(rb"\d++(?:/(?:sendrecv|sendonly|recvonly|inactive))?", _EXTENSION),
+    b"content": re.compile(rb"(?:" + _words("slides speaker sl main alt") + rb",?)+"),
     b"silencesupp": _spaced(_words("on off"), *(rb"(?:-(?=[ \n])|\d++)",) * 4),
     b"direction": re.compile(_words("active passive both")),
     b"framesize": _spaced(rb"\d++", rb"\d++-\d++"),
-    b"imageattr": re.compile(rb"(?:[0-9\[\]=,:.* /-]|" + _words("send recv x y sar par q") + rb")++"),
+    b"imageattr": re.compile(rb"(?:[0-9\[\]=,:.* /-]|" + _words("send recv x y sar par q") + rb")+"),
     b"curr": _spaced(_PRECONDITION[0], _DIRECTIONS, _DIRECTIONS),
     b"des": _spaced(*_PRECONDITION, _DIRECTIONS, _DIRECTIONS),
     b"conf": _spaced(_PRECONDITION[0], _DIRECTIONS, _DIRECTIONS),
@@ -125,8 +125,8 @@ ATTRIBUTES = {
     b"t38modemtype": re.compile(_words("t38G3FaxOnly t38FaxOnly")),
     b"t38vendorinfo": _spaced(rb"\d++", rb"\d++", rb"\d++"),
     b"zrtp-hash": _spaced(rb"\d\.\d\d", rb"[0-9A-Fa-f]++"),
-    b"tcap": re.compile(rb"\d++(?: " + _PROTOCOL + rb")*+ *+"),
-    b"pcfg": re.compile(rb"\d++ *+(?:[atdm](?==)|[-=0-9|,\[\]+ ])*+"),
+    b"tcap": re.compile(rb"\d++(?: " + _PROTOCOL + rb")* *+"),
+    b"pcfg": re.compile(rb"\d++ *+(?:[atdm](?==)|[-=0-9|,\[\]+ ])*"),
 }
 
 FORMAT_NUMBER = re.compile(rb" *+\d++ *+")
@@ -144,5 +144,5 @@ FORMAT_PARAMETER = re.compile(
     + _FORMAT_NAMES
     + rb" *+(?:=(?: *+\"?(?:"
     + _FORMAT_VALUES
-    + rb"|[0-9A-Fa-f.,/-]++)\"?+)?+)?+) *+"
+    + rb"|[0-9A-Fa-f.,/-]++)\"?+)?)?) *+"
 )

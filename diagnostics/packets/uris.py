@@ -12,7 +12,7 @@ _SCHEME = re.compile(rb"(" + words("sip sips tel urn cid im pres mailto xmpp h32
 #: Pause and wait (p, w) behind a number, or any character that a dialled number does not have, begin what is dialled
 #: after the answer: a PIN.
 _USER = re.compile(
-    rb"\+?[0-9().*-]{7,}+(?=[pPwW])|(?:[A-Za-z0-9_.!~*'()+-]++|%(?:2[0ABab]|40)|(?:#|%23)(?=@))*+",
+    rb"\+?[0-9().*-]{7,}+(?=[pPwW])|(?:[A-Za-z0-9_.!~*'()+-]++|%(?:2[0ABab]|40)|(?:#|%23)(?=@))*",
 )
 _TEL = re.compile(rb"\+?[0-9().*-]++(?:#(?=[;?>,\" \n]))?")
 _URN = re.compile(words("uuid alert service gsma nena urn-7") + rb":[A-Za-z0-9.:_-]++")
@@ -23,7 +23,7 @@ _USER_OF_AUTHORITY = re.compile(rb"[^/?#@]*+@")
 _AUTHORITY_HOST = re.compile(rb"(?:[A-Za-z0-9._-]++|\[[0-9A-Fa-f:.]++\])(?::\d{1,5})?(?=[/?#;>,\" \n])")
 #: Schemes without a user and host directly behind them.
 _PATHS = frozenset({b"data", b"http", b"https", b"ws", b"wss", b"ftp"})
-_PARAMETER = re.compile(rb";(?:([" + TOKEN_CHARACTERS + rb"]++)(?=[=;?@>,\" \n])(=)?+)?+")
+_PARAMETER = re.compile(rb";(?:([" + TOKEN_CHARACTERS + rb"]++)(?=[=;?@>,\" \n])(=)?)?")
 _REST = re.compile(rb"[^;?]*+")
 
 _FLAG = re.compile(words("true false on off yes no 0 1"))

@@ -439,6 +439,21 @@ HOSTILE = {
     "many quotes": _repeated("INVITE sip:b@h SIP/2.0\r\nTo: ", ';tag="'),
     "many lines": _repeated("INVITE sip:b@h SIP/2.0\r\nc: application/sdp\r\n\r\n", "\n"),
     "many parts": _repeated("INVITE sip:b@h SIP/2.0\r\nc: multipart/mixed;boundary=b\r\n\r\n", "--b\n"),
+    "many addresses": _repeated("INVITE sip:b@h SIP/2.0\r\nContact: ", "sip:a,"),
+    "many brackets that do not close": _repeated("INVITE sip:b@h SIP/2.0\r\nContact: ", "<sip:a,"),
+    "many names": _repeated("INVITE sip:b@h SIP/2.0\r\nFrom: ", "a "),
+    "many escapes": _repeated('INVITE sip:b@h SIP/2.0\r\nFrom: <sip:a@h>;x="', "\\a"),
+    "many values": _repeated("INVITE sip:b@h SIP/2.0\r\nContact: <sip:a@h>", ';x="a"b'),
+    "many comments": _repeated("INVITE sip:b@h SIP/2.0\r\nServer: ", "(a)"),
+    "many brackets in comments": _repeated("INVITE sip:b@h SIP/2.0\r\nServer: ", "("),
+    "many parameters of a user": _repeated("INVITE sip:b@h SIP/2.0\r\nTo: <sip:b", ";lr", 60_000) + b"@h>\r\n",
+    "many items": _repeated("INVITE sip:b@h SIP/2.0\r\nSupported: ", "a,"),
+    "many credentials": _repeated("INVITE sip:b@h SIP/2.0\r\nAuthorization: Digest ", "nonce=a,"),
+    "many formats": _repeated("INVITE sip:b@h SIP/2.0\r\nc: application/sdp\r\n\r\na=fmtp:1 ", "a;"),
+    "many reports": _repeated("INVITE sip:b@h SIP/2.0\r\nc: application/sdp\r\n\r\na=rtcp-xr:", "rcvr-rtt=,"),
+    "many candidates": _repeated(
+        "INVITE sip:b@h SIP/2.0\r\nc: application/sdp\r\n\r\na=candidate:1 1 UDP 1 h 9 typ host ", "generation 0 "
+    ),
     "many blanks": _repeated("INVITE sip:b@h SIP/2.0\r\nc: multipart/mixed;boundary", " "),
 }
 
