@@ -69,11 +69,13 @@ class Value:
 
     def show_match(self, pattern: re.Pattern[bytes], at: int, limit: int | None = None) -> int:
         """Show the bytes that the pattern derives from `at` on; return their end."""
-        found = pattern.match(self.text, at, len(self.text) if limit is None else limit)
+        found = pattern.match(self.text, at) if limit is None else pattern.match(self.text, at, limit)
         if found is None:
             return at
-        self.show(at, found.end())
-        return found.end()
+        end = found.end()
+        if end > at:
+            self._veil.show(self._begin + at, self._begin + end)
+        return end
 
     def skip_parameter(self, at: int) -> int:
         """Return the place of the delimiter that ends the parameter. Show only the blanks before it."""
@@ -86,8 +88,10 @@ class Value:
     def _skip(self, at: int, rest: re.Pattern[bytes]) -> int:
         text = self.text
         if (derived := _REST_OF_GENERIC_PARAM.match(text, at)) is not None:
-            self.show(derived.end(1), derived.end())
-            return derived.end()
+            end = derived.end()
+            if end > derived.end(1):
+                self.show(derived.end(1), end)
+            return end
         self.broken = True
         found = rest.match(text, at)
         end = at if found is None else found.end()

@@ -4,7 +4,7 @@ _MASK = ord("x")
 
 
 class Veil:
-    """A copy of `raw` that starts fully covered. `show` uncovers bytes and `hide` covers them again."""
+    """A copy of `raw` that starts fully covered. `show` uncovers bytes."""
 
     __slots__ = ("_raw", "_shown")
 
@@ -15,11 +15,6 @@ class Veil:
     def show(self, begin: int, end: int) -> None:
         """Uncover the bytes."""
         self._shown[begin:end] = self._raw[begin:end]
-
-    def hide(self, begin: int, end: int) -> None:
-        """Cover the bytes again."""
-        end = min(end, len(self._shown))
-        self._shown[begin:end] = bytearray([_MASK]) * max(0, end - begin)
 
     def hidden(self, begin: int, end: int) -> bool:
         """Return whether a byte in the range differs from the raw text."""
