@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from linewarden.audit.errors import LogUnavailable
-from linewarden.audit.store.index_file import Identity, IndexFile, OddValue, is_damage, misses_tables
+from linewarden.audit.store.index_file import Identity, IndexFile, OddValue, is_damage, may_be_damage, misses_tables
 from linewarden.audit.store.schema import BigInt
 from linewarden.audit.store.write_lock import WriteLock, write_lock_for
 
@@ -24,6 +24,11 @@ REPORT_S = 60.0
 
 #: How often other processes may create a table first before the error must have another cause.
 _RACES = 10
+
+#: Errors in a row, each over new connections, after which the files are taken for damaged. When a file was deleted, the
+#: last connection to it deletes the WAL of its successor, which then cannot be read. When a file was emptied, idle
+#: connections of other processes keep it locked, and nothing can be created in it.
+_LASTING = 3
 
 #: Events of the index, for the text log.
 INDEX_DAMAGED = "index_damaged"
@@ -59,6 +64,7 @@ class IndexDatabase:
         self._is_prepared = False
         self._identity: Identity | None = None
         self._reported = float("-inf")
+        self._failures = 0
 
     def close(self) -> None:
         """Close the database, which cannot be used again."""
@@ -110,6 +116,7 @@ class IndexDatabase:
             self._open()
             used = self._identity
             yield
+            self._failures = 0
         except LogUnavailable:
             raise
         except (SQLAlchemyError, self._driver_error, OSError, OddValue) as error:
@@ -156,7 +163,9 @@ class IndexDatabase:
             return
         if misses_tables(error):
             self._is_prepared = False
-        if self._file is not None and is_damage(error):
+        self._failures = self._failures + 1 if may_be_damage(error) else 0
+        if self._file is not None and (is_damage(error) or self._failures >= _LASTING):
+            self._failures = 0
             self._is_prepared = False
             if self._deleted(self._file, used):
                 self._on_event(INDEX_DAMAGED, error)

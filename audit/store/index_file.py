@@ -15,6 +15,8 @@ import sqlalchemy as sa
 _DAMAGE = frozenset((11, 26))
 #: SQLite's codes for a file that the file system reports as corrupt, and for one that ends before a page that it has.
 _DAMAGED_FILE = frozenset((8458, 522))
+#: Primary codes of SQLite: the file is locked, and an error of reading or writing.
+_MAY_BE_DAMAGE = frozenset((5, 10))
 #: SQLite's code for a statement that does not fit the tables.
 _SQL_ERROR = 1
 _PARTS = ("", "-wal", "-shm", "-journal")
@@ -79,6 +81,12 @@ def is_damage(error: BaseException) -> bool:
         return True
     code = _code(error)
     return code is not None and (code & 0xFF in _DAMAGE or code in _DAMAGED_FILE)
+
+
+def may_be_damage(error: BaseException) -> bool:
+    """Return whether an error shows damage if it comes again and again: a file that is locked, or is not read."""
+    code = _code(error)
+    return code is not None and code & 0xFF in _MAY_BE_DAMAGE
 
 
 def misses_tables(error: BaseException) -> bool:
