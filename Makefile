@@ -9,9 +9,9 @@ PACKAGES := audit authz cli client diagnostics server
 # mypy reads the packages through links that carry their import names.
 LINKS := .links/linewarden
 
-# Three workers for two cores, because a third of the time is spent on waits. The tests of a module stay in one worker,
+# Two workers for each core, because half of the time is spent on waits. The tests of a module stay in one worker,
 # because they share its server, its port of loopback, its interfaces. tests/conftest.py puts the long modules first.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1) // 2)')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 PARALLEL := --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help

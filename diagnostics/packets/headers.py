@@ -149,7 +149,9 @@ def show_request_uri(veil: Veil, raw: bytes, begin: int, end: int) -> None:
 def _show_items(value: Value, head: re.Pattern[bytes]) -> None:
     """Show items of that form. The list ends at a text of another form, because tokens are like any other text."""
     at = 0
-    while (found := head.match(value.text, at)) is not None:
+    for _ in range(_MAX_ITEMS):
+        if (found := head.match(value.text, at)) is None:
+            return
         value.show(at, found.end())
         if _ITEM_END.match(value.text, found.end()) is None:
             return

@@ -3,9 +3,11 @@
 Source: the document "gRPC over HTTP2" of the gRPC project, PROTOCOL-HTTP2.md.
 """
 
+import asyncio
 import zlib
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +29,10 @@ _WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
 #: The units of a deadline, seconds.
 _UNITS = {b"H": 3_600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _MAX_DIGITS = 8
+
+#: The rest of a request that is read and dropped when it is answered early: bytes, and seconds.
+DRAIN_BYTES = 16 * 1024 * 1024
+DRAIN_S = 2.0
 
 #: Characters of a status text that are sent as they are: printable ASCII but for the percent sign.
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
@@ -74,6 +80,20 @@ class Frames:
         self._buffer = buffer[end:]
         message = buffer[_PREFIX:end]
         return self._decompressed(message) if buffer[0] else message
+
+    async def drain(self) -> None:
+        """Read and drop the rest of the request, within DRAIN_BYTES and DRAIN_S.
+
+        A caller that is still sending would otherwise see that its stream was reset, and not the answer.
+
+        Raises:
+            CallerGone: the call has ended.
+        """
+        left = DRAIN_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while not self._ended and left > 0:
+                    left -= len(await self._more())
 
     async def _rest(self, buffer: bytes, end: int) -> bytes:
         parts, size = [buffer], len(buffer)

@@ -241,6 +241,14 @@ class Application:
                 async for answer in answers:
                     await call.write(frame(rpc.write(answer)))
             await call.succeed()
+        elif rpc.client_streaming:
+            try:
+                answer = frame(rpc.write(await rpc.call(caller, request)))
+            except Exception:
+                await frames.drain()
+                raise
+            await frames.drain()
+            await call.succeed(answer)
         else:
             await call.succeed(frame(rpc.write(await rpc.call(caller, request))))
 

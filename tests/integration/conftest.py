@@ -228,14 +228,14 @@ class Site:
 @contextmanager
 def make_site(folder: Path, database_url: str) -> Iterator[Site]:
     """Make the folder of a service with two tenants on an empty database: copy one that this process made before."""
-    if database_url.startswith("sqlite:///"):
-        first = _first_site()
+    sqlite = database_url.startswith("sqlite:///")
+    first = _first_site() if sqlite else _first_site(database_url)
+    shutil.copytree(first / "site", folder, dirs_exist_ok=True)
+    if sqlite:  # after the folder, in which the database may be
         for file in first.glob("linewarden.db*"):
             shutil.copyfile(file, f"{database_url.removeprefix('sqlite:///')}{file.name.removeprefix('linewarden.db')}")
     else:
-        first = _first_site(database_url)
         run_script(database_url, (first / "dump.sql").read_text())
-    shutil.copytree(first / "site", folder, dirs_exist_ok=True)
     token = (first / "token").read_text()
     settings = _settings(folder, database_url)
     storage = open_storage(settings)

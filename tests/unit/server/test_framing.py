@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from linewarden.server.errors import CredentialsInvalid, InvalidRequest, Violation
 from linewarden.server.grpc_status import PlainStatus, grpc_status_of
-from linewarden.server.transports.framing import CallerGone, Frames, frame, seconds_of, trailers_of
+from linewarden.server.transports.framing import DRAIN_BYTES, CallerGone, Frames, frame, seconds_of, trailers_of
 
 MOST = 1_000
 
@@ -29,6 +29,11 @@ class Body:
             {"type": "http.request", "body": one, "more_body": True} for one in pieces
         ]
         self._events.append({"type": "http.request"} if ends else {"type": "http.disconnect"})
+
+    @property
+    def left(self) -> int:
+        """The number of events that were not received."""
+        return len(self._events)
 
     async def receive(self) -> dict[str, Any]:
         """Return the next event."""
@@ -81,6 +86,16 @@ def test_a_caller_that_goes_away_is_told_from_one_that_ends() -> None:
     """A message whose caller has gone is no message, and no fault of the caller."""
     with pytest.raises(CallerGone):
         asyncio.run(read(Body([frame(b"whole")[:-1]], ends=False)))
+
+
+async def test_the_rest_of_a_request_is_dropped_within_bounds() -> None:
+    """What a caller still sends after its answer is read to its end, or as far as the bound."""
+    body = Body([b"x" * 1_000] * 50)
+    await Frames(body.receive, b"identity", MOST).drain()
+    assert body.left == 0
+    endless = Body([b"x" * (1 << 20)] * 50)
+    await Frames(endless.receive, b"identity", MOST).drain()
+    assert endless.left == 50 + 1 - (DRAIN_BYTES >> 20)
 
 
 @pytest.mark.parametrize(
