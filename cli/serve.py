@@ -10,7 +10,7 @@ from linewarden.cli.policy.policy_file import read_policy
 from linewarden.server import log
 from linewarden.server.addresses import check_free
 from linewarden.server.bootstrap import Running, now_us
-from linewarden.server.processes import keep_house, serve_worker, with_ports
+from linewarden.server.processes import keep_house, serve_worker
 from linewarden.server.processes import serve as serve_all
 from linewarden.server.scaffold import KEY_FILE, SETTINGS_FILE, initialize, pbx_template
 from linewarden.server.settings import Settings
@@ -46,7 +46,6 @@ def serve(config: Path | None, worker: bool) -> None:
         uvloop.run(serve_worker(settings))
         return
     check_free((*settings.listen, *([settings.capture_listen] if settings.capture_listen else ())))
-    settings = with_ports(settings)
     uvloop.run(serve_all(settings, config, lambda running: _greet(settings, config, running)))
 
 

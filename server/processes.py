@@ -17,7 +17,7 @@ import structlog
 
 from linewarden.audit.errors import LogDamaged
 from linewarden.audit.housekeeping import Housekeeper
-from linewarden.server.bootstrap import Running, calm_collector, clock_of, free_port, now_us, start
+from linewarden.server.bootstrap import Running, calm_collector, clock_of, now_us, start
 from linewarden.server.settings import Settings
 from linewarden.server.storage import Storage, open_storage
 from linewarden.server.transports.unix_socket import INHERITED
@@ -126,15 +126,6 @@ def housekeeper_of(
         on_fault=on_fault,
         on_progress=on_progress,
     )
-
-
-def with_ports(settings: Settings) -> Settings:
-    """Return the settings with a free port in place of each port 0, so that several processes can share it."""
-    addresses = []
-    for address in settings.listen:
-        host, _, port = address.rpartition(":")
-        addresses.append(f"{host}:{free_port(host.strip('[]')) if port == '0' else port}")
-    return settings.model_copy(update={"listen": tuple(addresses)})
 
 
 class _NoWriter:
