@@ -90,12 +90,12 @@ _VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def _on_postgres(stack: ExitStack, scratch: Path) -> dict[str, Target]:
-    database = stack.enter_context(postgres.running(_folder(scratch, "postgres")))
+    database = stack.enter_context(postgres.running(_folder(scratch, "database")))
     if database is None:
         return {}
     targets: dict[str, Target] = {}
     for name, workers in (("postgres", "1"), ("postgres workers", "2")):
-        url = database.make(name.replace(" ", "_"))
+        url = database.make(f"bench_{workers}")
         found, _ = stack.enter_context(
             service.running(_folder(scratch, name), database.process, database_url=url, workers=workers)
         )
