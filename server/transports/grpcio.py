@@ -18,8 +18,8 @@ from linewarden.server.transports import Served
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-#: The caller of the call that runs in this task: an `Identity`, or None for a keyless rpc. The interceptor and the
-#: method run in the same task.
+#: The `Identity` of the call that runs in this task, unless its rpc needs no key. The interceptor and the method run in
+#: the same task.
 _CALLER: ContextVar[Any] = ContextVar("caller")
 
 _SCHEME = "Bearer "
@@ -80,13 +80,13 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, served: Served) -> None:
         self._authentication = served.authentication
-        self._keyless = frozenset(rpc.path for rpc in served.rpcs if rpc.keyless)
+        self._with_key = frozenset(rpc.path for rpc in served.rpcs if not rpc.keyless)
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], details: grpc.HandlerCallDetails
     ) -> Any:
         """Return the handler of the method, or one that refuses without reading."""
-        if details.method in self._keyless or not details.method.startswith("/linewarden."):
+        if details.method not in self._with_key:
             await self._authentication.keyless()
             return await continuation(details)
         try:

@@ -6,7 +6,7 @@ one, for example for lack of files; then it serves again on the same sockets.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ from linewarden.server.settings import Settings
 from linewarden.server.tls import check_credentials
 from linewarden.server.transports import Served
 from linewarden.server.transports.framing import ENCODINGS, CallerGone, Frames, frame, seconds_of, trailers_of
-from linewarden.server.transports.sockets import Listeners
+from linewarden.server.transports.sockets import FILES_OF_A_RELAY, Listeners, unix_connections
 
 #: Seconds that calls may take when the server stops. Admitted ones have been answered before.
 _STOP_S = 1.0
@@ -70,21 +70,17 @@ class H2Transport:
         self._listeners = listeners
         self._application = application
         self._servers = [Server(application, one) for one in configurations]
-        self._serving = [asyncio.create_task(self._serve(one)) for one in self._servers]
+        self._serving: list[asyncio.Task[None]] = []
 
-    async def started(self) -> None:
-        """Wait until all serve.
+    async def start(self) -> None:
+        """Serve on all sockets.
 
         Raises:
-            Exception: one cannot.
+            Exception: it is impossible. Close it.
         """
-        for server, serving in zip(self._servers, self._serving, strict=True):
-            waiting = asyncio.create_task(server.wait_started())
-            await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                waiting.cancel()
-                await serving
-            await waiting
+        for server in self._servers:
+            self._serving.append(asyncio.create_task(self._serve(server)))
+            await server.wait_started()
 
     async def close(self) -> None:
         """Accept no more connections and close all; calls that still wait end as UNAVAILABLE."""
@@ -95,14 +91,13 @@ class H2Transport:
         self._listeners.close()
 
     async def _serve(self, server: Server) -> None:
-        while True:
+        """Serve until the transport is closed, again after each fault, because callers connect again."""
+        while not self._application.closed:
             try:
                 await server.serve()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the process must go on serving
                 structlog.get_logger().error("connections_dropped", error=type(error).__name__)
-            if self._application.closed:
-                return
-            await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_AGAIN_S)
 
 
 async def open_h2(settings: Settings, served: Served, connections: int) -> H2Transport:
@@ -114,35 +109,38 @@ async def open_h2(settings: Settings, served: Served, connections: int) -> H2Tra
     """
     if not settings.plaintext:
         check_credentials(settings, datetime.now(UTC))
-    limits = {
-        "limit_connections": connections,
-        "timeout_keep_alive": settings.connection_idle_seconds,
-        "request_policies": tuple(
-            RequestPolicy(
-                path=rpc.path,
-                max_request_body_size=0,  # messages have their own bound
-                timeout_request_body_idle=SILENCE_S,
-                h2_timeout_response_stall=_STALL_S,
-            )
-            for rpc in served.rpcs
-            if not (rpc.client_streaming and rpc.server_streaming)
-        ),
-    }
-    listeners = Listeners(settings)
+    unix = unix_connections(settings, connections)
+    more = {"timeout_keep_alive": settings.connection_idle_seconds, "request_policies": _policies(served.rpcs)}
+    listeners = Listeners(settings, unix)
+    limit = max(1, connections - FILES_OF_A_RELAY * unix)
+    configurations = [_configuration(listeners.tcp, limit, more | _tls(settings))]
+    if listeners.unix:
+        configurations.append(_configuration(listeners.unix, unix, more))
+    transport = H2Transport(Application(served, settings.max_message_bytes), configurations, listeners)
     try:
-        configurations = [_configuration(listeners.tcp, limits | _tls(settings))]
-        if listeners.unix:
-            configurations.append(_configuration(listeners.unix, limits))
-        transport = H2Transport(Application(served, settings.max_message_bytes), configurations, listeners)
-        await transport.started()
+        await transport.start()
     except BaseException:
-        listeners.close()
+        await transport.close()
         raise
     return transport
 
 
-def _configuration(sockets: Sequence[socket.socket], more: dict[str, Any]) -> Config:
-    return Config(bind=tuple(f"fd://{one.fileno()}" for one in sockets), **_FIXED, **more)
+def _configuration(sockets: Sequence[socket.socket], connections: int, more: dict[str, Any]) -> Config:
+    binds = tuple(f"fd://{one.fileno()}" for one in sockets)
+    return Config(bind=binds, limit_connections=connections, **_FIXED, **more)
+
+
+def _policies(rpcs: Iterable[Rpc]) -> tuple[RequestPolicy, ...]:
+    return tuple(
+        RequestPolicy(
+            path=rpc.path,
+            max_request_body_size=0,  # messages have their own bound
+            timeout_request_body_idle=SILENCE_S,
+            h2_timeout_response_stall=_STALL_S,
+        )
+        for rpc in rpcs
+        if not (rpc.client_streaming and rpc.server_streaming)
+    )
 
 
 _FIXED: dict[str, Any] = {
@@ -333,14 +331,9 @@ class _Call:
 
     async def succeed(self, data: bytes = b"") -> None:
         """Send a last framed message, if there is one, and the status OK."""
-        try:
-            if not self._started:
-                self._started = True
-                await self._send(_START)
-            await self._send({"type": "http.response.body", "body": data})
-            await self._send(_OK)
-        except OSError:
-            raise CallerGone from None
+        await self._begin_answer()
+        await self._tell({"type": "http.response.body", "body": data})
+        await self._tell(_OK)
 
     async def end(self, error: Exception) -> None:
         """Send the status of an error."""

@@ -11,6 +11,20 @@ from linewarden.server.transports.unix_socket import PeerCheck, listen_unix, use
 _BACKLOG = 1_024
 
 
+#: Connections of the Unix domain socket, at most, and their part of all. They are few, because they are backends of the
+#: same host.
+_UNIX_CONNECTIONS = 256
+_UNIX_PART = 8
+
+#: Open files of one relayed connection: the caller's, and both ends of the inner one.
+FILES_OF_A_RELAY = 3
+
+
+def unix_connections(settings: Settings, connections: int) -> int:
+    """Return how many of all connections are kept for the Unix domain socket; 0 without one."""
+    return max(1, min(_UNIX_CONNECTIONS, connections // _UNIX_PART)) if settings.listen_socket else 0
+
+
 class Listeners:
     """The open sockets of a process. `addresses` are host and port of each setting.
 
@@ -18,8 +32,8 @@ class Listeners:
     one.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Listen.
+    def __init__(self, settings: Settings, unix_connections: int) -> None:
+        """Listen. `unix_connections` bounds those of the Unix domain socket.
 
         Raises:
             AddressTaken: another process listens there.
@@ -34,7 +48,7 @@ class Listeners:
             for address in settings.listen:
                 self._listen(opened, address, shared=settings.workers > 1)
             if settings.listen_socket is not None:
-                self._listen_unix(opened, settings)
+                self._listen_unix(opened, settings, unix_connections)
             self._opened = opened.pop_all()
 
     def close(self) -> None:
@@ -47,7 +61,7 @@ class Listeners:
         self.tcp += found
         self.addresses += (f"{host}:{found[0].getsockname()[1]}",)
 
-    def _listen_unix(self, opened: ExitStack, settings: Settings) -> None:
+    def _listen_unix(self, opened: ExitStack, settings: Settings, connections: int) -> None:
         assert settings.listen_socket is not None
         users = users_of(settings.listen_socket_users)
         listener = listen_unix(settings.listen_socket, int(settings.listen_socket_mode, 8))
@@ -56,7 +70,7 @@ class Listeners:
         if not users:
             self.unix.append(listener.socket)
             return
-        check = PeerCheck(listener.socket, users)
+        check = PeerCheck(listener.socket, users, connections)
         opened.callback(check.close)
         self.unix.append(check.inner)
 

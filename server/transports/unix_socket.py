@@ -21,6 +21,9 @@ import structlog
 from linewarden.server.addresses import AddressTaken
 
 _BACKLOG = 1_024
+#: Seconds before it accepts again after it could not.
+_AGAIN_S = 1.0
+
 _CREDENTIALS = struct.Struct("3i")
 
 #: The form of an address that names an open socket of this process, which it got from its parent.
@@ -78,11 +81,15 @@ def users_of(names: Sequence[str]) -> frozenset[int]:
 
 
 class PeerCheck:
-    """Passes the connections of permitted users to a listener of this process, and closes all others."""
+    """Passes the connections of permitted users to a listener of this process, and closes all others.
 
-    def __init__(self, outer: socket.socket, users: frozenset[int]) -> None:
+    Beyond `most` connections the next one waits to be accepted.
+    """
+
+    def __init__(self, outer: socket.socket, users: frozenset[int], most: int) -> None:
         self._outer = outer
         self._users = users
+        self._room = asyncio.Semaphore(most)
         self._folder = tempfile.TemporaryDirectory(prefix="linewarden-")
         self._path = f"{self._folder.name}/inner"
         self._relays: set[asyncio.Task[Any]] = set()
@@ -95,36 +102,44 @@ class PeerCheck:
     def close(self) -> None:
         """Accept no more connections. Those that were passed on are ended by their listener."""
         self._accepting.cancel()
+        for relay in self._relays:
+            relay.cancel()
         self.inner.close()
         self._folder.cleanup()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            try:
-                connection, _ = await loop.sock_accept(self._outer)
-            except OSError as error:  # for lack of files
-                structlog.get_logger().error("connections_dropped", error=type(error).__name__)
-                await asyncio.sleep(1)
-                continue
-            if peer_of(connection) not in self._users:
-                structlog.get_logger().warning("socket_user_refused")
-                connection.close()
-                continue
+            async with self._room:
+                try:
+                    connection, _ = await loop.sock_accept(self._outer)
+                except OSError as error:  # for lack of files
+                    structlog.get_logger().error("connection_not_accepted", error=type(error).__name__)
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
+                if peer_of(connection) not in self._users:
+                    structlog.get_logger().warning("socket_user_refused")
+                    connection.close()
+                    continue
             task = asyncio.create_task(self._relay(connection))
             self._relays.add(task)
             task.add_done_callback(self._relays.discard)
+            # The relay takes its place before the next connection is accepted.
+            await asyncio.sleep(0)
 
     async def _relay(self, connection: socket.socket) -> None:
+        """Pass bytes on until one side ends."""
         loop = asyncio.get_running_loop()
-        try:
-            inside, half = await loop.create_unix_connection(_Half, self._path)
-        except OSError:  # it is closed already
-            connection.close()
-            return
-        outside, other = await loop.connect_accepted_socket(_Half, connection)
-        half.join(outside)
-        other.join(inside)
+        async with self._room:
+            try:
+                inside, half = await loop.create_unix_connection(_Half, self._path)
+            except OSError:  # the listener is closed already, or there are no files left
+                connection.close()
+                return
+            outside, other = await loop.connect_accepted_socket(_Half, connection)
+            half.join(outside)
+            other.join(inside)
+            await asyncio.gather(half.lost, other.lost)
 
 
 def peer_of(connection: socket.socket) -> int:
@@ -140,7 +155,7 @@ class _Half(asyncio.Protocol):
     def __init__(self) -> None:
         self._other: Any = None
         self._early: list[bytes] = []
-        self._ended = False
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def join(self, other: Any) -> None:
         """Begin to pass on to the other side."""
@@ -148,7 +163,7 @@ class _Half(asyncio.Protocol):
         for data in self._early:
             other.write(data)
         self._early.clear()
-        if self._ended:
+        if self.lost.done():
             other.close()
 
     def data_received(self, data: bytes) -> None:
@@ -170,7 +185,8 @@ class _Half(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         """End the other side too, after what was written to it."""
-        self._ended = True
+        if not self.lost.done():  # it is cancelled when the server stops
+            self.lost.set_result(None)
         if self._other is not None:
             self._other.close()
 

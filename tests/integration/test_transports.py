@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from linewarden.server.bootstrap import start
 from linewarden.server.tls import certificate_builder, make_development_certificates, pem_of
 from linewarden.server.transports.framing import frame
 from linewarden.v1 import access_pb2, access_pb2_grpc
@@ -180,28 +181,41 @@ async def test_calls_opened_and_reset_end_the_connection(sqlite_site: Site) -> N
         assert running._admission._capacity.inside == 0
 
 
+async def _cannot_accept(address: str) -> None:
+    """Leave the server without files until it has dropped its connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    taken = [os.dup(0) for _ in range(8)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, hard))
+    try:
+        os.close(taken.pop(0))  # for the connection that the server then cannot accept
+        _, second = await asyncio.open_connection(host, int(port))
+        async with asyncio.timeout(HANG_S):
+            await reader.read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in taken:
+            os.close(one)
+    for connection in (writer, second):
+        connection.close()
+
+
 async def test_without_files_the_server_goes_on_later(sqlite_site: Site) -> None:
     """A server that could not accept a connection for lack of files serves again when there are some."""
     async with serving(sqlite_site) as running:
+        await _cannot_accept(running.addresses[0])
         assert await works(running.addresses[0], sqlite_site.token)
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        host, _, port = running.addresses[0].rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        taken = [os.dup(0) for _ in range(8)]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, hard))
-        try:
-            for one in taken[:1]:
-                os.close(one)
-            _, second = await asyncio.open_connection(host, int(port))
-            async with asyncio.timeout(HANG_S):
-                await reader.read()  # the server drops its connections
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            for one in taken[1:]:
-                os.close(one)
-        assert await works(running.addresses[0], sqlite_site.token)
-        for connection in (writer, second):
-            connection.close()
+
+
+async def test_a_server_that_is_about_to_serve_again_stops(sqlite_site: Site) -> None:
+    """A stop ends a server in the pause after it could not accept a connection."""
+    running = await start(sqlite_site.settings)
+    await _cannot_accept(running.addresses[0])
+    async with asyncio.timeout(HANG_S):
+        await running.drain(0)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", int(running.addresses[0].rpartition(":")[2]))
 
 
 @pytest.fixture

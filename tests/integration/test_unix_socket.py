@@ -15,6 +15,7 @@ import pytest
 from linewarden.server.addresses import AddressTaken
 from linewarden.server.bootstrap import start
 from linewarden.v1 import access_pb2
+from tests.deadlines import HANG_S
 from tests.integration.conftest import Client, Site, check_request, processes, serving
 from tests.integration.forked_python import forked_python
 
@@ -103,6 +104,27 @@ async def test_other_users_are_cut_off_before_they_speak(sqlite_site: Site, path
         assert await allowed(path, sqlite_site.token)
     async with serving(sqlite_site, **more, listen_socket_users=("nobody",)):
         assert await knock(path, "nobody") == "open"
+
+
+@pytest.mark.parametrize("users", [(), (ME,)], ids=["mode", "users"])
+async def test_the_socket_takes_a_part_of_the_connections(
+    sqlite_site: Site, path: Path, users: tuple[str, ...]
+) -> None:
+    """Beyond its part a connection of the socket waits, and is served when another ends; other hosts are not touched."""
+    more: dict[str, Any] = {"listen_socket": path, "listen_socket_users": users, "max_connections": 8}
+    async with serving(sqlite_site, **more) as running:
+        (reader, first), (waiting, second) = [await asyncio.open_unix_connection(path) for _ in range(2)]
+        for one in (first, second):
+            one.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+        async with asyncio.timeout(HANG_S):
+            assert await reader.read(1)
+            async with Client(running.addresses[0], sqlite_site.token) as client:
+                assert (await client.check("bob", "play", "voicemail", "1", owner="bob")).decision.effect
+            served = asyncio.create_task(waiting.read(1))
+            assert not (await asyncio.wait((served,), timeout=0.2))[0]
+            first.close()
+            assert await served
+        second.close()
 
 
 async def test_a_file_that_a_crash_left_is_replaced(sqlite_site: Site, path: Path) -> None:
