@@ -87,7 +87,14 @@ def running(binary: Path, folder: Path, *, sqlite: bool) -> Iterator[dict[str, T
     store = ["--datastore-engine=sqlite", f"--datastore-uri=file:{folder}/openfga.db"] if sqlite else []
     if sqlite:
         subprocess.run([str(binary), "migrate", *store], check=True, capture_output=True, cwd=folder)
-    call = [str(binary), "run", f"--grpc-addr={address}", f"--http-addr={http}", "--playground-enabled=false"]
+    call = [
+        str(binary),
+        "run",
+        f"--grpc-addr={address}",
+        f"--http-addr={http}",
+        "--playground-enabled=false",
+        "--metrics-enabled=false",
+    ]
     call += ["--log-level=error", f"--max-checks-per-batch-check={BATCH}", *store]
     with started(call, folder, {}) as (_, process):
         await_listener(address)

@@ -110,7 +110,7 @@ async def test_other_users_are_cut_off_before_they_speak(sqlite_site: Site, path
 async def test_the_socket_takes_a_part_of_the_connections(
     sqlite_site: Site, path: Path, users: tuple[str, ...]
 ) -> None:
-    """Beyond its part a connection of the socket waits, and is served when another ends; other hosts are not touched."""
+    """Beyond its part a connection of the socket waits until another ends; other hosts are not touched."""
     more: dict[str, Any] = {"listen_socket": path, "listen_socket_users": users, "max_connections": 8}
     async with serving(sqlite_site, **more) as running:
         (reader, first), (waiting, second) = [await asyncio.open_unix_connection(path) for _ in range(2)]
