@@ -77,8 +77,9 @@ class AccessItem(NamedTuple):
     """One decided access of an entry.
 
     `outcome` is the decision and its explanation; `resource` are the evaluated attributes without owner and id. The
-    `keeper` is the owner, or the tenant if there is no owner. The id is sealed under the keeper's key. `request_id` and
-    `requester` are those of this item alone. An empty one and None mean those of the header.
+    `keeper` is the owner, or the tenant if there is no owner. The id is sealed under the keeper's key, and so are the
+    `addresses` of participants, one for each participant, empty if it has none. `request_id` and `requester` are those
+    of this item alone. An empty one and None mean those of the header.
     """
 
     action: str
@@ -90,6 +91,7 @@ class AccessItem(NamedTuple):
     resource: dict[str, Any]
     request_id: str = ""
     requester: "Requester | None" = None
+    addresses: tuple[str, ...] = ()
 
 
 class Requester(NamedTuple):
@@ -237,11 +239,14 @@ def _encode_decision(header: AccessHeader, items: Sequence[AccessItem]) -> bytes
 
 def _record(number: int, item: AccessItem, secrets: dict[Person, dict[str, str]]) -> dict[str, Any]:
     """Return the record of one access, and add the item's id to the values that are sealed for its keeper."""
-    action, type, id, keeper, owned, outcome, attributes, request_id, requester = item
+    action, type, id, keeper, owned, outcome, attributes, request_id, requester, addresses = item
     values = secrets.get(keeper)
     if values is None:
         values = secrets[keeper] = {}
     values[f"items.{number}.id"] = id
+    if any(addresses):
+        # One line for each participant. No address has a line feed in it.
+        values[f"items.{number}.addresses"] = "\n".join(addresses)
     sid = keeper.sid
     resource = {**attributes, "type": type, "ref": keeper.reference(type, id), "keeper": sid}
     if owned:

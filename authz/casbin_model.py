@@ -24,8 +24,8 @@ from casbin.effect import get_effector
 from linewarden.authz.conditions import holds
 from linewarden.authz.errors import CasbinUnsuitable
 from linewarden.authz.model import Context, Effect, Resource, Verb
-from linewarden.authz.rules import Binding, Rule, Statement
-from linewarden.authz.scopes import Item, item_of
+from linewarden.authz.rules import EVERYONE, ROLE, Binding, Rule, Statement
+from linewarden.authz.scopes import QUEUE, Groups, Item, item_of
 
 #: Casbin needs a tenant in every rule and request. A snapshot belongs to one tenant, so it is always this one.
 DOMAIN = "tenant"
@@ -109,6 +109,9 @@ def stock_enforcer(statements: Iterable[Statement]) -> Any:
     enforcer = casbin.Enforcer(str(_MODEL))
     enforcer.add_function("holds", holds)
     model = enforcer.get_model()
+    statements = list(statements)
+    persons = {one.member if isinstance(one, Binding) else one.who for one in statements}
+    model["g"]["g"].policy.extend([one, EVERYONE, DOMAIN] for one in persons if not one.startswith((ROLE, QUEUE)))
     for statement in statements:
         # Not add_policy(), because it searches all rules for each rule that it adds.
         if isinstance(statement, Binding):
@@ -120,10 +123,10 @@ def stock_enforcer(statements: Iterable[Statement]) -> Any:
 
 
 def stock_request(
-    subject: str, verb: Verb, resource: Resource, context: Context
+    subject: str, verb: Verb, resource: Resource, context: Context, groups: Groups | None = None
 ) -> tuple[str, str, Item, Verb, Context]:
     """Return the arguments of `Enforcer.enforce` for one access."""
-    return subject, DOMAIN, item_of(resource, subject), verb, context
+    return subject, DOMAIN, item_of(resource, subject, groups), verb, context
 
 
 def _rows(rule: Rule) -> Iterator[list[Any]]:

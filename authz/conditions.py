@@ -2,7 +2,10 @@
 
     from=T, until=T          from T on, before T: half-open, T as 2026-01-31T08:00:00Z
     purpose=A,B              the stated purpose is one of these
-    age<90d, age>=30m        the item's age; units s, m, h, d, w
+    age<90d, age>=30m        the item's age; units s, m, h, d, w, and mo and y for calendar months and years in UTC
+    created>=T, created<T    the time of creation of the item is at or after T, or before T
+    duration<10m             the item is shorter; units s, m, h
+    duration>=5s             the item is at least that long
     consent=given            the parties agreed (or `refused`)
     case                     a case reference is stated
     zone=A,B, zone!=A,B      the person's network zone is, or is not, one of these
@@ -30,15 +33,39 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from linewarden.authz.inputs import AGE, CASE, CONSENT, EPOCH, NOW, PURPOSE, STATED, US, ZONE, Input
+from linewarden.authz.inputs import (
+    AGE,
+    AGE_MONTHS,
+    CASE,
+    CONSENT,
+    CREATED,
+    DURATION,
+    EPOCH,
+    NOW,
+    PURPOSE,
+    STATED,
+    US,
+    ZONE,
+    Input,
+)
 from linewarden.authz.lexer import Malformed
 from linewarden.authz.model import Consent, Context, Effect, Purpose, Resource
 
 _SECONDS: Mapping[str, int] = MappingProxyType({"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
+_MONTHS: Mapping[str, int] = MappingProxyType({"mo": 1, "y": 12})
+#: Microseconds of the shortest and the longest span of one unit.
+_SPANS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        **{unit: (seconds * 1_000_000, seconds * 1_000_000) for unit, seconds in _SECONDS.items()},
+        "mo": (28 * 86400 * 1_000_000, 31 * 86400 * 1_000_000),
+        "y": (365 * 86400 * 1_000_000, 366 * 86400 * 1_000_000),
+    }
+)
 _MAX_AGE_US = 36525 * 86400 * 1_000_000
 
 _SIGNS = re.compile(r"([a-z]+)(=|!=|<|>=)(.*)", re.DOTALL)
-_AGE = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
+_AGE = re.compile(r"([1-9][0-9]{0,9})(mo|[smhdwy])")
+_DURATION = re.compile(r"([1-9][0-9]{0,9})([smh])")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z")
 _ZONE = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -119,7 +146,7 @@ def verdict(condition: Condition, value: Any) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Bound(Condition):
-    """One end of a validity window. The window includes its start and excludes its end."""
+    """One end of a window for the time of the request or of creation. It includes its start and excludes its end."""
 
     kind: str
     at_us: int
@@ -132,8 +159,8 @@ class Bound(Condition):
 
     @property
     def input(self) -> Input:
-        """The instant of the request."""
-        return NOW
+        """The instant of the request, or that of the item's creation."""
+        return _INPUTS[self.kind]
 
     @property
     def marks(self) -> tuple[int, ...]:
@@ -142,21 +169,27 @@ class Bound(Condition):
 
     def is_met(self, value: int) -> bool:
         """Return whether the request falls on the right side of the bound."""
-        return (value >= self.at_us) is (self.kind == "from=")
+        return (value >= self.at_us) is (self.kind in ("from=", "created>="))
 
 
 @dataclass(frozen=True, slots=True)
 class Age(Condition):
-    """A bound on the item's age."""
+    """A bound on the item's age or duration. Months and years are those of the calendar."""
 
     kind: str
     count: int
     unit: str
 
     @property
-    def us(self) -> int:
-        """The bound in microseconds."""
-        return self.count * _SECONDS[self.unit] * 1_000_000
+    def span(self) -> tuple[int, int]:
+        """The shortest and the longest time that the bound can be, microseconds."""
+        shortest, longest = _SPANS[self.unit]
+        return self.count * shortest, self.count * longest
+
+    @property
+    def bound(self) -> int:
+        """The bound: calendar months for months and years, otherwise microseconds."""
+        return self.count * _MONTHS[self.unit] if self.unit in _MONTHS else self.span[0]
 
     @property
     def text(self) -> str:
@@ -165,17 +198,19 @@ class Age(Condition):
 
     @property
     def input(self) -> Input:
-        """The age of the item."""
-        return AGE
+        """The age of the item, in the unit of the bound, or its duration."""
+        if self.kind.startswith("duration"):
+            return DURATION
+        return AGE_MONTHS if self.unit in _MONTHS else AGE
 
     @property
     def marks(self) -> tuple[int, ...]:
         """The bound itself."""
-        return (self.us,)
+        return (self.bound,)
 
     def is_met(self, value: int) -> bool:
-        """Return whether the age is on the right side of the bound."""
-        return (value < self.us) is (self.kind == "age<")
+        """Return whether the age or duration is on the right side of the bound."""
+        return (value < self.bound) is self.kind.endswith("<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +267,16 @@ class CaseStated(Condition):
 
 
 _INPUTS: Mapping[str, Input] = MappingProxyType(
-    {"purpose=": PURPOSE, "consent=": CONSENT, "zone=": ZONE, "zone!=": ZONE}
+    {
+        "from=": NOW,
+        "until=": NOW,
+        "created>=": CREATED,
+        "created<": CREATED,
+        "purpose=": PURPOSE,
+        "consent=": CONSENT,
+        "zone=": ZONE,
+        "zone!=": ZONE,
+    }
 )
 
 
@@ -251,11 +295,14 @@ def _parsed(texts: tuple[str, ...]) -> Conditions:
     by_kind = {one.kind: one for one in map(_parse, texts)}
     if len(by_kind) != len(texts):
         raise Malformed("two conditions are of the same kind: join them or remove one")
-    match by_kind:
-        case {"from=": Bound() as start, "until=": Bound() as end} if start.at_us >= end.at_us:
-            raise Malformed("`from` is not before `until`, so the rule never matches: exchange or change them")
-        case {"age<": Age() as below, "age>=": Age() as least} if least.us >= below.us:
-            raise Malformed("`age>=` is not below `age<`, so no item has such an age: change one of them")
+    for start, end in (("from=", "until="), ("created>=", "created<")):
+        match by_kind.get(start), by_kind.get(end):
+            case Bound(at_us=first), Bound(at_us=last) if first >= last:
+                raise Malformed(f"`{start}` is not before `{end}`, so the rule never matches: exchange or change them")
+    for noun in ("age", "duration"):
+        match by_kind.get(f"{noun}<"), by_kind.get(f"{noun}>="):
+            case Age() as below, Age() as least if least.span[0] >= below.span[1]:
+                raise Malformed(f"`{noun}>=` is not below `{noun}<`, so no item has such {noun}: change one of them")
     return tuple(by_kind[kind] for kind in KINDS if kind in by_kind)
 
 
@@ -280,11 +327,21 @@ def _parse_bound(kind: str, value: str) -> Bound:
 def _parse_age(kind: str, value: str) -> Age:
     match = _AGE.fullmatch(value)
     if match is None:
-        raise Malformed("the age is invalid: write a whole number with its unit, which is s, m, h, d or w")
+        raise Malformed("the age is invalid: write a whole number with its unit, which is s, m, h, d, w, mo or y")
     age = Age(kind, int(match[1]), match[2])
-    if age.us > _MAX_AGE_US:
+    if age.span[0] > _MAX_AGE_US:
         raise Malformed("the age is more than a hundred years: write a shorter one")
     return age
+
+
+def _parse_duration(kind: str, value: str) -> Age:
+    match = _DURATION.fullmatch(value)
+    if match is None:
+        raise Malformed("the duration is invalid: write a whole number with its unit, which is s, m or h")
+    duration = Age(kind, int(match[1]), match[2])
+    if duration.span[0] > _MAX_AGE_US:
+        raise Malformed("the duration is more than a hundred years: write a shorter one")
+    return duration
 
 
 def _parse_case(kind: str, _value: str) -> CaseStated:
@@ -338,6 +395,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "purpose=": Kind(_parse_purposes, ("quality", "legal,quality,training")),
         "age<": Kind(_parse_age, ("1m", "90d")),
         "age>=": Kind(_parse_age, ("30s", "2w")),
+        "created>=": Kind(_parse_bound, ("2026-09-21T14:13:20Z", "2026-09-21T14:13:21Z")),
+        "created<": Kind(_parse_bound, ("2026-09-21T14:13:21Z", "2026-09-22T00:00:00Z")),
+        "duration<": Kind(_parse_duration, ("10s", "2h")),
+        "duration>=": Kind(_parse_duration, ("5s", "1m")),
         "consent=": Kind(_parse_consent, ("given", "refused")),
         "case": Kind(_parse_case, ("",)),
         "zone=": Kind(_parse_zones, ("office", "home,office")),

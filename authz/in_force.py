@@ -14,6 +14,7 @@ from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.index import HolderRules, NumberedRule, rules_in, updated_rules
 from linewarden.authz.persistent_map import PersistentMap
 from linewarden.authz.rules import ROLE, Binding, Rule, Statement
+from linewarden.authz.scopes import names_group
 from linewarden.authz.statement_list import NumberedStatement, StatementList
 
 #: A binding with the id by which it is removed.
@@ -26,13 +27,15 @@ class InForce:
     `members` are the roles that have a role directly. Persons are left out, because a role may have a million of them.
     """
 
-    __slots__ = ("ids", "members", "roles", "rules", "statements")
+    __slots__ = ("group_rules", "ids", "members", "roles", "rules", "statements")
 
     def __init__(self) -> None:
         self.rules: PersistentMap[str, HolderRules] = PersistentMap()
         self.roles: PersistentMap[str, tuple[str, ...]] = PersistentMap()
         self.members: PersistentMap[str, tuple[str, ...]] = PersistentMap()
         self.statements = StatementList()
+        #: How many rules name a group. Without any, no decision looks for the groups of an item.
+        self.group_rules = 0
         #: The ids of the bindings, in the order of `roles`.
         self.ids: PersistentMap[str, tuple[str, ...]] = PersistentMap()
 
@@ -53,7 +56,12 @@ class InForce:
         after.rules = self._changed_rules(new_rules, old_rules)
         after.roles, after.ids = self._changed_roles(new_bindings, old_bindings)
         after.members = self._changed_members(new_bindings, old_bindings)
+        after.group_rules = self.group_rules + _group_rules(new_rules) - _group_rules(old_rules)
         return after
+
+    def holders(self, address: str, at_us: int | None) -> tuple[str, ...]:  # noqa: ARG002 - replaced at the merge
+        """Return the persons who held an address at an instant."""
+        return ()
 
     def id_of(self, statement: Statement) -> str | None:
         """Return the id of a statement, or None if it is not in force."""
@@ -107,6 +115,10 @@ class InForce:
 
 def _is_role(name: str) -> bool:
     return name.startswith(ROLE)
+
+
+def _group_rules(rules: Mapping[str, list[NumberedRule]]) -> int:
+    return sum(any(map(names_group, rule.scopes)) for held in rules.values() for _, rule in held)
 
 
 def _by_holder(

@@ -30,6 +30,8 @@ _SMALL = 256
 MAX_LABELS = 16
 
 _LABEL = "label"
+#: Kinds of scopes of which an item can be in all at once.
+_UNBOUNDED = frozenset(("party", "group"))
 
 
 class Candidate(NamedTuple):
@@ -137,7 +139,8 @@ def weight_of(held: HolderRules) -> int:
 
     An item has one id, one owner and one queue, so only the scope with the most rules counts for each of these kinds.
     An item has up to MAX_LABELS labels. So the most rules of one label count that many times, or all rules of labels
-    if they are fewer.
+    if they are fewer. An item can be in every group, and a person in every role of a participant, so all such rules
+    count.
     """
     if isinstance(held, RulesByScope):
         return held.weight()
@@ -157,7 +160,7 @@ def weight_of_sizes(sizes: Sizes) -> int:
     labelled = 0
     for (kind, size), scopes in sizes.items():
         if scopes:
-            most[kind] = max(most[kind], size)
+            most[kind] = most[kind] + size * scopes if kind in _UNBOUNDED else max(most[kind], size)
             labelled += size * scopes * (kind == _LABEL)
     most[_LABEL] = min(MAX_LABELS * most[_LABEL], labelled)
     return sum(most.values())
@@ -168,7 +171,7 @@ def _sizes_of(scopes: Scopes) -> Sizes:
 
 
 def kind_of(scope: str) -> str:
-    """Return the kind of a scope: `any`, `own`, `id`, `owner`, `queue` or `label`."""
+    """Return the kind of a scope: the text before its colon, such as `any`, `own` or `queue`."""
     return scope.partition(":")[0]
 
 

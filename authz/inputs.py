@@ -7,8 +7,9 @@ with these representatives, and explanations are cached under them. So an explan
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
+from calendar import monthrange
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
@@ -64,8 +65,16 @@ class Input(ABC):
         """
 
 
-class Elapsed(Input):
-    """The microseconds since some instant. Marks are such numbers, and a value equal to a mark lies above it."""
+class Ordered(Input):
+    """A number. Marks are numbers too, and a value equal to a mark lies above it."""
+
+    def merge(self, marks: Iterable[int]) -> tuple[int, ...]:
+        """Sort the marks."""
+        return tuple(sorted(set(marks)))
+
+
+class Elapsed(Ordered):
+    """The microseconds since some instant."""
 
     #: A value below this is unknown.
     least: int | None = None
@@ -85,10 +94,6 @@ class Elapsed(Input):
             return None
         value = _whole(context.now_us) - start
         return None if self.least is not None and value < self.least else value
-
-    def merge(self, marks: Iterable[int]) -> tuple[int, ...]:
-        """Sort the marks."""
-        return tuple(sorted(set(marks)))
 
     def look(self, resource: Resource, context: Context, marks: tuple[int, ...]) -> Look:
         """Represent the value by the greatest mark that is not above it, or by a number below all marks."""
@@ -138,6 +143,51 @@ class _Age(Elapsed):
         return created if created is None or type(created) is int else _whole(created)
 
 
+class _Months(Ordered):
+    """The whole calendar months since the item was created, in UTC; unknown when its age is.
+
+    A month ends on the day of the same number, or on the last day of a shorter month.
+    """
+
+    def read(self, resource: Resource, context: Context) -> int | None:
+        created = CREATED.read(resource, context)
+        if created is None:
+            return None
+        months = _month(context.now_us) - _month(created)
+        return max(0, months if months_after(created, months) <= context.now_us else months - 1)
+
+    def look(self, resource: Resource, context: Context, marks: tuple[int, ...]) -> Look:
+        months, created = self.read(resource, context), resource.created_us
+        if months is None or created is None:
+            return AGE.look(resource, context, ())
+        passed = bisect_right(marks, months)
+        until = months_after(created, marks[passed]) if passed < len(marks) else LAST_US + 1
+        return below(marks, months), _written(until)
+
+
+class _Created(Ordered):
+    """The instant at which the item was created, microseconds since 1970; unknown when its age is."""
+
+    def read(self, resource: Resource, context: Context) -> int | None:
+        return None if AGE.read(resource, context) is None else AGE.since(resource, context)
+
+    def look(self, resource: Resource, context: Context, marks: tuple[int, ...]) -> Look:
+        created = self.read(resource, context)
+        return AGE.look(resource, context, ()) if created is None else (below(marks, created), None)
+
+
+class _Duration(Ordered):
+    """The duration of the item in microseconds; unknown if it is not stated."""
+
+    def read(self, resource: Resource, context: Context) -> int | None:  # noqa: ARG002 - the item alone matters
+        duration = resource.duration_us
+        return duration if duration is None else _whole(duration)
+
+    def look(self, resource: Resource, context: Context, marks: tuple[int, ...]) -> Look:
+        duration = self.read(resource, context)
+        return (None if duration is None else below(marks, duration)), None
+
+
 class _Stated(Named):
     """A word that the caller states; unknown if the caller states none."""
 
@@ -181,6 +231,9 @@ class _Everything(Input):
 STATED = "stated"
 NOW = _Now()
 AGE = _Age()
+AGE_MONTHS = _Months()
+CREATED = _Created()
+DURATION = _Duration()
 PURPOSE = _Stated("purpose")
 CONSENT = _Stated("consent")
 ZONE = _Stated("zone")
@@ -194,6 +247,27 @@ def merged(marks: Iterable[tuple[Input, Marks]]) -> tuple[tuple[Input, Marks], .
     for one, stated in marks:
         by_input.setdefault(one, []).append(stated)
     return tuple([(one, one.merge(chain.from_iterable(stated))) for one, stated in by_input.items()])
+
+
+def below(marks: tuple[int, ...], value: int) -> int:
+    """Return the greatest mark that is not above a value, or a number below all marks."""
+    passed = bisect_right(marks, value)
+    return marks[passed - 1] if passed else BELOW
+
+
+def months_after(instant: int, months: int) -> int:
+    """Return the instant so many calendar months later, in UTC; LAST_US + 1 if no datetime can state it."""
+    start = EPOCH + instant * US
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    if year > MAXYEAR:
+        return LAST_US + 1
+    day = min(start.day, monthrange(year, month + 1)[1])
+    return (start.replace(year=year, month=month + 1, day=day) - EPOCH) // US
+
+
+def _month(instant: int) -> int:
+    at = EPOCH + _whole(instant) * US
+    return at.year * 12 + at.month
 
 
 def _written(instant: int) -> int | None:

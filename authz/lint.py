@@ -1,6 +1,6 @@
 """Warnings about a policy: valid statements without an effect, or with another effect than their words suggest.
 
-A name without `role:` is always the name of a person: `deny everyone …` denies a person who is called everyone.
+A name without `role:` is the name of a person, except for `everyone`: `deny all …` denies a person who is called all.
 """
 
 from collections import defaultdict
@@ -10,14 +10,16 @@ from functools import lru_cache
 
 from linewarden.authz.conditions import Stated
 from linewarden.authz.model import Effect, ResourceType, Verb
+from linewarden.authz.pseudonyms import is_person
 from linewarden.authz.roles import role_paths
-from linewarden.authz.rules import FOREIGN, ROLE, Binding, Rule, Statement
-from linewarden.authz.scopes import ANY
+from linewarden.authz.rules import EVERYONE, FOREIGN, ROLE, Binding, Rule, Statement
+from linewarden.authz.scopes import ANY, ScopeKind
 
 #: Names that are hardly meant as the name of one person.
 _EVERYBODY = frozenset(
     ("*", "all", "any", "anybody", "anyone", "everybody", "everyone", "everything", "nobody", "none", "public", "world")
 )
+_GROUP = f"{ScopeKind.GROUP}:"
 #: Prefixes that other systems write before the name of a person, role or group.
 _MARKS = ("group", "groups", "member", "members", "person", "role", "roles", "team", "user", "users")
 
@@ -42,6 +44,7 @@ def warnings_of(statements: Sequence[tuple[int, Statement]]) -> tuple[LineWarnin
         *_misnamed(statements, roles),
         *_idle(bindings, rules, roles),
         *_unheld(rules, roles),
+        *_empty(rules, roles),
         *_shadowed(rules, roles),
         *_pointless(rules, roles),
         *_contradictory(rules),
@@ -59,8 +62,12 @@ class _Roles:
 
     def held(self) -> set[str]:
         """Return the roles that at least one person has."""
-        persons = (member for member in self._links if not member.startswith(ROLE))
+        persons = filter(is_person, self._links)
         return {role for person in persons for own in self._links[person] for role in self.of(own)}
+
+    def given(self) -> set[str]:
+        """Return the roles that at least one person, queue or role has."""
+        return {role for own in self._links.values() for role in own}
 
     def _of(self, holder: str) -> tuple[str, ...]:
         return (holder, *role_paths(self._links.get(holder, ()), self._links))
@@ -76,7 +83,7 @@ def _misnamed(statements: Iterable[tuple[int, Statement]], roles: _Roles) -> Ite
         who = one.member if isinstance(one, Binding) else one.who
         # A person who has a role is meant as a person: `bind auditor role:auditor` needs no warning.
         known = () if roles.of(who)[1:] else names
-        if who not in warned and not who.startswith(ROLE) and (message := _misnaming(who, known)):
+        if who not in warned and is_person(who) and (message := _misnaming(who, known)):
             warned.add(who)
             yield LineWarning(line, message)
 
@@ -85,7 +92,7 @@ def _misnaming(who: str, roles: Collection[str]) -> str:
     """Return the warning about the name of a person; empty if the name needs none."""
     name = (who.split("/", 3)[-1] if who.startswith(FOREIGN) else who).casefold()
     if name in _EVERYBODY:
-        return "this is the name of one person: there is no word for all persons, so bind them to a role and name that"
+        return "this is the name of one person: write everyone in a rule that denies, or bind persons to a role"
     if name in roles:
         return "this is the name of a person: write role: before it if the role is meant"
     if name.partition(":")[0] in _MARKS and ":" in name:
@@ -98,7 +105,7 @@ def _pointless(rules: Iterable[tuple[int, Rule]], roles: _Roles) -> Iterator[Lin
     rules = list(rules)
     allowed = {rule.who for _, rule in rules if rule.effect is Effect.ALLOW}
     for line, rule in rules:
-        if rule.effect is Effect.DENY and not rule.who.startswith(ROLE) and allowed.isdisjoint(roles.of(rule.who)):
+        if rule.effect is Effect.DENY and is_person(rule.who) and allowed.isdisjoint(roles.of(rule.who)):
             allowed.add(rule.who)
             yield LineWarning(
                 line, "this person has no role and no rule that allows anything, so the rule denies nothing"
@@ -118,10 +125,24 @@ def _contradictory(rules: Iterable[tuple[int, Rule]]) -> Iterator[LineWarning]:
 def _idle(
     bindings: Iterable[tuple[int, Binding]], rules: Iterable[tuple[int, Rule]], roles: _Roles
 ) -> Iterator[LineWarning]:
-    ruled = {rule.who for _, rule in rules}
+    ruled = {rule.who for _, rule in rules} | {f"{ROLE}{group}" for _, rule in rules for group in _groups(rule)}
     for line, binding in bindings:
         if ruled.isdisjoint(roles.of(binding.role)):
             yield LineWarning(line, "no rule names this role or a role that it inherits, so the binding gives nothing")
+
+
+def _groups(rule: Rule) -> list[str]:
+    """Return the groups that a rule names in its scopes."""
+    return [scope.removeprefix(_GROUP) for scope in rule.scopes if scope.startswith(_GROUP)]
+
+
+def _empty(rules: Iterable[tuple[int, Rule]], roles: _Roles) -> Iterator[LineWarning]:
+    # Once for each group, at its first rule.
+    known = {role.removeprefix(ROLE) for role in roles.given()}
+    for line, rule in rules:
+        if new := set(_groups(rule)) - known:
+            known |= new
+            yield LineWarning(line, "no person or queue is bound to the role of this group, so it has no items")
 
 
 def _unheld(rules: Iterable[tuple[int, Rule]], roles: _Roles) -> Iterator[LineWarning]:
@@ -146,6 +167,6 @@ def _shadowed(rules: Sequence[tuple[int, Rule]], roles: _Roles) -> Iterator[Line
 
 def _refused(rule: Rule, scope: str, denied: Mapping[tuple[str, str], _Pairs], roles: _Roles) -> bool:
     covered: _Pairs = set()
-    for holder in roles.of(rule.who):
+    for holder in (*roles.of(rule.who), EVERYONE):
         covered |= denied.get((holder, ANY), set()) | denied.get((holder, scope), set())
     return rule.reach.pairs <= covered

@@ -13,8 +13,9 @@ from linewarden.authz.in_force import InForce
 from linewarden.authz.index import NumberedRule, rules_in
 from linewarden.authz.inputs import NOW
 from linewarden.authz.model import Context, Resource, ResourceType, Verb
+from linewarden.authz.pseudonyms import is_person
 from linewarden.authz.roles import reached
-from linewarden.authz.rules import ROLE, Statement
+from linewarden.authz.rules import EVERYONE, Statement
 from linewarden.authz.scopes import ANY
 from linewarden.authz.snapshot import Snapshot
 
@@ -62,14 +63,14 @@ def _may(snapshot: Snapshot, tenant: str, person: str, now_us: int) -> bool:
 
 def _persons(state: InForce) -> Iterator[str]:
     for holders in (state.roles, state.rules):
-        yield from (holder for holder in holders if not holder.startswith(ROLE))
+        yield from filter(is_person, holders)
 
 
 def _instants(snapshot: Snapshot, tenant: str, person: str, now_us: int) -> Iterator[int]:
     """Yield `now_us` and every later instant at which the answer about a person may change."""
     yield now_us
     state = snapshot.in_force
-    holders = reached(person, state.roles, state.statements.count)
+    holders = (*reached(person, state.roles, state.statements.count), EVERYONE)
     for _, rule in _rules_about(state, holders, tenant):
         for condition in rule.conditions:
             if condition.input is NOW:

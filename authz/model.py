@@ -86,6 +86,25 @@ class Consent(StrEnum):
     REFUSED = "refused"
 
 
+class Role(StrEnum):
+    """The role of a participant in a call, or of a person at an item.
+
+    A callee was called or rung. An answered participant talked. An agent talked for a queue. A listener listened
+    without talking.
+    """
+
+    CALLER = "caller"
+    CALLEE = "callee"
+    ANSWERED = "answered"
+    TRANSFERRED_TO = "transferred_to"
+    TRANSFERRED_FROM = "transferred_from"
+    CONFERENCE = "conference"
+    AGENT = "agent"
+    MAILBOX_HOLDER = "mailbox_holder"
+    FORWARDED_TO = "forwarded_to"
+    LISTENER = "listener"
+
+
 class Effect(StrEnum):
     """The effect of a rule, and the outcome of a decision."""
 
@@ -113,6 +132,7 @@ class Obligation(StrEnum):
     NOTIFY_OWNER = "notify_owner"
     WATERMARK = "watermark"
     STREAM_ONLY = "stream_only"
+    PART = "part"
 
 
 _STORED = frozenset(
@@ -171,8 +191,24 @@ VERBS_OF: Mapping[ResourceType, frozenset[Verb]] = MappingProxyType(
 )
 
 
+class Participant(NamedTuple):
+    """A participant of an item: a person, or an address with the persons who held it at the time of the item.
+
+    The stretch from `from_us` until `until_us` is that in which it took part; None means that the end is not known.
+    """
+
+    role: Role
+    persons: tuple[str, ...] = ()
+    address: str = ""
+    from_us: int | None = None
+    until_us: int | None = None
+
+
 class Resource(NamedTuple):
-    """An item with the attributes that rules can name. An empty string means that the item has no such attribute."""
+    """An item with the attributes that rules can name. An empty string means that the item has no such attribute.
+
+    `parties` are persons whom the item concerns in no stated role.
+    """
 
     type: ResourceType
     id: str
@@ -180,6 +216,9 @@ class Resource(NamedTuple):
     queue: str = ""
     created_us: int | None = None
     labels: Mapping[str, str] = MappingProxyType({})
+    participants: tuple[Participant, ...] = ()
+    parties: tuple[str, ...] = ()
+    duration_us: int | None = None
 
 
 class Context(NamedTuple):
@@ -238,16 +277,24 @@ class Explanation:
         return _FINDING_BYTES + _PART_BYTES * (len(self.matched) + len(self.failed))
 
 
+class Part(NamedTuple):
+    """A stretch of an item, microseconds since 1970. None means from its start, or until its end."""
+
+    from_us: int | None
+    until_us: int | None
+
+
 class Decision(NamedTuple):
     """The decision about one access of `subject`, with its explanation.
 
     `expires_us` is the first instant at which a condition on time would change the decision, or None. The `subject` is
-    empty if no rule matters.
+    empty if no rule matters. `parts` are the stretches to which the obligation PART limits the access.
     """
 
     explanation: Explanation
     expires_us: int | None = None
     subject: str = ""
+    parts: tuple["Part", ...] = ()
 
     @property
     def allowed(self) -> bool:

@@ -4,16 +4,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from linewarden.authz.rules import ROLE, Binding, Rule, Statement
-from linewarden.authz.scopes import ScopeKind
+from linewarden.authz.rules import EVERYONE, ROLE, Binding, Rule, Statement
+from linewarden.authz.scopes import QUEUE, ScopeKind
 
 _OWNER = f"{ScopeKind.OWNER}:"
+
+
+def is_person(holder: str) -> bool:
+    """Return whether the holder of a statement is a person: not a role, a queue or everyone."""
+    return holder != EVERYONE and not holder.startswith((ROLE, QUEUE))
 
 
 def persons_of(statement: Statement) -> tuple[str, ...]:
     """Return the persons that a statement names, by their names in the policy."""
     holder = statement.member if isinstance(statement, Binding) else statement.who
-    named = () if holder.startswith(ROLE) else (holder,)
+    named = (holder,) if is_person(holder) else ()
     if isinstance(statement, Binding):
         return named
     return named + tuple(scope.removeprefix(_OWNER) for scope in statement.scopes if scope.startswith(_OWNER))
@@ -34,7 +39,7 @@ def pseudonymous(statement: Statement, pseudonym: Callable[[str], str]) -> tuple
             case ScopeKind.ID:
                 scopes.append(f"{kind}:{len(items)}")
                 items.append(value)
-            case ScopeKind.ANY | ScopeKind.OWN | ScopeKind.QUEUE | ScopeKind.LABEL:
+            case ScopeKind.ANY | ScopeKind.OWN | ScopeKind.PARTY | ScopeKind.GROUP | ScopeKind.QUEUE | ScopeKind.LABEL:
                 scopes.append(scope)
             case _:
                 assert_never(kind)
@@ -43,4 +48,4 @@ def pseudonymous(statement: Statement, pseudonym: Callable[[str], str]) -> tuple
 
 
 def _holder(name: str, pseudonym: Callable[[str], str]) -> str:
-    return name if name.startswith(ROLE) else pseudonym(name)
+    return pseudonym(name) if is_person(name) else name

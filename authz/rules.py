@@ -4,9 +4,11 @@
     allow  WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]     matching gives the permission, with duties
     deny   WHO VERBS TYPES SCOPES [if CONDITION]...                   matching refuses, even if another rule allows
 
-WHO is `role:NAME` or a person: a name of this tenant, or `//TENANT/NAME` of another. There is no word for all persons:
-a rule for all persons is a rule for a role that all have. VERBS and TYPES are lists or `*`. A rule is about the
-pairings that are valid; a verb or type without a valid pairing is an error. Several conditions must all hold.
+WHO is `role:NAME` or a person: a name of this tenant, or `//TENANT/NAME` of another. A rule that denies can be for
+`everyone`: all persons, those of other tenants included. No rule allows something to everyone, because an access needs
+an explicit permission. A binding can have a queue as its member, `queue:NAME`, so that items of the queue are items of
+the group (see `scopes`). VERBS and TYPES are lists or `*`. A rule is about the pairings that are valid; a verb or type
+without a valid pairing is an error. Several conditions must all hold.
 """
 
 import hashlib
@@ -22,10 +24,12 @@ from typing import TypeVar
 from linewarden.authz.conditions import Conditions, parse_conditions
 from linewarden.authz.lexer import Malformed, spelled, too_long, words
 from linewarden.authz.model import VERBS_OF, Effect, Obligation, ResourceType, Verb
-from linewarden.authz.scopes import parse_scopes, scopes_text
+from linewarden.authz.scopes import OWN, PARTY, QUEUE, parse_scopes, scopes_text
 
 ROLE = "role:"
 FOREIGN = "//"
+#: The word for all persons.
+EVERYONE = "everyone"
 
 _MAX_PERSON_BYTES = 400
 _ROLE = re.compile(r"role:[A-Za-z0-9._-]{1,64}")
@@ -100,9 +104,11 @@ def statement_of(fields: Sequence[str]) -> Statement:
         case ("allow" | "deny" as effect, who, verbs, types, scopes, *rest):
             conditions, obligations = _extras(effect, rest) if rest else ((), ())
             reach = _reach(verbs, types)
-            return Rule(Effect(effect), _holder(who), reach, parse_scopes(scopes), conditions, obligations)
+            rule = Rule(Effect(effect), _holder(who), reach, parse_scopes(scopes), conditions, obligations)
+            _check_rule(rule)
+            return rule
         case ("bind", member, role):
-            return Binding(_holder(member), _role(role))
+            return Binding(_member(member), _role(role))
         case ("bind", *_):
             raise Malformed("the binding is incomplete or too long: write bind WHO ROLE")
         case ("allow" | "deny", *_):
@@ -110,6 +116,26 @@ def statement_of(fields: Sequence[str]) -> Statement:
                 "the rule is incomplete: write allow|deny WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]"
             )
     raise Malformed("unknown statement: begin it with bind, allow or deny")
+
+
+def _check_rule(rule: Rule) -> None:
+    if rule.who == EVERYONE and rule.effect is Effect.ALLOW:
+        raise Malformed("everyone can only be denied something: bind persons to a role, and allow it to the role")
+    if rule.who.startswith(QUEUE):
+        raise Malformed("a queue has no rights: bind the queue to a role, and write group:NAME as the scope")
+    if Obligation.PART in rule.obligations and not all(map(_names_participant, rule.scopes)):
+        raise Malformed("the duty `part` needs a person who took part: write the scopes own, party or party:ROLE only")
+
+
+def _names_participant(scope: str) -> bool:
+    return scope in (OWN, PARTY) or scope.startswith(f"{PARTY}:")
+
+
+def _member(field: str) -> str:
+    name = _holder(field)
+    if name == EVERYONE:
+        raise Malformed("everyone has no roles: bind each person")
+    return name
 
 
 def _holder(field: str) -> str:
@@ -122,7 +148,7 @@ def _holder(field: str) -> str:
     if name.startswith(FOREIGN) and not _FOREIGN.fullmatch(name):
         raise Malformed("the name of a person of another tenant is invalid: write //TENANT/NAME")
     if name == "*":
-        raise Malformed("there is no word for all persons: bind them to a role and name that")
+        raise Malformed("`*` is no person: write everyone in a rule that denies, or bind persons to a role")
     if ":" in name and name.lower().startswith(ROLE):
         raise Malformed("`role:` must be written in small letters")
     if too_long(name, _MAX_PERSON_BYTES):

@@ -12,7 +12,17 @@ from linewarden.audit.errors import PersonsMet
 from linewarden.audit.keyring import Person
 from linewarden.audit.model import Guard, Unit, id_text
 from linewarden.audit.retry import repeat_while
-from linewarden.authz.model import Context, Decision, Effect, Explanation, Obligation, Reason, Resource, Verb
+from linewarden.authz.model import (
+    Context,
+    Decision,
+    Effect,
+    Explanation,
+    Obligation,
+    Participant,
+    Reason,
+    Resource,
+    Verb,
+)
 from linewarden.authz.policies import Policies
 from linewarden.authz.renderings import MemoizedRendering
 from linewarden.authz.snapshot import Long, Snapshot
@@ -36,18 +46,19 @@ class Call(NamedTuple):
 
 
 class Access(NamedTuple):
-    """One requested access. `parties` are further data subjects. `foreign` marks an item of another tenant.
+    """One requested access. `foreign` marks an item of another tenant.
 
     `requester` is the person, by the name of the policy, and the circumstances of this access. None means those of the
     call. `request_id` is the id that the caller chose for this access alone; an empty one means that of the call.
+    `call_id` joins the items of one phone call.
     """
 
     verb: Verb
     resource: Resource
-    parties: tuple[str, ...] = ()
     foreign: bool = False
     requester: tuple[str, Context] | None = None
     request_id: str = ""
+    call_id: str = ""
 
 
 class Answers(NamedTuple):
@@ -118,11 +129,12 @@ class AccessControl:
             PersonsTooMany, PersonsTooFast: see `Directory.meet`.
             LogUnavailable: a person or the policy could not be read.
         """
+        snapshot = self._policies.cached(call.log) or await self._policies.load(call.log)
+        accesses = resolved(snapshot, accesses)
         people = self._known(call, accesses) if among is NO_PEOPLE else None
         if people is None:
             people = await self._directory.meet(call.log, _names(call, accesses), call.context.now_us, among)
         persons = people.persons
-        snapshot = self._policies.cached(call.log) or await self._policies.load(call.log)
         decisions = await _decide_all(snapshot, call, accesses)
         entries = _entries(call, accesses, decisions, persons, snapshot.revision)
         return Prepared(decisions, snapshot.revision, snapshot.hash, entries, people)
@@ -145,10 +157,36 @@ def _names(call: Call, accesses: Sequence[Access]) -> list[str]:
     for access in accesses:
         if access.requester is not None:
             names.append(access.requester[0])
-        names.append(access.resource.owner or TENANT_KEY_HOLDER)
-        if access.parties:
-            names.extend(access.parties)
+        resource = access.resource
+        names.append(resource.owner or TENANT_KEY_HOLDER)
+        if resource.parties:
+            names.extend(resource.parties)
+        if resource.participants:
+            names.extend(_persons(resource.participants))
+        if access.call_id:
+            names.append(TENANT_KEY_HOLDER)
     return names
+
+
+def _persons(participants: Sequence[Participant]) -> list[str]:
+    """Return the persons of all participants, each once, in their order."""
+    return list(dict.fromkeys(person for one in participants for person in one.persons))
+
+
+def resolved(snapshot: Snapshot, accesses: Sequence[Access]) -> Sequence[Access]:
+    """Return the accesses with the persons who held the addresses of participants when the item was created."""
+    if not any(one.address for access in accesses for one in access.resource.participants):
+        return accesses
+    return [access._replace(resource=_resolved(snapshot, access.resource)) for access in accesses]
+
+
+def _resolved(snapshot: Snapshot, resource: Resource) -> Resource:
+    holders = snapshot.in_force.holders
+    found = tuple([
+        one._replace(persons=holders(one.address, resource.created_us)) if one.address else one
+        for one in resource.participants
+    ])  # fmt: skip
+    return resource._replace(participants=found)
 
 
 async def _decide_all(snapshot: Snapshot, call: Call, accesses: Sequence[Access]) -> tuple[Decision, ...]:
@@ -233,14 +271,34 @@ def _item(access: Access, decision: Decision, persons: Mapping[str, Person]) -> 
         attributes["created"] = resource.created_us
     if resource.labels:
         attributes["labels"] = dict(resource.labels)
-    if access.parties:
-        attributes["parties"] = [persons[name].sid for name in access.parties]
+    if resource.duration_us is not None:
+        attributes["duration"] = resource.duration_us
+    if resource.parties or resource.participants:
+        concerned = dict.fromkeys((*resource.parties, *_persons(resource.participants)))
+        attributes["parties"] = [persons[name].sid for name in concerned]
+    if resource.participants:
+        attributes["participants"] = [_participant(one, persons) for one in resource.participants]
+    if access.call_id:
+        attributes["call"] = persons[TENANT_KEY_HOLDER].reference("call", access.call_id)
     if access.foreign:
         attributes["foreign"] = True
+    outcome = _recorded(decision.explanation)
+    if decision.parts:
+        outcome = {**outcome, "parts": [list(part) for part in decision.parts]}
     return AccessItem(
         access.verb, resource.type, resource.id, persons[resource.owner or TENANT_KEY_HOLDER], bool(resource.owner),
-        _recorded(decision.explanation), attributes, access.request_id,
+        outcome, attributes, access.request_id, addresses=tuple(one.address for one in resource.participants),
     )  # fmt: skip
+
+
+def _participant(one: Participant, persons: Mapping[str, Person]) -> dict[str, Any]:
+    """Return a participant as it stands in an entry. Its address is sealed beside it."""
+    record: dict[str, Any] = {"role": one.role, "persons": [persons[name].sid for name in one.persons]}
+    if one.from_us is not None:
+        record["from"] = one.from_us
+    if one.until_us is not None:
+        record["until"] = one.until_us
+    return record
 
 
 def _record(explanation: Explanation) -> dict[str, Any]:

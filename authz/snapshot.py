@@ -15,10 +15,21 @@ from linewarden.authz.explanations import ExplanationBuilder
 from linewarden.authz.in_force import InForce
 from linewarden.authz.index import Candidate
 from linewarden.authz.memo import ExplanationMemo, Observation
-from linewarden.authz.model import Context, Decision, Effect, Explanation, Reason, Resource, ResourceType, Verb
+from linewarden.authz.model import (
+    Context,
+    Decision,
+    Effect,
+    Explanation,
+    Obligation,
+    Part,
+    Reason,
+    Resource,
+    ResourceType,
+    Verb,
+)
 from linewarden.authz.roles import role_paths
-from linewarden.authz.rules import FOREIGN, ROLE, Statement
-from linewarden.authz.scopes import Item, scopes_of
+from linewarden.authz.rules import EVERYONE, FOREIGN, ROLE, Statement
+from linewarden.authz.scopes import QUEUE, Item, scopes_of, took_part
 
 #: Most bytes of all caches of the snapshots of a process: persons, rules and explanations.
 REMEMBERED_BYTES = 32 * 1024 * 1024
@@ -112,7 +123,7 @@ class Snapshot:
         Raises:
             ValueError: a label of the resource has `=` in its key.
         """
-        scopes = scopes_of(resource, subject)
+        scopes = scopes_of(resource, subject, self.groups if self.in_force.group_rules else None)
         rules = self._candidate_rules(subject, verb, resource.type)
         if rules is None:
             return _STRANGER if subject.startswith(FOREIGN) else _NO_RULE
@@ -129,21 +140,27 @@ class Snapshot:
         explanation = memo.explanation(circumstances) if comparable else None
         if explanation is None:
             if len(memo.candidates) > TURN:
-                return self._explain_in_turns(rules, hits, memo, observation, subject)
+                return self._explain_in_turns(rules, hits, memo, observation, subject, resource)
             builder = ExplanationBuilder(memo.seen(circumstances), rules.name_length)
             builder.add(memo.candidates)
             explanation = builder.build(self._model)
             if comparable:
                 memo.remember(circumstances, explanation)
                 self._memos.put((rules, hits), memo, memo.cost)
-        return Decision(explanation, until_us, subject)
+        return _decision(explanation, until_us, subject, resource)
+
+    def groups(self, member: str) -> list[str]:
+        """Return the groups of a person or queue: its roles, without `role:`."""
+        roles = self._roles.get(member, ())
+        return [role.removeprefix(ROLE) for role in role_paths(roles, self._roles)] if roles else []
 
     def _work(self, rules: CandidateRules, hits: tuple[str, ...], request: _Request) -> "Long":
         """Gather the rules, then evaluate them."""
         memo = self._memo(rules, hits, request)
         yield
         subject, _, item, _, context = request
-        return (yield from self._explain_in_turns(rules, hits, memo, memo.look(item.resource, context), subject))
+        observation = memo.look(item.resource, context)
+        return (yield from self._explain_in_turns(rules, hits, memo, observation, subject, item.resource))
 
     def _explain_in_turns(
         self,
@@ -152,6 +169,7 @@ class Snapshot:
         memo: ExplanationMemo,
         observation: Observation,
         subject: str,
+        resource: Resource,
     ) -> "Long":
         circumstances, until_us, comparable = observation
         builder = ExplanationBuilder(memo.seen(circumstances), rules.name_length)
@@ -162,7 +180,7 @@ class Snapshot:
         if comparable:
             memo.remember(circumstances, explanation)
             self._memos.put((rules, hits), memo, memo.cost)
-        return Decision(explanation, until_us, subject)
+        return _decision(explanation, until_us, subject, resource)
 
     def _memo(self, rules: CandidateRules, hits: tuple[str, ...], request: _Request) -> ExplanationMemo:
         """Return the memo of the rules that match according to Casbin if their conditions hold."""
@@ -188,8 +206,8 @@ class Snapshot:
         rules = self._of_person.get(key)
         if rules is None:
             roles, own = self._roles.get(subject, ()), subject in self._rules
-            # Only persons have rights: a subject with the name of a role has none.
-            if not (roles or own) or subject.startswith(ROLE):
+            # Only persons have rights: a subject with the name of a role or queue has none.
+            if not (roles or own) or subject.startswith((ROLE, QUEUE)) or subject == EVERYONE:
                 return None
             rules = self._rules_of(subject if own else "", roles, (kind, verb), len(subject))
             self._of_person.put(key, rules, len(subject))
@@ -203,9 +221,21 @@ class Snapshot:
             paths = role_paths(roles, self._roles)
             if own:
                 paths[own] = ()
+            if EVERYONE in self._rules:
+                paths[EVERYONE] = (EVERYONE,)
             rules = CandidateRules(self._rules, paths, pair, name_length)
             self._of_roles.put(key, rules, rules.cost + _PATH_BYTES * len(paths))
         return rules
+
+
+def _decision(explanation: Explanation, until_us: int | None, subject: str, resource: Resource) -> Decision:
+    """Return the decision about one access, limited to the stretches in which the person took part if it must be."""
+    if Obligation.PART not in explanation.obligations:
+        return Decision(explanation, until_us, subject)
+    own = took_part(resource.participants, subject) or [one for one in resource.participants if subject in one.persons]
+    # An owner who is no participant owns the whole item.
+    parts = tuple([Part(one.from_us, one.until_us) for one in own]) or (Part(None, None),)
+    return Decision(explanation, until_us, subject, parts)
 
 
 def finished(work: Long) -> Decision:

@@ -26,7 +26,7 @@ from linewarden.client.errors import (
     Unavailable,
     Untrusted,
 )
-from linewarden.client.model import Decision, Question
+from linewarden.client.model import Decision, Participant, Question
 from linewarden.client.threads import Client
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "DeadlineExceeded",
     "Decision",
     "KeyRefused",
+    "Participant",
     "Question",
     "QuestionInvalid",
     "Unavailable",

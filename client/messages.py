@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from linewarden.client.errors import AnswerInvalid, QuestionInvalid
-from linewarden.client.model import Decision, Question
+from linewarden.client.model import Decision, Participant, Question
 from linewarden.client.words import number_of, word_of
 from linewarden.v1 import access_pb2, core_pb2
 
@@ -14,6 +14,7 @@ _FIELDS = {
     "type": core_pb2.ResourceType,
     "purpose": core_pb2.Purpose,
     "consent": core_pb2.Consent,
+    "role": core_pb2.ParticipantRole,
 }
 
 
@@ -160,3 +161,17 @@ def _state_resource(resource: core_pb2.Resource, question: Question, request_id:
         resource.labels.update(question.labels)
     if question.created_at is not None:
         resource.created_at.FromDatetime(question.created_at)
+    for one in question.participants:
+        _state_participant(resource.participants.add(), one, request_id)
+    resource.call_id = question.call_id
+    if question.duration_s is not None:
+        resource.duration_s = question.duration_s
+
+
+def _state_participant(message: core_pb2.Participant, one: Participant, request_id: str) -> None:
+    message.role = _number("role", one.role, request_id)
+    message.person, message.address = one.person, one.address
+    if one.start is not None:
+        getattr(message, "from").FromDatetime(one.start)
+    if one.end is not None:
+        message.until.FromDatetime(one.end)

@@ -9,12 +9,27 @@ from linewarden.v1 import access_pb2
 
 
 @dataclass(frozen=True, slots=True)
+class Participant:
+    """A person, or an address such as `ext:1001@internal`, that took part in a call in a role of the contract.
+
+    Exactly one of person and address is stated. The stretch is that in which it took part, if it is known.
+    """
+
+    role: str
+    person: str = field(default="", repr=False)
+    address: str = field(default="", repr=False)
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One access: may the subject do the verb with the item `id` of `type`?
 
     Verbs, types, purposes and consents are the words of the contract, such as `play` and `voicemail`. A subject
     `//tenant/id` is a person of another tenant, and `home` the tenant of an item if it is another one. Empty values are
-    not stated. Persons and items are left out of the text form, which may end up in a log.
+    not stated. The `call_id` joins the items of one call. Persons and items are left out of the text form, which may
+    end up in a log.
     """
 
     subject: str = field(repr=False)
@@ -31,6 +46,9 @@ class Question:
     case: str = field(default="", repr=False)
     zone: str = ""
     consent: str = ""
+    participants: tuple[Participant, ...] = ()
+    call_id: str = field(default="", repr=False)
+    duration_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

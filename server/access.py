@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from linewarden.audit.errors import PersonsTooMany
-from linewarden.authz.model import VERBS_OF, Decision, Explanation, Resource
+from linewarden.authz.model import VERBS_OF, Decision, Explanation, Part, Participant, Resource
 from linewarden.authz.renderings import MemoizedRendering
 from linewarden.authz.service import Access, AccessControl
 from linewarden.server.admission import AdmittedRequest
@@ -14,7 +14,7 @@ from linewarden.server.capacity import ITEMS_OF_A_PLACE
 from linewarden.server.errors import InvalidRequest, VerbNotApplicable, Violation
 from linewarden.server.grpc_status import refusal
 from linewarden.server.messages import context_of, microseconds, policy_version, subject_name, timestamp
-from linewarden.server.names import EFFECT_NUMBERS, OBLIGATION_NUMBERS, REASON_NUMBERS, TYPES, VERBS
+from linewarden.server.names import EFFECT_NUMBERS, OBLIGATION_NUMBERS, REASON_NUMBERS, ROLES, TYPES, VERBS
 from linewarden.v1 import access_pb2 as pb
 from linewarden.v1 import core_pb2
 
@@ -53,9 +53,9 @@ class AccessServicer:
         )
         add = response.decisions.add
         # Most items share an explanation and the person, so that only the first of them is written in full.
-        written: dict[tuple[int, str], pb.Decision] = {}
+        written: dict[tuple[int, str, tuple[Part, ...]], pb.Decision] = {}
         for decision, decision_id in zip(answers.decisions, answers.ids, strict=True):
-            key = id(decision.explanation), decision.subject
+            key = id(decision.explanation), decision.subject, decision.parts
             message = add()
             if key in written:
                 message.CopyFrom(written[key])
@@ -138,8 +138,34 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
     if message.HasField("created_at"):
         created_us = microseconds(message.created_at)
     labels, parties, home = message.labels, message.parties, message.tenant
-    resource = Resource(type, message.id, message.owner, message.queue, created_us, dict(labels) if labels else {})
-    return Access(verb, resource, tuple(parties) if parties else (), bool(home) and home != tenant)
+    resource = Resource(
+        type, message.id, message.owner, message.queue, created_us, dict(labels) if labels else {},
+        _participants(message) if message.participants else (),
+        tuple(parties) if parties else (),
+        message.duration_s * 1_000_000 if message.HasField("duration_s") else None,
+    )  # fmt: skip
+    return Access(verb, resource, bool(home) and home != tenant, call_id=message.call_id)
+
+
+def _participants(message: core_pb2.Resource) -> tuple[Participant, ...]:
+    """Return the participants of an item.
+
+    Raises:
+        InvalidRequest: a participant is not exactly one of person and address, or leaves before it joins.
+    """
+    found: list[Participant] = []
+    violations: list[Violation] = []
+    for number, one in enumerate(message.participants):
+        path = f"resource.participants[{number}]"
+        if bool(one.person) is bool(one.address):
+            violations.append(Violation(path, "participant.who", "must state either a person or an address"))
+        start, end = (microseconds(getattr(one, end)) if one.HasField(end) else None for end in ("from", "until"))
+        if start is not None and end is not None and end < start:
+            violations.append(Violation(f"{path}.until", "participant.until", "must not be before from"))
+        found.append(Participant(ROLES[one.role], (one.person,) if one.person else (), one.address, start, end))
+    if violations:
+        raise InvalidRequest(tuple(violations))
+    return tuple(found)
 
 
 def _write(message: pb.Decision, decision: Decision) -> None:
@@ -147,6 +173,12 @@ def _write(message: pb.Decision, decision: Decision) -> None:
     message.CopyFrom(_messages(decision.explanation))
     for rule in message.matched_rules:
         rule.role_path.insert(0, decision.subject)
+    for part in decision.parts:
+        stretch = message.parts.add()
+        if part.from_us is not None:
+            getattr(stretch, "from").CopyFrom(timestamp(part.from_us))
+        if part.until_us is not None:
+            stretch.until.CopyFrom(timestamp(part.until_us))
 
 
 def _message(finding: Explanation) -> pb.Decision:

@@ -12,10 +12,10 @@ def subject_name(tenant: str, subject: core_pb2.Subject, path: str = "header.sub
     """Return the name of a person in the policy of `tenant`. `path` is the place of the subject in the request.
 
     Raises:
-        InvalidRequest: the name is reserved for roles or for persons of other tenants.
+        InvalidRequest: the name is reserved for roles, queues, everyone, or persons of other tenants.
     """
     id, home = subject.id, subject.tenant
-    if id[:1] in "/r" and id.startswith(("role:", "//")):
+    if id[:1] in "/rqe" and (id.startswith(("role:", "queue:", "//")) or id == "everyone"):
         raise InvalidRequest((Violation(f"{path}.id", "subject.id.reserved", "the name is reserved"),))
     return f"//{home}/{id}" if home and home != tenant else id
 

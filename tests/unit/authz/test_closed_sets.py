@@ -12,7 +12,7 @@ from linewarden.audit.keyring import Person, new_person_keys
 from linewarden.audit.model import Guard
 from linewarden.authz import service
 from linewarden.authz.conditions import KINDS, parse_conditions
-from linewarden.authz.inputs import Elapsed
+from linewarden.authz.inputs import Ordered
 from linewarden.authz.lockout import can_change_policy, compiled
 from linewarden.authz.model import (
     VERBS_OF,
@@ -22,10 +22,12 @@ from linewarden.authz.model import (
     Effect,
     Explanation,
     Obligation,
+    Participant,
     Purpose,
     Reason,
     Resource,
     ResourceType,
+    Role,
     Verb,
 )
 from linewarden.authz.pseudonyms import persons_of, pseudonymous
@@ -46,9 +48,13 @@ _WITHHELD = {Verb.RECORD_START, Verb.RECORD_STOP, Verb.TRANSCRIBE, Verb.CAPTURE_
 #: Types that the template gives to no role: who may read an address book differs from customer to customer.
 _WITHHELD_TYPES = {ResourceType.CONTACT}
 
-_RESOURCE = Resource(ResourceType.RECORDING, "r-1", "owen", "sales", 7, {"k": "v"})
+_RESOURCE = Resource(
+    ResourceType.RECORDING, "r-1", "owen", "sales", 7, {"k": "v"}, (Participant(Role.CALLER, ("owen",)),), ("olga",), 5
+)
 _CONTEXT = Context(9, Purpose.LEGAL, "T-1", "lab", Consent.GIVEN)
-_OTHER_RESOURCE = Resource(ResourceType.FAX, "r-2", "olga", "support", 8, {"k": "w"})
+_OTHER_RESOURCE = Resource(
+    ResourceType.FAX, "r-2", "olga", "support", 8, {"k": "w"}, (Participant(Role.AGENT, ("olga",)),), ("owen",), 6
+)
 _OTHER_CONTEXT = Context(10, Purpose.FRAUD, "T-2", "home", Consent.REFUSED)
 
 
@@ -69,6 +75,7 @@ def _names(enum: Any) -> set[str]:
         (Effect, access_pb2.Effect),
         (Reason, access_pb2.DecisionReason),
         (Obligation, access_pb2.Obligation),
+        (Role, core_pb2.ParticipantRole),
     ],
 )
 def test_the_model_has_the_members_of_the_contract(enum: type[StrEnum], proto: Any) -> None:
@@ -125,7 +132,7 @@ def test_every_kind_of_condition_states_its_input_and_marks(kind: str, value: st
     assert (condition.kind, condition.text) == (kind, kind + value)
     assert condition.input.composes
     assert condition.marks
-    kind_of_mark = int if isinstance(condition.input, Elapsed) else str
+    kind_of_mark = int if isinstance(condition.input, Ordered) else str
     assert all(isinstance(mark, kind_of_mark) for mark in condition.marks)
 
 
@@ -148,13 +155,14 @@ def test_a_lockout_considers_every_kind_of_condition(effect: Effect, text: str) 
 
 def test_an_item_has_scopes_of_every_kind() -> None:
     """An item with all attributes that belongs to the person who asks lies in a scope of each kind."""
-    assert {scope.partition(":")[0] for scope in item_of(_RESOURCE, "owen").scopes} == set(ScopeKind)
+    scopes = item_of(_RESOURCE, "owen", lambda member: ["sales"] if member == "owen" else []).scopes
+    assert {scope.partition(":")[0] for scope in scopes} == set(ScopeKind)
 
 
 @pytest.mark.parametrize("kind", ScopeKind)
 def test_every_kind_of_scope_is_parsed_and_recorded(kind: ScopeKind) -> None:
     """A scope of each kind can be written, and its record names no person and no item."""
-    values = {ScopeKind.LABEL: ":k=v", ScopeKind.ANY: "", ScopeKind.OWN: ""}
+    values = {ScopeKind.LABEL: ":k=v", ScopeKind.ANY: "", ScopeKind.OWN: "", ScopeKind.PARTY: ":caller"}
     statement = parse_statement(f"allow role:a play fax {kind}{values.get(kind, ':alice')}")
     text, items = pseudonymous(statement, lambda _name: "sid")
     named = bool(persons_of(statement) or items)
@@ -182,4 +190,18 @@ def test_a_record_states_every_attribute_of_the_resource(field: str) -> None:
     other = _RESOURCE._replace(**{field: getattr(_OTHER_RESOURCE, field)})
     decision = Decision(Explanation(Effect.DENY, Reason.NO_MATCHING_RULE))
     first, second = (service._item(Access(Verb.PLAY, one), decision, persons) for one in (_RESOURCE, other))
+    assert first != second
+
+
+@pytest.mark.parametrize("field", Participant._fields)
+def test_a_record_states_every_value_of_a_participant(field: str) -> None:
+    """Two accesses that differ in one value of a participant have different records, addresses included."""
+    persons = {name: Person(*new_person_keys()) for name in ("owen", "olga")}
+    one = Participant(Role.CALLER, ("owen",), "ext:1001", 1, 2)
+    other = one._replace(**{field: getattr(Participant(Role.AGENT, ("olga",), "ext:1002", 3, 4), field)})
+    decision = Decision(Explanation(Effect.DENY, Reason.NO_MATCHING_RULE))
+    first, second = (
+        service._item(Access(Verb.PLAY, _RESOURCE._replace(participants=(who,))), decision, persons)
+        for who in (one, other)
+    )
     assert first != second

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from linewarden.authz.casbin_model import stock_enforcer, stock_request
-from linewarden.authz.model import Consent, Context, Decision, Purpose, Resource, ResourceType, Verb
+from linewarden.authz.model import (
+    Consent,
+    Context,
+    Decision,
+    Participant,
+    Purpose,
+    Resource,
+    ResourceType,
+    Role,
+    Verb,
+)
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statements import parse_statement
 
@@ -30,7 +40,18 @@ def _resource(said: dict[str, Any]) -> Resource:
     said = {"id": "1", "type": "recording"} | said
     if "created" in said:
         said["created_us"] = NOW + said.pop("created") * SECOND
+    said["participants"] = tuple(map(_participant, said.get("participants", ())))
+    said["parties"] = tuple(said.get("parties", ()))
+    if "duration" in said:
+        said["duration_us"] = said.pop("duration") * SECOND
     return Resource(**(said | {"type": ResourceType(said["type"])}))
+
+
+def _participant(said: str) -> Participant:
+    """Read `role=person,person from until`, the ends as seconds from now."""
+    who, *ends = said.split()
+    role, _, persons = who.partition("=")
+    return Participant(Role(role), tuple(persons.split(",")), "", *(NOW + int(end) * SECOND for end in ends))
 
 
 def _context(said: dict[str, Any]) -> Context:
@@ -51,6 +72,8 @@ def _explained(decision: Decision) -> dict[str, Any]:
         "obligations": [duty.value for duty in decision.obligations],
     }
     said = {key: value for key, value in said.items() if value} | {"reason": decision.reason.value}
+    if decision.parts:
+        said["parts"] = [[end is not None and (end - NOW) // SECOND for end in part] for part in decision.parts]
     if decision.expires_us is not None:
         said["expires"] = (decision.expires_us - NOW) // SECOND
     return said
@@ -73,4 +96,5 @@ def test_decisions_are_explained(policy: list[str], case: dict[str, Any]) -> Non
     assert len({match.rule_id for match in decision.matched}) == len(decision.matched)
     assert decision.allowed is (case["reason"] == "allowed_by_rule")
     if case["who"] and not case["who"].startswith("role:"):
-        assert stock_enforcer(statements).enforce(*stock_request(*access)) is decision.allowed
+        groups = Snapshot.compile(1, bytes(32), [(str(line), one) for line, one in enumerate(statements, 1)]).groups
+        assert stock_enforcer(statements).enforce(*stock_request(*access, groups)) is decision.allowed

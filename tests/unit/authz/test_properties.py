@@ -1,5 +1,6 @@
 """Properties of pairs that must agree: index and Casbin, change and fresh start, statement and spelling."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,9 +11,21 @@ from hypothesis import strategies as st
 
 from linewarden.authz.casbin_model import DOMAIN, compiled_model, stock_enforcer, stock_request
 from linewarden.authz.lexer import spelled, words
-from linewarden.authz.model import VERBS_OF, Consent, Context, Obligation, Purpose, Resource, ResourceType, Verb
-from linewarden.authz.rules import Binding, Rule, Statement
-from linewarden.authz.scopes import item_of
+from linewarden.authz.model import (
+    VERBS_OF,
+    Consent,
+    Context,
+    Obligation,
+    Participant,
+    Purpose,
+    Resource,
+    ResourceType,
+    Role,
+    Verb,
+)
+from linewarden.authz.roles import MAX_LINKS
+from linewarden.authz.rules import EVERYONE, ROLE, Binding, Rule, Statement
+from linewarden.authz.scopes import Groups, item_of, took_part
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statements import parse_document, parse_statement
 
@@ -24,7 +37,10 @@ _relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, 
 
 PERSONS = ["ann", "bob", "cem", "//dealer/ida"]
 ROLES = [f"role:r{number}" for number in range(12)]
-SCOPES = ["any", "own", "id:7", "owner:ann", "owner:bob", "queue:sales", "label:kind=internal"]
+SCOPES = [
+    *("any", "own", "party", "party:caller", "party:callee", "group:r1", "group:r3"),
+    *("id:7", "owner:ann", "owner:bob", "queue:sales", "label:kind=internal"),
+]
 KINDS = [ResourceType.RECORDING, ResourceType.VOICEMAIL, ResourceType.CDR]
 VERBS = [Verb.VIEW_METADATA, Verb.PLAY, Verb.DOWNLOAD]
 CONDITIONS = [
@@ -33,12 +49,20 @@ CONDITIONS = [
     "purpose=quality,training",
     "age<1m",
     "age>=30s",
+    "age<2mo",
+    "created>=2026-09-21T14:12:50Z",
+    "duration<10s",
     "consent=given",
     "consent=refused",
     "case",
     "zone=office,lab",
     "zone!=office",
 ]
+
+
+def _kind(condition: str) -> str:
+    """Return the name and the sign of a condition."""
+    return re.findall("[a-z]+(?:=|!=|<|>=)?", condition)[0]  # type: ignore[no-any-return]
 
 
 def lists_of(words_of: Sequence[str]) -> st.SearchStrategy[str]:
@@ -50,20 +74,21 @@ def lists_of(words_of: Sequence[str]) -> st.SearchStrategy[str]:
 def rule_lines(draw: st.DrawFn) -> str:
     """Draw a rule that fits its types, with some conditions of different kinds."""
     effect = draw(st.sampled_from(["allow", "allow", "deny"]))
-    who = draw(st.sampled_from(PERSONS + ROLES[:4]))
+    who = draw(st.sampled_from(PERSONS + ROLES[:4] + [EVERYONE] * (effect == "deny")))
     kinds = draw(st.sampled_from(["recording", "voicemail", "recording,voicemail", "cdr", "*"]))
     verbs = draw(st.sampled_from(["view_metadata", "download,view_metadata", "*"] + ["play"] * (kinds != "cdr")))
     scopes = draw(st.one_of(st.just("any"), lists_of(SCOPES[1:])))
-    found = draw(st.lists(st.sampled_from(CONDITIONS), max_size=3, unique_by=lambda text: text.split("=")[0]))
+    found = draw(st.lists(st.sampled_from(CONDITIONS), max_size=3, unique_by=_kind))
     line = " ".join([effect, who, verbs, kinds, scopes, *(f"if {text}" for text in found)])
     if effect == "allow" and draw(st.booleans()):
-        line += " then " + draw(lists_of(list(Obligation)))
+        duties = [one for one in Obligation if one is not Obligation.PART or scopes in ("own", "party", "party:caller")]
+        line += " then " + draw(lists_of(duties))
     return line
 
 
 def binding_lines() -> st.SearchStrategy[str]:
     """Draw any binding, so that roles form chains beyond the limit, and loops."""
-    free = st.tuples(st.sampled_from(PERSONS + ROLES), st.sampled_from(ROLES))
+    free = st.tuples(st.sampled_from([*PERSONS, *ROLES, "queue:sales"]), st.sampled_from(ROLES))
     chain = st.integers(0, len(ROLES) - 2).map(lambda at: (ROLES[at + 1], ROLES[at]))
     return st.one_of(free, chain).map(lambda pair: f"bind {pair[0]} {pair[1]}")
 
@@ -86,7 +111,16 @@ def resources() -> st.SearchStrategy[Resource]:
         queue=st.sampled_from(["", "sales"]),
         created_us=st.sampled_from(times * 2 + broken),
         labels=st.sampled_from([{}, {"kind": "internal"}, {"kind": "external", "site": "x"}]),
+        participants=st.lists(participants(), max_size=3).map(tuple),
+        parties=st.sampled_from([(), (), ("bob",)]),
+        duration_us=st.sampled_from([None, 9 * SECOND, 10 * SECOND, *broken[:1]]),
     )
+
+
+def participants() -> st.SearchStrategy[Participant]:
+    """Draw a participant with any number of persons."""
+    persons = st.lists(st.sampled_from(PERSONS), max_size=2, unique=True).map(tuple)
+    return st.builds(Participant, role=st.sampled_from(Role), persons=persons)
 
 
 def contexts() -> st.SearchStrategy[Context]:
@@ -107,6 +141,20 @@ def numbered(policy: Sequence[Statement]) -> list[tuple[str, Statement]]:
     return [(f"1.{place}", one) for place, one in enumerate(policy, 1)]
 
 
+def groups_of(policy: Sequence[Statement]) -> Groups:
+    """Return a plain search of the roles that a person or queue has, up to the greatest distance."""
+    links = [(one.member, one.role) for one in policy if isinstance(one, Binding)]
+
+    def groups(member: str) -> set[str]:
+        reached, new = set[str](), {member}
+        for _ in range(MAX_LINKS):
+            new = {role for one, role in links if one in new}
+            reached |= new
+        return {role.removeprefix(ROLE) for role in reached}
+
+    return groups
+
+
 requests = st.tuples(st.sampled_from([*PERSONS, "eve"]), st.sampled_from(VERBS), resources(), contexts())
 
 
@@ -117,7 +165,7 @@ def test_index_and_casbin_agree(policy: list[Statement], asked: list[tuple[str, 
     """The indexed answer is that of a plain casbin.Enforcer with the same model and rules."""
     snapshot, enforcer = Snapshot.compile(1, HASH, numbered(policy)), stock_enforcer(policy)
     for subject, verb, resource, context in asked:
-        stock = enforcer.enforce(*stock_request(subject, verb, resource, context))
+        stock = enforcer.enforce(*stock_request(subject, verb, resource, context, groups_of(policy)))
         assert snapshot.decide(subject, verb, resource, context).allowed is stock
 
 
@@ -128,7 +176,7 @@ def test_all_matching_rules_are_named(policy: list[Statement], asked: tuple[str,
     """The explanation names exactly the rules that Casbin's matcher accepts."""
     subject, verb, resource, context = asked
     has_role = stock_enforcer(policy).get_role_manager().has_link
-    request = (has_role, subject, DOMAIN, item_of(resource, subject), verb, context)
+    request = (has_role, subject, DOMAIN, item_of(resource, subject, groups_of(policy)), verb, context)
     expected = {
         (rule_id, rule.effect)
         for rule_id, rule in numbered(policy)
@@ -155,7 +203,7 @@ def test_role_paths_are_bindings(policy: list[Statement], asked: tuple[str, Verb
         assert isinstance(rule, Rule)
         assert path[0] == asked[0]
         assert path[-1] == rule.who
-        assert set(pairwise(path)) <= bound
+        assert path == (asked[0], EVERYONE) if rule.who == EVERYONE else set(pairwise(path)) <= bound
 
 
 @pytest.mark.slow
@@ -210,7 +258,7 @@ def test_answers_do_not_depend_on_earlier_ones(
 def conditional_rules(draw: st.DrawFn) -> list[Statement]:
     """Draw rules for the same person, verb and items, which differ in their conditions only."""
     combined = st.lists(
-        st.sampled_from(CONDITIONS), min_size=1, max_size=2, unique_by=lambda text: text.split("=")[0].rstrip("<>")
+        st.sampled_from(CONDITIONS), min_size=1, max_size=2, unique_by=lambda text: _kind(text).rstrip("<>=!")
     )
     sets = draw(st.lists(combined.map(sorted), min_size=1, max_size=4, unique_by=tuple))
     effects = st.sampled_from(["allow", "allow", "deny"])
@@ -224,11 +272,22 @@ def test_each_circumstance_gets_its_own_answer(policy: list[Statement], asked: l
     """Requests that differ in time, age, purpose, case, zone or consent get separate answers."""
     used, enforcer = Snapshot.compile(1, HASH, numbered(policy)), stock_enforcer(policy)
     for told, context in asked:
-        resource = Resource(ResourceType.RECORDING, "7", created_us=told.created_us)
+        resource = Resource(ResourceType.RECORDING, "7", created_us=told.created_us, duration_us=told.duration_us)
         decision = used.decide("ann", Verb.PLAY, resource, context)
         fresh = Snapshot.compile(1, HASH, numbered(policy)).decide("ann", Verb.PLAY, resource, context)
         assert decision == fresh
         assert decision.allowed is enforcer.enforce(*stock_request("ann", Verb.PLAY, resource, context))
+
+
+@_relaxed
+@given(requests)
+def test_own_is_what_one_took_part_in(asked: tuple[str, Verb, Resource, Context]) -> None:
+    """By the scope own, no person gets an item of which the person is neither owner nor participant."""
+    subject, verb, resource, context = asked
+    own = Snapshot.compile(1, HASH, [("1.1", parse_statement(f"allow {subject} * * own"))])
+    if own.decide(subject, verb, resource, context).allowed:
+        assert resource.owner == subject or took_part(resource.participants, subject)
+        assert resource.owner == subject or any(subject in one.persons for one in resource.participants)
 
 
 @_relaxed

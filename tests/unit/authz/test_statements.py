@@ -156,7 +156,7 @@ _NO_RULE = "no rule names this role or a role that it inherits, so the binding g
 _NO_HOLDER = "no person has this role, so the rule has no effect"
 _SHADOWED = "unconditional rules for the same or an inherited role always deny this"
 _NOTHING_DENIED = "this person has no role and no rule that allows anything, so the rule denies nothing"
-_EVERYBODY = "this is the name of one person: there is no word for all persons, so bind them to a role and name that"
+_EVERYBODY = "this is the name of one person: write everyone in a rule that denies, or bind persons to a role"
 _LIKE_A_ROLE = "this is the name of a person: write role: before it if the role is meant"
 _OTHER_MARK = "this is the whole name of a person: write role: in small letters before the name if a role is meant"
 

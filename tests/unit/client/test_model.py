@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from linewarden.client import ClientError, Decision, Question, QuestionInvalid
+from linewarden.client import ClientError, Decision, Participant, Question, QuestionInvalid
 from linewarden.client.messages import check_request, decision_of
 from linewarden.v1 import access_pb2, core_pb2
 
@@ -73,6 +73,8 @@ def test_a_question_can_state_every_attribute_of_the_contract() -> None:
     question = Question(
         "//partner/ines", "play", "recording", "1", owner="bob", queue="sales", parties=("a",), created_at=NOW,
         labels={"kind": "internal"}, home="globex", purpose="support", case="T-1", zone="office", consent="given",
+        participants=(Participant("caller", "bob"), Participant("answered", address="ext:1", start=NOW, end=NOW)),
+        call_id="c-1", duration_s=61,
     )  # fmt: skip
     request = check_request(question, "acme", "r-1")
     for message in (request.header, request.header.subject, request.header.context, request.resource):

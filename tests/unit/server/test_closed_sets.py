@@ -20,6 +20,9 @@ _RESOURCE = core_pb2.Resource(
     labels={"k": "v"},
     parties=["+4930"],
     tenant="globex",
+    participants=[core_pb2.Participant(role=core_pb2.PARTICIPANT_ROLE_CALLER, person="owen")],
+    call_id="c-1",
+    duration_s=0,
 )
 
 

@@ -38,6 +38,7 @@ class Obligation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OBLIGATION_NOTIFY_OWNER: _ClassVar[Obligation]
     OBLIGATION_WATERMARK: _ClassVar[Obligation]
     OBLIGATION_STREAM_ONLY: _ClassVar[Obligation]
+    OBLIGATION_PART: _ClassVar[Obligation]
 EFFECT_UNSPECIFIED: Effect
 EFFECT_ALLOW: Effect
 EFFECT_DENY: Effect
@@ -55,6 +56,7 @@ OBLIGATION_ANNOUNCE: Obligation
 OBLIGATION_NOTIFY_OWNER: Obligation
 OBLIGATION_WATERMARK: Obligation
 OBLIGATION_STREAM_ONLY: Obligation
+OBLIGATION_PART: Obligation
 
 class CheckRequest(_message.Message):
     __slots__ = ("header", "verb", "resource")
@@ -137,7 +139,7 @@ class CheckRefusal(_message.Message):
     def __init__(self, code: _Optional[int] = ..., reason: _Optional[_Union[_error_reason_pb2.ErrorReason, str]] = ..., message: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Decision(_message.Message):
-    __slots__ = ("id", "effect", "reason", "matched_rules", "failed_conditions", "obligations", "more_matched_rules", "more_failed_conditions")
+    __slots__ = ("id", "effect", "reason", "matched_rules", "failed_conditions", "obligations", "more_matched_rules", "more_failed_conditions", "parts")
     ID_FIELD_NUMBER: _ClassVar[int]
     EFFECT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +148,7 @@ class Decision(_message.Message):
     OBLIGATIONS_FIELD_NUMBER: _ClassVar[int]
     MORE_MATCHED_RULES_FIELD_NUMBER: _ClassVar[int]
     MORE_FAILED_CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     effect: Effect
     reason: DecisionReason
@@ -154,7 +157,15 @@ class Decision(_message.Message):
     obligations: _containers.RepeatedScalarFieldContainer[Obligation]
     more_matched_rules: int
     more_failed_conditions: int
-    def __init__(self, id: _Optional[str] = ..., effect: _Optional[_Union[Effect, str]] = ..., reason: _Optional[_Union[DecisionReason, str]] = ..., matched_rules: _Optional[_Iterable[_Union[MatchedRule, _Mapping]]] = ..., failed_conditions: _Optional[_Iterable[_Union[FailedCondition, _Mapping]]] = ..., obligations: _Optional[_Iterable[_Union[Obligation, str]]] = ..., more_matched_rules: _Optional[int] = ..., more_failed_conditions: _Optional[int] = ...) -> None: ...
+    parts: _containers.RepeatedCompositeFieldContainer[Part]
+    def __init__(self, id: _Optional[str] = ..., effect: _Optional[_Union[Effect, str]] = ..., reason: _Optional[_Union[DecisionReason, str]] = ..., matched_rules: _Optional[_Iterable[_Union[MatchedRule, _Mapping]]] = ..., failed_conditions: _Optional[_Iterable[_Union[FailedCondition, _Mapping]]] = ..., obligations: _Optional[_Iterable[_Union[Obligation, str]]] = ..., more_matched_rules: _Optional[int] = ..., more_failed_conditions: _Optional[int] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ...) -> None: ...
+
+class Part(_message.Message):
+    __slots__ = ("until",)
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
 
 class MatchedRule(_message.Message):
     __slots__ = ("rule_id", "effect", "role_path")

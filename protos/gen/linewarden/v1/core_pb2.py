@@ -26,13 +26,19 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18linewarden/v1/core.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"f\n\x07Subject\x12.\n\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1a\x10\x01(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]+$\xc8\x01\x01\x12+\n\x06tenant\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16(\x80\x01\x32\x11^[A-Za-z0-9._-]*$\"\x87\x04\n\x08Resource\x12\x35\n\x04type\x18\x01 \x01(\x0e\x32\x1b.linewarden.v1.ResourceTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12.\n\x02id\x18\x02 \x01(\tB\"\xbaH\x1fr\x1a\x10\x01(\x80\x04\x32\x13^[^\\x00-\\x1f\\x7f]+$\xc8\x01\x01\x12+\n\x06tenant\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16(\x80\x01\x32\x11^[A-Za-z0-9._-]*$\x12,\n\x05owner\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12,\n\x05queue\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x39\n\x07parties\x18\x06 \x03(\tB(\xbaH%\x92\x01\"\x10\x10\x18\x01\"\x1cr\x1a\x10\x01(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]+$\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12q\n\x06labels\x18\x08 \x03(\x0b\x32#.linewarden.v1.Resource.LabelsEntryB<\xbaH9\x9a\x01\x36\x10\x10\"\x16r\x14\x10\x01(@2\x0e^[a-z0-9._-]+$*\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd4\x01\n\x07\x43ontext\x12\x31\n\x07purpose\x18\x01 \x01(\x0e\x32\x16.linewarden.v1.PurposeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x35\n\x0e\x63\x61se_reference\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12,\n\x0cnetwork_zone\x18\x03 \x01(\tB\x16\xbaH\x13r\x11(@2\r^[a-z0-9_-]*$\x12\x31\n\x07\x63onsent\x18\x04 \x01(\x0e\x32\x16.linewarden.v1.ConsentB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xcc\x01\n\rRequestHeader\x12\x30\n\x06tenant\x18\x01 \x01(\tB \xbaH\x1dr\x18\x10\x01(\x80\x01\x32\x11^[A-Za-z0-9._-]+$\xc8\x01\x01\x12/\n\nrequest_id\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16(@2\x12^[A-Za-z0-9._:-]*$\x12/\n\x07subject\x18\x03 \x01(\x0b\x32\x16.linewarden.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x16.linewarden.v1.Context\"/\n\rPolicyVersion\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x0c\n\x04hash\x18\x02 \x01(\x0c*\xba\x02\n\x0cResourceType\x12\x1d\n\x19RESOURCE_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n\x17RESOURCE_TYPE_RECORDING\x10\x01\x12\x1b\n\x17RESOURCE_TYPE_VOICEMAIL\x10\x02\x12\x15\n\x11RESOURCE_TYPE_FAX\x10\x03\x12\x15\n\x11RESOURCE_TYPE_CDR\x10\x04\x12\x19\n\x15RESOURCE_TYPE_CAPTURE\x10\x05\x12\x19\n\x15RESOURCE_TYPE_CONTACT\x10\x06\x12\x17\n\x13RESOURCE_TYPE_MEDIA\x10\x07\x12\x18\n\x14RESOURCE_TYPE_POLICY\x10\x08\x12\x1b\n\x17RESOURCE_TYPE_AUDIT_LOG\x10\t\x12\x1d\n\x19RESOURCE_TYPE_DIAGNOSTICS\x10\n*\xda\x06\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\x16\n\x12VERB_VIEW_METADATA\x10\x01\x12\x1b\n\x17VERB_VIEW_PARTY_NUMBERS\x10\x02\x12\x0f\n\x0bVERB_SEARCH\x10\x03\x12\r\n\tVERB_PLAY\x10\x04\x12\x11\n\rVERB_DOWNLOAD\x10\x05\x12\x0f\n\x0bVERB_EXPORT\x10\x06\x12\x0e\n\nVERB_SHARE\x10\x07\x12\x13\n\x0fVERB_TRANSCRIBE\x10\x08\x12\x18\n\x14VERB_READ_TRANSCRIPT\x10\t\x12\x0f\n\x0bVERB_DELETE\x10\n\x12\x10\n\x0cVERB_RESTORE\x10\x0b\x12\x10\n\x0cVERB_ARCHIVE\x10\x0c\x12\r\n\tVERB_HOLD\x10\r\x12\x15\n\x11VERB_RELEASE_HOLD\x10\x0e\x12\x16\n\x12VERB_ERASE_SUBJECT\x10\x0f\x12\x15\n\x11VERB_RECORD_START\x10\x10\x12\x14\n\x10VERB_RECORD_STOP\x10\x11\x12\x15\n\x11VERB_RECORD_PAUSE\x10\x12\x12\x16\n\x12VERB_RECORD_RESUME\x10\x13\x12\x14\n\x10VERB_LISTEN_LIVE\x10\x14\x12\x16\n\x12VERB_CAPTURE_START\x10\x15\x12\x15\n\x11VERB_CAPTURE_STOP\x10\x16\x12\x15\n\x11VERB_CAPTURE_READ\x10\x17\x12\x18\n\x14VERB_READ_ACCESS_LOG\x10\x18\x12\x1a\n\x16VERB_EXPORT_ACCESS_LOG\x10\x19\x12\x14\n\x10VERB_READ_POLICY\x10\x1a\x12\x16\n\x12VERB_CHANGE_POLICY\x10\x1b\x12\x18\n\x14VERB_CAPTURE_REQUEST\x10\x1c\x12\x18\n\x14VERB_CAPTURE_APPROVE\x10\x1d\x12\x16\n\x12VERB_CAPTURE_MEDIA\x10\x1e\x12\x1b\n\x17VERB_CAPTURE_RAW_FILTER\x10\x1f\x12\x1b\n\x17VERB_ENABLE_DIAGNOSTICS\x10 \x12\x17\n\x13VERB_PUBLISH_NOTICE\x10!\x12\x14\n\x10VERB_SEND_NOTICE\x10\"\x12\x16\n\x12VERB_ATTEST_NOTICE\x10#\x12\x12\n\x0eVERB_RUN_PROBE\x10$\x12\x14\n\x10VERB_SHARE_USAGE\x10%*\xb5\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x16\n\x12PURPOSE_ACCOUNTING\x10\x01\x12\x13\n\x0fPURPOSE_BILLING\x10\x02\x12\x13\n\x0fPURPOSE_QUALITY\x10\x03\x12\x11\n\rPURPOSE_FRAUD\x10\x04\x12\x13\n\x0fPURPOSE_SUPPORT\x10\x05\x12\x11\n\rPURPOSE_LEGAL\x10\x06\x12\x14\n\x10PURPOSE_TRAINING\x10\x07*J\n\x07\x43onsent\x12\x17\n\x13\x43ONSENT_UNSPECIFIED\x10\x00\x12\x11\n\rCONSENT_GIVEN\x10\x01\x12\x13\n\x0f\x43ONSENT_REFUSED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18linewarden/v1/core.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x01\n\x0bParticipant\x12-\n\x06person\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12.\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x38\n\x04role\x18\x03 \x01(\x0e\x32\x1e.linewarden.v1.ParticipantRoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x07Subject\x12.\n\x02id\x18\x01 \x01(\tB\"\xbaH\x1fr\x1a\x10\x01(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]+$\xc8\x01\x01\x12+\n\x06tenant\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16(\x80\x01\x32\x11^[A-Za-z0-9._-]*$\"\x9d\x05\n\x08Resource\x12\x35\n\x04type\x18\x01 \x01(\x0e\x32\x1b.linewarden.v1.ResourceTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12.\n\x02id\x18\x02 \x01(\tB\"\xbaH\x1fr\x1a\x10\x01(\x80\x04\x32\x13^[^\\x00-\\x1f\\x7f]+$\xc8\x01\x01\x12+\n\x06tenant\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16(\x80\x01\x32\x11^[A-Za-z0-9._-]*$\x12,\n\x05owner\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12,\n\x05queue\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12:\n\x07parties\x18\x06 \x03(\tB)\xbaH&\x92\x01#\x10\xc8\x01\x18\x01\"\x1cr\x1a\x10\x01(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]+$\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12q\n\x06labels\x18\x08 \x03(\x0b\x32#.linewarden.v1.Resource.LabelsEntryB<\xbaH9\x9a\x01\x36\x10\x10\"\x16r\x14\x10\x01(@2\x0e^[a-z0-9._-]+$*\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12;\n\x0cparticipants\x18\t \x03(\x0b\x32\x1a.linewarden.v1.ParticipantB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12.\n\x07\x63\x61ll_id\x18\n \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x17\n\nduration_s\x18\x0b \x01(\rH\x00\x88\x01\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_duration_s\"\xd4\x01\n\x07\x43ontext\x12\x31\n\x07purpose\x18\x01 \x01(\x0e\x32\x16.linewarden.v1.PurposeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x35\n\x0e\x63\x61se_reference\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12,\n\x0cnetwork_zone\x18\x03 \x01(\tB\x16\xbaH\x13r\x11(@2\r^[a-z0-9_-]*$\x12\x31\n\x07\x63onsent\x18\x04 \x01(\x0e\x32\x16.linewarden.v1.ConsentB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xcc\x01\n\rRequestHeader\x12\x30\n\x06tenant\x18\x01 \x01(\tB \xbaH\x1dr\x18\x10\x01(\x80\x01\x32\x11^[A-Za-z0-9._-]+$\xc8\x01\x01\x12/\n\nrequest_id\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16(@2\x12^[A-Za-z0-9._:-]*$\x12/\n\x07subject\x18\x03 \x01(\x0b\x32\x16.linewarden.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x16.linewarden.v1.Context\"/\n\rPolicyVersion\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x0c\n\x04hash\x18\x02 \x01(\x0c*\xba\x02\n\x0cResourceType\x12\x1d\n\x19RESOURCE_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n\x17RESOURCE_TYPE_RECORDING\x10\x01\x12\x1b\n\x17RESOURCE_TYPE_VOICEMAIL\x10\x02\x12\x15\n\x11RESOURCE_TYPE_FAX\x10\x03\x12\x15\n\x11RESOURCE_TYPE_CDR\x10\x04\x12\x19\n\x15RESOURCE_TYPE_CAPTURE\x10\x05\x12\x19\n\x15RESOURCE_TYPE_CONTACT\x10\x06\x12\x17\n\x13RESOURCE_TYPE_MEDIA\x10\x07\x12\x18\n\x14RESOURCE_TYPE_POLICY\x10\x08\x12\x1b\n\x17RESOURCE_TYPE_AUDIT_LOG\x10\t\x12\x1d\n\x19RESOURCE_TYPE_DIAGNOSTICS\x10\n*\xda\x06\n\x04Verb\x12\x14\n\x10VERB_UNSPECIFIED\x10\x00\x12\x16\n\x12VERB_VIEW_METADATA\x10\x01\x12\x1b\n\x17VERB_VIEW_PARTY_NUMBERS\x10\x02\x12\x0f\n\x0bVERB_SEARCH\x10\x03\x12\r\n\tVERB_PLAY\x10\x04\x12\x11\n\rVERB_DOWNLOAD\x10\x05\x12\x0f\n\x0bVERB_EXPORT\x10\x06\x12\x0e\n\nVERB_SHARE\x10\x07\x12\x13\n\x0fVERB_TRANSCRIBE\x10\x08\x12\x18\n\x14VERB_READ_TRANSCRIPT\x10\t\x12\x0f\n\x0bVERB_DELETE\x10\n\x12\x10\n\x0cVERB_RESTORE\x10\x0b\x12\x10\n\x0cVERB_ARCHIVE\x10\x0c\x12\r\n\tVERB_HOLD\x10\r\x12\x15\n\x11VERB_RELEASE_HOLD\x10\x0e\x12\x16\n\x12VERB_ERASE_SUBJECT\x10\x0f\x12\x15\n\x11VERB_RECORD_START\x10\x10\x12\x14\n\x10VERB_RECORD_STOP\x10\x11\x12\x15\n\x11VERB_RECORD_PAUSE\x10\x12\x12\x16\n\x12VERB_RECORD_RESUME\x10\x13\x12\x14\n\x10VERB_LISTEN_LIVE\x10\x14\x12\x16\n\x12VERB_CAPTURE_START\x10\x15\x12\x15\n\x11VERB_CAPTURE_STOP\x10\x16\x12\x15\n\x11VERB_CAPTURE_READ\x10\x17\x12\x18\n\x14VERB_READ_ACCESS_LOG\x10\x18\x12\x1a\n\x16VERB_EXPORT_ACCESS_LOG\x10\x19\x12\x14\n\x10VERB_READ_POLICY\x10\x1a\x12\x16\n\x12VERB_CHANGE_POLICY\x10\x1b\x12\x18\n\x14VERB_CAPTURE_REQUEST\x10\x1c\x12\x18\n\x14VERB_CAPTURE_APPROVE\x10\x1d\x12\x16\n\x12VERB_CAPTURE_MEDIA\x10\x1e\x12\x1b\n\x17VERB_CAPTURE_RAW_FILTER\x10\x1f\x12\x1b\n\x17VERB_ENABLE_DIAGNOSTICS\x10 \x12\x17\n\x13VERB_PUBLISH_NOTICE\x10!\x12\x14\n\x10VERB_SEND_NOTICE\x10\"\x12\x16\n\x12VERB_ATTEST_NOTICE\x10#\x12\x12\n\x0eVERB_RUN_PROBE\x10$\x12\x14\n\x10VERB_SHARE_USAGE\x10%*\xb5\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x16\n\x12PURPOSE_ACCOUNTING\x10\x01\x12\x13\n\x0fPURPOSE_BILLING\x10\x02\x12\x13\n\x0fPURPOSE_QUALITY\x10\x03\x12\x11\n\rPURPOSE_FRAUD\x10\x04\x12\x13\n\x0fPURPOSE_SUPPORT\x10\x05\x12\x11\n\rPURPOSE_LEGAL\x10\x06\x12\x14\n\x10PURPOSE_TRAINING\x10\x07*J\n\x07\x43onsent\x12\x17\n\x13\x43ONSENT_UNSPECIFIED\x10\x00\x12\x11\n\rCONSENT_GIVEN\x10\x01\x12\x13\n\x0f\x43ONSENT_REFUSED\x10\x02*\xfc\x02\n\x0fParticipantRole\x12 \n\x1cPARTICIPANT_ROLE_UNSPECIFIED\x10\x00\x12\x1b\n\x17PARTICIPANT_ROLE_CALLER\x10\x01\x12\x1b\n\x17PARTICIPANT_ROLE_CALLEE\x10\x02\x12\x1d\n\x19PARTICIPANT_ROLE_ANSWERED\x10\x03\x12#\n\x1fPARTICIPANT_ROLE_TRANSFERRED_TO\x10\x04\x12%\n!PARTICIPANT_ROLE_TRANSFERRED_FROM\x10\x05\x12\x1f\n\x1bPARTICIPANT_ROLE_CONFERENCE\x10\x06\x12\x1a\n\x16PARTICIPANT_ROLE_AGENT\x10\x07\x12#\n\x1fPARTICIPANT_ROLE_MAILBOX_HOLDER\x10\x08\x12!\n\x1dPARTICIPANT_ROLE_FORWARDED_TO\x10\t\x12\x1d\n\x19PARTICIPANT_ROLE_LISTENER\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'linewarden.v1.core_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PARTICIPANT'].fields_by_name['person']._loaded_options = None
+  _globals['_PARTICIPANT'].fields_by_name['person']._serialized_options = b'\272H\032r\030(\200\0022\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_PARTICIPANT'].fields_by_name['address']._loaded_options = None
+  _globals['_PARTICIPANT'].fields_by_name['address']._serialized_options = b'\272H\032r\030(\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_PARTICIPANT'].fields_by_name['role']._loaded_options = None
+  _globals['_PARTICIPANT'].fields_by_name['role']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_SUBJECT'].fields_by_name['id']._loaded_options = None
   _globals['_SUBJECT'].fields_by_name['id']._serialized_options = b'\272H\037r\032\020\001(\200\0022\023^[^\\x00-\\x1f\\x7f]+$\310\001\001'
   _globals['_SUBJECT'].fields_by_name['tenant']._loaded_options = None
@@ -50,9 +56,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCE'].fields_by_name['queue']._loaded_options = None
   _globals['_RESOURCE'].fields_by_name['queue']._serialized_options = b'\272H\032r\030(\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_RESOURCE'].fields_by_name['parties']._loaded_options = None
-  _globals['_RESOURCE'].fields_by_name['parties']._serialized_options = b'\272H%\222\001\"\020\020\030\001\"\034r\032\020\001(\200\0022\023^[^\\x00-\\x1f\\x7f]+$'
+  _globals['_RESOURCE'].fields_by_name['parties']._serialized_options = b'\272H&\222\001#\020\310\001\030\001\"\034r\032\020\001(\200\0022\023^[^\\x00-\\x1f\\x7f]+$'
   _globals['_RESOURCE'].fields_by_name['labels']._loaded_options = None
   _globals['_RESOURCE'].fields_by_name['labels']._serialized_options = b'\272H9\232\0016\020\020\"\026r\024\020\001(@2\016^[a-z0-9._-]+$*\032r\030(\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_RESOURCE'].fields_by_name['participants']._loaded_options = None
+  _globals['_RESOURCE'].fields_by_name['participants']._serialized_options = b'\272H\006\222\001\003\020\310\001'
+  _globals['_RESOURCE'].fields_by_name['call_id']._loaded_options = None
+  _globals['_RESOURCE'].fields_by_name['call_id']._serialized_options = b'\272H\032r\030(\200\0022\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_CONTEXT'].fields_by_name['purpose']._loaded_options = None
   _globals['_CONTEXT'].fields_by_name['purpose']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CONTEXT'].fields_by_name['case_reference']._loaded_options = None
@@ -67,24 +77,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUESTHEADER'].fields_by_name['request_id']._serialized_options = b'\272H\030r\026(@2\022^[A-Za-z0-9._:-]*$'
   _globals['_REQUESTHEADER'].fields_by_name['subject']._loaded_options = None
   _globals['_REQUESTHEADER'].fields_by_name['subject']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_RESOURCETYPE']._serialized_start=1203
-  _globals['_RESOURCETYPE']._serialized_end=1517
-  _globals['_VERB']._serialized_start=1520
-  _globals['_VERB']._serialized_end=2378
-  _globals['_PURPOSE']._serialized_start=2381
-  _globals['_PURPOSE']._serialized_end=2562
-  _globals['_CONSENT']._serialized_start=2564
-  _globals['_CONSENT']._serialized_end=2638
-  _globals['_SUBJECT']._serialized_start=105
-  _globals['_SUBJECT']._serialized_end=207
-  _globals['_RESOURCE']._serialized_start=210
-  _globals['_RESOURCE']._serialized_end=729
-  _globals['_RESOURCE_LABELSENTRY']._serialized_start=684
-  _globals['_RESOURCE_LABELSENTRY']._serialized_end=729
-  _globals['_CONTEXT']._serialized_start=732
-  _globals['_CONTEXT']._serialized_end=944
-  _globals['_REQUESTHEADER']._serialized_start=947
-  _globals['_REQUESTHEADER']._serialized_end=1151
-  _globals['_POLICYVERSION']._serialized_start=1153
-  _globals['_POLICYVERSION']._serialized_end=1200
+  _globals['_RESOURCETYPE']._serialized_start=1607
+  _globals['_RESOURCETYPE']._serialized_end=1921
+  _globals['_VERB']._serialized_start=1924
+  _globals['_VERB']._serialized_end=2782
+  _globals['_PURPOSE']._serialized_start=2785
+  _globals['_PURPOSE']._serialized_end=2966
+  _globals['_CONSENT']._serialized_start=2968
+  _globals['_CONSENT']._serialized_end=3042
+  _globals['_PARTICIPANTROLE']._serialized_start=3045
+  _globals['_PARTICIPANTROLE']._serialized_end=3425
+  _globals['_PARTICIPANT']._serialized_start=106
+  _globals['_PARTICIPANT']._serialized_end=357
+  _globals['_SUBJECT']._serialized_start=359
+  _globals['_SUBJECT']._serialized_end=461
+  _globals['_RESOURCE']._serialized_start=464
+  _globals['_RESOURCE']._serialized_end=1133
+  _globals['_RESOURCE_LABELSENTRY']._serialized_start=1073
+  _globals['_RESOURCE_LABELSENTRY']._serialized_end=1118
+  _globals['_CONTEXT']._serialized_start=1136
+  _globals['_CONTEXT']._serialized_end=1348
+  _globals['_REQUESTHEADER']._serialized_start=1351
+  _globals['_REQUESTHEADER']._serialized_end=1555
+  _globals['_POLICYVERSION']._serialized_start=1557
+  _globals['_POLICYVERSION']._serialized_end=1604
 # @@protoc_insertion_point(module_scope)

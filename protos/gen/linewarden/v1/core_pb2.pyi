@@ -82,6 +82,20 @@ class Consent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CONSENT_UNSPECIFIED: _ClassVar[Consent]
     CONSENT_GIVEN: _ClassVar[Consent]
     CONSENT_REFUSED: _ClassVar[Consent]
+
+class ParticipantRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PARTICIPANT_ROLE_UNSPECIFIED: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_CALLER: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_CALLEE: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_ANSWERED: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_TRANSFERRED_TO: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_TRANSFERRED_FROM: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_CONFERENCE: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_AGENT: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_MAILBOX_HOLDER: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_FORWARDED_TO: _ClassVar[ParticipantRole]
+    PARTICIPANT_ROLE_LISTENER: _ClassVar[ParticipantRole]
 RESOURCE_TYPE_UNSPECIFIED: ResourceType
 RESOURCE_TYPE_RECORDING: ResourceType
 RESOURCE_TYPE_VOICEMAIL: ResourceType
@@ -142,6 +156,30 @@ PURPOSE_TRAINING: Purpose
 CONSENT_UNSPECIFIED: Consent
 CONSENT_GIVEN: Consent
 CONSENT_REFUSED: Consent
+PARTICIPANT_ROLE_UNSPECIFIED: ParticipantRole
+PARTICIPANT_ROLE_CALLER: ParticipantRole
+PARTICIPANT_ROLE_CALLEE: ParticipantRole
+PARTICIPANT_ROLE_ANSWERED: ParticipantRole
+PARTICIPANT_ROLE_TRANSFERRED_TO: ParticipantRole
+PARTICIPANT_ROLE_TRANSFERRED_FROM: ParticipantRole
+PARTICIPANT_ROLE_CONFERENCE: ParticipantRole
+PARTICIPANT_ROLE_AGENT: ParticipantRole
+PARTICIPANT_ROLE_MAILBOX_HOLDER: ParticipantRole
+PARTICIPANT_ROLE_FORWARDED_TO: ParticipantRole
+PARTICIPANT_ROLE_LISTENER: ParticipantRole
+
+class Participant(_message.Message):
+    __slots__ = ("person", "address", "role", "until")
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    person: str
+    address: str
+    role: ParticipantRole
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, person: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[_Union[ParticipantRole, str]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
 
 class Subject(_message.Message):
     __slots__ = ("id", "tenant")
@@ -152,7 +190,7 @@ class Subject(_message.Message):
     def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class Resource(_message.Message):
-    __slots__ = ("type", "id", "tenant", "owner", "queue", "parties", "created_at", "labels")
+    __slots__ = ("type", "id", "tenant", "owner", "queue", "parties", "created_at", "labels", "participants", "call_id", "duration_s")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +206,9 @@ class Resource(_message.Message):
     PARTIES_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    PARTICIPANTS_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    DURATION_S_FIELD_NUMBER: _ClassVar[int]
     type: ResourceType
     id: str
     tenant: str
@@ -176,7 +217,10 @@ class Resource(_message.Message):
     parties: _containers.RepeatedScalarFieldContainer[str]
     created_at: _timestamp_pb2.Timestamp
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, type: _Optional[_Union[ResourceType, str]] = ..., id: _Optional[str] = ..., tenant: _Optional[str] = ..., owner: _Optional[str] = ..., queue: _Optional[str] = ..., parties: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    participants: _containers.RepeatedCompositeFieldContainer[Participant]
+    call_id: str
+    duration_s: int
+    def __init__(self, type: _Optional[_Union[ResourceType, str]] = ..., id: _Optional[str] = ..., tenant: _Optional[str] = ..., owner: _Optional[str] = ..., queue: _Optional[str] = ..., parties: _Optional[_Iterable[str]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., participants: _Optional[_Iterable[_Union[Participant, _Mapping]]] = ..., call_id: _Optional[str] = ..., duration_s: _Optional[int] = ...) -> None: ...
 
 class Context(_message.Message):
     __slots__ = ("purpose", "case_reference", "network_zone", "consent")
