@@ -6,6 +6,7 @@ for their caches (`Budget`). Nothing is cached about persons that the policy doe
 """
 
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from typing import Self
 
 from linewarden.audit.cache import Budget, Cache
@@ -27,6 +28,7 @@ from linewarden.authz.model import (
     ResourceType,
     Verb,
 )
+from linewarden.authz.renderings import MemoizedRendering
 from linewarden.authz.roles import role_paths
 from linewarden.authz.rules import EVERYONE, FOREIGN, ROLE, Statement
 from linewarden.authz.scopes import QUEUE, Item, scopes_of, took_part
@@ -229,13 +231,26 @@ class Snapshot:
 
 
 def _decision(explanation: Explanation, until_us: int | None, subject: str, resource: Resource) -> Decision:
-    """Return the decision about one access, limited to the stretches in which the person took part if it must be."""
+    """Return the decision about one access, limited to the stretches in which the person took part if it must be.
+
+    A person who took part in the whole item, and an owner who is no participant, have no such duty.
+    """
     if Obligation.PART not in explanation.obligations:
         return Decision(explanation, until_us, subject)
-    own = took_part(resource.participants, subject) or [one for one in resource.participants if subject in one.persons]
-    # An owner who is no participant owns the whole item.
-    parts = tuple([Part(one.from_us, one.until_us) for one in own]) or (Part(None, None),)
+    participants = resource.participants
+    own = took_part(participants, subject) or [one for one in participants if subject in one.persons]
+    parts = tuple([Part(one.from_us, one.until_us) for one in own])
+    if not parts or Part(None, None) in parts:
+        return Decision(_of_the_whole(explanation), until_us, subject)
     return Decision(explanation, until_us, subject, parts)
+
+
+def _without_part(explanation: Explanation) -> Explanation:
+    duties = tuple([one for one in explanation.obligations if one is not Obligation.PART])
+    return replace(explanation, obligations=duties, renderings={})
+
+
+_of_the_whole = MemoizedRendering(_without_part)
 
 
 def finished(work: Long) -> Decision:

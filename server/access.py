@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from linewarden.audit.errors import PersonsTooMany
+from linewarden.audit.errors import EntryTooLarge, PersonsTooMany
+from linewarden.audit.model import MAX_ENTRY_BYTES
 from linewarden.authz.model import VERBS_OF, Decision, Explanation, Part, Participant, Resource
 from linewarden.authz.renderings import MemoizedRendering
-from linewarden.authz.service import Access, AccessControl
+from linewarden.authz.service import Access, AccessControl, Answers
 from linewarden.server.admission import AdmittedRequest
 from linewarden.server.capacity import ITEMS_OF_A_PLACE
 from linewarden.server.errors import InvalidRequest, VerbNotApplicable, Violation
@@ -29,7 +30,7 @@ class AccessServicer:
     async def check(self, admitted: AdmittedRequest, request: pb.CheckRequest) -> pb.CheckResponse:
         """Decide one access."""
         access = _access(admitted.tenant, request.verb, request.resource)
-        answers = await self._control.check(admitted.call, (access,))
+        answers = await self._answers(admitted, (access,))
         response = pb.CheckResponse(
             policy=policy_version(answers.revision, answers.policy_hash),
             expires_at=self._expiry(admitted, answers.decisions),
@@ -42,7 +43,7 @@ class AccessServicer:
         """Decide several accesses, of one person or of several."""
         accesses = await _accesses(admitted, request.items)
         try:
-            answers = await self._control.check(admitted.call, accesses)
+            answers = await self._answers(admitted, accesses)
         except PersonsTooMany as many:
             text = f"name more than {many.limit} persons that are new to the log: split the batch"
             raise InvalidRequest((Violation("items", "items.new_persons", text),)) from many
@@ -78,6 +79,18 @@ class AccessServicer:
     def check_stream_refusal(error: Exception) -> pb.CheckStreamResponse:
         """Return the answer to a refused request of a stream. The stream continues."""
         return pb.CheckStreamResponse(refusal=refusal(error))
+
+    async def _answers(self, admitted: AdmittedRequest, accesses: Sequence[Access]) -> Answers:
+        """Decide and record.
+
+        Raises:
+            InvalidRequest: an item has so many participants that it does not fit into an entry.
+        """
+        try:
+            return await self._control.check(admitted.call, accesses)
+        except EntryTooLarge:
+            text = f"an item has more participants and holders of addresses than fit into {MAX_ENTRY_BYTES >> 10} KiB"
+            raise InvalidRequest((Violation("resource.participants", "participants.too_large", text),)) from None
 
     def _expiry(self, admitted: AdmittedRequest, decisions: Sequence[Decision]) -> Timestamp:
         """Return when an answer expires, never later than the key, role or rule that it is based on."""
@@ -119,7 +132,7 @@ async def _accesses(admitted: AdmittedRequest, items: Sequence[pb.CheckItem]) ->
 
 def _item_access(admitted: AdmittedRequest, item: pb.CheckItem, path: str) -> Access:
     """Return the access of an item, with the person and the circumstances that it states in place of the header's."""
-    access = _access(admitted.tenant, item.verb, item.resource)
+    access = _access(admitted.tenant, item.verb, item.resource, f"{path}.resource")
     named = item.HasField("subject")
     if not (named or item.request_id or item.HasField("context")):
         return access
@@ -130,7 +143,7 @@ def _item_access(admitted: AdmittedRequest, item: pb.CheckItem, path: str) -> Ac
     return access._replace(request_id=item.request_id, requester=requester)
 
 
-def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access:
+def _access(tenant: str, verb_number: int, message: core_pb2.Resource, path: str = "resource") -> Access:
     type, verb = TYPES[message.type], VERBS[verb_number]
     if verb not in VERBS_OF[type]:
         raise VerbNotApplicable
@@ -140,15 +153,15 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource) -> Access
     labels, parties, home = message.labels, message.parties, message.tenant
     resource = Resource(
         type, message.id, message.owner, message.queue, created_us, dict(labels) if labels else {},
-        _participants(message) if message.participants else (),
+        _participants(message, path) if message.participants else (),
         tuple(parties) if parties else (),
         message.duration_s * 1_000_000 if message.HasField("duration_s") else None,
     )  # fmt: skip
     return Access(verb, resource, bool(home) and home != tenant, call_id=message.call_id)
 
 
-def _participants(message: core_pb2.Resource) -> tuple[Participant, ...]:
-    """Return the participants of an item.
+def _participants(message: core_pb2.Resource, place: str) -> tuple[Participant, ...]:
+    """Return the participants of an item at this place of the request.
 
     Raises:
         InvalidRequest: a participant is not exactly one of person and address, or leaves before it joins.
@@ -156,7 +169,7 @@ def _participants(message: core_pb2.Resource) -> tuple[Participant, ...]:
     found: list[Participant] = []
     violations: list[Violation] = []
     for number, one in enumerate(message.participants):
-        path = f"resource.participants[{number}]"
+        path = f"{place}.participants[{number}]"
         if bool(one.person) is bool(one.address):
             violations.append(Violation(path, "participant.who", "must state either a person or an address"))
         start, end = (microseconds(getattr(one, end)) if one.HasField(end) else None for end in ("from", "until"))

@@ -251,10 +251,11 @@ def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
     query, page = audit_pb2.QueryEntriesRequest.DESCRIPTOR, policy_pb2.GetPolicyRequest.DESCRIPTOR
     names = (_rules(core_pb2.RequestHeader.DESCRIPTOR, "tenant"), _rules(subject, "id"), _rules(resource, "id"))
     parties, labels = _rules(resource, "parties").repeated.max_items, _rules(resource, "labels").map.max_pairs
+    participants = _rules(resource, "participants").repeated.max_items
     change = _rules(policy_pb2.ChangePolicyRequest.DESCRIPTOR, "add").repeated.max_items
     rows = {
         "tenant, subject id, resource id": ", ".join(str(one.string.max_bytes) for one in names) + " bytes",
-        "parties and labels of an item": f"{parties} and {labels}",
+        "parties, participants and labels of an item": f"{parties}, {participants} and {labels}",
         "items of a batch": str(_rules(batch, "items").repeated.max_items),
         "rows of a query's page": f"{_rules(query, 'page_size').uint32.lte:,}",
         "buckets of a count": f"{MOST_BUCKETS:,}",
