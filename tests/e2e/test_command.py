@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.conftest import POLICY, Service, linewarden, linewarden_by_itself
 
 CHECK = ("check", "play", "voicemail", "default/101/1", "--owner", "bob")
+ANSWERED = ("check", "play", "recording", "1", "--participant")
 
 
 @pytest.mark.parametrize(("arguments", "subject", "code"), [
@@ -22,6 +23,12 @@ CHECK = ("check", "play", "voicemail", "default/101/1", "--owner", "bob")
     (("check", "play", "voicemail"), "bob", 2),
     (("check", "play", "voicemail", ""), "bob", 2),
     ((*CHECK, "--label", "novalue"), "bob", 2),
+    ((*ANSWERED, "answered=bob"), "bob", 0),
+    ((*ANSWERED, "callee=bob", "--participant", "answered=ext:1002"), "bob", 1),
+    ((*ANSWERED, "boss=bob"), "bob", 2),
+    ((*ANSWERED, "bob"), "bob", 2),
+    (("check", "play"), "bob", 2),
+    ((*CHECK, "--items", "missing.jsonl"), "bob", 2),
     ((*CHECK, "--tenant", "globex"), "bob", 4),
 ])  # fmt: skip
 def test_check_ends_with_the_answer(service: Service, arguments: tuple[str, ...], subject: str, code: int) -> None:
@@ -30,6 +37,25 @@ def test_check_ends_with_the_answer(service: Service, arguments: tuple[str, ...]
     assert done.code == code, done
     assert bool(done.out) == (code < 2)
     assert bool(done.err) == (code >= 2)
+
+
+def test_check_asks_about_the_items_of_a_file(service: Service, tmp_path: Path) -> None:
+    """`check --items` prints an answer for each line. Exit code 1 is a denied item, and 2 a line that is no item."""
+    file = tmp_path / "items.jsonl"
+    mine = {"person": "bob", "role": "caller", "from": "2026-09-01T08:00:00Z", "until": "2026-09-01T08:01:00Z"}
+    item = {"type": "recording", "id": "a", "call_id": "c-1", "duration_s": 61, "created_at": "2026-09-01T08:00:00Z"}
+    other = {"address": "ext:1002@internal", "role": "answered"}
+    lines = [item | {"participants": [mine, other]}, item | {"id": "b", "participants": [other]}]
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    done = service.run("check", "play", "--items", str(file), "-o", "jsonl", subject="bob")
+    answers = [json.loads(line) for line in done.out.splitlines()]
+    assert [(one["id"], one["effect"]) for one in answers] == [("a", "allow"), ("b", "deny")]
+    assert done.code == 1
+    for wrong in ('{"type":"recording"', '{"id":"secret-1"}', '{"type":"song","id":"secret-1"}', '["secret-1"]',
+                  '{"type":"fax","id":"secret-1","colour":"red"}'):  # fmt: skip
+        file.write_text(f"{json.dumps(item)}\n{wrong}\n")
+        refused = service.run("check", "play", "--items", str(file), subject="bob")
+        assert (refused.code, "line 2 is not an item" in refused.err, "secret" in refused.err) == (2, True, False)
 
 
 @pytest.mark.parametrize("arguments", [CHECK, (*CHECK, "--label", "novalue"), ("--help",)])
