@@ -144,7 +144,9 @@ COMMANDS: dict[str, Entry] = {
         "recover_command",
         "Show the logs that are older than they were seen before, or accept them as they are.",
     ),
-    "check": CommandEntry("check", "check", "Ask whether a person may do VERB with the item ID of TYPE."),
+    "check": CommandEntry(
+        "check", "check", "Ask whether a person may do VERB with the item ID of TYPE, or with each item of a file."
+    ),
     "policy": GroupEntry("Check, load and show policies.", _POLICY),
     "audit": GroupEntry("Read and verify the log of all access. Every read is itself an entry.", _AUDIT),
     "diagnostics": GroupEntry(

@@ -182,23 +182,35 @@ async def test_calls_opened_and_reset_end_the_connection(sqlite_site: Site) -> N
 
 
 async def _cannot_accept(address: str) -> None:
-    """Leave the server without files until it has dropped its connections."""
+    """Leave the server, which is in this process, without files until it has dropped its connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    taken = [os.dup(0) for _ in range(8)]
+    taken, further = [os.dup(0)], [writer]
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, hard))
+    dropped = asyncio.create_task(reader.read())
     try:
-        os.close(taken.pop(0))  # for the connection that the server then cannot accept
-        _, second = await asyncio.open_connection(host, int(port))
         async with asyncio.timeout(HANG_S):
-            await reader.read()
+            while not dropped.done():  # what others free meanwhile is taken as well
+                _take_all(taken)
+                if taken:
+                    os.close(taken.pop())  # for a connection that the server then cannot accept
+                with suppress(OSError):
+                    further.append((await asyncio.open_connection(host, int(port)))[1])
+                await asyncio.wait((dropped,), timeout=0.2)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for one in taken:
             os.close(one)
-    for connection in (writer, second):
+    for connection in further:
         connection.close()
+
+
+def _take_all(taken: list[int]) -> None:
+    """Take all files that the process can still have."""
+    with suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
 
 
 async def test_without_files_the_server_goes_on_later(sqlite_site: Site) -> None:

@@ -15,6 +15,7 @@ import grpc
 import pytest
 from blocks import shown
 from capturing import PLACES, STATEMENTS, Customer, made_kinds, needs_capture
+from google.protobuf.timestamp_pb2 import Timestamp
 from repository import ROOT
 from running import Service, attending, initialize, serving
 
@@ -277,6 +278,7 @@ def _use_rpcs(service: Service) -> tuple[core_pb2.PolicyVersion, dict[str, str]]
             header=core_pb2.RequestHeader(tenant="example", subject=core_pb2.Subject(id="admin")),
             add=[
                 "allow zacharias play recording id:+4930555.wav",
+                "allow zacharias play recording own then part",
                 "bind zacharias role:user",
                 "bind //partner/ines role:partner_support",
                 *STATEMENTS,
@@ -376,6 +378,12 @@ def _batch() -> access_pb2.CheckBatchRequest:
         labels={"kind": "internal"},
     )
     item.created_at.FromSeconds(1_700_000_000)
+    stretch = {"from": Timestamp(seconds=1_700_000_000), "until": Timestamp(seconds=1_700_000_060)}
+    caller = core_pb2.Participant(role=core_pb2.PARTICIPANT_ROLE_CALLER, person="zacharias", **stretch)
+    answered = core_pb2.Participant(role=core_pb2.PARTICIPANT_ROLE_ANSWERED, address="ext:1001@internal")
+    call = core_pb2.Resource(
+        type=core_pb2.RESOURCE_TYPE_RECORDING, id="2", participants=[caller, answered], call_id="c-1", duration_s=90
+    )
     foreign = core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_CDR, id="1", tenant="other")
     cdr = core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_CDR, id="1")
     return access_pb2.CheckBatchRequest(
@@ -405,5 +413,6 @@ def _batch() -> access_pb2.CheckBatchRequest:
                 ),
                 request_id="r-2",
             ),
+            access_pb2.CheckItem(verb=core_pb2.VERB_PLAY, resource=call, subject=core_pb2.Subject(id="zacharias")),
         ],
     )
