@@ -14,8 +14,12 @@ from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 @subject_option
 @output_option
 def show(connection: Connection, tenant: str, subject: str, output: str) -> None:
-    """Show the policy of a tenant as the statements of a policy file."""
-    request = pb.GetPolicyRequest(header=header(tenant, subject))
+    """Show the policy of a tenant as the statements of a policy file, without its assignments."""
+    read(connection, pb.GetPolicyRequest(header=header(tenant, subject)), output)
+
+
+def read(connection: Connection, request: pb.GetPolicyRequest, output: str) -> None:
+    """Read all pages of a policy and write their statements."""
     rows = []
     with connection.channel() as channel:
         stub = PolicyServiceStub(channel)
