@@ -10,6 +10,7 @@ An item whose time is not known is resolved to the persons whose assignments hav
 person may not have held the address then.
 """
 
+import hashlib
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -52,6 +53,11 @@ class Assignment:
         if self.from_us is not None:
             text += f" {Bound('from=', self.from_us).text}"
         return text if self.until_us is None else f"{text} {Bound('until=', self.until_us).text}"
+
+    @property
+    def id(self) -> str:
+        """A stable name: 16 hexadecimal digits of SHA-256 of the text. Not for logs: it can be guessed back."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
     @property
     def window(self) -> tuple[float, float]:

@@ -112,7 +112,7 @@ _ASSIGNMENTS: dict[str, Entry] = {
         "Replace the assignments of a tenant by FILE, as a whole or not at all.",
     ),
     "show": CommandEntry(
-        "policy.assignments", "show_assignments", "Show the assignments of a tenant as the statements of a file."
+        "policy.show", "show_assignments", "Show the assignments of a tenant as the statements of a file."
     ),
 }
 

@@ -1,4 +1,4 @@
-"""`linewarden assignments`: who held which address of the telephone system, loaded and shown."""
+"""`linewarden assignments load`: who held which address of the telephone system, from a file."""
 
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from linewarden.cli.client import Connection, connecting, header, subject_option
 from linewarden.cli.output import output_option
 from linewarden.cli.policy.load import send
 from linewarden.cli.policy.policy_file import read_assignments
-from linewarden.cli.policy.show import read
 from linewarden.v1 import policy_pb2 as pb
 
 
@@ -58,13 +57,3 @@ def load_assignments(
         assignments=True,
     )
     send(connection, request, file, output)
-
-
-@click.command("show")
-@connecting
-@tenant_option
-@subject_option
-@output_option
-def show_assignments(connection: Connection, tenant: str, subject: str, output: str) -> None:
-    """Show the assignments of a tenant as the statements of a file."""
-    read(connection, pb.GetPolicyRequest(header=header(tenant, subject), assignments=True), output)

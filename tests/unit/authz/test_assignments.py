@@ -17,9 +17,9 @@ from linewarden.authz.assignments import (
     fault_of,
 )
 from linewarden.authz.errors import LineError, PolicyDiverged, PolicyInvalid
+from linewarden.authz.growth import Ceiling
 from linewarden.authz.lockout import compiled
 from linewarden.authz.planning import Request, plan_amendment, plan_file
-from linewarden.authz.policies import Ceiling
 from linewarden.authz.pseudonyms import keeper_of, persons_of, pseudonymous
 from linewarden.authz.snapshot import Snapshot
 from linewarden.authz.statements import canonical_document, lint, parse_document, parse_statement
