@@ -1,7 +1,8 @@
 """Changes of a policy: the statements added and removed, the entries that record them, and the effect on the store.
 
 All three are one transaction. The entries carry the statements, so that the policy in force at any entry can be rebuilt
-from the log alone. Persons appear as `sid:…`. The id of a single item is sealed under the tenant's own key.
+from the log alone. Persons appear as `sid:…`. The id of a single item is sealed under the tenant's own key, and the
+address of an assignment under the key of the person who held it.
 """
 
 import hashlib
@@ -17,12 +18,18 @@ from linewarden.audit.keyring import Person
 from linewarden.audit.merkle import leaf_hash
 from linewarden.audit.pace import paced
 from linewarden.authz.errors import LineError, PolicyInvalid
-from linewarden.authz.pseudonyms import persons_of, pseudonymous
+from linewarden.authz.pseudonyms import keeper_of, persons_of, pseudonymous
 from linewarden.authz.rules import Statement
 from linewarden.authz.store.policy import StoredStatement, apply_change
 
 #: Text of statements in one entry, bytes; sealed ids and the frame come on top of it.
 _PART_BYTES = 12 * 1024
+
+#: What one more person, for whom values are sealed, adds to an entry, bytes.
+_SEALED_BYTES = 250
+
+#: Values to be sealed, by the person under whose key.
+_Sealed = dict[Person, dict[str, str]]
 
 #: Persons that one change may introduce: as many as a tenant may introduce at once.
 MAX_NEW_PERSONS = MAX_NEW_AT_ONCE
@@ -105,7 +112,7 @@ async def record(
         frame["actor"] = {"sid": persons[person].sid}
 
     def encoded() -> list[bytes]:
-        return list(_parts(change, persons, frame, now_us, {"reason": reason} if reason else {}))
+        return list(_parts(change, persons, frame, now_us, reason))
 
     parts = await work(encoded) if work else encoded()
     hash = hashlib.sha256(change.hash + b"".join(map(leaf_hash, parts))).digest()
@@ -113,36 +120,42 @@ async def record(
 
 
 def _parts(
-    change: Change, persons: Mapping[str, Person], frame: dict[str, Any], now_us: int, sealed: dict[str, str]
+    change: Change, persons: Mapping[str, Person], frame: dict[str, Any], now_us: int, reason: str
 ) -> Iterator[bytes]:
+    tenant = persons[TENANT_KEY_HOLDER]
+    sealed: _Sealed = {tenant: {"reason": reason}} if reason else {}
     removed = [statement.id for statement in change.removed]
     added: list[list[str]] = []
     size = 0
     for ordinal, statement in enumerate(paced(change.added), 1):
         id = f"{change.revision + 1}.{ordinal}"
         text, items = pseudonymous(statement, lambda name: f"sid:{persons[name].sid}")
-        if added and size + len(text.encode()) + sum(len(one.encode()) for one in items) > _PART_BYTES:
-            yield _part(frame, added, [], sealed, persons[TENANT_KEY_HOLDER], now_us)
+        more = len(text.encode()) + sum(len(one.encode()) for one in items)
+        keeper = persons[keeper_of(statement) or TENANT_KEY_HOLDER]
+        if items and keeper not in sealed:
+            more += _SEALED_BYTES
+        if added and size + more > _PART_BYTES:
+            yield _part(frame, added, [], sealed, now_us)
             added, sealed, size = [], {}, 0
         added.append([id, text])
-        sealed |= {f"added.{id}.item.{n}": item for n, item in enumerate(items)}
-        size += len(text.encode()) + sum(len(one.encode()) for one in items)
+        if items:
+            sealed.setdefault(keeper, {}).update({f"added.{id}.item.{n}": item for n, item in enumerate(items)})
+        size += more
     while len(removed) > 1_000:
-        yield _part(frame, [], removed[:1_000], {}, persons[TENANT_KEY_HOLDER], now_us)
+        yield _part(frame, [], removed[:1_000], {}, now_us)
         removed = removed[1_000:]
     if len(removed) > 200 and added:
-        yield _part(frame, added, [], sealed, persons[TENANT_KEY_HOLDER], now_us)
+        yield _part(frame, added, [], sealed, now_us)
         added, sealed = [], {}
-    yield _part(frame, added, removed, sealed, persons[TENANT_KEY_HOLDER], now_us)
+    yield _part(frame, added, removed, sealed, now_us)
 
 
 def _part(
     frame: dict[str, Any],
     added: list[list[str]],
     removed: list[str],
-    sealed: dict[str, str],
-    nobody: Person,
+    sealed: _Sealed,
     now_us: int,
 ) -> bytes:
-    secrets = [nobody.seal(sealed, os.urandom(28))] if sealed else []
+    secrets = [keeper.seal(values, os.urandom(28)) for keeper, values in sealed.items()]
     return encode(POLICY_CHANGED, now_us, frame | {"added": added, "removed": removed}, secrets)

@@ -21,6 +21,7 @@ from typing import Any
 import casbin
 from casbin.effect import get_effector
 
+from linewarden.authz.assignments import Assignment
 from linewarden.authz.conditions import holds
 from linewarden.authz.errors import CasbinUnsuitable
 from linewarden.authz.model import Context, Effect, Resource, Verb
@@ -109,10 +110,10 @@ def stock_enforcer(statements: Iterable[Statement]) -> Any:
     enforcer = casbin.Enforcer(str(_MODEL))
     enforcer.add_function("holds", holds)
     model = enforcer.get_model()
-    statements = list(statements)
-    persons = {one.member if isinstance(one, Binding) else one.who for one in statements}
+    permissions = [one for one in statements if not isinstance(one, Assignment)]
+    persons = {one.member if isinstance(one, Binding) else one.who for one in permissions}
     model["g"]["g"].policy.extend([one, EVERYONE, DOMAIN] for one in persons if not one.startswith((ROLE, QUEUE)))
-    for statement in statements:
+    for statement in permissions:
         # Not add_policy(), because it searches all rules for each rule that it adds.
         if isinstance(statement, Binding):
             model["g"]["g"].policy.append([statement.member, statement.role, DOMAIN])

@@ -2,6 +2,7 @@
 
 AuthzError
 ├── PolicyInvalid           statements are invalid; each has its line
+├── AddressInvalid          a text is no address of a telephone system, or a region is unknown
 ├── PolicyLockout           no person could change the policy afterwards
 ├── PolicyRevisionMismatch  the policy is not at the revision that the change expects
 ├── PolicyDiverged          a change removes a statement that the compiled policy does not have
@@ -27,6 +28,10 @@ class LineError:
 
     line: int
     message: str
+
+
+class AddressInvalid(AuthzError):
+    """A text is no address of a telephone system. The message says what to write, and never quotes the address."""
 
 
 class PolicyInvalid(AuthzError):

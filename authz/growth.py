@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from linewarden.authz.assignments import Assignment, fault_of
 from linewarden.authz.errors import LineError
 from linewarden.authz.in_force import InForce
 from linewarden.authz.index import most_weight, rules_in, weight_of
@@ -28,9 +29,9 @@ from linewarden.authz.limits import (
 )
 from linewarden.authz.persistent_map import PersistentMap
 from linewarden.authz.roles import MAX_LINKS, ROLE_LOOPS, TOO_MANY_IN_A_ROW, reached
-from linewarden.authz.rules import ROLE, Binding, Statement
+from linewarden.authz.rules import ROLE, Binding, Permission, Rule, Statement
 
-_Lines = Sequence[tuple[int, Statement]]
+_Lines = Sequence[tuple[int, Permission]]
 
 
 class Ceiling(NamedTuple):
@@ -80,8 +81,24 @@ def raised(ceiling: Ceiling, before: InForce, after: InForce, added: Iterable[St
     return Ceiling(max(roles, most.roles), max(rules, most.rules))
 
 
-def change_faults(ceiling: Ceiling, before: InForce, after: InForce, added: _Lines) -> list[LineError]:
-    """Return the limits that a change exceeds. `added` are the statements that it adds, with their lines."""
+def change_faults(
+    ceiling: Ceiling, before: InForce, after: InForce, statements: Sequence[tuple[int, Statement]]
+) -> list[LineError]:
+    """Return the limits that a change exceeds. `statements` are those that it adds, with their lines."""
+    faults = [*_assignment_faults(after, statements)]
+    added = [(line, one) for line, one in statements if not isinstance(one, Assignment)]
+    return faults or (_permission_faults(ceiling, before, after, added) if added else [])
+
+
+def _assignment_faults(after: InForce, added: Iterable[tuple[int, Statement]]) -> Iterator[LineError]:
+    """Yield the limits that the assignments of an address exceed, at the last line that adds to it."""
+    lines = {one.address: line for line, one in added if isinstance(one, Assignment)}
+    for address, line in lines.items():
+        if fault := fault_of(after.assignments.of(address)):
+            yield LineError(line, fault)
+
+
+def _permission_faults(ceiling: Ceiling, before: InForce, after: InForce, added: _Lines) -> list[LineError]:
     faults = [*_link_faults(after, added), *_single_faults(after, added)]
     if faults:
         return faults
@@ -98,7 +115,7 @@ def _touched(added: Iterable[Statement]) -> dict[str, list[str]]:
     for one in added:
         if isinstance(one, Binding):
             touched.setdefault(one.member, []).append(one.role)
-        else:
+        elif isinstance(one, Rule):
             touched.setdefault(one.who, [])
     return touched
 

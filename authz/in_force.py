@@ -6,10 +6,11 @@ policies are listed from memory alone. The guard of the change's record ensures 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Self
 
 from linewarden.audit.pace import paced
+from linewarden.authz.assignments import Assignment, Assignments, NumberedAssignment
 from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.index import HolderRules, NumberedRule, rules_in, updated_rules
 from linewarden.authz.persistent_map import PersistentMap
@@ -22,17 +23,18 @@ _NumberedBinding = tuple[str, Binding]
 
 
 class InForce:
-    """Rules by holder, roles by member, members by role, and all statements in the order of their ids.
+    """Rules by holder, roles by member, members by role, assignments, and all statements in the order of their ids.
 
     `members` are the roles that have a role directly. Persons are left out, because a role may have a million of them.
     """
 
-    __slots__ = ("group_rules", "ids", "members", "roles", "rules", "statements")
+    __slots__ = ("assignments", "group_rules", "ids", "members", "roles", "rules", "statements")
 
     def __init__(self) -> None:
         self.rules: PersistentMap[str, HolderRules] = PersistentMap()
         self.roles: PersistentMap[str, tuple[str, ...]] = PersistentMap()
         self.members: PersistentMap[str, tuple[str, ...]] = PersistentMap()
+        self.assignments = Assignments()
         self.statements = StatementList()
         #: How many rules name a group. Without any, no decision looks for the groups of an item.
         self.group_rules = 0
@@ -51,17 +53,19 @@ class InForce:
         added, removed = list(added), list(removed)
         after = type(self)()
         after.statements = self.statements.changed(added, [id for id, _ in removed])
-        new_rules, new_bindings = _by_holder(added)
-        old_rules, old_bindings = _by_holder(removed)
+        new_rules, new_bindings, new_assignments = _by_kind(added)
+        old_rules, old_bindings, old_assignments = _by_kind(removed)
         after.rules = self._changed_rules(new_rules, old_rules)
         after.roles, after.ids = self._changed_roles(new_bindings, old_bindings)
         after.members = self._changed_members(new_bindings, old_bindings)
+        after.assignments = self.assignments.changed(new_assignments, old_assignments)
         after.group_rules = self.group_rules + _group_rules(new_rules) - _group_rules(old_rules)
         return after
 
-    def holders(self, address: str, at_us: int | None) -> tuple[str, ...]:  # noqa: ARG002 - replaced at the merge
-        """Return the persons who held an address at an instant."""
-        return ()
+    @property
+    def holders(self) -> Callable[[str, int | None], tuple[str, ...]]:
+        """The function that returns the persons who held an address at an instant (see `Assignments.holders`)."""
+        return self.assignments.holders
 
     def id_of(self, statement: Statement) -> str | None:
         """Return the id of a statement, or None if it is not in force."""
@@ -70,6 +74,8 @@ class InForce:
             if statement.role not in roles:
                 return None
             return self.ids.get(statement.member, ())[roles.index(statement.role)]
+        if isinstance(statement, Assignment):
+            return self.assignments.id_of(statement)
         for rule_id, rule in rules_in(self.rules.get(statement.who, ()), statement.scopes[0]):
             if rule == statement:
                 return rule_id
@@ -121,17 +127,21 @@ def _group_rules(rules: Mapping[str, list[NumberedRule]]) -> int:
     return sum(any(map(names_group, rule.scopes)) for held in rules.values() for _, rule in held)
 
 
-def _by_holder(
+def _by_kind(
     statements: Iterable[NumberedStatement],
-) -> tuple[dict[str, list[NumberedRule]], dict[str, list[_NumberedBinding]]]:
+) -> tuple[dict[str, list[NumberedRule]], dict[str, list[_NumberedBinding]], list[NumberedAssignment]]:
+    """Return rules by holder, bindings by member, and assignments."""
     rules: dict[str, list[NumberedRule]] = defaultdict(list)
     bindings: dict[str, list[_NumberedBinding]] = defaultdict(list)
+    assignments: list[NumberedAssignment] = []
     for id, statement in paced(statements):
         if isinstance(statement, Rule):
             rules[statement.who].append((id, statement))
-        else:
+        elif isinstance(statement, Binding):
             bindings[statement.member].append((id, statement))
-    return rules, bindings
+        else:
+            assignments.append((id, statement))
+    return rules, bindings, assignments
 
 
 def holders_of(state: InForce) -> Iterator[str]:

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from linewarden.audit.pace import paced
+from linewarden.authz.assignments import Assignment, fault_of
 from linewarden.authz.errors import LineError
 from linewarden.authz.index import Sizes, kind_of, weight_of_sizes
 from linewarden.authz.roles import reached
@@ -49,6 +50,8 @@ class _Counts:
         self._pairs: Counter[str] = Counter()
         self._links: dict[str, list[str]] = defaultdict(list)
         self._lines: dict[str, int] = {}
+        self._assigned: dict[str, list[Assignment]] = defaultdict(list)
+        self._assigned_lines: dict[str, int] = {}
         self._sizes: dict[str, Sizes] | None = None
 
     def read(self, statements: Iterable[tuple[int, Statement]]) -> Iterator[LineError]:
@@ -61,6 +64,10 @@ class _Counts:
                 if len(links) == MAX_ROLES + 1:
                     yield LineError(line, TOO_MANY_ROLES)
                 continue
+            if isinstance(one, Assignment):
+                self._assigned[one.address].append(one)
+                self._assigned_lines[one.address] = line
+                continue
             self._lines[one.who] = line
             self._pairs[one.who] += len(one.scopes)
             for scope in one.scopes:
@@ -69,7 +76,13 @@ class _Counts:
                     yield LineError(line, TOO_MANY_ALIKE)
 
     def faults(self) -> Iterator[LineError]:
-        """Yield the limits that a holder exceeds with all its roles. A role is named instead of its holders."""
+        """Yield the limits of a holder with all its roles, and of the assignments of an address, that are exceeded.
+
+        A role is named instead of its holders.
+        """
+        for address, assigned in paced(self._assigned.items()):
+            if fault := fault_of(assigned):
+                yield LineError(self._assigned_lines[address], fault)
         sums: dict[str, tuple[int, int]] = {}
         for holder, line in paced(self._lines.items()):
             roles = self._links.get(holder, ())

@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from linewarden.authz.assignments import Assignment
 from linewarden.authz.conditions import Stated
 from linewarden.authz.model import Effect, ResourceType, Verb
 from linewarden.authz.pseudonyms import is_person
 from linewarden.authz.roles import role_paths
-from linewarden.authz.rules import EVERYONE, FOREIGN, ROLE, Binding, Rule, Statement
+from linewarden.authz.rules import EVERYONE, FOREIGN, ROLE, Binding, Permission, Rule, Statement
 from linewarden.authz.scopes import ANY, ScopeKind
 
 #: Names that are hardly meant as the name of one person.
@@ -37,17 +38,19 @@ _Pairs = set[tuple[ResourceType, Verb]]
 
 def warnings_of(statements: Sequence[tuple[int, Statement]]) -> tuple[LineWarning, ...]:
     """Return the warnings about the statements of a whole policy, given with their lines."""
+    permissions = [(line, one) for line, one in statements if not isinstance(one, Assignment)]
     bindings = [(line, one) for line, one in statements if isinstance(one, Binding)]
     rules = [(line, one) for line, one in statements if isinstance(one, Rule)]
     roles = _Roles(one for _, one in bindings)
     found = [
-        *_misnamed(statements, roles),
+        *_misnamed(permissions, roles),
         *_idle(bindings, rules, roles),
         *_unheld(rules, roles),
         *_empty(rules, roles),
         *_shadowed(rules, roles),
         *_pointless(rules, roles),
         *_contradictory(rules),
+        *_unended(statements),
     ]
     return tuple(sorted(found, key=lambda warning: warning.line))
 
@@ -73,7 +76,7 @@ class _Roles:
         return (holder, *role_paths(self._links.get(holder, ()), self._links))
 
 
-def _misnamed(statements: Iterable[tuple[int, Statement]], roles: _Roles) -> Iterator[LineWarning]:
+def _misnamed(statements: Iterable[tuple[int, Permission]], roles: _Roles) -> Iterator[LineWarning]:
     # Once for each name, at its first line.
     statements = list(statements)
     ruled = {one.who for _, one in statements if isinstance(one, Rule) and one.who.startswith(ROLE)}
@@ -86,6 +89,19 @@ def _misnamed(statements: Iterable[tuple[int, Statement]], roles: _Roles) -> Ite
         if who not in warned and is_person(who) and (message := _misnaming(who, known)):
             warned.add(who)
             yield LineWarning(line, message)
+
+
+def _unended(statements: Iterable[tuple[int, Statement]]) -> Iterator[LineWarning]:
+    """Warn of an assignment without an end, if another person got the address later: mostly a forgotten `until`."""
+    latest: dict[str, tuple[int, str]] = {}
+    assigned = [(line, one) for line, one in statements if isinstance(one, Assignment)]
+    for _, one in assigned:
+        if one.from_us is not None:
+            latest[one.address] = max(latest.get(one.address, (0, "")), (one.from_us, one.person))
+    for line, one in assigned:
+        start, person = latest.get(one.address, (0, one.person))
+        if one.until_us is None and person != one.person and (one.from_us is None or one.from_us < start):
+            yield LineWarning(line, "another person got this address later, and both hold it since: write until=T")
 
 
 def _misnaming(who: str, roles: Collection[str]) -> str:

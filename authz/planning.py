@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from linewarden.audit.pace import paced
 from linewarden.authz.administration import Change
+from linewarden.authz.assignments import Assignment
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.growth import Ceiling, change_faults
 from linewarden.authz.lockout import require_change
@@ -34,23 +35,31 @@ class Request:
     allow_lockout: bool = False
 
 
-def plan_file(request: Request, snapshot: Snapshot, text: str) -> Change:
-    """Plan the change that makes the statements of a file the whole policy.
+def plan_file(request: Request, snapshot: Snapshot, text: str, *, assignments: bool = False) -> Change:
+    """Plan the change that makes the statements of a file all rules and bindings, or all assignments.
+
+    The statements of the other kind stay as they are.
 
     Raises:
-        PolicyInvalid: the file is invalid, or changes more than MAX_CHANGED statements.
+        PolicyInvalid: the file is invalid, has statements of the other kind, or changes more than MAX_CHANGED
+            statements.
         PolicyLockout: no person could change the policy afterwards.
     """
     added: list[Statement] = []
     kept: set[str] = set()
-    for statement in paced(parse_document(text)):
+    for statement in paced(parse_document(text, assignments=assignments)):
         id = snapshot.in_force.id_of(statement)
         if id is None:
             added.append(statement)
         else:
             kept.add(id)
-    left = len(snapshot.in_force) - len(kept)
-    removed = [numbered for numbered in paced(snapshot.in_force.statements) if numbered[0] not in kept] if left else []
+    assigned = snapshot.in_force.assignments.count
+    left = (assigned if assignments else len(snapshot.in_force) - assigned) - len(kept)
+    removed = [
+        (id, one)
+        for id, one in (paced(snapshot.in_force.statements) if left else ())
+        if isinstance(one, Assignment) is assignments and id not in kept
+    ]
     if len(added) + len(removed) > MAX_CHANGED:
         text = f"more than {MAX_CHANGED} statements change at once: make the change in several steps"
         raise PolicyInvalid((LineError(0, text),))

@@ -1,9 +1,10 @@
-"""Statements as the log may state them: with pseudonyms for persons, and without the ids of single items."""
+"""Statements as the log may state them: with pseudonyms for persons, and without ids of single items and addresses."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
+from linewarden.authz.assignments import Assignment
 from linewarden.authz.rules import EVERYONE, ROLE, Binding, Rule, Statement
 from linewarden.authz.scopes import QUEUE, ScopeKind
 
@@ -17,6 +18,8 @@ def is_person(holder: str) -> bool:
 
 def persons_of(statement: Statement) -> tuple[str, ...]:
     """Return the persons that a statement names, by their names in the policy."""
+    if isinstance(statement, Assignment):
+        return (statement.person,)
     holder = statement.member if isinstance(statement, Binding) else statement.who
     named = (holder,) if is_person(holder) else ()
     if isinstance(statement, Binding):
@@ -24,8 +27,23 @@ def persons_of(statement: Statement) -> tuple[str, ...]:
     return named + tuple(scope.removeprefix(_OWNER) for scope in statement.scopes if scope.startswith(_OWNER))
 
 
+def keeper_of(statement: Statement) -> str:
+    """Return the person under whose key the values of a statement are sealed; empty for the tenant's own key.
+
+    An address is sealed for the person who held it, so that it cannot be read any more once that person is erased.
+    """
+    return statement.person if isinstance(statement, Assignment) else ""
+
+
 def pseudonymous(statement: Statement, pseudonym: Callable[[str], str]) -> tuple[str, tuple[str, ...]]:
-    """Return the text with pseudonyms for persons and numbers for items, and the ids of these items, to be sealed."""
+    """Return the text with pseudonyms for persons and numbers for items, and what the numbers stand for.
+
+    That are ids of items or addresses, to be sealed under the key of `keeper_of`.
+    """
+    if isinstance(statement, Assignment):
+        kind = statement.address.partition(":")[0]
+        hidden = replace(statement, address=f"{kind}:0", person=pseudonym(statement.person))
+        return hidden.text, (statement.address,)
     if isinstance(statement, Binding):
         return replace(statement, member=_holder(statement.member, pseudonym)).text, ()
     scopes: list[str] = []

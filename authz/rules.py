@@ -1,8 +1,9 @@
-"""Statements: rules and role bindings, each with one canonical text.
+"""Statements: rules, role bindings and assignments, each with one canonical text.
 
     bind   WHO ROLE                                                   the person or role has that role
     allow  WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]     matching gives the permission, with duties
     deny   WHO VERBS TYPES SCOPES [if CONDITION]...                   matching refuses, even if another rule allows
+    assign ADDRESS PERSON [from=T] [until=T]                          the person held the address (see `assignments`)
 
 WHO is `role:NAME` or a person: a name of this tenant, or `//TENANT/NAME` of another. A rule that denies can be for
 `everyone`: all persons, those of other tenants included. No rule allows something to everyone, because an access needs
@@ -21,6 +22,7 @@ from functools import lru_cache
 from sys import intern
 from typing import TypeVar
 
+from linewarden.authz.assignments import Assignment, assignment_of
 from linewarden.authz.conditions import Conditions, parse_conditions
 from linewarden.authz.lexer import Malformed, spelled, too_long, words
 from linewarden.authz.model import VERBS_OF, Effect, Obligation, ResourceType, Verb
@@ -91,11 +93,14 @@ class Rule:
         return _id(self.text)
 
 
-Statement = Rule | Binding
+#: A statement of the policy file. An assignment is a statement too, but in a file of its own.
+Permission = Rule | Binding
+
+Statement = Permission | Assignment
 
 
-def statement_of(fields: Sequence[str]) -> Statement:
-    """Parse the fields of a line.
+def statement_of(fields: Sequence[str], region: str = "") -> Statement:
+    """Parse the fields of a line. `region` is that of national telephone numbers (see `canonical_address`).
 
     Raises:
         Malformed: the fields are not a valid statement.
@@ -109,13 +114,17 @@ def statement_of(fields: Sequence[str]) -> Statement:
             return rule
         case ("bind", member, role):
             return Binding(_member(member), _role(role))
+        case ("assign", address, person, *window):
+            return assignment_of(address, _assignee(person), window, region)
         case ("bind", *_):
             raise Malformed("the binding is incomplete or too long: write bind WHO ROLE")
         case ("allow" | "deny", *_):
             raise Malformed(
                 "the rule is incomplete: write allow|deny WHO VERBS TYPES SCOPES [if CONDITION]... [then DUTIES]"
             )
-    raise Malformed("unknown statement: begin it with bind, allow or deny")
+        case ("assign", *_):
+            raise Malformed("the assignment is incomplete: write assign ADDRESS PERSON [from=T] [until=T]")
+    raise Malformed("unknown statement: begin it with bind, allow, deny or assign")
 
 
 def _check_rule(rule: Rule) -> None:
@@ -135,6 +144,13 @@ def _member(field: str) -> str:
     name = _holder(field)
     if name == EVERYONE:
         raise Malformed("everyone has no roles: bind each person")
+    return name
+
+
+def _assignee(field: str) -> str:
+    name = _holder(field)
+    if name == EVERYONE or name.startswith((ROLE, QUEUE)):
+        raise Malformed("an address is held by persons: write one assignment for each person")
     return name
 
 

@@ -6,9 +6,10 @@ statements. A change copies the parts that it touches, and the list of parts.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
+from linewarden.audit.pace import paced
 from linewarden.authz.errors import PolicyDiverged
 from linewarden.authz.rules import Statement
 
@@ -40,13 +41,17 @@ class StatementList:
         for part in self._parts:
             yield from part
 
-    def beyond(self, place: IdParts, limit: int) -> list[NumberedStatement]:
-        """Return up to `limit` statements after the id with these numbers."""
+    def beyond(
+        self, place: IdParts, limit: int, wanted: Callable[[Statement], bool] = lambda _one: True
+    ) -> list[NumberedStatement]:
+        """Return up to `limit` of the wanted statements after the id with these numbers."""
         page: list[NumberedStatement] = []
-        for part in self._parts[max(0, bisect_right(self._parts, place, key=_first) - 1) :]:
+        first = max(0, bisect_right(self._parts, place, key=_first) - 1)
+        for number, part in enumerate(paced(self._parts[first:])):
             if len(page) >= limit:
                 break
-            page += part if page else [one for one in part if parse_id(one[0]) > place]
+            after = part if number else [one for one in part if parse_id(one[0]) > place]
+            page += [one for one in after if wanted(one[1])]
         return page[:limit]
 
     def changed(self, added: Iterable[NumberedStatement], removed: Iterable[str]) -> Self:

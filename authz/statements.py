@@ -6,11 +6,16 @@
 
 `rules` has the grammar of a statement, `scopes` and `conditions` that of its parts, and `lexer` that of words. A file
 with an invalid line is refused as a whole. Blanks, comments and the order of lines have no meaning.
+
+Assignments stand in a file of their own, and rules and bindings in another. *Instead of* one file for both: persons
+write rules by hand, and a telephone system exports assignments. Loading one file must not remove the statements of the
+other.
 """
 
 from collections.abc import Iterator
 
 from linewarden.audit.pace import paced
+from linewarden.authz.assignments import Assignment
 from linewarden.authz.errors import LineError, PolicyInvalid
 from linewarden.authz.lexer import MAX_LINE_BYTES, Malformed, fields, too_long
 from linewarden.authz.limits import limit_faults
@@ -22,6 +27,10 @@ __all__ = ["MAX_ERRORS", "Binding", "LineWarning", "Rule", "Statement", "lint", 
 
 #: Errors after which the rest of a file is not read.
 MAX_ERRORS = 1000
+
+_MIXED = "assignments stand in a file of their own: move this line, or the others, to another file"
+_NOT_ASSIGNED = "rules and bindings are no assignments: load them with `linewarden policy load`"
+_ASSIGNED = "assignments are no part of this file: load them with `linewarden assignments load`"
 
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -41,13 +50,29 @@ def parse_statement(line: str) -> Statement:
     return statement
 
 
-def parse_document(text: str) -> tuple[Statement, ...]:
-    """Parse a policy file. The statements are in the order of its lines.
+def parse_document(text: str, *, assignments: bool = False) -> tuple[Statement, ...]:
+    """Parse a file of rules and bindings, or one of assignments. The statements are in the order of its lines.
 
     Raises:
-        PolicyInvalid: the file is invalid. The error has every invalid line, up to MAX_ERRORS.
+        PolicyInvalid: the file is invalid, or is one of the other kind. The error has every invalid line, up to
+            MAX_ERRORS.
     """
-    return tuple([statement for _, statement in _read(text)])
+    read = _read(text)
+    if read and isinstance(read[0][1], Assignment) is not assignments:
+        raise PolicyInvalid((LineError(read[0][0], _NOT_ASSIGNED if assignments else _ASSIGNED),))
+    return tuple([statement for _, statement in read])
+
+
+def canonical_document(text: str, region: str) -> str:
+    """Return a file with the canonical text of each statement in its line. Comments become blank lines.
+
+    `region` is that of national telephone numbers (see `canonical_address`).
+
+    Raises:
+        PolicyInvalid: the file is invalid.
+    """
+    by_line = {line: statement.text for line, statement in _read(text, region)}
+    return "\n".join(by_line.get(line, "") for line in range(1, max(by_line, default=0) + 1))
 
 
 def lint(text: str) -> tuple[LineWarning, ...]:
@@ -59,15 +84,17 @@ def lint(text: str) -> tuple[LineWarning, ...]:
     return warnings_of(_read(text))
 
 
-def _read(text: str) -> list[tuple[int, Statement]]:
+def _read(text: str, region: str = "") -> list[tuple[int, Statement]]:
     read: list[tuple[int, Statement]] = []
     first: dict[str, int] = {}
     errors: list[LineError] = []
     for number, line in paced(_lines(text)):
         try:
-            statement = _parse(line)
+            statement = _parse(line, region)
             if statement is not None:
                 _check_new(statement, number, first)
+                if read and isinstance(statement, Assignment) is not isinstance(read[0][1], Assignment):
+                    raise Malformed(_MIXED)  # noqa: TRY301 - one place collects the errors of all lines
                 read.append((number, statement))
         except Malformed as malformed:
             errors.append(LineError(number, str(malformed)))
@@ -93,11 +120,11 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     return enumerate((line.removesuffix("\r") for line in text.removeprefix(_BYTE_ORDER_MARK).split("\n")), 1)
 
 
-def _parse(line: str) -> Statement | None:
+def _parse(line: str, region: str = "") -> Statement | None:
     split = fields(line)
     if not split:
         return None
-    statement = statement_of(split)
+    statement = statement_of(split, region)
     # Escapes can make the canonical text longer than the line. It is what is stored, so the same limit applies.
     if line.find('"') >= 0 and too_long(statement.text, MAX_LINE_BYTES):
         raise Malformed(f"the canonical text of the line is longer than {MAX_LINE_BYTES} bytes: shorten the line")

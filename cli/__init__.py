@@ -1,7 +1,7 @@
 """The command `linewarden`.
 
-For the operator: init, serve, tenant, key, worker, recover. For the administrator: policy, diagnostics, capture. For
-the auditor: audit. As a backend: check.
+For the operator: init, serve, tenant, key, worker, recover. For the administrator: policy, assignments, diagnostics,
+capture. For the auditor: audit. As a backend: check.
 
 Data goes to stdout, messages to stderr; `exit_codes` lists the exit codes. A module holds commands with the same
 needs, and imports at its head only what they need. `tree` is the table of all commands.

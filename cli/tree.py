@@ -98,7 +98,22 @@ _KEY: dict[str, Entry] = {
 _POLICY: dict[str, Entry] = {
     "lint": CommandEntry("policy.lint", "lint_files", "Check policy FILES without a server."),
     "load": CommandEntry("policy.load", "load", "Replace the policy of a tenant by FILE, as a whole or not at all."),
-    "show": CommandEntry("policy.show", "show", "Show the policy of a tenant as the statements of a policy file."),
+    "show": CommandEntry(
+        "policy.show",
+        "show",
+        "Show the policy of a tenant as the statements of a policy file, without its assignments.",
+    ),
+}
+
+_ASSIGNMENTS: dict[str, Entry] = {
+    "load": CommandEntry(
+        "policy.assignments",
+        "load_assignments",
+        "Replace the assignments of a tenant by FILE, as a whole or not at all.",
+    ),
+    "show": CommandEntry(
+        "policy.show", "show_assignments", "Show the assignments of a tenant as the statements of a file."
+    ),
 }
 
 _TENANT: dict[str, Entry] = {
@@ -148,6 +163,7 @@ COMMANDS: dict[str, Entry] = {
         "check", "check", "Ask whether a person may do VERB with the item ID of TYPE, or with each item of a file."
     ),
     "policy": GroupEntry("Check, load and show policies.", _POLICY),
+    "assignments": GroupEntry("Load and show who held which address from when until when.", _ASSIGNMENTS),
     "audit": GroupEntry("Read and verify the log of all access. Every read is itself an entry.", _AUDIT),
     "diagnostics": GroupEntry(
         "Permit captures and probes, inform users, and attest that they were informed.", _DIAGNOSTICS

@@ -9,6 +9,7 @@ from linewarden.audit.errors import PageTokenInvalid
 from linewarden.audit.pace import paced
 from linewarden.audit.shares import shares
 from linewarden.authz.administration import Change
+from linewarden.authz.assignments import Assignment
 from linewarden.authz.authority import Authority
 from linewarden.authz.model import Resource, ResourceType, Verb
 from linewarden.authz.planning import Request, plan_amendment, plan_file
@@ -34,10 +35,10 @@ class PolicyServicer:
         self._policies = policies
 
     async def load_policy(self, admitted: AdmittedRequest, request: pb.LoadPolicyRequest) -> pb.LoadPolicyResponse:
-        """Replace the whole policy by a file, or change nothing."""
+        """Replace all rules and bindings, or all assignments, by a file, or change nothing."""
 
         def plan(asked: Request, now: Loaded) -> Change:
-            return plan_file(asked, now.snapshot, request.document)
+            return plan_file(asked, now.snapshot, request.document, assignments=request.assignments)
 
         outcome = await self._change(admitted, request, plan, dry_run=request.dry_run)
         return pb.LoadPolicyResponse(
@@ -87,7 +88,8 @@ def _page(snapshot: Snapshot, request: pb.GetPolicyRequest) -> pb.GetPolicyRespo
         if bound != snapshot.revision:
             raise PageTokenInvalid("the policy has changed since")
         after = (place[0], place[1])
-    found = snapshot.in_force.statements.beyond(after, size + 1)
+    assignments = request.assignments
+    found = snapshot.in_force.statements.beyond(after, size + 1, lambda one: isinstance(one, Assignment) is assignments)
     shown = found[:size]
     return pb.GetPolicyResponse(
         policy=core_pb2.PolicyVersion(revision=snapshot.revision, hash=snapshot.hash),

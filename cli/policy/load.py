@@ -1,4 +1,4 @@
-"""`linewarden policy load`: a policy file in the place of the policy of a tenant."""
+"""`linewarden policy load`: a policy file in the place of the rules and bindings of a tenant."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ def load(
     expected_revision: int | None,
     output: str,
 ) -> None:
-    """Replace the policy of a tenant by FILE, as a whole or not at all."""
+    """Replace the policy of a tenant by FILE, as a whole or not at all. Its assignments stay as they are."""
     text = read_policy(file, tenant)
     request = pb.LoadPolicyRequest(
         header=header(tenant, subject),
@@ -46,6 +46,11 @@ def load(
         allow_lockout=allow_lockout,
         expected_revision=expected_revision,
     )
+    send(connection, request, file, output)
+
+
+def send(connection: Connection, request: pb.LoadPolicyRequest, file: Path, output: str) -> None:
+    """Load the document of a request, which is that of a file, and write what changed."""
     with _faults_of(str(file)), connection.channel() as channel:
         answer = PolicyServiceStub(channel).LoadPolicy(request, metadata=connection.metadata, timeout=DEADLINE_S)
     row = {

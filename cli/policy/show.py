@@ -1,4 +1,4 @@
-"""`linewarden policy show`: the policy of a tenant as statements."""
+"""`linewarden policy show` and `linewarden assignments show`: the policy of a tenant as statements."""
 
 import click
 
@@ -14,8 +14,12 @@ from linewarden.v1.policy_pb2_grpc import PolicyServiceStub
 @subject_option
 @output_option
 def show(connection: Connection, tenant: str, subject: str, output: str) -> None:
-    """Show the policy of a tenant as the statements of a policy file."""
-    request = pb.GetPolicyRequest(header=header(tenant, subject))
+    """Show the policy of a tenant as the statements of a policy file, without its assignments."""
+    read(connection, pb.GetPolicyRequest(header=header(tenant, subject)), output)
+
+
+def read(connection: Connection, request: pb.GetPolicyRequest, output: str) -> None:
+    """Read all pages of a policy and write their statements."""
     rows = []
     with connection.channel() as channel:
         stub = PolicyServiceStub(channel)
@@ -27,3 +31,13 @@ def show(connection: Connection, tenant: str, subject: str, output: str) -> None
             request.page_token = page.next_page_token
     write_rows(rows, ("id", "statement"), output, fields=("added_in",))
     click.echo(f"linewarden: revision {page.policy.revision}, {len(rows)} statements", err=True)
+
+
+@click.command("show")
+@connecting
+@tenant_option
+@subject_option
+@output_option
+def show_assignments(connection: Connection, tenant: str, subject: str, output: str) -> None:
+    """Show the assignments of a tenant as the statements of a file."""
+    read(connection, pb.GetPolicyRequest(header=header(tenant, subject), assignments=True), output)

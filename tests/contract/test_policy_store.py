@@ -115,3 +115,22 @@ def test_seals_of_logs_are_apart(store: LogStore, engine: sa.Engine) -> None:
     for log in (1, 2):
         with pytest.raises(LogUnavailable):
             policies.since(log, 0)
+
+
+def test_a_stored_assignment_that_others_changed_is_noticed(store: LogStore, engine: sa.Engine) -> None:
+    """Assignments are sealed as rules are: a person, a bound or an address that others changed is refused."""
+    policy.metadata.create_all(engine)
+    policies = PolicyStore(store)
+    text = "assign ext:1001@internal zed until=2026-09-01T00:00:00Z"
+    change(store, 1, policies.since(1, 0), ["bind ann role:user", text], [])
+    assert [one.text for one in policies.since(1, 0).added][1] == text
+    for forged in (text.replace("zed", "mallory"), text.replace("2026", "2027"), text.replace("1001", "1002")):
+        for stored, fits in ((forged, False), (text, True)):
+            with engine.begin() as connection:
+                query = sa.text("UPDATE policy_statement SET text = :text WHERE ordinal = 2")
+                connection.execute(query, {"text": stored})
+            if fits:
+                assert policies.since(1, 0).revision == 1
+            else:
+                with pytest.raises(PolicyNotOurs):
+                    policies.since(1, 0)

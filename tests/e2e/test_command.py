@@ -251,3 +251,30 @@ def test_the_server_says_nothing_of_those_who_call(service: Service) -> None:
     assert "person-with-a-name" not in said
     assert "lw_" not in said
     assert '"error"' not in said
+
+
+def test_assignments_load_and_show(service: Service, tmp_path: Path) -> None:
+    """`assignments load` replaces or refuses a file whole with the country code of its region, and `show` prints it."""
+    rules = service.run("policy", "show", "-o", "jsonl", subject="admin").out
+    file = tmp_path / "pbx.assignments"
+    file.write_text(
+        "# the reception\nassign tel:030123456 dora\nassign ext:1001@internal bob until=2026-09-01T00:00Z\n"
+    )
+    unknown = service.run("assignments", "load", str(file), subject="admin")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "pbx.assignments:2: error: " in unknown.err
+    assert service.run("assignments", "load", str(file), "--region", "Germany", subject="admin").code == 2
+    load = ("assignments", "load", str(file), "--region", "DE", "-o", "json")
+    assert service.run(*load, subject="bob").code == 4
+    done = service.run(*load, subject="admin")
+    assert (done.code, json.loads(done.out)[0]["added"]) == (0, 2)
+    shown = service.run("assignments", "show", "-o", "jsonl", subject="admin")
+    assert [json.loads(line)["statement"] for line in shown.out.splitlines()] == [
+        "assign tel:+4930123456 dora",
+        "assign ext:1001@internal bob until=2026-09-01T00:00:00Z",
+    ]
+    assert service.run("policy", "show", "-o", "jsonl", subject="admin").out == rules
+    assert service.run("policy", "load", str(file), subject="admin").code == 1
+    file.write_text("")
+    emptied = service.run(*load, subject="admin")
+    assert (emptied.code, json.loads(emptied.out)[0]["removed"]) == (0, 2)

@@ -65,10 +65,10 @@ def test_all_wrong_lines_are_named() -> None:
     text = "bind role:b role:a\nfoo\nbind role:a role:b\nallow ann play fax own\nallow  ann play fax own\nbar"
     assert [(error.line, error.message) for error in _errors(text)] == [
         (1, "the role inherits itself, directly or through other roles: remove one of these bindings"),
-        (2, "unknown statement: begin it with bind, allow or deny"),
+        (2, "unknown statement: begin it with bind, allow, deny or assign"),
         (3, "the role inherits itself, directly or through other roles: remove one of these bindings"),
         (5, "the same statement as in line 4: remove one of them"),
-        (6, "unknown statement: begin it with bind, allow or deny"),
+        (6, "unknown statement: begin it with bind, allow, deny or assign"),
     ]
 
 

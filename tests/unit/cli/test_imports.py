@@ -69,6 +69,8 @@ OPERATOR = Budget({"scapy"}, {"cli", "v1", "audit", "authz", "diagnostics", "ser
 FILE, FOLDER = "there.txt", "there"
 #: The budget of each command, with the fewest words that bring it to its first call.
 BUDGETS: dict[str, tuple[Budget, str]] = {
+    "assignments load": (POLICY, "some.assignments --region DE"),
+    "assignments show": (CLIENT, ""),
     "audit checkpoint": (CLIENT, ""),
     "audit entry": (PROOF, "1"),
     "audit export": (CLIENT, "new"),
@@ -133,6 +135,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / FILE).write_text("\n")
     (made / FILE).chmod(0o600)
     (made / "some.policy").write_text("bind admin role:admin\nallow role:admin change_policy policy any\n")
+    (made / "some.assignments").write_text("assign tel:030123456 admin\n")
     (made / "statement.json").write_text("{}")
     (made / "receipts.csv").write_text("person,fact,at\nbob,informed,2026-01-02\n")
     (made / "people.csv").write_text("person,address\nbob,bob@example.org\n")

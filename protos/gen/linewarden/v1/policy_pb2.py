@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from linewarden.v1 import core_pb2 as linewarden_dot_v1_dot_core__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alinewarden/v1/policy.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x18linewarden/v1/core.proto\"\xc5\x01\n\x11LoadPolicyRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\x08\x64ocument\x18\x02 \x01(\tB\n\xbaH\x07r\x05(\x80\x80\x80 \x12\x1e\n\x11\x65xpected_revision\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\x15\n\rallow_lockout\x18\x05 \x01(\x08\x42\x14\n\x12_expected_revision\"x\n\x12LoadPolicyResponse\x12,\n\x06policy\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12\x18\n\x10statements_added\x18\x02 \x01(\x04\x12\x1a\n\x12statements_removed\x18\x03 \x01(\x04\"\xdd\x01\n\x13\x43hangePolicyRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x03\x61\x64\x64\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x10\x12\"\n\x06remove\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x10\x12\x1e\n\x11\x65xpected_revision\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rallow_lockout\x18\x05 \x01(\x08\x42\x14\n\x12_expected_revision\"z\n\x14\x43hangePolicyResponse\x12,\n\x06policy\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12\x18\n\x10statements_added\x18\x02 \x01(\x04\x12\x1a\n\x12statements_removed\x18\x03 \x01(\x04\"\x83\x01\n\x10GetPolicyRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\"\x8e\x01\n\x11GetPolicyResponse\x12,\n\x06policy\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12\x32\n\nstatements\x18\x02 \x03(\x0b\x32\x1e.linewarden.v1.PolicyStatement\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"=\n\x0fPolicyStatement\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08\x61\x64\x64\x65\x64_in\x18\x03 \x01(\x04\x32\x8b\x02\n\rPolicyService\x12Q\n\nLoadPolicy\x12 .linewarden.v1.LoadPolicyRequest\x1a!.linewarden.v1.LoadPolicyResponse\x12W\n\x0c\x43hangePolicy\x12\".linewarden.v1.ChangePolicyRequest\x1a#.linewarden.v1.ChangePolicyResponse\x12N\n\tGetPolicy\x12\x1f.linewarden.v1.GetPolicyRequest\x1a .linewarden.v1.GetPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1alinewarden/v1/policy.proto\x12\rlinewarden.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x18linewarden/v1/core.proto\"\xda\x01\n\x11LoadPolicyRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\x08\x64ocument\x18\x02 \x01(\tB\n\xbaH\x07r\x05(\x80\x80\x80 \x12\x1e\n\x11\x65xpected_revision\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\x12\x15\n\rallow_lockout\x18\x05 \x01(\x08\x12\x13\n\x0b\x61ssignments\x18\x06 \x01(\x08\x42\x14\n\x12_expected_revision\"x\n\x12LoadPolicyResponse\x12,\n\x06policy\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12\x18\n\x10statements_added\x18\x02 \x01(\x04\x12\x1a\n\x12statements_removed\x18\x03 \x01(\x04\"\xdd\x01\n\x13\x43hangePolicyRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x03\x61\x64\x64\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x10\x12\"\n\x06remove\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x10\x12\x1e\n\x11\x65xpected_revision\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x15\n\rallow_lockout\x18\x05 \x01(\x08\x42\x14\n\x12_expected_revision\"z\n\x14\x43hangePolicyResponse\x12,\n\x06policy\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12\x18\n\x10statements_added\x18\x02 \x01(\x04\x12\x1a\n\x12statements_removed\x18\x03 \x01(\x04\"\x98\x01\n\x10GetPolicyRequest\x12\x34\n\x06header\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.RequestHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\tpage_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\x12\x13\n\x0b\x61ssignments\x18\x04 \x01(\x08\"\x8e\x01\n\x11GetPolicyResponse\x12,\n\x06policy\x18\x01 \x01(\x0b\x32\x1c.linewarden.v1.PolicyVersion\x12\x32\n\nstatements\x18\x02 \x03(\x0b\x32\x1e.linewarden.v1.PolicyStatement\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"=\n\x0fPolicyStatement\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08\x61\x64\x64\x65\x64_in\x18\x03 \x01(\x04\x32\x8b\x02\n\rPolicyService\x12Q\n\nLoadPolicy\x12 .linewarden.v1.LoadPolicyRequest\x1a!.linewarden.v1.LoadPolicyResponse\x12W\n\x0c\x43hangePolicy\x12\".linewarden.v1.ChangePolicyRequest\x1a#.linewarden.v1.ChangePolicyResponse\x12N\n\tGetPolicy\x12\x1f.linewarden.v1.GetPolicyRequest\x1a .linewarden.v1.GetPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,19 +50,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPOLICYREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_GETPOLICYREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\010'
   _globals['_LOADPOLICYREQUEST']._serialized_start=101
-  _globals['_LOADPOLICYREQUEST']._serialized_end=298
-  _globals['_LOADPOLICYRESPONSE']._serialized_start=300
-  _globals['_LOADPOLICYRESPONSE']._serialized_end=420
-  _globals['_CHANGEPOLICYREQUEST']._serialized_start=423
-  _globals['_CHANGEPOLICYREQUEST']._serialized_end=644
-  _globals['_CHANGEPOLICYRESPONSE']._serialized_start=646
-  _globals['_CHANGEPOLICYRESPONSE']._serialized_end=768
-  _globals['_GETPOLICYREQUEST']._serialized_start=771
-  _globals['_GETPOLICYREQUEST']._serialized_end=902
-  _globals['_GETPOLICYRESPONSE']._serialized_start=905
-  _globals['_GETPOLICYRESPONSE']._serialized_end=1047
-  _globals['_POLICYSTATEMENT']._serialized_start=1049
-  _globals['_POLICYSTATEMENT']._serialized_end=1110
-  _globals['_POLICYSERVICE']._serialized_start=1113
-  _globals['_POLICYSERVICE']._serialized_end=1380
+  _globals['_LOADPOLICYREQUEST']._serialized_end=319
+  _globals['_LOADPOLICYRESPONSE']._serialized_start=321
+  _globals['_LOADPOLICYRESPONSE']._serialized_end=441
+  _globals['_CHANGEPOLICYREQUEST']._serialized_start=444
+  _globals['_CHANGEPOLICYREQUEST']._serialized_end=665
+  _globals['_CHANGEPOLICYRESPONSE']._serialized_start=667
+  _globals['_CHANGEPOLICYRESPONSE']._serialized_end=789
+  _globals['_GETPOLICYREQUEST']._serialized_start=792
+  _globals['_GETPOLICYREQUEST']._serialized_end=944
+  _globals['_GETPOLICYRESPONSE']._serialized_start=947
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1089
+  _globals['_POLICYSTATEMENT']._serialized_start=1091
+  _globals['_POLICYSTATEMENT']._serialized_end=1152
+  _globals['_POLICYSERVICE']._serialized_start=1155
+  _globals['_POLICYSERVICE']._serialized_end=1422
 # @@protoc_insertion_point(module_scope)

@@ -9,18 +9,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LoadPolicyRequest(_message.Message):
-    __slots__ = ("header", "document", "expected_revision", "dry_run", "allow_lockout")
+    __slots__ = ("header", "document", "expected_revision", "dry_run", "allow_lockout", "assignments")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     ALLOW_LOCKOUT_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     header: _core_pb2.RequestHeader
     document: str
     expected_revision: int
     dry_run: bool
     allow_lockout: bool
-    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., document: _Optional[str] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ..., allow_lockout: _Optional[bool] = ...) -> None: ...
+    assignments: bool
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., document: _Optional[str] = ..., expected_revision: _Optional[int] = ..., dry_run: _Optional[bool] = ..., allow_lockout: _Optional[bool] = ..., assignments: _Optional[bool] = ...) -> None: ...
 
 class LoadPolicyResponse(_message.Message):
     __slots__ = ("policy", "statements_added", "statements_removed")
@@ -57,14 +59,16 @@ class ChangePolicyResponse(_message.Message):
     def __init__(self, policy: _Optional[_Union[_core_pb2.PolicyVersion, _Mapping]] = ..., statements_added: _Optional[int] = ..., statements_removed: _Optional[int] = ...) -> None: ...
 
 class GetPolicyRequest(_message.Message):
-    __slots__ = ("header", "page_size", "page_token")
+    __slots__ = ("header", "page_size", "page_token", "assignments")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     header: _core_pb2.RequestHeader
     page_size: int
     page_token: str
-    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    assignments: bool
+    def __init__(self, header: _Optional[_Union[_core_pb2.RequestHeader, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., assignments: _Optional[bool] = ...) -> None: ...
 
 class GetPolicyResponse(_message.Message):
     __slots__ = ("policy", "statements", "next_page_token")

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PolicyServiceStub:
-    """PolicyService changes and reads the rules and role bindings of a tenant. Each change is one revision and stands in
+    """PolicyService changes and reads the rules, role bindings and assignments of a tenant. Each change is one revision and stands in
     the tenant's log, in one order with the decisions made before and after it.
     """
 
@@ -54,12 +54,13 @@ class PolicyServiceStub:
 
 
 class PolicyServiceServicer:
-    """PolicyService changes and reads the rules and role bindings of a tenant. Each change is one revision and stands in
+    """PolicyService changes and reads the rules, role bindings and assignments of a tenant. Each change is one revision and stands in
     the tenant's log, in one order with the decisions made before and after it.
     """
 
     def LoadPolicy(self, request, context):
-        """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
+        """LoadPolicy replaces all rules and bindings of the tenant by a policy file, or nothing at all if a line is wrong. It
+        can replace all assignments instead. The statements of the other kind stay as they are.
         Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_LOCKOUT, POLICY_REVISION_MISMATCH,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
         OVERLOADED.
@@ -78,7 +79,8 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPolicy(self, request, context):
-        """GetPolicy reads the policy in force as statements of a policy file, page by page. The read is logged.
+        """GetPolicy reads the rules and bindings in force, or the assignments, as statements of a policy file, page by page.
+        The read is logged.
         Needs READ_POLICY. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
@@ -113,7 +115,7 @@ def add_PolicyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PolicyService:
-    """PolicyService changes and reads the rules and role bindings of a tenant. Each change is one revision and stands in
+    """PolicyService changes and reads the rules, role bindings and assignments of a tenant. Each change is one revision and stands in
     the tenant's log, in one order with the decisions made before and after it.
     """
 

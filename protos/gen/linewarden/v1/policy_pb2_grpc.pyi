@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PolicyServiceStub:
-    """PolicyService changes and reads the rules and role bindings of a tenant. Each change is one revision and stands in
+    """PolicyService changes and reads the rules, role bindings and assignments of a tenant. Each change is one revision and stands in
     the tenant's log, in one order with the decisions made before and after it.
     """
 
@@ -36,7 +36,8 @@ class PolicyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
     LoadPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.LoadPolicyRequest, _policy_pb2.LoadPolicyResponse]
-    """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
+    """LoadPolicy replaces all rules and bindings of the tenant by a policy file, or nothing at all if a line is wrong. It
+    can replace all assignments instead. The statements of the other kind stay as they are.
     Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_LOCKOUT, POLICY_REVISION_MISMATCH,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
     OVERLOADED.
@@ -47,20 +48,22 @@ class PolicyServiceStub:
     Needs CHANGE_POLICY. Error reasons: those of LoadPolicy.
     """
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.GetPolicyRequest, _policy_pb2.GetPolicyResponse]
-    """GetPolicy reads the policy in force as statements of a policy file, page by page. The read is logged.
+    """GetPolicy reads the rules and bindings in force, or the assignments, as statements of a policy file, page by page.
+    The read is logged.
     Needs READ_POLICY. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
-    """PolicyService changes and reads the rules and role bindings of a tenant. Each change is one revision and stands in
+    """PolicyService changes and reads the rules, role bindings and assignments of a tenant. Each change is one revision and stands in
     the tenant's log, in one order with the decisions made before and after it.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     LoadPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.LoadPolicyRequest, _policy_pb2.LoadPolicyResponse]  # type: ignore[assignment]
-    """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
+    """LoadPolicy replaces all rules and bindings of the tenant by a policy file, or nothing at all if a line is wrong. It
+    can replace all assignments instead. The statements of the other kind stay as they are.
     Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_LOCKOUT, POLICY_REVISION_MISMATCH,
     TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
     OVERLOADED.
@@ -71,13 +74,14 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     Needs CHANGE_POLICY. Error reasons: those of LoadPolicy.
     """
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.GetPolicyRequest, _policy_pb2.GetPolicyResponse]  # type: ignore[assignment]
-    """GetPolicy reads the policy in force as statements of a policy file, page by page. The read is logged.
+    """GetPolicy reads the rules and bindings in force, or the assignments, as statements of a policy file, page by page.
+    The read is logged.
     Needs READ_POLICY. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
     CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
     """
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """PolicyService changes and reads the rules and role bindings of a tenant. Each change is one revision and stands in
+    """PolicyService changes and reads the rules, role bindings and assignments of a tenant. Each change is one revision and stands in
     the tenant's log, in one order with the decisions made before and after it.
     """
 
@@ -87,7 +91,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pb2.LoadPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.LoadPolicyResponse, _abc.Awaitable[_policy_pb2.LoadPolicyResponse]]:
-        """LoadPolicy replaces the whole policy of the tenant by a policy file, or nothing at all if a line is wrong.
+        """LoadPolicy replaces all rules and bindings of the tenant by a policy file, or nothing at all if a line is wrong. It
+        can replace all assignments instead. The statements of the other kind stay as they are.
         Needs CHANGE_POLICY. Error reasons: INVALID_REQUEST, POLICY_INVALID, POLICY_LOCKOUT, POLICY_REVISION_MISMATCH,
         TENANT_UNKNOWN, CREDENTIALS_INVALID, CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK,
         OVERLOADED.
@@ -110,7 +115,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pb2.GetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.GetPolicyResponse, _abc.Awaitable[_policy_pb2.GetPolicyResponse]]:
-        """GetPolicy reads the policy in force as statements of a policy file, page by page. The read is logged.
+        """GetPolicy reads the rules and bindings in force, or the assignments, as statements of a policy file, page by page.
+        The read is logged.
         Needs READ_POLICY. Error reasons: INVALID_REQUEST, PAGE_TOKEN_INVALID, TENANT_UNKNOWN, CREDENTIALS_INVALID,
         CALLER_NOT_PERMITTED, SUBJECT_NOT_PERMITTED, LOG_UNAVAILABLE, LOG_ROLLED_BACK, OVERLOADED.
         """
