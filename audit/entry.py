@@ -77,9 +77,9 @@ class AccessItem(NamedTuple):
     """One decided access of an entry.
 
     `outcome` is the decision and its explanation; `resource` are the evaluated attributes without owner and id. The
-    `keeper` is the owner, or the tenant if there is no owner. The id is sealed under the keeper's key, and so are the
-    `addresses` of participants, one for each participant, empty if it has none. `request_id` and `requester` are those
-    of this item alone. An empty one and None mean those of the header.
+    `keeper` is the owner, or the tenant if there is no owner. The id is sealed under the keeper's key. `addresses` are
+    those of participants: the number of the participant, the person under whose key the address is sealed, and the
+    address. `request_id` and `requester` are those of this item alone. An empty one and None mean those of the header.
     """
 
     action: str
@@ -91,7 +91,7 @@ class AccessItem(NamedTuple):
     resource: dict[str, Any]
     request_id: str = ""
     requester: "Requester | None" = None
-    addresses: tuple[str, ...] = ()
+    addresses: tuple[tuple[int, Person, str], ...] = ()
 
 
 class Requester(NamedTuple):
@@ -244,9 +244,8 @@ def _record(number: int, item: AccessItem, secrets: dict[Person, dict[str, str]]
     if values is None:
         values = secrets[keeper] = {}
     values[f"items.{number}.id"] = id
-    if any(addresses):
-        # One line for each participant. No address has a line feed in it.
-        values[f"items.{number}.addresses"] = "\n".join(addresses)
+    for participant, holder, address in addresses:
+        secrets.setdefault(holder, {})[f"items.{number}.participants.{participant}.address"] = address
     sid = keeper.sid
     resource = {**attributes, "type": type, "ref": keeper.reference(type, id), "keeper": sid}
     if owned:

@@ -285,10 +285,25 @@ def _item(access: Access, decision: Decision, persons: Mapping[str, Person]) -> 
     outcome = _recorded(decision.explanation)
     if decision.parts:
         outcome = {**outcome, "parts": [list(part) for part in decision.parts]}
+    keeper = persons[resource.owner or TENANT_KEY_HOLDER]
     return AccessItem(
-        access.verb, resource.type, resource.id, persons[resource.owner or TENANT_KEY_HOLDER], bool(resource.owner),
-        outcome, attributes, access.request_id, addresses=tuple(one.address for one in resource.participants),
+        access.verb, resource.type, resource.id, keeper, bool(resource.owner), outcome, attributes, access.request_id,
+        addresses=_addresses(resource.participants, keeper, persons) if resource.participants else (),
     )  # fmt: skip
+
+
+def _addresses(
+    participants: Sequence[Participant], keeper: Person, persons: Mapping[str, Person]
+) -> tuple[tuple[int, Person, str], ...]:
+    """Return the addresses of participants, each with the only person who held it, or else with the item's keeper.
+
+    Under that person's key an address becomes unreadable with the person's erasure.
+    """
+    return tuple(
+        (number, persons[one.persons[0]] if len(one.persons) == 1 else keeper, one.address)
+        for number, one in enumerate(participants)
+        if one.address
+    )
 
 
 def _participant(one: Participant, persons: Mapping[str, Person]) -> dict[str, Any]:

@@ -135,6 +135,7 @@ REPORTS: dict[str, Callable[[Any], Report]] = {
     "grpc.RpcError": _rpc_failure,
     "linewarden.cli.exit_codes.Failure": lambda error: (error.code, str(error)),
     "linewarden.authz.errors.PolicyInvalid": _policy,
+    "linewarden.authz.errors.AddressInvalid": lambda error: (USAGE, str(error)),
     "linewarden.authz.errors.PolicyLockout": lambda error: (DENIED, f"{error}, which is --allow-lockout"),
     "pydantic_core._pydantic_core.ValidationError": _settings,
     "linewarden.audit.errors.VerificationFailed": lambda error: (DENIED, str(error)),

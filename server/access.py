@@ -7,6 +7,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from linewarden.audit.errors import EntryTooLarge, PersonsTooMany
 from linewarden.audit.model import MAX_ENTRY_BYTES
+from linewarden.authz.addresses import canonical_address, check_region
+from linewarden.authz.errors import AddressInvalid
 from linewarden.authz.model import VERBS_OF, Decision, Explanation, Part, Participant, Resource
 from linewarden.authz.renderings import MemoizedRendering
 from linewarden.authz.service import Access, AccessControl, Answers
@@ -21,15 +23,25 @@ from linewarden.v1 import core_pb2
 
 
 class AccessServicer:
-    """Serves Check, CheckBatch and CheckStream. An answer is for one access and expires after `decision_ttl_us`."""
+    """Serves Check, CheckBatch and CheckStream.
 
-    def __init__(self, control: AccessControl, decision_ttl_us: int) -> None:
+    An answer is for one access and expires after `decision_ttl_us`. `region` is the country of national telephone
+    numbers (see `canonical_address`).
+
+    Raises:
+        AddressInvalid: the region is unknown.
+    """
+
+    def __init__(self, control: AccessControl, decision_ttl_us: int, region: str = "") -> None:
+        if region:
+            check_region(region)
         self._control = control
+        self._region = region
         self._ttl_us = decision_ttl_us
 
     async def check(self, admitted: AdmittedRequest, request: pb.CheckRequest) -> pb.CheckResponse:
         """Decide one access."""
-        access = _access(admitted.tenant, request.verb, request.resource)
+        access = _access(admitted.tenant, request.verb, request.resource, self._region)
         answers = await self._answers(admitted, (access,))
         response = pb.CheckResponse(
             policy=policy_version(answers.revision, answers.policy_hash),
@@ -41,7 +53,7 @@ class AccessServicer:
 
     async def check_batch(self, admitted: AdmittedRequest, request: pb.CheckBatchRequest) -> pb.CheckBatchResponse:
         """Decide several accesses, of one person or of several."""
-        accesses = await _accesses(admitted, request.items)
+        accesses = await _accesses(admitted, request.items, self._region)
         try:
             answers = await self._answers(admitted, accesses)
         except PersonsTooMany as many:
@@ -104,7 +116,7 @@ class AccessServicer:
         return timestamp(expires_us)
 
 
-async def _accesses(admitted: AdmittedRequest, items: Sequence[pb.CheckItem]) -> list[Access]:
+async def _accesses(admitted: AdmittedRequest, items: Sequence[pb.CheckItem], region: str) -> list[Access]:
     """Return the accesses of a batch. Let other tasks run after each ITEMS_OF_A_PLACE of them.
 
     Raises:
@@ -116,7 +128,7 @@ async def _accesses(admitted: AdmittedRequest, items: Sequence[pb.CheckItem]) ->
     misfits: list[str] = []
     for number, item in enumerate(items):
         try:
-            accesses.append(_item_access(admitted, item, f"items[{number}]"))
+            accesses.append(_item_access(admitted, item, f"items[{number}]", region))
         except InvalidRequest as invalid:
             violations += invalid.violations
         except VerbNotApplicable:
@@ -130,9 +142,9 @@ async def _accesses(admitted: AdmittedRequest, items: Sequence[pb.CheckItem]) ->
     return accesses
 
 
-def _item_access(admitted: AdmittedRequest, item: pb.CheckItem, path: str) -> Access:
+def _item_access(admitted: AdmittedRequest, item: pb.CheckItem, path: str, region: str) -> Access:
     """Return the access of an item, with the person and the circumstances that it states in place of the header's."""
-    access = _access(admitted.tenant, item.verb, item.resource, f"{path}.resource")
+    access = _access(admitted.tenant, item.verb, item.resource, region, f"{path}.resource")
     named = item.HasField("subject")
     if not (named or item.request_id or item.HasField("context")):
         return access
@@ -143,7 +155,7 @@ def _item_access(admitted: AdmittedRequest, item: pb.CheckItem, path: str) -> Ac
     return access._replace(request_id=item.request_id, requester=requester)
 
 
-def _access(tenant: str, verb_number: int, message: core_pb2.Resource, path: str = "resource") -> Access:
+def _access(tenant: str, verb_number: int, message: core_pb2.Resource, region: str, path: str = "resource") -> Access:
     type, verb = TYPES[message.type], VERBS[verb_number]
     if verb not in VERBS_OF[type]:
         raise VerbNotApplicable
@@ -153,18 +165,19 @@ def _access(tenant: str, verb_number: int, message: core_pb2.Resource, path: str
     labels, parties, home = message.labels, message.parties, message.tenant
     resource = Resource(
         type, message.id, message.owner, message.queue, created_us, dict(labels) if labels else {},
-        _participants(message, path) if message.participants else (),
+        _participants(message, region, path) if message.participants else (),
         tuple(parties) if parties else (),
         message.duration_s * 1_000_000 if message.HasField("duration_s") else None,
     )  # fmt: skip
     return Access(verb, resource, bool(home) and home != tenant, call_id=message.call_id)
 
 
-def _participants(message: core_pb2.Resource, place: str) -> tuple[Participant, ...]:
+def _participants(message: core_pb2.Resource, region: str, place: str) -> tuple[Participant, ...]:
     """Return the participants of an item at this place of the request.
 
     Raises:
-        InvalidRequest: a participant is not exactly one of person and address, or leaves before it joins.
+        InvalidRequest: a participant is not exactly one of person and address, leaves before it joins, or has an
+            invalid address.
     """
     found: list[Participant] = []
     violations: list[Violation] = []
@@ -175,7 +188,12 @@ def _participants(message: core_pb2.Resource, place: str) -> tuple[Participant, 
         start, end = (microseconds(getattr(one, end)) if one.HasField(end) else None for end in ("from", "until"))
         if start is not None and end is not None and end < start:
             violations.append(Violation(f"{path}.until", "participant.until", "must not be before from"))
-        found.append(Participant(ROLES[one.role], (one.person,) if one.person else (), one.address, start, end))
+        try:
+            address = one.address and canonical_address(one.address, region)
+        except AddressInvalid as invalid:
+            address = ""
+            violations.append(Violation(f"{path}.address", "participant.address", str(invalid)))
+        found.append(Participant(ROLES[one.role], (one.person,) if one.person else (), address, start, end))
     if violations:
         raise InvalidRequest(tuple(violations))
     return tuple(found)

@@ -251,7 +251,7 @@ def _services(
         settings, storage, directory, policies, authority, checkpoints, writer, admission, clock
     )
     servicers = {
-        "AccessService": AccessServicer(control, settings.decision_ttl_s * 1_000_000),
+        "AccessService": AccessServicer(control, settings.decision_ttl_s * 1_000_000, settings.number_region),
         "AuditService": AuditServicer(
             authority, storage.reading(indexer, directory), checkpoints, storage.log, storage.verified
         ),

@@ -176,6 +176,12 @@ class Settings(BaseSettings):
         le=3_600,
         description="Seconds an answer may be acted on; it stands for one access, not for many.",
     )
+    number_region: str = Field(
+        default="",
+        pattern="^([A-Z]{2})?$",
+        description="The country of telephone numbers without a country code, as in ISO 3166, such as DE. Empty: such "
+        "numbers are refused as addresses.",
+    )
     drain_s: int = Field(
         default=10, ge=0, le=600, description="Seconds that requests in progress may take when the server stops."
     )

@@ -121,3 +121,49 @@ async def test_words_of_the_policy_are_no_persons(sqlite_site: Site, name: str) 
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.check(name, "play", "recording", "1")
         assert refusal_of(caught.value).fields == ("header.subject.id",)
+
+
+async def test_an_address_is_that_of_its_holder_at_the_time_of_the_item(sqlite_site: Site) -> None:
+    """A reassigned extension gives a call to the person who held it when the call was made, and never to the next."""
+    async with serving(sqlite_site) as running, Client(running.addresses[0], sqlite_site.token) as client:
+        await client.change(
+            add=[
+                "bind zed role:user",
+                "assign ext:1001@internal zed until=2026-09-01T00:00:00Z",
+                "assign ext:1001@internal bob from=2026-09-01T00:00:00Z",
+            ]
+        )
+        answered = [participant("answered", address="ext:1001@internal")]
+        for day, allowed in (("2026-08-31T23:59:59Z", "zed"), ("2026-09-01T00:00:00Z", "bob"), ("", "")):
+            made = Timestamp()
+            if day:
+                made.FromJsonString(day)
+            for person in ("zed", "bob"):
+                more = {"created_at": made} if day else {}
+                answer = await client.check(person, "play", "recording", "1", participants=answered, **more)
+                assert (answer.decision.effect == access_pb2.EFFECT_ALLOW) is (person == allowed), (day, person)
+        stored = b"".join(map(orjson.dumps, sqlite_site.entries()))
+        assert b"ext:1001" not in stored
+
+
+async def test_all_spellings_of_a_number_are_one_address(sqlite_site: Site) -> None:
+    """With a region, national and international spellings of a number have one holder. Without, some are refused."""
+    spellings = ("tel:+4930123456", "tel:0049 30 123456", "tel:(030) 12 34 56")
+    for region, valid in (("DE", spellings), ("", spellings[:1])):
+        async with (
+            serving(sqlite_site, number_region=region) as running,
+            Client(running.addresses[0], sqlite_site.token) as client,
+        ):
+            if region:
+                await client.change(add=["assign tel:+4930123456 bob"])
+            for spelling in spellings:
+                asked = client.check(
+                    "bob", "play", "recording", "1", participants=[participant("caller", address=spelling)]
+                )
+                if spelling in valid:
+                    assert (await asked).decision.effect == access_pb2.EFFECT_ALLOW
+                else:
+                    with pytest.raises(grpc.aio.AioRpcError) as caught:
+                        await asked
+                    assert refusal_of(caught.value).fields == ("resource.participants[0].address",)
+                    assert "123456" not in refusal_of(caught.value).raw.replace("tel:+4930123456", "")

@@ -45,5 +45,5 @@ def test_every_field_of_the_resource_is_read(field: FieldDescriptor) -> None:
     other.ClearField(field.name)
     assert other != _RESOURCE, "give the resource of this test a value for the field"
     other.type = other.type or core_pb2.RESOURCE_TYPE_VOICEMAIL
-    with_field, without = (access._access("acme", core_pb2.VERB_PLAY, one) for one in (_RESOURCE, other))
+    with_field, without = (access._access("acme", core_pb2.VERB_PLAY, one, "") for one in (_RESOURCE, other))
     assert with_field != without
