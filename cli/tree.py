@@ -89,6 +89,10 @@ _DIAGNOSTICS: dict[str, Entry] = {
     "probe": CommandEntry("diagnostics.probe", "probe", "Ask TARGET a question instead of capturing."),
 }
 
+_ITEMS: dict[str, Entry] = {
+    "asterisk": CommandEntry("items.asterisk", "asterisk", "Print the call records and recordings of an Asterisk."),
+}
+
 _KEY: dict[str, Entry] = {
     "create": CommandEntry("key", "create", "Create a key for CALLER and print it."),
     "list": CommandEntry("key", "list_keys", "List all keys, also revoked ones, without their secrets."),
@@ -145,6 +149,7 @@ COMMANDS: dict[str, Entry] = {
         "Show the logs that are older than they were seen before, or accept them as they are.",
     ),
     "check": CommandEntry("check", "check", "Ask whether a person may do VERB with the item ID of TYPE."),
+    "items": GroupEntry("Print what a PBX keeps as items with participants, a line of JSON each.", _ITEMS),
     "policy": GroupEntry("Check, load and show policies.", _POLICY),
     "audit": GroupEntry("Read and verify the log of all access. Every read is itself an entry.", _AUDIT),
     "diagnostics": GroupEntry(
