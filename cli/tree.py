@@ -90,7 +90,9 @@ _DIAGNOSTICS: dict[str, Entry] = {
 }
 
 _ITEMS: dict[str, Entry] = {
-    "asterisk": CommandEntry("items.asterisk", "asterisk", "Print the call records and recordings of an Asterisk."),
+    "asterisk": CommandEntry(
+        "connectors.asterisk", "asterisk", "Print the call records and recordings of an Asterisk."
+    ),
 }
 
 _KEY: dict[str, Entry] = {
