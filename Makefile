@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-PACKAGES := audit authz cli client diagnostics server
+PACKAGES := audit authz cli client connectors diagnostics server
 # mypy reads the packages through links that carry their import names.
 LINKS := .links/linewarden
 
@@ -71,7 +71,7 @@ lint: $(READY) ## Style, layers, and the contract's own lint
 
 .PHONY: type
 type: $(READY) ## Types, strictly
-	@$(BIN)/mypy $(LINKS)/audit $(LINKS)/authz $(LINKS)/cli $(LINKS)/client $(LINKS)/diagnostics $(LINKS)/server
+	@$(BIN)/mypy $(LINKS)/audit $(LINKS)/authz $(LINKS)/cli $(LINKS)/client $(LINKS)/connectors $(LINKS)/diagnostics $(LINKS)/server
 	@$(BIN)/mypy tests benchmarks examples
 
 .PHONY: protos

@@ -89,6 +89,12 @@ _DIAGNOSTICS: dict[str, Entry] = {
     "probe": CommandEntry("diagnostics.probe", "probe", "Ask TARGET a question instead of capturing."),
 }
 
+_ITEMS: dict[str, Entry] = {
+    "asterisk": CommandEntry(
+        "connectors.asterisk", "asterisk", "Print the call records and recordings of an Asterisk."
+    ),
+}
+
 _KEY: dict[str, Entry] = {
     "create": CommandEntry("key", "create", "Create a key for CALLER and print it."),
     "list": CommandEntry("key", "list_keys", "List all keys, also revoked ones, without their secrets."),
@@ -162,6 +168,7 @@ COMMANDS: dict[str, Entry] = {
     "check": CommandEntry(
         "check", "check", "Ask whether a person may do VERB with the item ID of TYPE, or with each item of a file."
     ),
+    "items": GroupEntry("Print what a PBX keeps as items with participants, a line of JSON each.", _ITEMS),
     "policy": GroupEntry("Check, load and show policies.", _POLICY),
     "assignments": GroupEntry("Load and show who held which address from when until when.", _ASSIGNMENTS),
     "audit": GroupEntry("Read and verify the log of all access. Every read is itself an entry.", _AUDIT),

@@ -24,6 +24,8 @@ _FORBIDDEN_IMPORTS = [
     ("layers", "client/model.py", "import linewarden.server.errors"),
     ("client", "client/model.py", "import linewarden.audit.model"),
     ("client", "client/retry.py", "import sqlalchemy"),
+    ("connectors", "connectors/model.py", "import linewarden.audit.model"),
+    ("connectors", "connectors/asterisk/tree.py", "import sqlalchemy"),
     ("rooms", "diagnostics/packets/mask.py", "import linewarden.diagnostics.errors"),
     ("rooms", "diagnostics/analysis/engine.py", "import linewarden.diagnostics.captures.runs"),
     ("rooms", "diagnostics/probes/service.py", "import linewarden.diagnostics.captures.ports"),
@@ -100,6 +102,6 @@ def test_nothing_is_started_at_import() -> None:
     """Importing a module makes no engine, server, thread or logger, because the composition root makes them."""
     made = "create_engine|open_engine|Thread|getLogger|get_logger|server"
     makers = re.compile(rf"^(?:\w+ *(?::[^=]+)?= *)?(?:\w+\.)*({made})\(", re.MULTILINE)
-    packages = ("audit", "authz", "client", "diagnostics", "server")
+    packages = ("audit", "authz", "client", "connectors", "diagnostics", "server")
     ours = [path for path in files() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in packages]
     assert [str(path) for path in ours if makers.search(path.read_text(encoding="utf-8"))] == []

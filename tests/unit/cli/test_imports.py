@@ -61,6 +61,7 @@ ANALYSIS = Budget(
     {*_HEAVY, *_NETWORK, "cryptography", "pyrage"},
     {"cli", "diagnostics.analysis.apart", "diagnostics.analysis.outcome"},
 )
+ITEMS = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli", "connectors"})
 LINT = Budget({*_HEAVY, *_NETWORK, "cryptography", "pyrage"}, {"cli", "audit", "authz"})
 WORKER = Budget(_SERVER, {"cli", "v1", "audit", "diagnostics", "server.log", "server.log_stream"})
 #: The operator's commands open the database themselves.
@@ -109,6 +110,7 @@ BUDGETS: dict[str, tuple[Budget, str]] = {
     "diagnostics withdraw": (CLIENT, "a1"),
     "housekeep": (OPERATOR, ""),
     "init": (OPERATOR, ""),
+    "items asterisk": (ITEMS, f"--cdr {FILE}"),
     "key create": (OPERATOR, ""),
     "key list": (OPERATOR, ""),
     "key revoke": (OPERATOR, ""),
@@ -199,8 +201,8 @@ def test_the_table_says_of_each_command_what_it_says_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["--version", "--help", "audit --help", "capture --help", "diagnostics --help", "key --help",
-              "policy --help", "tenant --help", "usage --help", "worker --help", "no-such-command"],
+    "words", ["--version", "--help", "audit --help", "capture --help", "diagnostics --help", "items --help",
+              "key --help", "policy --help", "tenant --help", "usage --help", "worker --help", "no-such-command"],
 )  # fmt: skip
 def test_help_imports_no_command(folder: Path, words: str) -> None:
     """Version, help of groups and unknown words need the table alone, and import no command."""

@@ -1,0 +1,1 @@
+"""Print what a PBX keeps as items with participants."""
