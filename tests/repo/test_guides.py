@@ -51,7 +51,7 @@ def test_the_policy_of_the_guide_is_a_policy(tmp_path: Path) -> None:
 
 def test_assignments_are_loaded_as_written(service: Service) -> None:
     """The commands load an assignment, and show its number in E.164."""
-    done = service.run("bash", "-ec", shown("policy.assignments"))
+    done = service.run("bash", "-ec", "\n".join((shown("policy.change"), shown("policy.assignments"))))
     assert done.returncode == 0, done.stderr
     assert "tel:+4930123456" in done.stdout
 
