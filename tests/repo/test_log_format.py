@@ -378,7 +378,7 @@ def _batch() -> access_pb2.CheckBatchRequest:
         labels={"kind": "internal"},
     )
     item.created_at.FromSeconds(1_700_000_000)
-    stretch = {"from": Timestamp(seconds=1_700_000_000), "until": Timestamp(seconds=1_700_000_060)}
+    stretch: dict[str, Any] = {"from": Timestamp(seconds=1_700_000_000), "until": Timestamp(seconds=1_700_000_060)}
     caller = core_pb2.Participant(role=core_pb2.PARTICIPANT_ROLE_CALLER, person="zacharias", **stretch)
     answered = core_pb2.Participant(role=core_pb2.PARTICIPANT_ROLE_ANSWERED, address="ext:1001@internal")
     call = core_pb2.Resource(
