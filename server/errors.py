@@ -208,6 +208,7 @@ TABLE: dict[type[Exception], ErrorStatus] = {
     audit.UnsafeDatabase: INTERNAL,
     audit.VerificationFailed: INTERNAL,
     audit.AuditError: INTERNAL,
+    authz.AddressInvalid: INTERNAL,
     authz.PolicyDiverged: INTERNAL,
     authz.CasbinUnsuitable: INTERNAL,
     authz.AuthzError: INTERNAL,
