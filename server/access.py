@@ -21,6 +21,9 @@ from linewarden.server.names import EFFECT_NUMBERS, OBLIGATION_NUMBERS, REASON_N
 from linewarden.v1 import access_pb2 as pb
 from linewarden.v1 import core_pb2
 
+#: Parties and participants of all items of a batch. They are decided without a pause.
+MOST_PERSONS = 8_000
+
 
 class AccessServicer:
     """Serves Check, CheckBatch and CheckStream.
@@ -120,7 +123,7 @@ async def _accesses(admitted: AdmittedRequest, items: Sequence[pb.CheckItem], re
     """Return the accesses of a batch. Let other tasks run after each ITEMS_OF_A_PLACE of them.
 
     Raises:
-        InvalidRequest: the names of persons are reserved. All such items are named.
+        InvalidRequest: an item is invalid, or they have too many persons together. All invalid items are named.
         VerbNotApplicable: verbs do not fit the types of their resources. All such items are named.
     """
     accesses: list[Access] = []
@@ -135,6 +138,9 @@ async def _accesses(admitted: AdmittedRequest, items: Sequence[pb.CheckItem], re
             misfits.append(f"items[{number}].verb")
         if number % ITEMS_OF_A_PLACE == ITEMS_OF_A_PLACE - 1:
             await asyncio.sleep(0)
+    if sum(len(one.resource.parties) + len(one.resource.participants) for one in accesses) > MOST_PERSONS:
+        text = f"have more than {MOST_PERSONS:,} parties and participants together: split the batch"
+        violations.append(Violation("items", "items.persons", text))
     if violations:
         raise InvalidRequest(tuple(violations))
     if misfits:
@@ -177,7 +183,7 @@ def _participants(message: core_pb2.Resource, region: str, place: str) -> tuple[
 
     Raises:
         InvalidRequest: a participant is not exactly one of person and address, leaves before it joins, or has an
-            invalid address.
+            invalid address; or an address is stated without the time of the item.
     """
     found: list[Participant] = []
     violations: list[Violation] = []
@@ -194,6 +200,10 @@ def _participants(message: core_pb2.Resource, region: str, place: str) -> tuple[
             address = ""
             violations.append(Violation(f"{path}.address", "participant.address", str(invalid)))
         found.append(Participant(ROLES[one.role], (one.person,) if one.person else (), address, start, end))
+    if not message.HasField("created_at") and any(one.address for one in found):
+        # Without the time no holder is known, and a rule that denies because of a person would not see that person.
+        text = "must be stated, because the holder of an address depends on it"
+        violations.append(Violation(f"{place}.created_at", "participant.time", text))
     if violations:
         raise InvalidRequest(tuple(violations))
     return tuple(found)

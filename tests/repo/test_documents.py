@@ -28,6 +28,7 @@ from linewarden.authz.statements import parse_document
 from linewarden.diagnostics.packets.model import Profile
 from linewarden.diagnostics.probes.model import ProbeKind
 from linewarden.server import connections, keyless_streams
+from linewarden.server.access import MOST_PERSONS
 from linewarden.server.intervals import MOST_BUCKETS
 from linewarden.server.settings import Settings
 from linewarden.v1 import access_pb2, audit_pb2, core_pb2, policy_pb2
@@ -256,7 +257,9 @@ def test_the_limits_of_the_reference_are_those_of_the_contract() -> None:
     rows = {
         "tenant, subject id, resource id": ", ".join(str(one.string.max_bytes) for one in names) + " bytes",
         "parties, participants and labels of an item": f"{parties}, {participants} and {labels}",
-        "items of a batch": str(_rules(batch, "items").repeated.max_items),
+        "items of a batch, their parties and participants together": (
+            f"{_rules(batch, 'items').repeated.max_items}, {MOST_PERSONS:,}"
+        ),
         "rows of a query's page": f"{_rules(query, 'page_size').uint32.lte:,}",
         "buckets of a count": f"{MOST_BUCKETS:,}",
         "damaged entries, missing persons that an answer of the log names": f"{MOST_DAMAGED}, {MOST_MISSING}",

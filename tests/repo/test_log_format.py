@@ -382,7 +382,12 @@ def _batch() -> access_pb2.CheckBatchRequest:
     caller = core_pb2.Participant(role=core_pb2.PARTICIPANT_ROLE_CALLER, person="zacharias", **stretch)
     answered = core_pb2.Participant(role=core_pb2.PARTICIPANT_ROLE_ANSWERED, address="ext:1001@internal")
     call = core_pb2.Resource(
-        type=core_pb2.RESOURCE_TYPE_RECORDING, id="2", participants=[caller, answered], call_id="c-1", duration_s=90
+        type=core_pb2.RESOURCE_TYPE_RECORDING,
+        id="2",
+        participants=[caller, answered],
+        call_id="c-1",
+        duration_s=90,
+        created_at=Timestamp(seconds=1_700_000_000),
     )
     foreign = core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_CDR, id="1", tenant="other")
     cdr = core_pb2.Resource(type=core_pb2.RESOURCE_TYPE_CDR, id="1")
