@@ -9,15 +9,15 @@ from linewarden.connectors.model import ADDRESS_BYTES, ItemType, Role
 
 def test_roles_are_those_of_the_policy() -> None:
     """A connector can state each role that a rule can name, and no other."""
-    assert set(Role) == set(PolicyRole)
+    assert {role.value for role in Role} == {role.value for role in PolicyRole}
 
 
 def test_types_are_those_of_the_policy() -> None:
     """The items of a connector are of types that rules can name."""
-    assert set(ItemType) <= set(ResourceType)
+    assert {kind.value for kind in ItemType} <= {kind.value for kind in ResourceType}
 
 
 def test_addresses_are_those_of_assignments() -> None:
     """The command knows each kind of address, and a connector states none that is too long for an assignment."""
-    assert set(AddressKind) == KINDS
+    assert {kind.value for kind in AddressKind} == KINDS
     assert ADDRESS_BYTES == MAX_ADDRESS_BYTES
